@@ -1,0 +1,37 @@
+# Two commands: `make demo` and `make test`. Each sets everything up by itself.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.PHONY: help setup demo test check benchmark clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
+
+setup: $(STAMP)  ## create .venv and install ahl with the committed versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; name yours with: make PYTHON=python3 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,elpv]"
+	touch $(STAMP)
+
+demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.png
+	$(BIN)/ahl demo --output demo
+
+check: setup  ## lint, formatting and types
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+
+# One torch thread a worker: two workers of two threads on two cores slow each other down.
+test: check  ## lint, types and every test
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
+	$(BIN)/python benchmarks/part1.py
+
+clean:  ## remove everything made by make
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

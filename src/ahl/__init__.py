@@ -1,0 +1,1 @@
+"""Open-set supervised anomaly detection for images."""

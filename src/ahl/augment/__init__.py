@@ -1,0 +1,1 @@
+"""Pseudo anomalies: normal images made to look anomalous."""

@@ -1,0 +1,47 @@
+"""The plug for pseudo-anomaly generators."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoAnomalyGenerator(ABC):
+    """Makes an anomalous-looking image out of a normal one (section 2 of the method).
+
+    A concrete generator is a frozen, keyword-only dataclass whose fields are its settings.
+    It holds no state: all randomness comes from the generator passed to the call, so the
+    same arguments give the same pixels.
+    """
+
+    name: ClassVar[str]
+    """Unique name, lower case."""
+    version: ClassVar[int] = 1
+    """Raised whenever the same arguments would give other pixels (feature caches depend on it)."""
+
+    @abstractmethod
+    def __call__(self, image: Pixels, source: Pixels, random: np.random.Generator) -> Pixels:
+        """Return a tampered copy of `image`.
+
+        Args:
+            image: the normal image to tamper with, uint8, (H, W, 3), not modified.
+            source: another normal image to take material from, uint8, any (H', W', 3);
+                may be the same image when a set has only one.
+            random: source of all randomness.
+
+        Returns:
+            uint8, (H, W, 3), of the same size as `image`, differing from it in at least one
+            pixel wherever that is possible (an image and source of one flat colour may allow
+            no difference).
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """Name, version and fields, as JSON values; equal settings make equal pixels."""
+        return {"name": self.name, "version": self.version, **asdict(self)}
