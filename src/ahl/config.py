@@ -54,6 +54,8 @@ class HeadConfig:
         margin: m of the deviation loss, in standard deviations of the prior.
         prior_draws: draws from N(0, 1) that set the prior's mean and deviation.
         holistic_hidden: width of the hidden layer of DRA's holistic head.
+        residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
+            convolution; 0 has no such map.
         residual_channels: output channels of the residual head's 3x3 convolution;
             0 keeps as many as the feature maps have.
         reference_normals: normals averaged into a training batch's residual reference.
@@ -66,7 +68,8 @@ class HeadConfig:
     margin: float = 5.0
     prior_draws: int = 5000
     holistic_hidden: int = 256
-    residual_channels: int = 64
+    residual_bottleneck: int = 32
+    residual_channels: int = 32
     reference_normals: int = 5
     stored_references: int = 0
     norm_momentum: float = 0.1
@@ -76,6 +79,7 @@ class HeadConfig:
         _require(self.margin > 0.0, "margin", self.margin, "positive")
         _require(self.prior_draws >= 2, "prior_draws", self.prior_draws, "at least 2")
         _require(self.holistic_hidden >= 1, "holistic_hidden", self.holistic_hidden, "at least 1")
+        _require(self.residual_bottleneck >= 0, "residual_bottleneck", self.residual_bottleneck, ">= 0")
         _require(self.residual_channels >= 0, "residual_channels", self.residual_channels, ">= 0")
         _require(self.reference_normals >= 1, "reference_normals", self.reference_normals, ">= 1")
         _require(self.stored_references >= 0, "stored_references", self.stored_references, ">= 0")
@@ -132,6 +136,8 @@ class LearningConfig:
         batch_size: samples a batch, shared out evenly among the kinds present.
         inner_rate: learning rate of the base models (Adam).
         outer_rate: learning rate of the unified model (Adam), alpha of Eq. 4.
+        collaborative: Algorithm 1; False trains the base detector alone for as many steps, the
+            comparison every figure of AHL needs.
         second_order: differentiate through the inner steps instead of taking the gradient at
             the adapted weights.
     """
@@ -143,6 +149,7 @@ class LearningConfig:
     batch_size: int = 48
     inner_rate: float = 2e-4
     outer_rate: float = 0.005
+    collaborative: bool = True
     second_order: bool = False
 
     def __post_init__(self) -> None:
@@ -256,7 +263,7 @@ def paper() -> Config:
     """The published constants (sections 2 to 6 of the method)."""
     return Config(
         features=FeatureConfig(image_size=448),
-        heads=HeadConfig(residual_channels=0, stored_references=5),
+        heads=HeadConfig(residual_bottleneck=0, residual_channels=0, stored_references=5),
         importance=ImportanceConfig(error="paper"),
     )
 

@@ -1,1 +1,20 @@
-"""Pseudo anomalies: normal images made to look anomalous."""
+"""Pseudo anomalies: normal images made to look anomalous (section 2 of the method)."""
+
+from ahl.augment.base import Pixels, PseudoAnomalyGenerator
+from ahl.augment.cutmix import CutMix
+from ahl.augment.cutpaste import CutPaste
+from ahl.augment.draem import DraemMask
+
+__all__ = [
+    "CutMix",
+    "CutPaste",
+    "DraemMask",
+    "Pixels",
+    "PseudoAnomalyGenerator",
+    "default_generators",
+]
+
+
+def default_generators() -> tuple[PseudoAnomalyGenerator, ...]:
+    """The generators of the method, in a fixed order, each with its default settings."""
+    return (CutMix(), CutPaste(), DraemMask())

@@ -1,0 +1,93 @@
+"""The plug for backbones: images in, one joined feature map out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+BackboneTensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneDescription:
+    """Everything but the weights that is needed to build a backbone again.
+
+    Attributes:
+        kind: `Backbone.kind` of the class that made it.
+        settings: its settings, JSON values only.
+        weights_sha256: hash of the tensors, in hex.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    weights_sha256: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the whole description: equal fingerprints make equal features."""
+        text = json.dumps([self.kind, self.settings, self.weights_sha256], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Backbone(nn.Module, ABC):
+    """Turns images into one feature map, several stages joined.
+
+    A concrete backbone normalises its input itself, is built from `settings()` and `tensors()`
+    by `rebuild`, and gives an image the same features whatever else is in the batch.
+    """
+
+    kind: ClassVar[str]
+    """Unique name of the implementation, kept in model files."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W), float32 in 0..1, to features (N, C, h, w), float32.
+
+        Any H and W of at least 16 pixels must work, for full and for half size alike, with the
+        same C.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What `rebuild` needs beside the tensors, as JSON values."""
+
+    def tensors(self) -> BackboneTensors:
+        """The weights by name, on the CPU, contiguous."""
+        return {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+
+    @classmethod
+    @abstractmethod
+    def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> Backbone:
+        """Build the backbone that `settings()` and `tensors()` describe, without a network.
+
+        Raises:
+            WeightsError: if the settings are not of this kind or the tensors do not fit.
+        """
+
+    def describe(self) -> BackboneDescription:
+        """Kind, settings and the hash of the weights as they are now."""
+        return BackboneDescription(
+            kind=self.kind, settings=self.settings(), weights_sha256=hash_tensors(self.tensors())
+        )
+
+
+def hash_tensors(tensors: BackboneTensors) -> str:
+    """SHA-256, in hex, of the tensors' names, types, shapes and values."""
+    return hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest()
+
+
+def join_stages(stages: list[Tensor]) -> Tensor:
+    """Average finer stages down to the coarsest grid and stack all channels.
+
+    (N, C_k, h_k, w_k) maps, finest first, to (N, sum of C_k, h, w) of the last one.
+    """
+    size = stages[-1].shape[-2:]
+    pooled = [torch.nn.functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
+    return torch.cat([*pooled, stages[-1]], dim=1)

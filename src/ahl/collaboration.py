@@ -1,0 +1,236 @@
+"""Collaborative differentiable learning (CDL): section 4 of the method, Eq. 1 to 4.
+
+Inner and outer steps as pure functions over parameter dictionaries. One base model's step is
+written for one model; `torch.func.vmap` runs it for all T at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from ahl.detectors.base import BaseDetector, Parameters, Statistics
+from ahl.feature_maps import FeatureMaps
+
+FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
+
+
+class Batch(NamedTuple):
+    """Samples for one step of one base model; with a leading T axis, of all of them.
+
+    Attributes:
+        maps: (N, C, H_s, W_s) a scale.
+        references: (C, H_s, W_s) a scale, the mean of some normals of the same set; both
+            scales from the same normals.
+        kinds: (N,) of `ahl.types.Kind` values.
+    """
+
+    maps: FeatureMaps
+    references: FeatureMaps
+    kinds: Tensor
+
+
+class AdamState(NamedTuple):
+    """Moments of Adam (Kingma and Ba, 2015, algorithm 1) for a parameter dictionary."""
+
+    step: Tensor
+    first: Parameters
+    second: Parameters
+
+
+class Model(NamedTuple):
+    """Weights and running statistics of one model, or of T models stacked."""
+
+    parameters: Parameters
+    statistics: Statistics
+
+
+def adam_start(parameters: Parameters) -> AdamState:
+    """Zero moments for the parameters."""
+    zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    step = next(iter(parameters.values())).new_zeros(())
+    return AdamState(step, zeros, dict(zeros))
+
+
+def adam_step(
+    parameters: Parameters, gradients: Parameters, state: AdamState, *, rate: float
+) -> tuple[Parameters, AdamState]:
+    """One update of Adam, as a differentiable function without side effects."""
+    step = state.step + 1
+    first = {k: FIRST_DECAY * m + (1 - FIRST_DECAY) * gradients[k] for k, m in state.first.items()}
+    second = {
+        k: SECOND_DECAY * v + (1 - SECOND_DECAY) * gradients[k].square()
+        for k, v in state.second.items()
+    }
+    first_scale = rate / (1 - FIRST_DECAY**step)
+    second_scale = 1 / (1 - SECOND_DECAY**step)
+    updated = {
+        name: value - first_scale * first[name] / (_root(second[name] * second_scale) + EPSILON)
+        for name, value in parameters.items()
+    }
+    return updated, AdamState(step, first, second)
+
+
+def _root(value: Tensor) -> Tensor:
+    """Square root with gradient 0 at 0, where the plain one's is infinite (second order)."""
+    positive = value > 0
+    return torch.where(positive, torch.where(positive, value, 1.0).sqrt(), 0.0)
+
+
+def batch_loss(
+    detector: BaseDetector, parameters: Parameters, statistics: Statistics, batch: Batch
+) -> tuple[Tensor, Statistics]:
+    """The base loss of one model on one batch, and the statistics after it."""
+    scores, updated = detector.forward(
+        parameters, statistics, batch.maps, batch.references, training=True
+    )
+    return detector.loss(scores, batch.kinds), updated
+
+
+def inner_step(
+    detector: BaseDetector, model: Model, state: AdamState, batch: Batch, *, rate: float
+) -> tuple[Model, AdamState, Tensor]:
+    """Eq. 1: one step of one base model on a batch of its support set.
+
+    Returns:
+        the model and optimiser state after the step, and the loss before it.
+    """
+
+    def objective(parameters: Parameters) -> tuple[Tensor, tuple[Statistics, Tensor]]:
+        loss, statistics = batch_loss(detector, parameters, model.statistics, batch)
+        return loss, (statistics, loss)
+
+    gradients, (statistics, loss) = grad(objective, has_aux=True)(model.parameters)
+    parameters, state = adam_step(model.parameters, gradients, state, rate=rate)
+    return Model(parameters, statistics), state, loss
+
+
+def replicate(model: Model, copies: int) -> Model:
+    """T copies of one model, stacked along a leading axis (Algorithm 1, line 13)."""
+    return Model(
+        *(
+            {name: value.expand(copies, *value.shape) for name, value in part.items()}
+            for part in model
+        )
+    )
+
+
+def adapt(
+    detector: BaseDetector, models: Model, batches: Iterable[Batch], *, rate: float
+) -> tuple[Model, Tensor]:
+    """Train all T base models on their support batches, side by side.
+
+    Every batch's step builds on the one before; none is thrown away.
+
+    Args:
+        detector: the heads.
+        models: T stacked models.
+        batches: batches with a leading T axis, in order.
+        rate: inner learning rate.
+
+    Returns:
+        the T adapted models, and (T,) losses averaged over the batches.
+    """
+    step = vmap(
+        lambda model, state, batch: inner_step(detector, model, state, batch, rate=rate),
+        in_dims=0,
+    )
+    copies = next(iter(models.parameters.values())).shape[0]
+    start = adam_start(models.parameters)
+    state = AdamState(start.step.expand(copies), start.first, start.second)
+    losses = []
+    for batch in batches:
+        models, state, loss = step(models, state, batch)
+        losses.append(loss)
+    return models, torch.stack(losses).mean(dim=0)
+
+
+def first_order_gradient(
+    detector: BaseDetector, adapted: Model, queries: Sequence[Batch], importance: Tensor
+) -> tuple[Parameters, Model, Tensor]:
+    """Gradient of Eq. 4 with respect to the adapted weights, to be applied to the unified ones.
+
+    Args:
+        detector: the heads.
+        adapted: the T base models after their inner steps.
+        queries: query batches with a leading T axis; their gradients are averaged.
+        importance: (T,) w_i.
+
+    Returns:
+        the gradient, the base models with their statistics after the queries, and the (T,)
+        query losses before weighting.
+    """
+    model_gradient = vmap(
+        grad(
+            lambda parameters, statistics, batch: _with_loss(
+                batch_loss(detector, parameters, statistics, batch)
+            ),
+            has_aux=True,
+        )
+    )
+    statistics, losses = adapted.statistics, []
+    total: Parameters = {k: torch.zeros_like(v[0]) for k, v in adapted.parameters.items()}
+    for batch in queries:
+        gradients, (statistics, loss) = model_gradient(adapted.parameters, statistics, batch)
+        losses.append(loss)
+        for name, gradient in gradients.items():
+            total[name] = total[name] + torch.tensordot(importance, gradient, dims=1)
+    gradient = {name: value / len(queries) for name, value in total.items()}
+    return gradient, Model(adapted.parameters, statistics), torch.stack(losses).mean(dim=0)
+
+
+def second_order_gradient(
+    detector: BaseDetector,
+    unified: Model,
+    supports: Sequence[Batch],
+    queries: Sequence[Batch],
+    importance: Tensor,
+    *,
+    rate: float,
+) -> tuple[Parameters, Model, Tensor]:
+    """Gradient of Eq. 4 with respect to the unified weights, through all inner steps.
+
+    Returns:
+        as `first_order_gradient`.
+    """
+
+    def one_model(
+        parameters: Parameters, supports: Sequence[Batch], queries: Sequence[Batch]
+    ) -> tuple[Tensor, Model]:
+        model, state = Model(parameters, unified.statistics), adam_start(parameters)
+        for batch in supports:
+            model, state, _ = inner_step(detector, model, state, batch, rate=rate)
+        total = importance.new_zeros(())
+        statistics = model.statistics
+        for batch in queries:
+            loss, statistics = batch_loss(detector, model.parameters, statistics, batch)
+            total = total + loss
+        return total / len(queries), Model(model.parameters, statistics)
+
+    def objective(parameters: Parameters) -> tuple[Tensor, tuple[Model, Tensor]]:
+        losses, models = vmap(one_model, in_dims=(None, 0, 0))(parameters, supports, queries)
+        return importance @ losses, (models, losses)
+
+    gradients, (models, losses) = grad(objective, has_aux=True)(unified.parameters)
+    return gradients, models, losses
+
+
+def outer_step(
+    unified: Model, gradient: Parameters, base: Model, state: AdamState, *, rate: float
+) -> tuple[Model, AdamState]:
+    """Eq. 4's update of the unified model, after its gradient has been taken.
+
+    The running statistics of the unified model become the mean of the base models'.
+    """
+    parameters, state = adam_step(unified.parameters, gradient, state, rate=rate)
+    statistics = {name: value.mean(dim=0) for name, value in base.statistics.items()}
+    return Model(parameters, statistics), state
+
+
+def _with_loss(result: tuple[Tensor, Statistics]) -> tuple[Tensor, tuple[Statistics, Tensor]]:
+    loss, statistics = result
+    return loss, (statistics, loss)

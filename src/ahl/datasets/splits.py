@@ -1,0 +1,175 @@
+"""A dataset -> what is trained on and what is tested, by the open-set protocol.
+
+A few labelled anomalies are drawn for training. In the general setting they come from all
+classes and the rest is tested; in the hard setting they come from one known class and only
+the other classes are tested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ahl.datasets.folders import Dataset
+from ahl.errors import ConfigurationError, DataError
+from ahl.types import Sample
+
+Setting = Literal["general", "hard"]
+
+_BENCHMARK_ANOMALIES = 10
+# The protocol fixes both, so that every method and seed tests the same normals.
+_TEST_SHARE = 0.25
+_TEST_STATE = 42
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSplit:
+    """One draw of a dataset; the three tuples share no sample and are sorted by name.
+
+    Attributes:
+        normals: normal images to train on, at least one.
+        anomalies: labelled anomalies to train on, at least one.
+        test: normal and anomalous images to test on; empty where all is trained on.
+    """
+
+    normals: tuple[Sample, ...]
+    anomalies: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+
+def draw_split(
+    dataset: Dataset,
+    *,
+    anomalies: int | None,
+    setting: Setting = "general",
+    known_class: str | None = None,
+    seed: int = 0,
+) -> TrainingSplit:
+    """Draw the training anomalies and set the test apart.
+
+    Args:
+        dataset: what to split.
+        anomalies: how many anomalies to draw, without replacement. None takes every labelled
+            image of an inspection layout for training, leaving no test, and draws 10 from a
+            benchmark layout.
+        setting: `"general"` or `"hard"`.
+        known_class: in the hard setting, the class to draw from.
+        seed: of the draw, at least 0. The split of the normals does not depend on it.
+
+    Returns:
+        The split; the same for the same dataset and arguments, in whatever order it was listed.
+
+    Raises:
+        ConfigurationError: if the arguments contradict each other or name no known class.
+        DataError: if the dataset has too few images for them.
+    """
+    _check_arguments(dataset, anomalies, setting, known_class, seed)
+    if not dataset.anomalies:
+        raise DataError(
+            f"{dataset.name} has no anomalies; at least one labelled anomaly is needed. "
+            "Put it in a folder named after its kind."
+        )
+    if anomalies is None and dataset.layout == "inspection":
+        return TrainingSplit(
+            normals=_by_name(dataset.train_normals),
+            anomalies=_by_name(dataset.anomalies),
+            test=(),
+        )
+    count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
+    pool, others = _pools(dataset, count, known_class)
+    drawn = np.random.default_rng(seed).choice(len(pool), size=count, replace=False)
+    chosen = {int(index) for index in drawn}
+    rest = tuple(sample for index, sample in enumerate(pool) if index not in chosen)
+    normals, test_normals = _split_normals(dataset)
+    return TrainingSplit(
+        normals=normals,
+        anomalies=tuple(pool[index] for index in sorted(chosen)),
+        test=_by_name((*test_normals, *(rest if known_class is None else others))),
+    )
+
+
+def _check_arguments(
+    dataset: Dataset, anomalies: int | None, setting: str, known_class: str | None, seed: int
+) -> None:
+    if setting not in get_args(Setting):
+        raise ConfigurationError(f"setting is {setting!r}; it must be 'general' or 'hard'.")
+    if anomalies is not None and anomalies < 1:
+        raise ConfigurationError(
+            f"anomalies is {anomalies}; it must be at least 1 "
+            f"({dataset.name} has {len(dataset.anomalies)})."
+        )
+    if seed < 0:
+        raise ConfigurationError(f"seed is {seed}; it must be at least 0.")
+    if setting == "general":
+        if known_class is not None:
+            raise ConfigurationError(
+                f"known_class is {known_class!r}, which only the hard setting uses; "
+                "choose setting 'hard' or leave known_class out."
+            )
+        return
+    if anomalies is None and dataset.layout == "inspection":
+        raise ConfigurationError(
+            "anomalies is None; the hard setting needs the number of anomalies to draw."
+        )
+    if dataset.anomalies and known_class not in dataset.classes:
+        count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
+        raise ConfigurationError(
+            f"known_class is {known_class!r}; the hard setting needs a class of {dataset.name} "
+            f"with more than {count} image(s): {_usable_classes(dataset, count)}."
+        )
+
+
+def _pools(
+    dataset: Dataset, count: int, known_class: str | None
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Anomalies to draw from, and those of other classes; checks that a test will be left."""
+    ordered = _by_name(dataset.anomalies)
+    if known_class is None:
+        if len(ordered) <= count:
+            raise DataError(
+                f"{dataset.name} has {len(ordered)} anomalies; drawing {count} leaves none "
+                "to test. Set a lower --anomalies, or add labelled anomalies."
+            )
+        return ordered, ()
+    pool = tuple(sample for sample in ordered if sample.class_name == known_class)
+    others = tuple(sample for sample in ordered if sample.class_name != known_class)
+    if len(pool) <= count:
+        raise DataError(
+            f"Class {known_class} of {dataset.name} has {len(pool)} image(s); the hard setting "
+            f"needs more than the {count} drawn. Classes that have: "
+            f"{_usable_classes(dataset, count)}. Set --anomalies lower or choose one of them."
+        )
+    if not others:
+        raise DataError(
+            f"{known_class} is the only anomaly class of {dataset.name}; the hard setting tests "
+            "the other classes. Use the general setting."
+        )
+    return pool, others
+
+
+def _split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    normals = _by_name(dataset.train_normals)
+    if dataset.layout == "benchmark":
+        return normals, dataset.test_normals
+    if len(normals) < 2:
+        raise DataError(
+            f"{dataset.name} has {len(normals)} normal image(s); a test needs at least 2. "
+            "Add some, or leave --anomalies out to train on everything."
+        )
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(list(normals), test_size=_TEST_SHARE, random_state=_TEST_STATE)
+    return _by_name(train), _by_name(test)
+
+
+def _usable_classes(dataset: Dataset, count: int) -> str:
+    sizes = Counter(sample.class_name for sample in dataset.anomalies)
+    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "there is none"
+
+
+def _by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    return tuple(sorted(samples, key=lambda sample: sample.name))

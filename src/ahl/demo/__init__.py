@@ -1,0 +1,1 @@
+"""A small inspection dataset drawn by code, so that the demo needs no download."""

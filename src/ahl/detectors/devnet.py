@@ -1,0 +1,76 @@
+"""DevNet's head: the most deviating positions of a feature map (Pang et al., 2019, 2021)."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from ahl.detectors.base import (
+    BaseDetector,
+    HeadScores,
+    Parameters,
+    Statistics,
+    fan_in_uniform,
+    positions,
+    top_mean,
+)
+from ahl.feature_maps import FeatureMaps
+from ahl.losses import deviation_loss
+from ahl.types import Kind
+
+
+@final
+class DevNet(BaseDetector):
+    """1x1 convolution to one map, absolute value, mean of the top 10 % of the positions.
+
+    The mean over the scales is the image's score; trained with the deviation loss on all
+    kinds, pseudo anomalies counting as anomalies.
+    """
+
+    name = "devnet"
+    head_names = ("deviation",)
+
+    def initial_parameters(self, generator: torch.Generator) -> Parameters:
+        """One weight a channel and a bias."""
+        channels = self.layout.channels
+        return {
+            "deviation.weight": fan_in_uniform((channels,), channels, generator),
+            "deviation.bias": fan_in_uniform((), channels, generator),
+        }
+
+    def forward(
+        self,
+        parameters: Parameters,
+        statistics: Statistics,
+        maps: FeatureMaps,
+        references: FeatureMaps,
+        *,
+        training: bool,
+    ) -> tuple[HeadScores, Statistics]:
+        """Score a batch; the references are not used."""
+        weight, bias = parameters["deviation.weight"], parameters["deviation.bias"]
+        scores = [
+            top_mean((positions(scale) @ weight + bias).abs(), self.config.top_fraction)
+            for scale in maps
+        ]
+        return {"deviation": torch.stack(scores).mean(dim=0)}, statistics
+
+    def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
+        """Mean deviation loss over the batch."""
+        return deviation_loss(
+            scores["deviation"],
+            kinds != Kind.NORMAL,
+            prior=self.prior,
+            margin=self.config.margin,
+        ).mean()
+
+    def combine(self, scores: HeadScores) -> Tensor:
+        """The one head's score."""
+        return scores["deviation"]
+
+    @property
+    def expected_scores(self) -> tuple[float, float]:
+        """The prior's mean for a normal, the margin above it for an anomaly."""
+        return self.prior.mean, self.prior.mean + self.config.margin * self.prior.deviation

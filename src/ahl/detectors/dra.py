@@ -1,0 +1,221 @@
+"""DRA's four heads (Ding, Pang and Shen, "Catching Both Gray and Black Swans", CVPR 2022)."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ahl.detectors.base import (
+    BaseDetector,
+    HeadScores,
+    Parameters,
+    Statistics,
+    fan_in_uniform,
+    top_mean,
+)
+from ahl.feature_maps import FeatureMaps
+from ahl.losses import deviation_loss, masked_mean
+from ahl.types import Kind
+
+NORM_EPSILON = 1e-5
+
+
+@final
+class DRA(BaseDetector):
+    """Holistic, seen, pseudo and residual heads, each averaged over the scales.
+
+    Image score = seen + pseudo + residual - holistic. The loss is the sum of the four heads'
+    deviation losses, each averaged over the kinds that train it.
+    """
+
+    name = "dra"
+    head_names = ("holistic", "seen", "pseudo", "residual")
+
+    @property
+    def residual_channels(self) -> int:
+        """Output channels of the residual head's convolution."""
+        return self.config.residual_channels or self.layout.channels
+
+    def initial_parameters(self, generator: torch.Generator) -> Parameters:
+        """Weights of two linear layers, two 1x1 maps, a 3x3 convolution with norm and map."""
+        channels, width = self.layout.channels, self.residual_channels
+        hidden, bottleneck = self.config.holistic_hidden, self.config.residual_bottleneck
+        taken = bottleneck or channels
+        reduce = (
+            {"residual.reduce.weight": fan_in_uniform((channels, bottleneck), channels, generator)}
+            if bottleneck
+            else {}
+        )
+        return reduce | {
+            "holistic.hidden.weight": fan_in_uniform((channels, hidden), channels, generator),
+            "holistic.hidden.bias": fan_in_uniform((hidden,), channels, generator),
+            "holistic.output.weight": fan_in_uniform((hidden,), hidden, generator),
+            "holistic.output.bias": fan_in_uniform((), hidden, generator),
+            "seen.weight": fan_in_uniform((channels,), channels, generator),
+            "seen.bias": fan_in_uniform((), channels, generator),
+            "pseudo.weight": fan_in_uniform((channels,), channels, generator),
+            "pseudo.bias": fan_in_uniform((), channels, generator),
+            "residual.conv.weight": fan_in_uniform((9, taken, width), 9 * taken, generator),
+            "residual.norm.weight": torch.ones(width),
+            "residual.norm.bias": torch.zeros(width),
+            "residual.weight": fan_in_uniform((width,), width, generator),
+            "residual.bias": fan_in_uniform((), width, generator),
+        }
+
+    def initial_statistics(self) -> Statistics:
+        """Batch-norm mean and variance, kept apart for each scale: (scales, width)."""
+        shape = (len(self.layout.scales), self.residual_channels)
+        return {"residual.norm.mean": torch.zeros(shape), "residual.norm.var": torch.ones(shape)}
+
+    def forward(
+        self,
+        parameters: Parameters,
+        statistics: Statistics,
+        maps: FeatureMaps,
+        references: FeatureMaps,
+        *,
+        training: bool,
+    ) -> tuple[HeadScores, Statistics]:
+        """Score a batch with the four heads."""
+        pooled = torch.stack([scale.mean(dim=(-2, -1)) for scale in maps])  # (scales, N, C)
+        hidden = torch.relu(
+            pooled @ parameters["holistic.hidden.weight"] + parameters["holistic.hidden.bias"]
+        )
+        holistic = (
+            hidden @ parameters["holistic.output.weight"] + parameters["holistic.output.bias"]
+        )
+        by_scale = [
+            self._position_heads(
+                parameters,
+                (statistics["residual.norm.mean"][i], statistics["residual.norm.var"][i]),
+                scale_maps.movedim(-3, -1),
+                reference.movedim(-3, -1),
+                training=training,
+            )
+            for i, (scale_maps, reference) in enumerate(zip(maps, references, strict=True))
+        ]
+        scores = {"holistic": holistic.mean(dim=0)}
+        for name in ("seen", "pseudo", "residual"):
+            pooled_scores = [
+                top_mean(heads[name].abs().flatten(-2), self.config.top_fraction)
+                for heads, _ in by_scale
+            ]
+            scores[name] = torch.stack(pooled_scores).mean(dim=0)
+        return scores, {
+            "residual.norm.mean": torch.stack([mean for _, (mean, _) in by_scale]),
+            "residual.norm.var": torch.stack([variance for _, (_, variance) in by_scale]),
+        }
+
+    def _position_heads(
+        self,
+        parameters: Parameters,
+        running: tuple[Tensor, Tensor],
+        maps: Tensor,
+        reference: Tensor,
+        *,
+        training: bool,
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        """Signed position scores (N, H, W) of the three position heads at one scale.
+
+        Args:
+            parameters: all parameters.
+            running: (R,) running mean and variance of the batch norm at this scale.
+            maps: (N, H, W, C).
+            reference: (H, W, C).
+            training: as in `forward`.
+
+        Returns:
+            position scores by head, and the running statistics after the batch.
+        """
+        # Every linear map of single positions in one product: reading the maps is what costs.
+        maps_to = [parameters["seen.weight"].unsqueeze(-1), parameters["pseudo.weight"].unsqueeze(-1)]
+        reduce = parameters.get("residual.reduce.weight")
+        if reduce is not None:
+            maps_to.append(reduce)
+        mapped = maps @ torch.cat(maps_to, dim=-1)
+        differences = (
+            reference - maps if reduce is None else reference @ reduce - mapped[..., 2:]
+        )
+        responses = convolve(differences, parameters["residual.conv.weight"])
+        normalised, *updated = _batch_norm(
+            responses, *running, training=training, momentum=self.config.norm_momentum
+        )
+        activated = torch.relu(
+            normalised * parameters["residual.norm.weight"] + parameters["residual.norm.bias"]
+        )
+        heads = {
+            "seen": mapped[..., 0] + parameters["seen.bias"],
+            "pseudo": mapped[..., 1] + parameters["pseudo.bias"],
+            "residual": activated @ parameters["residual.weight"] + parameters["residual.bias"],
+        }
+        return heads, (updated[0], updated[1])
+
+    def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
+        """Sum of the heads' mean deviation losses, each over the kinds that train it."""
+        anomalous = kinds != Kind.NORMAL
+        everything = torch.ones_like(anomalous)
+        terms = {
+            "holistic": (~anomalous, everything),  # its target is 1 for a *normal* image
+            "seen": (anomalous, kinds != Kind.PSEUDO),
+            "pseudo": (anomalous, kinds != Kind.ANOMALY),
+            "residual": (anomalous, everything),
+        }
+        losses = [
+            masked_mean(
+                deviation_loss(
+                    scores[head], labels, prior=self.prior, margin=self.config.margin
+                ),
+                used,
+            )
+            for head, (labels, used) in terms.items()
+        ]
+        return torch.stack(losses).sum()
+
+    def combine(self, scores: HeadScores) -> Tensor:
+        """Seen + pseudo + residual - holistic."""
+        return scores["seen"] + scores["pseudo"] + scores["residual"] - scores["holistic"]
+
+    @property
+    def expected_scores(self) -> tuple[float, float]:
+        """A normal: the holistic margin, negated. An anomaly: its own head and the residual."""
+        margin = self.prior.mean + self.config.margin * self.prior.deviation
+        return 3 * self.prior.mean - margin, 2 * margin
+
+
+def convolve(maps: Tensor, weight: Tensor) -> Tensor:
+    """3x3 convolution, zero padding 1: (N, H, W, C), (9, C, R) -> (N, H, W, R).
+
+    The nine neighbours of a position side by side, then one matrix product: under `vmap` this
+    stays one batched product, where torch's own convolution becomes a grouped one, slower on a
+    CPU.
+    """
+    height, width = maps.shape[-3:-1]
+    padded = functional.pad(maps, (0, 0, 1, 1, 1, 1))
+    neighbours = [
+        padded[..., dy : dy + height, dx : dx + width, :] for dy in range(3) for dx in range(3)
+    ]
+    return torch.cat(neighbours, dim=-1) @ weight.flatten(0, 1)
+
+
+def _batch_norm(
+    responses: Tensor, mean: Tensor, variance: Tensor, *, training: bool, momentum: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise (N, H, W, R) with the batch's, or the running (R,) statistics.
+
+    Written out because torch's own updates its buffers in place, which a pure function under
+    `vmap` and `grad` must not.
+    """
+    if not training:
+        return (responses - mean) * torch.rsqrt(variance + NORM_EPSILON), mean, variance
+    batch_variance, batch_mean = torch.var_mean(responses, dim=(0, 1, 2), correction=0)
+    normalised = (responses - batch_mean) * torch.rsqrt(batch_variance + NORM_EPSILON)
+    count = responses[..., 0].numel()
+    unbiased = batch_variance.detach() * (count / max(1, count - 1))
+    return (
+        normalised,
+        mean + momentum * (batch_mean.detach() - mean),
+        variance + momentum * (unbiased - variance),
+    )

@@ -1,0 +1,65 @@
+"""The shape of feature maps at all scales, and the flat rows they are stored as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FeatureMaps = tuple[Tensor, ...]
+"""One tensor a scale: (N, C, H_s, W_s) for a batch, (C, H_s, W_s) for one image."""
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """How the maps of all scales lie in one flat row.
+
+    A row holds the scales one after another, each with the channels of a position side by
+    side (H, W, C): heads then read positions as rows of a matrix without copying.
+
+    Attributes:
+        scales: (channels, height, width) of each scale, largest first.
+    """
+
+    scales: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        if not self.scales or any(len(s) != 3 or min(s) < 1 for s in self.scales):
+            raise ValueError(f"not a feature layout: {self.scales}")
+        if len({channels for channels, _, _ in self.scales}) != 1:
+            raise ValueError("all scales must have the same number of channels")
+
+    @property
+    def channels(self) -> int:
+        """C, the same at every scale (heads are shared between scales)."""
+        return self.scales[0][0]
+
+    @property
+    def row_size(self) -> int:
+        """Number of values in a flat row."""
+        return sum(math.prod(scale) for scale in self.scales)
+
+    def split(self, rows: Tensor) -> FeatureMaps:
+        """View flat rows (..., row_size) as maps (..., C, H_s, W_s), without copying."""
+        parts = torch.split(rows, [math.prod(scale) for scale in self.scales], dim=-1)
+        return tuple(
+            part.unflatten(-1, (height, width, channels)).movedim(-1, -3)
+            for part, (channels, height, width) in zip(parts, self.scales, strict=True)
+        )
+
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
+        """Flatten maps (..., C, H_s, W_s) into rows (..., row_size): the inverse of `split`."""
+        return torch.cat([m.movedim(-3, -1).flatten(-3) for m in maps], dim=-1)
+
+    @classmethod
+    def of(cls, maps: Sequence[Tensor]) -> FeatureLayout:
+        """The layout of maps (..., C, H_s, W_s)."""
+        return cls(tuple((m.shape[-3], m.shape[-2], m.shape[-1]) for m in maps))
+
+
+def pool_rows(rows: Tensor, layout: FeatureLayout) -> Tensor:
+    """Global average of every scale, side by side: (N, row_size) -> (N, scales * C)."""
+    return torch.cat([m.mean(dim=(-2, -1)) for m in layout.split(rows)], dim=-1)

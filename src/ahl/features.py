@@ -1,0 +1,174 @@
+"""Images to feature rows, once: extraction at two scales, in batches, with a cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ahl.backbones.base import Backbone
+from ahl.config import FeatureConfig
+from ahl.errors import ImageError
+from ahl.feature_maps import FeatureLayout
+from ahl.feature_store import FeatureStore, FeatureTable
+from ahl.types import Skipped
+
+FEATURE_VERSION = 1
+"""Raised whenever the same image, backbone and size would give other rows."""
+
+Pixels = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+HALF_MAXIMUM = 65504.0
+"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageItem:
+    """One image to extract, known before it is decoded.
+
+    Attributes:
+        name: for messages.
+        key: identity of the content; equal keys are extracted once.
+        load: decodes it: uint8, (image_size, image_size, 3); raises ImageError.
+    """
+
+    name: str
+    key: str
+    load: Callable[[], Pixels]
+
+
+class FeatureExtractor:
+    """Runs a backbone on images at full and half size (section 1 of the method).
+
+    Args:
+        backbone: put into evaluation mode; not trained here.
+        config: image size and batch size.
+        device: where the backbone runs.
+    """
+
+    def __init__(self, backbone: Backbone, config: FeatureConfig, device: torch.device) -> None:
+        self.backbone = backbone.eval().to(device)
+        self.config = config
+        self.device = device
+        size = config.image_size
+        with torch.inference_mode():
+            probe = self._maps(torch.zeros(1, 3, size, size, device=device))
+        self.layout = FeatureLayout.of(probe)
+        self.identity: dict[str, Any] = {
+            "version": FEATURE_VERSION,
+            "backbone": backbone.describe().fingerprint,
+            "image_size": size,
+            "device": device.type,
+        }
+
+    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.backbone(images), self.backbone(functional.avg_pool2d(images, 2))
+
+    def extract(self, pixels: Pixels) -> NDArray[np.float16]:
+        """Feature rows of a batch: uint8 (N, S, S, 3) to float16 (N, row_size).
+
+        Half precision is what the cache stores; scoring rounds the same way, so that an image
+        has one feature row whether it was cached or not.
+        """
+        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255.0
+        with torch.inference_mode():
+            rows = self.layout.join(self._maps(images))
+            rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
+            return rows.to(torch.float16).cpu().numpy()
+
+    def stream(
+        self, items: Sequence[ImageItem], *, workers: int = 2
+    ) -> Iterator[tuple[list[int], NDArray[np.float16], list[tuple[int, Skipped]]]]:
+        """Decode in parallel, extract in batches, in order, holding only a few batches.
+
+        Yields:
+            the indices extracted, their rows (n, row_size), and the items skipped since the
+            last yield. Every item is in one of the two.
+        """
+        size = self.config.batch_size
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            ahead: deque[tuple[int, Future[Pixels]]] = deque()
+            upcoming = iter(enumerate(items))
+
+            def top_up() -> None:
+                while len(ahead) < 2 * size + workers:
+                    following = next(upcoming, None)
+                    if following is None:
+                        return
+                    ahead.append((following[0], pool.submit(following[1].load)))
+
+            top_up()
+            indices: list[int] = []
+            images: list[Pixels] = []
+            skipped: list[tuple[int, Skipped]] = []
+            try:
+                while ahead:
+                    index, future = ahead.popleft()
+                    try:
+                        images.append(future.result())
+                        indices.append(index)
+                    except ImageError as error:
+                        skipped.append((index, Skipped(name=items[index].name, reason=str(error))))
+                    top_up()
+                    if len(images) == size or (not ahead and (images or skipped)):
+                        rows = (
+                            self.extract(np.stack(images))
+                            if images
+                            else np.empty((0, self.layout.row_size), dtype=np.float16)
+                        )
+                        yield indices, rows, skipped
+                        indices, images, skipped = [], [], []
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+
+def extract_table(
+    extractor: FeatureExtractor,
+    items: Sequence[ImageItem],
+    store: FeatureStore,
+    *,
+    progress: Progress | None = None,
+    workers: int = 2,
+) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
+    """Feature rows of all items, from the store where it has them.
+
+    Extracted rows are stored as they come, so that an interrupted extraction goes on where it
+    stopped.
+
+    Returns:
+        the table of the readable items in order, their indices, and the skipped items.
+    """
+    needed: dict[str, int] = {}
+    for index, item in enumerate(items):
+        if item.key not in store and item.key not in needed:
+            needed[item.key] = index
+    missing = list(needed.values())
+    if progress is not None:
+        progress(0, len(missing))
+    unreadable: dict[str, Skipped] = {}
+    done = 0
+    with store.writer() as writer:
+        for batch, rows, skipped in extractor.stream([items[i] for i in missing], workers=workers):
+            writer.add([items[missing[i]].key for i in batch], rows)
+            unreadable.update({items[missing[i]].key: reason for i, reason in skipped})
+            done += len(batch) + len(skipped)
+            if progress is not None:
+                progress(done, len(missing))
+    kept = [i for i, item in enumerate(items) if item.key not in unreadable]
+    skipped_items = [
+        (i, Skipped(name=item.name, reason=unreadable[item.key].reason))
+        for i, item in enumerate(items)
+        if item.key in unreadable
+    ]
+    return store.table([items[i].key for i in kept]), kept, skipped_items

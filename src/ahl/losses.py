@@ -1,0 +1,49 @@
+"""Losses as pure functions of image scores."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Prior(NamedTuple):
+    """Mean and standard deviation of the reference scores of the deviation loss."""
+
+    mean: float
+    deviation: float
+
+
+def draw_prior(draws: int, generator: torch.Generator) -> Prior:
+    """Estimate the prior from `draws` samples of N(0, 1) (Pang et al., 2019, section 3.2).
+
+    Drawn once for a run, not once for a batch: the loss is then one function throughout.
+    """
+    samples = torch.randn(draws, generator=generator, dtype=torch.float64)
+    return Prior(mean=float(samples.mean()), deviation=float(samples.std()))
+
+
+def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: float) -> Tensor:
+    """Deviation loss of each sample (Pang et al., 2019, equation 6).
+
+    `dev = (score - mean) / deviation`; the loss is `|dev|` for label 0 and
+    `max(0, margin - dev)` for label 1.
+
+    Args:
+        scores: (N,) image scores of one head.
+        labels: (N,) 0 or 1, any dtype.
+        prior: mean and deviation of the reference scores.
+        margin: m, in deviations.
+
+    Returns:
+        (N,) losses, not averaged.
+    """
+    deviation = (scores - prior.mean) / prior.deviation
+    return torch.where(labels > 0, torch.relu(margin - deviation), deviation.abs())
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of (N,) `values` where (N,) `mask` is true; 0 where it is true nowhere."""
+    weights = mask.to(values.dtype)
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)

@@ -1,0 +1,99 @@
+"""Image-level figures of merit; higher scores mean more anomalous.
+
+Each takes labels (n,), 1 for an anomaly and 0 for a normal image, and scores (n,), and gives
+None where one of the two classes is missing and the figure is therefore undefined.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Area under the ROC curve: how often an anomaly outscores a normal image (a tie is half).
+
+    Args:
+        labels: (n,), 0 or 1.
+        scores: (n,), finite.
+
+    Returns:
+        A value in 0..1, or None where one class is missing.
+
+    Raises:
+        ValueError: if labels or scores are not of that form, or differ in length.
+    """
+    truth, ranks = _ranked(labels, scores)
+    if _one_class(truth):
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, ranks))
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Average precision: precision summed over the steps of recall, without interpolation.
+
+    Args:
+        labels: (n,), 0 or 1.
+        scores: (n,), finite.
+
+    Returns:
+        A value in 0..1, or None where one class is missing.
+
+    Raises:
+        ValueError: if labels or scores are not of that form, or differ in length.
+    """
+    truth, ranks = _ranked(labels, scores)
+    if _one_class(truth):
+        return None
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, ranks))
+
+
+def false_positive_rate(
+    labels: ArrayLike, scores: ArrayLike, *, at_true_positive_rate: float = 0.95
+) -> float | None:
+    """Share of normal images flagged at the highest threshold that finds enough anomalies.
+
+    Args:
+        labels: (n,), 0 or 1.
+        scores: (n,), finite; an image is flagged where its score is at least the threshold.
+        at_true_positive_rate: share of the anomalies to be found, above 0 and at most 1.
+
+    Returns:
+        A value in 0..1, or None where one class is missing.
+
+    Raises:
+        ValueError: if labels, scores or the rate are not of that form, or lengths differ.
+    """
+    if not 0 < at_true_positive_rate <= 1:
+        raise ValueError(f"at_true_positive_rate is {at_true_positive_rate}; it must be in (0, 1].")
+    truth, ranks = _ranked(labels, scores)
+    if _one_class(truth):
+        return None
+    from sklearn.metrics import roc_curve
+
+    # With every threshold kept: the usual thinning drops points that this looks up.
+    false_positives, true_positives, _ = roc_curve(truth, ranks, drop_intermediate=False)
+    reached = np.searchsorted(true_positives, at_true_positive_rate)
+    return float(false_positives[reached])
+
+
+def _ranked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    truth, values = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != values.shape:
+        raise ValueError(
+            f"labels have shape {truth.shape} and scores {values.shape}; both must be (n,)."
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise ValueError("labels must be 0 (normal) or 1 (anomaly).")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} scores are not finite.")
+    # Ranks order and tie exactly as the scores do, and cannot overflow in differences.
+    return truth.astype(np.int64), np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _one_class(truth: NDArray[np.int64]) -> bool:
+    return np.unique(truth).size < 2

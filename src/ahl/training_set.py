@@ -1,0 +1,167 @@
+"""All training samples in one index space, and the episodes as index sets over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ahl.collaboration import Batch
+from ahl.distributions import Episode, Indices, SampleSet
+from ahl.feature_store import FeatureTable
+from ahl.pseudo import PseudoAnomaly
+from ahl.types import Kind
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IndexedSet:
+    """A support or query set as sorted indices into the training set, by kind."""
+
+    normals: Indices
+    anomalies: Indices
+    pseudo: Indices
+
+    def by_kind(self) -> tuple[Indices, Indices, Indices]:
+        """The indices in the order of `Kind`."""
+        return self.normals, self.anomalies, self.pseudo
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingSet:
+    """D with its episodes.
+
+    Attributes:
+        features: rows of the normals, then the labelled anomalies, then the pseudo anomalies.
+        kinds: (N,) of `Kind` values.
+        supports: D_i^s of each of the T episodes.
+        queries: D_i^q of each.
+        unseen: (N, T) whether sample j is an anomaly that support i does not hold: a labelled
+            one outside it, or a pseudo one of a generator that it does not use.
+    """
+
+    features: FeatureTable
+    kinds: Tensor
+    supports: tuple[IndexedSet, ...]
+    queries: tuple[IndexedSet, ...]
+    unseen: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def everything(self) -> IndexedSet:
+        """All of D as one set."""
+        kinds = self.kinds.numpy()
+        normals, anomalies, pseudo = (np.flatnonzero(kinds == kind) for kind in Kind)
+        return IndexedSet(normals=normals, anomalies=anomalies, pseudo=pseudo)
+
+    @property
+    def judged(self) -> Tensor:
+        """(N, T) whether sample j counts in Eq. 6 for model i: not a normal of its support."""
+        judged = torch.ones(len(self), len(self.supports), dtype=torch.bool)
+        for i, support in enumerate(self.supports):
+            judged[torch.from_numpy(support.normals), i] = False
+        return judged
+
+
+def index_episodes(
+    features: FeatureTable,
+    normals: int,
+    anomalies: int,
+    episodes: Sequence[Episode],
+    plan: Sequence[PseudoAnomaly],
+) -> TrainingSet:
+    """Lay out the training set.
+
+    Args:
+        features: rows of the normals, the labelled anomalies, and the planned pseudo anomalies.
+        normals: how many normals.
+        anomalies: how many labelled anomalies.
+        episodes: from `make_episodes`.
+        plan: from `plan_pseudo_anomalies` of the same episodes.
+    """
+    first_pseudo = normals + anomalies
+    place = {(p.generator, p.normal): first_pseudo + i for i, p in enumerate(plan)}
+
+    def indexed(samples: SampleSet) -> IndexedSet:
+        twins = [place[samples.generator, int(normal)] for normal in samples.twins]
+        return IndexedSet(
+            normals=samples.normals,
+            anomalies=samples.anomalies + normals,
+            pseudo=np.array(twins, dtype=np.int64),
+        )
+
+    kinds = torch.cat(
+        [
+            torch.full((normals,), int(Kind.NORMAL)),
+            torch.full((anomalies,), int(Kind.ANOMALY)),
+            torch.full((len(plan),), int(Kind.PSEUDO)),
+        ]
+    )
+    made_by = np.array([p.generator for p in plan], dtype=np.int64)
+    unseen = torch.zeros(len(kinds), len(episodes), dtype=torch.bool)
+    for i, episode in enumerate(episodes):
+        outside = np.setdiff1d(np.arange(anomalies), episode.support.anomalies)
+        unseen[torch.from_numpy(normals + outside), i] = True
+        foreign = np.flatnonzero(made_by != episode.support.generator)
+        unseen[torch.from_numpy(first_pseudo + foreign), i] = True
+    return TrainingSet(
+        features=features,
+        kinds=kinds,
+        supports=tuple(indexed(episode.support) for episode in episodes),
+        queries=tuple(indexed(episode.query) for episode in episodes),
+        unseen=unseen,
+    )
+
+
+def kind_counts(batch_size: int, sets: Sequence[IndexedSet]) -> tuple[int, int, int]:
+    """How many samples of each kind a balanced batch holds.
+
+    Equal shares among the kinds present (in every set alike), the remainder to the normals.
+    """
+    present = [all(len(s.by_kind()[kind]) > 0 for s in sets) for kind in Kind]
+    share = batch_size // sum(present)
+    counts = [share if there else 0 for there in present]
+    counts[Kind.NORMAL] += batch_size - sum(counts)
+    return counts[0], counts[1], counts[2]
+
+
+def draw_batch(
+    training_set: TrainingSet,
+    sets: Sequence[IndexedSet],
+    *,
+    batch_size: int,
+    reference_normals: int,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Batch:
+    """Draw one balanced batch from each of T sets, stacked along a leading T axis.
+
+    Samples are drawn with replacement. The reference of a batch is the mean of normals of the
+    same set, drawn apart; both scales are of the same normals.
+    """
+    counts = kind_counts(batch_size, sets)
+    chosen = torch.stack(
+        [
+            torch.cat([_draw(s.by_kind()[kind], counts[kind], generator) for kind in Kind])
+            for s in sets
+        ]
+    )
+    references = torch.stack([_draw(s.normals, reference_normals, generator) for s in sets])
+    kinds = torch.cat([torch.full((counts[kind],), int(kind)) for kind in Kind])
+    return Batch(
+        maps=tuple(m.to(device) for m in training_set.features.maps(chosen)),
+        references=tuple(
+            m.mean(dim=1).to(device) for m in training_set.features.maps(references)
+        ),
+        kinds=kinds.expand(len(sets), -1).to(device),
+    )
+
+
+def _draw(indices: Indices, count: int, generator: torch.Generator) -> Tensor:
+    if count == 0:
+        return torch.empty(0, dtype=torch.int64)
+    return torch.from_numpy(indices)[torch.randint(len(indices), (count,), generator=generator)]
