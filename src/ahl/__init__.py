@@ -1,1 +1,24 @@
-"""Open-set supervised anomaly detection for images."""
+"""Open-set supervised anomaly detection for images.
+
+The public map: `AHL` trains and scores; everything else is found in the module named after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ahl.detector import AHL
+
+__all__ = ["AHL", "__version__"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of any type
+    """Import the detector when it is asked for: torch takes seconds, `ahl --help` must not."""
+    if name == "AHL":
+        from ahl.detector import AHL
+
+        return AHL
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

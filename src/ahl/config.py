@@ -79,7 +79,9 @@ class HeadConfig:
         _require(self.margin > 0.0, "margin", self.margin, "positive")
         _require(self.prior_draws >= 2, "prior_draws", self.prior_draws, "at least 2")
         _require(self.holistic_hidden >= 1, "holistic_hidden", self.holistic_hidden, "at least 1")
-        _require(self.residual_bottleneck >= 0, "residual_bottleneck", self.residual_bottleneck, ">= 0")
+        _require(
+            self.residual_bottleneck >= 0, "residual_bottleneck", self.residual_bottleneck, ">= 0"
+        )
         _require(self.residual_channels >= 0, "residual_channels", self.residual_channels, ">= 0")
         _require(self.reference_normals >= 1, "reference_normals", self.reference_normals, ">= 1")
         _require(self.stored_references >= 0, "stored_references", self.stored_references, ">= 0")
@@ -196,9 +198,7 @@ class ImportanceConfig:
         _require(self.rate > 0, "rate", self.rate, "positive")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        _require(
-            self.error in get_args(ErrorForm), "error", self.error, "'calibrated' or 'paper'"
-        )
+        _require(self.error in get_args(ErrorForm), "error", self.error, "'calibrated' or 'paper'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,7 @@ class Config:
             raise ConfigurationError(f"A config needs exactly the sections {', '.join(sections)}.")
         built: dict[str, Any] = {}
         for name, factory in sections.items():
-            known = asdict(factory())  # type: ignore[operator, misc]
+            known = asdict(factory())  # type: ignore[operator]
             given = values[name]
             if not isinstance(given, dict) or set(given) != set(known):
                 raise ConfigurationError(f"Config section {name} needs {', '.join(known)}.")
@@ -255,7 +255,7 @@ class Config:
                 expected = type(known[key])
                 fits = type(value) is expected or (expected is float and type(value) is int)
                 _require(fits, f"{name}.{key}", value, f"of type {expected.__name__}")
-            built[name] = type(factory())(**given)  # type: ignore[operator, misc]
+            built[name] = type(factory())(**given)  # type: ignore[operator]
         return cls(**built)
 
 

@@ -69,7 +69,8 @@ def cluster_normals(features: NDArray[np.float32], *, clusters: int, seed: int) 
     # One thread: scikit-learn adds up partial sums in the order its threads finish.
     with threadpool_limits(limits=1):
         means = KMeans(wanted, n_init=10, random_state=derive_seed(seed, "k-means") % 2**32)
-        return means.fit_predict(features.astype(np.float64)).astype(np.int64)
+        assignment: Indices = means.fit_predict(features.astype(np.float64)).astype(np.int64)
+    return assignment
 
 
 def split_anomalies(

@@ -46,7 +46,7 @@ class FeatureLayout:
         """View flat rows (..., row_size) as maps (..., C, H_s, W_s), without copying."""
         parts = torch.split(rows, [math.prod(scale) for scale in self.scales], dim=-1)
         return tuple(
-            part.unflatten(-1, (height, width, channels)).movedim(-1, -3)
+            part.view(*part.shape[:-1], height, width, channels).movedim(-1, -3)
             for part, (channels, height, width) in zip(parts, self.scales, strict=True)
         )
 

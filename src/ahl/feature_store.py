@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.files import written_whole
 
 Rows = NDArray[np.float16]
 
@@ -95,13 +97,15 @@ class FeatureTable:
         flat = indices.reshape(-1)
         if self._resident is not None:
             return tuple(
-                scale[flat].unflatten(0, indices.shape).movedim(-1, -3) for scale in self._resident
+                scale[flat].view(*indices.shape, *scale.shape[1:]).movedim(-1, -3)
+                for scale in self._resident
             )
         # Each scale is made contiguous: heads flatten positions, which a slice of a row forbids.
-        rows = self.layout.split(self.rows(flat.numpy()))
+        scales = [
+            m.movedim(-3, -1).contiguous() for m in self.layout.split(self.rows(flat.numpy()))
+        ]
         return tuple(
-            scale.movedim(-3, -1).contiguous().unflatten(0, indices.shape).movedim(-1, -3)
-            for scale in rows
+            scale.view(*indices.shape, *scale.shape[1:]).movedim(-1, -3) for scale in scales
         )
 
     def keep_resident(self, limit: int = RESIDENT_BYTES) -> None:
@@ -132,14 +136,10 @@ class FeatureStore:
 
     def _open(self, listing: Path) -> None:
         """Take a shard in; one that is damaged is removed, and its rows made again."""
-        array = listing.with_suffix(".npy")
         try:
-            keys = json.loads(listing.read_text(encoding="utf-8"))
-            rows = np.load(array, mmap_mode="r", allow_pickle=False)
-            if rows.dtype != np.float16 or rows.shape != (len(keys), self.layout.row_size):
-                raise ValueError("unexpected shape")
-        except (OSError, ValueError, TypeError):
-            for path in (listing, array):
+            keys, rows = _read_shard(listing, self.layout.row_size)
+        except _DAMAGE:
+            for path in (listing, listing.with_suffix(".npy")):
                 path.unlink(missing_ok=True)
             return
         number = len(self._shards)
@@ -167,13 +167,15 @@ class FeatureStore:
     def add_shard(self, keys: list[str], rows: Rows) -> None:
         """Write one shard and take it in."""
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:24]
-        with _temporary(self.folder) as path:
-            with path.open("wb") as file:
-                np.save(file, rows, allow_pickle=False)
-            path.replace(self.folder / f"{name}.npy")
-        with _temporary(self.folder) as path:
+        if (self.folder / f"{name}.json").exists():
+            # Another process was faster. Windows cannot replace a file that is mapped there.
+            self._open(self.folder / f"{name}.json")
+            if all(key in self for key in keys):
+                return
+        with written_whole(self.folder / f"{name}.npy") as path, path.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+        with written_whole(self.folder / f"{name}.json") as path:
             path.write_text(json.dumps(keys), encoding="utf-8")
-            path.replace(self.folder / f"{name}.json")
         self._open(self.folder / f"{name}.json")
 
 
@@ -201,6 +203,29 @@ class ShardWriter:
         self._keys, self._rows, self._bytes = [], [], 0
 
 
+_DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
+"""What reading a damaged shard raises; other errors (memory, permissions) are not its fault."""
+
+
+def _read_shard(listing: Path, row_size: int) -> tuple[list[str], Rows]:
+    """The keys and memory-mapped rows of a shard; raises one of `_DAMAGE` if it is damaged."""
+    keys = json.loads(listing.read_text(encoding="utf-8"))
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"{listing} is not a list of keys")
+    rows = np.lib.format.open_memmap(listing.with_suffix(".npy"), mode="r")
+    if rows.dtype != np.float16 or rows.shape != (len(keys), row_size):
+        raise ValueError(f"the rows of {listing} have another shape")
+    return keys, rows
+
+
+def default_store_root() -> Path:
+    """The folder named by AHL_CACHE, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("AHL_CACHE")
+    return Path(named) if named else user_cache_path("ahl") / "features"
+
+
 @contextlib.contextmanager
 def temporary_store_root() -> Iterator[Path]:
     """A store folder for one run, removed at its end."""
@@ -209,14 +234,3 @@ def temporary_store_root() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".part-")
-    os.close(handle)
-    path = Path(name)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

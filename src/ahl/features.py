@@ -19,12 +19,11 @@ from ahl.config import FeatureConfig
 from ahl.errors import ImageError
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_store import FeatureStore, FeatureTable
-from ahl.types import Skipped
+from ahl.types import Pixels, Skipped
 
 FEATURE_VERSION = 1
 """Raised whenever the same image, backbone and size would give other rows."""
 
-Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 

@@ -22,9 +22,13 @@ class ScorePredictor(nn.Module):
 
     def __init__(self, models: int, hidden: int) -> None:
         super().__init__()
-        self.recurrent = nn.LSTM(models, hidden, num_layers=2, bidirectional=True, batch_first=True)
-        self.connected = nn.Linear(2 * hidden, 2 * hidden)
-        self.output = nn.Linear(2 * hidden, models)
+        # Layers draw weights, here unused, from torch's global generator: leave that as it was.
+        with torch.random.fork_rng(devices=[]):
+            self.recurrent = nn.LSTM(
+                models, hidden, num_layers=2, bidirectional=True, batch_first=True
+            )
+            self.connected = nn.Linear(2 * hidden, 2 * hidden)
+            self.output = nn.Linear(2 * hidden, models)
 
     def forward(self, history: Tensor) -> Tensor:
         """(N, K, T) past scores, oldest first, to (N, T) predicted scores."""
@@ -66,7 +70,7 @@ def prediction_loss(
     predictor: ScorePredictor, parameters: Parameters, history: Tensor, scores: Tensor
 ) -> Tensor:
     """Eq. 5: mean squared error of the predicted scores; no label enters it."""
-    predicted = functional_call(predictor, parameters, (history,))
+    predicted: Tensor = functional_call(predictor, parameters, (history,))
     return (predicted - scores).square().mean()
 
 
@@ -75,6 +79,7 @@ def train_predictor(
     state: PredictorState,
     history: Tensor,
     scores: Tensor,
+    *,
     config: ImportanceConfig,
     generator: torch.Generator,
 ) -> PredictorState:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.distributions import Episode
-from ahl.features import ImageItem, Pixels
+from ahl.features import ImageItem
 from ahl.randomness import derive_seed
+from ahl.types import Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -67,7 +67,7 @@ class TrainingHooks:
     """What happens around epochs: nothing, unless overridden."""
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Called after every epoch, also after those restored from a checkpoint's run."""
+        """Called after every epoch; not again for the epochs of a run that is being resumed."""
 
     def on_state(self, state: TrainingState) -> None:
         """Called after every epoch with all that is needed to go on from there."""
@@ -276,7 +276,12 @@ class _Epochs:
             now = calibrate(now, self.detector.expected_scores)
         psi = ScorePredictor(models, config.hidden)
         predictor = train_predictor(
-            psi, predictor, past, now, config, torch_generator(self.seed, "psi", epoch)
+            psi,
+            predictor,
+            past,
+            now,
+            config=config,
+            generator=torch_generator(self.seed, "psi", epoch),
         )
         if epoch < config.first_epoch:
             return predictor, equal

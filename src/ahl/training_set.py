@@ -154,9 +154,7 @@ def draw_batch(
     kinds = torch.cat([torch.full((counts[kind],), int(kind)) for kind in Kind])
     return Batch(
         maps=tuple(m.to(device) for m in training_set.features.maps(chosen)),
-        references=tuple(
-            m.mean(dim=1).to(device) for m in training_set.features.maps(references)
-        ),
+        references=tuple(m.mean(dim=1).to(device) for m in training_set.features.maps(references)),
         kinds=kinds.expand(len(sets), -1).to(device),
     )
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""One image: (H, W, 3) RGB."""
+
 GOOD = "good"
 """Class name of normal images in every layout."""
 

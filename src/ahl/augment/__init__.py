@@ -1,6 +1,6 @@
 """Pseudo anomalies: normal images made to look anomalous (section 2 of the method)."""
 
-from ahl.augment.base import Pixels, PseudoAnomalyGenerator
+from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.augment.cutmix import CutMix
 from ahl.augment.cutpaste import CutPaste
 from ahl.augment.draem import DraemMask
@@ -9,7 +9,6 @@ __all__ = [
     "CutMix",
     "CutPaste",
     "DraemMask",
-    "Pixels",
     "PseudoAnomalyGenerator",
     "default_generators",
 ]

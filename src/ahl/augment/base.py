@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from ahl.types import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from typing import ClassVar, final
 import numpy as np
 from PIL import Image
 
-from ahl.augment.base import Pixels, PseudoAnomalyGenerator
+from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.errors import ConfigurationError
+from ahl.types import Pixels
 
 # A change too faint to see would be a normal image labelled anomalous: draw again, a few times,
 # where the mean change within the patch is below this many of the 255 grey levels.

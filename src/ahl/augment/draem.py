@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from ahl.augment.base import Pixels, PseudoAnomalyGenerator
+from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.augment.perlin import perlin_noise
 from ahl.errors import ConfigurationError
+from ahl.types import Pixels
 
 # A change too faint to see would be a normal image labelled anomalous: draw again, a few times,
 # where the mean change under the mask is below this many of the 255 grey levels.

@@ -97,7 +97,9 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
         normalised = (images - self.shift) / self.scale
-        stages: list[Tensor] = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        stages: list[Tensor] = self.network(
+            normalised.contiguous(memory_format=torch.channels_last)
+        )
         return join_stages(stages)
 
     def settings(self) -> dict[str, Any]:
@@ -131,26 +133,42 @@ def _create(name: str, arguments: dict[str, Any], stages: tuple[int, ...]) -> nn
     import timm
 
     # is_model also keeps out hub addresses ("hf-hub:..."), which would reach the network.
-    if ":" in name or not timm.is_model(name.split(".")[0]):
-        close = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5])
+    if ":" in name or not timm.is_model(name.split(".", maxsplit=1)[0]):
+        close = ", ".join(timm.list_models(f"*{name.split('.', maxsplit=1)[0]}*")[:5])
         hint = f" Did you mean {close}?" if close and ":" not in name else ""
         raise ConfigurationError(f"timm has no model named {name!r}.{hint}")
-    reserved = {"pretrained", "features_only", "out_indices", "checkpoint_path", "pretrained_cfg",
-                "pretrained_cfg_overlay", "cache_dir"} & set(arguments)
+    reserved = {
+        "pretrained",
+        "features_only",
+        "out_indices",
+        "checkpoint_path",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "cache_dir",
+    } & set(arguments)
     if reserved:
         raise ConfigurationError(f"{sorted(reserved)[0]} is not a backbone argument you can set.")
     try:
         network: nn.Module = timm.create_model(
             name, pretrained=False, features_only=True, out_indices=stages, **arguments
         )
-    except (TypeError, RuntimeError, ValueError, IndexError, AssertionError, AttributeError) as error:
+    except (
+        TypeError,
+        RuntimeError,
+        ValueError,
+        IndexError,
+        AssertionError,
+        AttributeError,
+    ) as error:
         raise ConfigurationError(
             f"timm cannot build {name} with stages {list(stages)} and {arguments}: {error}"
         ) from error
     return network.eval().to(memory_format=torch.channels_last)
 
 
-def _normalisation(name: str, arguments: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(
+    name: str, arguments: dict[str, Any]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std that timm records for the model's weights (ImageNet's where it has none)."""
     from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, IMAGENET_INCEPTION_MEAN
     from timm.data.constants import IMAGENET_INCEPTION_STD

@@ -131,14 +131,15 @@ class DRA(BaseDetector):
             position scores by head, and the running statistics after the batch.
         """
         # Every linear map of single positions in one product: reading the maps is what costs.
-        maps_to = [parameters["seen.weight"].unsqueeze(-1), parameters["pseudo.weight"].unsqueeze(-1)]
+        maps_to = [
+            parameters["seen.weight"].unsqueeze(-1),
+            parameters["pseudo.weight"].unsqueeze(-1),
+        ]
         reduce = parameters.get("residual.reduce.weight")
         if reduce is not None:
             maps_to.append(reduce)
         mapped = maps @ torch.cat(maps_to, dim=-1)
-        differences = (
-            reference - maps if reduce is None else reference @ reduce - mapped[..., 2:]
-        )
+        differences = reference - maps if reduce is None else reference @ reduce - mapped[..., 2:]
         responses = convolve(differences, parameters["residual.conv.weight"])
         normalised, *updated = _batch_norm(
             responses, *running, training=training, momentum=self.config.norm_momentum
@@ -165,9 +166,7 @@ class DRA(BaseDetector):
         }
         losses = [
             masked_mean(
-                deviation_loss(
-                    scores[head], labels, prior=self.prior, margin=self.config.margin
-                ),
+                deviation_loss(scores[head], labels, prior=self.prior, margin=self.config.margin),
                 used,
             )
             for head, (labels, used) in terms.items()

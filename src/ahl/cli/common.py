@@ -1,0 +1,108 @@
+"""What the verbs share: error handling, JSON output, progress for people."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from ahl.errors import AHLError, ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FAILED, USAGE, SKIPPED = 1, 2, 3
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for machines instead of tables."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads [default: all cores]."
+)
+existing_model = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+
+
+def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
+    """Print a user's mistake as one clear line, without a traceback."""
+
+    @functools.wraps(verb)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return verb(*args, **kwargs)
+        except ConfigurationError as error:
+            _complain(error)
+            raise SystemExit(USAGE) from None
+        except AHLError as error:
+            _complain(error)
+            raise SystemExit(FAILED) from None
+        except BrokenPipeError:  # the reader of our output has gone, as in `ahl ... | head`
+            sys.stderr.close()
+            raise SystemExit(FAILED) from None
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            raise SystemExit(130) from None
+
+    return wrapped
+
+
+def _complain(error: AHLError) -> None:
+    click.echo(f"ahl: {error}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on one line of standard output."""
+    click.echo(json.dumps(value, ensure_ascii=True, allow_nan=False))
+
+
+def stdout_console() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def stderr_console(*, quiet: bool = False) -> Console:
+    """The console for progress and notes: standard error, so that results can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, quiet=quiet)
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit torch's threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def figure(value: float | None) -> str:
+    """A figure for people: three digits, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal
+    """Read a number, bool, None, tuple... or take the text as it is."""
+    import ast
+
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

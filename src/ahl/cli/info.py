@@ -1,0 +1,73 @@
+"""`ahl info`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ahl.cli.common import (
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stdout_console,
+)
+
+
+@click.command()
+@existing_model
+@click.option("--files", is_flag=True, help="List the training files too (always in JSON).")
+@json_option
+@errors_as_messages
+def info(model: Path, files: bool, as_json: bool) -> None:
+    """Show what a MODEL file holds: how it was made, on what, and its learning curves."""
+    from ahl.model import TrainedModel
+
+    loaded = TrainedModel.load(model)
+    header = loaded.header()
+    header["bytes"] = model.stat().st_size
+    header["heads"] = list(loaded.detector.head_names)
+    header["feature_maps"] = [list(scale) for scale in loaded.detector.layout.scales]
+    if as_json:
+        print_json(header)
+        return
+    _show(header, files)
+
+
+def _show(header: dict[str, Any], files: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = stdout_console()
+    manifest, config = header["manifest"], header["config"]
+    counts = Counter(file["class_name"] for file in manifest["files"])
+    backbone = header["backbone"]
+    last = header["records"][-1] if header["records"] else None
+    rows = {
+        "file size": f"{header['bytes'] / 1e6:.1f} MB",
+        "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
+        "base detector": f"{header['base']} ({', '.join(header['heads'])})",
+        "backbone": "none: trained on feature maps"
+        if backbone is None
+        else f"{backbone['settings'].get('name', backbone['kind'])}, weights "
+        f"{backbone['weights_sha256'][:12]}",
+        "image size": f"{config['features']['image_size']} px",
+        "feature maps": ", ".join("x".join(map(str, scale)) for scale in header["feature_maps"]),
+        "trained on": ", ".join(f"{count} {name}" for name, count in sorted(counts.items())),
+        "anomalies drawn": manifest["drawn"]
+        + (f" from {manifest['known_class']}" if manifest["known_class"] else ""),
+        "skipped images": str(manifest["skipped"]),
+    }
+    if last is not None:
+        rows["epochs"] = str(last["epoch"])
+        rows["importance w_i"] = "  ".join(f"{weight:.3f}" for weight in last["importance"])
+    table = Table(show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    console.print(table)
+    if files:
+        for file in manifest["files"]:
+            click.echo(f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}")

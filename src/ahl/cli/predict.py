@@ -1,0 +1,75 @@
+"""`ahl predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ahl.cli.common import (
+    SKIPPED,
+    USAGE,
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stderr_console,
+    threads_option,
+    use_threads,
+)
+from ahl.errors import DataError
+
+
+@click.command()
+@existing_model
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def predict(
+    model: Path, paths: tuple[str, ...], device: str, threads: int | None, as_json: bool
+) -> None:
+    """Score images with a trained MODEL.
+
+    Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
+    score is higher for more anomalous images and has no fixed range: compare scores of one
+    model with each other.
+
+    With --json, one object a line: path, score and heads, or path and error. A bad file never
+    stops the rest.
+
+    \b
+    Exit status: 0 all read, 2 wrong usage, 3 some skipped.
+    """
+    from ahl.detector import AHL
+    from ahl.images import expand_paths
+
+    try:
+        images = expand_paths(paths)
+    except DataError as error:
+        click.echo(f"ahl: {error}", err=True)
+        raise SystemExit(USAGE) from None
+    use_threads(threads)
+    detector = AHL.load(model, device=device)
+    skipped = 0
+    if not as_json:
+        click.echo(f"{'score':>10}  path")
+    for prediction in detector.predict(images):
+        path = str(images[prediction.index])
+        if prediction.score is None:
+            skipped += 1
+            if as_json:
+                print_json({"path": path, "error": prediction.error})
+            else:
+                click.echo(f"{'skipped':>10}  {path}: {prediction.error}")
+        elif as_json:
+            heads = dict(prediction.heads)
+            print_json({"path": path, "score": prediction.score, "heads": heads})
+        else:
+            click.echo(f"{prediction.score:>10.4f}  {path}")
+    if skipped:
+        if not as_json:
+            stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
+        raise SystemExit(SKIPPED)

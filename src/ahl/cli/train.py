@@ -1,0 +1,252 @@
+"""`ahl train`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ahl.cli.common import (
+    device_option,
+    errors_as_messages,
+    json_option,
+    literal,
+    print_json,
+    stderr_console,
+    stdout_console,
+    threads_option,
+    use_threads,
+)
+from ahl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ahl.config import Config
+    from ahl.detector import AHL
+    from ahl.types import Skipped
+
+
+@click.command()
+@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The model file to write.",
+)
+@click.option(
+    "--base",
+    type=click.Choice(["dra", "devnet"]),
+    default="dra",
+    show_default=True,
+    help="Base detector: four heads (dra) or one (devnet).",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="Constants: what measured best here, or the published ones.",
+)
+@click.option(
+    "--backbone",
+    default="resnet18",
+    show_default=True,
+    help="A timm model name, or 'patches': filters learned from your good images, no download.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Local safetensors weights of the timm backbone, instead of a download.",
+)
+@click.option(
+    "--backbone-arg",
+    "backbone_args",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Further argument of the timm backbone, such as pad_type=same; mean and std override "
+    "the normalisation. May be repeated.",
+)
+@click.option("--stages", metavar="I,J,...", help="Backbone stages to join [default: last three].")
+@click.option(
+    "--image-size",
+    type=int,
+    metavar="N",
+    help="Side, in pixels, that images are resized to [default: the preset's].",
+)
+@click.option(
+    "--anomalies",
+    type=click.IntRange(min=1),
+    metavar="M",
+    help="Draw M training anomalies and leave the others for `ahl evaluate` [default: all in an "
+    "inspection layout, 10 in a benchmark layout].",
+)
+@click.option(
+    "--setting",
+    type=click.Choice(["general", "hard"]),
+    default="general",
+    show_default=True,
+    help="Draw them from all classes, or from one known class only.",
+)
+@click.option("--known-class", metavar="C", help="The class to draw from in the hard setting.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs [default: the preset's].")
+@click.option("--alone", is_flag=True, help="Train the base detector alone, for comparison.")
+@click.option("--second-order", is_flag=True, help="Differentiate through the inner steps.")
+@click.option("--finetune", is_flag=True, help="Train the backbone end to end first (slow on CPU).")
+@click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
+@device_option
+@threads_option
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
+)
+@click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
+@click.option("--resume", is_flag=True, help="Go on after the last epoch of a killed run.")
+@json_option
+@errors_as_messages
+def train(
+    data: Path,
+    output: Path,
+    preset: str,
+    image_size: int | None,
+    epochs: int | None,
+    backbone_args: tuple[str, ...],
+    anomalies: int | None,
+    setting: str,
+    known_class: str | None,
+    stages: str | None,
+    alone: bool,
+    second_order: bool,
+    cache: Path | None,
+    no_cache: bool,
+    threads: int | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - passed on to AHL as they are
+) -> None:
+    """Train a detector on the images in DATA and write one model file.
+
+    \b
+    DATA is laid out in one of two ways:
+      inspection: DATA/good/*  DATA/<defect class>/*      (all labelled defects train)
+      benchmark:  DATA/train/good/*  DATA/test/good/*  DATA/test/<defect class>/*
+
+    One labelled defect is enough to start; ten are better. Unreadable images are skipped and
+    counted. A killed run goes on with --resume.
+    """
+    # click keeps the options in their groups; what follows is the order of the work.
+    from ahl.cli.progress import ConsoleObserver
+    from ahl.datasets import draw_split, open_dataset
+    from ahl.detector import AHL
+
+    if cache is not None and no_cache:
+        raise ConfigurationError("Give --cache or --no-cache, not both.")
+    use_threads(threads)
+    started = time.monotonic()
+    dataset = open_dataset(data)
+    split = draw_split(
+        dataset,
+        anomalies=anomalies,
+        setting="hard" if setting == "hard" else "general",
+        known_class=known_class,
+        seed=options["seed"],
+    )
+    drawn = anomalies is not None or dataset.layout == "benchmark"
+    checkpoint = output.with_name(f"{output.name}.checkpoint")
+    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+        if checkpoint.exists() and not resume:
+            observer.on_note("An unfinished run is overwritten; --resume would have gone on.")
+        detector = AHL(
+            config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
+            backbone_arguments=dict(_key_value(text) for text in backbone_args),
+            stages=_stages(stages),
+            cache=None if no_cache else (cache or "auto"),
+            checkpoint=checkpoint,
+            resume=resume,
+            observer=observer,
+            **options,
+        )
+        detector.fit_split(
+            split,
+            drawn=("hard" if setting == "hard" else "general") if drawn else "all",
+            known_class=known_class,
+        )
+        detector.save(output)
+    summary = _summary(detector, output, observer.skipped, time.monotonic() - started)
+    if as_json:
+        print_json(summary)
+    else:
+        _show(summary, data)
+
+
+def _config(
+    preset: str, image_size: int | None, epochs: int | None, *, alone: bool, second_order: bool
+) -> Config:
+    from dataclasses import replace
+
+    from ahl.config import preset as preset_config
+
+    config = preset_config(preset, image_size=image_size)
+    learning = replace(
+        config.learning,
+        collaborative=not alone,
+        second_order=second_order,
+        epochs=config.learning.epochs if epochs is None else epochs,
+    )
+    return replace(config, learning=learning)
+
+
+def _key_value(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigurationError(f"--backbone-arg is {text!r}; it must be KEY=VALUE.")
+    return key.strip(), literal(value.strip())
+
+
+def _stages(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigurationError(
+            f"--stages is {text!r}; it must be numbers such as 2,3,4."
+        ) from None
+
+
+def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:
+    from collections import Counter
+
+    model = detector.model
+    counts = Counter(file.class_name for file in model.manifest.files)
+    last = model.records[-1]
+    return {
+        "model": str(output),
+        "base": model.detector.name,
+        "seed": model.seed,
+        "images": dict(sorted(counts.items())),
+        "skipped": [{"path": one.name, "error": one.reason} for one in skipped],
+        "epochs": last.epoch,
+        "support_loss": sum(last.support_losses) / len(last.support_losses),
+        "importance": list(last.importance),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _show(summary: dict[str, Any], data: Path) -> None:
+    console = stdout_console()
+    images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
+    console.print(f"Trained on {images} in {summary['seconds']} s.", soft_wrap=True, markup=False)
+    if summary["skipped"]:
+        console.print(f"{len(summary['skipped'])} images could not be read and were skipped.")
+    console.print(f"Model: {summary['model']}", soft_wrap=True, markup=False)
+    console.print(
+        f"Next: ahl predict {summary['model']} FILE_OR_FOLDER...   or   "
+        f"ahl evaluate {summary['model']} {data}",
+        soft_wrap=True,
+        markup=False,
+    )

@@ -1,0 +1,332 @@
+"""The estimator: fit, score, save, load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ahl.augment import default_generators
+from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.backbone_choice import BackboneChoice
+from ahl.backbones import Backbone
+from ahl.config import Config
+from ahl.config import preset as preset_config
+from ahl.datasets import TrainingSplit
+from ahl.detectors import DETECTORS, BaseDetector
+from ahl.devices import resolve_device
+from ahl.errors import ConfigurationError, DataError, NotFittedError
+from ahl.feature_maps import FeatureLayout
+from ahl.feature_store import FeatureTable
+from ahl.fitting import Fitting, finetuning_checkpoint
+from ahl.images import ImageSource
+from ahl.model import Drawn, TrainedModel
+from ahl.observer import Observer
+from ahl.scoring import Prediction, Scorer, require_score
+from ahl.sources import from_samples, label_images
+from ahl.types import GOOD
+
+Maps = ArrayLike | Sequence[ArrayLike]
+"""Feature maps (N, C, H, W), or a sequence of such, one a scale, largest first."""
+
+
+class AHL:
+    """Open-set supervised anomaly detector (Zhu et al., CVPR 2024).
+
+    Train with `detector = AHL(seed=0).fit(good_images, defect_images)`, then rank new images
+    with `detector.score(images)`.
+
+    Args:
+        base: the base detector: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
+        backbone: a timm model name, `"patches"` for filters learned from the normals, or a
+            `Backbone` of your own.
+        seed: of every draw; the same data, seed and machine give the same model.
+        preset: `"default"` or `"paper"`; not with `config`.
+        config: all constants, instead of a preset.
+        image_size: side in pixels; overrides the preset's or config's.
+        weights: local safetensors weights of a timm backbone, instead of a download.
+        backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
+            the normalisation of the weights.
+        stages: backbone stages to join; None takes the last three.
+        generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
+        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them
+            for the run only.
+        finetune: train the backbone end to end first (stage 0 of the paper).
+        checkpoint: file that keeps the state after every epoch; None keeps none.
+        resume: go on from the checkpoint if there is one.
+        strict: raise on an unreadable training image instead of skipping it.
+        observer: hears of progress, skipped images and notes.
+
+    Raises:
+        ConfigurationError: if an argument has a value that cannot work.
+    """
+
+    def __init__(
+        self,
+        base: str | type[BaseDetector] = "dra",
+        backbone: str | Backbone = "resnet18",
+        *,
+        seed: int = 0,
+        preset: Literal["default", "paper"] = "default",
+        config: Config | None = None,
+        image_size: int | None = None,
+        weights: str | Path | None = None,
+        backbone_arguments: Mapping[str, Any] | None = None,
+        stages: Sequence[int] | None = None,
+        generators: Sequence[PseudoAnomalyGenerator] | None = None,
+        device: str = "auto",
+        cache: str | Path | None = "auto",
+        finetune: bool = False,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        strict: bool = False,
+        observer: Observer | None = None,
+    ) -> None:
+        if not 0 <= seed < 2**32:
+            raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
+        if config is None:
+            config = preset_config(preset, image_size=image_size)
+        elif image_size is not None:
+            config = replace(config, features=replace(config.features, image_size=image_size))
+        self._fitting = Fitting(
+            detector_type=_detector_type(base),
+            backbone=BackboneChoice(
+                backbone=backbone,
+                weights=None if weights is None else Path(weights),
+                arguments=dict(backbone_arguments or {}),
+                stages=None if stages is None else tuple(stages),
+            ),
+            config=config,
+            seed=seed,
+            generators=tuple(default_generators() if generators is None else generators),
+            device=resolve_device(device),
+            cache=cache,
+            finetune=finetune,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            resume=resume,
+            strict=strict,
+            observer=observer or Observer(),
+        )
+        self._model: TrainedModel | None = None
+        self._scorer: Scorer | None = None
+
+    @property
+    def config(self) -> Config:
+        """All constants of the run."""
+        return self._fitting.config
+
+    @property
+    def model(self) -> TrainedModel:
+        """The trained model.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+        """
+        if self._model is None:
+            raise NotFittedError("This detector is not trained yet: call fit, or AHL.load(path).")
+        return self._model
+
+    @property
+    def scorer(self) -> Scorer:
+        """The trained model behind its backbone.
+
+        Raises:
+            NotFittedError: before `fit` or `load`, or if trained on feature maps.
+        """
+        if self._scorer is None:
+            self._scorer = Scorer(self.model, self._fitting.device)
+        return self._scorer
+
+    def fit(
+        self,
+        normal: Sequence[ImageSource],
+        anomalies: Sequence[ImageSource],
+        classes: Sequence[str] | None = None,
+    ) -> Self:
+        """Train on normal images and a few labelled anomalies.
+
+        Args:
+            normal: paths, Pillow images or uint8 arrays (H, W, C), at least two.
+            anomalies: likewise, at least one.
+            classes: the anomalies' classes, one each; None calls them all `"anomaly"`.
+
+        Returns:
+            the detector itself.
+
+        Raises:
+            DataError: if there are too few readable images.
+            ImageError: if `strict` and an image cannot be read.
+            WeightsError: if the backbone's weights cannot be had.
+            ResumeError: if resuming and the checkpoint is of another run.
+        """
+        return self._trained(
+            self._fitting.on_images(
+                label_images(normal, GOOD),
+                label_images(anomalies, "anomaly" if classes is None else classes),
+                drawn="all",
+                known_class=None,
+            )
+        )
+
+    def fit_split(
+        self, split: TrainingSplit, *, drawn: Drawn = "all", known_class: str | None = None
+    ) -> Self:
+        """Train on a dataset's split; the manifest keeps the samples' names.
+
+        Args:
+            split: from `ahl.datasets.draw_split`; its test samples are not touched.
+            drawn: how its anomalies were drawn, for the manifest.
+            known_class: the class they were drawn from, in the hard setting.
+
+        Returns:
+            the detector itself; raises what `fit` raises.
+        """
+        return self._trained(
+            self._fitting.on_images(
+                from_samples(split.normals),
+                from_samples(split.anomalies),
+                drawn=drawn,
+                known_class=known_class,
+            )
+        )
+
+    def fit_features(self, normal: Maps, anomalies: Maps, *, pseudo: Sequence[Maps] = ()) -> Self:
+        """Train on feature maps of your own instead of images.
+
+        Args:
+            normal: maps of the normals, at least two.
+            anomalies: maps of the labelled anomalies, at least one.
+            pseudo: for each pseudo-anomaly generator of yours, the maps of a tampered twin of
+                every normal, in the normals' order; empty trains without pseudo anomalies.
+
+        Returns:
+            the detector itself.
+
+        Raises:
+            DataError: if the maps do not fit together or are too few.
+        """
+        return self._trained(
+            self._fitting.on_features(
+                _table(normal), _table(anomalies), [_table(maps) for maps in pseudo]
+            )
+        )
+
+    def _trained(self, model: TrainedModel) -> Self:
+        self._model, self._scorer = model, None
+        return self
+
+    def score(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
+        """Anomaly scores (N,) of images, higher = more anomalous, in no fixed range.
+
+        Raises:
+            ImageError: if an image cannot be read; `predict` goes on instead.
+            NotFittedError: before `fit` or `load`.
+        """
+        scores = [require_score(p, images[p.index]) for p in self.predict(images)]
+        return np.array(scores, dtype=np.float64)
+
+    def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:
+        """Score images one after another, in order, in bounded memory.
+
+        Returns:
+            an iterator with one `Prediction` an image; an unreadable one has an error instead
+            of scores.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+        """
+        return self.scorer.predict(images)
+
+    def score_features(self, maps: Maps) -> NDArray[np.float64]:
+        """Anomaly scores (N,) of feature maps shaped like those trained on.
+
+        Raises:
+            DataError: if the maps have another shape than in training.
+            NotFittedError: before `fit_features` or `load`.
+        """
+        table, layout = _table(maps), self.model.detector.layout
+        if table.layout != layout:
+            raise DataError(
+                f"The feature maps have shapes {table.layout.scales}; the detector was trained "
+                f"on {layout.scales}."
+            )
+        scores = [self.model.score_rows(rows)["score"] for _, rows in table.chunks()]
+        return torch.cat([*scores, torch.empty(0)]).double().numpy()
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file with everything inside, and drop the checkpoint.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            ModelFileError: if the file cannot be written.
+        """
+        self.model.save(Path(path))
+        checkpoint = self._fitting.checkpoint
+        for finished in (checkpoint, finetuning_checkpoint(checkpoint)):
+            if finished is not None:
+                finished.unlink(missing_ok=True)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        backbones: Sequence[type[Backbone]] = (),
+        detectors: Sequence[type[BaseDetector]] = (),
+    ) -> Self:
+        """Read a saved detector; nothing is downloaded and no code from the file runs.
+
+        Args:
+            path: the model file.
+            device: where the backbone will run.
+            backbones: your own backbone classes that the file may need.
+            detectors: your own detector classes that the file may need.
+
+        Raises:
+            ModelFileError: if the file is not a whole, unaltered model.
+        """
+        model = TrainedModel.load(Path(path), backbones=backbones, detectors=detectors)
+        loaded = cls(
+            base=type(model.detector),
+            seed=model.seed,
+            config=model.config,
+            device=device,
+            **({} if model.backbone is None else {"backbone": model.backbone}),
+        )
+        return loaded._trained(model)
+
+
+def _detector_type(base: str | type[BaseDetector]) -> type[BaseDetector]:
+    if isinstance(base, str):
+        by_name = {detector.name: detector for detector in DETECTORS}
+        if base not in by_name:
+            raise ConfigurationError(
+                f"There is no base detector {base!r}; choose {' or '.join(by_name)}."
+            )
+        return by_name[base]
+    return base
+
+
+def _table(maps: Maps) -> FeatureTable:
+    """Feature maps as a table of float16 rows, what the image path makes too."""
+    try:
+        array = np.asarray(maps, dtype=np.float32)
+        scales = [array] if array.ndim == 4 else list(array)
+    except ValueError:  # scales of different sizes make no one array
+        scales = [np.asarray(scale, dtype=np.float32) for scale in maps]  # type: ignore[union-attr]
+    if any(scale.ndim != 4 or 0 in scale.shape[1:] for scale in scales):
+        raise DataError("Feature maps must be (N, C, H, W), or a sequence of such, one a scale.")
+    if len({(len(scale), scale.shape[1]) for scale in scales}) != 1:
+        raise DataError("All scales need the same number of images and channels.")
+    if not all(np.isfinite(scale).all() for scale in scales):
+        raise DataError("The feature maps hold values that are not finite.")
+    tensors = [torch.from_numpy(scale) for scale in scales]
+    layout = FeatureLayout.of(tensors)
+    return FeatureTable.of_rows(layout, layout.join(tensors).half().numpy())

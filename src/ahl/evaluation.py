@@ -1,0 +1,175 @@
+"""A trained model against a labelled dataset, by the open-set protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ahl.datasets import Dataset
+from ahl.errors import DataError, ImageError
+from ahl.images import content_hash
+from ahl.metrics import auroc, average_precision, false_positive_rate
+from ahl.model import Manifest
+from ahl.scoring import Scorer
+from ahl.types import Sample, ScoredSample, Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassResult:
+    """One class of the test.
+
+    Attributes:
+        count: images scored.
+        seen: whether the class had a training example (False for `good`).
+        auroc: against the test's normal images; None for `good` or without normals.
+    """
+
+    count: int
+    seen: bool
+    auroc: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of one evaluation; None where a figure needs images that are not there.
+
+    Attributes:
+        auroc: image-level, all anomalies against the normals.
+        average_precision: likewise.
+        auroc_seen: anomalies of classes with a training example.
+        auroc_unseen: anomalies of the other classes.
+        fpr95: false-positive rate where 95 % of the anomalies are found.
+        classes: results by class name, `good` first, then by name.
+        left_out: images not tested because the model was trained on them.
+        left_out_known_class: images of the known class, which the hard setting does not test.
+        skipped: images that could not be read.
+        scored: every tested image with its scores.
+    """
+
+    auroc: float | None
+    average_precision: float | None
+    auroc_seen: float | None
+    auroc_unseen: float | None
+    fpr95: float | None
+    classes: dict[str, ClassResult]
+    left_out: int
+    left_out_known_class: int
+    skipped: tuple[Skipped, ...]
+    scored: tuple[ScoredSample, ...]
+
+
+def evaluate(
+    scorer: Scorer,
+    dataset: Dataset,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a dataset's test images and sum up.
+
+    The test of a benchmark layout is its `test` folder, of an inspection layout all its
+    images. Images whose content the model was trained on are left out, whatever their name.
+
+    Args:
+        scorer: the trained model behind its backbone.
+        dataset: what to test on.
+        progress: called with (done, total).
+
+    Raises:
+        DataError: if nothing is left to test.
+    """
+    manifest = scorer.model.manifest
+    samples = [*dataset.test_normals, *dataset.anomalies]
+    if dataset.layout == "inspection":
+        samples += dataset.train_normals
+    tested, left_out, known, skipped = _choose(sorted(samples, key=lambda s: s.name), manifest)
+    if not tested:
+        raise DataError(
+            f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
+            "readable images. Evaluate on images that it has not seen."
+        )
+    scored: list[ScoredSample] = []
+    for prediction in scorer.predict([sample.path for sample in tested]):
+        sample = tested[prediction.index]
+        if prediction.score is None:
+            skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
+        else:
+            scored.append(
+                ScoredSample(
+                    sample=sample,
+                    score=prediction.score,
+                    heads=prediction.heads,
+                    seen=sample.class_name in manifest.seen_classes,
+                )
+            )
+        if progress is not None:
+            progress(prediction.index + 1, len(tested))
+    return _sum_up(scored, left_out, known, skipped)
+
+
+def _choose(
+    samples: Sequence[Sample], manifest: Manifest
+) -> tuple[list[Sample], int, int, list[Skipped]]:
+    """Leave out what was trained on, and the known class in the hard setting."""
+    tested: list[Sample] = []
+    skipped: list[Skipped] = []
+    left_out = known = 0
+    hashes = manifest.hashes
+    for sample in samples:
+        try:
+            trained_on = content_hash(sample.path) in hashes
+        except ImageError as error:
+            skipped.append(Skipped(name=sample.name, reason=str(error)))
+            continue
+        if trained_on:
+            left_out += 1
+        elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
+            known += 1
+        else:
+            tested.append(sample)
+    return tested, left_out, known, skipped
+
+
+def _sum_up(
+    scored: Sequence[ScoredSample], left_out: int, known: int, skipped: Sequence[Skipped]
+) -> Evaluation:
+    labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
+    scores = np.array([one.score for one in scored])
+    seen = np.array([one.seen for one in scored], dtype=np.bool_)
+    normal = labels == 0
+
+    def against_normals(chosen: np.ndarray) -> float | None:
+        used = normal | chosen
+        return auroc(labels[used], scores[used])
+
+    return Evaluation(
+        auroc=auroc(labels, scores),
+        average_precision=average_precision(labels, scores),
+        auroc_seen=against_normals(~normal & seen),
+        auroc_unseen=against_normals(~normal & ~seen),
+        fpr95=false_positive_rate(labels, scores),
+        classes=dict(_by_class(scored, against_normals)),
+        left_out=left_out,
+        left_out_known_class=known,
+        skipped=tuple(skipped),
+        scored=tuple(scored),
+    )
+
+
+def _by_class(
+    scored: Sequence[ScoredSample], against_normals: Callable[[np.ndarray], float | None]
+) -> Iterator[tuple[str, ClassResult]]:
+    counts = Counter(one.sample.class_name for one in scored)
+    anomalous = {one.sample.class_name for one in scored if one.sample.is_anomaly}
+    for name in sorted(counts, key=lambda name: (name in anomalous, name)):
+        of_class = np.array([one.sample.class_name == name for one in scored])
+        yield (
+            name,
+            ClassResult(
+                count=counts[name],
+                seen=any(one.seen for one in scored if one.sample.class_name == name),
+                auroc=against_normals(of_class) if name in anomalous else None,
+            ),
+        )

@@ -1,0 +1,251 @@
+"""A training run from images or feature maps to the trained model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from ahl import __version__
+from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.backbone_choice import BackboneChoice
+from ahl.backbones import Backbone
+from ahl.checkpoint import Checkpoints
+from ahl.config import Config
+from ahl.detectors import BaseDetector
+from ahl.errors import DataError
+from ahl.feature_store import FeatureStore, FeatureTable, default_store_root, temporary_store_root
+from ahl.features import FeatureExtractor, ImageItem, extract_table
+from ahl.finetuning import FinetuningImages, finetune_backbone
+from ahl.learner import prepare_task
+from ahl.model import Drawn, Manifest, TrainedModel, TrainingFile
+from ahl.observer import Observer
+from ahl.pseudo import PseudoAnomaly, pseudo_items
+from ahl.sources import LabelledImage, check_classes, readable_items, report_skipped
+from ahl.training import TrainingHooks, train
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """The settings of a run, and the two ways through it.
+
+    The attributes are those of `ahl.AHL`, resolved.
+    """
+
+    detector_type: type[BaseDetector]
+    backbone: BackboneChoice
+    config: Config
+    seed: int
+    generators: tuple[PseudoAnomalyGenerator, ...]
+    device: torch.device
+    cache: str | Path | None
+    finetune: bool
+    checkpoint: Path | None
+    resume: bool
+    strict: bool
+    observer: Observer
+
+    def on_images(
+        self,
+        normals: Sequence[LabelledImage],
+        anomalies: Sequence[LabelledImage],
+        *,
+        drawn: Drawn,
+        known_class: str | None,
+    ) -> TrainedModel:
+        """Train on images; see `ahl.AHL.fit` for what is raised."""
+        given = len(normals) + len(anomalies)
+        normals, normal_items = self._readable(normals)
+        anomalies, anomaly_items = self._readable(anomalies)
+        check_classes(normals, anomalies)
+        backbone = self.backbone.build(normal_items, seed=self.seed, observer=self.observer)
+        if self.finetune:
+            backbone = finetune_backbone(
+                backbone,
+                self.detector_type,
+                FinetuningImages(
+                    normals=normal_items,
+                    anomalies=anomaly_items,
+                    generators=self.generators if self.config.distributions.pseudo else (),
+                ),
+                self.config,
+                seed=self.seed,
+                device=self.device,
+                observer=self.observer,
+                checkpoint=finetuning_checkpoint(self.checkpoint),
+                resume=self.resume,
+            )
+        extractor = FeatureExtractor(backbone, self.config.features, self.device)
+        with self._store_root() as root:
+            store = FeatureStore(root, extractor.identity, extractor.layout)
+
+            def extract(stage: str, items: Sequence[ImageItem]) -> tuple[FeatureTable, list[int]]:
+                table, kept, skipped = extract_table(
+                    extractor,
+                    items,
+                    store,
+                    progress=lambda done, total: self.observer.on_stage(stage, done, total),
+                )
+                for _, one in skipped:
+                    report_skipped(one, self.strict, self.observer)
+                return table, kept
+
+            normal_table, kept = extract("features of normal images", normal_items)
+            normals, normal_items = _chosen(normals, kept), _chosen(normal_items, kept)
+            anomaly_table, kept = extract("features of anomalies", anomaly_items)
+            anomalies, anomaly_items = _chosen(anomalies, kept), _chosen(anomaly_items, kept)
+            check_classes(normals, anomalies)
+
+            def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
+                items = pseudo_items(plan, normal_items, self.generators, seed=self.seed)
+                table, made = extract("features of pseudo anomalies", items)
+                if len(made) != len(items):
+                    raise DataError("Normal images became unreadable while training; run again.")
+                return table
+
+            used = zip([*normals, *anomalies], [*normal_items, *anomaly_items], strict=True)
+            files = tuple(
+                TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
+                for image, item in used
+            )
+            manifest = Manifest(
+                files=files, drawn=drawn, known_class=known_class, skipped=given - len(files)
+            )
+            return self._learn(
+                normal_table,
+                anomaly_table,
+                make_pseudo,
+                len(self.generators),
+                backbone=backbone,
+                manifest=manifest,
+                identity=extractor.identity,
+            )
+
+    def on_features(
+        self, normals: FeatureTable, anomalies: FeatureTable, twins: Sequence[FeatureTable]
+    ) -> TrainedModel:
+        """Train on feature maps; `twins[g]` holds generator g's pseudo twin of every normal.
+
+        Raises:
+            DataError: if the tables do not fit together or are too few.
+        """
+        if any(table.layout != normals.layout for table in (anomalies, *twins)):
+            raise DataError("Normal, anomalous and pseudo feature maps must have the same shape.")
+        if len(normals) < 2 or len(anomalies) < 1:
+            raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
+        if any(len(table) != len(normals) for table in twins):
+            raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
+
+        def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
+            rows = [twins[p.generator].rows(np.array([p.normal])) for p in plan]
+            return FeatureTable.of_rows(normals.layout, torch.cat(rows).half().numpy())
+
+        digest = hashlib.sha256()
+        for table in (normals, anomalies, *twins):
+            for _, rows in table.chunks():
+                digest.update(rows.numpy().tobytes())
+        return self._learn(
+            normals,
+            anomalies,
+            make_pseudo,
+            len(twins),
+            backbone=None,
+            manifest=Manifest(),
+            identity={"features": digest.hexdigest()},
+        )
+
+    def _readable(
+        self, images: Sequence[LabelledImage]
+    ) -> tuple[list[LabelledImage], list[ImageItem]]:
+        return readable_items(
+            images,
+            self.config.features.image_size,
+            strict=self.strict,
+            observer=self.observer,
+        )
+
+    def _learn(
+        self,
+        normals: FeatureTable,
+        anomalies: FeatureTable,
+        make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
+        generators: int,
+        *,
+        backbone: Backbone | None,
+        manifest: Manifest,
+        identity: dict[str, Any],
+    ) -> TrainedModel:
+        task = prepare_task(
+            self.detector_type,
+            normals,
+            anomalies,
+            make_pseudo,
+            generators=generators,
+            config=self.config,
+            seed=self.seed,
+        )
+        hooks: list[TrainingHooks] = [self.observer]
+        state = None
+        if self.checkpoint is not None:
+            checkpoints = Checkpoints(self.checkpoint, self._fingerprint(manifest, identity))
+            hooks.insert(0, checkpoints)  # saved first: what is announced can be resumed
+            state = checkpoints.restore() if self.resume else None
+        if state is not None:
+            self.observer.on_note(f"Resuming after epoch {state.epoch}.")
+        state = train(
+            task.detector,
+            task.training_set,
+            task.reference,
+            self.config,
+            seed=self.seed,
+            device=self.device,
+            hooks=hooks,
+            state=state,
+        )
+        return TrainedModel(
+            detector=task.detector,
+            unified=state.unified,
+            reference=task.reference,
+            backbone=backbone,
+            config=self.config,
+            seed=self.seed,
+            manifest=manifest,
+            records=tuple(state.records),
+        )
+
+    def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
+        values = {
+            "ahl": __version__,
+            "torch": torch.__version__,
+            "device": self.device.type,
+            "base": self.detector_type.name,
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+            "features": identity,
+            "generators": [generator.settings() for generator in self.generators],
+            "manifest": asdict(manifest),
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def _store_root(self) -> AbstractContextManager[Path]:
+        if self.cache is None:
+            return temporary_store_root()
+        return nullcontext(default_store_root() if self.cache == "auto" else Path(self.cache))
+
+
+def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
+    """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
+    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")
+
+
+def _chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:
+    return [values[i] for i in indices]

@@ -1,0 +1,87 @@
+"""From feature tables to a trained unified model: episodes, pseudo anomalies, Algorithm 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ahl.config import Config
+from ahl.detectors import BaseDetector
+from ahl.distributions import Episode, cluster_normals, make_episodes
+from ahl.feature_maps import FeatureMaps, pool_rows
+from ahl.feature_store import FeatureTable
+from ahl.losses import draw_prior
+from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies
+from ahl.randomness import numpy_generator, torch_generator
+from ahl.training_set import TrainingSet, index_episodes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What `train` needs beside the config and the seed."""
+
+    detector: BaseDetector
+    training_set: TrainingSet
+    reference: FeatureMaps
+    episodes: tuple[Episode, ...]
+
+
+def prepare_task(
+    detector_type: type[BaseDetector],
+    normals: FeatureTable,
+    anomalies: FeatureTable,
+    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
+    *,
+    generators: int,
+    config: Config,
+    seed: int,
+) -> Task:
+    """Cluster the normals, draw the episodes and lay out the training set (HADG).
+
+    Args:
+        detector_type: the base detector's class.
+        normals: features of the training normals.
+        anomalies: features of the labelled anomalies.
+        make_pseudo: gives the features of the pseudo anomalies that the episodes need.
+        generators: how many pseudo-anomaly generators `make_pseudo` knows.
+        config: all constants.
+        seed: of all draws.
+    """
+    layout = normals.layout
+    pooled = np.concatenate([pool_rows(rows, layout).numpy() for _, rows in normals.chunks()])
+    assignment = cluster_normals(pooled, clusters=config.distributions.clusters, seed=seed)
+    episodes = make_episodes(
+        assignment,
+        len(anomalies),
+        generators if config.distributions.pseudo else 0,
+        config.distributions,
+        seed=seed,
+    )
+    plan = plan_pseudo_anomalies(episodes)
+    features = normals + anomalies
+    if plan:
+        features = features + make_pseudo(plan)
+    prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
+    return Task(
+        detector=detector_type(config.heads, layout, prior),
+        training_set=index_episodes(features, len(normals), len(anomalies), episodes, plan),
+        reference=layout.split(mean_row(normals, config.heads.stored_references, seed)),
+        episodes=tuple(episodes),
+    )
+
+
+def mean_row(normals: FeatureTable, count: int, seed: int) -> Tensor:
+    """Mean feature row (row_size,) of `count` random normals; 0 takes them all."""
+    if 0 < count < len(normals):
+        chosen = numpy_generator(seed, "stored reference").choice(
+            len(normals), size=count, replace=False
+        )
+        return normals.rows(np.sort(chosen).astype(np.int64)).double().mean(dim=0).float()
+    total = torch.zeros(normals.layout.row_size, dtype=torch.float64)
+    for _, rows in normals.chunks():
+        total += rows.double().sum(dim=0)
+    return (total / len(normals)).float()

@@ -1,0 +1,234 @@
+"""The trained artefact: feature rows in, head scores out; one file holds all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from ahl import __version__
+from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
+from ahl.collaboration import Model
+from ahl.config import Config
+from ahl.detectors import DETECTORS, BaseDetector
+from ahl.errors import ConfigurationError, ModelFileError, WeightsError
+from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.losses import Prior
+from ahl.tensor_file import read_tensor_file, write_tensor_file
+from ahl.training import EpochRecord
+from ahl.types import GOOD
+
+Drawn = Literal["all", "general", "hard"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFile:
+    """One image the model was trained on."""
+
+    name: str
+    sha256: str
+    class_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the model was trained on.
+
+    Attributes:
+        files: every training image, normals first.
+        drawn: `"all"` labelled anomalies were used, or a draw by the protocol's setting.
+        known_class: in the hard setting, the class the anomalies were drawn from.
+        skipped: number of images that could not be read.
+    """
+
+    files: tuple[TrainingFile, ...] = ()
+    drawn: Drawn = "all"
+    known_class: str | None = None
+    skipped: int = 0
+
+    @property
+    def seen_classes(self) -> frozenset[str]:
+        """Anomaly classes with at least one training image."""
+        return frozenset(f.class_name for f in self.files if f.class_name != GOOD)
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Content hashes of all training images."""
+        return frozenset(f.sha256 for f in self.files)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """Everything scoring needs.
+
+    Attributes:
+        detector: the heads, with their constants.
+        unified: weights and running statistics of g.
+        reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
+        backbone: None for a model trained on the caller's own feature maps.
+        config: all constants of the run.
+        seed: of the run.
+        manifest: what it was trained on.
+        records: losses and importance scores of every epoch.
+    """
+
+    detector: BaseDetector
+    unified: Model
+    reference: FeatureMaps
+    backbone: Backbone | None
+    config: Config
+    seed: int
+    manifest: Manifest
+    records: tuple[EpochRecord, ...]
+
+    def score_rows(self, rows: Tensor) -> dict[str, Tensor]:
+        """Score feature rows (N, row_size).
+
+        Images are scored one at a time: a matrix product of another height may round
+        differently, and an image must have one score whatever its batch.
+
+        Returns:
+            (N,) float32 by head name, and the image score as `"score"`.
+        """
+        layout = self.detector.layout
+        scored: dict[str, list[Tensor]] = {
+            name: [] for name in (*self.detector.head_names, "score")
+        }
+        with torch.inference_mode():
+            for row in rows.float().split(1):
+                heads, _ = self.detector.forward(
+                    self.unified.parameters,
+                    self.unified.statistics,
+                    tuple(scale.contiguous() for scale in layout.split(row)),
+                    self.reference,
+                    training=False,
+                )
+                for name in self.detector.head_names:
+                    scored[name].append(heads[name])
+                scored["score"].append(self.detector.combine(heads))
+        return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
+
+    def header(self) -> dict[str, Any]:
+        """All that is not a tensor, as JSON values."""
+        backbone = None if self.backbone is None else asdict(self.backbone.describe())
+        return {
+            "ahl_version": __version__,
+            "base": self.detector.name,
+            "prior": list(self.detector.prior),
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+            "backbone": backbone,
+            "manifest": asdict(self.manifest),
+            "records": [asdict(record) for record in self.records],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the model as one file; equal models give equal bytes.
+
+        Raises:
+            ModelFileError: if the file cannot be written.
+        """
+        tensors = {f"heads/{k}": v for k, v in self.unified.parameters.items()}
+        tensors |= {f"statistics/{k}": v for k, v in self.unified.statistics.items()}
+        tensors |= {f"reference/{i}": scale for i, scale in enumerate(self.reference)}
+        if self.backbone is not None:
+            tensors |= {f"backbone/{k}": v for k, v in self.backbone.tensors().items()}
+        write_tensor_file(path, "model", self.header(), tensors)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        backbones: Sequence[type[Backbone]] = (),
+        detectors: Sequence[type[BaseDetector]] = (),
+    ) -> TrainedModel:
+        """Read a model file; no code from it is run and nothing is fetched.
+
+        Args:
+            path: the file.
+            backbones: further backbone classes that the file may name.
+            detectors: further detector classes that the file may name.
+
+        Raises:
+            ModelFileError: if the file is not a whole, unaltered model that this version reads.
+        """
+        header, tensors = read_tensor_file(path, "model")
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            group, _, key = name.partition("/")
+            groups.setdefault(group, {})[key] = tensor
+        try:
+            return cls._build(header, groups, backbones, (*DETECTORS, *detectors))
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            RecursionError,
+            ConfigurationError,
+            WeightsError,
+        ) as error:
+            raise ModelFileError(
+                f"{path} holds values that do not fit together: {error}"
+            ) from error
+
+    @classmethod
+    def _build(
+        cls,
+        header: dict[str, Any],
+        groups: dict[str, dict[str, Tensor]],
+        backbones: Sequence[type[Backbone]],
+        detectors: Sequence[type[BaseDetector]],
+    ) -> TrainedModel:
+        config = Config.from_dict(header["config"])
+        stored = groups["reference"]
+        reference = tuple(stored[str(i)] for i in range(len(stored)))
+        if any(scale.ndim != 3 for scale in reference):
+            raise ValueError("the reference features are not maps")
+        by_name = {detector.name: detector for detector in detectors}
+        if header["base"] not in by_name:
+            raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
+        mean, deviation = (float(value) for value in header["prior"])
+        detector = by_name[header["base"]](
+            config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
+        )
+        unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
+        expected = Model(
+            detector.initial_parameters(torch.Generator()), detector.initial_statistics()
+        )
+        for given, wanted in zip(unified, expected, strict=True):
+            if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in wanted.items()}:
+                raise ValueError("the heads' weights do not have the shapes of its settings")
+        backbone = None
+        if header["backbone"] is not None:
+            description = BackboneDescription(**header["backbone"])
+            backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
+        manifest = dict(header["manifest"])
+        manifest["files"] = tuple(TrainingFile(**file) for file in manifest["files"])
+        return cls(
+            detector=detector,
+            unified=unified,
+            reference=reference,
+            backbone=backbone,
+            config=config,
+            seed=int(header["seed"]),
+            manifest=Manifest(**manifest),
+            records=tuple(record_from(values) for values in header["records"]),
+        )
+
+
+def record_from(values: dict[str, Any]) -> EpochRecord:
+    """Rebuild an epoch's record from its JSON values."""
+    return EpochRecord(
+        epoch=int(values["epoch"]),
+        **{
+            name: tuple(float(value) for value in cast("list[float]", values[name]))
+            for name in ("support_losses", "query_losses", "importance")
+        },
+    )

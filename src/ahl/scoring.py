@@ -1,0 +1,112 @@
+"""Images to scores: the trained model behind its backbone, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import torch
+
+from ahl.errors import DataError, ImageError, NotFittedError
+from ahl.features import FeatureExtractor, ImageItem
+from ahl.images import ImageSource, read_pixels, resize_pixels
+from ahl.model import TrainedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Scores of one image, or why it has none.
+
+    Attributes:
+        index: position among the images given.
+        score: anomaly score, higher = more anomalous, no fixed range; None without a score.
+        heads: each head's score by name.
+        error: why the image cannot be read; None when it can.
+    """
+
+    index: int
+    score: float | None = None
+    heads: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Scorer:
+    """Scores images with a trained model.
+
+    Args:
+        model: trained on images.
+        device: where the backbone runs.
+
+    Raises:
+        NotFittedError: if the model was trained on feature maps and has no backbone.
+        DataError: if backbone and heads of a model file do not fit together.
+    """
+
+    def __init__(self, model: TrainedModel, device: torch.device) -> None:
+        if model.backbone is None:
+            raise NotFittedError("This detector was trained on feature maps; use score_features.")
+        self.model = model
+        self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
+        if self.extractor.layout != model.detector.layout:
+            raise DataError("The backbone in the model file does not fit its heads.")
+
+    def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:
+        """Score images in order; decoding runs ahead of the backbone, a few batches at most.
+
+        Yields:
+            one prediction an image; an unreadable one has an error instead of scores.
+        """
+        for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
+            scored = self.model.score_rows(torch.from_numpy(rows))
+            batch = [
+                Prediction(
+                    index=index,
+                    score=float(scored["score"][i]),
+                    heads={name: float(scored[name][i]) for name in self.model.detector.head_names},
+                )
+                for i, index in enumerate(indices)
+            ]
+            batch += [Prediction(index=index, error=one.reason) for index, one in skipped]
+            yield from sorted(batch, key=lambda prediction: prediction.index)
+
+
+class _Items(Sequence[ImageItem]):
+    """Items made when asked for; scoring needs no content hashes."""
+
+    def __init__(self, images: Sequence[ImageSource], model: TrainedModel) -> None:
+        self._images = images
+        self._size = model.config.features.image_size
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ImageItem]: ...
+    def __getitem__(self, index: int | slice) -> ImageItem | Sequence[ImageItem]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        source = self._images[index]
+        return ImageItem(
+            name=str(index),
+            key="",
+            load=lambda: resize_pixels(read_pixels(source), self._size),
+        )
+
+
+def require_score(prediction: Prediction, source: ImageSource) -> float:
+    """The prediction's score.
+
+    Raises:
+        ImageError: if the image could not be read.
+    """
+    if prediction.score is None:
+        name = (
+            source
+            if isinstance(source, str) or hasattr(source, "__fspath__")
+            else (f"image {prediction.index}")
+        )
+        raise ImageError(f"{name}: {prediction.error}")
+    return prediction.score

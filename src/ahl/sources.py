@@ -1,0 +1,118 @@
+"""Labelled images on their way to features: named, hashed, decoded when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ahl.errors import DataError, ImageError
+from ahl.features import ImageItem
+from ahl.images import ImageSource, content_hash, read_pixels, resize_pixels
+from ahl.observer import Observer
+from ahl.types import GOOD, Pixels, Sample, Skipped
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledImage:
+    """One training image.
+
+    Attributes:
+        source: a path, a Pillow image or a uint8 array.
+        name: unique among the training images; kept in the model's manifest.
+        class_name: `"good"` or the anomaly class.
+    """
+
+    source: ImageSource
+    name: str
+    class_name: str
+
+
+def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
+    """Training images out of a dataset's samples."""
+    return [LabelledImage(source=s.path, name=s.name, class_name=s.class_name) for s in samples]
+
+
+def label_images(
+    images: Sequence[ImageSource], classes: Sequence[str] | str
+) -> list[LabelledImage]:
+    """Name and label images given directly: a path by itself, another image by its position.
+
+    Raises:
+        DataError: if there are not as many classes as images, or an anomaly is called "good".
+    """
+    if isinstance(images, (str, Path)):
+        raise DataError("Give a list of images, not one path; ahl.datasets opens folders.")
+    names = [classes] * len(images) if isinstance(classes, str) else list(classes)
+    if len(names) != len(images):
+        raise DataError(f"There are {len(images)} anomalies but {len(names)} classes.")
+    return [
+        LabelledImage(
+            source=image,
+            name=Path(image).as_posix() if isinstance(image, (str, Path)) else f"{label}[{i}]",
+            class_name=label,
+        )
+        for i, (image, label) in enumerate(zip(images, names, strict=True))
+    ]
+
+
+def image_item(source: ImageSource, name: str, image_size: int) -> ImageItem:
+    """The item to extract for one image.
+
+    Raises:
+        ImageError: if the image cannot be read at all.
+    """
+
+    def load() -> Pixels:
+        return resize_pixels(read_pixels(source), image_size)
+
+    return ImageItem(name=name, key=content_hash(source), load=load)
+
+
+def readable_items(
+    images: Sequence[LabelledImage], image_size: int, *, strict: bool, observer: Observer
+) -> tuple[list[LabelledImage], list[ImageItem]]:
+    """Hash the images; those that cannot be opened are skipped, or raised when strict.
+
+    Returns:
+        the images kept and their items.
+    """
+    kept, items = [], []
+    for image in images:
+        try:
+            items.append(image_item(image.source, image.name, image_size))
+            kept.append(image)
+        except ImageError as error:
+            report_skipped(Skipped(name=image.name, reason=str(error)), strict, observer)
+    return kept, items
+
+
+def report_skipped(skipped: Skipped, strict: bool, observer: Observer) -> None:
+    """Tell of an image left out, or stop when strict.
+
+    Raises:
+        ImageError: if strict.
+    """
+    if strict:
+        raise ImageError(f"{skipped.name}: {skipped.reason}")
+    observer.on_skipped(skipped)
+
+
+def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
+    """Refuse training sets that cannot work.
+
+    Raises:
+        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
+    """
+    if len(normals) < 2:
+        raise DataError(
+            f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
+            "useful detector wants some dozens."
+        )
+    if not anomalies:
+        raise DataError(
+            "There are no readable anomalies; at least one labelled anomaly is needed. Put "
+            "images of one kind of defect into a folder named after it, beside good/."
+        )
+    if any(image.class_name == GOOD for image in anomalies):
+        raise DataError('An anomaly has the class "good"; name its kind of defect instead.')

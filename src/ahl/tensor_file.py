@@ -1,0 +1,103 @@
+"""The file format of models and checkpoints: safetensors with a JSON header and a checksum.
+
+Reading runs no code from the file. The checksum covers the header and every tensor, so that a
+file which was cut, altered or damaged is refused before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from ahl.errors import ModelFileError
+from ahl.files import written_whole
+
+FORMAT_VERSION = 1
+
+Content = Literal["model", "checkpoint"]
+
+
+def write_tensor_file(
+    path: Path, content: Content, header: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
+    """Write header and tensors; the same arguments give the same bytes.
+
+    Raises:
+        ModelFileError: if the file cannot be written.
+    """
+    text = json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
+    metadata = {
+        "format": f"ahl-{content}",
+        "format_version": str(FORMAT_VERSION),
+        "header": text,
+        "sha256": _checksum(text, ordered),
+    }
+    try:
+        with written_whole(path) as temporary:
+            save_file(ordered, temporary, metadata=metadata)
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{path} cannot be written: {error}") from error
+
+
+def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read and verify a file of `write_tensor_file`.
+
+    Raises:
+        ModelFileError: if the file is missing, truncated, altered, of another kind or of a
+            newer version.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"There is no {content} file {path}.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != f"ahl-{content}":
+                raise ModelFileError(
+                    f"{path} is a safetensors file, but not an ahl {content}"
+                    f"{_what_instead(metadata)}."
+                )
+            version = metadata.get("format_version")
+            if version != str(FORMAT_VERSION):
+                raise ModelFileError(
+                    f"{path} has {content} format {version}; this version of ahl reads format "
+                    f"{FORMAT_VERSION}. Upgrade ahl, or train the model again."
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, MemoryError, RuntimeError, KeyError) as error:
+        raise ModelFileError(
+            f"{path} is not a readable ahl {content}: it is truncated, damaged or another kind "
+            f"of file ({error})."
+        ) from error
+    text = metadata.get("header", "")
+    if metadata.get("sha256") != _checksum(text, tensors):
+        raise ModelFileError(
+            f"{path} does not match its checksum: it was altered or damaged after it was "
+            "written. Copy it again from its source, or train it again."
+        )
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} has an unreadable header: {error}.") from error
+    if not isinstance(header, dict):
+        raise ModelFileError(f"{path} has a header of another shape.")
+    return header, tensors
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    digest.update(save({name: tensors[name] for name in sorted(tensors)}))
+    return digest.hexdigest()
+
+
+def _what_instead(metadata: dict[str, str]) -> str:
+    kind = metadata.get("format", "")
+    if kind.startswith("ahl-"):
+        return f" but an ahl {kind.removeprefix('ahl-')}"
+    return "; weights of a backbone go with --weights" if kind in {"pt", ""} else ""

@@ -1,0 +1,305 @@
+"""The estimator end to end on small pictures."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_images import small_image, write_class
+from tiny import TinyBackbone, tiny_config
+
+from ahl import AHL
+from ahl.datasets import draw_split, open_dataset
+from ahl.detector import _table
+from ahl.errors import ConfigurationError, DataError, ImageError, NotFittedError
+from ahl.features import FeatureExtractor
+from ahl.metrics import auroc
+from ahl.observer import Observer
+
+
+def make(**options) -> AHL:
+    return AHL(**{"backbone": TinyBackbone(), "config": tiny_config(), **options})
+
+
+def normals(count=20):
+    return [small_image("good", i) for i in range(count)]
+
+
+def anomalies(count=4):
+    return [small_image("dot", i) for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make(config=tiny_config(epochs=30)).fit(normals(), anomalies())
+
+
+@pytest.mark.parametrize("base", ["dra", "devnet"])
+def test_finds_seen_and_unseen_kinds(base):
+    detector = make(base=base, config=tiny_config(epochs=40)).fit(normals(40), anomalies(6))
+    good = [small_image("good", i) for i in range(200, 230)]
+    for kind in ("dot", "frame"):
+        bad = [small_image(kind, i) for i in range(300, 320)]
+        scores = detector.score([*good, *bad])
+        assert auroc([0] * 30 + [1] * 20, scores) > 0.8, kind
+
+
+def test_paths_pillow_images_and_arrays_score_alike(trained, tmp_path):
+    array = small_image("bar", 3)
+    path = tmp_path / "bar.png"
+    Image.fromarray(array).save(path)
+    scores = trained.score([array, Image.fromarray(array), path, str(path)])
+    assert len(set(scores)) == 1
+
+
+def test_one_image_one_score_whatever_the_batch(trained):
+    images = [small_image(kind, i) for kind in ("good", "dot", "bar") for i in range(50, 57)]
+    together = trained.score(images)
+    backwards = trained.score(images[::-1])[::-1]
+    apart = np.concatenate([trained.score([image]) for image in images])
+    assert np.array_equal(together, apart)
+    assert np.array_equal(together, backwards)
+
+
+def test_same_data_and_seed_give_the_same_bytes_and_another_seed_does_not(tmp_path):
+    files = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make(seed=seed, cache=tmp_path / name).fit(normals(), anomalies()).save(
+            tmp_path / f"{name}.ahl"
+        )
+        files.append((tmp_path / f"{name}.ahl").read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_saved_and_loaded_detectors_score_alike(trained, tmp_path):
+    images = [small_image(kind, i) for kind in ("good", "dot") for i in range(60, 65)]
+    trained.save(tmp_path / "model.ahl")
+    loaded = AHL.load(tmp_path / "model.ahl", backbones=[TinyBackbone])
+    assert np.array_equal(loaded.score(images), trained.score(images))
+    loaded.save(tmp_path / "again.ahl")
+    assert (tmp_path / "again.ahl").read_bytes() == (tmp_path / "model.ahl").read_bytes()
+
+
+def test_no_test_image_touches_training(benchmark_folder, tmp_path):
+    """Training with every test image destroyed gives the same model, byte for byte."""
+    models = []
+    for name in ("whole", "destroyed"):
+        root = tmp_path / name
+        shutil.copytree(benchmark_folder, root)
+        split = draw_split(open_dataset(root), anomalies=3, seed=4)
+        if name == "destroyed":
+            assert len(split.test) == 12 + 24 - 3
+            for sample in split.test:
+                sample.path.write_text("not an image any more")
+        detector = make(cache=tmp_path / f"cache-{name}")
+        detector.fit_split(split, drawn="general")
+        detector.save(tmp_path / f"{name}.ahl")
+        models.append((tmp_path / f"{name}.ahl").read_bytes())
+    assert models[0] == models[1]
+
+
+def test_test_images_would_have_changed_the_model(benchmark_folder, tmp_path):
+    """The check above can fail: a model that sees test images differs."""
+    split = draw_split(open_dataset(benchmark_folder), anomalies=3, seed=4)
+    leaking = type(split)(
+        normals=split.normals + tuple(s for s in split.test if not s.is_anomaly),
+        anomalies=split.anomalies,
+        test=(),
+    )
+    models = []
+    for name, used in (("clean", split), ("leaking", leaking)):
+        make().fit_split(used, drawn="general").save(tmp_path / name)
+        models.append((tmp_path / name).read_bytes())
+    assert models[0] != models[1]
+
+
+def test_a_second_run_does_no_backbone_work(tmp_path, monkeypatch):
+    make(cache=tmp_path).fit(normals(), anomalies())
+    extracted = []
+    original = FeatureExtractor.extract
+    monkeypatch.setattr(
+        FeatureExtractor,
+        "extract",
+        lambda self, pixels: extracted.append(len(pixels)) or original(self, pixels),
+    )
+    make(cache=tmp_path).fit(normals(), anomalies())
+    assert extracted == []
+    make(cache=tmp_path, seed=1).fit([*normals(), small_image("good", 99)], anomalies())
+    assert sum(extracted) > 1  # the new normal and the new seed's pseudo anomalies
+    extracted.clear()
+    make(cache=tmp_path, backbone=TinyBackbone(seed=3)).fit(normals(), anomalies())
+    assert sum(extracted) >= 24  # other weights: nothing may be reused
+
+
+def test_every_image_goes_through_the_backbone_once(tmp_path):
+    TinyBackbone.images_seen = 0
+    detector = make(cache=tmp_path).fit(normals(20), anomalies(4))
+    files = len(detector.model.manifest.files)
+    pseudo = len(list(tmp_path.rglob("*.npy"))) and sum(
+        len(np.load(path, mmap_mode="r")) for path in tmp_path.rglob("*.npy")
+    )
+    probe = 1
+    assert files == 24
+    assert TinyBackbone.images_seen == 2 * (pseudo + probe)  # two scales each
+
+
+def test_unreadable_images_are_skipped_and_counted(tmp_path):
+    class Listening(Observer):
+        def __init__(self):
+            self.skipped = []
+
+        def on_skipped(self, skipped):
+            self.skipped.append(skipped)
+
+    paths = write_class(tmp_path / "good", "good", 10)
+    (tmp_path / "good" / "text.png").write_text("hello")
+    paths[2].write_bytes(paths[2].read_bytes()[:60])
+    observer = Listening()
+    sources = [*paths, tmp_path / "good" / "text.png", tmp_path / "good" / "missing.png"]
+    detector = make(observer=observer).fit(sources, anomalies())
+    assert len(detector.model.manifest.files) == 9 + 4
+    assert detector.model.manifest.skipped == 3
+    assert {name.name.rsplit("/", 1)[1] for name in observer.skipped} == {
+        "002.png",
+        "text.png",
+        "missing.png",
+    }
+    with pytest.raises(ImageError, match=r"missing\.png"):
+        make(strict=True).fit(sources, anomalies())
+
+
+def test_predict_reports_bad_images_in_place(trained, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n")
+    images = [small_image("good", 1), bad, small_image("dot", 2), tmp_path / "gone.png"]
+    predictions = list(trained.predict(images))
+    assert [p.index for p in predictions] == [0, 1, 2, 3]
+    assert [p.error is None for p in predictions] == [True, False, True, False]
+    assert predictions[0].heads.keys() == {"holistic", "seen", "pseudo", "residual"}
+    heads = predictions[0].heads
+    combined = heads["seen"] + heads["pseudo"] + heads["residual"] - heads["holistic"]
+    assert predictions[0].score == pytest.approx(combined, rel=1e-5)
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        trained.score(images)
+    assert list(trained.predict([])) == []
+    assert [p.error is None for p in trained.predict([bad])] == [False]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_anomalies_are_enough(count):
+    detector = make(config=tiny_config(epochs=2)).fit(normals(), anomalies(count))
+    assert np.isfinite(detector.score(anomalies(2))).all()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_few_normals_are_enough(count):
+    detector = make(config=tiny_config(epochs=2)).fit(normals(count), anomalies(2))
+    assert np.isfinite(detector.score(anomalies(2))).all()
+
+
+def test_identical_normals_do_not_break_the_clustering():
+    detector = make(config=tiny_config(epochs=2)).fit([small_image("good", 0)] * 8, anomalies(2))
+    assert np.isfinite(detector.score(anomalies(2))).all()
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(DataError, match="at least one labelled anomaly"):
+        make().fit(normals(), [])
+    with pytest.raises(DataError, match="at least 2"):
+        make().fit(normals(1), anomalies())
+    with pytest.raises(DataError, match="not one path"):
+        make().fit("folder", anomalies())
+    with pytest.raises(DataError, match="3 classes"):
+        make().fit(normals(), anomalies(4), classes=["a", "b", "c"])
+    with pytest.raises(DataError, match="good"):
+        make().fit(normals(), anomalies(1), classes=["good"])
+
+
+def test_without_training_there_is_no_score():
+    with pytest.raises(NotFittedError, match="fit"):
+        make().score(anomalies())
+    with pytest.raises(NotFittedError, match="load"):
+        make().save("nowhere.ahl")
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(ConfigurationError, match="base detector 'dre'"):
+        make(base="dre")
+    with pytest.raises(ConfigurationError, match="seed"):
+        make(seed=-1)
+    with pytest.raises(ConfigurationError, match="image_size"):
+        AHL(image_size=33)
+    with pytest.raises(ConfigurationError, match="device"):
+        make(device="tpu")
+    with pytest.raises(ConfigurationError, match="timm backbone only"):
+        make(weights="w.safetensors").fit(normals(), anomalies())
+
+
+def test_the_device_is_chosen_and_never_fixed(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert make(device="auto")._fitting.device.type == "cpu"
+    with pytest.raises(ConfigurationError, match="no CUDA device"):
+        make(device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert make(device="auto")._fitting.device.type == "cuda"
+    assert make(device="cpu")._fitting.device.type == "cpu"
+
+
+def maps(count, seed, shift=0.0, channels=6):
+    random = np.random.default_rng(seed)
+    full = random.normal(0, 1, (count, channels, 4, 4))
+    full[:, 0, 1, 1] += shift
+    return full, full[:, :, ::2, ::2]
+
+
+def test_feature_maps_can_be_given_directly(tmp_path):
+    detector = AHL(config=tiny_config(epochs=40), seed=2)
+    detector.fit_features(maps(40, 0), maps(5, 1, 6.0), pseudo=[maps(40, 2, 5.0), maps(40, 3, 7.0)])
+    scores = detector.score_features(
+        [np.concatenate(p) for p in zip(maps(30, 4), maps(30, 5, 6.0), strict=True)]
+    )
+    assert auroc([0] * 30 + [1] * 30, scores) > 0.9
+    detector.save(tmp_path / "model.ahl")
+    loaded = AHL.load(tmp_path / "model.ahl")
+    assert np.array_equal(loaded.score_features(maps(5, 6)), detector.score_features(maps(5, 6)))
+    with pytest.raises(NotFittedError, match="score_features"):
+        loaded.score(anomalies())
+    with pytest.raises(DataError, match="trained on"):
+        loaded.score_features(maps(5, 6, channels=7))
+
+
+def test_feature_maps_work_without_pseudo_anomalies_and_at_one_scale():
+    for base in ("dra", "devnet"):
+        detector = AHL(base=base, config=tiny_config(epochs=30))
+        detector.fit_features(maps(30, 0)[0], torch.from_numpy(maps(5, 1, 6.0)[0]))
+        scores = detector.score_features(np.concatenate([maps(30, 4)[0], maps(30, 5, 6.0)[0]]))
+        assert auroc([0] * 30 + [1] * 30, scores) > 0.8
+
+
+def test_wrong_feature_maps_are_refused():
+    detector = AHL(config=tiny_config())
+    good, bad = maps(10, 0), maps(3, 1)
+    for normal, anomalous, reason in (
+        (good[0][0], bad, "must be"),
+        (good, maps(3, 1, channels=5), "same shape"),
+        (maps(1, 0), bad, "At least 2"),
+        ((good[0], good[1][:4]), bad, "same number"),
+        ((good[0] * np.nan, good[1]), bad, "finite"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            detector.fit_features(normal, anomalous)
+    with pytest.raises(DataError, match="one twin"):
+        detector.fit_features(good, bad, pseudo=[maps(9, 2)])
+
+
+def test_maps_of_equal_size_at_two_scales_are_two_scales():
+    table = _table([np.zeros((3, 2, 4, 4)), np.ones((3, 2, 4, 4))])
+    assert table.layout.scales == ((2, 4, 4), (2, 4, 4))
+
+
+def test_alone_and_second_order_and_paper_heads_train():
+    for options in ({"collaborative": False}, {"second_order": True}, {"rounds": 2}):
+        detector = make(config=tiny_config(epochs=2, **options)).fit(normals(), anomalies())
+        assert np.isfinite(detector.score(anomalies(2))).all()

@@ -1,0 +1,47 @@
+"""A backbone that takes no time, and a config that trains in a second."""
+
+from dataclasses import replace
+
+import torch
+from torch.nn import functional
+
+from ahl.backbones import Backbone
+from ahl.config import Config, FeatureConfig, default
+
+
+class TinyBackbone(Backbone):
+    """Random 5x5 filters on a 3x3 or larger grid; counts the images it has seen."""
+
+    kind = "tiny"
+    images_seen = 0
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.filters = torch.nn.Parameter(torch.randn(12, 3, 5, 5, generator=generator))
+
+    def forward(self, images):
+        TinyBackbone.images_seen += len(images)
+        responses = functional.conv2d(images, self.filters, stride=2, padding=2).abs()
+        return functional.avg_pool2d(responses, 4)
+
+    def settings(self):
+        return {}
+
+    @classmethod
+    def rebuild(cls, settings, tensors):
+        backbone = cls()
+        backbone.load_state_dict(tensors)
+        return backbone
+
+
+def tiny_config(**learning) -> Config:
+    config = default()
+    return replace(
+        config,
+        features=FeatureConfig(image_size=48, batch_size=4),
+        learning=replace(
+            config.learning, **{"epochs": 7, "inner_steps": 3, "batch_size": 12, **learning}
+        ),
+        finetune=replace(config.finetune, epochs=2, steps=2, batch_size=6),
+    )
