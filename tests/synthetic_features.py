@@ -28,26 +28,37 @@ def group_of(normals: int) -> np.ndarray:
     return np.arange(normals, dtype=np.int64) % GROUPS
 
 
-def defect_directions() -> np.ndarray:
-    """(3, C) orthogonal unit vectors, one a kind of defect."""
+def directions() -> np.ndarray:
+    """(C, C) orthogonal unit vectors: the groups of normals use the first, defects the next."""
     square = np.random.default_rng(7).normal(size=(LAYOUT.channels, LAYOUT.channels))
-    return np.linalg.qr(square)[0][:3]
+    orthogonal: np.ndarray = np.linalg.qr(square)[0].T
+    return orthogonal
 
 
 def draw_normals(groups: np.ndarray, seed: int) -> np.ndarray:
-    """(N, C, 4, 4) maps at the first scale."""
-    means = np.random.default_rng(11).normal(size=(GROUPS, LAYOUT.channels))
-    noise = np.random.default_rng(seed).normal(size=(len(groups), *LAYOUT.scales[0]))
-    return means[groups][:, :, None, None] + 0.3 * noise
+    """(N, C, 4, 4) maps at the first scale.
+
+    Normals vary much more along the directions of the groups than along those of the defects:
+    what a defect looks like has to be learnt.
+    """
+    of_groups, of_defects = directions()[:GROUPS], directions()[GROUPS:]
+    random = np.random.default_rng(seed)
+    size = (len(groups), *LAYOUT.scales[0][1:], GROUPS)
+    maps = (
+        1.5 * of_groups[groups][:, None, None]
+        + 1.5 * random.normal(size=size) @ of_groups
+        + 0.3 * random.normal(size=size) @ of_defects
+    )
+    return np.moveaxis(maps, -1, 1)
 
 
-def add_bumps(maps: np.ndarray, directions: np.ndarray, seed: int, height: float = 3.0):
-    """A copy of (N, C, 4, 4) maps with (N, C) directions added to a 2x2 block of each."""
+def add_bumps(maps: np.ndarray, bumps: np.ndarray, seed: int, height: float = 3.0):
+    """A copy of (N, C, 4, 4) maps with (N, C) bumps added to a 2x2 block of each."""
     random = np.random.default_rng(seed)
     bumped = maps.copy()
-    for image, direction in zip(bumped, directions, strict=True):
+    for image, bump in zip(bumped, bumps, strict=True):
         y, x = 2 * random.integers(0, 2, size=2)
-        image[:, y : y + 2, x : x + 2] += height * direction[:, None, None]
+        image[:, y : y + 2, x : x + 2] += height * bump[:, None, None]
     return bumped
 
 
@@ -62,16 +73,14 @@ def draw_anomalies(count: int, kind: int, seed: int) -> np.ndarray:
     """(count, row_size) rows of images with one kind of defect."""
     random = np.random.default_rng(seed)
     normals = draw_normals(random.integers(0, GROUPS, size=count), seed + 1)
-    return to_rows(add_bumps(normals, np.tile(defect_directions()[kind], (count, 1)), seed + 2))
+    return to_rows(add_bumps(normals, np.tile(directions()[GROUPS + kind], (count, 1)), seed + 2))
 
 
 def draw_pseudo(normals: np.ndarray, generator: int, seed: int) -> np.ndarray:
     """Pseudo anomalies of normals (N, C, 4, 4): bumps in directions drawn for each image."""
-    directions = np.random.default_rng([seed, generator]).normal(
-        size=(len(normals), normals.shape[1])
-    )
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return add_bumps(normals, directions, seed + generator, height=2.0 + generator)
+    bumps = np.random.default_rng([seed, generator]).normal(size=(len(normals), normals.shape[1]))
+    bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
+    return add_bumps(normals, bumps, seed + generator, height=2.0 + generator)
 
 
 def make_training_set(

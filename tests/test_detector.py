@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_images import small_image, write_class
-from tiny import TinyBackbone, tiny_config
 
 from ahl import AHL
 from ahl.datasets import draw_split, open_dataset
@@ -16,6 +14,8 @@ from ahl.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.features import FeatureExtractor
 from ahl.metrics import auroc
 from ahl.observer import Observer
+from small_images import small_image, write_class
+from tiny import TinyBackbone, tiny_config
 
 
 def make(**options) -> AHL:

@@ -4,13 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from small_images import write_class
-from tiny import TinyBackbone, tiny_config
 
 from ahl import AHL
 from ahl.datasets import draw_split, open_dataset
 from ahl.errors import DataError
 from ahl.evaluation import evaluate
+from small_images import write_class
+from tiny import TinyBackbone, tiny_config
 
 
 def train(root, **draw):
@@ -53,7 +53,7 @@ def test_figures_follow_their_definitions(benchmark_folder):
     assert result.auroc_seen == pytest.approx(pairwise_auroc(of_seen, good))
     assert result.auroc_unseen == pytest.approx(pairwise_auroc(of_unseen, good))
     assert {one.sample.class_name for one in bad if one.seen} == seen
-    assert list(result.classes)[0] == "good"
+    assert next(iter(result.classes)) == "good"
     for name, one in result.classes.items():
         scores = [s.score for s in result.scored if s.sample.class_name == name]
         assert one.count == len(scores)

@@ -81,7 +81,7 @@ def test_split_takes_rows_that_do_not_lie_side_by_side():
     "scales", [(), ((3, 2),), ((3, 0, 2),), ((3, 2, 2), (4, 1, 1)), ((3, 2, 2, 1),)]
 )
 def test_impossible_layouts_are_refused(scales):
-    with pytest.raises(ValueError, match="layout|channels"):
+    with pytest.raises(ValueError, match=r"layout|channels"):
         FeatureLayout(scales)
 
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from small_images import small_image
-from tiny import TinyBackbone, tiny_config
 
 from ahl import AHL
 from ahl.augment import default_generators
@@ -14,6 +12,8 @@ from ahl.features import ImageItem
 from ahl.finetuning import FinetuningImages, draw_batch, finetune_backbone
 from ahl.observer import Observer
 from ahl.types import Kind
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
 
 
 def items(kind, count):
@@ -87,7 +87,9 @@ def test_it_lowers_the_loss():
         from dataclasses import replace
 
         config = tiny_config(epochs=5)
-        config = replace(config, finetune=replace(config.finetune, epochs=epochs, steps=6, rate=0.01))
+        config = replace(
+            config, finetune=replace(config.finetune, epochs=epochs, steps=6, rate=0.01)
+        )
         detector = AHL(backbone=run(TinyBackbone(), config=config), config=config)
         detector.fit(
             [small_image("good", i) for i in range(8)], [small_image("dot", i) for i in range(3)]

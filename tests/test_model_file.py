@@ -10,13 +10,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from small_images import small_image
-from tiny import TinyBackbone, tiny_config
 
 from ahl import AHL
 from ahl.errors import ModelFileError
 from ahl.model import TrainedModel
 from ahl.tensor_file import read_tensor_file, write_tensor_file
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
 
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -107,9 +107,9 @@ def test_a_newer_format_asks_for_an_upgrade(model_file, tmp_path):
     from safetensors import safe_open
 
     with safe_open(model_file, framework="pt") as file:
-        metadata = file.metadata() | {"format_version": "99"}
+        envelope = json.loads(file.metadata()["ahl"]) | {"format": 99}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file(tensors, tmp_path / "new.ahl", metadata=metadata)
+    save_file(tensors, tmp_path / "new.ahl", metadata={"ahl": json.dumps(envelope)})
     with pytest.raises(ModelFileError, match="Upgrade ahl"):
         load(tmp_path / "new.ahl")
 

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from small_images import small_image
-from tiny import TinyBackbone, tiny_config
 
 from ahl import AHL
 from ahl.errors import ResumeError
 from ahl.observer import Observer
 from ahl.tensor_file import read_tensor_file
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
 
 
 def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from synthetic_features import LAYOUT, make_training_set
 
 from ahl.config import DistributionConfig
 from ahl.feature_store import FeatureTable
 from ahl.pseudo import plan_pseudo_anomalies
 from ahl.training_set import IndexedSet, TrainingSet, draw_batch, index_episodes, kind_counts
 from ahl.types import Kind
+from synthetic_features import LAYOUT, make_training_set
 
 CPU = torch.device("cpu")
 

@@ -78,11 +78,25 @@ class HeadConfig:
         _require(0.0 < self.top_fraction <= 1.0, "top_fraction", self.top_fraction, "in (0, 1]")
         _require(self.margin > 0.0, "margin", self.margin, "positive")
         _require(self.prior_draws >= 2, "prior_draws", self.prior_draws, "at least 2")
-        _require(self.holistic_hidden >= 1, "holistic_hidden", self.holistic_hidden, "at least 1")
+        # Upper limits: the values may come from a model file that somebody else wrote.
         _require(
-            self.residual_bottleneck >= 0, "residual_bottleneck", self.residual_bottleneck, ">= 0"
+            1 <= self.holistic_hidden <= 4096,
+            "holistic_hidden",
+            self.holistic_hidden,
+            "from 1 to 4096",
         )
-        _require(self.residual_channels >= 0, "residual_channels", self.residual_channels, ">= 0")
+        _require(
+            0 <= self.residual_bottleneck <= 4096,
+            "residual_bottleneck",
+            self.residual_bottleneck,
+            "from 0 to 4096",
+        )
+        _require(
+            0 <= self.residual_channels <= 4096,
+            "residual_channels",
+            self.residual_channels,
+            "from 0 to 4096",
+        )
         _require(self.reference_normals >= 1, "reference_normals", self.reference_normals, ">= 1")
         _require(self.stored_references >= 0, "stored_references", self.stored_references, ">= 0")
         _require(0.0 < self.norm_momentum <= 1.0, "norm_momentum", self.norm_momentum, "in (0, 1]")

@@ -298,7 +298,7 @@ class AHL:
             seed=model.seed,
             config=model.config,
             device=device,
-            **({} if model.backbone is None else {"backbone": model.backbone}),
+            backbone="resnet18" if model.backbone is None else model.backbone,
         )
         return loaded._trained(model)
 

@@ -99,7 +99,8 @@ class TrainedModel:
             name: [] for name in (*self.detector.head_names, "score")
         }
         with torch.inference_mode():
-            for row in rows.float().split(1):
+            for index in range(len(rows)):
+                row = rows[index : index + 1].float()
                 heads, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
@@ -170,7 +171,8 @@ class TrainedModel:
             ValueError,
             IndexError,
             AttributeError,
-            RecursionError,
+            RuntimeError,  # RecursionError too; torch's own
+            MemoryError,
             ConfigurationError,
             WeightsError,
         ) as error:
@@ -189,7 +191,7 @@ class TrainedModel:
         config = Config.from_dict(header["config"])
         stored = groups["reference"]
         reference = tuple(stored[str(i)] for i in range(len(stored)))
-        if any(scale.ndim != 3 for scale in reference):
+        if any(scale.ndim != 3 or scale.dtype != torch.float32 for scale in reference):
             raise ValueError("the reference features are not maps")
         by_name = {detector.name: detector for detector in detectors}
         if header["base"] not in by_name:
@@ -203,7 +205,7 @@ class TrainedModel:
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
         )
         for given, wanted in zip(unified, expected, strict=True):
-            if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in wanted.items()}:
+            if _forms(given) != _forms(wanted):
                 raise ValueError("the heads' weights do not have the shapes of its settings")
         backbone = None
         if header["backbone"] is not None:
@@ -221,6 +223,10 @@ class TrainedModel:
             manifest=Manifest(**manifest),
             records=tuple(record_from(values) for values in header["records"]),
         )
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def record_from(values: dict[str, Any]) -> EpochRecord:

@@ -20,6 +20,9 @@ from ahl.files import written_whole
 
 FORMAT_VERSION = 1
 
+KEY = "ahl"
+"""The one metadata entry of our files."""
+
 Content = Literal["model", "checkpoint"]
 
 
@@ -33,12 +36,14 @@ def write_tensor_file(
     """
     text = json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
     ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
-    metadata = {
-        "format": f"ahl-{content}",
-        "format_version": str(FORMAT_VERSION),
+    envelope = {
+        "content": content,
+        "format": FORMAT_VERSION,
         "header": text,
         "sha256": _checksum(text, ordered),
     }
+    # One metadata entry: safetensors writes several in an order that changes between runs.
+    metadata = {KEY: json.dumps(envelope, sort_keys=True)}
     try:
         with written_whole(path) as temporary:
             save_file(ordered, temporary, metadata=metadata)
@@ -57,26 +62,18 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], dict
         raise ModelFileError(f"There is no {content} file {path}.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != f"ahl-{content}":
-                raise ModelFileError(
-                    f"{path} is a safetensors file, but not an ahl {content}"
-                    f"{_what_instead(metadata)}."
-                )
-            version = metadata.get("format_version")
-            if version != str(FORMAT_VERSION):
-                raise ModelFileError(
-                    f"{path} has {content} format {version}; this version of ahl reads format "
-                    f"{FORMAT_VERSION}. Upgrade ahl, or train the model again."
-                )
+            envelope = _envelope(file.metadata() or {})
+            _check_envelope(path, envelope, content)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except ModelFileError:
+        raise
     except (OSError, SafetensorError, ValueError, MemoryError, RuntimeError, KeyError) as error:
         raise ModelFileError(
             f"{path} is not a readable ahl {content}: it is truncated, damaged or another kind "
             f"of file ({error})."
         ) from error
-    text = metadata.get("header", "")
-    if metadata.get("sha256") != _checksum(text, tensors):
+    text = str(envelope.get("header"))
+    if envelope.get("sha256") != _checksum(text, tensors):
         raise ModelFileError(
             f"{path} does not match its checksum: it was altered or damaged after it was "
             "written. Copy it again from its source, or train it again."
@@ -96,8 +93,26 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _what_instead(metadata: dict[str, str]) -> str:
-    kind = metadata.get("format", "")
-    if kind.startswith("ahl-"):
-        return f" but an ahl {kind.removeprefix('ahl-')}"
-    return "; weights of a backbone go with --weights" if kind in {"pt", ""} else ""
+def _envelope(metadata: dict[str, str]) -> dict[str, Any]:
+    """What is around the header; empty for safetensors files that are not ours."""
+    try:
+        envelope = json.loads(metadata.get(KEY, "{}"))
+    except RecursionError as error:
+        raise ValueError("its metadata is nested too deeply") from error
+    return envelope if isinstance(envelope, dict) else {}
+
+
+def _check_envelope(path: Path, envelope: dict[str, Any], content: Content) -> None:
+    found = envelope.get("content")
+    if found is None:
+        raise ModelFileError(
+            f"{path} is a safetensors file, but not an ahl {content}. Weights of a backbone go "
+            "with --weights when training."
+        )
+    if found != content:
+        raise ModelFileError(f"{path} is an ahl {found}, not an ahl {content}.")
+    if envelope.get("format") != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has {content} format {envelope.get('format')}; this version of ahl reads "
+            f"format {FORMAT_VERSION}. Upgrade ahl, or train the model again."
+        )

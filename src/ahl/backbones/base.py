@@ -88,6 +88,6 @@ def join_stages(stages: list[Tensor]) -> Tensor:
 
     (N, C_k, h_k, w_k) maps, finest first, to (N, sum of C_k, h, w) of the last one.
     """
-    size = stages[-1].shape[-2:]
+    size = (stages[-1].shape[-2], stages[-1].shape[-1])
     pooled = [torch.nn.functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
     return torch.cat([*pooled, stages[-1]], dim=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -11,52 +11,71 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
+from ahl.backbones._checks import check_tensors
+from ahl.backbones._hub import WAYS_OUT, fetch_weights, quiet
+from ahl.backbones._timm_models import (
+    build,
+    check_name,
+    check_stages,
+    first_line,
+    for_timm,
+    outline,
+    plain_arguments,
+)
 from ahl.backbones.base import Backbone, BackboneTensors, join_stages
 from ahl.errors import ConfigurationError, WeightsError
 
-DEFAULT_STAGES = (2, 3, 4)
-"""Strides 8, 16 and 32 of the usual five-stage networks."""
+SMALLEST_SIDE = 32
+"""Smaller images are enlarged to it, for networks that halve the side five times."""
 
-WAYS_OUT = (
-    "Ways out: run once where the internet can be reached (timm keeps the weights), give a "
-    "local file with --weights FILE (a safetensors state dict of the same timm model), or use "
-    "--backbone patches, which learns its filters from your images and needs no weights."
-)
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_TENSORFLOW = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @final
 class TimmBackbone(Backbone):
-    """Stages of a timm classification network, frozen.
+    """Stages of a timm classification network.
 
-    Use `load` to get one with weights; the constructor builds the architecture alone.
+    Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
+    with fixed random weights, and never reaches the network.
 
     Args:
-        name: timm model name, such as `resnet18`; never a hub address.
-        arguments: further arguments of `timm.create_model`, such as `{"pad_type": "same"}`.
-        stages: indices of the stages to join, increasing.
+        name: timm model name, such as `resnet18` or `resnet18.a1_in1k`; never an address or path.
+        arguments: further arguments of `timm.create_model`, such as `{"pad_type": "same"}`:
+            words, numbers, truth values or lists of them.
+        stages: indices of the stages to join, increasing; None takes the last three.
         mean: of each input channel, in 0..1.
-        std: of each input channel.
+        std: of each input channel, positive.
+
+    Raises:
+        ConfigurationError: if the model, an argument or a stage does not exist, or the network
+            takes images of one size only.
     """
 
     kind = "timm"
+    shift: Tensor
+    scale: Tensor
 
     def __init__(
         self,
         *,
         name: str,
-        arguments: dict[str, Any],
-        stages: tuple[int, ...],
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
+        arguments: Mapping[str, Any] | None = None,
+        stages: Sequence[int] | None = None,
+        mean: tuple[float, float, float] = _IMAGENET[0],
+        std: tuple[float, float, float] = _IMAGENET[1],
     ) -> None:
         super().__init__()
-        self.name, self.arguments, self.stages = name, dict(arguments), stages
-        self.mean, self.std = mean, std
-        self.network = _create(name, arguments, stages)
-        self.register_buffer("shift", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.name, self.arguments = name, plain_arguments(arguments or {})
+        self.mean, self.std = _three_numbers("mean", mean), _three_numbers("std", std)
+        self.stages = check_stages(name, stages, outline(name, self.arguments))
+        self.network = build(name, self.arguments, self.stages)
+        self.register_buffer("shift", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
         self.eval()
+        self._try_out()
 
     @classmethod
     def load(
@@ -64,43 +83,56 @@ class TimmBackbone(Backbone):
         name: str = "resnet18",
         *,
         weights: Path | None = None,
-        arguments: dict[str, Any] | None = None,
-        stages: tuple[int, ...] = DEFAULT_STAGES,
+        arguments: Mapping[str, Any] | None = None,
+        stages: Sequence[int] | None = None,
     ) -> TimmBackbone:
         """Build a network with pretrained weights.
 
+        Inputs are normalised as timm records for the named weights. One exception: a local file
+        with `pad_type=same` for a model whose own weights are not TensorFlow's (`tf_...`) was
+        converted from TensorFlow, which scales inputs to -1..1.
+
         Args:
             name: timm model name.
-            weights: local safetensors state dict; None downloads through timm.
-            arguments: further arguments of `timm.create_model`; `mean` and `std`, three numbers
-                each, override what timm knows of the weights' normalisation.
-            stages: indices of the stages to join.
+            weights: local safetensors state dict of the same timm model, with or without its
+                classifier; None takes timm's own from the hub's cache or downloads them.
+            arguments: as for the constructor; `mean` and `std` among them, one number or three,
+                override the normalisation.
+            stages: as for the constructor.
 
         Raises:
-            ConfigurationError: if the model, a stage or an argument does not exist.
+            ConfigurationError: as for the constructor.
             WeightsError: if the weights cannot be reached, read or fitted.
         """
         arguments = dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
-        known_mean, known_std = _normalisation(name, arguments)
+        # Before anything slow, so that a mistyped path is told at once.
+        state = None if weights is None else _read_weights(weights)
+        check_name(name)
+        known_mean, known_std = _normalisation(name, arguments, local=weights is not None)
         backbone = cls(
             name=name,
             arguments=arguments,
             stages=stages,
-            mean=_three_numbers("mean", mean or known_mean),
-            std=_three_numbers("std", std or known_std),
+            mean=known_mean if mean is None else _three_numbers("mean", mean),
+            std=known_std if std is None else _three_numbers("std", std),
         )
-        state = _download(name, arguments) if weights is None else _read_weights(weights)
+        if state is None:
+            state = _download(name, backbone.arguments)
         _fit(backbone.network, state, source=str(weights or f"timm's {name}"))
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
+        height, width = images.shape[-2:]
+        if min(height, width) < SMALLEST_SIDE:
+            size = max(height, SMALLEST_SIDE), max(width, SMALLEST_SIDE)
+            images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
         normalised = (images - self.shift) / self.scale
-        stages: list[Tensor] = self.network(
-            normalised.contiguous(memory_format=torch.channels_last)
-        )
-        return join_stages(stages)
+        stages = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            stages = [stage.permute(0, 3, 1, 2) for stage in stages]
+        return join_stages(list(stages))
 
     def settings(self) -> dict[str, Any]:
         """See `Backbone.settings`."""
@@ -116,98 +148,93 @@ class TimmBackbone(Backbone):
     def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> TimmBackbone:
         """See `Backbone.rebuild`; nothing is downloaded."""
         try:
+            name, stages = settings["name"], settings["stages"]
+            arguments = plain_arguments(settings["arguments"])
+            # Compared before the network is built, so that no settings can exhaust the memory.
+            chosen = check_stages(name, stages, outline(name, arguments))
+            shapes = outline(name, arguments, chosen).state_dict()
+            wanted = {f"network.{key}": value for key, value in shapes.items()}
+            check_tensors(tensors, wanted)
             backbone = cls(
-                name=str(settings["name"]),
-                arguments=dict(settings["arguments"]),
-                stages=tuple(int(stage) for stage in settings["stages"]),
+                name=name,
+                arguments=arguments,
+                stages=stages,
                 mean=_three_numbers("mean", settings["mean"]),
                 std=_three_numbers("std", settings["std"]),
             )
             backbone.load_state_dict(tensors)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"The stored backbone cannot be rebuilt: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"The stored backbone cannot be rebuilt ({error}): the file is damaged, or another "
+                "version of timm is installed than the one it was made with."
+            ) from error
         return backbone
 
-
-def _create(name: str, arguments: dict[str, Any], stages: tuple[int, ...]) -> nn.Module:
-    import timm
-
-    # is_model also keeps out hub addresses ("hf-hub:..."), which would reach the network.
-    if ":" in name or not timm.is_model(name.split(".", maxsplit=1)[0]):
-        close = ", ".join(timm.list_models(f"*{name.split('.', maxsplit=1)[0]}*")[:5])
-        hint = f" Did you mean {close}?" if close and ":" not in name else ""
-        raise ConfigurationError(f"timm has no model named {name!r}.{hint}")
-    reserved = {
-        "pretrained",
-        "features_only",
-        "out_indices",
-        "checkpoint_path",
-        "pretrained_cfg",
-        "pretrained_cfg_overlay",
-        "cache_dir",
-    } & set(arguments)
-    if reserved:
-        raise ConfigurationError(f"{sorted(reserved)[0]} is not a backbone argument you can set.")
-    try:
-        network: nn.Module = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=stages, **arguments
-        )
-    except (
-        TypeError,
-        RuntimeError,
-        ValueError,
-        IndexError,
-        AssertionError,
-        AttributeError,
-    ) as error:
-        raise ConfigurationError(
-            f"timm cannot build {name} with stages {list(stages)} and {arguments}: {error}"
-        ) from error
-    return network.eval().to(memory_format=torch.channels_last)
+    def _try_out(self) -> None:
+        """Refuse networks that cannot serve at full and at half size."""
+        try:
+            with torch.inference_mode():
+                self(torch.zeros(1, 3, 37, 45))
+        except Exception as error:  # networks check their input each in their own way
+            raise ConfigurationError(
+                f"{self.name} does not take images of any size, which two scales need "
+                f"({first_line(error)}). Plain vision transformers may, with --backbone-arg "
+                "dynamic_img_size=True --backbone-arg dynamic_img_pad=True; otherwise choose a "
+                "convolutional network."
+            ) from error
 
 
 def _normalisation(
-    name: str, arguments: dict[str, Any]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std that timm records for the model's weights (ImageNet's where it has none)."""
-    from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, IMAGENET_INCEPTION_MEAN
-    from timm.data.constants import IMAGENET_INCEPTION_STD
+    name: str, arguments: Mapping[str, Any], *, local: bool
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and std that go with the weights (ImageNet's where timm records none)."""
     from timm.models import get_pretrained_cfg
 
-    if arguments.get("pad_type") == "same":
-        # TensorFlow's padding goes with TensorFlow's weights, trained on inputs in -1..1.
-        return IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
-    known = get_pretrained_cfg(name, allow_unregistered=True)
+    if local and arguments.get("pad_type") == "same" and not name.startswith("tf_"):
+        return _TENSORFLOW
+    known = get_pretrained_cfg(name)
     if known is None:
-        return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-    return known.mean, known.std
+        return _IMAGENET
+    return _three_numbers("mean", known.mean), _three_numbers("std", known.std)
 
 
 def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
+    parts: Any = value
     if isinstance(value, (int, float)):
-        value = (value, value, value)
-    if isinstance(value, str):
-        value = value.split(",")
+        parts = (value, value, value)
+    elif isinstance(value, str):
+        parts = value.split(",") if "," in value else [value] * 3
     try:
-        first, second, third = (float(part) for part in value)  # type: ignore[attr-defined]
+        first, second, third = (float(part) for part in parts)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{field} is {value!r}; it must be three numbers.") from error
+        raise ConfigurationError(
+            f"{field} is {value!r}; it must be one number or three, such as 0.5,0.5,0.5."
+        ) from error
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ConfigurationError(f"{field} is {value!r}; it must be finite.")
     if field == "std" and min(first, second, third) <= 0:
-        raise ConfigurationError("std must be positive.")
+        raise ConfigurationError(f"std is {value!r}; it must be positive.")
     return first, second, third
 
 
-def _download(name: str, arguments: dict[str, Any]) -> BackboneTensors:
+def _download(name: str, arguments: Mapping[str, Any]) -> BackboneTensors:
+    """State dict of the whole pretrained network, read by timm, which knows its formats."""
     import timm
 
-    # Hugging Face's client retries for minutes by default; a factory floor has no internet.
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    path = fetch_weights(name)
     try:
-        network = timm.create_model(name, pretrained=True, **arguments)
-    except Exception as error:  # the clients below timm raise a dozen unrelated types
+        with quiet("timm"), torch.random.fork_rng(devices=[]):
+            network = timm.create_model(
+                name,
+                pretrained=True,
+                pretrained_cfg_overlay={"file": str(path)},
+                **for_timm(arguments),
+            )
+    except Exception as error:  # a damaged file and a foreign shape raise in many ways
         raise WeightsError(
-            f"The pretrained weights of {name} cannot be reached "
-            f"({type(error).__name__}). {WAYS_OUT}"
+            f"The pretrained weights of {name} do not fit ({first_line(error)}). Leave out "
+            f"--backbone-arg options that change the architecture, or delete {path} if it is "
+            f"damaged. {WAYS_OUT}"
         ) from error
     return dict(network.state_dict())
 
@@ -217,32 +244,39 @@ def _read_weights(path: Path) -> BackboneTensors:
         return load_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"There is no weights file {path}.") from error
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a readable safetensors file ({error}). Convert a torch checkpoint "
-            "with safetensors.torch.save_file(state_dict, path)."
+            f"{path} is not a readable safetensors file ({first_line(error)}). Convert a torch "
+            "checkpoint with safetensors.torch.save_file(state_dict, path)."
         ) from error
 
 
 def _fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
     """Load what the stages need; a classifier left over in the state dict is ignored."""
     wanted = network.state_dict()
-    flat = {key.replace(".", "_"): key for key in wanted}  # timm flattens names it cuts through
+    # timm's feature networks rename what they cut through (stem.0 to stem_0) or wrap.
+    flat = {_flatten(key.removeprefix("model.").removeprefix("body.")): key for key in wanted}
     found: BackboneTensors = {}
     for key, value in state.items():
-        target = key if key in wanted else flat.get(key.replace(".", "_"))
+        target = key if key in wanted else flat.get(_flatten(key))
         if target is not None:
             found[target] = value
     missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
     if missing:
         raise WeightsError(
             f"{source} lacks {len(missing)} of the {len(wanted)} tensors this backbone needs, "
-            f"such as {missing[0]}: it belongs to another architecture."
+            f"such as {missing[0]}: it belongs to another architecture. Give the timm name (and "
+            "every --backbone-arg) of the network it was saved from."
         )
-    wrong = [k for k, v in found.items() if v.shape != wanted[k].shape]
-    if wrong:
+    try:
+        check_tensors(found, wanted, exact=False)
+    except ValueError as error:
         raise WeightsError(
-            f"{source}: {wrong[0]} has shape {tuple(found[wrong[0]].shape)}, the backbone needs "
-            f"{tuple(wanted[wrong[0]].shape)}: it belongs to another architecture."
-        )
+            f"{source} does not fit: {error}. Give the timm name (and every --backbone-arg) of the "
+            "network it was saved from."
+        ) from error
     network.load_state_dict(found, strict=False)
+
+
+def _flatten(key: str) -> str:
+    return key.replace(".", "_")

@@ -7,7 +7,14 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from ahl.observer import Observer
 from ahl.training import EpochRecord
@@ -35,7 +42,7 @@ class ConsoleObserver(Observer):
             console=console,
             transient=not console.is_terminal,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -86,5 +93,5 @@ class ConsoleObserver(Observer):
             self._tasks[stage],
             completed=done,
             total=total,
-            detail=detail,  # type: ignore[arg-type]
+            detail=detail,
         )

@@ -113,7 +113,7 @@ def _check_arguments(
         return
     if anomalies is None and dataset.layout == "inspection":
         raise ConfigurationError(
-            "anomalies is None; the hard setting needs the number of anomalies to draw."
+            "The hard setting draws a number of anomalies; say how many (anomalies, --anomalies M)."
         )
     if dataset.anomalies and known_class not in dataset.classes:
         count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies

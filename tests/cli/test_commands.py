@@ -1,0 +1,201 @@
+"""The command, as people and scripts use it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from ahl.cli import main
+from small_images import write_class
+
+VERBS = ("train", "predict", "evaluate", "info", "demo")
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def train_options(tmp_path):
+    return ("--backbone", "patches", "--image-size", 64, "--epochs", 2, "--cache", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def model(inspection_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    run("train", inspection_folder, "-o", folder / "m.ahl", "--json", *train_options(folder))
+    return folder / "m.ahl"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in VERBS)])
+def test_help_loads_nothing_heavy(arguments):
+    """What makes --help instant: none of the slow libraries is imported."""
+    code = (
+        "import sys; from ahl.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'matplotlib', 'numpy', 'PIL', 'rich'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage:" in out.stdout
+    assert "HEAVY []" in out.stdout
+
+
+def test_every_option_explains_itself():
+    for verb in VERBS:
+        command = main.commands[verb]
+        assert command.help
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and parameter.name not in ("seed", "version"):
+                assert parameter.help, (verb, parameter.name)
+
+
+def test_version():
+    assert re.search(r"\d+\.\d+\.\d+", run("--version").output)
+
+
+def test_train_says_what_it_did(inspection_folder, tmp_path):
+    folder = tmp_path / "data"
+    for name, count in (("good", 8), ("dot", 2)):
+        write_class(folder / name, name, count)
+    (folder / "good" / "bad.png").write_text("no image")
+    result = run("train", folder, "-o", tmp_path / "m.ahl", "--json", *train_options(tmp_path))
+    summary = json.loads(result.stdout)
+    assert summary["images"] == {"dot": 2, "good": 8}
+    assert [one["path"] for one in summary["skipped"]] == ["good/bad.png"]
+    assert summary["epochs"] == 2
+    assert (tmp_path / "m.ahl").exists()
+    people = run("train", folder, "-o", tmp_path / "n.ahl", *train_options(tmp_path))
+    assert "Next: ahl predict" in people.stdout
+    assert (tmp_path / "m.ahl").read_bytes() == (tmp_path / "n.ahl").read_bytes()
+    run("train", folder, "-o", tmp_path / "o.ahl", "--strict", *train_options(tmp_path), code=1)
+    assert not (tmp_path / "o.ahl").exists()
+
+
+def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "new", "dot", 3, first=50)
+    bad = tmp_path / "new" / "bad.png"
+    bad.write_text("no image")
+    paths = [tmp_path / "new", inspection_folder / "good" / "00*.png", tmp_path / "gone.png"]
+    result = run("predict", model, *paths, "--json", code=3)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == 4 + 10 + 1
+    by_path = {line["path"]: line for line in lines}
+    assert set(by_path[str(bad)]) == {"path", "error"}
+    assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
+    good = by_path[str(inspection_folder / "good" / "000.png")]
+    assert set(good) == {"path", "score", "heads"}
+    assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
+
+
+def test_predict_exit_status(model, inspection_folder, tmp_path):
+    run("predict", model, inspection_folder / "good", code=0)
+    run("predict", model, tmp_path / "none*.png", code=2)
+    run("predict", model, code=2)
+    run("predict", tmp_path / "missing.ahl", "x.png", code=2)
+    (tmp_path / "cut.ahl").write_bytes(model.read_bytes()[:1000])
+    result = run("predict", tmp_path / "cut.ahl", inspection_folder, code=1)
+    assert "truncated" in result.output
+
+
+def test_evaluate_reports_the_protocols_figures(model, inspection_folder, tmp_path):
+    root = tmp_path / "test"
+    for name, count in (("good", 6), ("dot", 4), ("frame", 4)):
+        write_class(root / name, name, count, first=60)
+    picture = tmp_path / "p.png"
+    result = run("evaluate", model, root, "--json", "--picture", picture)
+    values = json.loads(result.stdout)
+    assert {
+        "auroc",
+        "average_precision",
+        "auroc_seen",
+        "auroc_unseen",
+        "fpr95",
+        "classes",
+        "left_out",
+    } <= set(values)
+    assert values["classes"]["frame"]["count"] == 4
+    assert values["classes"]["frame"]["seen"] is False
+    assert values["classes"]["dot"]["seen"] is True
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    people = run("evaluate", model, root).stdout
+    assert "AUROC" in people
+    assert "frame" in people
+    run("evaluate", model, inspection_folder, code=1)
+
+
+def test_info_shows_what_a_model_holds(model):
+    values = json.loads(run("info", model, "--json").stdout)
+    assert values["base"] == "dra"
+    assert len(values["manifest"]["files"]) == 30
+    assert values["backbone"]["kind"] == "patches"
+    people = run("info", model, "--files").stdout
+    assert "good/000.png" in people
+    assert "patches" in people
+
+
+def test_a_benchmark_run(benchmark_folder, tmp_path):
+    model = tmp_path / "hard.ahl"
+    draw = ("--setting", "hard", "--known-class", "dot", "--anomalies", 3, "--seed", 2)
+    run("train", benchmark_folder, "-o", model, *draw, *train_options(tmp_path))
+    values = json.loads(run("evaluate", model, benchmark_folder, "--json").stdout)
+    assert set(values["classes"]) == {"good", "bar", "frame"}
+    assert values["left_out"] == 3
+    assert values["auroc_seen"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--image-size", "7"], 2, "image_size"),
+        (["--known-class", "dot"], 2, "known"),
+        (["--setting", "hard"], 2, "--anomalies M"),
+        (["--setting", "hard", "--anomalies", "2"], 2, "known"),
+        (["--anomalies", "0"], 2, "anomalies"),
+        (["--anomalies", "100"], 1, "6"),
+        (["--backbone-arg", "x"], 2, "KEY=VALUE"),
+        (["--stages", "a"], 2, "stages"),
+        (["--backbone", "no_such_net"], 2, "no_such_net"),
+        (["--cache", "x", "--no-cache"], 2, "not both"),
+        (["--weights", "missing.safetensors", "--backbone", "resnet18"], 1, "missing.safetensors"),
+    ],
+)
+def test_mistakes_get_one_clear_line(inspection_folder, tmp_path, arguments, code, says):
+    result = run("train", inspection_folder, "-o", tmp_path / "m.ahl", *arguments, code=code)
+    assert says in result.output
+    assert not (tmp_path / "m.ahl").exists()
+
+
+@pytest.mark.parametrize("content", ["nothing", "empty", "no good", "no anomalies"])
+def test_folders_that_cannot_serve(tmp_path, content):
+    data = tmp_path / "data"
+    if content != "nothing":
+        data.mkdir()
+    if content == "no good":
+        write_class(data / "ok", "good", 3)
+    if content == "no anomalies":
+        write_class(data / "good", "good", 3)
+    result = run("train", data, "-o", tmp_path / "m.ahl", code=1)
+    assert result.output.startswith("ahl: ")
+    assert len(result.output.strip().splitlines()) <= 3
+
+
+def test_a_pipe_closed_early_is_no_traceback(model, inspection_folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ahl", "predict", str(model), str(inspection_folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.wait()
+    process.stderr.close()

@@ -1,0 +1,89 @@
+"""What the documents show works as shown."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from small_images import small_image, write_class
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.S | re.M)
+
+
+@pytest.mark.parametrize("example", blocks(ROOT / "docs" / "extending.md", "python"))
+def test_the_extension_examples_train_and_score(example, tmp_path):
+    from ahl import AHL
+    from tiny import TinyBackbone, tiny_config
+
+    script = f"{example}\n"
+    names: dict = {}
+    exec(compile(script, "docs/extending.md", "exec"), names)  # our own document
+    fitting = names["detector"]._fitting
+    given = fitting.backbone.backbone
+    detector = AHL(
+        base=fitting.detector_type,
+        backbone=TinyBackbone() if given == "resnet18" else given,
+        generators=fitting.generators,
+        config=tiny_config(epochs=2),
+    )
+    detector.fit([small_image("good", i) for i in range(6)], [small_image("dot", 0)])
+    detector.save(tmp_path / "model.ahl")
+    loaded = AHL.load(
+        tmp_path / "model.ahl",
+        backbones=[type(detector.model.backbone)],
+        detectors=[type(detector.model.detector)],
+    )
+    image = small_image("bar", 1)
+    assert loaded.score([image]) == detector.score([image])
+
+
+def test_the_readmes_python_example_runs(tmp_path):
+    (example,) = blocks(ROOT / "README.md", "python")
+    for name, count in (("good", 6), ("scratch", 2), ("new", 3)):
+        write_class(tmp_path / "parts" / name, "dot" if name == "scratch" else "good", count)
+    script = example.replace('"resnet18"', '"patches"')
+    environment = {**os.environ, "AHL_CACHE": str(tmp_path / "cache")}
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_commands_in_the_documents_exist():
+    from ahl.cli import main
+
+    for path in DOCUMENTS:
+        for block in blocks(path, "(?:bash|sh|console|text)?"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = line.removeprefix("$ ").split()
+                if len(words) < 2 or words[0] != "ahl" or not words[1].isalpha():
+                    continue
+                assert words[1] in main.commands, (path.name, line)
+                parameters = main.commands[words[1]].params
+                known = {option for parameter in parameters for option in parameter.opts}
+                used = {w.split("=")[0] for w in words[2:] if w.startswith("-")}
+                assert used <= known | {"--help"}, (path.name, line)
+
+
+def test_links_between_documents_lead_somewhere():
+    for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
+
+
+def test_files_named_in_the_method_table_exist():
+    for name in re.findall(r"`([\w/]+(?:\.py|/))", (ROOT / "docs" / "method.md").read_text()):
+        assert (ROOT / "src" / "ahl" / name).exists(), name
