@@ -286,6 +286,51 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
             assert len(drawn) > 0.8 * len(allowed)
 
 
+@pytest.mark.parametrize("second_order", [False, True])
+def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
+    detector, monkeypatch, second_order
+):
+    """First order: at the adapted weights. Second order: at the unified ones, as in Eq. 4."""
+    places, given, taken, started = [], [], [], []
+    adapt, outer_step = training.adapt, training.outer_step
+    name, place = ("second_order_gradient", 4) if second_order else ("first_order_gradient", 3)
+    gradient = getattr(training, name)
+
+    def kept_adapt(*arguments, **constants):
+        started.append(arguments[1])
+        adapted = adapt(*arguments, **constants)
+        places.append(adapted[0])
+        return adapted
+
+    def kept_gradient(*arguments, **constants):
+        given.append((arguments[1], arguments[place].tolist()))
+        found = gradient(*arguments, **constants)
+        taken.append(found)
+        return found
+
+    def kept_step(unified, gradients, base, state, *, rate):
+        assert gradients is taken[-1][0]
+        assert base is taken[-1][1]
+        stepped = outer_step(unified, gradients, base, state, rate=rate)
+        places[-1] = unified if second_order else places[-1]
+        return stepped
+
+    monkeypatch.setattr(training, "adapt", kept_adapt)
+    monkeypatch.setattr(training, name, kept_gradient)
+    monkeypatch.setattr(training, "outer_step", kept_step)
+    final, recorder = run(detector, with_learning(second_order=second_order))
+
+    assert len(set(final.records[-1].importance)) == 7, "importance must have been unequal"
+    for epoch, (where, importance) in enumerate(given):
+        assert importance == list(final.records[epoch].importance)
+        for name_, value in places[epoch].parameters.items():
+            assert torch.equal(where.parameters[name_], value)
+        for name_, value in started[epoch].parameters.items():
+            if epoch > 0:  # every base model starts from what the outer step made
+                unified = recorder.states[epoch - 1].unified.parameters[name_]
+                assert all(torch.equal(copy_, unified) for copy_ in value)
+
+
 def test_alone_learns_from_everything(monkeypatch):
     training_set = make_training_set()[0]
     drawn = set()
@@ -312,7 +357,8 @@ def test_importance_is_equal_until_its_first_epoch(
     history, first_epoch, first_trained, first_weighed
 ):
     importance = replace(IMPORTANCE, history=history, first_epoch=first_epoch)
-    config = replace(with_learning(epochs=7), importance=importance)
+    # Scores are measured, and psi trained, once an epoch however many rounds it has.
+    config = replace(with_learning(epochs=7, rounds=2), importance=importance)
     _, recorder = run(DRA(HEADS, LAYOUT, PRIOR), config)
     for epoch, state in enumerate(recorder.states):
         weights = state.records[-1].importance
@@ -396,6 +442,9 @@ def test_final_statistics_are_those_of_the_final_weights():
     detector = DRA(HEADS, LAYOUT, PRIOR)
     config = with_learning(epochs=2)
     whole, recorder = run(detector, config)
+    last_epoch, _ = run(detector, with_learning(epochs=1))
+    for name, value in last_epoch.unified.statistics.items():
+        assert not torch.equal(recorder.states[0].unified.statistics[name], value), "only at last"
     poisoned = recorder.states[0]
     for name in poisoned.unified.statistics:
         poisoned.unified.statistics[name] += 100.0

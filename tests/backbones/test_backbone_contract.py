@@ -53,6 +53,9 @@ MAKERS = {
     "patches": lambda folder: PatchBackbone.learn(list(drawn_images(12)), seed=0),
 }
 
+ODD = (None, -1, 10**30, [10**400] * 3, "x", [], [1, "x"], {"a": {}}, float("nan"))
+"""Values that no setting has."""
+
 SIZES = [(224, 224), (112, 112), (64, 64), (16, 16), (17, 16), (37, 90), (30, 200)]
 
 
@@ -217,9 +220,6 @@ def test_rebuild_refuses_settings_that_are_not_its_own(backbone):
         if each != settings:
             with pytest.raises(WeightsError):
                 type(backbone).rebuild(each, tensors)
-
-
-ODD = (None, -1, 10**30, "x", [], [1], {"a": {}}, float("nan"))
 
 
 def test_weights_can_be_trained(backbone):

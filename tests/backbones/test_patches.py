@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ahl.backbones import PatchBackbone
+from ahl.backbones import PatchBackbone, patches
 from ahl.backbones._filter_learning import learn_filters
 from ahl.errors import ConfigurationError
 
@@ -22,9 +22,21 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def fewer_patches(request, monkeypatch):
+    """A tenth of the work; the one test of the time it takes does it all."""
+    if "slow" not in request.fixturenames:
+        monkeypatch.setattr(patches, "_PATCHES", 1000)
+
+
+@pytest.fixture
+def slow():
+    """Ask for this to learn as users do."""
+
+
 def textures(count, size=64, seed=0):
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size] / size
+    x = np.arange(size) / size
     grey = [
         120 + 50 * np.sin(30 * x + random.uniform(0, 6)) + random.normal(0, 3, (size, size))
         for _ in range(count)
@@ -62,11 +74,11 @@ def test_poor_images_give_a_backbone_that_works(images):
 
 
 def test_seed_and_images_decide_the_filters():
-    images = textures(6)
+    images = textures(3)
     first = PatchBackbone.learn(images, seed=3)
     assert PatchBackbone.learn(images, seed=3).describe() == first.describe()
     assert PatchBackbone.learn(images, seed=4).describe() != first.describe()
-    assert PatchBackbone.learn(textures(6, seed=1), seed=3).describe() != first.describe()
+    assert PatchBackbone.learn(textures(3, seed=1), seed=3).describe() != first.describe()
 
 
 def test_images_are_not_modified():
@@ -111,7 +123,7 @@ def test_grid_is_one_cell_for_32_pixels():
     assert shapes == [(197, 7, 7), (197, 4, 4), (197, 3, 1)]
 
 
-def test_learning_takes_seconds():
+def test_learning_takes_seconds(slow):
     started = time.process_time()
     PatchBackbone.learn(textures(60, 112), seed=0)
     assert time.process_time() - started < 10
@@ -160,9 +172,9 @@ def test_response_is_that_of_the_whitened_normalised_patch():
 def test_filters_find_the_directions_that_patches_come_in():
     random = np.random.default_rng(0)
     kinds = np.array([[3, -3, 0, 0, 0, 0], [0, 0, 3, -3, 0, 0], [0, 0, 0, 0, 3, -3.0]])
-    patches = kinds[random.integers(0, 3, 600)] + random.normal(0, 0.1, (600, 6))
+    rows = kinds[random.integers(0, 3, 600)] + random.normal(0, 0.1, (600, 6))
     filters, offsets = learn_filters(
-        patches, count=24, contrast_floor=1e-3, ridge=0.01, generator=random
+        rows, count=24, contrast_floor=1e-3, ridge=0.01, generator=random
     )
     normalised = kinds / np.sqrt(kinds.var(axis=1, keepdims=True) + 1e-3)
     responses = normalised @ filters.T + offsets

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ahl.backbones.base import Backbone
+
+
+def check_settings(backbone: Backbone, settings: object) -> None:
+    """Raise ValueError unless the settings are exactly those that the backbone would write."""
+    if backbone.settings() != settings:
+        raise ValueError(f"its settings are {settings!r:.200}")
+
 
 def check_tensors(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, exact: bool = True

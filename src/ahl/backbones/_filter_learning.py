@@ -17,7 +17,11 @@ Matrix = NDArray[np.float64]
 ROUNDS: Final = 10
 """Of k-means: Coates and Ng found 10 enough, and so do we."""
 
-_TINY: Final = 1e-8
+AXES: Final = 48
+"""Directions kept in whitening; among the many others there is mostly noise."""
+
+_LEAST_VARIANCE: Final = 1e-3
+"""Of a direction, for it to count: below it lies the noise of one or two grey levels."""
 
 
 def learn_filters(
@@ -51,11 +55,15 @@ def learn_filters(
 
 
 def _whitening(rows: Matrix, ridge: float) -> tuple[Matrix, Matrix]:
-    """Mean (D,) and the symmetric (ZCA) matrix (D, D) that makes the rows' covariance flat."""
+    """Mean (D,) and the symmetric (ZCA) matrix (D, D) that makes the rows' covariance flat.
+
+    Flat in the strongest `AXES` directions; the others are left out.
+    """
     mean = rows.mean(axis=0)
     centred = rows - mean
     variances, axes = np.linalg.eigh(centred.T @ centred / len(rows))
-    floor = max(ridge * variances.mean(), _TINY)
+    variances, axes = variances[-AXES:], axes[:, -AXES:]  # eigh sorts upwards
+    floor = max(ridge * variances.mean(), _LEAST_VARIANCE)
     return mean, (axes / np.sqrt(np.maximum(variances, 0) + floor)) @ axes.T
 
 

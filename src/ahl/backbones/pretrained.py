@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ahl.backbones._checks import check_tensors
+from ahl.backbones._checks import check_settings, check_tensors
 from ahl.backbones._hub import WAYS_OUT, fetch_weights, quiet
 from ahl.backbones._timm_models import (
     build,
@@ -162,6 +162,7 @@ class TimmBackbone(Backbone):
                 mean=_three_numbers("mean", settings["mean"]),
                 std=_three_numbers("std", settings["std"]),
             )
+            check_settings(backbone, settings)
             backbone.load_state_dict(tensors)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
@@ -206,7 +207,7 @@ def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
         parts = value.split(",") if "," in value else [value] * 3
     try:
         first, second, third = (float(part) for part in parts)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigurationError(
             f"{field} is {value!r}; it must be one number or three, such as 0.5,0.5,0.5."
         ) from error
