@@ -54,6 +54,8 @@ class HeadConfig:
         margin: m of the deviation loss, in standard deviations of the prior.
         prior_draws: draws from N(0, 1) that set the prior's mean and deviation.
         holistic_hidden: width of the hidden layer of DRA's holistic head.
+        holistic_pseudo: whether pseudo anomalies train DRA's holistic head. They are small
+            patches, which a global average hardly shows.
         residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
             convolution; 0 has no such map.
         residual_channels: output channels of the residual head's 3x3 convolution;
@@ -68,6 +70,7 @@ class HeadConfig:
     margin: float = 5.0
     prior_draws: int = 5000
     holistic_hidden: int = 256
+    holistic_pseudo: bool = False
     residual_bottleneck: int = 32
     residual_channels: int = 32
     reference_normals: int = 5
@@ -159,12 +162,12 @@ class LearningConfig:
     """
 
     epochs: int = 30
-    rounds: int = 1
-    inner_steps: int = 20
+    rounds: int = 10
+    inner_steps: int = 2
     query_batches: int = 1
-    batch_size: int = 48
+    batch_size: int = 32
     inner_rate: float = 2e-4
-    outer_rate: float = 0.005
+    outer_rate: float = 0.002
     collaborative: bool = True
     second_order: bool = False
 
@@ -277,7 +280,10 @@ def paper() -> Config:
     """The published constants (sections 2 to 6 of the method)."""
     return Config(
         features=FeatureConfig(image_size=448),
-        heads=HeadConfig(residual_bottleneck=0, residual_channels=0, stored_references=5),
+        heads=HeadConfig(
+            holistic_pseudo=True, residual_bottleneck=0, residual_channels=0, stored_references=5
+        ),
+        learning=LearningConfig(rounds=1, inner_steps=20, batch_size=48, outer_rate=0.005),
         importance=ImportanceConfig(error="paper"),
     )
 

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ Rows = NDArray[np.float16]
 
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when it holds this many bytes: what an interruption can lose."""
+
+LEFTOVER_SECONDS = 24 * 3600
+"""Age at which a file that belongs to no shard is taken for a killed writer's."""
 
 RESIDENT_BYTES = 512 * 2**20
 """Tables up to this size (as float32) are kept in memory during training."""
@@ -131,6 +135,7 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._shards: list[Rows] = []
         self._where: dict[str, tuple[int, int]] = {}
+        _sweep(self.folder)
         for listing in sorted(self.folder.glob("*.json")):
             self._open(listing)
 
@@ -177,6 +182,18 @@ class FeatureStore:
         with written_whole(self.folder / f"{name}.json") as path:
             path.write_text(json.dumps(keys), encoding="utf-8")
         self._open(self.folder / f"{name}.json")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left a day ago or earlier; younger files may be in use."""
+    leftovers = [
+        *folder.glob(".*.part"),
+        *(p for p in folder.glob("*.npy") if not p.with_suffix(".json").exists()),
+    ]
+    for path in leftovers:
+        with contextlib.suppress(OSError):  # another process may have been faster
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
 
 
 class ShardWriter:

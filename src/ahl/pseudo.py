@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,28 +46,40 @@ def pseudo_items(
 ) -> list[ImageItem]:
     """Describe the planned pseudo anomalies as images to extract.
 
-    The random numbers of one depend on the run's seed, the generator and the image's content,
-    not on how many others there are.
+    What one looks like depends on the run's seed, the generator and the image's content. The
+    source it takes material from is the normal whose content hash follows a random one, so that
+    another normal in the set changes few of them, and the cache keeps the others.
     """
-    return [_item(entry, normals, generators[entry.generator], seed) for entry in plan]
+    ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))
+    items = []
+    for entry in plan:
+        generator, normal = generators[entry.generator], normals[entry.normal]
+        settings = json.dumps(generator.settings(), sort_keys=True)
+        own_seed = derive_seed(seed, "pseudo", settings, normal.key)
+        place = bisect(ring, (_digest(str(own_seed)), 0))
+        source = normals[ring[place % len(ring)][1]]
+        if source.key == normal.key:
+            source = normals[ring[(place + 1) % len(ring)][1]]
+        items.append(_item(normal, source, generator, settings, own_seed))
+    return items
 
 
 def _item(
-    entry: PseudoAnomaly,
-    normals: Sequence[ImageItem],
+    normal: ImageItem,
+    source: ImageItem,
     generator: PseudoAnomalyGenerator,
-    seed: int,
+    settings: str,
+    own_seed: int,
 ) -> ImageItem:
-    normal = normals[entry.normal]
-    settings = json.dumps(generator.settings(), sort_keys=True)
-    own_seed = derive_seed(seed, "pseudo", settings, normal.key)
-    step = np.random.default_rng(derive_seed(own_seed, "source")).integers(1, max(2, len(normals)))
-    source = normals[(entry.normal + int(step)) % len(normals)]
-    key = hashlib.sha256(
-        "\n".join(["pseudo", settings, normal.key, source.key, str(own_seed)]).encode()
-    ).hexdigest()
-
     def load() -> Pixels:
         return generator(normal.load(), source.load(), np.random.default_rng(own_seed))
 
-    return ImageItem(name=f"{generator.name} of {normal.name}", key=key, load=load)
+    return ImageItem(
+        name=f"{generator.name} of {normal.name}",
+        key=_digest("\n".join(["pseudo", settings, normal.key, source.key, str(own_seed)])),
+        load=load,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

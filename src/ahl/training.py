@@ -39,8 +39,8 @@ from ahl.randomness import torch_generator
 from ahl.training_set import IndexedSet, TrainingSet, draw_batch
 from ahl.types import Kind
 
-SETTLING_BATCHES = 60
-"""Batches after which running statistics have forgotten 99.8 % of what they were before."""
+SETTLING_BATCHES = 40
+"""Batches that the final running statistics are taken from."""
 
 SCORING_CHUNK = 256
 """Samples scored together by the base models; bounds memory, does not change the scores."""
@@ -296,15 +296,27 @@ class _Epochs:
         return predictor, importance_scores(errors).to(self.device)
 
     def settle(self, unified: Model) -> Model:
-        """Let the running statistics follow the final weights, which no step has seen yet."""
-        statistics = unified.statistics
-        everything = [self.training_set.everything]
-        if statistics:
-            for batch in self.draw(everything, SETTLING_BATCHES, "settle"):
-                _, statistics = batch_loss(
-                    self.detector, unified.parameters, statistics, _first(batch)
-                )
-        return Model(unified.parameters, statistics)
+        """Take the running statistics anew for the final weights, which no step has seen yet.
+
+        They are the plain mean over balanced batches, with the reference that scoring uses.
+        """
+        if not unified.statistics:
+            return unified
+        # Momentum 1 makes the statistics after a batch those of the batch alone.
+        config = replace(self.config.heads, norm_momentum=1.0)
+        detector = type(self.detector)(config, self.detector.layout, self.detector.prior)
+        reference = tuple(scale.to(self.device) for scale in self.reference)
+        found = []
+        for batch in self.draw([self.training_set.everything], SETTLING_BATCHES, "settle"):
+            _, statistics = batch_loss(
+                detector, *unified, _first(batch)._replace(references=reference)
+            )
+            found.append(statistics)
+        settled = {
+            name: torch.stack([statistics[name] for statistics in found]).mean(dim=0)
+            for name in unified.statistics
+        }
+        return Model(unified.parameters, settled)
 
 
 def _first(batch: Batch) -> Batch:

@@ -159,7 +159,11 @@ class DRA(BaseDetector):
         anomalous = kinds != Kind.NORMAL
         everything = torch.ones_like(anomalous)
         terms = {
-            "holistic": (~anomalous, everything),  # its target is 1 for a *normal* image
+            # Its target is 1 for a *normal* image.
+            "holistic": (
+                ~anomalous,
+                everything if self.config.holistic_pseudo else kinds != Kind.PSEUDO,
+            ),
             "seen": (anomalous, kinds != Kind.PSEUDO),
             "pseudo": (anomalous, kinds != Kind.ANOMALY),
             "residual": (anomalous, everything),
