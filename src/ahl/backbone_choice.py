@@ -64,7 +64,7 @@ class BackboneChoice:
 
 
 def _some_pixels(normals: Sequence[ImageItem]) -> list[Pixels]:
-    """Pixels of up to PATCH_IMAGES normals, evenly spaced in the given order; unreadable ones left out."""
+    """Pixels of up to PATCH_IMAGES normals, evenly spaced; unreadable ones left out."""
     pixels = []
     for item in normals[:: max(1, len(normals) // PATCH_IMAGES)][:PATCH_IMAGES]:
         try:
