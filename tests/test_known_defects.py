@@ -36,7 +36,10 @@ from synthetic_features import LAYOUT, PRIOR, make_training_set, mean_reference
 
 CPU = torch.device("cpu")
 HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5)
-CONFIG = Config(heads=HEADS, learning=LearningConfig(epochs=3, inner_steps=3, batch_size=9))
+CONFIG = Config(
+    heads=HEADS,
+    learning=LearningConfig(epochs=3, rounds=1, inner_steps=3, batch_size=9, outer_rate=0.005),
+)
 
 
 def draw(training_set: TrainingSet, draw_function=draw_batch, *, seed: int = 0):

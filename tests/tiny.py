@@ -35,13 +35,21 @@ class TinyBackbone(Backbone):
         return backbone
 
 
+SHORT = {
+    "epochs": 7,
+    "rounds": 1,
+    "inner_steps": 3,
+    "batch_size": 12,
+    "inner_rate": 2e-3,
+    "outer_rate": 0.02,
+}
+
+
 def tiny_config(**learning) -> Config:
     config = default()
     return replace(
         config,
         features=FeatureConfig(image_size=48, batch_size=4),
-        learning=replace(
-            config.learning, **{"epochs": 7, "inner_steps": 3, "batch_size": 12, **learning}
-        ),
+        learning=replace(config.learning, **SHORT | learning),
         finetune=replace(config.finetune, epochs=2, steps=2, batch_size=6),
     )

@@ -306,10 +306,11 @@ class _Epochs:
         config = replace(self.config.heads, norm_momentum=1.0)
         detector = type(self.detector)(config, self.detector.layout, self.detector.prior)
         reference = tuple(scale.to(self.device) for scale in self.reference)
+        before = {k: v.to(self.device) for k, v in detector.initial_statistics().items()}
         found = []
         for batch in self.draw([self.training_set.everything], SETTLING_BATCHES, "settle"):
             _, statistics = batch_loss(
-                detector, *unified, _first(batch)._replace(references=reference)
+                detector, unified.parameters, before, _first(batch)._replace(references=reference)
             )
             found.append(statistics)
         settled = {

@@ -21,6 +21,9 @@ SEEN_CLASSES: Final = ("scratch", "hole")
 UNSEEN_CLASSES: Final = ("crack", "stain", "missing_print", "dent")
 """Defect classes that appear in the test folder only."""
 
+LEAST_SEVERITY: Final = 0.5
+"""Of the dataset's defects: what plain filters, without pretraining, can be asked to see."""
+
 _SMALLEST: Final = 64
 
 
@@ -103,8 +106,10 @@ def draw_dataset(
         folder = root / split / class_name
         folder.mkdir(parents=True, exist_ok=True)
         defect = None if class_name == GOOD else class_name
-        # Evenly spread, so that every class has subtle and obvious cases; then shuffled.
-        severities = (np.arange(count) + 0.5) / max(count, 1)
+        # Evenly spread, so that every class has harder and easier cases; then shuffled.
+        severities = LEAST_SEVERITY + (1 - LEAST_SEVERITY) * (np.arange(count) + 0.5) / max(
+            count, 1
+        )
         np.random.default_rng((seed, index)).shuffle(severities)
         for number, severity in enumerate(severities):
             pixels = draw_part(
