@@ -61,7 +61,7 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
     draw_picture(
         result.scored,
         picture,
-        title="Drawn cover plates: defects seen in training, and kinds never seen",
+        title="Drawn front panels: defects seen in training, and kinds never seen",
         subtitle=f"AHL(DRA) trained on {counts[0]} good parts and {counts[1]} defects; "
         "filters learned from the images, nothing downloaded",
     )

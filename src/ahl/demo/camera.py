@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.demo.fields import Field, cloud, rounded_box, smoothstep
-from ahl.demo.plate import HALF, Plate
+from ahl.demo.fields import Field, cloud, smoothstep
+from ahl.demo.plate import Plate
 
 
 def photograph(plate: Plate, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -49,11 +49,7 @@ def _reflected(plate: Plate, azimuth: float) -> Field:
     between = math.sqrt(2 + 2 * light[2])
     glint = ((light[2] + 1) - slope_u * light[0] - slope_v * light[1]) / (length * between)
     glint = np.clip(glint, 0.0, 1.0) ** 40
-    # Fine rings reflect in two fans at right angles to the light.
-    around = np.arctan2(plate.v, plate.u)
-    fans = np.cos(2 * (around - np.float32(azimuth)))
-    fan = plate.turned * (0.16 * fans + 0.22 * np.clip(fans, 0, 1) ** 6 - 0.02)
-    bare: Field = plate.metal * (0.30 + 0.70 * diffuse + fan * plate.gloss)[..., None]
+    bare: Field = plate.metal * (0.30 + 0.70 * diffuse)[..., None]
     bare += (0.26 * glint * plate.gloss)[..., None]
     print_ = plate.ink_colour * (0.45 + 0.55 * diffuse)[..., None]
     bare += (print_ - bare) * plate.ink[..., None]
@@ -69,11 +65,10 @@ def _uneven(plate: Plate, rng: np.random.Generator) -> Field:
 
 
 def _ground(plate: Plate, rng: np.random.Generator) -> Field:
-    """The dark mat below, with the plate's soft shadow, (H, W, 3)."""
-    shadow = smoothstep(0.13, -0.06, rounded_box(plate.u - 0.035, plate.v - 0.045, HALF, 0.13))
+    """What is seen through holes and cracks: the dark below, (H, W, 3)."""
     mat = 0.155 + 0.006 * cloud(rng, 40, plate.u.shape[0]) - 0.03 * (plate.u + plate.v)
     tone = np.array([0.92, 1.0, 1.10], dtype=np.float32)
-    return tone * (mat * (1 - 0.72 * shadow))[..., None]
+    return tone * (0.28 * mat)[..., None]
 
 
 def _dust(picture: Field, plate: Plate, rng: np.random.Generator) -> Field:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.demo.fields import Field, along_line, cloud, smoothstep
-from ahl.demo.plate import BORE, CORNERS, FACE, HALF, HOLE, LABELS, Plate
+from ahl.demo.plate import HALF, LABELS, Plate
 
 Defect = Callable[[Plate, np.random.Generator, float], None]
 
@@ -53,8 +53,8 @@ def hole(plate: Plate, rng: np.random.Generator, severity: float) -> None:
 
 
 def crack(plate: Plate, rng: np.random.Generator, severity: float) -> None:
-    """A jagged dark line from an edge, a hole or the bore, thinning to its tip."""
-    start, angle = _crack_start(rng)
+    """A jagged dark line, thinning to its tip."""
+    start, angle = _spot(rng, margin=0.2), rng.uniform(0, 2 * np.pi)
     length = 0.12 + 0.44 * severity
     trunk = _walk(rng, start, angle, length, pieces=9)
     lines = [(trunk, 1.0)]
@@ -132,30 +132,8 @@ DEFECTS: Final[dict[str, Defect]] = {
 
 
 def _spot(rng: np.random.Generator, *, margin: float) -> NDArray[np.float64]:
-    """A place on the material at least `margin` off every edge, (u, v)."""
-    while True:
-        spot = rng.uniform(margin - HALF, HALF - margin, 2)
-        clear_of_bore = np.hypot(*spot) > BORE + 0.6 * margin
-        corner = min(np.hypot(spot[0] - u, spot[1] - v) for u, v in CORNERS)
-        if clear_of_bore and corner > HOLE + 0.6 * margin:
-            return spot
-
-
-def _crack_start(rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """Where a crack starts, and its heading into the material (radians)."""
-    kind = rng.integers(3)
-    if kind == 0:  # the outline
-        side = rng.integers(4) * np.pi / 2
-        inward = np.array([-np.cos(side), -np.sin(side)])
-        slide = rng.uniform(-0.6, 0.6) * np.array([-np.sin(side), np.cos(side)])
-        return -inward * HALF + slide, float(side + np.pi + rng.normal(0, 0.35))
-    if kind == 1:  # a corner hole, towards the middle where there is room
-        u, v = CORNERS[rng.integers(len(CORNERS))]
-        heading = float(np.arctan2(-v, -u) + rng.normal(0, 0.5))
-        return np.array([u, v]) + HOLE * np.array([np.cos(heading), np.sin(heading)]), heading
-    heading = float(rng.uniform(0, 2 * np.pi))  # the bore, or the groove of the face
-    radius = BORE if rng.random() < 0.5 else FACE
-    return radius * np.array([np.cos(heading), np.sin(heading)]), heading
+    """A place at least `margin` inside the area that defects lie in, (u, v)."""
+    return rng.uniform(margin - HALF, HALF - margin, 2)
 
 
 def _walk(

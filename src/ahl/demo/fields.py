@@ -99,24 +99,6 @@ def sample(texture: Field, row: Field, column: Field) -> Field:
     return upper
 
 
-def rounded_box(u: Field, v: Field, half: float, radius: float) -> Field:
-    """Signed distance to a square with round corners, negative inside.
-
-    Args:
-        u: horizontal positions.
-        v: vertical positions, same shape.
-        half: half of the side.
-        radius: of the corners.
-
-    Returns:
-        Same shape.
-    """
-    across, along = np.abs(u) - half + radius, np.abs(v) - half + radius
-    distance: Field = np.hypot(np.maximum(across, 0), np.maximum(along, 0)) - radius
-    distance += np.minimum(np.maximum(across, along), 0)
-    return distance
-
-
 def along_line(u: Field, v: Field, points: NDArray[np.float64]) -> tuple[Field, Field]:
     """Distance to an open line of straight pieces, and where along it the foot lies.
 

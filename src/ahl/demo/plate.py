@@ -1,8 +1,7 @@
-"""The part on the inspection line: a machined cover plate, as layers before any light.
+"""The part on the inspection line: a printed front panel, as layers before any light.
 
-A plate has a turned face around a bore, four countersunk holes, and a printed scale and
-label. Normal plates come from three batches of different finish, so the normal images
-form clusters, as they do in a factory.
+A close-up of a brushed sheet with a printed scale and label. Normal panels come from three
+batches of different finish, so the normal images form clusters, as they do in a factory.
 """
 
 from __future__ import annotations
@@ -16,22 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
-from ahl.demo.fields import Field, rounded_box, sample, smoothstep, streaks
+from ahl.demo.fields import Field, sample, streaks
 
 HALF: Final = 0.84
-"""Half of the plate's side."""
-
-FACE: Final = 0.40
-"""Radius of the turned face."""
-
-BORE: Final = 0.17
-"""Radius of the bore in the middle."""
-
-HOLE: Final = 0.07
-"""Radius of a corner hole."""
-
-CORNERS: Final = tuple((x, y) for x in (-0.62, 0.62) for y in (-0.62, 0.62))
-"""Centres of the corner holes, (u, v)."""
+"""Half of the side of the area that defects lie in; the panel fills the picture (1.0)."""
 
 LABELS: Final = ((0.0, -0.665, 0.17, "AHL"), (0.0, 0.665, 0.115, "24V  60Hz"))
 """Printed texts: centre (u, v), height, text."""
@@ -57,11 +44,11 @@ class Batch:
 
 
 BATCHES: Final = (
-    Batch(metal=(0.66, 0.68, 0.70), ink=(0.09, 0.11, 0.14), streak=48, contrast=0.045),
-    Batch(metal=(0.66, 0.58, 0.47), ink=(0.12, 0.08, 0.05), streak=40, contrast=0.030),
-    Batch(metal=(0.27, 0.30, 0.34), ink=(0.80, 0.82, 0.84), streak=1, contrast=0.030),
+    Batch(metal=(0.66, 0.68, 0.70), ink=(0.42, 0.45, 0.50), streak=48, contrast=0.030),
+    Batch(metal=(0.68, 0.67, 0.64), ink=(0.44, 0.43, 0.42), streak=40, contrast=0.026),
+    Batch(metal=(0.58, 0.60, 0.64), ink=(0.36, 0.39, 0.45), streak=56, contrast=0.028),
 )
-"""Bright brushed aluminium, champagne anodised, graphite blasted."""
+"""Three lots of brushed aluminium: cool, warm and dark."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +61,6 @@ class Plate:
         solid: share of the pixel covered by material, [0, 1].
         height: of the surface, in plate units.
         metal: colour of the bare surface, (H, W, 3), [0, 1].
-        turned: share of the pixel that is turned face, [0, 1].
         ink: coverage by print, [0, 1].
         ink_colour: (3,), [0, 1].
         gloss: strength of the reflection, 1 for a clean surface.
@@ -85,7 +71,6 @@ class Plate:
     solid: Field
     height: Field
     metal: Field
-    turned: Field
     ink: Field
     ink_colour: Field
     gloss: Field
@@ -108,33 +93,16 @@ def make_plate(rng: np.random.Generator, size: int) -> Plate:
     """
     batch = BATCHES[rng.integers(len(BATCHES))]
     u, v = _pose(rng, size)
-    pixel = 2.0 / size
-    radius = np.hypot(u, v)
-    edge = rounded_box(u, v, HALF, 0.13)
-    holes = _nearest_corner(u, v)
-
-    def inside(distance: Field) -> Field:
-        share: Field = np.clip(0.5 - distance / pixel, 0.0, 1.0)
-        return share
-
-    solid = inside(edge) * inside(BORE - radius) * inside(HOLE - holes)
-    height = 0.026 * smoothstep(0.0, -0.045, edge)  # bevel of the outline
-    height -= 0.045 * smoothstep(HOLE + 0.055, HOLE - 0.01, holes)  # countersinks
-    height -= 0.020 * smoothstep(BORE + 0.03, BORE - 0.01, radius)  # bevel of the bore
-    height -= 0.006 * smoothstep(0.022, 0.0, np.abs(radius - FACE))  # groove of the face
-
-    turned = inside(radius - FACE)
-    grain = batch.contrast * _grain(rng, batch.streak, u, v, turned)
+    grain = batch.contrast * _grain(rng, batch.streak, u, v)
     tint = 1.0 + rng.normal(0.0, 0.007, 3) + rng.normal(0.0, 0.025)
     metal = _colour(np.array(batch.metal) * tint) * (1.0 + grain)[..., None]
     ink = _print(size, u, v) * rng.uniform(0.86, 0.97)
     return Plate(
         u=u,
         v=v,
-        solid=solid,
-        height=height,
+        solid=np.ones_like(u),
+        height=np.zeros_like(u),
         metal=metal,
-        turned=turned,
         ink=ink,
         ink_colour=_colour(batch.ink),
         gloss=np.ones_like(u),
@@ -157,22 +125,13 @@ def _pose(rng: np.random.Generator, size: int) -> tuple[Field, Field]:
     return x * cosine + y * sine, y * cosine - x * sine
 
 
-def _nearest_corner(u: Field, v: Field) -> Field:
-    """Distance to the centre of the nearest corner hole."""
-    corner = abs(CORNERS[0][0])
-    return np.hypot(np.abs(u) - corner, np.abs(v) - corner)
-
-
-def _grain(rng: np.random.Generator, streak: int, u: Field, v: Field, turned: Field) -> Field:
-    """Surface texture, zero mean: brushed outside, rings on the face."""
+def _grain(rng: np.random.Generator, streak: int, u: Field, v: Field) -> Field:
+    """Surface texture, zero mean."""
     scale = 150.0  # texture cells per plate unit: about a pixel at 256
     fine = streaks(rng, 384, 384, streak)
     broad = streaks(rng, 48, 384, max(streak, 8))
     both = fine + 0.6 * np.repeat(broad, 8, axis=0)
-    brushed = sample(both, v * scale + 192, u * scale + 192)
-    rings = streaks(rng, 128, 64, 24)
-    spun = sample(rings, np.hypot(u, v) * scale * 1.2, np.arctan2(v, u) * (64 / (2 * np.pi)))
-    return brushed + turned * (spun - brushed)
+    return sample(both, v * scale + 192, u * scale + 192)
 
 
 def _print(size: int, u: Field, v: Field) -> Field:
