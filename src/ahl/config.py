@@ -56,6 +56,8 @@ class HeadConfig:
         holistic_hidden: width of the hidden layer of DRA's holistic head.
         holistic_pseudo: whether pseudo anomalies train DRA's holistic head. They are small
             patches, which a global average hardly shows.
+        holistic_capped: whether DRA's holistic score counts up to the margin only. Its loss stops
+            there, so what lies above depends on chance, and outweighs the other heads.
         residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
             convolution; 0 has no such map.
         residual_channels: output channels of the residual head's 3x3 convolution;
@@ -71,6 +73,7 @@ class HeadConfig:
     prior_draws: int = 5000
     holistic_hidden: int = 256
     holistic_pseudo: bool = False
+    holistic_capped: bool = True
     residual_bottleneck: int = 32
     residual_channels: int = 32
     reference_normals: int = 5
@@ -281,7 +284,11 @@ def paper() -> Config:
     return Config(
         features=FeatureConfig(image_size=448),
         heads=HeadConfig(
-            holistic_pseudo=True, residual_bottleneck=0, residual_channels=0, stored_references=5
+            holistic_pseudo=True,
+            holistic_capped=False,
+            residual_bottleneck=0,
+            residual_channels=0,
+            stored_references=5,
         ),
         learning=LearningConfig(rounds=1, inner_steps=20, batch_size=48, outer_rate=0.005),
         importance=ImportanceConfig(error="paper"),

@@ -18,7 +18,11 @@ PRIOR = Prior(mean=0.05, deviation=1.1)
 CONFIGS = {
     "bottleneck": HeadConfig(holistic_hidden=7, residual_bottleneck=3, residual_channels=5),
     "as published": HeadConfig(
-        holistic_hidden=7, holistic_pseudo=True, residual_bottleneck=0, residual_channels=0
+        holistic_hidden=7,
+        holistic_pseudo=True,
+        holistic_capped=False,
+        residual_bottleneck=0,
+        residual_channels=0,
     ),
     "bottleneck, all channels out": HeadConfig(
         holistic_hidden=7, residual_bottleneck=2, residual_channels=0, norm_momentum=0.3
@@ -272,6 +276,16 @@ def test_image_score_is_seen_plus_pseudo_plus_residual_minus_holistic(detector):
         "residual": torch.tensor([1000.0, 7.0]),
     }
     assert detector.combine(scores).tolist() == [1109.0, 17.0]
+
+
+def test_the_holistic_score_counts_up_to_the_margin_unless_as_published(detector):
+    margin = PRIOR.mean + 5.0 * PRIOR.deviation
+    zero = torch.zeros(2, dtype=torch.float64)
+    holistic = torch.tensor([margin + 40.0, margin - 1.0], dtype=torch.float64)
+    scores = {"holistic": holistic, "seen": zero, "pseudo": zero, "residual": zero}
+    kept = 0.0 if detector.config.holistic_capped else 40.0
+    expected = [-margin - kept, 1.0 - margin]
+    assert detector.combine(scores).tolist() == pytest.approx(expected)
 
 
 TRAINED_ON = {

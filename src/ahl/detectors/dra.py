@@ -27,8 +27,9 @@ NORM_EPSILON = 1e-5
 class DRA(BaseDetector):
     """Holistic, seen, pseudo and residual heads, each averaged over the scales.
 
-    Image score = seen + pseudo + residual - holistic. The loss is the sum of the four heads'
-    deviation losses, each averaged over the kinds that train it.
+    Image score = seen + pseudo + residual - holistic, the last capped at the margin by default.
+    The loss is the sum of the four heads' deviation losses, each averaged over the kinds that
+    train it.
     """
 
     name = "dra"
@@ -178,14 +179,21 @@ class DRA(BaseDetector):
         return torch.stack(losses).sum()
 
     def combine(self, scores: HeadScores) -> Tensor:
-        """Seen + pseudo + residual - holistic."""
-        return scores["seen"] + scores["pseudo"] + scores["residual"] - scores["holistic"]
+        """Seen + pseudo + residual - holistic, the last capped at the margin by default."""
+        holistic = scores["holistic"]
+        if self.config.holistic_capped:
+            holistic = holistic.clamp(max=self._margin)
+        return scores["seen"] + scores["pseudo"] + scores["residual"] - holistic
 
     @property
     def expected_scores(self) -> tuple[float, float]:
         """A normal: the holistic margin, negated. An anomaly: its own head and the residual."""
-        margin = self.prior.mean + self.config.margin * self.prior.deviation
-        return 3 * self.prior.mean - margin, 2 * margin
+        return 3 * self.prior.mean - self._margin, 2 * self._margin
+
+    @property
+    def _margin(self) -> float:
+        """The score from which on the loss asks for no more."""
+        return self.prior.mean + self.config.margin * self.prior.deviation
 
 
 def convolve(maps: Tensor, weight: Tensor) -> Tensor:
