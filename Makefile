@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+# What can be measured with a package index alone; see `python benchmarks/part1.py --help`.
+BENCHMARK ?= --elpv --backbone patches
 
 .PHONY: help setup demo test check benchmark clean
 
@@ -31,7 +33,7 @@ test: check  ## lint, types and every test
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
-	$(BIN)/python benchmarks/part1.py
+	$(BIN)/python benchmarks/part1.py $(BENCHMARK)
 
 clean:  ## remove everything made by make
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

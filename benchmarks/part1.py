@@ -110,6 +110,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "ahl-benchmark")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
+    if not (options.headct or options.sdd or options.elpv):
+        parser.error("name at least one dataset: --headct DIR, --sdd DIR or --elpv")
     config = preset("default", image_size=options.image_size)
     lines = [
         f"# AHL and its base detectors, M = {options.anomalies}, general setting",
