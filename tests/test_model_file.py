@@ -1,6 +1,7 @@
 """Model files that are cut, foreign, altered or hostile give a clear error, never a crash."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -174,15 +175,25 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     target = tmp_path / "model.ahl"
     target.write_text("before")
 
-    def fail(tensors, path, metadata):
-        Path(path).write_bytes(b"half")
+    def fail(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError("disk full")
 
-    monkeypatch.setattr("ahl.tensor_file.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(ModelFileError, match="disk full"):
         write_tensor_file(target, "model", {}, {"x": torch.zeros(1)})
     assert target.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["model.ahl"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_a_model_file_is_as_readable_as_any_other_file(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    path = tmp_path / "model.ahl"
+    write_tensor_file(path, "model", {}, {"x": torch.zeros(1)})
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 @given(

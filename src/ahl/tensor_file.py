@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ahl.errors import ModelFileError
@@ -46,7 +46,8 @@ def write_tensor_file(
     metadata = {KEY: json.dumps(envelope, sort_keys=True)}
     try:
         with written_whole(path) as temporary:
-            save_file(ordered, temporary, metadata=metadata)
+            # Not `save_file`: its files are readable by their owner only.
+            temporary.write_bytes(save(ordered, metadata=metadata))
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{path} cannot be written: {error}") from error
 
