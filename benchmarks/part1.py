@@ -19,6 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from elpv import elpv_as_folders
 
 import ahl
 from ahl import AHL, fitting
@@ -44,20 +45,6 @@ def headct_as_folders(raw: Path, root: Path) -> Path:
                 folder.mkdir(parents=True, exist_ok=True)
                 name = f"{int(row[0]):03d}.png"
                 shutil.copy(raw / "head_ct" / "head_ct" / name, folder / name)
-    return root
-
-
-def elpv_as_folders(root: Path) -> Path:
-    """ELPV from its package as good/, mono/ and poly/; doubtful cells are left out."""
-    from elpv_dataset.utils import load_dataset
-    from PIL import Image
-
-    images, probabilities, types = load_dataset()
-    for i, (image, probability, kind) in enumerate(zip(images, probabilities, types, strict=True)):
-        if probability in (0.0, 1.0):
-            folder = root / ("good" if probability == 0.0 else str(kind))
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"cell{i + 1:04d}.png")
     return root
 
 

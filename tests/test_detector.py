@@ -35,7 +35,14 @@ def trained():
     return make(config=tiny_config(epochs=30)).fit(normals(), anomalies())
 
 
-ENOUGH = {"epochs": 20, "rounds": 5, "inner_steps": 2, "batch_size": 18, "outer_rate": 0.01}
+ENOUGH = {
+    "epochs": 20,
+    "rounds": 5,
+    "inner_steps": 2,
+    "batch_size": 18,
+    "outer_rate": 0.02,
+    "averaged_epochs": 5,
+}
 
 
 # DevNet's one linear map of positions finds what responds more than a normal (bars), not the

@@ -378,6 +378,22 @@ def test_tables_are_joined_end_to_end(tmp_path):
     np.testing.assert_array_equal(joined.rows(backwards).numpy(), expected[::-1])
 
 
+def test_a_scaled_table_gives_scaled_values_from_disk_and_from_memory():
+    table, rows = some_table(count=4)
+    scaled = table.scaled(3.0).scaled(0.5)
+    indices = np.arange(4)
+    expected = 1.5 * rows.astype(np.float32)
+    np.testing.assert_array_equal(scaled.rows(indices).numpy(), expected)
+    np.testing.assert_array_equal(table.rows(indices).numpy(), rows.astype(np.float32))
+    from_disk = scaled.maps(torch.from_numpy(indices))
+    scaled.keep_resident()
+    from_memory = scaled.maps(torch.from_numpy(indices))
+    for one, other in zip(from_disk, from_memory, strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="factor"):
+        table + scaled
+
+
 def test_tables_of_different_layouts_are_not_joined():
     other = FeatureLayout(((3, 2, 2),))
     with pytest.raises(ValueError, match="layout"):

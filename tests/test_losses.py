@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.losses import Prior, deviation_loss, draw_prior, masked_mean
+from ahl.losses import Prior, deviation_loss, draw_prior, kind_weights, weighted_mean
+from ahl.types import Kind
 
 PRIOR = Prior(mean=-0.07, deviation=1.13)
 
@@ -65,27 +66,37 @@ def test_gradient_is_that_of_the_formula():
     )
 
 
-@given(st.lists(st.tuples(st.floats(-100, 100, width=32), st.booleans()), min_size=1))
-def test_masked_mean_is_the_mean_of_what_the_mask_keeps(pairs):
-    values, mask = (np.array(column) for column in zip(*pairs, strict=True))
-    kept = [value for value, keep in pairs if keep]
-    expected = sum(kept) / len(kept) if kept else 0.0
-    ours = masked_mean(torch.from_numpy(values).float(), torch.from_numpy(mask))
-    np.testing.assert_allclose(float(ours), expected, rtol=1e-5, atol=1e-4)
+WEIGHTS = st.sampled_from([0.0, 0.1, 0.25, 1.0])
 
 
-def test_masked_mean_of_nothing_is_zero_with_zero_gradient():
+@given(st.lists(st.tuples(st.floats(-100, 100, width=32), WEIGHTS), min_size=1))
+def test_weighted_mean_is_the_sum_of_shares(pairs):
+    total = sum(weight for _, weight in pairs)
+    expected = sum(value * weight for value, weight in pairs) / total if total else 0.0
+    values, weights = (torch.tensor(column) for column in zip(*pairs, strict=True))
+    np.testing.assert_allclose(
+        float(weighted_mean(values, weights)), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_weighted_mean_of_nothing_is_zero_with_zero_gradient():
     values = torch.tensor([3.0, -2.0], requires_grad=True)
-    mean = masked_mean(values, torch.tensor([False, False]))
+    mean = weighted_mean(values, torch.zeros(2))
     mean.backward()
     assert mean == 0.0
     assert torch.equal(values.grad, torch.zeros(2))
 
 
-def test_masked_values_get_no_gradient_and_kept_ones_equal_shares():
+def test_gradients_are_the_shares():
     values = torch.tensor([3.0, -2.0, 5.0, 1.0], requires_grad=True)
-    masked_mean(values, torch.tensor([True, False, True, False])).backward()
-    assert torch.equal(values.grad, torch.tensor([0.5, 0.0, 0.5, 0.0]))
+    weighted_mean(values, torch.tensor([1.0, 0.0, 0.5, 0.5])).backward()
+    assert torch.equal(values.grad, torch.tensor([0.5, 0.0, 0.25, 0.25]))
+
+
+def test_kinds_have_their_weights():
+    kinds = torch.tensor([Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO, Kind.NORMAL])
+    weights = kind_weights(kinds, anomaly=0.5, pseudo=0.1)
+    assert weights.tolist() == pytest.approx([1.0, 0.5, 0.1, 1.0])
 
 
 def test_prior_is_the_mean_and_deviation_of_its_draws():

@@ -33,7 +33,13 @@ from synthetic_features import (
 CPU = torch.device("cpu")
 HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5)
 LEARNING = LearningConfig(
-    epochs=5, rounds=1, inner_steps=2, batch_size=9, inner_rate=2e-3, outer_rate=0.02
+    epochs=5,
+    rounds=1,
+    inner_steps=2,
+    batch_size=9,
+    inner_rate=2e-3,
+    outer_rate=0.02,
+    averaged_epochs=2,
 )
 IMPORTANCE = ImportanceConfig(history=2, first_epoch=3, steps=3)
 CONFIG = Config(heads=HEADS, learning=LEARNING, importance=IMPORTANCE)
@@ -108,6 +114,7 @@ def tensors_of(state):
         "psi first": state.predictor.optimiser.first,
         "psi second": state.predictor.optimiser.second,
         "history": dict(enumerate(state.history)),
+        "average": state.average,
     }
     for part, tensors in parts.items():
         found |= {f"{part} {name}": value for name, value in tensors.items()}
@@ -455,6 +462,27 @@ def test_final_statistics_are_those_of_the_final_weights():
         assert torch.equal(other.unified.parameters[name], value)
     for name, value in whole.unified.statistics.items():
         assert torch.equal(other.unified.statistics[name], value)
+
+
+# --- the average of the last epochs ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("averaged", [1, 2, 4, 100])
+def test_the_result_is_the_mean_of_the_last_epochs(detector, averaged):
+    """The epochs themselves are the same whatever is averaged."""
+    config = with_learning(epochs=4, averaged_epochs=averaged)
+    final, recorder = run(detector, config)
+    plain, other = run(detector, with_learning(epochs=4, averaged_epochs=1))
+    weights = [state.unified.parameters for state in other.states]
+    for name, value in final.unified.parameters.items():
+        expected = torch.stack([one[name] for one in weights[-averaged:]]).double().mean(dim=0)
+        torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
+    assert len(recorder.states) == 4
+    assert final.average == {}
+    for one, same in zip(recorder.states[:-1], other.states[:-1], strict=True):
+        for name, value in one.unified.parameters.items():
+            assert torch.equal(value, same.unified.parameters[name])
+    assert plain.records == final.records
 
 
 # --- learning ------------------------------------------------------------------------------------

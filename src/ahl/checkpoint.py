@@ -67,6 +67,7 @@ class Checkpoints(TrainingHooks):
         return TrainingState(
             epoch=int(header["epoch"]),
             unified=Model(group("parameters"), group("statistics")),
+            average=group("average"),
             optimiser=_adam(group, "outer"),
             predictor=PredictorState(group("predictor"), _adam(group, "psi")),
             history=[history[str(i)] for i in range(len(history))],
@@ -83,6 +84,7 @@ def _groups(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     return {
         "parameters": state.unified.parameters,
         "statistics": state.unified.statistics,
+        "average": state.average,
         "outer-first": outer.first,
         "outer-second": outer.second,
         "predictor": state.predictor.parameters,

@@ -30,10 +30,13 @@ class FeatureConfig:
         image_size: side, in pixels, of the square every image is resized to; the second scale
             is half of it.
         batch_size: images that go through the backbone together.
+        l1_norm: one factor brings the mean L1 norm of the training normals' feature vectors to
+            this value, so that learning rates mean the same for every backbone; 0 has none.
     """
 
     image_size: int = 224
     batch_size: int = 16
+    l1_norm: float = 600.0
 
     def __post_init__(self) -> None:
         _require(
@@ -43,6 +46,7 @@ class FeatureConfig:
             "an even number of pixels from 32 to 4096",
         )
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(0.0 <= self.l1_norm < float("inf"), "l1_norm", self.l1_norm, "0 or positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,13 @@ class HeadConfig:
         margin: m of the deviation loss, in standard deviations of the prior.
         prior_draws: draws from N(0, 1) that set the prior's mean and deviation.
         holistic_hidden: width of the hidden layer of DRA's holistic head.
+        pseudo_weight: weight of a pseudo anomaly, where a labelled one has 1, in the loss of
+            the two heads that must tell both: DevNet's and DRA's residual one (0 to 1).
         holistic_pseudo: whether pseudo anomalies train DRA's holistic head. They are small
             patches, which a global average hardly shows.
+        initial_scale: factor on the first weights of the maps from features to position scores.
+            A few anomalies leave most directions of the features undecided; what the first
+            weights put there stays, and is noise in every score.
         holistic_capped: whether DRA's holistic score counts up to the margin only. Its loss stops
             there, so what lies above depends on chance, and outweighs the other heads.
         residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
@@ -72,7 +81,9 @@ class HeadConfig:
     margin: float = 5.0
     prior_draws: int = 5000
     holistic_hidden: int = 256
+    pseudo_weight: float = 0.3
     holistic_pseudo: bool = False
+    initial_scale: float = 0.01
     holistic_capped: bool = True
     residual_bottleneck: int = 32
     residual_channels: int = 32
@@ -91,6 +102,8 @@ class HeadConfig:
             self.holistic_hidden,
             "from 1 to 4096",
         )
+        _require(0.0 <= self.pseudo_weight <= 1.0, "pseudo_weight", self.pseudo_weight, "in [0, 1]")
+        _require(0.0 < self.initial_scale <= 1.0, "initial_scale", self.initial_scale, "in (0, 1]")
         _require(
             0 <= self.residual_bottleneck <= 4096,
             "residual_bottleneck",
@@ -158,6 +171,8 @@ class LearningConfig:
         batch_size: samples a batch, shared out evenly among the kinds present.
         inner_rate: learning rate of the base models (Adam).
         outer_rate: learning rate of the unified model (Adam), alpha of Eq. 4.
+        averaged_epochs: the result's weights are the mean of g after each of this many last
+            epochs (Polyak and Juditsky, 1992); 1 takes the last alone.
         collaborative: Algorithm 1; False trains the base detector alone for as many steps, the
             comparison every figure of AHL needs.
         second_order: differentiate through the inner steps instead of taking the gradient at
@@ -165,12 +180,13 @@ class LearningConfig:
     """
 
     epochs: int = 30
-    rounds: int = 10
-    inner_steps: int = 2
+    rounds: int = 15
+    inner_steps: int = 1
     query_batches: int = 1
     batch_size: int = 32
     inner_rate: float = 2e-4
     outer_rate: float = 0.002
+    averaged_epochs: int = 15
     collaborative: bool = True
     second_order: bool = False
 
@@ -178,6 +194,7 @@ class LearningConfig:
         _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         _require(self.rounds >= 1, "rounds", self.rounds, "at least 1")
         _require(self.inner_steps >= 1, "inner_steps", self.inner_steps, "at least 1")
+        _require(self.averaged_epochs >= 1, "averaged_epochs", self.averaged_epochs, "at least 1")
         _require(self.query_batches >= 1, "query_batches", self.query_batches, "at least 1")
         _require(self.batch_size >= 3, "batch_size", self.batch_size, "at least 3")
         _require(self.inner_rate > 0, "inner_rate", self.inner_rate, "positive")
@@ -282,15 +299,19 @@ class Config:
 def paper() -> Config:
     """The published constants (sections 2 to 6 of the method)."""
     return Config(
-        features=FeatureConfig(image_size=448),
+        features=FeatureConfig(image_size=448, l1_norm=0.0),
         heads=HeadConfig(
+            pseudo_weight=1.0,
             holistic_pseudo=True,
+            initial_scale=1.0,
             holistic_capped=False,
             residual_bottleneck=0,
             residual_channels=0,
             stored_references=5,
         ),
-        learning=LearningConfig(rounds=1, inner_steps=20, batch_size=48, outer_rate=0.005),
+        learning=LearningConfig(
+            rounds=1, inner_steps=20, batch_size=48, outer_rate=0.005, averaged_epochs=1
+        ),
         importance=ImportanceConfig(error="paper"),
     )
 

@@ -48,6 +48,7 @@ class FeatureTable:
         shards: arrays of rows, usually memory-mapped.
         shard_of: (N,) which shard each sample's row is in.
         row_of: (N,) its row there.
+        factor: what every value read is multiplied by.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class FeatureTable:
         shards: Sequence[Rows],
         shard_of: NDArray[np.int64],
         row_of: NDArray[np.int64],
+        factor: float = 1.0,
     ) -> None:
         self.layout = layout
+        self.factor = factor
         self._shards = list(shards)
         self._shard_of, self._row_of = shard_of, row_of
         self._resident: FeatureMaps | None = None
@@ -72,13 +75,20 @@ class FeatureTable:
         return len(self._row_of)
 
     def __add__(self, other: FeatureTable) -> FeatureTable:
-        if self.layout != other.layout:
-            raise ValueError("tables of different layouts cannot be joined")
+        if self.layout != other.layout or self.factor != other.factor:
+            raise ValueError("tables of different layouts or factors cannot be joined")
         return FeatureTable(
             self.layout,
             self._shards + other._shards,
             np.concatenate([self._shard_of, other._shard_of + len(self._shards)]),
             np.concatenate([self._row_of, other._row_of]),
+            self.factor,
+        )
+
+    def scaled(self, factor: float) -> FeatureTable:
+        """The same rows, each value multiplied by `factor`."""
+        return FeatureTable(
+            self.layout, self._shards, self._shard_of, self._row_of, self.factor * factor
         )
 
     def rows(self, indices: NDArray[np.int64]) -> Tensor:
@@ -88,7 +98,7 @@ class FeatureTable:
         for shard in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == shard)
             out[chosen] = self._shards[shard][row_of[chosen]]
-        return torch.from_numpy(out).float()
+        return torch.from_numpy(out).float().mul_(self.factor)
 
     def chunks(self, size: int = 256) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
         """All rows in order, `size` at a time, with their indices."""

@@ -215,6 +215,7 @@ class Fitting:
             detector=task.detector,
             unified=state.unified,
             reference=task.reference,
+            feature_factor=task.feature_factor,
             backbone=backbone,
             config=self.config,
             seed=self.seed,

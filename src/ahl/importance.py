@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,8 @@ from torch.func import functional_call, grad
 from ahl.collaboration import AdamState, adam_start, adam_step
 from ahl.config import ImportanceConfig
 from ahl.detectors.base import Parameters
+from ahl.training_set import TrainingSet
+from ahl.types import Kind
 
 
 class ScorePredictor(nn.Module):
@@ -138,3 +141,51 @@ def generalisation_errors(
 def importance_scores(errors: Tensor) -> Tensor:
     """Eq. 7: (T,) softmax of the negated errors."""
     return torch.softmax(-errors, dim=0)
+
+
+def weigh(
+    state: PredictorState,
+    history: Sequence[Tensor],
+    scores: Tensor,
+    data: TrainingSet,
+    expected: tuple[float, float],
+    config: ImportanceConfig,
+    *,
+    epoch: int,
+    generator: torch.Generator,
+) -> tuple[PredictorState, Tensor]:
+    """Train psi on this epoch's scores and turn its predictions into importance scores.
+
+    Args:
+        state: psi before the epoch.
+        history: (N, T) scores of the epochs before this one, oldest first.
+        scores: (N, T) scores of this epoch.
+        data: D, with what each base model has seen of it.
+        expected: the image scores that training asks for, of a normal and of an anomaly.
+        config: the constants.
+        epoch: counted from 0.
+        generator: draws psi's batches.
+
+    Returns:
+        psi after the epoch, and (T,) importance scores: equal while there are fewer than K past
+        scores, and before the first epoch that weighs.
+    """
+    models = scores.shape[1]
+    equal = torch.full((models,), 1 / models)
+    if len(history) < config.history:
+        return state, equal
+    past, now = torch.stack(list(history), dim=1), scores
+    if config.error == "calibrated":
+        past, now = calibrate(past, expected), calibrate(now, expected)
+    psi = ScorePredictor(models, config.hidden)
+    state = train_predictor(psi, state, past, now, config=config, generator=generator)
+    if epoch < config.first_epoch:
+        return state, equal
+    errors = generalisation_errors(
+        predict(psi, state.parameters, past),
+        (data.kinds != Kind.NORMAL).to(now.dtype),
+        data.judged,
+        data.unseen,
+        config,
+    )
+    return state, importance_scores(errors)

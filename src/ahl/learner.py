@@ -22,12 +22,21 @@ from ahl.training_set import TrainingSet, index_episodes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What `train` needs beside the config and the seed."""
+    """What `train` needs beside the config and the seed.
+
+    Attributes:
+        detector: the heads.
+        training_set: D with its episodes, its features multiplied by the factor.
+        reference: the fixed normal of scoring, multiplied likewise.
+        episodes: T simulated distributions.
+        feature_factor: what features are multiplied by before the heads see them.
+    """
 
     detector: BaseDetector
     training_set: TrainingSet
     reference: FeatureMaps
     episodes: tuple[Episode, ...]
+    feature_factor: float
 
 
 def prepare_task(
@@ -65,12 +74,18 @@ def prepare_task(
     features = normals + anomalies
     if plan:
         features = features + make_pseudo(plan)
+    factor = l1_factor(normals, config.features.l1_norm)
     prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
     return Task(
         detector=detector_type(config.heads, layout, prior),
-        training_set=index_episodes(features, len(normals), len(anomalies), episodes, plan),
-        reference=layout.split(mean_row(normals, config.heads.stored_references, seed)),
+        training_set=index_episodes(
+            features.scaled(factor), len(normals), len(anomalies), episodes, plan
+        ),
+        reference=layout.split(
+            mean_row(normals.scaled(factor), config.heads.stored_references, seed)
+        ),
         episodes=tuple(episodes),
+        feature_factor=factor,
     )
 
 
@@ -85,3 +100,18 @@ def mean_row(normals: FeatureTable, count: int, seed: int) -> Tensor:
     for _, rows in normals.chunks():
         total += rows.double().sum(dim=0)
     return (total / len(normals)).float()
+
+
+def l1_factor(normals: FeatureTable, l1_norm: float) -> float:
+    """Factor that brings the mean L1 norm of the normals' feature vectors to `l1_norm`.
+
+    Adam moves every weight by about the learning rate, so that a score moves by the rate times
+    the L1 norm of its feature vector: from one backbone to another this differs by tens.
+
+    Returns:
+        the factor; 1 if `l1_norm` is 0 or the features are all zero.
+    """
+    total = sum(float(rows.abs().sum(dtype=torch.float64)) for _, rows in normals.chunks())
+    vectors = len(normals) * normals.layout.row_size / normals.layout.channels
+    mean = total / vectors
+    return l1_norm / mean if l1_norm and mean else 1.0

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ahl.types import Kind
+
 
 class Prior(NamedTuple):
     """Mean and standard deviation of the reference scores of the deviation loss."""
@@ -43,7 +45,14 @@ def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: floa
     return torch.where(labels > 0, torch.relu(margin - deviation), deviation.abs())
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of (N,) `values` where (N,) `mask` is true; 0 where it is true nowhere."""
-    weights = mask.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of (N,) `values` with (N,) `weights` of 0 or more; 0 where all weights are 0."""
+    total = weights.sum()
+    return (values * weights).sum() / torch.where(total > 0, total, 1.0)
+
+
+def kind_weights(kinds: Tensor, *, anomaly: float, pseudo: float) -> Tensor:
+    """(N,) weights of samples of (N,) `ahl.types.Kind` values; a normal has 1."""
+    weights = torch.ones(kinds.shape, device=kinds.device)
+    weights = torch.where(kinds == Kind.ANOMALY, anomaly, weights)
+    return torch.where(kinds == Kind.PSEUDO, pseudo, weights)

@@ -69,6 +69,8 @@ class TrainedModel:
         detector: the heads, with their constants.
         unified: weights and running statistics of g.
         reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
+        feature_factor: what features are multiplied by before the heads see them; the reference
+            is already.
         backbone: None for a model trained on the caller's own feature maps.
         config: all constants of the run.
         seed: of the run.
@@ -79,6 +81,7 @@ class TrainedModel:
     detector: BaseDetector
     unified: Model
     reference: FeatureMaps
+    feature_factor: float
     backbone: Backbone | None
     config: Config
     seed: int
@@ -100,7 +103,7 @@ class TrainedModel:
         }
         with torch.inference_mode():
             for index in range(len(rows)):
-                row = rows[index : index + 1].float()
+                row = rows[index : index + 1].float() * self.feature_factor
                 heads, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
@@ -120,6 +123,7 @@ class TrainedModel:
             "ahl_version": __version__,
             "base": self.detector.name,
             "prior": list(self.detector.prior),
+            "feature_factor": self.feature_factor,
             "config": self.config.to_dict(),
             "seed": self.seed,
             "backbone": backbone,
@@ -200,6 +204,9 @@ class TrainedModel:
         detector = by_name[header["base"]](
             config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
         )
+        factor = float(header["feature_factor"])
+        if not 0.0 < factor < float("inf"):
+            raise ValueError(f"the factor of the features is {factor}")
         unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
         expected = Model(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
@@ -217,6 +224,7 @@ class TrainedModel:
             detector=detector,
             unified=unified,
             reference=reference,
+            feature_factor=factor,
             backbone=backbone,
             config=config,
             seed=int(header["seed"]),

@@ -23,21 +23,11 @@ from ahl.collaboration import (
     second_order_gradient,
 )
 from ahl.config import Config
-from ahl.detectors.base import BaseDetector
+from ahl.detectors.base import BaseDetector, Parameters
 from ahl.feature_maps import FeatureMaps
-from ahl.importance import (
-    PredictorState,
-    ScorePredictor,
-    calibrate,
-    generalisation_errors,
-    importance_scores,
-    predict,
-    start_predictor,
-    train_predictor,
-)
+from ahl.importance import PredictorState, start_predictor, weigh
 from ahl.randomness import torch_generator
 from ahl.training_set import IndexedSet, TrainingSet, draw_batch
-from ahl.types import Kind
 
 SETTLING_BATCHES = 40
 """Batches that the final running statistics are taken from."""
@@ -78,6 +68,15 @@ class TrainingState:
     """Everything the loop carries from one epoch to the next.
 
     Random numbers are not in it: each epoch draws from generators seeded by its number.
+
+    Attributes:
+        epoch: epochs done.
+        unified: g, which the next epoch starts from; after the last epoch, the result.
+        average: mean weights of g after the last epochs so far; empty before and after.
+        optimiser: the outer one.
+        predictor: psi.
+        history: the last (N, T) scores of the training samples, oldest first.
+        records: what each epoch left behind.
     """
 
     epoch: int
@@ -86,6 +85,7 @@ class TrainingState:
     predictor: PredictorState
     history: list[Tensor]
     records: list[EpochRecord] = field(default_factory=list)
+    average: Parameters = field(default_factory=dict)
 
 
 def start_state(detector: BaseDetector, config: Config, models: int, *, seed: int) -> TrainingState:
@@ -134,10 +134,16 @@ def train(
     training_set.features.keep_resident()
     run = _Epochs(detector, training_set, reference, config, seed, device)
     one_epoch = run.collaborative if learning.collaborative else run.alone
+    unaveraged = max(0, learning.epochs - learning.averaged_epochs)
     while state.epoch < learning.epochs:
         state = one_epoch(state)
+        if state.epoch > unaveraged:
+            state.average = _include(
+                state.average, state.unified.parameters, state.epoch - unaveraged
+            )
         if state.epoch == learning.epochs:
-            state.unified = run.settle(state.unified)
+            state.unified = run.settle(Model(state.average, state.unified.statistics))
+            state.average = {}
         for hook in hooks:
             hook.on_epoch(state.records[-1], learning.epochs)
             hook.on_state(state)
@@ -176,7 +182,6 @@ class _Epochs:
         models = len(data.supports)
         epoch, unified, optimiser = state.epoch, state.unified, state.optimiser
         predictor, history = state.predictor, state.history
-        importance = torch.full((models,), 1 / models, device=self.device)
         support_losses, query_losses = [], []
         for turn in range(learning.rounds):
             place = (epoch, turn)
@@ -190,7 +195,17 @@ class _Epochs:
             support_losses.append(losses)
             if turn == 0:  # scores are measured, and importance set, once an epoch
                 scores = self.scores(base)
-                predictor, importance = self.weigh(predictor, history, scores, epoch)
+                predictor, importance = weigh(
+                    predictor,
+                    history,
+                    scores,
+                    data,
+                    self.detector.expected_scores,
+                    self.config.importance,
+                    epoch=epoch,
+                    generator=torch_generator(self.seed, "psi", epoch),
+                )
+                importance = importance.to(self.device)
                 history = [*history, scores][-self.config.importance.history :]
             if learning.second_order:
                 gradient, base, losses = second_order_gradient(
@@ -210,8 +225,14 @@ class _Epochs:
             query_losses=_floats(torch.stack(query_losses).mean(dim=0)),
             importance=_floats(importance),
         )
-        return TrainingState(
-            epoch + 1, unified, optimiser, predictor, history, [*state.records, record]
+        return replace(
+            state,
+            epoch=epoch + 1,
+            unified=unified,
+            optimiser=optimiser,
+            predictor=predictor,
+            history=history,
+            records=[*state.records, record],
         )
 
     def alone(self, state: TrainingState) -> TrainingState:
@@ -235,13 +256,12 @@ class _Epochs:
             query_losses=(),
             importance=(1.0,),
         )
-        return TrainingState(
-            state.epoch + 1,
-            unified,
-            optimiser,
-            state.predictor,
-            state.history,
-            [*state.records, record],
+        return replace(
+            state,
+            epoch=state.epoch + 1,
+            unified=unified,
+            optimiser=optimiser,
+            records=[*state.records, record],
         )
 
     def scores(self, base: Model) -> Tensor:
@@ -261,39 +281,6 @@ class _Epochs:
             maps = self.training_set.features.maps(torch.arange(start, stop))
             out.append(all_models(base, tuple(scale.to(self.device) for scale in maps)).T.cpu())
         return torch.cat(out)
-
-    def weigh(
-        self, predictor: PredictorState, history: list[Tensor], scores: Tensor, epoch: int
-    ) -> tuple[PredictorState, Tensor]:
-        """Train psi on this epoch's scores and turn its predictions into importance scores."""
-        config, models = self.config.importance, scores.shape[1]
-        equal = torch.full((models,), 1 / models, device=self.device)
-        if len(history) < config.history:
-            return predictor, equal
-        past, now = torch.stack(history, dim=1), scores
-        if config.error == "calibrated":
-            past = calibrate(past, self.detector.expected_scores)
-            now = calibrate(now, self.detector.expected_scores)
-        psi = ScorePredictor(models, config.hidden)
-        predictor = train_predictor(
-            psi,
-            predictor,
-            past,
-            now,
-            config=config,
-            generator=torch_generator(self.seed, "psi", epoch),
-        )
-        if epoch < config.first_epoch:
-            return predictor, equal
-        data = self.training_set
-        errors = generalisation_errors(
-            predict(psi, predictor.parameters, past),
-            (data.kinds != Kind.NORMAL).to(now.dtype),
-            data.judged,
-            data.unseen,
-            config,
-        )
-        return predictor, importance_scores(errors).to(self.device)
 
     def settle(self, unified: Model) -> Model:
         """Take the running statistics anew for the final weights, which no step has seen yet.
@@ -320,6 +307,13 @@ class _Epochs:
         return Model(unified.parameters, settled)
 
 
+def _include(average: Parameters, latest: Parameters, count: int) -> Parameters:
+    """The mean of `count` weights, from the mean of all but the latest and the latest."""
+    if not average:
+        return {name: value.clone() for name, value in latest.items()}
+    return {name: mean + (latest[name] - mean) / count for name, mean in average.items()}
+
+
 def _first(batch: Batch) -> Batch:
     """The first of the stacked models' batches."""
     return Batch(
@@ -342,6 +336,7 @@ def _move(state: TrainingState, device: torch.device) -> TrainingState:
     return replace(
         state,
         unified=Model(*(moved(part) for part in state.unified)),
+        average=moved(state.average),
         optimiser=AdamState(
             state.optimiser.step.to(device),
             moved(state.optimiser.first),

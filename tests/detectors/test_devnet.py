@@ -77,6 +77,16 @@ def test_initial_weights_fill_the_range_of_their_fan_in():
     assert abs(float(drawn.mean())) < 0.01
 
 
+def test_score_maps_start_from_small_weights():
+    def first(scale):
+        detector = DevNet(HeadConfig(initial_scale=scale), LAYOUT, PRIOR)
+        return detector.initial_parameters(torch.Generator().manual_seed(0))
+
+    small, whole = first(0.01), first(1.0)
+    for name, value in whole.items():
+        torch.testing.assert_close(small[name], 0.01 * value)
+
+
 def loop_devnet(parameters, maps, fraction):
     weight, bias = parameters["deviation.weight"].numpy(), float(parameters["deviation.bias"])
     scores = []
@@ -110,8 +120,9 @@ def test_scores_are_those_of_the_loops(fraction):
         assert statistics == {}
 
 
-def test_loss_asks_pseudo_and_labelled_anomalies_alike_for_the_margin():
-    detector = DevNet(HeadConfig(margin=4.0), LAYOUT, PRIOR)
+@pytest.mark.parametrize("weight", [0.0, 0.1, 1.0])
+def test_loss_asks_pseudo_and_labelled_anomalies_for_the_margin(weight):
+    detector = DevNet(HeadConfig(margin=4.0, pseudo_weight=weight), LAYOUT, PRIOR)
     scores = np.array([0.3, 2.5, 1.4, 7.0, 0.0, 3.0])
     kinds = [Kind.NORMAL, Kind.NORMAL, Kind.ANOMALY, Kind.ANOMALY, Kind.PSEUDO, Kind.PSEUDO]
     losses = []
@@ -119,7 +130,8 @@ def test_loss_asks_pseudo_and_labelled_anomalies_alike_for_the_margin():
         deviation = (score - PRIOR.mean) / PRIOR.deviation
         losses.append(abs(deviation) if kind == Kind.NORMAL else max(0.0, 4.0 - deviation))
     ours = detector.loss({"deviation": torch.from_numpy(scores)}, torch.tensor(kinds))
-    assert float(ours) == pytest.approx(np.mean(losses), rel=1e-9)
+    expected = np.average(losses, weights=[1, 1, 1, 1, weight, weight])
+    assert float(ours) == pytest.approx(expected, rel=1e-6)
 
 
 def test_expected_scores_are_where_the_loss_vanishes():

@@ -19,13 +19,18 @@ CONFIGS = {
     "bottleneck": HeadConfig(holistic_hidden=7, residual_bottleneck=3, residual_channels=5),
     "as published": HeadConfig(
         holistic_hidden=7,
+        pseudo_weight=1.0,
         holistic_pseudo=True,
+        initial_scale=1.0,
         holistic_capped=False,
         residual_bottleneck=0,
         residual_channels=0,
     ),
     "bottleneck, all channels out": HeadConfig(
         holistic_hidden=7, residual_bottleneck=2, residual_channels=0, norm_momentum=0.3
+    ),
+    "no pseudo beside labelled": HeadConfig(
+        holistic_hidden=7, residual_bottleneck=3, residual_channels=5, pseudo_weight=0.0
     ),
 }
 
@@ -288,33 +293,28 @@ def test_the_holistic_score_counts_up_to_the_margin_unless_as_published(detector
     assert detector.combine(scores).tolist() == pytest.approx(expected)
 
 
-TRAINED_ON = {
-    "holistic": (Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO),
-    "seen": (Kind.NORMAL, Kind.ANOMALY),
-    "pseudo": (Kind.NORMAL, Kind.PSEUDO),
-    "residual": (Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO),
-}
-
-
-def trained_on_by(detector):
-    """The default spares the holistic head the pseudo anomalies."""
-    if detector.config.holistic_pseudo:
-        return TRAINED_ON
-    return TRAINED_ON | {"holistic": (Kind.NORMAL, Kind.ANOMALY)}
+def weights_by_head(config):
+    """The weight of each kind in each head's loss."""
+    return {
+        "holistic": {Kind.NORMAL: 1, Kind.ANOMALY: 1, Kind.PSEUDO: int(config.holistic_pseudo)},
+        "seen": {Kind.NORMAL: 1, Kind.ANOMALY: 1, Kind.PSEUDO: 0},
+        "pseudo": {Kind.NORMAL: 1, Kind.ANOMALY: 0, Kind.PSEUDO: 1},
+        "residual": {Kind.NORMAL: 1, Kind.ANOMALY: 1, Kind.PSEUDO: config.pseudo_weight},
+    }
 
 
 def loop_loss(scores, kinds, heads, margin=5.0):
     total = 0.0
-    for head, trained_on in heads.items():
-        losses = []
+    for head, weight_of in heads.items():
+        head_total = head_weight = 0.0
         for score, kind in zip(scores[head], kinds, strict=True):
-            if kind not in trained_on:
-                continue
             deviation = (float(score) - PRIOR.mean) / PRIOR.deviation
             anomalous = kind != Kind.NORMAL
             high = not anomalous if head == "holistic" else anomalous
-            losses.append(max(0.0, margin - deviation) if high else abs(deviation))
-        total += sum(losses) / len(losses) if losses else 0.0
+            loss = max(0.0, margin - deviation) if high else abs(deviation)
+            head_total += weight_of[kind] * loss
+            head_weight += weight_of[kind]
+        total += head_total / head_weight if head_weight else 0.0
     return total
 
 
@@ -325,18 +325,19 @@ def loop_loss(scores, kinds, heads, margin=5.0):
 )
 def test_loss_is_the_sum_of_the_heads_means(detector, kinds):
     random = np.random.default_rng(len(kinds))
-    scores = {head: random.normal(2, 3, size=len(kinds)) for head in TRAINED_ON}
+    scores = {head: random.normal(2, 3, size=len(kinds)) for head in DRA.head_names}
     ours = detector.loss({h: torch.from_numpy(s) for h, s in scores.items()}, torch.tensor(kinds))
-    assert float(ours) == pytest.approx(loop_loss(scores, kinds, trained_on_by(detector)), rel=1e-9)
+    heads = weights_by_head(detector.config)
+    assert float(ours) == pytest.approx(loop_loss(scores, kinds, heads), rel=1e-6)
 
 
-@pytest.mark.parametrize("head", TRAINED_ON)
+@pytest.mark.parametrize("head", DRA.head_names)
 def test_each_head_is_trained_by_its_kinds_and_in_its_direction(detector, head):
     kinds = torch.tensor([Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO])
-    scores = {name: torch.full((3,), 1.0, requires_grad=True) for name in TRAINED_ON}
+    scores = {name: torch.full((3,), 1.0, requires_grad=True) for name in DRA.head_names}
     detector.loss(scores, kinds).backward()
     for kind, gradient in zip(Kind, scores[head].grad.tolist(), strict=True):
-        if kind not in trained_on_by(detector)[head]:
+        if not weights_by_head(detector.config)[head][kind]:
             assert gradient == 0.0
         elif (kind == Kind.NORMAL) == (head == "holistic"):
             assert gradient < 0.0, "the score must be pushed up"

@@ -17,7 +17,7 @@ from ahl.detectors.base import (
     top_mean,
 )
 from ahl.feature_maps import FeatureMaps
-from ahl.losses import deviation_loss
+from ahl.losses import deviation_loss, kind_weights, weighted_mean
 from ahl.types import Kind
 
 
@@ -26,7 +26,7 @@ class DevNet(BaseDetector):
     """1x1 convolution to one map, absolute value, mean of the top 10 % of the positions.
 
     The mean over the scales is the image's score; trained with the deviation loss on all
-    kinds, pseudo anomalies counting as anomalies.
+    kinds; a pseudo anomaly counts as an anomaly of less weight.
     """
 
     name = "devnet"
@@ -34,10 +34,10 @@ class DevNet(BaseDetector):
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """One weight a channel and a bias."""
-        channels = self.layout.channels
+        channels, scale = self.layout.channels, self.config.initial_scale
         return {
-            "deviation.weight": fan_in_uniform((channels,), channels, generator),
-            "deviation.bias": fan_in_uniform((), channels, generator),
+            "deviation.weight": scale * fan_in_uniform((channels,), channels, generator),
+            "deviation.bias": scale * fan_in_uniform((), channels, generator),
         }
 
     def forward(
@@ -58,13 +58,15 @@ class DevNet(BaseDetector):
         return {"deviation": torch.stack(scores).mean(dim=0)}, statistics
 
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
-        """Mean deviation loss over the batch."""
-        return deviation_loss(
+        """Deviation loss over the batch, a mean weighted by kind."""
+        losses = deviation_loss(
             scores["deviation"],
             kinds != Kind.NORMAL,
             prior=self.prior,
             margin=self.config.margin,
-        ).mean()
+        )
+        weights = kind_weights(kinds, anomaly=1.0, pseudo=self.config.pseudo_weight)
+        return weighted_mean(losses, weights)
 
     def combine(self, scores: HeadScores) -> Tensor:
         """The one head's score."""

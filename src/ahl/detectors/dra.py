@@ -17,7 +17,7 @@ from ahl.detectors.base import (
     top_mean,
 )
 from ahl.feature_maps import FeatureMaps
-from ahl.losses import deviation_loss, masked_mean
+from ahl.losses import deviation_loss, kind_weights, weighted_mean
 from ahl.types import Kind
 
 NORM_EPSILON = 1e-5
@@ -44,7 +44,7 @@ class DRA(BaseDetector):
         """Weights of two linear layers, two 1x1 maps, a 3x3 convolution with norm and map."""
         channels, width = self.layout.channels, self.residual_channels
         hidden, bottleneck = self.config.holistic_hidden, self.config.residual_bottleneck
-        taken = bottleneck or channels
+        taken, scale = bottleneck or channels, self.config.initial_scale
         reduce = (
             {"residual.reduce.weight": fan_in_uniform((channels, bottleneck), channels, generator)}
             if bottleneck
@@ -55,10 +55,10 @@ class DRA(BaseDetector):
             "holistic.hidden.bias": fan_in_uniform((hidden,), channels, generator),
             "holistic.output.weight": fan_in_uniform((hidden,), hidden, generator),
             "holistic.output.bias": fan_in_uniform((), hidden, generator),
-            "seen.weight": fan_in_uniform((channels,), channels, generator),
-            "seen.bias": fan_in_uniform((), channels, generator),
-            "pseudo.weight": fan_in_uniform((channels,), channels, generator),
-            "pseudo.bias": fan_in_uniform((), channels, generator),
+            "seen.weight": scale * fan_in_uniform((channels,), channels, generator),
+            "seen.bias": scale * fan_in_uniform((), channels, generator),
+            "pseudo.weight": scale * fan_in_uniform((channels,), channels, generator),
+            "pseudo.bias": scale * fan_in_uniform((), channels, generator),
             "residual.conv.weight": fan_in_uniform((9, taken, width), 9 * taken, generator),
             "residual.norm.weight": torch.ones(width),
             "residual.norm.bias": torch.zeros(width),
@@ -156,25 +156,22 @@ class DRA(BaseDetector):
         return heads, (updated[0], updated[1])
 
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
-        """Sum of the heads' mean deviation losses, each over the kinds that train it."""
+        """Sum of the heads' deviation losses, each a mean weighted by the kinds that train it."""
         anomalous = kinds != Kind.NORMAL
-        everything = torch.ones_like(anomalous)
+        holistic, residual = float(self.config.holistic_pseudo), self.config.pseudo_weight
         terms = {
             # Its target is 1 for a *normal* image.
-            "holistic": (
-                ~anomalous,
-                everything if self.config.holistic_pseudo else kinds != Kind.PSEUDO,
-            ),
-            "seen": (anomalous, kinds != Kind.PSEUDO),
-            "pseudo": (anomalous, kinds != Kind.ANOMALY),
-            "residual": (anomalous, everything),
+            "holistic": (~anomalous, kind_weights(kinds, anomaly=1.0, pseudo=holistic)),
+            "seen": (anomalous, kind_weights(kinds, anomaly=1.0, pseudo=0.0)),
+            "pseudo": (anomalous, kind_weights(kinds, anomaly=0.0, pseudo=1.0)),
+            "residual": (anomalous, kind_weights(kinds, anomaly=1.0, pseudo=residual)),
         }
         losses = [
-            masked_mean(
+            weighted_mean(
                 deviation_loss(scores[head], labels, prior=self.prior, margin=self.config.margin),
-                used,
+                weights,
             )
-            for head, (labels, used) in terms.items()
+            for head, (labels, weights) in terms.items()
         ]
         return torch.stack(losses).sum()
 

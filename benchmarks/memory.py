@@ -1,0 +1,92 @@
+"""Peak memory of training on many images, apart for what the process holds and what it maps.
+
+Draws N images, trains on them with `ahl train` in a process of its own and watches it (Linux).
+What is mapped from the feature cache is the system's to take back; what is held is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+FIELDS = ("RssAnon", "RssFile", "VmHWM")
+
+
+def draw_images(root: Path, normals: int, anomalies: int, size: int) -> None:
+    """Smooth noise, and the same with a bright square: all different, quick to draw."""
+    generator = np.random.default_rng(0)
+    for folder, count in (("good", normals), ("square", anomalies)):
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            coarse = generator.integers(60, 190, (8, 8, 3), dtype=np.uint8)
+            image = np.asarray(Image.fromarray(coarse).resize((size, size))).copy()
+            if folder == "square":
+                y, x = generator.integers(0, size - 24, 2)
+                image[y : y + 24, x : x + 24] = 250
+            Image.fromarray(image).save(root / folder / f"{i:05d}.jpg", quality=90)
+
+
+def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
+    """Peaks in bytes, sampled every tenth of a second."""
+    peaks = dict.fromkeys(FIELDS, 0)
+    status = Path("/proc") / str(process.pid) / "status"
+    while process.poll() is None:
+        try:
+            lines = status.read_text(encoding="ascii").splitlines()
+        except OSError:
+            break
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name in peaks:
+                peaks[name] = max(peaks[name], int(value.split()[0]) * 1024)
+        time.sleep(0.1)
+    return peaks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--anomalies", type=int, default=10)
+    parser.add_argument("--size", type=int, default=256, help="of the images drawn, in pixels")
+    parser.add_argument("train", nargs="*", help="further arguments for `ahl train`, after --")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        draw_images(root / "data", options.images, options.anomalies, options.size)
+        command = [
+            *(sys.executable, "-m", "ahl", "train", str(root / "data")),
+            *("--output", str(root / "model.ahl"), "--cache", str(root / "cache"), *options.train),
+        ]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        result: dict[str, int] = {}
+        watcher = threading.Thread(target=lambda: result.update(watch(process)))
+        watcher.start()
+        process.wait()
+        watcher.join()
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            sys.exit(f"ahl train failed with {process.returncode}")
+        cached = sum(path.stat().st_size for path in (root / "cache").rglob("*.npy"))
+    print(f"ahl train {shlex.join(options.train)}")
+    print(f"{options.images} images: {seconds:.0f} s")
+    for name, value in (
+        ("held (RssAnon)", result["RssAnon"]),
+        ("mapped from files (RssFile)", result["RssFile"]),
+        ("both at once (VmHWM)", result["VmHWM"]),
+        ("feature cache on disk", cached),
+    ):
+        print(f"{name:30s} {value / 2**20:8.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

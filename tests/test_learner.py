@@ -1,0 +1,100 @@
+"""Laying out the task: what is measured on the normals before anything is trained."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ahl.config import Config, FeatureConfig
+from ahl.detectors import DRA, DevNet
+from ahl.feature_maps import FeatureLayout
+from ahl.feature_store import FeatureTable
+from ahl.learner import l1_factor, mean_row, prepare_task
+
+LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
+
+
+def table(count, seed=0, scale=1.0):
+    rows = scale * np.random.default_rng(seed).normal(size=(count, LAYOUT.row_size))
+    return FeatureTable.of_rows(LAYOUT, rows.astype(np.float16))
+
+
+def mean_l1(normals):
+    norms = [
+        float(scale[n, :, y, x].abs().sum())
+        for scale in normals.maps(torch.arange(len(normals)))
+        for n in range(len(normals))
+        for y in range(scale.shape[2])
+        for x in range(scale.shape[3])
+    ]
+    return sum(norms) / len(norms)
+
+
+@given(count=st.integers(1, 5), scale=st.floats(0.01, 100.0), target=st.floats(0.1, 1000.0))
+def test_the_factor_brings_the_mean_l1_norm_to_the_target(count, scale, target):
+    normals = table(count, scale=scale)
+    scaled = normals.scaled(l1_factor(normals, target))
+    assert mean_l1(scaled) == pytest.approx(target, rel=1e-4)
+
+
+def test_no_factor_without_a_target_or_without_features():
+    assert l1_factor(table(3), 0.0) == 1.0
+    assert l1_factor(table(3, scale=0.0), 600.0) == 1.0
+
+
+def task_of(normals, anomalies, target):
+    return prepare_task(
+        DRA,
+        normals,
+        anomalies,
+        lambda plan: table(len(plan), seed=9),
+        generators=2,
+        config=Config(features=FeatureConfig(l1_norm=target)),
+        seed=0,
+    )
+
+
+def test_training_set_and_reference_are_scaled_alike():
+    normals, anomalies = table(30), table(4, seed=1, scale=3.0)
+    plain, scaled = (task_of(normals, anomalies, target) for target in (0.0, 12.0))
+    assert plain.feature_factor == 1.0
+    factor = scaled.feature_factor
+    assert factor == pytest.approx(l1_factor(normals, 12.0))
+    everything = torch.arange(len(plain.training_set))
+    for one, other in zip(
+        (*plain.training_set.features.maps(everything), *plain.reference),
+        (*scaled.training_set.features.maps(everything), *scaled.reference),
+        strict=True,
+    ):
+        torch.testing.assert_close(other, one * factor, rtol=1e-4, atol=1e-5)
+
+
+def test_backbones_of_another_scale_train_the_same_model():
+    """The same features times 8, which float16 stores without rounding, give the same task."""
+    normals, anomalies = table(20), table(3, seed=1)
+
+    def enlarged(one):
+        return FeatureTable.of_rows(LAYOUT, (one.rows(np.arange(len(one))) * 8).half().numpy())
+
+    task = prepare_task(DevNet, normals, anomalies, None, generators=0, config=Config(), seed=0)
+    other = prepare_task(
+        DevNet, enlarged(normals), enlarged(anomalies), None, generators=0, config=Config(), seed=0
+    )
+    assert other.feature_factor == task.feature_factor / 8
+    everything = torch.arange(len(task.training_set))
+    for one, same in zip(
+        task.training_set.features.maps(everything),
+        other.training_set.features.maps(everything),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, same)
+
+
+def test_mean_row_of_some_is_of_that_many_and_of_all_by_default():
+    normals = table(12)
+    everything = normals.rows(np.arange(12))
+    torch.testing.assert_close(mean_row(normals, 0, 0), everything.mean(dim=0))
+    torch.testing.assert_close(mean_row(normals, 99, 0), everything.mean(dim=0))
+    one = mean_row(normals, 1, 0)
+    assert any(torch.equal(one, row) for row in everything)
