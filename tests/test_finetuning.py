@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ahl import AHL
 from ahl.augment import default_generators
 from ahl.detectors import DRA, DevNet
 from ahl.errors import ConfigurationError
