@@ -1,6 +1,7 @@
 """The estimator end to end on small pictures."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,3 +320,34 @@ def test_alone_and_second_order_and_paper_heads_train():
     for options in ({"collaborative": False}, {"second_order": True}, {"rounds": 2}):
         detector = make(config=tiny_config(epochs=2, **options)).fit(normals(), anomalies())
         assert np.isfinite(detector.score(anomalies(2))).all()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        small_image("good", 0),
+        small_image("good", 0)[..., 0],
+        Image.fromarray(small_image("good", 0)),
+        "part.png",
+        Path("part.png"),
+        None,
+    ],
+    ids=["array", "grey array", "pillow", "name", "path", "nothing"],
+)
+def test_one_image_is_not_taken_for_a_list(trained, image):
+    for act in (trained.score, trained.predict, lambda one: make().fit(one, anomalies())):
+        with pytest.raises(DataError, match="list of images"):
+            act(image)
+
+
+def test_any_iterable_and_a_stacked_array_are_lists(trained):
+    images = normals(3)
+    expected = trained.score(images)
+    for given in (iter(images), tuple(images), np.stack(images)):
+        assert np.array_equal(trained.score(given), expected)
+
+
+def test_feature_maps_beyond_float16_are_refused():
+    maps = np.ones((4, 3, 5, 5), dtype=np.float32)
+    with pytest.raises(DataError, match="float16"):
+        AHL(config=tiny_config()).fit_features(1e5 * maps, maps)

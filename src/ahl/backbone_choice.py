@@ -66,9 +66,10 @@ class BackboneChoice:
 def _some_pixels(normals: Sequence[ImageItem]) -> list[Pixels]:
     """Pixels of up to PATCH_IMAGES normals, evenly spaced; unreadable ones left out."""
     pixels = []
-    for item in normals[:: max(1, len(normals) // PATCH_IMAGES)][:PATCH_IMAGES]:
+    count = min(PATCH_IMAGES, len(normals))
+    for i in range(count):
         try:
-            pixels.append(item.load())
+            pixels.append(normals[i * len(normals) // count].load())
         except ImageError:  # reported when its features are wanted
             continue
     if not pixels:

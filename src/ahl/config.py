@@ -197,8 +197,8 @@ class LearningConfig:
         _require(self.averaged_epochs >= 1, "averaged_epochs", self.averaged_epochs, "at least 1")
         _require(self.query_batches >= 1, "query_batches", self.query_batches, "at least 1")
         _require(self.batch_size >= 3, "batch_size", self.batch_size, "at least 3")
-        _require(self.inner_rate > 0, "inner_rate", self.inner_rate, "positive")
-        _require(self.outer_rate > 0, "outer_rate", self.outer_rate, "positive")
+        _require(0 < self.inner_rate < 1, "inner_rate", self.inner_rate, "between 0 and 1")
+        _require(0 < self.outer_rate < 1, "outer_rate", self.outer_rate, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +232,9 @@ class ImportanceConfig:
         _require(self.history >= 1, "history", self.history, "at least 1")
         _require(self.first_epoch >= 0, "first_epoch", self.first_epoch, "at least 0")
         _require(self.hidden >= 1, "hidden", self.hidden, "at least 1")
-        _require(self.rate > 0, "rate", self.rate, "positive")
+        _require(0 < self.rate < 1, "rate", self.rate, "between 0 and 1")
+        _require(self.unseen_weight >= 0, "unseen_weight", self.unseen_weight, "0 or positive")
+        _require(self.seen_weight >= 0, "seen_weight", self.seen_weight, "0 or positive")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(self.error in get_args(ErrorForm), "error", self.error, "'calibrated' or 'paper'")
@@ -254,7 +256,10 @@ class FinetuneConfig:
         _require(self.epochs >= 1, "finetune epochs", self.epochs, "at least 1")
         _require(self.steps >= 1, "finetune steps", self.steps, "at least 1")
         _require(self.batch_size >= 3, "finetune batch_size", self.batch_size, "at least 3")
-        _require(self.rate > 0, "finetune rate", self.rate, "positive")
+        _require(0 < self.rate < 1, "finetune rate", self.rate, "between 0 and 1")
+        _require(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "in [0, 1)")
+        _require(self.decay_every >= 1, "decay_every", self.decay_every, "at least 1")
+        _require(0 < self.decay <= 1, "decay", self.decay, "in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

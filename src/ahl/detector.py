@@ -23,12 +23,13 @@ from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_store import FeatureTable
+from ahl.features import HALF_MAXIMUM
 from ahl.fitting import Fitting, finetuning_checkpoint
 from ahl.images import ImageSource
 from ahl.model import Drawn, TrainedModel
 from ahl.observer import Observer
 from ahl.scoring import Prediction, Scorer, require_score
-from ahl.sources import from_samples, label_images
+from ahl.sources import from_samples, image_list, label_images
 from ahl.types import GOOD
 
 Maps = ArrayLike | Sequence[ArrayLike]
@@ -228,6 +229,7 @@ class AHL:
             ImageError: if an image cannot be read; `predict` goes on instead.
             NotFittedError: before `fit` or `load`.
         """
+        images = image_list(images)
         scores = [require_score(p, images[p.index]) for p in self.predict(images)]
         return np.array(scores, dtype=np.float64)
 
@@ -241,7 +243,7 @@ class AHL:
         Raises:
             NotFittedError: before `fit` or `load`.
         """
-        return self.scorer.predict(images)
+        return self.scorer.predict(image_list(images))
 
     def score_features(self, maps: Maps) -> NDArray[np.float64]:
         """Anomaly scores (N,) of feature maps shaped like those trained on.
@@ -325,8 +327,11 @@ def _table(maps: Maps) -> FeatureTable:
         raise DataError("Feature maps must be (N, C, H, W), or a sequence of such, one a scale.")
     if len({(len(scale), scale.shape[1]) for scale in scales}) != 1:
         raise DataError("All scales need the same number of images and channels.")
-    if not all(np.isfinite(scale).all() for scale in scales):
-        raise DataError("The feature maps hold values that are not finite.")
+    if not all((np.abs(scale) <= HALF_MAXIMUM).all() for scale in scales):
+        raise DataError(
+            f"The feature maps hold values that are not finite or beyond {HALF_MAXIMUM:g}, the "
+            "largest float16: scale them down."
+        )
     tensors = [torch.from_numpy(scale) for scale in scales]
     layout = FeatureLayout.of(tensors)
     return FeatureTable.of_rows(layout, layout.join(tensors).half().numpy())

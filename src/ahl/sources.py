@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ahl.errors import DataError, ImageError
 from ahl.features import ImageItem
 from ahl.images import ImageSource, content_hash, read_pixels, resize_pixels
@@ -33,16 +35,28 @@ def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
     return [LabelledImage(source=s.path, name=s.name, class_name=s.class_name) for s in samples]
 
 
+def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:
+    """The images as a list, whatever holds them.
+
+    Raises:
+        DataError: if it is one image, whose rows or letters would be taken for images.
+    """
+    if isinstance(images, (str, Path)):
+        raise DataError("Give a list of images, not one path; ahl.datasets opens folders.")
+    if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        raise DataError("Give a list of images; for a single one, write [image].")
+    return list(images)
+
+
 def label_images(
     images: Sequence[ImageSource], classes: Sequence[str] | str
 ) -> list[LabelledImage]:
     """Name and label images given directly: a path by itself, another image by its position.
 
     Raises:
-        DataError: if there are not as many classes as images, or an anomaly is called "good".
+        DataError: if there are not as many classes as images, or one image is given for a list.
     """
-    if isinstance(images, (str, Path)):
-        raise DataError("Give a list of images, not one path; ahl.datasets opens folders.")
+    images = image_list(images)
     names = [classes] * len(images) if isinstance(classes, str) else list(classes)
     if len(names) != len(images):
         raise DataError(f"There are {len(images)} anomalies but {len(names)} classes.")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -199,3 +200,31 @@ def test_a_pipe_closed_early_is_no_traceback(model, inspection_folder):
     assert b"Traceback" not in process.stderr.read()
     process.wait()
     process.stderr.close()
+
+
+def test_a_cache_that_cannot_be_made_is_one_clear_line(inspection_folder, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    result = run(
+        *("train", inspection_folder, "-o", tmp_path / "m.ahl", "--backbone", "patches"),
+        *("--image-size", 64, "--cache", tmp_path / "file" / "cache"),
+        code=1,
+    )
+    assert "file" in result.output.strip().splitlines()[-1]
+
+
+def test_advice_after_training_can_be_followed(inspection_folder, tmp_path):
+    """Where every labelled image trains, nothing of the folder is left to evaluate."""
+    options = train_options(tmp_path)
+    result = run("train", inspection_folder, "-o", tmp_path / "a.ahl", *options)
+    assert "LABELLED_FOLDER" in result.output
+    result = run("train", inspection_folder, "-o", tmp_path / "b.ahl", "--anomalies", 1, *options)
+    assert f"{tmp_path / 'b.ahl'} {inspection_folder}" in result.output.replace("\n", " ")
+    run("evaluate", tmp_path / "b.ahl", inspection_folder)
+
+
+def test_a_new_class_alone_is_called_unseen_and_not_normal(model, inspection_folder, tmp_path):
+    shutil.copytree(inspection_folder, tmp_path / "all")
+    write_class(tmp_path / "all" / "frame", "frame", 2)
+    result = run("evaluate", model, tmp_path / "all")
+    (line,) = [line for line in result.output.splitlines() if "│ frame" in line]
+    assert "unseen" in line

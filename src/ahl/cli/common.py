@@ -55,6 +55,11 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:  # the reader of our output has gone, as in `ahl ... | head`
             sys.stderr.close()
             raise SystemExit(FAILED) from None
+        except OSError as error:  # a full disk, a folder that may not be written to
+            if error.filename is None:
+                raise
+            _complain(f"{error.filename}: {error.strerror}.")
+            raise SystemExit(FAILED) from None
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
             raise SystemExit(130) from None
@@ -62,7 +67,7 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def _complain(error: AHLError) -> None:
+def _complain(error: AHLError | str) -> None:
     click.echo(f"ahl: {error}", err=True)
 
 

@@ -103,6 +103,8 @@ def show(result: Evaluation) -> None:
     """Print the evaluation as tables."""
     from rich.table import Table
 
+    from ahl.types import GOOD
+
     console = stdout_console()
     table = Table(title="Image-level figures", title_justify="left")
     for name in ("AUROC", "AUROC seen", "AUROC unseen", "average precision", "FPR at 95 % TPR"):
@@ -122,7 +124,7 @@ def show(result: Evaluation) -> None:
     classes.add_column("in training")
     classes.add_column("AUROC", justify="right")
     for name, one in result.classes.items():
-        known = "normal" if one.auroc is None and not one.seen else "seen" if one.seen else "unseen"
+        known = "normal" if name == GOOD else "seen" if one.seen else "unseen"
         classes.add_row(name, str(one.count), known, figure(one.auroc))
     console.print(classes)
     notes = [f"{result.left_out} training images left out"]

@@ -180,7 +180,7 @@ def train(
     if as_json:
         print_json(summary)
     else:
-        _show(summary, data)
+        _show(summary, data, drawn=drawn)
 
 
 def _config(
@@ -237,7 +237,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
     }
 
 
-def _show(summary: dict[str, Any], data: Path) -> None:
+def _show(summary: dict[str, Any], data: Path, *, drawn: bool) -> None:
     console = stdout_console()
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     console.print(f"Trained on {images} in {summary['seconds']} s.", soft_wrap=True, markup=False)
@@ -246,7 +246,7 @@ def _show(summary: dict[str, Any], data: Path) -> None:
     console.print(f"Model: {summary['model']}", soft_wrap=True, markup=False)
     console.print(
         f"Next: ahl predict {summary['model']} FILE_OR_FOLDER...   or   "
-        f"ahl evaluate {summary['model']} {data}",
+        f"ahl evaluate {summary['model']} {data if drawn else 'LABELLED_FOLDER'}",
         soft_wrap=True,
         markup=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ahl.files import written_whole
 
 INK: Final = "#1f2933"
 MUTED: Final = "#66717e"
@@ -118,13 +119,8 @@ class Sheet:
             warnings.simplefilter("ignore", UserWarning)
             self._canvas.draw()
         pixels = np.asarray(self._canvas.buffer_rgba())[..., :3]
-        output.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
-        try:
+        with written_whole(output) as unfinished:
             Image.fromarray(pixels).save(unfinished, format="PNG", compress_level=6)
-            unfinished.replace(output)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     def _cut(self, words: str, room: float, size: float, bold: bool) -> str:
         """The longest `start…end` of the words that fits into the room."""
