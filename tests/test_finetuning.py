@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ahl import AHL
 from ahl.augment import default_generators
@@ -116,3 +117,22 @@ def test_the_tuned_backbone_is_in_the_model_file(tmp_path):
     images = [small_image("bar", i) for i in range(3)]
     assert np.array_equal(loaded.score(images), detector.score(images))
     assert not torch.equal(loaded.model.backbone.filters, TinyBackbone().filters)
+
+
+def test_a_damaged_image_is_skipped_before_it_is_drawn(tmp_path):
+    """It hashes, so it gets as far as training, and would stop the stage at some random step."""
+    path = tmp_path / "half.png"
+    Image.fromarray(small_image("good", 99)).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    skipped = []
+
+    class Listening(Observer):
+        def on_skipped(self, skipped_one):
+            skipped.append(skipped_one.name)
+
+    config = tiny_config(epochs=2)
+    detector = AHL(backbone=TinyBackbone(), config=config, finetune=True, observer=Listening())
+    good = [small_image("good", i) for i in range(6)]
+    detector.fit([*good, path], [small_image("dot", 0)])
+    assert skipped == [path.as_posix()]
+    assert detector.model.manifest.skipped == 1

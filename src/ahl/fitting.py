@@ -169,6 +169,7 @@ class Fitting:
         return readable_items(
             images,
             self.config.features.image_size,
+            decode=self.finetune,
             strict=self.strict,
             observer=self.observer,
         )

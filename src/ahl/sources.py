@@ -84,9 +84,22 @@ def image_item(source: ImageSource, name: str, image_size: int) -> ImageItem:
 
 
 def readable_items(
-    images: Sequence[LabelledImage], image_size: int, *, strict: bool, observer: Observer
+    images: Sequence[LabelledImage],
+    image_size: int,
+    *,
+    decode: bool,
+    strict: bool,
+    observer: Observer,
 ) -> tuple[list[LabelledImage], list[ImageItem]]:
     """Hash the images; those that cannot be opened are skipped, or raised when strict.
+
+    Args:
+        images: the training images.
+        image_size: side that they will be resized to.
+        decode: also decode each once, for runs that draw images before their features are
+            taken, and must not meet a damaged one then.
+        strict: raise instead of skipping.
+        observer: hears of what is skipped.
 
     Returns:
         the images kept and their items.
@@ -94,7 +107,10 @@ def readable_items(
     kept, items = [], []
     for image in images:
         try:
-            items.append(image_item(image.source, image.name, image_size))
+            item = image_item(image.source, image.name, image_size)
+            if decode:
+                item.load()
+            items.append(item)
             kept.append(image)
         except ImageError as error:
             report_skipped(Skipped(name=image.name, reason=str(error)), strict, observer)

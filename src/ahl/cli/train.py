@@ -80,8 +80,8 @@ if TYPE_CHECKING:
     "--anomalies",
     type=click.IntRange(min=1),
     metavar="M",
-    help="Draw M training anomalies and leave the others for `ahl evaluate` [default: all in an "
-    "inspection layout, 10 in a benchmark layout].",
+    help="Draw M training anomalies and leave the others for `ahl evaluate`, with 25 % of the good "
+    "images in an inspection layout [default: all there, 10 in a benchmark layout].",
 )
 @click.option(
     "--setting",
