@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ahl import AHL
-from ahl.errors import ResumeError
+from ahl.errors import ModelFileError, ResumeError
 from ahl.observer import Observer
 from ahl.tensor_file import read_tensor_file
 from small_images import small_image
@@ -26,7 +26,10 @@ def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
 
 
 def epochs_done(checkpoint: Path) -> int:
-    return read_tensor_file(checkpoint, "checkpoint")[0]["epoch"] if checkpoint.exists() else 0
+    try:
+        return read_tensor_file(checkpoint, "checkpoint")[0]["epoch"] if checkpoint.exists() else 0
+    except ModelFileError:  # replaced between safetensors' reading of its header and its tensors
+        return 0
 
 
 def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tmp_path):
