@@ -72,7 +72,7 @@ def one_run(
             cache=options.cache,
         )
         split = draw_split(dataset, anomalies=options.anomalies, seed=seed)
-        detector.fit_split(split, drawn="general")
+        detector.fit_split(split)
     return Run(evaluate(detector.scorer, dataset), seconds)
 
 

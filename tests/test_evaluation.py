@@ -16,9 +16,7 @@ from tiny import TinyBackbone, tiny_config
 def train(root, **draw):
     split = draw_split(open_dataset(root), **{"anomalies": 4, "seed": 1, **draw})
     detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2))
-    return split, detector.fit_split(
-        split, drawn=draw.get("setting", "general"), known_class=draw.get("known_class")
-    )
+    return split, detector.fit_split(split)
 
 
 def pairwise_auroc(bad, good):

@@ -11,10 +11,9 @@ from ahl import AHL
 from ahl.augment import default_generators
 from ahl.detectors import DRA, DevNet
 from ahl.errors import ConfigurationError
-from ahl.features import ImageItem
 from ahl.finetuning import FinetuningImages, draw_batch, finetune_backbone
 from ahl.observer import Observer
-from ahl.types import Kind
+from ahl.types import ImageItem, Kind
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

@@ -18,8 +18,8 @@ import torch
 from torch.func import functional_call
 
 from ahl import training
+from ahl.adam import AdamState
 from ahl.collaboration import (
-    AdamState,
     Model,
     adapt,
     first_order_gradient,
@@ -32,6 +32,7 @@ from ahl.distributions import make_episodes
 from ahl.importance import predict, start_predictor
 from ahl.training import train
 from ahl.training_set import TrainingSet, draw_batch
+from ahl.training_state import start_state
 from synthetic_features import LAYOUT, PRIOR, make_training_set, mean_reference
 
 CPU = torch.device("cpu")
@@ -140,7 +141,7 @@ def check_the_last_gradient_is_applied(step: Callable[..., Any]) -> None:
         reference = mean_reference(training_set)
         final = train(detector, training_set, reference, CONFIG, seed=0, device=CPU)
 
-    start = training.start_state(detector, CONFIG, 7, seed=0).unified.parameters
+    start = start_state(detector, CONFIG, 7, seed=0).unified.parameters
     leaves = {name: value.clone().requires_grad_() for name, value in start.items()}
     optimiser = torch.optim.Adam(leaves.values(), lr=CONFIG.learning.outer_rate)
     assert len(gradients) == CONFIG.learning.epochs

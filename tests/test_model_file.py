@@ -43,14 +43,9 @@ def test_the_file_holds_everything(model_file):
     assert len(model.manifest.files) == 7
     assert len(model.records) == 2
     assert model.config == tiny_config(epochs=2)
-    header, tensors = read_tensor_file(model_file, "model")
+    header, groups = read_tensor_file(model_file, "model")
     assert header["backbone"]["kind"] == "tiny"
-    assert {name.split("/")[0] for name in tensors} == {
-        "heads",
-        "statistics",
-        "reference",
-        "backbone",
-    }
+    assert set(groups) == {"heads", "statistics", "reference", "backbone"}
 
 
 @given(data=st.data())
@@ -86,7 +81,7 @@ def test_foreign_files_are_named(tmp_path, model_file):
         load(tmp_path / "missing.ahl")
     with pytest.raises(ModelFileError, match="no model file"):
         load(tmp_path)
-    write_tensor_file(tmp_path / "c.ahl", "checkpoint", {}, {"x": torch.zeros(1)})
+    write_tensor_file(tmp_path / "c.ahl", "checkpoint", {}, {"x": {"y": torch.zeros(1)}})
     with pytest.raises(ModelFileError, match="an ahl checkpoint"):
         load(tmp_path / "c.ahl")
 
@@ -117,9 +112,14 @@ def test_a_newer_format_asks_for_an_upgrade(model_file, tmp_path):
 
 def rewritten(model_file: Path, path: Path, change) -> Path:
     """A file with other contents and a checksum that fits them: what an attacker would make."""
-    header, tensors = read_tensor_file(model_file, "model")
+    header, groups = read_tensor_file(model_file, "model")
+    tensors = {f"{name}/{key}": t for name, group in groups.items() for key, t in group.items()}
     change(header, tensors)
-    write_tensor_file(path, "model", header, tensors)
+    changed: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        group, _, key = name.partition("/")
+        changed.setdefault(group, {})[key] = tensor
+    write_tensor_file(path, "model", header, changed)
     return path
 
 
@@ -182,7 +182,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(ModelFileError, match="disk full"):
-        write_tensor_file(target, "model", {}, {"x": torch.zeros(1)})
+        write_tensor_file(target, "model", {}, {"x": {"y": torch.zeros(1)}})
     assert target.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["model.ahl"]
 
@@ -192,7 +192,7 @@ def test_a_model_file_is_as_readable_as_any_other_file(tmp_path):
     plain = tmp_path / "plain"
     plain.write_text("x")
     path = tmp_path / "model.ahl"
-    write_tensor_file(path, "model", {}, {"x": torch.zeros(1)})
+    write_tensor_file(path, "model", {}, {"x": {"y": torch.zeros(1)}})
     assert path.stat().st_mode == plain.stat().st_mode
 
 
@@ -209,8 +209,11 @@ def test_a_model_file_is_as_readable_as_any_other_file(tmp_path):
 )
 @quick
 def test_headers_round_trip(tmp_path, header):
-    tensors = {"b": torch.arange(3), "a": torch.from_numpy(np.ones((2, 2), np.float16))}
-    write_tensor_file(tmp_path / "f", "model", header, tensors)
+    tensors = {"b": torch.arange(3), "a/c": torch.from_numpy(np.ones((2, 2), np.float16))}
+    groups = {"one": tensors, "none": {}, "two": {"b": torch.zeros(1)}}
+    write_tensor_file(tmp_path / "f", "model", header, groups)
     read, back = read_tensor_file(tmp_path / "f", "model")
     assert read == json.loads(json.dumps(header))
-    assert all(torch.equal(back[k], v) for k, v in tensors.items())
+    assert set(back) == {"one", "two"}
+    assert set(back["one"]) == set(tensors)
+    assert all(torch.equal(back["one"][k], v) for k, v in tensors.items())

@@ -8,8 +8,8 @@ import pytest
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.config import DistributionConfig
 from ahl.distributions import make_episodes
-from ahl.features import ImageItem
 from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies, pseudo_items
+from ahl.types import ImageItem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,9 @@ from ahl.detectors import DETECTORS, DRA, DevNet
 from ahl.feature_store import FeatureTable
 from ahl.importance import ScorePredictor, importance_scores, predict
 from ahl.metrics import auroc
-from ahl.training import TrainingHooks, train
+from ahl.observer import Observer
+from ahl.training import train
+from ahl.training_state import start_state
 from ahl.types import Kind
 from synthetic_features import (
     CRACK,
@@ -72,7 +74,7 @@ def with_learning(**constants):
     return replace(CONFIG, learning=replace(LEARNING, **constants))
 
 
-class Recorder(TrainingHooks):
+class Recorder(Observer):
     """Keeps a copy of every state, and the records as they were announced."""
 
     def __init__(self):
@@ -81,7 +83,7 @@ class Recorder(TrainingHooks):
     def on_epoch(self, record, epochs):
         self.announced.append((record, epochs))
 
-    def on_state(self, state):
+    def keep(self, state):
         self.given.append(state)
         self.states.append(copy.deepcopy(state))
 
@@ -96,7 +98,8 @@ def run(detector, config=CONFIG, *, seed=0, state=None, training_set=None):
         config,
         seed=seed,
         device=CPU,
-        hooks=[recorder],
+        observer=recorder,
+        keep=recorder.keep,
         state=state,
     )
     return final, recorder
@@ -516,7 +519,7 @@ def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
         learning = replace(learning, collaborative=False, inner_rate=0.02)
     config = Config(heads=HEADS, learning=learning)
     training_set = make_training_set(seed=1)[0]
-    untrained = training.start_state(detector, config, 7, seed=1).unified
+    untrained = start_state(detector, config, 7, seed=1).unified
     assert np.mean(list(auroc_by_kind(detector, untrained, training_set).values())) < 0.7
 
     final, _ = run(detector, config, seed=1, training_set=training_set)

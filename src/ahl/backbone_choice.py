@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ahl.backbones import Backbone, PatchBackbone, TimmBackbone
+from ahl.backbones.patches import LEARNING_IMAGES
 from ahl.errors import ConfigurationError, DataError, ImageError
-from ahl.features import ImageItem
 from ahl.observer import Observer
-from ahl.types import Pixels
-
-PATCH_IMAGES = 40
-"""Normals that the learned patch filters look at."""
+from ahl.types import ImageItem, Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +61,9 @@ class BackboneChoice:
 
 
 def _some_pixels(normals: Sequence[ImageItem]) -> list[Pixels]:
-    """Pixels of up to PATCH_IMAGES normals, evenly spaced; unreadable ones left out."""
+    """Pixels of up to LEARNING_IMAGES normals, evenly spaced; unreadable ones left out."""
     pixels = []
-    count = min(PATCH_IMAGES, len(normals))
+    count = min(LEARNING_IMAGES, len(normals))
     for i in range(count):
         try:
             pixels.append(normals[i * len(normals) // count].load())

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from ahl.collaboration import AdamState, Model
-from ahl.errors import ModelFileError, ResumeError
+from ahl.adam import AdamState
+from ahl.collaboration import Model
 from ahl.importance import PredictorState
-from ahl.model import record_from
-from ahl.tensor_file import read_tensor_file, write_tensor_file
-from ahl.training import TrainingHooks, TrainingState
+from ahl.records import EpochRecord
+from ahl.resuming import read_checkpoint, write_checkpoint
+from ahl.tensor_file import Groups
+from ahl.training_state import TrainingState
 
 
-class Checkpoints(TrainingHooks):
+class Checkpoint:
     """Keeps the state after the latest epoch in one file.
 
     Args:
@@ -29,17 +26,10 @@ class Checkpoints(TrainingHooks):
         self.path = path
         self.fingerprint = fingerprint
 
-    def on_state(self, state: TrainingState) -> None:
+    def keep(self, state: TrainingState) -> None:
         """Write the state."""
-        tensors: dict[str, Tensor] = {}
-        for name, group in _groups(state).items():
-            tensors |= {f"{name}/{key}": value.cpu() for key, value in group.items()}
-        header = {
-            "fingerprint": self.fingerprint,
-            "epoch": state.epoch,
-            "records": [asdict(record) for record in state.records],
-        }
-        write_tensor_file(self.path, "checkpoint", header, tensors)
+        header = {"epoch": state.epoch, "records": [asdict(record) for record in state.records]}
+        write_checkpoint(self.path, self.fingerprint, header, _groups(state))
 
     def restore(self) -> TrainingState | None:
         """Read the state back; None when there is no checkpoint.
@@ -47,39 +37,23 @@ class Checkpoints(TrainingHooks):
         Raises:
             ResumeError: if the checkpoint is of another run or cannot be read.
         """
-        if not self.path.exists():
+        found = read_checkpoint(self.path, self.fingerprint)
+        if found is None:
             return None
-        try:
-            header, tensors = read_tensor_file(self.path, "checkpoint")
-        except ModelFileError as error:
-            raise ResumeError(f"{error} Start anew without --resume.") from error
-        if header.get("fingerprint") != self.fingerprint:
-            raise ResumeError(
-                f"{self.path} belongs to a run with other images, settings or versions. Run "
-                "again with the same ones, or start anew without --resume."
-            )
-
-        def group(name: str) -> dict[str, Tensor]:
-            prefix = f"{name}/"
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        history = group("history")
+        header, groups = found
+        history = groups.get("history", {})
         return TrainingState(
             epoch=int(header["epoch"]),
-            unified=Model(group("parameters"), group("statistics")),
-            average=group("average"),
-            optimiser=_adam(group, "outer"),
-            predictor=PredictorState(group("predictor"), _adam(group, "psi")),
+            unified=Model(groups["parameters"], groups.get("statistics", {})),
+            average=groups.get("average", {}),
+            optimiser=_adam(groups, "outer"),
+            predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),
             history=[history[str(i)] for i in range(len(history))],
-            records=[record_from(values) for values in header["records"]],
+            records=[EpochRecord.from_values(values) for values in header["records"]],
         )
 
-    def remove(self) -> None:
-        """Delete the checkpoint: the run is finished."""
-        self.path.unlink(missing_ok=True)
 
-
-def _groups(state: TrainingState) -> dict[str, dict[str, Tensor]]:
+def _groups(state: TrainingState) -> Groups:
     outer, psi = state.optimiser, state.predictor.optimiser
     return {
         "parameters": state.unified.parameters,
@@ -95,7 +69,5 @@ def _groups(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def _adam(group: Callable[[str], dict[str, Tensor]], name: str) -> AdamState:
-    return AdamState(
-        torch.as_tensor(group("steps")[name]), group(f"{name}-first"), group(f"{name}-second")
-    )
+def _adam(groups: Groups, name: str) -> AdamState:
+    return AdamState(groups["steps"][name], groups[f"{name}-first"], groups[f"{name}-second"])

@@ -13,33 +13,9 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from ahl.adam import AdamState, adam_start, adam_step
 from ahl.detectors.base import BaseDetector, Parameters, Statistics
-from ahl.feature_maps import FeatureMaps
-
-FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
-
-
-class Batch(NamedTuple):
-    """Samples for one step of one base model; with a leading T axis, of all of them.
-
-    Attributes:
-        maps: (N, C, H_s, W_s) a scale.
-        references: (C, H_s, W_s) a scale, the mean of some normals of the same set; both
-            scales from the same normals.
-        kinds: (N,) of `ahl.types.Kind` values.
-    """
-
-    maps: FeatureMaps
-    references: FeatureMaps
-    kinds: Tensor
-
-
-class AdamState(NamedTuple):
-    """Moments of Adam (Kingma and Ba, 2015, algorithm 1) for a parameter dictionary."""
-
-    step: Tensor
-    first: Parameters
-    second: Parameters
+from ahl.training_set import Batch
 
 
 class Model(NamedTuple):
@@ -47,40 +23,6 @@ class Model(NamedTuple):
 
     parameters: Parameters
     statistics: Statistics
-
-
-def adam_start(parameters: Parameters) -> AdamState:
-    """Zero moments for the parameters."""
-
-    def zeros() -> Parameters:
-        return {name: torch.zeros_like(value) for name, value in parameters.items()}
-
-    return AdamState(next(iter(parameters.values())).new_zeros(()), zeros(), zeros())
-
-
-def adam_step(
-    parameters: Parameters, gradients: Parameters, state: AdamState, *, rate: float
-) -> tuple[Parameters, AdamState]:
-    """One update of Adam, as a differentiable function without side effects."""
-    step = state.step + 1
-    first = {k: FIRST_DECAY * m + (1 - FIRST_DECAY) * gradients[k] for k, m in state.first.items()}
-    second = {
-        k: SECOND_DECAY * v + (1 - SECOND_DECAY) * gradients[k].square()
-        for k, v in state.second.items()
-    }
-    first_scale = rate / (1 - FIRST_DECAY**step)
-    second_scale = 1 / (1 - SECOND_DECAY**step)
-    updated = {
-        name: value - first_scale * first[name] / (_root(second[name] * second_scale) + EPSILON)
-        for name, value in parameters.items()
-    }
-    return updated, AdamState(step, first, second)
-
-
-def _root(value: Tensor) -> Tensor:
-    """Square root with gradient 0 at 0, where the plain one's is infinite (second order)."""
-    positive = value > 0
-    return torch.where(positive, torch.where(positive, value, 1.0).sqrt(), 0.0)
 
 
 def batch_loss(

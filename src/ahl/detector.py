@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ahl.augment import default_generators
 from ahl.augment.base import PseudoAnomalyGenerator
@@ -21,19 +21,14 @@ from ahl.datasets import TrainingSplit
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError, NotFittedError
-from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureTable
-from ahl.features import HALF_MAXIMUM
+from ahl.feature_arrays import Maps, table_of_maps
 from ahl.fitting import Fitting, finetuning_checkpoint
 from ahl.images import ImageSource
-from ahl.model import Drawn, TrainedModel
+from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.scoring import Prediction, Scorer, require_score
 from ahl.sources import from_samples, image_list, label_images
 from ahl.types import GOOD
-
-Maps = ArrayLike | Sequence[ArrayLike]
-"""Feature maps (N, C, H, W), or a sequence of such, one a scale, largest first."""
 
 
 class AHL:
@@ -170,20 +165,14 @@ class AHL:
             self._fitting.on_images(
                 label_images(normal, GOOD),
                 label_images(anomalies, "anomaly" if classes is None else classes),
-                drawn="all",
-                known_class=None,
             )
         )
 
-    def fit_split(
-        self, split: TrainingSplit, *, drawn: Drawn = "all", known_class: str | None = None
-    ) -> Self:
+    def fit_split(self, split: TrainingSplit) -> Self:
         """Train on a dataset's split; the manifest keeps the samples' names.
 
         Args:
             split: from `ahl.datasets.draw_split`; its test samples are not touched.
-            drawn: how its anomalies were drawn, for the manifest.
-            known_class: the class they were drawn from, in the hard setting.
 
         Returns:
             the detector itself; raises what `fit` raises.
@@ -192,8 +181,8 @@ class AHL:
             self._fitting.on_images(
                 from_samples(split.normals),
                 from_samples(split.anomalies),
-                drawn=drawn,
-                known_class=known_class,
+                drawn=split.drawn,
+                known_class=split.known_class,
             )
         )
 
@@ -214,7 +203,9 @@ class AHL:
         """
         return self._trained(
             self._fitting.on_features(
-                _table(normal), _table(anomalies), [_table(maps) for maps in pseudo]
+                table_of_maps(normal),
+                table_of_maps(anomalies),
+                [table_of_maps(maps) for maps in pseudo],
             )
         )
 
@@ -252,7 +243,7 @@ class AHL:
             DataError: if the maps have another shape than in training.
             NotFittedError: before `fit_features` or `load`.
         """
-        table, layout = _table(maps), self.model.detector.layout
+        table, layout = table_of_maps(maps), self.model.detector.layout
         if table.layout != layout:
             raise DataError(
                 f"The feature maps have shapes {table.layout.scales}; the detector was trained "
@@ -314,24 +305,3 @@ def _detector_type(base: str | type[BaseDetector]) -> type[BaseDetector]:
             )
         return by_name[base]
     return base
-
-
-def _table(maps: Maps) -> FeatureTable:
-    """Feature maps as a table of float16 rows, what the image path makes too."""
-    try:
-        array = np.asarray(maps, dtype=np.float32)
-        scales = [array] if array.ndim == 4 else list(array)
-    except ValueError:  # scales of different sizes make no one array
-        scales = [np.asarray(scale, dtype=np.float32) for scale in maps]  # type: ignore[union-attr]
-    if any(scale.ndim != 4 or 0 in scale.shape[1:] for scale in scales):
-        raise DataError("Feature maps must be (N, C, H, W), or a sequence of such, one a scale.")
-    if len({(len(scale), scale.shape[1]) for scale in scales}) != 1:
-        raise DataError("All scales need the same number of images and channels.")
-    if not all((np.abs(scale) <= HALF_MAXIMUM).all() for scale in scales):
-        raise DataError(
-            f"The feature maps hold values that are not finite or beyond {HALF_MAXIMUM:g}, the "
-            "largest float16: scale them down."
-        )
-    tensors = [torch.from_numpy(scale) for scale in scales]
-    layout = FeatureLayout.of(tensors)
-    return FeatureTable.of_rows(layout, layout.join(tensors).half().numpy())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ahl.config import FeatureConfig
 from ahl.errors import ImageError
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_store import FeatureStore, FeatureTable
-from ahl.types import Pixels, Skipped
+from ahl.types import ImageItem, Pixels, Skipped
 
 FEATURE_VERSION = 1
 """Raised whenever the same image, backbone and size would give other rows."""
@@ -31,19 +30,14 @@ HALF_MAXIMUM = 65504.0
 """Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageItem:
-    """One image to extract, known before it is decoded.
+def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) as float (N, 3, H, W) in 0..1."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255.0
 
-    Attributes:
-        name: for messages.
-        key: identity of the content; equal keys are extracted once.
-        load: decodes it: uint8, (image_size, image_size, 3); raises ImageError.
-    """
 
-    name: str
-    key: str
-    load: Callable[[], Pixels]
+def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature maps of images (N, 3, H, W) at full and at half size."""
+    return backbone(images), backbone(functional.avg_pool2d(images, 2))
 
 
 class FeatureExtractor:
@@ -61,7 +55,7 @@ class FeatureExtractor:
         self.device = device
         size = config.image_size
         with torch.inference_mode():
-            probe = self._maps(torch.zeros(1, 3, size, size, device=device))
+            probe = two_scales(self.backbone, torch.zeros(1, 3, size, size, device=device))
         self.layout = FeatureLayout.of(probe)
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
@@ -70,18 +64,15 @@ class FeatureExtractor:
             "device": device.type,
         }
 
-    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.backbone(images), self.backbone(functional.avg_pool2d(images, 2))
-
     def extract(self, pixels: Pixels) -> NDArray[np.float16]:
         """Feature rows of a batch: uint8 (N, S, S, 3) to float16 (N, row_size).
 
         Half precision is what the cache stores; scoring rounds the same way, so that an image
         has one feature row whether it was cached or not.
         """
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255.0
+        images = as_tensor(pixels, self.device)
         with torch.inference_mode():
-            rows = self.layout.join(self._maps(images))
+            rows = self.layout.join(two_scales(self.backbone, images))
             rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
             return rows.to(torch.float16).cpu().numpy()
 

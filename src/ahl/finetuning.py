@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,21 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from ahl import __version__
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbones import Backbone
 from ahl.config import Config
 from ahl.detectors import BaseDetector, Parameters, Statistics
-from ahl.errors import ConfigurationError, ModelFileError, ResumeError
+from ahl.errors import ConfigurationError
 from ahl.feature_maps import FeatureLayout
-from ahl.features import ImageItem
+from ahl.features import as_tensor, two_scales
 from ahl.losses import draw_prior
 from ahl.observer import Observer
 from ahl.randomness import derive_seed, numpy_generator, torch_generator
-from ahl.tensor_file import read_tensor_file, write_tensor_file
-from ahl.types import Kind, Pixels
+from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
+from ahl.training_set import balanced_counts
+from ahl.types import ImageItem, Kind, Pixels
 
 STAGE = "fine-tuning the backbone"
 
@@ -114,8 +111,7 @@ def draw_batch(
     """
     random = numpy_generator(seed, "draw")
     size = config.finetune.batch_size
-    share = size // (3 if images.generators else 2)
-    pseudo = share if images.generators else 0
+    counts = balanced_counts(size, (True, True, bool(images.generators)))
 
     def pick(items: Sequence[ImageItem]) -> Callable[[], Pixels]:
         return items[int(random.integers(len(items)))].load
@@ -126,12 +122,11 @@ def draw_batch(
         own_seed = int(random.integers(2**63))
         return lambda: generator(image(), source(), np.random.default_rng(own_seed))
 
-    counts = {Kind.NORMAL: size - share - pseudo, Kind.ANOMALY: share, Kind.PSEUDO: pseudo}
     loaders = [pick(images.normals) for _ in range(config.heads.reference_normals)]
     loaders += [pick(images.normals) for _ in range(counts[Kind.NORMAL])]
     loaders += [pick(images.anomalies) for _ in range(counts[Kind.ANOMALY])]
     loaders += [tampered() for _ in range(counts[Kind.PSEUDO])]
-    kinds = torch.cat([torch.full((count,), int(kind)) for kind, count in counts.items()])
+    kinds = torch.cat([torch.full((count,), int(kind)) for kind, count in enumerate(counts)])
     return loaders, kinds
 
 
@@ -154,7 +149,7 @@ class _Finetuning:
         size = config.features.image_size
         with torch.no_grad():
             probe = torch.zeros(1, 3, size, size, device=device)
-            layout = FeatureLayout.of(self._maps(self.backbone.eval(), probe))
+            layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe))
         self.backbone.train()
         prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
         self.detector = detector_type(config.heads, layout, prior)
@@ -174,16 +169,12 @@ class _Finetuning:
         )
         self.references = config.heads.reference_normals
 
-    @staticmethod
-    def _maps(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
-        return backbone(images), backbone(functional.avg_pool2d(images, 2))
-
     def step(self, pixels: NDArray[np.uint8], kinds: Tensor, rate: float) -> None:
         """One step of Adam on a batch: pixels (references + N, S, S, 3), kinds (N,)."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255.0
-        maps = self._maps(self.backbone, images)
+        images = as_tensor(pixels, self.device)
+        maps = two_scales(self.backbone, images)
         count = self.references
         scores, self.statistics = self.detector.forward(
             self.heads,
@@ -199,41 +190,30 @@ class _Finetuning:
 
     def save(self, path: Path, fingerprint: str, epoch: int) -> None:
         """Write the state after an epoch."""
-        tensors = {f"backbone/{k}": v for k, v in self.backbone.tensors().items()}
-        tensors |= {f"heads/{k}": v.detach().cpu() for k, v in self.heads.items()}
-        tensors |= {f"statistics/{k}": v.cpu() for k, v in self.statistics.items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam/{index}/{k}": v.cpu() for k, v in moments.items()}
-        header = {"fingerprint": fingerprint, "epoch": epoch}
-        write_tensor_file(path, "checkpoint", header, tensors)
+        moments = self.optimiser.state_dict()["state"]
+        groups = {
+            "backbone": self.backbone.tensors(),
+            "heads": self.heads,
+            "statistics": self.statistics,
+            "adam": {f"{i}/{k}": v for i, own in moments.items() for k, v in own.items()},
+        }
+        write_checkpoint(path, fingerprint, {"epoch": epoch}, groups)
 
     def restore(self, path: Path, fingerprint: str) -> int:
         """Read the state back; returns the epochs done, 0 without a checkpoint."""
-        if not path.exists():
+        found = read_checkpoint(path, fingerprint)
+        if found is None:
             return 0
-        try:
-            header, tensors = read_tensor_file(path, "checkpoint")
-        except ModelFileError as error:
-            raise ResumeError(f"{error} Start anew without --resume.") from error
-        if header.get("fingerprint") != fingerprint:
-            raise ResumeError(
-                f"{path} belongs to a run with other images, settings or versions. Run again "
-                "with the same ones, or start anew without --resume."
-            )
-        groups: dict[str, dict[str, Tensor]] = {"heads": {}, "statistics": {}, "backbone": {}}
+        header, groups = found
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            group, _, key = name.partition("/")
-            if group == "adam":
-                index, _, moment = key.partition("/")
-                state.setdefault(int(index), {})[moment] = tensor
-            else:
-                groups[group][key] = tensor
+        for name, tensor in groups["adam"].items():
+            index, _, moment = name.partition("/")
+            state.setdefault(int(index), {})[moment] = tensor
         self.backbone.load_state_dict(groups["backbone"])
         with torch.no_grad():
             for name, value in self.heads.items():
                 value.copy_(groups["heads"][name])
-        self.statistics = {k: v.to(self.device) for k, v in groups["statistics"].items()}
+        self.statistics = {k: v.to(self.device) for k, v in groups.get("statistics", {}).items()}
         self.optimiser.load_state_dict(
             {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]}
         )
@@ -248,8 +228,6 @@ def _fingerprint(
     seed: int,
 ) -> str:
     values = {
-        "ahl": __version__,
-        "torch": torch.__version__,
         "base": detector_type.name,
         "backbone": backbone.describe().fingerprint,
         "heads": asdict(config.heads),
@@ -260,4 +238,4 @@ def _fingerprint(
         "generators": [generator.settings() for generator in images.generators],
         "seed": seed,
     }
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return run_fingerprint(values)

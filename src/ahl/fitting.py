@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -13,23 +12,25 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ahl import __version__
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import Backbone
-from ahl.checkpoint import Checkpoints
+from ahl.checkpoint import Checkpoint
 from ahl.config import Config
+from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
 from ahl.errors import DataError
 from ahl.feature_store import FeatureStore, FeatureTable, default_store_root, temporary_store_root
-from ahl.features import FeatureExtractor, ImageItem, extract_table
+from ahl.features import FeatureExtractor, extract_table
 from ahl.finetuning import FinetuningImages, finetune_backbone
-from ahl.learner import prepare_task
-from ahl.model import Drawn, Manifest, TrainedModel, TrainingFile
+from ahl.model import Manifest, TrainedModel, TrainingFile
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly, pseudo_items
+from ahl.resuming import run_fingerprint
 from ahl.sources import LabelledImage, check_classes, readable_items, report_skipped
-from ahl.training import TrainingHooks, train
+from ahl.task import prepare_task
+from ahl.training import train
+from ahl.types import ImageItem
 
 Value = TypeVar("Value")
 
@@ -59,8 +60,8 @@ class Fitting:
         normals: Sequence[LabelledImage],
         anomalies: Sequence[LabelledImage],
         *,
-        drawn: Drawn,
-        known_class: str | None,
+        drawn: Drawn = "all",
+        known_class: str | None = None,
     ) -> TrainedModel:
         """Train on images; see `ahl.AHL.fit` for what is raised."""
         given = len(normals) + len(anomalies)
@@ -194,12 +195,11 @@ class Fitting:
             config=self.config,
             seed=self.seed,
         )
-        hooks: list[TrainingHooks] = [self.observer]
-        state = None
+        keep = state = None
         if self.checkpoint is not None:
-            checkpoints = Checkpoints(self.checkpoint, self._fingerprint(manifest, identity))
-            hooks.insert(0, checkpoints)  # saved first: what is announced can be resumed
-            state = checkpoints.restore() if self.resume else None
+            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(manifest, identity))
+            keep = checkpoint.keep
+            state = checkpoint.restore() if self.resume else None
         if state is not None:
             self.observer.on_note(f"Resuming after epoch {state.epoch}.")
         state = train(
@@ -209,7 +209,8 @@ class Fitting:
             self.config,
             seed=self.seed,
             device=self.device,
-            hooks=hooks,
+            observer=self.observer,
+            keep=keep,
             state=state,
         )
         return TrainedModel(
@@ -226,8 +227,6 @@ class Fitting:
 
     def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
         values = {
-            "ahl": __version__,
-            "torch": torch.__version__,
             "device": self.device.type,
             "base": self.detector_type.name,
             "config": self.config.to_dict(),
@@ -236,7 +235,7 @@ class Fitting:
             "generators": [generator.settings() for generator in self.generators],
             "manifest": asdict(manifest),
         }
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return run_fingerprint(values)
 
     def _store_root(self) -> AbstractContextManager[Path]:
         if self.cache is None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
-from ahl.collaboration import AdamState, adam_start, adam_step
+from ahl.adam import AdamState, adam_start, adam_step
 from ahl.config import ImportanceConfig
 from ahl.detectors.base import Parameters
 from ahl.training_set import TrainingSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,15 +14,14 @@ from ahl import __version__
 from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
 from ahl.collaboration import Model
 from ahl.config import Config
+from ahl.datasets import Drawn
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.losses import Prior
-from ahl.tensor_file import read_tensor_file, write_tensor_file
-from ahl.training import EpochRecord
+from ahl.records import EpochRecord
+from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
 from ahl.types import GOOD
-
-Drawn = Literal["all", "general", "hard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +136,13 @@ class TrainedModel:
         Raises:
             ModelFileError: if the file cannot be written.
         """
-        tensors = {f"heads/{k}": v for k, v in self.unified.parameters.items()}
-        tensors |= {f"statistics/{k}": v for k, v in self.unified.statistics.items()}
-        tensors |= {f"reference/{i}": scale for i, scale in enumerate(self.reference)}
-        if self.backbone is not None:
-            tensors |= {f"backbone/{k}": v for k, v in self.backbone.tensors().items()}
-        write_tensor_file(path, "model", self.header(), tensors)
+        groups = {
+            "heads": self.unified.parameters,
+            "statistics": self.unified.statistics,
+            "reference": {str(i): scale for i, scale in enumerate(self.reference)},
+            "backbone": {} if self.backbone is None else self.backbone.tensors(),
+        }
+        write_tensor_file(path, "model", self.header(), groups)
 
     @classmethod
     def load(
@@ -162,11 +162,7 @@ class TrainedModel:
         Raises:
             ModelFileError: if the file is not a whole, unaltered model that this version reads.
         """
-        header, tensors = read_tensor_file(path, "model")
-        groups: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            group, _, key = name.partition("/")
-            groups.setdefault(group, {})[key] = tensor
+        header, groups = read_tensor_file(path, "model")
         try:
             return cls._build(header, groups, backbones, (*DETECTORS, *detectors))
         except (
@@ -188,7 +184,7 @@ class TrainedModel:
     def _build(
         cls,
         header: dict[str, Any],
-        groups: dict[str, dict[str, Tensor]],
+        groups: Groups,
         backbones: Sequence[type[Backbone]],
         detectors: Sequence[type[BaseDetector]],
     ) -> TrainedModel:
@@ -229,20 +225,9 @@ class TrainedModel:
             config=config,
             seed=int(header["seed"]),
             manifest=Manifest(**manifest),
-            records=tuple(record_from(values) for values in header["records"]),
+            records=tuple(EpochRecord.from_values(values) for values in header["records"]),
         )
 
 
 def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def record_from(values: dict[str, Any]) -> EpochRecord:
-    """Rebuild an epoch's record from its JSON values."""
-    return EpochRecord(
-        epoch=int(values["epoch"]),
-        **{
-            name: tuple(float(value) for value in cast("list[float]", values[name]))
-            for name in ("support_losses", "query_losses", "importance")
-        },
-    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ahl.training import TrainingHooks
+from ahl.records import EpochRecord
 from ahl.types import Skipped
 
 
-class Observer(TrainingHooks):
-    """Hooks around a whole run; each does nothing unless overridden.
-
-    `on_epoch` comes with `TrainingHooks`.
-    """
+class Observer:
+    """Hooks around a whole run; each does nothing unless overridden."""
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
         """Part of a stage is done; called first with `done` 0, last with `done == total`."""
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """An epoch of `epochs` is done; not told again for those of a run that is resumed."""
 
     def on_skipped(self, skipped: Skipped) -> None:
         """An input was left out."""

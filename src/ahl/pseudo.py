@@ -12,9 +12,8 @@ import numpy as np
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.distributions import Episode
-from ahl.features import ImageItem
 from ahl.randomness import derive_seed
-from ahl.types import Pixels
+from ahl.types import ImageItem, Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -9,9 +9,10 @@ from typing import overload
 import torch
 
 from ahl.errors import DataError, ImageError, NotFittedError
-from ahl.features import FeatureExtractor, ImageItem
+from ahl.features import FeatureExtractor
 from ahl.images import ImageSource, read_pixels, resize_pixels
 from ahl.model import TrainedModel
+from ahl.types import ImageItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ahl.errors import DataError, ImageError
-from ahl.features import ImageItem
 from ahl.images import ImageSource, content_hash, read_pixels, resize_pixels
 from ahl.observer import Observer
-from ahl.types import GOOD, Pixels, Sample, Skipped
+from ahl.types import GOOD, ImageItem, Pixels, Sample, Skipped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

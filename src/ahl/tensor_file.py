@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ahl.errors import ModelFileError
@@ -26,16 +26,22 @@ KEY = "ahl"
 Content = Literal["model", "checkpoint"]
 
 
-def write_tensor_file(
-    path: Path, content: Content, header: dict[str, Any], tensors: dict[str, Tensor]
-) -> None:
+Groups = dict[str, dict[str, Tensor]]
+"""Tensors by group and name; a group's name has no slash."""
+
+
+def write_tensor_file(path: Path, content: Content, header: dict[str, Any], groups: Groups) -> None:
     """Write header and tensors; the same arguments give the same bytes.
 
     Raises:
         ModelFileError: if the file cannot be written.
     """
     text = json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
+    ordered = {
+        f"{name}/{key}": groups[name][key].contiguous()
+        for name in sorted(groups)
+        for key in sorted(groups[name])
+    }
     envelope = {
         "content": content,
         "format": FORMAT_VERSION,
@@ -52,8 +58,8 @@ def write_tensor_file(
         raise ModelFileError(f"{path} cannot be written: {error}") from error
 
 
-def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read and verify a file of `write_tensor_file`.
+def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Groups]:
+    """Read and verify a file of `write_tensor_file`; empty groups are not in it.
 
     Raises:
         ModelFileError: if the file is missing, truncated, altered, of another kind or of a
@@ -62,10 +68,11 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], dict
     if not path.is_file():
         raise ModelFileError(f"There is no {content} file {path}.")
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            envelope = _envelope(file.metadata() or {})
-            _check_envelope(path, envelope, content)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Read once: opened twice, it could be replaced in between by a run that saves.
+        data = path.read_bytes()
+        envelope = _envelope(data)
+        _check_envelope(path, envelope, content)
+        tensors = load(data)
     except ModelFileError:
         raise
     except (OSError, SafetensorError, ValueError, MemoryError, RuntimeError, KeyError) as error:
@@ -85,7 +92,11 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], dict
         raise ModelFileError(f"{path} has an unreadable header: {error}.") from error
     if not isinstance(header, dict):
         raise ModelFileError(f"{path} has a header of another shape.")
-    return header, tensors
+    groups: Groups = {}
+    for name, tensor in tensors.items():
+        group, _, key = name.partition("/")
+        groups.setdefault(group, {})[key] = tensor
+    return header, groups
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
@@ -94,12 +105,21 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _envelope(metadata: dict[str, str]) -> dict[str, Any]:
-    """What is around the header; empty for safetensors files that are not ours."""
+def _envelope(data: bytes) -> dict[str, Any]:
+    """What is around the header; empty for safetensors files that are not ours.
+
+    The bytes start with the length of a JSON text, 8 bytes little endian, and that text.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8:
+        raise ValueError("it ends before its header does")
     try:
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
         envelope = json.loads(metadata.get(KEY, "{}"))
+    except (AttributeError, TypeError) as error:
+        raise ValueError("its header has another shape") from error
     except RecursionError as error:
-        raise ValueError("its metadata is nested too deeply") from error
+        raise ValueError("its header is nested too deeply") from error
     return envelope if isinstance(envelope, dict) else {}
 
 

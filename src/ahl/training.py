@@ -1,21 +1,17 @@
-"""The only epoch loop: Algorithm 1, and a base detector trained alone for comparison."""
+"""The epoch loop: Algorithm 1, and a base detector trained alone for comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from ahl.collaboration import (
-    AdamState,
-    Batch,
     Model,
-    adam_start,
     adapt,
-    batch_loss,
     first_order_gradient,
     inner_step,
     outer_step,
@@ -23,82 +19,18 @@ from ahl.collaboration import (
     second_order_gradient,
 )
 from ahl.config import Config
-from ahl.detectors.base import BaseDetector, Parameters
+from ahl.detectors.base import BaseDetector
 from ahl.feature_maps import FeatureMaps
-from ahl.importance import PredictorState, start_predictor, weigh
+from ahl.importance import weigh
+from ahl.observer import Observer
 from ahl.randomness import torch_generator
-from ahl.training_set import IndexedSet, TrainingSet, draw_batch
-
-SETTLING_BATCHES = 40
-"""Batches that the final running statistics are taken from."""
+from ahl.records import EpochRecord
+from ahl.settling import include, settle
+from ahl.training_set import Batch, IndexedSet, TrainingSet, draw_batches
+from ahl.training_state import TrainingState, on_device, start_state
 
 SCORING_CHUNK = 256
 """Samples scored together by the base models; bounds memory, does not change the scores."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What one epoch left behind, for people, logs and reports.
-
-    Attributes:
-        epoch: counted from 1.
-        support_losses: T mean losses of the base models on their support sets.
-        query_losses: T losses of the adapted base models on their query sets (Eq. 4's terms).
-        importance: T importance scores w_i used in the outer step.
-    """
-
-    epoch: int
-    support_losses: tuple[float, ...]
-    query_losses: tuple[float, ...]
-    importance: tuple[float, ...]
-
-
-class TrainingHooks:
-    """What happens around epochs: nothing, unless overridden."""
-
-    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Called after every epoch; not again for the epochs of a run that is being resumed."""
-
-    def on_state(self, state: TrainingState) -> None:
-        """Called after every epoch with all that is needed to go on from there."""
-
-
-@dataclass
-class TrainingState:
-    """Everything the loop carries from one epoch to the next.
-
-    Random numbers are not in it: each epoch draws from generators seeded by its number.
-
-    Attributes:
-        epoch: epochs done.
-        unified: g, which the next epoch starts from; after the last epoch, the result.
-        average: mean weights of g after the last epochs so far; empty before and after.
-        optimiser: the outer one.
-        predictor: psi.
-        history: the last (N, T) scores of the training samples, oldest first.
-        records: what each epoch left behind.
-    """
-
-    epoch: int
-    unified: Model
-    optimiser: AdamState
-    predictor: PredictorState
-    history: list[Tensor]
-    records: list[EpochRecord] = field(default_factory=list)
-    average: Parameters = field(default_factory=dict)
-
-
-def start_state(detector: BaseDetector, config: Config, models: int, *, seed: int) -> TrainingState:
-    """The state before the first epoch."""
-    parameters = detector.initial_parameters(torch_generator(seed, "heads"))
-    _, predictor = start_predictor(models, config.importance, torch_generator(seed, "psi"))
-    return TrainingState(
-        epoch=0,
-        unified=Model(parameters, detector.initial_statistics()),
-        optimiser=adam_start(parameters),
-        predictor=predictor,
-        history=[],
-    )
 
 
 def train(
@@ -109,7 +41,8 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    hooks: Sequence[TrainingHooks] = (),
+    observer: Observer | None = None,
+    keep: Callable[[TrainingState], None] | None = None,
     state: TrainingState | None = None,
 ) -> TrainingState:
     """Run Algorithm 1 (or train the base detector alone, if the config says so).
@@ -121,7 +54,8 @@ def train(
         config: all constants.
         seed: of every draw.
         device: where the heads train.
-        hooks: called after every epoch.
+        observer: hears of every epoch.
+        keep: given the state after every epoch, all that is needed to go on from there.
         state: where to go on from; None starts anew.
 
     Returns:
@@ -130,24 +64,33 @@ def train(
     learning = config.learning
     models = len(training_set.supports) if learning.collaborative else 1
     state = state or start_state(detector, config, models, seed=seed)
-    state = _move(state, device)
+    state = on_device(state, device)
     training_set.features.keep_resident()
+    observer = observer or Observer()
+    reference = tuple(scale.to(device) for scale in reference)
     run = _Epochs(detector, training_set, reference, config, seed, device)
     one_epoch = run.collaborative if learning.collaborative else run.alone
     unaveraged = max(0, learning.epochs - learning.averaged_epochs)
     while state.epoch < learning.epochs:
         state = one_epoch(state)
         if state.epoch > unaveraged:
-            state.average = _include(
+            state.average = include(
                 state.average, state.unified.parameters, state.epoch - unaveraged
             )
         if state.epoch == learning.epochs:
-            state.unified = run.settle(Model(state.average, state.unified.statistics))
+            state.unified = settle(
+                detector,
+                Model(state.average, state.unified.statistics),
+                training_set,
+                run.reference,
+                batch_size=learning.batch_size,
+                seed=seed,
+            )
             state.average = {}
-        for hook in hooks:
-            hook.on_epoch(state.records[-1], learning.epochs)
-            hook.on_state(state)
-    return _move(state, torch.device("cpu"))
+        if keep is not None:  # kept first: what is announced can be resumed
+            keep(state)
+        observer.on_epoch(state.records[-1], learning.epochs)
+    return on_device(state, torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -164,17 +107,16 @@ class _Epochs:
     def draw(
         self, sets: Sequence[IndexedSet], count: int, purpose: str, *position: int
     ) -> Iterator[Batch]:
-        """Draw `count` batches, one at a time, from a generator of their own."""
-        generator = torch_generator(self.seed, purpose, *position)
-        for _ in range(count):
-            yield draw_batch(
-                self.training_set,
-                sets,
-                batch_size=self.config.learning.batch_size,
-                reference_normals=self.config.heads.reference_normals,
-                generator=generator,
-                device=self.device,
-            )
+        """`count` batches, from a generator for this purpose and position."""
+        return draw_batches(
+            self.training_set,
+            sets,
+            count,
+            batch_size=self.config.learning.batch_size,
+            reference_normals=self.config.heads.reference_normals,
+            generator=torch_generator(self.seed, purpose, *position),
+            device=self.device,
+        )
 
     def collaborative(self, state: TrainingState) -> TrainingState:
         """One epoch of Algorithm 1."""
@@ -247,7 +189,7 @@ class _Epochs:
         unified, optimiser, losses = state.unified, state.optimiser, []
         for batch in batches:
             unified, optimiser, loss = inner_step(
-                self.detector, unified, optimiser, _first(batch), rate=learning.inner_rate
+                self.detector, unified, optimiser, batch.of(0), rate=learning.inner_rate
             )
             losses.append(loss)
         record = EpochRecord(
@@ -266,11 +208,10 @@ class _Epochs:
 
     def scores(self, base: Model) -> Tensor:
         """Scores of every training sample by every base model: (N, T), on the CPU."""
-        reference = tuple(scale.to(self.device) for scale in self.reference)
 
         def one_model(model: Model, maps: FeatureMaps) -> Tensor:
             heads, _ = self.detector.forward(
-                model.parameters, model.statistics, maps, reference, training=False
+                model.parameters, model.statistics, maps, self.reference, training=False
             )
             return self.detector.combine(heads)
 
@@ -282,64 +223,6 @@ class _Epochs:
             out.append(all_models(base, tuple(scale.to(self.device) for scale in maps)).T.cpu())
         return torch.cat(out)
 
-    def settle(self, unified: Model) -> Model:
-        """Take the running statistics anew for the final weights, which no step has seen yet.
-
-        They are the plain mean over balanced batches, with the reference that scoring uses.
-        """
-        if not unified.statistics:
-            return unified
-        # Momentum 1 makes the statistics after a batch those of the batch alone.
-        config = replace(self.config.heads, norm_momentum=1.0)
-        detector = type(self.detector)(config, self.detector.layout, self.detector.prior)
-        reference = tuple(scale.to(self.device) for scale in self.reference)
-        before = {k: v.to(self.device) for k, v in detector.initial_statistics().items()}
-        found = []
-        for batch in self.draw([self.training_set.everything], SETTLING_BATCHES, "settle"):
-            _, statistics = batch_loss(
-                detector, unified.parameters, before, _first(batch)._replace(references=reference)
-            )
-            found.append(statistics)
-        settled = {
-            name: torch.stack([statistics[name] for statistics in found]).mean(dim=0)
-            for name in unified.statistics
-        }
-        return Model(unified.parameters, settled)
-
-
-def _include(average: Parameters, latest: Parameters, count: int) -> Parameters:
-    """The mean of `count` weights, from the mean of all but the latest and the latest."""
-    if not average:
-        return {name: value.clone() for name, value in latest.items()}
-    return {name: mean + (latest[name] - mean) / count for name, mean in average.items()}
-
-
-def _first(batch: Batch) -> Batch:
-    """The first of the stacked models' batches."""
-    return Batch(
-        tuple(scale[0] for scale in batch.maps),
-        tuple(scale[0] for scale in batch.references),
-        batch.kinds[0],
-    )
-
 
 def _floats(values: Tensor) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
-
-
-def _move(state: TrainingState, device: torch.device) -> TrainingState:
-    """The state with its heads on a device; psi and the score history stay on the CPU."""
-
-    def moved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(device) for name, value in tensors.items()}
-
-    return replace(
-        state,
-        unified=Model(*(moved(part) for part in state.unified)),
-        average=moved(state.average),
-        optimiser=AdamState(
-            state.optimiser.step.to(device),
-            moved(state.optimiser.first),
-            moved(state.optimiser.second),
-        ),
-    )

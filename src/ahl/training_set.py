@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ahl.collaboration import Batch
 from ahl.distributions import Episode, Indices, SampleSet
+from ahl.feature_maps import FeatureMaps
 from ahl.feature_store import FeatureTable
 from ahl.pseudo import PseudoAnomaly
 from ahl.types import Kind
@@ -67,6 +68,29 @@ class TrainingSet:
         return judged
 
 
+class Batch(NamedTuple):
+    """Samples for one step of one base model; with a leading T axis, of all of them.
+
+    Attributes:
+        maps: (N, C, H_s, W_s) a scale.
+        references: (C, H_s, W_s) a scale, the mean of some normals of the same set; both
+            scales from the same normals.
+        kinds: (N,) of `ahl.types.Kind` values.
+    """
+
+    maps: FeatureMaps
+    references: FeatureMaps
+    kinds: Tensor
+
+    def of(self, model: int) -> Batch:
+        """One model's batch out of those of all T."""
+        return Batch(
+            tuple(scale[model] for scale in self.maps),
+            tuple(scale[model] for scale in self.references),
+            self.kinds[model],
+        )
+
+
 def index_episodes(
     features: FeatureTable,
     normals: int,
@@ -117,16 +141,22 @@ def index_episodes(
     )
 
 
-def kind_counts(batch_size: int, sets: Sequence[IndexedSet]) -> tuple[int, int, int]:
-    """How many samples of each kind a balanced batch holds.
-
-    Equal shares among the kinds present (in every set alike), the remainder to the normals.
-    """
-    present = [all(len(s.by_kind()[kind]) > 0 for s in sets) for kind in Kind]
+def balanced_counts(batch_size: int, present: Sequence[bool]) -> tuple[int, int, int]:
+    """Share a batch out evenly among the kinds present; the remainder goes to the normals."""
     share = batch_size // sum(present)
     counts = [share if there else 0 for there in present]
     counts[Kind.NORMAL] += batch_size - sum(counts)
     return counts[0], counts[1], counts[2]
+
+
+def kind_counts(batch_size: int, sets: Sequence[IndexedSet]) -> tuple[int, int, int]:
+    """How many samples of each kind a balanced batch holds.
+
+    A kind is present if every set has it.
+    """
+    return balanced_counts(
+        batch_size, [all(len(s.by_kind()[kind]) > 0 for s in sets) for kind in Kind]
+    )
 
 
 def draw_batch(
@@ -157,6 +187,28 @@ def draw_batch(
         references=tuple(m.mean(dim=1).to(device) for m in training_set.features.maps(references)),
         kinds=kinds.expand(len(sets), -1).to(device),
     )
+
+
+def draw_batches(
+    training_set: TrainingSet,
+    sets: Sequence[IndexedSet],
+    count: int,
+    *,
+    batch_size: int,
+    reference_normals: int,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """Draw `count` batches one after another; the arguments are those of `draw_batch`."""
+    for _ in range(count):
+        yield draw_batch(
+            training_set,
+            sets,
+            batch_size=batch_size,
+            reference_normals=reference_normals,
+            generator=generator,
+            device=device,
+        )
 
 
 def _draw(indices: Indices, count: int, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -43,6 +43,21 @@ class Sample:
     def is_anomaly(self) -> bool:
         """Whether the image is labelled anomalous."""
         return self.class_name != GOOD
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageItem:
+    """One image to extract, known before it is decoded.
+
+    Attributes:
+        name: for messages.
+        key: identity of the content; equal keys are extracted once.
+        load: decodes it: uint8, (image_size, image_size, 3); raises ImageError.
+    """
+
+    name: str
+    key: str
+    load: Callable[[], Pixels]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,25 @@ def test_inputs_are_not_modified(detector, training):
         assert_same(updated, inputs[1])
 
 
+def test_statistics_move_towards_those_of_the_batch_by_the_momentum(detector):
+    """From any start, by the same share of the way to one and the same value."""
+    momentum = detector.config.norm_momentum
+    starts = [draw_statistics(detector, seed) for seed in (0, 1)]
+    starts.append({name: torch.zeros_like(value) for name, value in starts[0].items()})
+    found = []
+    for start in starts:
+        _, moved = detector.forward(
+            draw_parameters(detector),
+            start,
+            draw_maps(detector.layout, 9),
+            draw_maps(detector.layout, seed=1),
+            training=True,
+        )
+        found.append({k: (moved[k] - (1 - momentum) * start[k]) / momentum for k in start})
+    for other in found[1:]:
+        assert_close(other, found[0])
+
+
 def test_calls_leave_no_trace_in_the_detector(detector):
     parameters, statistics = draw_parameters(detector), draw_statistics(detector)
     reference = draw_maps(detector.layout, seed=1)

@@ -1,12 +1,14 @@
 """DRA's heads against NumPy loops and torch's own layers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ahl.config import HeadConfig
+from ahl.config import HeadConfig, paper
 from ahl.detectors import DRA
 from ahl.detectors.dra import convolve
 from ahl.feature_maps import FeatureLayout
@@ -17,15 +19,7 @@ LAYOUT = FeatureLayout(((6, 5, 4), (6, 3, 2)))
 PRIOR = Prior(mean=0.05, deviation=1.1)
 CONFIGS = {
     "bottleneck": HeadConfig(holistic_hidden=7, residual_bottleneck=3, residual_channels=5),
-    "as published": HeadConfig(
-        holistic_hidden=7,
-        pseudo_weight=1.0,
-        holistic_pseudo=True,
-        initial_scale=1.0,
-        holistic_capped=False,
-        residual_bottleneck=0,
-        residual_channels=0,
-    ),
+    "as published": replace(paper().heads, holistic_hidden=7),
     "bottleneck, all channels out": HeadConfig(
         holistic_hidden=7, residual_bottleneck=2, residual_channels=0, norm_momentum=0.3
     ),

@@ -30,9 +30,11 @@ SMALLEST_SIDE: Final = 16
 # Chosen on the demo's drawings and on KolektorSDD. The contrast floor is 300 times the usual one:
 # with that, camera noise drowns the defects (KolektorSDD: AUROC 0.88 where this gives 0.97).
 _FILTERS: Final = (32, 64)  # of the two layers
+LEARNING_IMAGES: Final = 40
+"""Images that the filters are learned from; of more, a random choice."""
+
 _CONTRAST_FLOORS: Final = (0.046, 0.1)  # variances; the first is of values in 0..1
 _RIDGE: Final = 0.1  # of the whitening
-_IMAGES: Final = 40  # looked at, of those given
 _PATCHES: Final = 10_000  # a layer learns from, at each of the two scales
 _BATCH: Final = 8
 _SPREAD_FLOOR: Final = 0.01  # a channel that varied less on normal images is not blown up further
@@ -102,7 +104,8 @@ class PatchBackbone(Backbone):
             ConfigurationError: if there is no image, or they are not of one such shape.
         """
         _check_images(images)
-        drawn = numpy_generator(seed, "patches", "images").permutation(len(images))[:_IMAGES]
+        order = numpy_generator(seed, "patches", "images").permutation(len(images))
+        drawn = order[:LEARNING_IMAGES]
         pixels = torch.from_numpy(np.stack([images[index] for index in drawn]))
         full = pixels.permute(0, 3, 1, 2).float() / 255.0
         scales = [full, functional.avg_pool2d(full, 2)]

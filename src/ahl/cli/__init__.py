@@ -16,7 +16,7 @@ A first round, on a folder with good/ and a folder for each kind of defect:
   ahl train parts/ --output parts.ahl
   ahl predict parts.ahl new/*.png
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but some images were skipped.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 (predict) done but some images were skipped.
 """
 
 

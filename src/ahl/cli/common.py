@@ -56,9 +56,7 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
             sys.stderr.close()
             raise SystemExit(FAILED) from None
         except OSError as error:  # a full disk, a folder that may not be written to
-            if error.filename is None:
-                raise
-            _complain(f"{error.filename}: {error.strerror}.")
+            _complain(f"{error.filename}: {error.strerror}." if error.filename else str(error))
             raise SystemExit(FAILED) from None
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from ahl.observer import Observer
-from ahl.training import EpochRecord
+from ahl.records import EpochRecord
 from ahl.types import Skipped
 
 SHOWN_SKIPS = 20

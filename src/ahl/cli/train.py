@@ -155,7 +155,6 @@ def train(
         known_class=known_class,
         seed=options["seed"],
     )
-    drawn = anomalies is not None or dataset.layout == "benchmark"
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         if checkpoint.exists() and not resume:
@@ -170,17 +169,13 @@ def train(
             observer=observer,
             **options,
         )
-        detector.fit_split(
-            split,
-            drawn=("hard" if setting == "hard" else "general") if drawn else "all",
-            known_class=known_class,
-        )
+        detector.fit_split(split)
         detector.save(output)
     summary = _summary(detector, output, observer.skipped, time.monotonic() - started)
     if as_json:
         print_json(summary)
     else:
-        _show(summary, data, drawn=drawn)
+        _show(summary, data, drawn=split.drawn != "all")
 
 
 def _config(

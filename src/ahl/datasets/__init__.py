@@ -1,6 +1,6 @@
 """Folders become labelled samples, and samples become open-set splits."""
 
 from ahl.datasets.folders import Dataset, Layout, open_dataset
-from ahl.datasets.splits import Setting, TrainingSplit, draw_split
+from ahl.datasets.splits import Drawn, Setting, TrainingSplit, draw_split
 
-__all__ = ["Dataset", "Layout", "Setting", "TrainingSplit", "draw_split", "open_dataset"]
+__all__ = ["Dataset", "Drawn", "Layout", "Setting", "TrainingSplit", "draw_split", "open_dataset"]

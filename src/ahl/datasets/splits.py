@@ -20,6 +20,9 @@ from ahl.types import Sample
 
 Setting = Literal["general", "hard"]
 
+Drawn = Literal["all", "general", "hard"]
+"""How training anomalies were come by: all there are, or a draw in one of the settings."""
+
 _BENCHMARK_ANOMALIES = 10
 # The protocol fixes both, so that every method and seed tests the same normals.
 _TEST_SHARE = 0.25
@@ -34,11 +37,15 @@ class TrainingSplit:
         normals: normal images to train on, at least one.
         anomalies: labelled anomalies to train on, at least one.
         test: normal and anomalous images to test on; empty where all is trained on.
+        drawn: how the anomalies were come by.
+        known_class: in the hard setting, the class they were drawn from.
     """
 
     normals: tuple[Sample, ...]
     anomalies: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    drawn: Drawn
+    known_class: str | None
 
 
 def draw_split(
@@ -78,6 +85,8 @@ def draw_split(
             normals=_by_name(dataset.train_normals),
             anomalies=_by_name(dataset.anomalies),
             test=(),
+            drawn="all",
+            known_class=None,
         )
     count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
     pool, others = _pools(dataset, count, known_class)
@@ -89,6 +98,8 @@ def draw_split(
         normals=normals,
         anomalies=tuple(pool[index] for index in sorted(chosen)),
         test=_by_name((*test_normals, *(rest if known_class is None else others))),
+        drawn=setting,
+        known_class=known_class,
     )
 
 

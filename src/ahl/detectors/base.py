@@ -69,7 +69,9 @@ class BaseDetector(ABC):
             statistics: as `initial_statistics` gives them; not modified.
             maps: one (N, C, H_s, W_s) tensor a scale.
             references: one (C, H_s, W_s) tensor a scale: the mean normal to compare with.
-            training: normalise by the batch and update the statistics, instead of using them.
+            training: normalise by the batch, and move every running statistic towards the
+                batch's own: `before + config.norm_momentum * (the batch's - before)`; else
+                normalise by the statistics.
 
         Returns:
             (N,) scores by head name, and the statistics after the batch (unchanged when not

@@ -1,4 +1,4 @@
-"""From feature tables to a trained unified model: episodes, pseudo anomalies, Algorithm 1."""
+"""Feature tables become a learning task: episodes, pseudo anomalies, heads, a reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ahl.config import Config
 from ahl.detectors import BaseDetector
-from ahl.distributions import Episode, cluster_normals, make_episodes
+from ahl.distributions import cluster_normals, make_episodes
 from ahl.feature_maps import FeatureMaps, pool_rows
 from ahl.feature_store import FeatureTable
 from ahl.losses import draw_prior
@@ -28,14 +28,12 @@ class Task:
         detector: the heads.
         training_set: D with its episodes, its features multiplied by the factor.
         reference: the fixed normal of scoring, multiplied likewise.
-        episodes: T simulated distributions.
         feature_factor: what features are multiplied by before the heads see them.
     """
 
     detector: BaseDetector
     training_set: TrainingSet
     reference: FeatureMaps
-    episodes: tuple[Episode, ...]
     feature_factor: float
 
 
@@ -84,7 +82,6 @@ def prepare_task(
         reference=layout.split(
             mean_row(normals.scaled(factor), config.heads.stored_references, seed)
         ),
-        episodes=tuple(episodes),
         feature_factor=factor,
     )
 

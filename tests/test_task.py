@@ -10,7 +10,7 @@ from ahl.config import Config, FeatureConfig
 from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_store import FeatureTable
-from ahl.learner import l1_factor, mean_row, prepare_task
+from ahl.task import l1_factor, mean_row, prepare_task
 
 LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
 

@@ -1,0 +1,34 @@
+"""How images become feature maps: section 1 of the method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ahl.config._checks import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """How images become feature maps (section 1 of the method).
+
+    Attributes:
+        image_size: side, in pixels, of the square every image is resized to; the second scale
+            is half of it.
+        batch_size: images that go through the backbone together.
+        l1_norm: one factor brings the mean L1 norm of the training normals' feature vectors to
+            this value, so that learning rates mean the same for every backbone; 0 has none.
+    """
+
+    image_size: int = 224
+    batch_size: int = 16
+    l1_norm: float = 600.0
+
+    def __post_init__(self) -> None:
+        require(
+            32 <= self.image_size <= 4096 and self.image_size % 2 == 0,
+            "image_size",
+            self.image_size,
+            "an even number of pixels from 32 to 4096",
+        )
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        require(0.0 <= self.l1_norm < float("inf"), "l1_norm", self.l1_norm, "0 or positive")

@@ -1,0 +1,103 @@
+"""Presets: functions that return a whole config."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from ahl.config.distributions import DistributionConfig
+from ahl.config.features import FeatureConfig
+from ahl.config.finetuning import FinetuneConfig
+from ahl.config.heads import HeadConfig
+from ahl.config.importance import ImportanceConfig
+from ahl.config.learning import LearningConfig
+from ahl.config.whole import Config
+from ahl.errors import ConfigurationError
+
+PresetName = Literal["default", "paper"]
+
+
+def paper() -> Config:
+    """The published constants, all spelled out (sections 2 to 6 of the method).
+
+    What the papers leave open is as in docs/deviations.md. Fine-tuning (stage 0) and the last
+    stage of a ResNet-18 are no constants but options of a run: `--finetune --stages 4`.
+    """
+    return Config(
+        features=FeatureConfig(image_size=448, batch_size=16, l1_norm=0.0),
+        distributions=DistributionConfig(
+            clusters=3,
+            smallest_cluster=3,
+            virtual_seen_fraction=0.5,
+            anomaly_overlap="support_in_query",
+            pseudo=True,
+            twin_fraction=0.5,
+        ),
+        heads=HeadConfig(
+            top_fraction=0.1,
+            margin=5.0,
+            prior_draws=5000,
+            holistic_hidden=256,
+            pseudo_weight=1.0,
+            holistic_pseudo=True,
+            initial_scale=1.0,
+            holistic_capped=False,
+            residual_bottleneck=0,
+            residual_channels=0,
+            reference_normals=5,
+            stored_references=5,
+            norm_momentum=0.1,
+        ),
+        learning=LearningConfig(
+            epochs=30,
+            rounds=1,
+            inner_steps=20,
+            query_batches=1,
+            batch_size=48,
+            inner_rate=2e-4,
+            outer_rate=0.005,
+            averaged_epochs=1,
+            collaborative=True,
+            second_order=False,
+        ),
+        importance=ImportanceConfig(
+            history=5,
+            first_epoch=5,
+            hidden=7,
+            rate=0.02,
+            steps=10,
+            batch_size=256,
+            error="paper",
+            unseen_weight=1.0,
+            seen_weight=0.5,
+        ),
+        finetune=FinetuneConfig(
+            epochs=30,
+            steps=20,
+            batch_size=48,
+            rate=2e-4,
+            weight_decay=1e-5,
+            decay_every=10,
+            decay=0.1,
+        ),
+    )
+
+
+def default() -> Config:
+    """What measured best here, one setting for all datasets (docs/deviations.md)."""
+    return Config()
+
+
+def preset(name: str, *, image_size: int | None = None) -> Config:
+    """Look a preset up by name, optionally with another image size.
+
+    Raises:
+        ConfigurationError: if there is no such preset or the size cannot work.
+    """
+    presets = {"default": default, "paper": paper}
+    if name not in presets:
+        raise ConfigurationError(f"There is no preset {name!r}; choose default or paper.")
+    config = presets[name]()
+    if image_size is not None:
+        config = replace(config, features=replace(config.features, image_size=image_size))
+    return config

@@ -1,0 +1,54 @@
+"""All constants of one run, and their way to JSON values and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ahl.config._checks import require
+from ahl.config.distributions import DistributionConfig
+from ahl.config.features import FeatureConfig
+from ahl.config.finetuning import FinetuneConfig
+from ahl.config.heads import HeadConfig
+from ahl.config.importance import ImportanceConfig
+from ahl.config.learning import LearningConfig
+from ahl.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All constants of one run."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    heads: HeadConfig = field(default_factory=HeadConfig)
+    distributions: DistributionConfig = field(default_factory=DistributionConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    importance: ImportanceConfig = field(default_factory=ImportanceConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Nested JSON values; `Config.from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> Config:
+        """Rebuild a config, refusing unknown or missing sections and fields.
+
+        Raises:
+            ConfigurationError: if `values` is not what `to_dict` makes.
+        """
+        sections = {section.name: section.default_factory for section in fields(cls)}
+        if not isinstance(values, dict) or set(values) != set(sections):
+            raise ConfigurationError(f"A config needs exactly the sections {', '.join(sections)}.")
+        built: dict[str, Any] = {}
+        for name, factory in sections.items():
+            known = asdict(factory())  # type: ignore[operator]
+            given = values[name]
+            if not isinstance(given, dict) or set(given) != set(known):
+                raise ConfigurationError(f"Config section {name} needs {', '.join(known)}.")
+            for key, value in given.items():
+                expected = type(known[key])
+                fits = type(value) is expected or (expected is float and type(value) is int)
+                require(fits, f"{name}.{key}", value, f"of type {expected.__name__}")
+            built[name] = type(factory())(**given)  # type: ignore[operator]
+        return cls(**built)

@@ -1,0 +1,64 @@
+"""The house: imports follow the data, one way."""
+
+import ast
+from pathlib import Path
+
+import ahl
+
+PACKAGE = Path(ahl.__file__).parent
+
+ORDER = """
+errors types files randomness metrics config records observer tensor_file resuming devices
+_decoding images datasets sources
+feature_maps backbones backbone_choice feature_store features feature_arrays augment
+losses detectors distributions pseudo training_set finetuning
+adam collaboration importance training_state checkpoint settling training task
+model scoring fitting detector evaluation report demo cli __main__
+""".split()
+"""Modules and folders in the order data meets them; each imports from those before it only."""
+
+LEAVES = ("report", "demo")
+"""They know what comes before them, but not each other."""
+
+LONGEST = 320
+"""Lines of the longest module: beyond, it holds more than one concept."""
+
+
+def place_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level parts of ahl that a file imports, also inside its functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ahl."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("ahl.")}
+    return found
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem != "__init__")
+
+
+def test_every_module_has_its_place():
+    assert {place_of(path) for path in FILES} == set(ORDER)
+
+
+def test_imports_lead_backwards_only():
+    for path in FILES:
+        here = place_of(path)
+        for imported in imports_of(path) - {here}:
+            assert ORDER.index(imported) < ORDER.index(here), f"{path.name} imports {imported}"
+
+
+def test_leaves_do_not_know_each_other():
+    for path in FILES:
+        if place_of(path) in LEAVES:
+            assert not imports_of(path) & (set(LEAVES) - {place_of(path)}), path
+
+
+def test_no_module_has_grown_beyond_one_concept():
+    long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > LONGEST}
+    assert not long
