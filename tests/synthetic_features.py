@@ -11,7 +11,7 @@ from ahl.config import DistributionConfig
 from ahl.detectors import BaseDetector
 from ahl.distributions import Episode, make_episodes
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.pseudo import plan_pseudo_anomalies
 from ahl.training_set import TrainingSet, index_episodes

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ahl import feature_store
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureStore, FeatureTable, temporary_store_root
+from ahl.feature_store import FeatureStore, temporary_store_root
+from ahl.feature_table import FeatureTable
 
 LAYOUT = FeatureLayout(((3, 2, 2), (3, 1, 1)))
 IDENTITY = {"backbone": "test", "image_size": 64}

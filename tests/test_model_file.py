@@ -45,7 +45,7 @@ def test_the_file_holds_everything(model_file):
     assert model.config == tiny_config(epochs=2)
     header, groups = read_tensor_file(model_file, "model")
     assert header["backbone"]["kind"] == "tiny"
-    assert set(groups) == {"heads", "statistics", "reference", "backbone"}
+    assert set(groups) == {"heads", "statistics", "reference", "memory", "backbone"}
 
 
 @given(data=st.data())
@@ -140,6 +140,13 @@ HOSTILE = {
     "wrong dtype": lambda h, t: t.update({"heads/seen.weight": t["heads/seen.weight"].long()}),
     "reference missing": lambda h, t: t.pop("reference/0"),
     "reference not a map": lambda h, t: t.update({"reference/0": torch.zeros(3)}),
+    "memory missing": lambda h, t: [t.pop(k) for k in list(t) if k.startswith("memory/")],
+    "memory of other features": lambda h, t: t.update({"memory/0": torch.zeros(5, 3).half()}),
+    "memory not halves": lambda h, t: t.update({"memory/0": t["memory/0"].float()}),
+    "memory without patches": lambda h, t: t.update({"memory/0": t["memory/0"][:0]}),
+    "memory without spread": lambda h, t: h["memory"].update(spreads=[0.0, 0.0]),
+    "memory of one scale": lambda h, t: h["memory"].update(means=[1.0]),
+    "memory of nonsense": lambda h, t: h.update(memory="much"),
     "manifest of strings": lambda h, t: h["manifest"].update(files=["a"]),
     "records of nonsense": lambda h, t: h.update(records=[{"epoch": "x"}]),
     "backbone is text": lambda h, t: h.update(backbone="resnet18"),

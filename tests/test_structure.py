@@ -9,18 +9,19 @@ PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
 errors types files randomness metrics config records observer tensor_file resuming devices
-_decoding images datasets sources
-feature_maps backbones backbone_choice feature_store features feature_arrays augment
-losses detectors distributions pseudo training_set finetuning
+_decoding _array_files images datasets sources
+feature_maps backbones backbone_choice feature_table feature_store features feature_arrays augment
+coreset memory losses detectors distributions pseudo training_set finetuning
 adam collaboration importance training_state checkpoint settling training task
-model scoring fitting detector evaluation report demo cli __main__
-""".split()
+extraction model adaptation scoring fitting detector evaluation
+baselines benchmark report demo cli __main__
+""".split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 
 LEAVES = ("report", "demo")
 """They know what comes before them, but not each other."""
 
-LONGEST = 320
+LONGEST = 330
 """Lines of the longest module: beyond, it holds more than one concept."""
 
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.config import Config, FeatureConfig
+from ahl.config import Config, FeatureConfig, MemoryConfig
 from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.task import l1_factor, mean_row, prepare_task
 
 LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
@@ -43,14 +43,14 @@ def test_no_factor_without_a_target_or_without_features():
     assert l1_factor(table(3, scale=0.0), 600.0) == 1.0
 
 
-def task_of(normals, anomalies, target):
+def task_of(normals, anomalies, target, memory=0):
     return prepare_task(
         DRA,
         normals,
         anomalies,
         lambda plan: table(len(plan), seed=9),
         generators=2,
-        config=Config(features=FeatureConfig(l1_norm=target)),
+        config=Config(features=FeatureConfig(l1_norm=target), memory=MemoryConfig(patches=memory)),
         seed=0,
     )
 
@@ -98,3 +98,20 @@ def test_mean_row_of_some_is_of_that_many_and_of_all_by_default():
     torch.testing.assert_close(mean_row(normals, 99, 0), everything.mean(dim=0))
     one = mean_row(normals, 1, 0)
     assert any(torch.equal(one, row) for row in everything)
+
+
+def test_evidence_is_the_last_channel_and_takes_no_part_in_the_factor():
+    normals, anomalies = table(30), table(4, seed=1, scale=3.0)
+    plain, with_memory = (task_of(normals, anomalies, 12.0, memory=m) for m in (0, 20))
+    assert plain.memory is None
+    assert with_memory.feature_factor == plain.feature_factor
+    assert with_memory.detector.layout == plain.detector.layout.with_channels(1)
+    everything = torch.arange(len(plain.training_set))
+    for one, other in zip(
+        (*plain.training_set.features.maps(everything), *plain.reference),
+        (*with_memory.training_set.features.maps(everything), *with_memory.reference),
+        strict=True,
+    ):
+        torch.testing.assert_close(other[..., :-1, :, :], one)
+    evidence = with_memory.training_set.features.maps(everything)[0][:, -1]
+    assert evidence[30:34].mean() > evidence[:30].mean() + 30.0, "anomalies stand out"

@@ -10,7 +10,7 @@ import torch
 from ahl import training
 from ahl.config import Config, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.detectors import DETECTORS, DRA, DevNet
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.importance import ScorePredictor, importance_scores, predict
 from ahl.metrics import auroc
 from ahl.observer import Observer
@@ -333,8 +333,13 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
     final, recorder = run(detector, with_learning(second_order=second_order))
 
     assert len(set(final.records[-1].importance)) == 7, "importance must have been unequal"
-    for epoch, (where, importance) in enumerate(given):
-        assert importance == list(final.records[epoch].importance)
+    sizes = [len(query.normals) for query in make_training_set()[0].queries]
+    assert len(set(sizes)) > 1, "query sets must have been of different sizes"
+    for epoch, (where, weights) in enumerate(given):
+        importance = final.records[epoch].importance
+        total = sum(w * size for w, size in zip(importance, sizes, strict=True))
+        expected = [w * size / total for w, size in zip(importance, sizes, strict=True)]
+        assert weights == pytest.approx(expected, rel=1e-5)
         for name_, value in places[epoch].parameters.items():
             assert torch.equal(where.parameters[name_], value)
         for name_, value in started[epoch].parameters.items():

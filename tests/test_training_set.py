@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ahl.config import DistributionConfig
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.pseudo import plan_pseudo_anomalies
 from ahl.training_set import IndexedSet, TrainingSet, draw_batch, index_episodes, kind_counts
 from ahl.types import Kind

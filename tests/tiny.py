@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from ahl.backbones import Backbone
-from ahl.config import Config, FeatureConfig, default
+from ahl.config import Config, FeatureConfig, MemoryConfig, default
 
 
 class TinyBackbone(Backbone):
@@ -50,6 +50,8 @@ def tiny_config(**learning) -> Config:
     return replace(
         config,
         features=FeatureConfig(image_size=48, batch_size=4),
+        # Rates are a hundred times the default's, so that few steps do: lighter evidence keeps pace.
+        memory=MemoryConfig(patches=50, weight=0.5),
         learning=replace(config.learning, **SHORT | learning),
         finetune=replace(config.finetune, epochs=2, steps=2, batch_size=6),
     )

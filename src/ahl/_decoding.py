@@ -32,7 +32,7 @@ def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
             "give uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
         )
     height, width = array.shape[:2]
-    _check_size(width, height, max_pixels)
+    check_size(width, height, max_pixels)
     channels = array.reshape(height, width, -1)[:, :, :3]
     return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
 
@@ -43,12 +43,12 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
     Raises:
         ImageError: if it has no or too many pixels, or values without a defined meaning.
     """
-    _check_size(image.width, image.height, max_pixels)
+    check_size(image.width, image.height, max_pixels)
     image.load()
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        pixels = from_array(_eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
+        pixels = from_array(eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
     else:
         # Pillow converts premultiplied alpha to straight alpha only.
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -71,7 +71,12 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def _eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
+def eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
+    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules.
+
+    Raises:
+        ImageError: if a value lies outside, NaN included.
+    """
     limit = 1 if mode == "F" else 65535
     least, most = values.min().item(), values.max().item()
     if not (least >= 0 and most <= limit):  # put this way round, NaN is refused too
@@ -84,7 +89,12 @@ def _eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
     return pixels
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse an image of no or of too many pixels.
+
+    Raises:
+        ImageError: if it is one.
+    """
     if width < 1 or height < 1:
         raise ImageError(f"it has no pixels ({width} x {height})")
     if width * height > max_pixels:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ahl.adaptation import adapt_to_images
 from ahl.augment import default_generators
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbone_choice import BackboneChoice
@@ -18,7 +19,7 @@ from ahl.backbones import Backbone
 from ahl.config import Config
 from ahl.config import preset as preset_config
 from ahl.datasets import TrainingSplit
-from ahl.detectors import DETECTORS, BaseDetector
+from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.feature_arrays import Maps, table_of_maps
@@ -91,7 +92,7 @@ class AHL:
         elif image_size is not None:
             config = replace(config, features=replace(config.features, image_size=image_size))
         self._fitting = Fitting(
-            detector_type=_detector_type(base),
+            detector_type=find_detector(base),
             backbone=BackboneChoice(
                 backbone=backbone,
                 weights=None if weights is None else Path(weights),
@@ -209,6 +210,34 @@ class AHL:
             )
         )
 
+    def adapt(self, normal: Sequence[ImageSource], *, epochs: int = 10) -> Self:
+        """Go on training for another product, on normal images of it alone (the paper's table 3).
+
+        Args:
+            normal: images of the new product, at least two.
+            epochs: how many.
+
+        Returns:
+            the detector itself.
+
+        Raises:
+            NotFittedError: before `fit` or `load`, or if trained on feature maps.
+            DataError: if there are too few readable images.
+        """
+        fitting = self._fitting
+        return self._trained(
+            adapt_to_images(
+                self.model,
+                label_images(normal, GOOD),
+                generators=fitting.generators,
+                epochs=epochs,
+                device=fitting.device,
+                cache=fitting.cache,
+                strict=fitting.strict,
+                observer=fitting.observer,
+            )
+        )
+
     def _trained(self, model: TrainedModel) -> Self:
         self._model, self._scorer = model, None
         return self
@@ -243,7 +272,7 @@ class AHL:
             DataError: if the maps have another shape than in training.
             NotFittedError: before `fit_features` or `load`.
         """
-        table, layout = table_of_maps(maps), self.model.detector.layout
+        table, layout = table_of_maps(maps), self.model.layout
         if table.layout != layout:
             raise DataError(
                 f"The feature maps have shapes {table.layout.scales}; the detector was trained "
@@ -294,14 +323,3 @@ class AHL:
             backbone="resnet18" if model.backbone is None else model.backbone,
         )
         return loaded._trained(model)
-
-
-def _detector_type(base: str | type[BaseDetector]) -> type[BaseDetector]:
-    if isinstance(base, str):
-        by_name = {detector.name: detector for detector in DETECTORS}
-        if base not in by_name:
-            raise ConfigurationError(
-                f"There is no base detector {base!r}; choose {' or '.join(by_name)}."
-            )
-        return by_name[base]
-    return base

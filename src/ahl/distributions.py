@@ -73,6 +73,18 @@ def cluster_normals(features: NDArray[np.float32], *, clusters: int, seed: int) 
     return assignment
 
 
+def group_at_random(count: int, *, groups: int, seed: int) -> Indices:
+    """Deal the training normals out to groups of equal size (the paper's ablation RamHADG).
+
+    Returns:
+        (N,) group numbers, 0 .. `groups` - 1.
+    """
+    order = numpy_generator(seed, "random groups").permutation(count)
+    assignment: Indices = np.empty(count, dtype=np.int64)
+    assignment[order] = np.arange(count) % groups
+    return assignment
+
+
 def split_anomalies(
     count: int, config: DistributionConfig, random: np.random.Generator
 ) -> tuple[Indices, Indices]:
@@ -121,7 +133,7 @@ def make_episodes(
         C * (C - 1) + 1 episodes, fewer where clusters are too small to serve.
     """
     random = numpy_generator(seed, "episodes")
-    twin_of = _draw_twins(len(assignment), generators, config, seed)
+    twin_of = draw_twins(len(assignment), generators, config, seed)
     numbers = [
         int(cluster)
         for cluster in np.unique(assignment)
@@ -133,6 +145,9 @@ def make_episodes(
     ]
     halves = random.permutation(len(assignment))
     middle = (len(assignment) + 1) // 2
+    if 0 < config.episodes <= len(splits):
+        kept = np.sort(random.choice(len(splits), size=config.episodes - 1, replace=False))
+        splits = [splits[int(index)] for index in kept]
     # One normal alone cannot be split: it then serves on both sides.
     holistic_query = halves[middle:] if len(assignment) > 1 else halves
     splits.append(("all normals, halved", np.sort(halves[:middle]), np.sort(holistic_query)))
@@ -160,7 +175,7 @@ def _draw_generators(generators: int, random: np.random.Generator) -> tuple[int,
     return int(support), int(query)
 
 
-def _draw_twins(
+def draw_twins(
     normals: int, generators: int, config: DistributionConfig, seed: int
 ) -> NDArray[np.bool_]:
     """Which normals have a twin from which generator: (generators, normals).

@@ -91,7 +91,7 @@ def evaluate(
             "readable images. Evaluate on images that it has not seen."
         )
     scored: list[ScoredSample] = []
-    for prediction in scorer.predict([sample.path for sample in tested]):
+    for prediction in scorer.predict([sample.source for sample in tested]):
         sample = tested[prediction.index]
         if prediction.score is None:
             skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
@@ -119,7 +119,7 @@ def _choose(
     hashes = manifest.hashes
     for sample in samples:
         try:
-            trained_on = content_hash(sample.path) in hashes
+            trained_on = content_hash(sample.source) in hashes
         except ImageError as error:
             skipped.append(Skipped(name=sample.name, reason=str(error)))
             continue

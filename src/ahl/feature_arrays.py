@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ahl.errors import DataError
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.features import HALF_MAXIMUM
 
 Maps = ArrayLike | Sequence[ArrayLike]

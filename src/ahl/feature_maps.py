@@ -54,6 +54,10 @@ class FeatureLayout:
         """Flatten maps (..., C, H_s, W_s) into rows (..., row_size): the inverse of `split`."""
         return torch.cat([m.movedim(-3, -1).flatten(-3) for m in maps], dim=-1)
 
+    def with_channels(self, further: int) -> FeatureLayout:
+        """The layout of maps that have `further` more channels at every scale."""
+        return FeatureLayout(tuple((c + further, h, w) for c, h, w in self.scales))
+
     @classmethod
     def of(cls, maps: Sequence[Tensor]) -> FeatureLayout:
         """The layout of maps (..., C, H_s, W_s)."""
@@ -63,3 +67,19 @@ class FeatureLayout:
 def pool_rows(rows: Tensor, layout: FeatureLayout) -> Tensor:
     """Global average of every scale, side by side: (N, row_size) -> (N, scales * C)."""
     return torch.cat([m.mean(dim=(-2, -1)) for m in layout.split(rows)], dim=-1)
+
+
+def append_channels(rows: Tensor, layout: FeatureLayout, further: Sequence[Tensor]) -> Tensor:
+    """Put further channels behind those of every position.
+
+    Args:
+        rows: (N, row_size) in the layout.
+        layout: without the further channels.
+        further: (N, K, H_s, W_s) a scale.
+
+    Returns:
+        rows in `layout.with_channels(K)`.
+    """
+    maps = layout.split(rows)
+    together = [torch.cat(pair, dim=-3) for pair in zip(maps, further, strict=True)]
+    return layout.with_channels(further[0].shape[-3]).join(together)

@@ -21,112 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.feature_maps import FeatureLayout
+from ahl.feature_table import FeatureTable, Rows
 from ahl.files import written_whole
-
-Rows = NDArray[np.float16]
 
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when it holds this many bytes: what an interruption can lose."""
 
 LEFTOVER_SECONDS = 24 * 3600
 """Age at which a file that belongs to no shard is taken for a killed writer's."""
-
-RESIDENT_BYTES = 512 * 2**20
-"""Tables up to this size (as float32) are kept in memory during training."""
-
-
-class FeatureTable:
-    """The feature rows of a list of samples, in its order, wherever they lie.
-
-    Args:
-        layout: shape of the maps in a row.
-        shards: arrays of rows, usually memory-mapped.
-        shard_of: (N,) which shard each sample's row is in.
-        row_of: (N,) its row there.
-        factor: what every value read is multiplied by.
-    """
-
-    def __init__(
-        self,
-        layout: FeatureLayout,
-        shards: Sequence[Rows],
-        shard_of: NDArray[np.int64],
-        row_of: NDArray[np.int64],
-        factor: float = 1.0,
-    ) -> None:
-        self.layout = layout
-        self.factor = factor
-        self._shards = list(shards)
-        self._shard_of, self._row_of = shard_of, row_of
-        self._resident: FeatureMaps | None = None
-
-    @classmethod
-    def of_rows(cls, layout: FeatureLayout, rows: Rows) -> FeatureTable:
-        """A table over one array of rows (N, row_size)."""
-        count = len(rows)
-        return cls(layout, [rows], np.zeros(count, np.int64), np.arange(count, dtype=np.int64))
-
-    def __len__(self) -> int:
-        return len(self._row_of)
-
-    def __add__(self, other: FeatureTable) -> FeatureTable:
-        if self.layout != other.layout or self.factor != other.factor:
-            raise ValueError("tables of different layouts or factors cannot be joined")
-        return FeatureTable(
-            self.layout,
-            self._shards + other._shards,
-            np.concatenate([self._shard_of, other._shard_of + len(self._shards)]),
-            np.concatenate([self._row_of, other._row_of]),
-            self.factor,
-        )
-
-    def scaled(self, factor: float) -> FeatureTable:
-        """The same rows, each value multiplied by `factor`."""
-        return FeatureTable(
-            self.layout, self._shards, self._shard_of, self._row_of, self.factor * factor
-        )
-
-    def rows(self, indices: NDArray[np.int64]) -> Tensor:
-        """Float32 rows (n, row_size) of the samples at the given indices (n,)."""
-        out = np.empty((len(indices), self.layout.row_size), dtype=np.float16)
-        shard_of, row_of = self._shard_of[indices], self._row_of[indices]
-        for shard in np.unique(shard_of):
-            chosen = np.flatnonzero(shard_of == shard)
-            out[chosen] = self._shards[shard][row_of[chosen]]
-        return torch.from_numpy(out).float().mul_(self.factor)
-
-    def chunks(self, size: int = 256) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-        """All rows in order, `size` at a time, with their indices."""
-        for start in range(0, len(self), size):
-            indices = np.arange(start, min(start + size, len(self)), dtype=np.int64)
-            yield indices, self.rows(indices)
-
-    def maps(self, indices: Tensor) -> FeatureMaps:
-        """Float32 maps (..., C, H_s, W_s) of the samples at the given indices (...)."""
-        flat = indices.reshape(-1)
-        if self._resident is not None:
-            return tuple(
-                scale[flat].view(*indices.shape, *scale.shape[1:]).movedim(-1, -3)
-                for scale in self._resident
-            )
-        # Each scale is made contiguous: heads flatten positions, which a slice of a row forbids.
-        scales = [
-            m.movedim(-3, -1).contiguous() for m in self.layout.split(self.rows(flat.numpy()))
-        ]
-        return tuple(
-            scale.view(*indices.shape, *scale.shape[1:]).movedim(-1, -3) for scale in scales
-        )
-
-    def keep_resident(self, limit: int = RESIDENT_BYTES) -> None:
-        """Read everything into memory if it takes at most `limit` bytes; same values either way."""
-        if self._resident is None and 4 * len(self) * self.layout.row_size <= limit:
-            rows = self.layout.split(self.rows(np.arange(len(self), dtype=np.int64)))
-            self._resident = tuple(scale.movedim(-3, -1).contiguous() for scale in rows)
 
 
 class FeatureStore:

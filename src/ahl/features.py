@@ -17,7 +17,8 @@ from ahl.backbones.base import Backbone
 from ahl.config import FeatureConfig
 from ahl.errors import ImageError
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_store import FeatureStore, FeatureTable
+from ahl.feature_store import FeatureStore
+from ahl.feature_table import FeatureTable
 from ahl.types import ImageItem, Pixels, Skipped
 
 FEATURE_VERSION = 1

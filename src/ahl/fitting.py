@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,19 +19,17 @@ from ahl.config import Config
 from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
 from ahl.errors import DataError
-from ahl.feature_store import FeatureStore, FeatureTable, default_store_root, temporary_store_root
-from ahl.features import FeatureExtractor, extract_table
+from ahl.extraction import chosen, open_extraction
+from ahl.feature_table import FeatureTable
 from ahl.finetuning import FinetuningImages, finetune_backbone
 from ahl.model import Manifest, TrainedModel, TrainingFile
 from ahl.observer import Observer
-from ahl.pseudo import PseudoAnomaly, pseudo_items
+from ahl.pseudo import PseudoAnomaly
 from ahl.resuming import run_fingerprint
-from ahl.sources import LabelledImage, check_classes, readable_items, report_skipped
+from ahl.sources import LabelledImage, check_classes, readable_items
 from ahl.task import prepare_task
 from ahl.training import train
 from ahl.types import ImageItem
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,33 +82,22 @@ class Fitting:
                 checkpoint=finetuning_checkpoint(self.checkpoint),
                 resume=self.resume,
             )
-        extractor = FeatureExtractor(backbone, self.config.features, self.device)
-        with self._store_root() as root:
-            store = FeatureStore(root, extractor.identity, extractor.layout)
-
-            def extract(stage: str, items: Sequence[ImageItem]) -> tuple[FeatureTable, list[int]]:
-                table, kept, skipped = extract_table(
-                    extractor,
-                    items,
-                    store,
-                    progress=lambda done, total: self.observer.on_stage(stage, done, total),
-                )
-                for _, one in skipped:
-                    report_skipped(one, self.strict, self.observer)
-                return table, kept
-
-            normal_table, kept = extract("features of normal images", normal_items)
-            normals, normal_items = _chosen(normals, kept), _chosen(normal_items, kept)
-            anomaly_table, kept = extract("features of anomalies", anomaly_items)
-            anomalies, anomaly_items = _chosen(anomalies, kept), _chosen(anomaly_items, kept)
+        with open_extraction(
+            backbone,
+            self.config.features,
+            self.device,
+            cache=self.cache,
+            strict=self.strict,
+            observer=self.observer,
+        ) as extraction:
+            normal_table, kept, _ = extraction.table("features of normal images", normal_items)
+            normals, normal_items = chosen(normals, kept), chosen(normal_items, kept)
+            anomaly_table, kept, _ = extraction.table("features of anomalies", anomaly_items)
+            anomalies, anomaly_items = chosen(anomalies, kept), chosen(anomaly_items, kept)
             check_classes(normals, anomalies)
 
             def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
-                items = pseudo_items(plan, normal_items, self.generators, seed=self.seed)
-                table, made = extract("features of pseudo anomalies", items)
-                if len(made) != len(items):
-                    raise DataError("Normal images became unreadable while training; run again.")
-                return table
+                return extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
 
             used = zip([*normals, *anomalies], [*normal_items, *anomaly_items], strict=True)
             files = tuple(
@@ -128,7 +114,7 @@ class Fitting:
                 len(self.generators),
                 backbone=backbone,
                 manifest=manifest,
-                identity=extractor.identity,
+                identity=extraction.identity,
             )
 
     def on_features(
@@ -218,6 +204,7 @@ class Fitting:
             unified=state.unified,
             reference=task.reference,
             feature_factor=task.feature_factor,
+            memory=task.memory,
             backbone=backbone,
             config=self.config,
             seed=self.seed,
@@ -237,16 +224,7 @@ class Fitting:
         }
         return run_fingerprint(values)
 
-    def _store_root(self) -> AbstractContextManager[Path]:
-        if self.cache is None:
-            return temporary_store_root()
-        return nullcontext(default_store_root() if self.cache == "auto" else Path(self.cache))
-
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
     """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
     return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")
-
-
-def _chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:
-    return [values[i] for i in indices]

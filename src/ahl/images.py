@@ -9,6 +9,8 @@ photographed alike stay comparable:
   included, are refused rather than guessed at.
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
 - EXIF orientation is applied. Of several frames, the first counts.
+- A `.npy` file is an image of at least three channels, of which the first three count; its
+  integers and floats follow the same rules (`ahl._array_files`).
 """
 
 from __future__ import annotations
@@ -24,17 +26,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ahl._array_files import from_array_file
 from ahl._decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
 from ahl.errors import ConfigurationError, DataError, ImageError
+from ahl.types import Box, Region
 
-ImageSource = str | Path | Image.Image | NDArray[np.uint8]
-"""A file, a Pillow image, or a uint8 array (H, W) or (H, W, 1 | 3 | 4)."""
+ImageSource = str | Path | Region | Image.Image | NDArray[np.uint8]
+"""A file, a region of one, a Pillow image, or a uint8 array (H, W) or (H, W, 1 | 3 | 4)."""
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, by which images are found in folders."""
+
+ARRAY_SUFFIX = ".npy"
+"""Suffix of the files read as arrays; folders are not searched for them."""
 
 # Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
@@ -45,8 +52,9 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
     """Read one image as RGB, by the rules at the top of this module.
 
     Args:
-        source: a path to a PNG, JPEG, BMP, TIFF, WebP or GIF file, a Pillow image, or a uint8
-            array (H, W), (H, W, 1), (H, W, 3) as RGB or (H, W, 4) as RGBA.
+        source: a path to a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file, a region of such a
+            file, a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 3) as RGB or
+            (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
             `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
 
@@ -54,9 +62,11 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
         Array (H, W, 3), uint8, in memory of its own.
 
     Raises:
-        ImageError: if the image cannot be read. The message is a reason without the image's
-            name, to be put after "skipped: ".
+        ImageError: if the image cannot be read, or a region does not lie inside it. The message
+            is a reason without the image's name, to be put after "skipped: ".
     """
+    if isinstance(source, Region):
+        return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels=max_pixels)
     if isinstance(source, Image.Image):
@@ -66,8 +76,32 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
         if not stream.read(1):
             raise ImageError("the file is empty")
         stream.seek(0)
+        if Path(source).suffix.lower() == ARRAY_SUFFIX:
+            return from_array_file(stream, max_pixels=max_pixels)
         with Image.open(stream, formats=_FORMATS) as image:
             return from_pillow(image, max_pixels=max_pixels)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height that `read_pixels` will find, mostly without decoding the pixels.
+
+    Raises:
+        ImageError: if it is no image file that Pillow reads.
+    """
+    with _open_file(path) as stream, pillow_errors(), Image.open(stream, formats=_FORMATS) as image:
+        if image.format == "PNG" and "exif" not in image.info:  # not looked for behind the pixels
+            return image.size
+        if image.format == "TIFF":  # turned while it is decoded
+            image.load()
+        return image.size if orientation_of(image) < 5 else (image.height, image.width)
+
+
+def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    left, top, right, bottom = box
+    height, width = pixels.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+    return pixels[top:bottom, left:right].copy()
 
 
 def resize_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -95,7 +129,8 @@ def content_hash(source: ImageSource) -> str:
 
     Args:
         source: as for `read_pixels`. A file is hashed as its bytes, without decoding it; a
-            Pillow image or an array as its mode, shape and pixels.
+            region as those and its box; a Pillow image or an array as its mode, shape and
+            pixels.
 
     Returns:
         The SHA-256 as 64 hexadecimal digits.
@@ -103,6 +138,8 @@ def content_hash(source: ImageSource) -> str:
     Raises:
         ImageError: if the file or image cannot be read.
     """
+    if isinstance(source, Region):
+        return _digest(f"region {source.box}", content_hash(source.path).encode())
     if isinstance(source, np.ndarray):
         # Checked first, because an array of objects would be hashed as their addresses.
         from_array(source, max_pixels=source.size)

@@ -167,23 +167,25 @@ def weigh(
         generator: draws psi's batches.
 
     Returns:
-        psi after the epoch, and (T,) importance scores: equal while there are fewer than K past
-        scores, and before the first epoch that weighs.
+        psi after the epoch (as it was, if nothing is predicted), and (T,) importance scores: equal
+        while there are fewer than K past scores, and before the first epoch that weighs.
     """
     models = scores.shape[1]
     equal = torch.full((models,), 1 / models)
-    if len(history) < config.history:
+    if config.source == "equal" or len(history) < config.history:
         return state, equal
-    past, now = torch.stack(list(history), dim=1), scores
+    past, judged = torch.stack(list(history), dim=1), scores
     if config.error == "calibrated":
-        past, now = calibrate(past, expected), calibrate(now, expected)
-    psi = ScorePredictor(models, config.hidden)
-    state = train_predictor(psi, state, past, now, config=config, generator=generator)
+        past, judged = calibrate(past, expected), calibrate(judged, expected)
+    if config.source == "psi":
+        psi = ScorePredictor(models, config.hidden)
+        state = train_predictor(psi, state, past, judged, config=config, generator=generator)
+        judged = predict(psi, state.parameters, past)
     if epoch < config.first_epoch:
         return state, equal
     errors = generalisation_errors(
-        predict(psi, state.parameters, past),
-        (data.kinds != Kind.NORMAL).to(now.dtype),
+        judged,
+        (data.kinds != Kind.NORMAL).to(judged.dtype),
         data.judged,
         data.unseen,
         config,

@@ -19,6 +19,7 @@ from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.losses import Prior
+from ahl.memory import Memory
 from ahl.records import EpochRecord
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
 from ahl.types import GOOD
@@ -70,6 +71,8 @@ class TrainedModel:
         reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
         feature_factor: what features are multiplied by before the heads see them; the reference
             is already.
+        memory: of the training normals, whose evidence is the last channel of the features that
+            the heads see; None for none.
         backbone: None for a model trained on the caller's own feature maps.
         config: all constants of the run.
         seed: of the run.
@@ -81,6 +84,7 @@ class TrainedModel:
     unified: Model
     reference: FeatureMaps
     feature_factor: float
+    memory: Memory | None
     backbone: Backbone | None
     config: Config
     seed: int
@@ -96,17 +100,15 @@ class TrainedModel:
         Returns:
             (N,) float32 by head name, and the image score as `"score"`.
         """
-        layout = self.detector.layout
         scored: dict[str, list[Tensor]] = {
             name: [] for name in (*self.detector.head_names, "score")
         }
         with torch.inference_mode():
             for index in range(len(rows)):
-                row = rows[index : index + 1].float() * self.feature_factor
                 heads, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
-                    tuple(scale.contiguous() for scale in layout.split(row)),
+                    self._maps(rows[index : index + 1].float()),
                     self.reference,
                     training=False,
                 )
@@ -114,6 +116,22 @@ class TrainedModel:
                     scored[name].append(heads[name])
                 scored["score"].append(self.detector.combine(heads))
         return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """Shape of the maps in a feature row, before any evidence is appended."""
+        layout = self.detector.layout
+        return layout if self.memory is None else layout.with_channels(-1)
+
+    def _maps(self, row: Tensor) -> FeatureMaps:
+        """What the heads see of a feature row (1, row_size)."""
+        maps = self.layout.split(row)
+        scaled = [scale * self.feature_factor for scale in maps]
+        if self.memory is not None:
+            evidence = self.memory.evidence(maps)
+            scaled = [torch.cat(pair, dim=-3) for pair in zip(scaled, evidence, strict=True)]
+        # Positions as rows of a matrix, as in training.
+        return tuple(s.movedim(-3, -1).contiguous().movedim(-1, -3) for s in scaled)
 
     def header(self) -> dict[str, Any]:
         """All that is not a tensor, as JSON values."""
@@ -123,6 +141,7 @@ class TrainedModel:
             "base": self.detector.name,
             "prior": list(self.detector.prior),
             "feature_factor": self.feature_factor,
+            "memory": None if self.memory is None else self.memory.constants(),
             "config": self.config.to_dict(),
             "seed": self.seed,
             "backbone": backbone,
@@ -139,6 +158,7 @@ class TrainedModel:
         groups = {
             "heads": self.unified.parameters,
             "statistics": self.unified.statistics,
+            "memory": {} if self.memory is None else self.memory.tensors(),
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
         }
@@ -203,6 +223,13 @@ class TrainedModel:
         factor = float(header["feature_factor"])
         if not 0.0 < factor < float("inf"):
             raise ValueError(f"the factor of the features is {factor}")
+        memory = None
+        if header["memory"] is not None:
+            memory = Memory.rebuild(header["memory"], groups["memory"])
+            if [p.shape[1] for p in memory.patches] != [
+                c - 1 for c, _, _ in detector.layout.scales
+            ]:
+                raise ValueError("the memory does not fit the reference features")
         unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
         expected = Model(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
@@ -221,6 +248,7 @@ class TrainedModel:
             unified=unified,
             reference=reference,
             feature_factor=factor,
+            memory=memory,
             backbone=backbone,
             config=config,
             seed=int(header["seed"]),

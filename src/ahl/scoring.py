@@ -49,7 +49,7 @@ class Scorer:
             raise NotFittedError("This detector was trained on feature maps; use score_features.")
         self.model = model
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
-        if self.extractor.layout != model.detector.layout:
+        if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")
 
     def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:

@@ -19,7 +19,7 @@ class LabelledImage:
     """One training image.
 
     Attributes:
-        source: a path, a Pillow image or a uint8 array.
+        source: a path, a region of a file, a Pillow image or a uint8 array.
         name: unique among the training images; kept in the model's manifest.
         class_name: `"good"` or the anomaly class.
     """
@@ -31,7 +31,7 @@ class LabelledImage:
 
 def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
     """Training images out of a dataset's samples."""
-    return [LabelledImage(source=s.path, name=s.name, class_name=s.class_name) for s in samples]
+    return [LabelledImage(source=s.source, name=s.name, class_name=s.class_name) for s in samples]
 
 
 def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahl.config import Config
+from ahl.config import Config, DistributionConfig
 from ahl.detectors import BaseDetector
-from ahl.distributions import cluster_normals, make_episodes
+from ahl.distributions import Indices, cluster_normals, group_at_random, make_episodes
 from ahl.feature_maps import FeatureMaps, pool_rows
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.losses import draw_prior
+from ahl.memory import Memory, build_memory
 from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies
 from ahl.randomness import numpy_generator, torch_generator
 from ahl.training_set import TrainingSet, index_episodes
@@ -29,12 +30,14 @@ class Task:
         training_set: D with its episodes, its features multiplied by the factor.
         reference: the fixed normal of scoring, multiplied likewise.
         feature_factor: what features are multiplied by before the heads see them.
+        memory: of the normals, whose evidence is the last channel of the features; None for none.
     """
 
     detector: BaseDetector
     training_set: TrainingSet
     reference: FeatureMaps
     feature_factor: float
+    memory: Memory | None
 
 
 def prepare_task(
@@ -58,24 +61,34 @@ def prepare_task(
         config: all constants.
         seed: of all draws.
     """
-    layout = normals.layout
-    pooled = np.concatenate([pool_rows(rows, layout).numpy() for _, rows in normals.chunks()])
-    assignment = cluster_normals(pooled, clusters=config.distributions.clusters, seed=seed)
     episodes = make_episodes(
-        assignment,
+        _group(normals, config.distributions, seed),
         len(anomalies),
         generators if config.distributions.pseudo else 0,
         config.distributions,
         seed=seed,
     )
     plan = plan_pseudo_anomalies(episodes)
-    features = normals + anomalies
-    if plan:
-        features = features + make_pseudo(plan)
+    pseudo = make_pseudo(plan) if plan else None
     factor = l1_factor(normals, config.features.l1_norm)
-    prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
+    memory = None
+    if config.memory.patches:
+        remembered = build_memory(normals, config.memory, seed=seed)
+        normals = remembered.joined(normals, np.arange(len(normals)))
+        anomalies = remembered.joined(anomalies, None)
+        if pseudo is not None:
+            pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
+        memory = remembered.memory
+    features = normals + anomalies
+    if pseudo is not None:
+        features = features + pseudo
+    layout = features.layout
     return Task(
-        detector=detector_type(config.heads, layout, prior),
+        detector=detector_type(
+            config.heads,
+            layout,
+            draw_prior(config.heads.prior_draws, torch_generator(seed, "prior")),
+        ),
         training_set=index_episodes(
             features.scaled(factor), len(normals), len(anomalies), episodes, plan
         ),
@@ -83,7 +96,16 @@ def prepare_task(
             mean_row(normals.scaled(factor), config.heads.stored_references, seed)
         ),
         feature_factor=factor,
+        memory=memory,
     )
+
+
+def _group(normals: FeatureTable, config: DistributionConfig, seed: int) -> Indices:
+    if config.grouping == "random":
+        return group_at_random(len(normals), groups=config.clusters, seed=seed)
+    layout = normals.layout
+    pooled = np.concatenate([pool_rows(rows, layout).numpy() for _, rows in normals.chunks()])
+    return cluster_normals(pooled, clusters=config.clusters, seed=seed)
 
 
 def mean_row(normals: FeatureTable, count: int, seed: int) -> Tensor:

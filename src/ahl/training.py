@@ -147,15 +147,16 @@ class _Epochs:
                     epoch=epoch,
                     generator=torch_generator(self.seed, "psi", epoch),
                 )
-                importance = importance.to(self.device)
+                weights = importance * data.query_shares
+                weights = (weights / weights.sum()).to(self.device)
                 history = [*history, scores][-self.config.importance.history :]
             if learning.second_order:
                 gradient, base, losses = second_order_gradient(
-                    self.detector, unified, kept, queries, importance, rate=learning.inner_rate
+                    self.detector, unified, kept, queries, weights, rate=learning.inner_rate
                 )
             else:
                 gradient, base, losses = first_order_gradient(
-                    self.detector, base, queries, importance
+                    self.detector, base, queries, weights
                 )
             query_losses.append(losses)
             unified, optimiser = outer_step(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ahl.distributions import Episode, Indices, SampleSet
 from ahl.feature_maps import FeatureMaps
-from ahl.feature_store import FeatureTable
+from ahl.feature_table import FeatureTable
 from ahl.pseudo import PseudoAnomaly
 from ahl.types import Kind
 
@@ -58,6 +58,17 @@ class TrainingSet:
         kinds = self.kinds.numpy()
         normals, anomalies, pseudo = (np.flatnonzero(kinds == kind) for kind in Kind)
         return IndexedSet(normals=normals, anomalies=anomalies, pseudo=pseudo)
+
+    @property
+    def query_shares(self) -> Tensor:
+        """(T,) share of each query set in the sum of Eq. 4, by its normals; they sum to 1.
+
+        Eq. 4 sums over the samples of all query sets. We draw balanced batches of equal size
+        instead, in which labelled anomalies are the same for all; without these shares the normals
+        of a small cluster would count several times as much as those of a large one.
+        """
+        sizes = torch.tensor([float(len(query.normals)) for query in self.queries])
+        return sizes / sizes.sum()
 
     @property
     def judged(self) -> Tensor:

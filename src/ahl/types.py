@@ -25,19 +25,45 @@ class Kind(IntEnum):
     PSEUDO = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One labelled image file of a dataset.
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels; right and bottom are the first ones outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Part of an image file that counts as an image of its own.
 
     Attributes:
         path: where the file is.
-        name: path relative to the dataset's root, with forward slashes; unique within it.
+        box: left, top, right, bottom in pixels of the image after its EXIF rotation; the right
+            column and the bottom row are the first ones outside, as in Pillow's `crop`.
+    """
+
+    path: Path
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One labelled image of a dataset: a whole file, or a region of one.
+
+    Attributes:
+        path: where the file is.
+        name: path relative to the dataset's root, with forward slashes; unique within it, so
+            regions add their number in the file: `kos01/Part5.jpg#0`.
         class_name: `"good"`, or the anomaly class (the folder's name).
+        box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
     """
 
     path: Path
     name: str
     class_name: str
+    box: Box | None = None
+
+    @property
+    def source(self) -> Path | Region:
+        """What to read the pixels from."""
+        return self.path if self.box is None else Region(self.path, self.box)
 
     @property
     def is_anomaly(self) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from ahl import __version__
+from ahl.cli.adapt import adapt
+from ahl.cli.benchmark import benchmark
+from ahl.cli.datasets import datasets
 from ahl.cli.demo import demo
 from ahl.cli.evaluate import evaluate
 from ahl.cli.info import info
@@ -30,5 +33,5 @@ def main() -> None:
     """
 
 
-for _verb in (train, predict, evaluate, info, demo):
+for _verb in (train, predict, evaluate, info, adapt, demo, datasets, benchmark):
     main.add_command(_verb)

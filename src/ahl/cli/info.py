@@ -30,7 +30,7 @@ def info(model: Path, files: bool, as_json: bool) -> None:
     header = loaded.header()
     header["bytes"] = model.stat().st_size
     header["heads"] = list(loaded.detector.head_names)
-    header["feature_maps"] = [list(scale) for scale in loaded.detector.layout.scales]
+    header["feature_maps"] = [list(scale) for scale in loaded.layout.scales]
     if as_json:
         print_json(header)
         return

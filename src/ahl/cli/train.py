@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ahl.cli.backbone_options import backbone_options, parse_arguments, parse_stages
 from ahl.cli.common import (
     device_option,
     errors_as_messages,
     json_option,
-    literal,
     print_json,
     stderr_console,
     stdout_console,
@@ -50,32 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Constants: what measured best here, or the published ones.",
 )
-@click.option(
-    "--backbone",
-    default="resnet18",
-    show_default=True,
-    help="A timm model name, or 'patches': filters learned from your good images, no download.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Local safetensors weights of the timm backbone, instead of a download.",
-)
-@click.option(
-    "--backbone-arg",
-    "backbone_args",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Further argument of the timm backbone, such as pad_type=same; mean and std override "
-    "the normalisation. May be repeated.",
-)
-@click.option("--stages", metavar="I,J,...", help="Backbone stages to join [default: last three].")
-@click.option(
-    "--image-size",
-    type=int,
-    metavar="N",
-    help="Side, in pixels, that images are resized to [default: the preset's].",
-)
+@backbone_options
 @click.option(
     "--anomalies",
     type=click.IntRange(min=1),
@@ -161,8 +136,8 @@ def train(
             observer.on_note("An unfinished run is overwritten; --resume would have gone on.")
         detector = AHL(
             config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
-            backbone_arguments=dict(_key_value(text) for text in backbone_args),
-            stages=_stages(stages),
+            backbone_arguments=parse_arguments(backbone_args),
+            stages=parse_stages(stages),
             cache=None if no_cache else (cache or "auto"),
             checkpoint=checkpoint,
             resume=resume,
@@ -193,24 +168,6 @@ def _config(
         epochs=config.learning.epochs if epochs is None else epochs,
     )
     return replace(config, learning=learning)
-
-
-def _key_value(text: str) -> tuple[str, object]:
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise ConfigurationError(f"--backbone-arg is {text!r}; it must be KEY=VALUE.")
-    return key.strip(), literal(value.strip())
-
-
-def _stages(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigurationError(
-            f"--stages is {text!r}; it must be numbers such as 2,3,4."
-        ) from None
 
 
 def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:

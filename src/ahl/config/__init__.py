@@ -4,12 +4,13 @@
 method (docs/deviations.md lists the differences).
 """
 
-from ahl.config.distributions import AnomalyOverlap, DistributionConfig
+from ahl.config.distributions import AnomalyOverlap, DistributionConfig, Grouping
 from ahl.config.features import FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
 from ahl.config.heads import HeadConfig
-from ahl.config.importance import ErrorForm, ImportanceConfig
+from ahl.config.importance import ErrorForm, ImportanceConfig, ImportanceSource
 from ahl.config.learning import LearningConfig
+from ahl.config.memory import MemoryConfig
 from ahl.config.presets import PresetName, default, paper, preset
 from ahl.config.whole import Config
 
@@ -20,9 +21,12 @@ __all__ = [
     "ErrorForm",
     "FeatureConfig",
     "FinetuneConfig",
+    "Grouping",
     "HeadConfig",
     "ImportanceConfig",
+    "ImportanceSource",
     "LearningConfig",
+    "MemoryConfig",
     "PresetName",
     "default",
     "paper",

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from ahl.config._checks import require
 
 ErrorForm = Literal["calibrated", "paper"]
+ImportanceSource = Literal["psi", "measured", "equal"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,8 @@ class ImportanceConfig:
     """Importance scores by sequence modelling (section 5 of the method).
 
     Attributes:
+        source: what Eq. 6 judges: scores that psi predicts, those measured in the same epoch (the
+            ablation CDL-), or nothing, which weighs all base models equally.
         history: K, the number of past score vectors that psi reads.
         first_epoch: epochs before this one weigh all base models equally.
         hidden: hidden units of psi's LSTM, each direction.
@@ -27,6 +30,7 @@ class ImportanceConfig:
         seen_weight: c_j of Eq. 6 otherwise.
     """
 
+    source: ImportanceSource = "psi"
     history: int = 5
     first_epoch: int = 5
     hidden: int = 7
@@ -38,6 +42,12 @@ class ImportanceConfig:
     seen_weight: float = 0.5
 
     def __post_init__(self) -> None:
+        require(
+            self.source in get_args(ImportanceSource),
+            "source",
+            self.source,
+            "'psi', 'measured' or 'equal'",
+        )
         require(self.history >= 1, "history", self.history, "at least 1")
         require(self.first_epoch >= 0, "first_epoch", self.first_epoch, "at least 0")
         require(self.hidden >= 1, "hidden", self.hidden, "at least 1")

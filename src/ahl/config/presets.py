@@ -11,6 +11,7 @@ from ahl.config.finetuning import FinetuneConfig
 from ahl.config.heads import HeadConfig
 from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
+from ahl.config.memory import MemoryConfig
 from ahl.config.whole import Config
 from ahl.errors import ConfigurationError
 
@@ -26,13 +27,16 @@ def paper() -> Config:
     return Config(
         features=FeatureConfig(image_size=448, batch_size=16, l1_norm=0.0),
         distributions=DistributionConfig(
+            grouping="k-means",
             clusters=3,
             smallest_cluster=3,
             virtual_seen_fraction=0.5,
             anomaly_overlap="support_in_query",
             pseudo=True,
             twin_fraction=0.5,
+            episodes=0,
         ),
+        memory=MemoryConfig(patches=0),
         heads=HeadConfig(
             top_fraction=0.1,
             margin=5.0,
@@ -61,6 +65,7 @@ def paper() -> Config:
             second_order=False,
         ),
         importance=ImportanceConfig(
+            source="psi",
             history=5,
             first_epoch=5,
             hidden=7,

@@ -12,6 +12,7 @@ from ahl.config.finetuning import FinetuneConfig
 from ahl.config.heads import HeadConfig
 from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
+from ahl.config.memory import MemoryConfig
 from ahl.errors import ConfigurationError
 
 
@@ -20,6 +21,7 @@ class Config:
     """All constants of one run."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     heads: HeadConfig = field(default_factory=HeadConfig)
     distributions: DistributionConfig = field(default_factory=DistributionConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)

@@ -93,11 +93,58 @@ def draw_split(
     drawn = np.random.default_rng(seed).choice(len(pool), size=count, replace=False)
     chosen = {int(index) for index in drawn}
     rest = tuple(sample for index, sample in enumerate(pool) if index not in chosen)
-    normals, test_normals = _split_normals(dataset)
+    normals, test_normals = split_normals(dataset)
     return TrainingSplit(
         normals=normals,
         anomalies=tuple(pool[index] for index in sorted(chosen)),
         test=_by_name((*test_normals, *(rest if known_class is None else others))),
+        drawn=setting,
+        known_class=known_class,
+    )
+
+
+def draw_every_class(
+    dataset: Dataset,
+    *,
+    anomalies: int,
+    setting: Setting = "general",
+    known_class: str | None = None,
+    seed: int = 0,
+) -> TrainingSplit:
+    """Draw training anomalies of every class: what a detector could do that has seen them all.
+
+    Half of a class with no more than 2 * M images is kept for the test. In the hard setting the
+    known class is not tested, as in `draw_split`.
+
+    Args:
+        dataset: what to split.
+        anomalies: M, of each class.
+        setting: as for `draw_split`.
+        known_class: as for `draw_split`.
+        seed: of the draw.
+
+    Raises:
+        ConfigurationError: as `draw_split`.
+        DataError: as `draw_split`, or if no class has two images.
+    """
+    _check_arguments(dataset, anomalies, setting, known_class, seed)
+    random = np.random.default_rng(seed)
+    trained: list[Sample] = []
+    tested: list[Sample] = []
+    for name in dataset.classes:
+        pool = _by_name(sample for sample in dataset.anomalies if sample.class_name == name)
+        count = min(anomalies, len(pool) // 2)
+        chosen = {int(i) for i in random.choice(len(pool), size=count, replace=False)}
+        trained += [sample for i, sample in enumerate(pool) if i in chosen]
+        if name != known_class:
+            tested += [sample for i, sample in enumerate(pool) if i not in chosen]
+    if not trained or not tested:
+        raise DataError(f"{dataset.name} has no anomaly class with images to train and to test on.")
+    normals, test_normals = split_normals(dataset)
+    return TrainingSplit(
+        normals=normals,
+        anomalies=_by_name(trained),
+        test=_by_name((*test_normals, *tested)),
         drawn=setting,
         known_class=known_class,
     )
@@ -162,10 +209,21 @@ def _pools(
     return pool, others
 
 
-def _split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Set a quarter of the normals apart for the test; the same quarter whoever asks.
+
+    Args:
+        dataset: in the benchmark layout, its own split is kept.
+
+    Returns:
+        Normals to train on and normals to test on, each sorted by name.
+
+    Raises:
+        DataError: if the inspection layout has fewer than two normal images.
+    """
     normals = _by_name(dataset.train_normals)
     if dataset.layout == "benchmark":
-        return normals, dataset.test_normals
+        return normals, _by_name(dataset.test_normals)
     if len(normals) < 2:
         raise DataError(
             f"{dataset.name} has {len(normals)} normal image(s); a test needs at least 2. "

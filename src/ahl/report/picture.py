@@ -201,7 +201,7 @@ def _draw_mistakes(
     for index, mistake in enumerate(mistakes):
         x, y = _EDGE + index * (_TILE + _GAP), top + 70
         scored, kind = mistake.scored, kind_of(mistake.scored)
-        pixels, readable = read_tile(scored.sample.path, _TILE)
+        pixels, readable = read_tile(scored.sample.source, _TILE)
         sheet.picture(x, y, pixels)
         if not readable:
             place = (x + _TILE / 2, y + _TILE / 2)

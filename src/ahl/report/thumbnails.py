@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,16 +9,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl.errors import ImageError
-from ahl.images import read_pixels
+from ahl.images import ImageSource, read_pixels
 
 _GREY: Final = (225, 229, 233)
 
 
-def read_tile(path: Path, side: int) -> tuple[NDArray[np.uint8], bool]:
+def read_tile(source: ImageSource, side: int) -> tuple[NDArray[np.uint8], bool]:
     """Fit a whole image into a square: a defect at its rim must not be cropped off.
 
     Args:
-        path: of the image.
+        source: the image.
         side: of the square, in pixels.
 
     Returns:
@@ -27,7 +26,7 @@ def read_tile(path: Path, side: int) -> tuple[NDArray[np.uint8], bool]:
     """
     tile = Image.new("RGB", (side, side), _GREY)
     try:
-        image = Image.fromarray(read_pixels(path))
+        image = Image.fromarray(read_pixels(source))
         scale = side / max(image.size)
         width, height = (max(1, round(length * scale)) for length in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS)

@@ -1,0 +1,190 @@
+"""A trained model moved to another product with normal images alone (the paper's table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.config import Config
+from ahl.distributions import draw_twins
+from ahl.errors import ConfigurationError, DataError, NotFittedError
+from ahl.extraction import chosen, open_extraction
+from ahl.feature_table import FeatureTable
+from ahl.memory import build_memory
+from ahl.model import TrainedModel, TrainingFile
+from ahl.observer import Observer
+from ahl.pseudo import PseudoAnomaly
+from ahl.sources import LabelledImage, readable_items
+from ahl.task import mean_row
+from ahl.training import train
+from ahl.training_set import TrainingSet
+from ahl.training_state import start_state
+from ahl.types import Kind
+
+EPOCHS = 10
+"""Of the adaptation, as in the paper."""
+
+
+def adapt_to_images(
+    model: TrainedModel,
+    normals: Sequence[LabelledImage],
+    *,
+    generators: Sequence[PseudoAnomalyGenerator],
+    epochs: int,
+    device: torch.device,
+    cache: str | Path | None,
+    strict: bool,
+    observer: Observer,
+) -> TrainedModel:
+    """Adapt a model to images of another product.
+
+    Args:
+        model: trained on images.
+        normals: good images of the other product, at least two.
+        generators: of the pseudo anomalies.
+        epochs: how many.
+        device: where to compute.
+        cache: folder of the feature stores, as for `ahl.AHL`.
+        strict: raise on an unreadable image instead of skipping it.
+        observer: hears of progress and of what is skipped.
+
+    Returns:
+        the adapted model; its manifest has the new images too.
+
+    Raises:
+        NotFittedError: if the model was trained on feature maps.
+        DataError: if there are fewer than two readable images.
+        ImageError: if strict and one cannot be read.
+    """
+    if model.backbone is None:
+        raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
+    features = model.config.features
+    images, items = readable_items(
+        normals, features.image_size, decode=False, strict=strict, observer=observer
+    )
+    used = generators if model.config.distributions.pseudo else ()
+    with open_extraction(
+        model.backbone, features, device, cache=cache, strict=strict, observer=observer
+    ) as extraction:
+        table, kept, _ = extraction.table("features of normal images", items)
+        images, items = chosen(images, kept), chosen(items, kept)
+        if len(images) < 2:
+            raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
+        adapted = adapt_model(
+            model,
+            table,
+            lambda plan: extraction.pseudo(plan, items, used, seed=model.seed),
+            generators=len(used),
+            device=device,
+            epochs=epochs,
+            observer=observer,
+        )
+    new = tuple(
+        TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
+        for image, item in zip(images, items, strict=True)
+    )
+    manifest = replace(
+        model.manifest,
+        files=(*model.manifest.files, *new),
+        skipped=model.manifest.skipped + len(normals) - len(new),
+    )
+    return replace(adapted, manifest=manifest)
+
+
+def adapt_model(
+    model: TrainedModel,
+    normals: FeatureTable,
+    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
+    *,
+    generators: int,
+    device: torch.device,
+    epochs: int = EPOCHS,
+    observer: Observer | None = None,
+) -> TrainedModel:
+    """Go on training the unified model on another product's normals.
+
+    The heads see the new normals and pseudo anomalies made of them; no labelled anomaly. The
+    reference, and the memory where there is one, are those of the new normals.
+
+    Args:
+        model: trained elsewhere, with the same backbone.
+        normals: features of the new normals, at least two.
+        make_pseudo: gives the features of pseudo anomalies made of them.
+        generators: how many pseudo-anomaly generators `make_pseudo` knows; 0 makes none.
+        device: where to learn.
+        epochs: how many.
+        observer: hears of every epoch.
+
+    Returns:
+        the adapted model; its manifest is still that of the old one.
+
+    Raises:
+        ConfigurationError: if the features have another shape than the model's.
+    """
+    if normals.layout != model.layout:
+        raise ConfigurationError(
+            f"The features have shapes {normals.layout.scales}; the model was trained on "
+            f"{model.layout.scales}."
+        )
+    config = _alone(model.config, epochs)
+    plan = [
+        PseudoAnomaly(generator=generator, normal=int(normal))
+        for generator, twins in enumerate(
+            draw_twins(len(normals), generators, config.distributions, model.seed)
+        )
+        for normal in np.flatnonzero(twins)
+    ]
+    pseudo = make_pseudo(plan) if plan else None
+    memory = model.memory
+    if memory is not None:
+        remembered = build_memory(normals, config.memory, seed=model.seed)
+        normals = remembered.joined(normals, np.arange(len(normals)))
+        if pseudo is not None:
+            pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
+        memory = remembered.memory
+    features = normals if pseudo is None else normals + pseudo
+    kinds = torch.tensor([int(Kind.NORMAL)] * len(normals) + [int(Kind.PSEUDO)] * len(plan))
+    training_set = TrainingSet(
+        features=features.scaled(model.feature_factor),
+        kinds=kinds,
+        supports=(),
+        queries=(),
+        unseen=torch.zeros(len(kinds), 0, dtype=torch.bool),
+    )
+    reference = features.layout.split(
+        mean_row(normals.scaled(model.feature_factor), config.heads.stored_references, model.seed)
+    )
+    state = train(
+        model.detector,
+        training_set,
+        reference,
+        config,
+        seed=model.seed,
+        device=device,
+        observer=observer,
+        state=replace(
+            start_state(model.detector, config, 1, seed=model.seed), unified=model.unified
+        ),
+    )
+    return replace(
+        model,
+        unified=state.unified,
+        reference=reference,
+        memory=memory,
+        records=(*model.records, *state.records),
+    )
+
+
+def _alone(config: Config, epochs: int) -> Config:
+    learning = replace(
+        config.learning,
+        collaborative=False,
+        epochs=epochs,
+        averaged_epochs=min(config.learning.averaged_epochs, max(1, epochs // 2)),
+    )
+    return replace(config, learning=learning)

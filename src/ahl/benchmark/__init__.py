@@ -1,0 +1,29 @@
+"""The open-set benchmark: datasets, settings, methods and seeds into one table.
+
+`run_benchmark(Benchmark(...), folder)` measures; what it leaves is read by `report`.
+"""
+
+from ahl.benchmark.cells import BenchmarkDataset, MethodSpec
+from ahl.benchmark.method import DetectorMethod, FunctionMethod, Method, Scores
+from ahl.benchmark.methods import METHODS, find_method
+from ahl.benchmark.planning import Benchmark
+from ahl.benchmark.problem import Problem
+from ahl.benchmark.results import Record, Results
+from ahl.benchmark.runner import Outcome, run_benchmark
+
+__all__ = [
+    "METHODS",
+    "Benchmark",
+    "BenchmarkDataset",
+    "DetectorMethod",
+    "FunctionMethod",
+    "Method",
+    "MethodSpec",
+    "Outcome",
+    "Problem",
+    "Record",
+    "Results",
+    "Scores",
+    "find_method",
+    "run_benchmark",
+]

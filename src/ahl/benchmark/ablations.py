@@ -1,0 +1,144 @@
+"""The paper's ablations (table 5): parts of AHL added to the base detector one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+
+from ahl.benchmark.method import DetectorMethod, Method, Scores, learn, score_table, task_of
+from ahl.benchmark.problem import Problem
+from ahl.config import Config, Grouping
+from ahl.detectors import DRA, BaseDetector, DevNet
+from ahl.randomness import derive_seed
+from ahl.task import Task
+from ahl.training_set import IndexedSet, TrainingSet
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DistributionEnsemble(Method):
+    """+HADG, +RamHADG: one base detector trained alone on each D_i; their scores averaged.
+
+    D_i is the union of its support and its query set.
+    """
+
+    name: str
+    title: str
+    detector: type[BaseDetector]
+    grouping: Grouping
+
+    def score(self, problem: Problem) -> Scores:
+        """Train T detectors one after another."""
+        config = _alone(problem.config)
+        config = replace(
+            config, distributions=replace(config.distributions, grouping=self.grouping)
+        )
+        task = task_of(problem, self.detector, config)
+        data = task.training_set
+        parts = [_union(s, q) for s, q in zip(data.supports, data.queries, strict=True)]
+        return _mean_scores(
+            [replace(task, training_set=_restricted(data, part)) for part in parts],
+            config,
+            problem,
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SeedEnsemble(Method):
+    """+RamFULL: as many base detectors as there are episodes, on all of D, from other seeds."""
+
+    name: str
+    title: str
+    detector: type[BaseDetector]
+
+    def score(self, problem: Problem) -> Scores:
+        """Train T detectors one after another."""
+        config = _alone(problem.config)
+        task = task_of(problem, self.detector, config)
+        return _mean_scores([task] * len(task.training_set.supports), config, problem)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConfiguredMethod(Method):
+    """A method with one constant of the importance scores replaced."""
+
+    name: str
+    title: str
+    method: Method
+
+    def score(self, problem: Problem) -> Scores:
+        """Score with importance measured instead of predicted."""
+        importance = replace(problem.config.importance, source="measured")
+        return self.method.score(
+            replace(problem, config=replace(problem.config, importance=importance))
+        )
+
+
+ABLATION_METHODS: tuple[Method, ...] = (
+    DistributionEnsemble(name="+hadg", title="+ HADG", detector=DRA, grouping="k-means"),
+    DistributionEnsemble(name="+ramhadg", title="+ RamHADG", detector=DRA, grouping="random"),
+    SeedEnsemble(name="+ramfull", title="+ RamFULL", detector=DRA),
+    DistributionEnsemble(
+        name="+ramhadg+devnet", title="+ RamHADG + DevNet", detector=DevNet, grouping="random"
+    ),
+    ConfiguredMethod(
+        name="+cdl-",
+        title="+ CDL -",
+        method=DetectorMethod(name="ahl-dra", title="+ CDL", detector=DRA, collaborative=True),
+    ),
+)
+"""Rows of table 5 between DRA and the full AHL(DRA)."""
+
+OVERLAPS = tuple(
+    f"ahl-dra,distributions.anomaly_overlap={overlap}"
+    for overlap in ("disjoint", "support_in_query", "query_in_support", "both")
+)
+
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "table5": ("dra", *(method.name for method in ABLATION_METHODS), "ahl-dra"),
+    "overlap": OVERLAPS,
+    "clusters": tuple(f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4, 5)),
+    "history": tuple(f"ahl-dra,importance.history={k}" for k in (2, 3, 5, 7, 9)),
+    "episodes": tuple(f"ahl-dra,distributions.episodes={t}" for t in (3, 5, 7)),
+    "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
+    "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
+    "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
+}
+"""Groups of methods with settings that `--ablation` takes."""
+
+
+def _alone(config: Config) -> Config:
+    return replace(config, learning=replace(config.learning, collaborative=False))
+
+
+def _union(support: IndexedSet, query: IndexedSet) -> IndexedSet:
+    return IndexedSet(
+        normals=np.union1d(support.normals, query.normals),
+        anomalies=np.union1d(support.anomalies, query.anomalies),
+        pseudo=np.union1d(support.pseudo, query.pseudo),
+    )
+
+
+def _restricted(data: TrainingSet, part: IndexedSet) -> TrainingSet:
+    """The training set with the samples of one set only, and no episodes."""
+    kept = np.concatenate(part.by_kind())
+    return TrainingSet(
+        features=data.features.chosen(kept),
+        kinds=data.kinds[torch.from_numpy(kept)],
+        supports=(),
+        queries=(),
+        unseen=data.unseen[torch.from_numpy(kept)][:, :0],
+    )
+
+
+def _mean_scores(tasks: list[Task], config: Config, problem: Problem) -> Scores:
+    total = np.zeros(len(problem.test))
+    for number, task in enumerate(tasks):
+        seed = derive_seed(problem.seed, "ensemble", number) % 2**32
+        total += score_table(learn(task, config, seed, problem.device), problem.test)
+    return total / len(tasks)

@@ -1,0 +1,247 @@
+"""What the benchmark computes: cells, in the order they are computed."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ahl.benchmark.method import Method
+from ahl.benchmark.methods import find_method
+from ahl.config import Config
+from ahl.datasets import Dataset, Setting
+from ahl.errors import ConfigurationError
+
+BENCHMARK_VERSION = 1
+"""Raised when a method or the protocol changes so that equal configs give other figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A method with settings of its own: `NAME` or `NAME,section.field=value,...`.
+
+    Attributes:
+        text: as it was written, and stands in the results.
+        method: the method.
+        settings: dotted names of config fields and their values.
+    """
+
+    text: str
+    method: Method
+    settings: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def parse(cls, text: str, further: tuple[Method, ...] = ()) -> MethodSpec:
+        """Read a specification.
+
+        Raises:
+            ConfigurationError: if it names no method or has another form.
+        """
+        name, *parts = (part.strip() for part in text.split(","))
+        settings = []
+        for part in parts:
+            field, separator, value = part.partition("=")
+            if not separator or field.count(".") != 1:
+                raise ConfigurationError(
+                    f"The setting {part!r} of {text!r} must be SECTION.FIELD=VALUE, such as "
+                    "distributions.clusters=4."
+                )
+            settings.append((field, _literal(value)))
+        return cls(text=text, method=find_method(name, further), settings=tuple(settings))
+
+    def configure(self, config: Config) -> Config:
+        """The config with this method's settings.
+
+        Raises:
+            ConfigurationError: if a setting names no field or has a value that cannot work.
+        """
+        values = config.to_dict()
+        for name, value in self.settings:
+            section, field = name.split(".")
+            if field not in values.get(section, {}):
+                raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
+            values[section][field] = value
+        return Config.from_dict(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One draw of training anomalies: what several methods are compared on.
+
+    Attributes:
+        dataset: name of the benchmark dataset, or of the folder.
+        subset: name of one part where the dataset has several (MVTec's categories), else "".
+        setting: of the protocol.
+        known_class: in the hard setting, the class that is drawn from; else "".
+        anomalies: M.
+        seed: of the draw and of the methods.
+        source: in a transfer, the dataset (and part) that is trained on; else "".
+    """
+
+    dataset: str
+    subset: str
+    setting: Setting
+    known_class: str
+    anomalies: int
+    seed: int
+    source: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        place = "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
+        origin = f" from {self.source}" if self.source else ""
+        return f"{place}{origin} {self.setting} M={self.anomalies} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure: a method on a draw.
+
+    Attributes:
+        draw: what it is measured on.
+        spec: the method.
+        key: identity of all that the figure depends on.
+        config: all constants.
+    """
+
+    draw: Draw
+    spec: MethodSpec
+    key: str
+    config: Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkDataset:
+    """A dataset to be measured on.
+
+    Attributes:
+        name: in the tables.
+        subsets: its parts; one for most datasets.
+        hard_classes: classes the protocol names for the hard setting; None for all.
+        hard_subsets: parts the protocol names for the hard setting; None for all.
+    """
+
+    name: str
+    subsets: tuple[Dataset, ...]
+    hard_classes: tuple[str, ...] | None = None
+    hard_subsets: tuple[str, ...] | None = None
+
+    def fingerprint(self) -> str:
+        """Identity of the files: names, classes and sizes; contents are not read."""
+        digest = hashlib.sha256()
+        for subset in self.subsets:
+            for group in (subset.train_normals, subset.test_normals, subset.anomalies):
+                for sample in group:
+                    size = sample.path.stat().st_size
+                    digest.update(f"{sample.name}\t{sample.class_name}\t{size}\n".encode())
+        return digest.hexdigest()
+
+
+def plan_draws(
+    dataset: BenchmarkDataset,
+    settings: Sequence[Setting],
+    anomalies: Sequence[int],
+    seeds: Sequence[int],
+) -> Iterator[tuple[Dataset, Draw]]:
+    """Every draw of the protocol that a dataset has enough images for.
+
+    General: more than M anomalies. Hard: one draw a class with more than M images, where another
+    class is left to test.
+    """
+    for setting in settings:
+        for count in anomalies:
+            for subset in dataset.subsets:
+                for known in _known_classes(dataset, subset, setting, count):
+                    for seed in seeds:
+                        yield (
+                            subset,
+                            Draw(
+                                dataset=dataset.name,
+                                subset=subset.name if len(dataset.subsets) > 1 else "",
+                                setting=setting,
+                                known_class=known,
+                                anomalies=count,
+                                seed=seed,
+                            ),
+                        )
+
+
+def plan_transfers(
+    datasets: Sequence[BenchmarkDataset], anomalies: Sequence[int], seeds: Sequence[int]
+) -> Iterator[tuple[Dataset, Dataset, Draw]]:
+    """Every ordered pair of parts with enough anomalies in the first: source, target, draw.
+
+    The paper's table 3: general setting on the source, no label from the target.
+    """
+    parts = [
+        (dataset.name, subset.name if len(dataset.subsets) > 1 else "", subset)
+        for dataset in datasets
+        for subset in dataset.subsets
+    ]
+    for count in anomalies:
+        for source_name, source_part, source in parts:
+            for name, part, target in parts:
+                if source is target or len(source.anomalies) <= count:
+                    continue
+                for seed in seeds:
+                    draw = Draw(
+                        dataset=name,
+                        subset=part,
+                        setting="general",
+                        known_class="",
+                        anomalies=count,
+                        seed=seed,
+                        source=source_part or source_name,
+                    )
+                    yield source, target, draw
+
+
+def _known_classes(
+    dataset: BenchmarkDataset, subset: Dataset, setting: Setting, count: int
+) -> list[str]:
+    if setting == "general":
+        return [""] if len(subset.anomalies) > count else []
+    if dataset.hard_subsets is not None and subset.name not in dataset.hard_subsets:
+        return []
+    if len(subset.classes) < 2:
+        return []
+    sizes = {
+        name: sum(sample.class_name == name for sample in subset.anomalies)
+        for name in subset.classes
+    }
+    allowed = subset.classes if dataset.hard_classes is None else dataset.hard_classes
+    return [name for name, size in sizes.items() if size > count and name in allowed]
+
+
+def make_cell(draw: Draw, spec: MethodSpec, config: Config, context: dict[str, Any]) -> Cell:
+    """A cell with its key.
+
+    Args:
+        draw: what it is measured on.
+        spec: the method.
+        config: the run's config, before the method's own settings.
+        context: what else the figure depends on, as JSON values: dataset, backbone, device.
+    """
+    own = replace(spec.configure(config), finetune=config.finetune)
+    values = {
+        "version": BENCHMARK_VERSION,
+        "draw": asdict(draw),
+        "method": spec.method.name,
+        "config": own.to_dict(),
+        "context": context,
+    }
+    text = json.dumps(values, sort_keys=True)
+    return Cell(
+        draw=draw, spec=spec, key=hashlib.sha256(text.encode()).hexdigest()[:24], config=own
+    )
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - any Python literal
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()

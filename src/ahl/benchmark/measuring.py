@@ -1,0 +1,113 @@
+"""One method on one draw: scores, figures, time and memory."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from ahl import __version__
+from ahl.benchmark.cells import Cell
+from ahl.benchmark.problem import OpenedDraw
+from ahl.benchmark.results import Record, ScoredTest, config_hash
+from ahl.benchmark.statistics import auroc_replicates, image_counts, interval
+from ahl.benchmark.watch import Watch
+from ahl.errors import DataError
+from ahl.metrics import auroc, average_precision, false_positive_rate
+
+
+def measure(
+    cell: Cell, draw: OpenedDraw, context: dict[str, Any], source: OpenedDraw | None = None
+) -> tuple[Record, ScoredTest]:
+    """Train, score and sum up.
+
+    Args:
+        cell: what is measured.
+        draw: its features; the constants are taken from the cell.
+        context: backbone and device, for the record.
+        source: in a transfer, what is trained on; `draw` is then the target.
+
+    Raises:
+        DataError: if the method gives scores of another shape, or not finite.
+    """
+    problem = replace(draw.problem, config=cell.config)
+    method = cell.spec.method
+    with Watch() as watch:
+        found = (
+            method.score(problem)
+            if source is None
+            else method.transfer(replace(source.problem, config=cell.config), problem)
+        )
+    scores = np.asarray(found, dtype=np.float64)
+    if scores.shape != (len(draw.test),) or not np.isfinite(scores).all():
+        raise DataError(
+            f"The method {cell.spec.text} gave scores of shape {scores.shape} for "
+            f"{len(draw.test)} test images, or scores that are not finite."
+        )
+    labels = np.array([int(sample.is_anomaly) for sample in draw.test])
+    seen_classes = draw.seen_classes
+    seen = np.array([sample.class_name in seen_classes for sample in draw.test])
+    names = [sample.name for sample in draw.test]
+    low, high = interval(auroc_replicates(labels, scores, image_counts(names)))
+
+    def against_normals(anomalies: np.ndarray) -> float | None:
+        used = (labels == 0) | anomalies
+        return auroc(labels[used], scores[used])
+
+    record = Record(
+        key=cell.key,
+        dataset=cell.draw.dataset,
+        subset=cell.draw.subset,
+        setting=cell.draw.setting,
+        known_class=cell.draw.known_class,
+        anomalies=cell.draw.anomalies,
+        seed=cell.draw.seed,
+        source=cell.draw.source,
+        method=cell.spec.text,
+        title=cell.spec.method.title,
+        auroc=_there(auroc(labels, scores)),
+        auroc_low=low,
+        auroc_high=high,
+        average_precision=_there(average_precision(labels, scores)),
+        auroc_seen=against_normals((labels == 1) & seen),
+        auroc_unseen=against_normals((labels == 1) & ~seen),
+        fpr95=_there(false_positive_rate(labels, scores)),
+        normals=len(problem.normals),
+        tested_normals=int((labels == 0).sum()),
+        tested_anomalies=int((labels == 1).sum()),
+        skipped=draw.skipped,
+        duplicates=draw.duplicates,
+        seconds=round(watch.seconds, 3),
+        peak_mebibytes=round(watch.peak_mebibytes, 1),
+        config=config_hash(cell.config.to_dict()),
+        context={**context, **versions()},
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return record, ScoredTest(
+        names=names,
+        classes=[sample.class_name for sample in draw.test],
+        labels=labels,
+        scores=scores,
+    )
+
+
+def versions() -> dict[str, Any]:
+    """What computes: versions, threads and machine."""
+    return {
+        "ahl": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _there(value: float | None) -> float:
+    if value is None:
+        raise DataError("A test needs normal images and anomalies.")
+    return value

@@ -1,0 +1,149 @@
+"""The plug for methods of the benchmark: features in, scores of the test images out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ahl.adaptation import adapt_model
+from ahl.benchmark.problem import Problem
+from ahl.config import Config
+from ahl.detectors import BaseDetector
+from ahl.errors import ConfigurationError
+from ahl.feature_table import FeatureTable
+from ahl.model import Manifest, TrainedModel
+from ahl.task import Task, prepare_task
+from ahl.training import train
+
+Scores = NDArray[np.float64]
+"""(N_test,) image scores, higher = more anomalous."""
+
+Labels = Literal["some classes", "every class", "none"]
+
+
+class Method(ABC):
+    """A way to score a test.
+
+    Attributes:
+        name: what `--method` takes, lower case.
+        title: the name in tables, as in the paper where it is there.
+        labels: which anomalies it trains on: M of the setting's draw, M of every class (an upper
+            bound that sees all classes), or none (then M does not matter to it).
+    """
+
+    name: str
+    title: str
+    labels: Labels = "some classes"
+
+    @abstractmethod
+    def score(self, problem: Problem) -> Scores:
+        """Train on the problem and score its test images.
+
+        The same problem gives the same scores; every draw comes from `problem.seed`.
+        """
+
+    def transfer(self, source: Problem, target: Problem) -> Scores:
+        """Train on one product, adapt to another with its normals alone, score its test.
+
+        Args:
+            source: where the labelled anomalies are; its test is not used.
+            target: its normals adapt, its test is scored; it has no labelled anomalies.
+
+        Raises:
+            ConfigurationError: if the method cannot be adapted so.
+        """
+        raise ConfigurationError(
+            f"The method {self.name} cannot be adapted to other normals; leave it out of a "
+            f"transfer from {len(source.normals)} to {len(target.normals)} normals."
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DetectorMethod(Method):
+    """A base detector, within AHL or trained alone for as many steps."""
+
+    name: str
+    title: str
+    detector: type[BaseDetector]
+    collaborative: bool
+    labels: Labels = "some classes"
+
+    def score(self, problem: Problem) -> Scores:
+        """Train and score with the unified model."""
+        return score_table(self._learn(problem), problem.test)
+
+    def transfer(self, source: Problem, target: Problem) -> Scores:
+        """Train on the source, adapt as `ahl adapt` does."""
+        adapted = adapt_model(
+            self._learn(source),
+            target.normals,
+            target.make_pseudo,
+            generators=target.generators,
+            device=target.device,
+        )
+        return score_table(adapted, target.test)
+
+    def _learn(self, problem: Problem) -> TrainedModel:
+        learning = replace(problem.config.learning, collaborative=self.collaborative)
+        config = replace(problem.config, learning=learning)
+        return learn(task_of(problem, self.detector, config), config, problem.seed, problem.device)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FunctionMethod(Method):
+    """A method that is one function of the problem."""
+
+    name: str
+    title: str
+    function: Callable[[Problem], Scores]
+    labels: Labels = "some classes"
+
+    def score(self, problem: Problem) -> Scores:
+        """Call the function."""
+        return self.function(problem)
+
+
+def task_of(problem: Problem, detector: type[BaseDetector], config: Config) -> Task:
+    """The learning task of a problem."""
+    return prepare_task(
+        detector,
+        problem.normals,
+        problem.anomalies,
+        problem.make_pseudo,
+        generators=problem.generators,
+        config=config,
+        seed=problem.seed,
+    )
+
+
+def learn(task: Task, config: Config, seed: int, device: torch.device) -> TrainedModel:
+    """Run the epoch loop on a task."""
+    state = train(
+        task.detector, task.training_set, task.reference, config, seed=seed, device=device
+    )
+    return TrainedModel(
+        detector=task.detector,
+        unified=state.unified,
+        reference=task.reference,
+        feature_factor=task.feature_factor,
+        memory=task.memory,
+        backbone=None,
+        config=config,
+        seed=seed,
+        manifest=Manifest(),
+        records=tuple(state.records),
+    )
+
+
+def score_table(model: TrainedModel, table: FeatureTable) -> Scores:
+    """Image scores (N,) of a table's rows."""
+    found = [model.score_rows(rows)["score"] for _, rows in table.chunks(64)]
+    return torch.cat([*found, torch.empty(0)]).double().numpy()

@@ -1,0 +1,239 @@
+"""The report's plots: bars for each dataset, mean ranks, and sweeps over a setting."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ahl.benchmark.entrants import Entrant, value_of
+from ahl.benchmark.ranking import Ranking
+from ahl.benchmark.summary import Column, Entry
+from ahl.benchmark.svg import (
+    GROUND,
+    INK,
+    MUTED,
+    OTHER,
+    OURS,
+    PAPER,
+    RULE,
+    WIDTH,
+    new_figure,
+    to_svg,
+)
+from ahl.benchmark.sweeps import Sweep
+from ahl.benchmark.verdicts import digits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
+_DASHES: Final = ("-", "--", "-.", ":")
+_MARKERS: Final = "osD^vP"
+
+_ROW: Final = 0.36
+_LONGEST: Final = 33
+"""Letters of a method's name that fit above its bar, the figure behind it."""
+
+
+def draw_bars(column: Column, entries: Mapping[Entrant, Entry], name: str) -> str:
+    """A bar for each method, its bootstrap interval, and a diamond for the paper's figure.
+
+    Args:
+        column: what is shown.
+        entries: at least one.
+        name: tells the ids of the drawing from those of others.
+
+    Returns:
+        an SVG element.
+    """
+    values = [entry.figure.mean for entry in entries.values()]
+    values += [entry.figure.low for entry in entries.values() if entry.figure.low is not None]
+    values += [entry.paper[0] for entry in entries.values() if entry.paper is not None]
+    # Bars start at chance, so that their lengths can be compared.
+    left = min(0.5, math.floor(min(values) * 10) / 10)
+    height = _ROW * len(entries) + 0.85
+    with new_figure(height) as figure:
+        axes = _axes(figure, height, top=0.1, bottom=0.7)
+        axes.set(xlim=(left, 1.0), ylim=(len(entries), 0), yticks=[])
+        axes.spines["left"].set_visible(False)
+        axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=3)
+        for row, (entrant, entry) in enumerate(entries.items()):
+            _draw_bar(axes, row, entrant, entry, left)
+        shown = "bars from chance, lines: 95 % interval"
+        if any(entry.paper for entry in entries.values()):
+            shown += ", diamond: paper"
+        axes.set_xlabel(f"AUROC\n({shown})", color=MUTED)
+        words = "; ".join(
+            f"{entrant.shown} {digits(entry.figure.mean)}"
+            + ("" if entry.paper is None else f", paper {digits(entry.paper[0])}")
+            for entrant, entry in entries.items()
+        )
+        title = f"AUROC of each method on {column.label}"
+        return to_svg(figure, name=name, title=title, description=words)
+
+
+def draw_ranks(ranking: Ranking, name: str) -> str:
+    """Mean ranks, best on top, and the critical difference as a bar from the best on."""
+    count = len(ranking.ranks)
+    height = _ROW * count + 1.05
+    with new_figure(height) as figure:
+        axes = _axes(figure, height, top=0.4, bottom=0.6)
+        best = ranking.ranks[0][1]
+        end = best + (ranking.difference or 0.0)
+        right = max(count + 0.2, end + 0.1)
+        axes.set(xlim=(0.8, right), ylim=(count, 0), yticks=[])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if ranking.difference is not None:
+            axes.axvspan(best, end, color=RULE, alpha=0.45, linewidth=0)
+            axes.plot(
+                [best, end], [-0.25, -0.25], color=INK, linewidth=2.5, clip_on=False, marker="|"
+            )
+            label = f"critical difference {ranking.difference:.2f}"
+            axes.text(best, -0.45, label, color=INK, va="bottom", clip_on=False)
+        for row, (entrant, rank) in enumerate(ranking.ranks):
+            colour = OURS if entrant.is_ahl else OTHER
+            axes.plot([0.8, right], [row + 0.72] * 2, color=RULE, linewidth=0.6, zorder=1)
+            axes.plot(rank, row + 0.72, "o", color=colour, markeredgecolor=INK, markersize=6)
+            _label(axes, row, entrant, f"{rank:.2f}")
+        axes.set_xlabel("mean rank, 1 is best", color=MUTED)
+        return to_svg(figure, name=name, title="Mean ranks", description=ranking.words)
+
+
+def draw_sweep(sweep: Sweep, name: str) -> str:
+    """AUROC over the values of one setting, a line for each dataset, with intervals.
+
+    Values that are no numbers stand side by side, and are not joined.
+    """
+    height = 2.6 + 0.18 * len(sweep.lines)
+    with new_figure(height) as figure:
+        axes = _axes(figure, height, top=0.1, bottom=0.6 + 0.18 * len(sweep.lines), left=0.62)
+        numbers = [value_of(value) for value in sweep.values]
+        places = {
+            value: number if sweep.numeric and number is not None else float(index)
+            for index, (value, number) in enumerate(zip(sweep.values, numbers, strict=True))
+        }
+        words = []
+        for index, (column, entries) in enumerate(sweep.lines):
+            _draw_line(axes, index, column, entries, places, joined=sweep.numeric)
+            figures = ", ".join(f"{v}: {digits(e.figure.mean)}" for v, e in entries.items())
+            words.append(f"{column.dataset} {figures}")
+        axes.set_xticks(list(places.values()))
+        axes.set_xticklabels(
+            [_shortened(value, 14) for value in places], color=MUTED, parse_math=False
+        )
+        if not sweep.numeric:
+            axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.grid(axis="y", color=RULE, linewidth=0.6)
+        axes.set_xlabel(_shortened(sweep.setting, 60), color=MUTED, parse_math=False)
+        axes.set_ylabel("AUROC", color=MUTED)
+        legend = axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, -0.24),
+            frameon=False,
+            borderaxespad=0,
+            labelcolor=INK,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+        title = f"AUROC of {sweep.title} over {sweep.setting}, {sweep.lines[0][0].setting} setting"
+        return to_svg(figure, name=name, title=title, description="; ".join(words))
+
+
+def _draw_bar(axes: Any, row: int, entrant: Entrant, entry: Entry, left: float) -> None:  # noqa: ANN401 - matplotlib is untyped
+    figure = entry.figure
+    middle = row + 0.72
+    axes.barh(
+        middle,
+        figure.mean - 0.5,
+        left=0.5,
+        height=0.42,
+        color=OURS if entrant.is_ahl else OTHER,
+        hatch="////" if entrant.sees_every_class else None,
+        edgecolor=MUTED if entrant.sees_every_class else "none",
+        linewidth=0,
+    )
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        ends = [figure.low, figure.high]
+        axes.plot(ends, [middle] * 2, color=GROUND, linewidth=3.2, zorder=3.5)  # off the bar
+        axes.plot(ends, [middle] * 2, color=INK, linewidth=1.4, zorder=4)
+        axes.plot(ends, [middle] * 2, "|", color=INK, markersize=6, zorder=4)
+        interval = f"  [{digits(figure.low, 2)}, {digits(figure.high, 2)}]"
+    if entry.paper is not None:
+        axes.plot(
+            max(entry.paper[0], left),
+            middle,
+            "D",
+            color=PAPER,
+            markeredgecolor=GROUND,
+            markersize=6,
+            zorder=5,
+            clip_on=False,
+        )
+    _label(axes, row, entrant, f"{digits(figure.mean)}{interval}")
+
+
+def _label(axes: Any, row: int, entrant: Entrant, figure: str) -> None:  # noqa: ANN401
+    """The method's name above its bar at the left, the figure at the right."""
+    place = axes.get_yaxis_transform()
+    weight = "bold" if entrant.is_ahl else "normal"
+    style = {"color": INK, "va": "bottom", "fontweight": weight, "clip_on": False}
+    name = _shortened(entrant.shown, _LONGEST)
+    axes.text(0, row + 0.46, name, transform=place, parse_math=False, **style)
+    axes.text(1, row + 0.46, figure, transform=place, ha="right", **style)
+
+
+def _draw_line(
+    axes: Any,  # noqa: ANN401
+    index: int,
+    column: Column,
+    entries: Mapping[str, Entry],
+    places: Mapping[str, float],
+    *,
+    joined: bool,
+) -> None:
+    colour = _LINES[index % len(_LINES)]
+    figures = [entry.figure for entry in entries.values()]
+    means = [figure.mean for figure in figures]
+    below = [f.mean - (f.mean if f.low is None else min(f.low, f.mean)) for f in figures]
+    above = [(f.mean if f.high is None else max(f.high, f.mean)) - f.mean for f in figures]
+    # Intervals of several datasets at one value would cover each other.
+    spread = list(places.values())
+    step = min(b - a for a, b in itertools.pairwise(spread)) if joined else 1.0
+    shift = 0.05 * step * (index - 0.5)
+    axes.errorbar(
+        [places[value] + shift for value in entries],
+        means,
+        yerr=[below, above],
+        color=colour,
+        linestyle=_DASHES[index % len(_DASHES)] if joined else "none",
+        marker=_MARKERS[index % len(_MARKERS)],
+        markersize=5,
+        linewidth=1.4,
+        elinewidth=0.8,
+        capsize=2,
+        label=_shortened(column.dataset, _LONGEST).lstrip("_") or "dataset",
+    )
+
+
+def _axes(figure: Figure, height: float, *, top: float, bottom: float, left: float = 0.1) -> Any:  # noqa: ANN401
+    """Axes with margins in inches."""
+    width = WIDTH - left - 0.2
+    axes: Any = figure.add_axes(
+        (left / WIDTH, bottom / height, width / WIDTH, (height - top - bottom) / height)
+    )
+    axes.patch.set_alpha(0.0)
+    axes.tick_params(colors=MUTED, length=3)
+    for spine in axes.spines.values():
+        spine.set_color(RULE)
+    return axes
+
+
+def _shortened(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    tail = longest // 2
+    return f"{text[: longest - tail - 1]}…{text[-tail:]}"

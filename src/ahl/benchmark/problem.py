@@ -1,0 +1,155 @@
+"""One draw of one dataset as features: what every method of the benchmark is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ahl.augment import default_generators
+from ahl.backbone_choice import BackboneChoice
+from ahl.config import Config
+from ahl.datasets import TrainingSplit
+from ahl.errors import DataError
+from ahl.extraction import chosen, open_extraction
+from ahl.feature_table import FeatureTable
+from ahl.observer import Observer
+from ahl.pseudo import PseudoAnomaly
+from ahl.sources import LabelledImage, check_classes, from_samples, readable_items
+from ahl.types import GOOD, ImageItem, Sample
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """Training and test features of one draw.
+
+    A method sees no label of a test image.
+
+    Attributes:
+        normals: features of the training normals.
+        anomalies: features of the labelled anomalies.
+        test: features of the test images.
+        make_pseudo: gives the features of planned pseudo anomalies.
+        generators: how many pseudo-anomaly generators `make_pseudo` knows.
+        config: all constants; a method may set its own learning constants.
+        seed: of every draw.
+        device: where to learn.
+    """
+
+    normals: FeatureTable
+    anomalies: FeatureTable
+    test: FeatureTable
+    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable]
+    generators: int
+    config: Config
+    seed: int
+    device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpenedDraw:
+    """A problem with what its figures need beside the scores.
+
+    Attributes:
+        problem: what the methods see.
+        test: the tested samples, in the order of the scores.
+        seen_classes: anomaly classes with a training example.
+        skipped: images that could not be read.
+        duplicates: images left out of the test because training has the same content.
+    """
+
+    problem: Problem
+    test: tuple[Sample, ...]
+    seen_classes: frozenset[str]
+    skipped: int
+    duplicates: int
+
+
+@contextmanager
+def open_draw(
+    split: TrainingSplit,
+    backbone: BackboneChoice,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    cache: str | Path | None,
+    observer: Observer,
+    labelled: bool = True,
+) -> Iterator[OpenedDraw]:
+    """Extract a split's features, from the cache where it has them.
+
+    Args:
+        split: which images train and which are tested.
+        backbone: what makes the features; one that learns sees the training normals only.
+        config: all constants.
+        seed: of the pseudo anomalies and of the methods.
+        device: where backbone and heads run.
+        cache: folder of the feature stores, as for `ahl.AHL`.
+        observer: hears of progress and of what is skipped.
+        labelled: whether labelled anomalies are needed to train on.
+
+    Raises:
+        DataError: if too few images can be read.
+        WeightsError: if the backbone's weights cannot be had.
+    """
+    size = config.features.image_size
+
+    def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
+        return readable_items(
+            from_samples(samples), size, decode=False, strict=False, observer=observer
+        )
+
+    given = len(split.normals) + len(split.anomalies) + len(split.test)
+    normals, normal_items = readable(split.normals)
+    anomalies, anomaly_items = readable(split.anomalies)
+    tested, test_items = readable(split.test)
+    read = len(normals) + len(anomalies) + len(tested)
+    if labelled:
+        check_classes(normals, anomalies)
+    # What is trained on is not tested, whatever its name: datasets hold identical files.
+    known = {item.key for item in [*normal_items, *anomaly_items]}
+    new = [index for index, item in enumerate(test_items) if item.key not in known]
+    duplicates = len(tested) - len(new)
+    tested, test_items = chosen(tested, new), chosen(test_items, new)
+    generators = default_generators() if config.distributions.pseudo else []
+    with open_extraction(
+        backbone.build(normal_items, seed=seed, observer=observer),
+        config.features,
+        device,
+        cache=cache,
+        strict=False,
+        observer=observer,
+    ) as extraction:
+        normal_table, kept, bad = extraction.table("features of normal images", normal_items)
+        normals, normal_items = chosen(normals, kept), chosen(normal_items, kept)
+        anomaly_table, kept, worse = extraction.table("features of anomalies", anomaly_items)
+        anomalies = chosen(anomalies, kept)
+        if labelled:
+            check_classes(normals, anomalies)
+        test_table, kept, worst = extraction.table("features of test images", test_items)
+        tested = chosen(tested, kept)
+        if len({image.class_name == GOOD for image in tested}) < 2:
+            raise DataError("The test needs readable normal images and anomalies.")
+        by_name = {sample.name: sample for sample in split.test}
+        yield OpenedDraw(
+            problem=Problem(
+                normals=normal_table,
+                anomalies=anomaly_table,
+                test=test_table,
+                make_pseudo=lambda plan: extraction.pseudo(
+                    plan, normal_items, generators, seed=seed
+                ),
+                generators=len(generators),
+                config=config,
+                seed=seed,
+                device=device,
+            ),
+            test=tuple(by_name[image.name] for image in tested),
+            seen_classes=frozenset(image.class_name for image in anomalies),
+            skipped=given - read + len(bad) + len(worse) + len(worst),
+            duplicates=duplicates,
+        )

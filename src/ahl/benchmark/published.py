@@ -1,0 +1,103 @@
+"""The figures that the paper reports, to stand beside ours."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from importlib import resources
+
+_MVTEC = "MVTec AD"
+"""Its categories are datasets of their own in the paper's hard setting and in its table 7."""
+
+_OVERLAP = "AHL(DRA), distributions.anomaly_overlap="
+_TABLE_10 = {
+    f"{_OVERLAP}support_in_query": "AHL(DRA), support anomalies also in query",
+    f"{_OVERLAP}query_in_support": "AHL(DRA), query anomalies also in support",
+    f"{_OVERLAP}both": "AHL(DRA), shared both ways",
+    f"{_OVERLAP}disjoint": "AHL(DRA)",
+}
+"""Our titles of the four kinds of overlap, and the paper's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFigure:
+    """One figure of the paper.
+
+    Attributes:
+        table: number of the table it stands in.
+        setting: general, hard, or a line of the cross-domain table.
+        anomalies: M.
+        dataset: as the paper names it; a category of MVTec AD is one of its own.
+        method: as the paper names it.
+        mean: image-level AUROC over three runs.
+        deviation: standard deviation over the runs; None where the paper gives none.
+    """
+
+    table: int
+    setting: str
+    anomalies: int
+    dataset: str
+    method: str
+    mean: float
+    deviation: float | None
+
+
+@functools.cache
+def published_figures() -> tuple[PublishedFigure, ...]:
+    """All figures, by table number and in the paper's order within a table."""
+    source = resources.files("ahl.benchmark").joinpath("published.csv")
+    with source.open(encoding="utf-8") as file:
+        figures = [
+            PublishedFigure(
+                table=int(row["table"]),
+                setting=row["setting"],
+                anomalies=int(row["anomalies"]),
+                dataset=row["dataset"],
+                method=row["method"],
+                mean=float(row["auroc"]),
+                deviation=float(row["deviation"]) if row["deviation"] else None,
+            )
+            for row in csv.DictReader(file)
+        ]
+    return tuple(sorted(figures, key=lambda figure: figure.table))
+
+
+def published_datasets() -> tuple[str, ...]:
+    """Names of the paper's datasets, in its order."""
+    return tuple(dict.fromkeys(figure.dataset for figure in published_figures()))
+
+
+def published(
+    dataset: str, setting: str, anomalies: int, title: str, subset: str = ""
+) -> tuple[float, float | None] | None:
+    """What the paper reports for a method on a dataset.
+
+    Args:
+        dataset: its name in the tables; case, blanks and underscores do not matter.
+        setting: general or hard.
+        anomalies: M.
+        title: the method's name in our tables, with its settings if it has any.
+        subset: a category of MVTec AD, or "" for the whole dataset.
+
+    Returns:
+        mean and standard deviation (None where the paper gives none) of the image-level AUROC,
+        of the table with the lowest number that has it; None if the paper has no such figure.
+    """
+    if subset and _plain(dataset) != _plain(_MVTEC):
+        return None
+    place = (_plain(subset or dataset), setting, anomalies)
+    return _by_place().get((*place, _TABLE_10.get(title, title)))
+
+
+@functools.cache
+def _by_place() -> dict[tuple[str, str, int, str], tuple[float, float | None]]:
+    found: dict[tuple[str, str, int, str], tuple[float, float | None]] = {}
+    for one in published_figures():
+        place = (_plain(one.dataset), one.setting, one.anomalies, one.method)
+        found.setdefault(place, (one.mean, one.deviation))
+    return found
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

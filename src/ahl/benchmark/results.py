@@ -1,0 +1,187 @@
+"""The append-only results of a benchmark, in one folder.
+
+`results.jsonl` has a record a line, `configs.jsonl` the configs that they name by their hash,
+`scores/KEY.csv` the score of every tested image. A line that a killed run left half-written is
+dropped when the folder is opened again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.errors import DataError
+from ahl.files import written_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One finished cell.
+
+    Attributes:
+        key: the cell's identity.
+        dataset, subset, setting, known_class, anomalies, seed, source: its draw.
+        method: the method's specification as given.
+        title: the method's name in tables.
+        auroc: image-level; likewise the next figures, None where a test lacks what they need.
+        auroc_low, auroc_high: 95 % bootstrap interval over the test images.
+        average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.evaluation.Evaluation`.
+        normals, tested_normals, tested_anomalies: numbers of images.
+        skipped: images that could not be read.
+        duplicates: test images left out because training has the same content.
+        seconds: training and scoring, features cached.
+        peak_mebibytes: most memory the process held meanwhile, features included.
+        config: hash of the config in `configs.jsonl`.
+        context: backbone, device, threads and versions.
+        finished: when, ISO 8601, UTC.
+    """
+
+    key: str
+    dataset: str
+    subset: str
+    setting: str
+    known_class: str
+    anomalies: int
+    seed: int
+    source: str
+    method: str
+    title: str
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    average_precision: float
+    auroc_seen: float | None
+    auroc_unseen: float | None
+    fpr95: float
+    normals: int
+    tested_normals: int
+    tested_anomalies: int
+    skipped: int
+    duplicates: int
+    seconds: float
+    peak_mebibytes: float
+    config: str
+    context: dict[str, Any]
+    finished: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredTest:
+    """The scores behind a record.
+
+    Attributes:
+        names: (N,) of the tested images.
+        classes: (N,) class names.
+        labels: (N,) 1 for an anomaly.
+        scores: (N,) higher = more anomalous.
+    """
+
+    names: list[str]
+    classes: list[str]
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+class Results:
+    """A results folder.
+
+    Args:
+        folder: created when missing.
+        writable: whether cells will be added; else nothing is created, and a line that another
+            process is writing is passed over.
+
+    Raises:
+        DataError: if it holds lines that are no records.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+        self.folder = folder
+        if writable:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._file, self._configs = folder / "results.jsonl", folder / "configs.jsonl"
+        self.records = {record.key: record for record in map(_record, _lines(self._file, writable))}
+        self._known_configs = {str(line.get("hash")) for line in _lines(self._configs, writable)}
+
+    def add(self, record: Record, config: dict[str, Any], scored: ScoredTest) -> None:
+        """Keep a finished cell; its line comes last, so that a record always has its scores."""
+        columns = (scored.names, scored.classes, scored.labels, scored.scores)
+        with (
+            written_whole(self.scores_file(record.key)) as path,
+            path.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(["name", "class", "label", "score"])
+            writer.writerows(zip(*columns, strict=True))
+        if record.config not in self._known_configs:
+            _append(self._configs, {"hash": record.config, "config": config})
+            self._known_configs.add(record.config)
+        _append(self._file, asdict(record))
+        self.records[record.key] = record
+
+    def scores_file(self, key: str) -> Path:
+        """Where a cell's scores lie."""
+        return self.folder / "scores" / f"{key}.csv"
+
+    def scored(self, key: str) -> ScoredTest | None:
+        """A cell's scores; None if they were not kept beside the records."""
+        try:
+            with self.scores_file(key).open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            return ScoredTest(
+                names=[row["name"] for row in rows],
+                classes=[row["class"] for row in rows],
+                labels=np.array([int(row["label"]) for row in rows]),
+                scores=np.array([float(row["score"]) for row in rows]),
+            )
+        except (FileNotFoundError, KeyError, ValueError):
+            return None
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """The name of a config in the records."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _record(values: dict[str, Any]) -> Record:
+    expected = {field.name for field in fields(Record)}
+    if set(values) != expected:
+        raise DataError(
+            "The results folder holds records of another form, made by another version of ahl; "
+            "give another --output."
+        )
+    return Record(**values)
+
+
+def _lines(path: Path, repair: bool) -> Iterable[dict[str, Any]]:
+    """The JSON objects of a file of lines; a half-written last line is left out, or cut off."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if repair and whole != data:
+        with path.open("rb+") as file:
+            file.truncate(len(whole))
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"Line {number} of {path} is not JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise DataError(f"Line {number} of {path} is no record.")
+        yield values
+
+
+def _append(path: Path, values: dict[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(json.dumps(values, sort_keys=True, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())

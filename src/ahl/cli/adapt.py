@@ -1,0 +1,89 @@
+"""`ahl adapt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ahl.cli.common import (
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stderr_console,
+    threads_option,
+    use_threads,
+)
+
+
+@click.command()
+@existing_model
+@click.argument("normals", nargs=-1, required=True, metavar="NORMALS...")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The adapted model file to write.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Epochs.")
+@click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
+@device_option
+@threads_option
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
+)
+@json_option
+@errors_as_messages
+def adapt(
+    model: Path,
+    normals: tuple[str, ...],
+    output: Path,
+    epochs: int,
+    strict: bool,
+    device: str,
+    threads: int | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Move a trained MODEL to another product with good images of it alone.
+
+    NORMALS are files, folders or globs of good images of the new product. What the model learned
+    from labelled defects of the old one is kept as far as ten short epochs on the new good
+    images, and pseudo anomalies made of them, leave it.
+    """
+    from ahl.adaptation import adapt_to_images
+    from ahl.augment import default_generators
+    from ahl.cli.progress import ConsoleObserver
+    from ahl.devices import resolve_device
+    from ahl.images import expand_paths
+    from ahl.model import TrainedModel
+    from ahl.sources import label_images
+    from ahl.types import GOOD
+
+    use_threads(threads)
+    paths = expand_paths(normals)
+    loaded = TrainedModel.load(model)
+    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+        adapted = adapt_to_images(
+            loaded,
+            label_images(paths, GOOD),
+            generators=default_generators(),
+            epochs=epochs,
+            device=resolve_device(device),
+            cache=cache or "auto",
+            strict=strict,
+            observer=observer,
+        )
+        adapted.save(output)
+    used = len(paths) - len(observer.skipped)
+    if as_json:
+        skipped = [{"path": one.name, "error": one.reason} for one in observer.skipped]
+        print_json({"model": str(output), "normals": used, "skipped": skipped})
+        return
+    click.echo(f"Adapted to {used} good images. Model: {output}")
+    click.echo(f"Next: ahl predict {output} FILE_OR_FOLDER...")

@@ -1,0 +1,84 @@
+"""The options that say which backbone makes the features, for every verb that extracts any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ahl.cli.common import literal
+from ahl.errors import ConfigurationError
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--backbone",
+        default="resnet18",
+        show_default=True,
+        help="A timm model name, or 'patches': filters learned from your good images, no download.",
+    ),
+    click.option(
+        "--weights",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Local safetensors weights of the timm backbone, instead of a download.",
+    ),
+    click.option(
+        "--backbone-arg",
+        "backbone_args",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Further argument of the timm backbone, such as pad_type=same; mean and std override "
+        "the normalisation. May be repeated.",
+    ),
+    click.option(
+        "--stages", metavar="I,J,...", help="Backbone stages to join [default: last three]."
+    ),
+    click.option(
+        "--image-size",
+        type=int,
+        metavar="N",
+        help="Side, in pixels, that images are resized to [default: the preset's].",
+    ),
+)
+
+
+def backbone_options(verb: Verb) -> Verb:
+    """Add --backbone, --weights, --backbone-arg, --stages and --image-size."""
+    for option in reversed(_OPTIONS):
+        verb = option(verb)
+    return verb
+
+
+def parse_arguments(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as a dictionary.
+
+    Raises:
+        ConfigurationError: if one has another form.
+    """
+    return dict(_key_value(text) for text in texts)
+
+
+def parse_stages(text: str | None) -> tuple[int, ...] | None:
+    """`1,2,3` as numbers.
+
+    Raises:
+        ConfigurationError: if it has another form.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigurationError(
+            f"--stages is {text!r}; it must be numbers such as 2,3,4."
+        ) from None
+
+
+def _key_value(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigurationError(f"--backbone-arg is {text!r}; it must be KEY=VALUE.")
+    return key.strip(), literal(value.strip())

@@ -1,0 +1,102 @@
+"""Results folders made up from a few numbers."""
+
+import hashlib
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from ahl.benchmark import Record, Results
+from ahl.benchmark.methods import find_method
+from ahl.benchmark.results import ScoredTest
+
+CONFIG = {"features": {"image_size": 224}}
+CONTEXT = {
+    "backbone": {"name": "mobilenetv2_100", "weights": "0" * 64, "arguments": {}, "stages": None},
+    "device": "cpu",
+    "ahl": "0.1.0",
+    "torch": "2.14.1",
+    "numpy": "2.4.6",
+    "python": "3.11.7",
+    "machine": "x86_64",
+    "threads": 1,
+}
+
+
+def make_record(method="dra", auroc=0.9, **others):
+    """A record; its key follows from the cell and the backbone."""
+    try:
+        title = find_method(method.split(",")[0]).title
+    except ValueError:
+        title = method
+    values = {
+        "dataset": "HeadCT",
+        "subset": "",
+        "setting": "general",
+        "known_class": "",
+        "anomalies": 10,
+        "seed": 0,
+        "source": "",
+        "method": method,
+        "title": title,
+        "auroc": auroc,
+        "auroc_low": max(0.0, auroc - 0.05),
+        "auroc_high": min(1.0, auroc + 0.05),
+        "average_precision": auroc,
+        "auroc_seen": auroc,
+        "auroc_unseen": None,
+        "fpr95": 1 - auroc,
+        "normals": 75,
+        "tested_normals": 25,
+        "tested_anomalies": 30,
+        "skipped": 0,
+        "duplicates": 0,
+        "seconds": 2.5,
+        "peak_mebibytes": 500.0,
+        "config": "abcdefabcdef",
+        "context": CONTEXT,
+        "finished": "2026-01-02T03:04:05+00:00",
+        **others,
+    }
+    names = ("dataset", "subset", "setting", "known_class", "anomalies", "seed", "method")
+    cell = repr([values[name] for name in names] + [values["context"], values["config"]])
+    values.setdefault("key", hashlib.sha256(cell.encode("utf-8", "replace")).hexdigest()[:24])
+    return Record(**values)
+
+
+def make_scores(distance, seed=0, normals=25, anomalies=30):
+    """Scores of normal images around 0 and of anomalies around `distance`."""
+    random = np.random.default_rng(seed)
+    scores = np.concatenate([random.normal(0, 1, normals), random.normal(distance, 1, anomalies)])
+    labels = np.repeat([0, 1], [normals, anomalies])
+    return ScoredTest(
+        names=[f"{number}.png" for number in range(len(labels))],
+        classes=["good" if label == 0 else "dent" for label in labels],
+        labels=labels,
+        scores=scores,
+    )
+
+
+def write_results(folder, records, *, scored=True):
+    """A results folder of records without scores, or with scores that give their AUROC or so."""
+    results = Results(folder)
+    for record in records:
+        results.add(record, CONFIG, make_scores(3 * (record.auroc - 0.5), record.seed))
+        if not scored:
+            results.scores_file(record.key).unlink()
+    return results
+
+
+def measured(record, distance):
+    """The record with the AUROC of its scores, and the scores."""
+    scored = make_scores(distance, record.seed)
+    return replace(record, auroc=float(roc_auc_score(scored.labels, scored.scores))), scored
+
+
+def grid(methods, datasets=("HeadCT", "SDD"), seeds=(0, 1), **others):
+    """Records for every method, dataset and seed; the further down the list, the worse."""
+    return [
+        make_record(method, 0.95 - 0.03 * place - 0.01 * seed, dataset=dataset, seed=seed, **others)
+        for (place, method), dataset, seed in product(enumerate(methods), datasets, seeds)
+    ]
