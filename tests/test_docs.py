@@ -62,6 +62,39 @@ def test_the_readmes_python_example_runs(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_benchmark_documents_examples_run(tmp_path):
+    method, dataset = blocks(ROOT / "docs" / "benchmark.md", "python")
+    for name, kind, count in (("good", "good", 16), ("dot", "dot", 8), ("bar", "bar", 8)):
+        write_class(tmp_path / "parts" / name, kind, count)
+    write_class(tmp_path / "raw" / "ok", "good", 4)
+    (tmp_path / "raw" / "nok").mkdir()
+    for number, path in enumerate(write_class(tmp_path / "loose", "dot", 3)):
+        path.rename(tmp_path / "raw" / "nok" / f"dot_{number}.png")
+    small = method.replace(
+        "Benchmark(datasets=[parts],",
+        "Benchmark(anomalies=(3,), backbone=BackboneChoice(backbone=TinyBackbone()), "
+        "config=tiny_config(), datasets=[parts],",
+    )
+    assert small != method
+    header = (
+        "from ahl.backbone_choice import BackboneChoice\n"
+        "from tiny import TinyBackbone, tiny_config\n"
+    )
+    for script, check in (
+        (header + small, "assert Path('results/report.html').exists()"),
+        (dataset, "assert screws.subsets[0].classes == ('dot',)"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-c", f"{script}\n{check}\n"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+
+
 def test_the_commands_in_the_documents_exist():
     from ahl.cli import main
 
@@ -71,10 +104,12 @@ def test_the_commands_in_the_documents_exist():
                 words = line.removeprefix("$ ").split()
                 if len(words) < 2 or words[0] != "ahl" or not words[1].isalpha():
                     continue
-                assert words[1] in main.commands, (path.name, line)
-                parameters = main.commands[words[1]].params
-                known = {option for parameter in parameters for option in parameter.opts}
-                used = {w.split("=")[0] for w in words[2:] if w.startswith("-")}
+                command, rest = main, words[1:]
+                while hasattr(command, "commands"):
+                    assert rest[0] in command.commands, (path.name, line)
+                    command, rest = command.commands[rest[0]], rest[1:]
+                known = {option for parameter in command.params for option in parameter.opts}
+                used = {w.split("=")[0] for w in rest if w.startswith("-")}
                 assert used <= known | {"--help"}, (path.name, line)
 
 

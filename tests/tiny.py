@@ -50,7 +50,7 @@ def tiny_config(**learning) -> Config:
     return replace(
         config,
         features=FeatureConfig(image_size=48, batch_size=4),
-        # Rates are a hundred times the default's, so that few steps do: lighter evidence keeps pace.
+        # Rates are a hundred times the default's: lighter evidence keeps pace.
         memory=MemoryConfig(patches=50, weight=0.5),
         learning=replace(config.learning, **SHORT | learning),
         finetune=replace(config.finetune, epochs=2, steps=2, batch_size=6),

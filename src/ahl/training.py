@@ -155,9 +155,7 @@ class _Epochs:
                     self.detector, unified, kept, queries, weights, rate=learning.inner_rate
                 )
             else:
-                gradient, base, losses = first_order_gradient(
-                    self.detector, base, queries, weights
-                )
+                gradient, base, losses = first_order_gradient(self.detector, base, queries, weights)
             query_losses.append(losses)
             unified, optimiser = outer_step(
                 unified, gradient, base, optimiser, rate=learning.outer_rate

@@ -47,9 +47,7 @@ def test_intervals_come_from_the_scores(summed):
     summary = summed([record])
     (entry,) = summary.of(summary.columns[0]).values()
     scored = make_scores(3 * 0.4, 0)
-    expected = interval(
-        auroc_replicates(scored.labels, scored.scores, image_counts(scored.names))
-    )
+    expected = interval(auroc_replicates(scored.labels, scored.scores, image_counts(scored.names)))
     assert (entry.figure.low, entry.figure.high) == expected
 
 

@@ -107,6 +107,14 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "episodes": tuple(f"ahl-dra,distributions.episodes={t}" for t in (3, 5, 7)),
     "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
     "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
+    "memory": (
+        "ahl-dra",
+        "ahl-dra,memory.patches=0",
+        "dra,memory.patches=0",
+        "ahl-devnet",
+        "ahl-devnet,memory.patches=0",
+        "devnet,memory.patches=0",
+    ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
 """Groups of methods with settings that `--ablation` takes."""

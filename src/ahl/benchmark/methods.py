@@ -11,9 +11,24 @@ from ahl.baselines import (
     patchcore_scores,
 )
 from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.method import DetectorMethod, FunctionMethod, Method
+from ahl.benchmark.method import DetectorMethod, FunctionMethod, Method, Scores
+from ahl.benchmark.problem import Problem
 from ahl.detectors import DRA, DevNet
 from ahl.errors import ConfigurationError
+
+
+# Functions with a name, because processes hand methods to each other by name.
+def _patchcore(problem: Problem) -> Scores:
+    return patchcore_scores(problem.normals, problem.test, seed=problem.seed)
+
+
+def _distillation(problem: Problem) -> Scores:
+    return distil_and_score(problem.normals, problem.test, seed=problem.seed)
+
+
+def _logistic(problem: Problem) -> Scores:
+    return logistic_scores(problem.normals, problem.anomalies, problem.test)
+
 
 METHODS: tuple[Method, ...] = (
     DetectorMethod(name="ahl-dra", title="AHL(DRA)", detector=DRA, collaborative=True),
@@ -26,13 +41,13 @@ METHODS: tuple[Method, ...] = (
     FunctionMethod(
         name="patchcore",
         title="PatchCore",
-        function=lambda p: patchcore_scores(p.normals, p.test, seed=p.seed),
+        function=_patchcore,
         labels="none",
     ),
     FunctionMethod(
         name="kdad",
         title="KDAD",
-        function=lambda p: distil_and_score(p.normals, p.test, seed=p.seed),
+        function=_distillation,
         labels="none",
     ),
     DetectorMethod(
@@ -41,7 +56,7 @@ METHODS: tuple[Method, ...] = (
     FunctionMethod(
         name="logistic",
         title="Logistic regression",
-        function=lambda p: logistic_scores(p.normals, p.anomalies, p.test),
+        function=_logistic,
     ),
 )
 """In the order of the tables."""

@@ -75,7 +75,7 @@ def published(
 
     Args:
         dataset: its name in the tables; case, blanks and underscores do not matter.
-        setting: general or hard.
+        setting: general, hard or `transfer from SOURCE`.
         anomalies: M.
         title: the method's name in our tables, with its settings if it has any.
         subset: a category of MVTec AD, or "" for the whole dataset.
@@ -86,7 +86,7 @@ def published(
     """
     if subset and _plain(dataset) != _plain(_MVTEC):
         return None
-    place = (_plain(subset or dataset), setting, anomalies)
+    place = (_plain(subset or dataset), _plain(setting), anomalies)
     return _by_place().get((*place, _TABLE_10.get(title, title)))
 
 
@@ -94,7 +94,8 @@ def published(
 def _by_place() -> dict[tuple[str, str, int, str], tuple[float, float | None]]:
     found: dict[tuple[str, str, int, str], tuple[float, float | None]] = {}
     for one in published_figures():
-        place = (_plain(one.dataset), one.setting, one.anomalies, one.method)
+        setting = one.setting.replace("cross-domain source=", "transfer from ")
+        place = (_plain(one.dataset), _plain(setting), one.anomalies, one.method)
         found.setdefault(place, (one.mean, one.deviation))
     return found
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import torch
@@ -218,23 +219,20 @@ def _finished(
             jobs, mp_context=processes, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:
             tasks = [pool.submit(_run_remotely, b, benchmark, context, queue) for b in batches]
-            running = len(tasks)
+            running = True
             while running:
-                found = queue.get()
-                if found is None:
-                    running -= 1
-                else:
-                    yield found
+                # Asked before the queue is: what a task put there, it put before it was done.
+                running = not all(task.done() for task in tasks)
+                with suppress(Empty):
+                    while True:
+                        yield queue.get(timeout=0.2)
             for task in tasks:
-                task.result()
+                task.result()  # raises what a process died of
 
 
 def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any], queue: Any) -> None:  # noqa: ANN401 - a proxy without a public type
-    try:
-        for finished in run_batch(batch, benchmark, context, Observer()):
-            queue.put(finished)
-    finally:
-        queue.put(None)
+    for finished in run_batch(batch, benchmark, context, Observer()):
+        queue.put(finished)
 
 
 class _Quiet(Observer):

@@ -21,7 +21,7 @@ class Column:
 
     Attributes:
         dataset: its name.
-        setting: of the protocol.
+        setting: of the protocol, or `transfer from SOURCE`.
         anomalies: M.
         subset: one part of the dataset, or "" for all.
         known_class: the class drawn from in the hard setting, or "" for all.
@@ -141,6 +141,7 @@ def _cleaned(record: Record) -> Record:
         subset=one_line(record.subset),
         setting=one_line(record.setting),
         known_class=one_line(record.known_class),
+        source=one_line(record.source),
         method=one_line(record.method),
         title=one_line(record.title),
     )
@@ -151,13 +152,14 @@ def _draw(record: Record) -> tuple[object, ...]:
 
 
 def _identity(record: Record) -> tuple[object, ...]:
-    place = (record.dataset, record.setting, record.anomalies, *_draw(record))
+    place = (record.dataset, record.setting, record.source, record.anomalies, *_draw(record))
     return (*place, record.method, *condition(record).values())
 
 
 def _columns_of(record: Record) -> Iterator[Column]:
     """The whole dataset, the part, and the part's class."""
-    whole = Column(dataset=record.dataset, setting=record.setting, anomalies=record.anomalies)
+    setting = f"transfer from {record.source}" if record.source else record.setting
+    whole = Column(dataset=record.dataset, setting=setting, anomalies=record.anomalies)
     yield whole
     if record.subset:
         yield replace(whole, subset=record.subset)

@@ -83,6 +83,11 @@ def benchmark() -> None:
 )
 @click.option("--resume", is_flag=True, help="Go on in a folder that has results.")
 @click.option(
+    "--transfer",
+    is_flag=True,
+    help="Train on each dataset, adapt to each other one with its normals alone, test there.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(min=1),
     default=1,
@@ -113,6 +118,7 @@ def run(
     seeds: int,
     output: Path,
     resume: bool,
+    transfer: bool,
     jobs: int,
     preset: str,
     image_size: int | None,
@@ -153,6 +159,7 @@ def run(
                 config=preset_config(preset, image_size=image_size),
                 device=resolve_device(device),
                 cache=cache or "auto",
+                transfer=transfer,
             ),
             output,
             resume=resume,

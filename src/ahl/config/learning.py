@@ -33,7 +33,7 @@ class LearningConfig:
     query_batches: int = 1
     batch_size: int = 32
     inner_rate: float = 2e-4
-    outer_rate: float = 0.002
+    outer_rate: float = 2e-4
     averaged_epochs: int = 15
     collaborative: bool = True
     second_order: bool = False
