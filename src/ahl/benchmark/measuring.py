@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +13,14 @@ import torch
 
 from ahl import __version__
 from ahl.benchmark.cells import Cell
-from ahl.benchmark.problem import OpenedDraw
+from ahl.benchmark.problem import OpenedDraw, Problem
 from ahl.benchmark.results import Record, ScoredTest, config_hash
 from ahl.benchmark.statistics import auroc_replicates, image_counts, interval
 from ahl.benchmark.watch import Watch
 from ahl.errors import DataError
+from ahl.feature_table import FeatureTable
 from ahl.metrics import auroc, average_precision, false_positive_rate
+from ahl.pseudo import PseudoAnomaly
 
 
 def measure(
@@ -34,13 +37,13 @@ def measure(
     Raises:
         DataError: if the method gives scores of another shape, or not finite.
     """
-    problem = replace(draw.problem, config=cell.config)
     method = cell.spec.method
     with Watch() as watch:
+        problem = _watched(draw.problem, cell, watch)
         found = (
             method.score(problem)
             if source is None
-            else method.transfer(replace(source.problem, config=cell.config), problem)
+            else method.transfer(_watched(source.problem, cell, watch), problem)
         )
     scores = np.asarray(found, dtype=np.float64)
     if scores.shape != (len(draw.test),) or not np.isfinite(scores).all():
@@ -93,6 +96,19 @@ def measure(
         labels=labels,
         scores=scores,
     )
+
+
+def _watched(problem: Problem, cell: Cell, watch: Watch) -> Problem:
+    """The problem with the cell's config, and pseudo anomalies whose features cost it no time.
+
+    The first method that wants them would pay for all others, which find them in the cache.
+    """
+
+    def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
+        with watch.paused():
+            return problem.make_pseudo(plan)
+
+    return replace(problem, config=cell.config, make_pseudo=make_pseudo)
 
 
 def versions() -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -15,13 +17,23 @@ class Watch:
     """Measures the wall time, and the most memory this process holds, during a block.
 
     Attributes:
-        seconds: wall time, after the block.
+        seconds: wall time without pauses, after the block.
         peak_mebibytes: highest resident size seen, after the block.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.peak_mebibytes = 0.0
+        self._paused = 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out the time of a block inside this one."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._paused += time.perf_counter() - started
 
     def __enter__(self) -> Self:
         import psutil
@@ -40,7 +52,7 @@ class Watch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.seconds = time.perf_counter() - self._started
+        self.seconds = time.perf_counter() - self._started - self._paused
         self._stopped.set()
         self._thread.join()
         self._note()
