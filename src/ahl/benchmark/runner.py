@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -11,6 +14,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import psutil
 import torch
 
 from ahl.benchmark.cells import Cell, Draw
@@ -216,7 +220,7 @@ def _finished(
     with processes.Manager() as manager:
         queue = manager.Queue()
         with ProcessPoolExecutor(
-            jobs, mp_context=processes, initializer=torch.set_num_threads, initargs=(threads,)
+            jobs, mp_context=processes, initializer=_start_process, initargs=(threads, os.getpid())
         ) as pool:
             tasks = [pool.submit(_run_remotely, b, benchmark, context, queue) for b in batches]
             running = True
@@ -228,6 +232,18 @@ def _finished(
                         yield queue.get(timeout=0.2)
             for task in tasks:
                 task.result()  # raises what a process died of
+
+
+def _start_process(threads: int, parent: int) -> None:
+    """Set a process up; it ends with its parent, also when that is killed and cannot say so."""
+    torch.set_num_threads(threads)
+
+    def end_with_parent() -> None:
+        while psutil.pid_exists(parent) and psutil.Process().ppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any], queue: Any) -> None:  # noqa: ANN401 - a proxy without a public type
