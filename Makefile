@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
-# What can be measured with a package index alone; see `python benchmarks/part1.py --help`.
-BENCHMARK ?= --elpv --backbone patches
+# What can be measured with a package index alone; name more datasets and a better backbone with
+# make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
+BENCHMARK ?= --dataset elpv --backbone patches
+RESULTS ?= benchmarks/results/$(shell date +%F)
 
 .PHONY: help setup demo test check benchmark clean
 
@@ -33,7 +35,8 @@ test: check  ## lint, types and every test
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
-	$(BIN)/python benchmarks/part1.py $(BENCHMARK)
+	$(BIN)/ahl benchmark run $(BENCHMARK) --output $(RESULTS) --resume
+	$(BIN)/ahl benchmark report $(RESULTS)
 
 clean:  ## remove everything made by make
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

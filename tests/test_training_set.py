@@ -1,5 +1,7 @@
 """The episodes as index sets over all training samples, and the batches drawn from them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -121,6 +123,24 @@ def test_an_anomaly_is_unseen_where_only_the_query_holds_it():
 def test_in_the_both_overlap_no_labelled_anomaly_is_unseen():
     training_set, _ = make_training_set(config=DistributionConfig(anomaly_overlap="both"))
     assert not training_set.unseen[training_set.kinds == Kind.ANOMALY].any()
+
+
+def test_queries_share_eq_4_by_their_normals():
+    nothing = np.empty(0, dtype=np.int64)
+    queries = [
+        IndexedSet(normals=np.arange(count), anomalies=np.arange(9), pseudo=nothing)
+        for count in (2, 3, 5)
+    ]
+    by_hand = replace(make_training_set()[0], queries=tuple(queries))
+    torch.testing.assert_close(by_hand.query_shares, torch.tensor([0.2, 0.3, 0.5]))
+
+
+def test_query_shares_are_of_the_episodes_and_sum_to_one(made):
+    training_set, episodes, *_ = made
+    shares = training_set.query_shares
+    assert float(shares.sum()) == pytest.approx(1.0)
+    normals = [len(episode.query.normals) for episode in episodes]
+    assert shares.tolist() == pytest.approx([count / sum(normals) for count in normals])
 
 
 # --- batches ---------------------------------------------------------------------------------

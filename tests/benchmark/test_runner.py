@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from ahl.backbone_choice import BackboneChoice
@@ -124,6 +125,14 @@ def test_a_finished_cell_is_not_computed_again_unless_its_config_changes(dataset
     assert run_benchmark(more, tmp_path, resume=True).computed == 2
 
 
+def test_a_sweep_has_a_row_for_the_value_that_is_the_default(dataset, tmp_path):
+    clusters = tiny_config().distributions.clusters
+    methods = ("devnet", f"devnet,distributions.clusters={clusters}", "devnet,memory.weight=9")
+    assert run_benchmark(small(dataset, *methods), tmp_path).computed == 3
+    assert [r.method for r in Results(tmp_path).records.values()] == list(methods)
+    assert run_benchmark(small(dataset, *methods), tmp_path, resume=True).kept == 3
+
+
 def test_resuming_needs_no_features(dataset, tmp_path):
     benchmark = small(dataset, "logistic")
     run_benchmark(benchmark, tmp_path)
@@ -218,7 +227,13 @@ def test_specifications_are_read_and_refused():
     ):
         with pytest.raises(ConfigurationError, match=reason):
             MethodSpec.parse(wrong)
-    for wrong in ("dra,heads.nothing=1", "dra,heads.margin=-1", "dra,heads.margin=much"):
+    for wrong in (
+        "dra,heads.nothing=1",
+        "dra,heads.margin=-1",
+        "dra,heads.margin=much",
+        "dra,features.image_size=96",
+        "dra,finetune.epochs=3",
+    ):
         with pytest.raises(ConfigurationError):
             MethodSpec.parse(wrong).configure(default())
 
@@ -260,3 +275,28 @@ def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
     lines = (output / "results.jsonl").read_text().splitlines()
     keys = [json.loads(line)["key"] for line in lines]
     assert len(set(keys)) == len(keys) == 12
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_processes_end_with_a_parent_that_is_killed(benchmark_folder, tmp_path):
+    command = [
+        *(sys.executable, "-m", "ahl", "benchmark", "run", "--dataset", f"x={benchmark_folder}"),
+        *("--method", "ahl-dra", "--seeds", "2", "--anomalies", "3", "--backbone", "patches"),
+        *("--image-size", "64", "--jobs", "2", "--cache", str(tmp_path / "cache")),
+        *("--output", str(tmp_path / "results")),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = []
+    try:
+        limit = time.monotonic() + 60
+        while len(children) < 3 and process.poll() is None:  # the queue's process, two workers
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+            children = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    for child in alive:
+        child.kill()
+    assert not alive

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from ahl.datasets import Dataset, draw_split
+from ahl.datasets import Dataset, draw_every_class, draw_split
+from ahl.datasets.splits import split_normals
 from ahl.errors import ConfigurationError, DataError
 from ahl.types import GOOD, Sample
 
@@ -189,3 +190,97 @@ def test_the_hard_setting_needs_another_class():
 def test_arguments_that_cannot_work(arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         draw_split(make(scratch=3, dent=2), **arguments)
+
+
+# --- every class -----------------------------------------------------------------------------
+
+
+@st.composite
+def every_class_draws(draw):
+    """A dataset, and arguments that suit it: some class has two images, another is tested."""
+    sizes = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
+    sizes[draw(st.integers(0, len(sizes) - 1))] += 1
+    dataset = make(
+        draw(st.sampled_from(["inspection", "benchmark"])),
+        normals=draw(st.integers(2, 12)),
+        test_normals=draw(st.integers(0, 4)),
+        **{f"kind{index}": size for index, size in enumerate(sizes)},
+    )
+    arguments = {"anomalies": draw(st.integers(1, 6)), "seed": draw(st.integers(0, 2**40))}
+    if draw(st.booleans()):
+        arguments |= {"setting": "hard", "known_class": draw(st.sampled_from(dataset.classes))}
+    return dataset, arguments
+
+
+@given(every_class_draws(), st.integers(0, 1000))
+def test_every_class_trains_and_all_but_the_known_one_are_tested(drawn, mixing):
+    dataset, arguments = drawn
+    split = draw_every_class(dataset, **arguments)
+    parts = [split.normals, split.anomalies, split.test]
+    assert all(names(part) == sorted(names(part)) for part in parts)
+    assert len({s for part in parts for s in part}) == sum(map(len, parts)), "disjoint"
+    for name in dataset.classes:
+        everything = {s for s in dataset.anomalies if s.class_name == name}
+        trained, tested = everything & set(split.anomalies), everything & set(split.test)
+        assert len(trained) == min(arguments["anomalies"], len(everything) // 2)
+        known = name == arguments.get("known_class")
+        assert tested == (set() if known else everything - trained)
+    normals, test_normals = split_normals(dataset)
+    assert split.normals == normals
+    assert {s for s in split.test if not s.is_anomaly} == set(test_normals)
+    assert (split.drawn, split.known_class) == (
+        arguments.get("setting", "general"),
+        arguments.get("known_class"),
+    )
+    assert draw_every_class(shuffled(dataset, mixing), **arguments) == split
+
+
+def test_m_of_each_class_and_half_of_a_small_one():
+    split = draw_every_class(make(big=9, even=4, odd=5, pair=2, single=1), anomalies=3)
+    trained = [sample.class_name for sample in split.anomalies]
+    counts = [trained.count(name) for name in ("big", "even", "odd", "pair", "single")]
+    assert counts == [3, 2, 2, 1, 0]
+
+
+def test_seeds_draw_every_class_differently():
+    dataset = make(scratch=5, dent=4)
+    drawn = [draw_every_class(dataset, anomalies=1, seed=seed).anomalies for seed in range(80)]
+    assert {sample for pair in drawn for sample in pair} == set(dataset.anomalies)
+    assert len(set(drawn)) == 20, "all pairs"
+
+
+def test_every_class_needs_one_to_train_and_one_to_test():
+    with pytest.raises(DataError, match="no anomaly class with images to train and to test"):
+        draw_every_class(make(scratch=1, dent=1), anomalies=1)
+    with pytest.raises(DataError, match="no anomaly class"):
+        draw_every_class(make(dent=4), anomalies=1, setting="hard", known_class="dent")
+    with pytest.raises(DataError, match="no anomaly class"):
+        draw_every_class(make(), anomalies=1)
+    with pytest.raises(ConfigurationError, match="anomalies is 0"):
+        draw_every_class(make(dent=4), anomalies=0)
+
+
+# --- normals ---------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 60), st.integers(0, 1000))
+def test_a_quarter_of_the_normals_is_tested_whoever_asks(count, mixing):
+    dataset = make(normals=count, scratch=3)
+    train, test = split_normals(dataset)
+    assert names(train) == sorted(names(train))
+    assert names(test) == sorted(names(test))
+    assert sorted(names(train) + names(test)) == names(dataset.train_normals)
+    assert len(test) == -(-count // 4)
+    assert split_normals(shuffled(dataset, mixing)) == (train, test)
+    assert split_normals(replace(dataset, anomalies=())) == (train, test)
+
+
+def test_a_benchmark_brings_its_own_normals_to_test():
+    for count in (0, 1, 5):
+        dataset = make("benchmark", normals=1, test_normals=count, scratch=3)
+        assert split_normals(shuffled(dataset, 1)) == (dataset.train_normals, dataset.test_normals)
+
+
+def test_one_normal_cannot_be_split():
+    with pytest.raises(DataError, match=r"1 normal image\(s\); a test needs at least 2"):
+        split_normals(make(normals=1))

@@ -65,7 +65,7 @@ class SeedEnsemble(Method):
 @final
 @dataclass(frozen=True, kw_only=True)
 class ConfiguredMethod(Method):
-    """A method with one constant of the importance scores replaced."""
+    """A method whose importance comes from measured scores, whatever its config says."""
 
     name: str
     title: str

@@ -6,14 +6,14 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ahl.benchmark.method import Method
 from ahl.benchmark.methods import find_method
 from ahl.config import Config
 from ahl.datasets import Dataset, Setting
-from ahl.errors import ConfigurationError
+from ahl.errors import ConfigurationError, DataError
 
 BENCHMARK_VERSION = 1
 """Raised when a method or the protocol changes so that equal configs give other figures."""
@@ -63,6 +63,11 @@ class MethodSpec:
             section, field = name.split(".")
             if field not in values.get(section, {}):
                 raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
+            if section == "finetune" or (section == "features" and field != "l1_norm"):
+                raise ConfigurationError(
+                    f"{name} (in {self.text!r}) cannot differ between methods, which share their "
+                    "features; set it for the whole run."
+                )
             values[section][field] = value
         return Config.from_dict(values)
 
@@ -131,12 +136,21 @@ class BenchmarkDataset:
     hard_subsets: tuple[str, ...] | None = None
 
     def fingerprint(self) -> str:
-        """Identity of the files: names, classes and sizes; contents are not read."""
+        """Identity of the files: names, classes and sizes; contents are not read.
+
+        How a reader splits them is part of the code: `BENCHMARK_VERSION` stands for it.
+
+        Raises:
+            DataError: if a file has gone.
+        """
         digest = hashlib.sha256()
         for subset in self.subsets:
             for group in (subset.train_normals, subset.test_normals, subset.anomalies):
                 for sample in group:
-                    size = sample.path.stat().st_size
+                    try:
+                        size = sample.path.stat().st_size
+                    except OSError as error:
+                        raise DataError(f"{sample.path}: {error.strerror}.") from error
                     digest.update(f"{sample.name}\t{sample.class_name}\t{size}\n".encode())
         return digest.hexdigest()
 
@@ -195,7 +209,7 @@ def plan_transfers(
                         known_class="",
                         anomalies=count,
                         seed=seed,
-                        source=source_part or source_name,
+                        source="/".join(filter(None, (source_name, source_part))),
                     )
                     yield source, target, draw
 
@@ -226,14 +240,16 @@ def make_cell(draw: Draw, spec: MethodSpec, config: Config, context: dict[str, A
         config: the run's config, before the method's own settings.
         context: what else the figure depends on, as JSON values: dataset, backbone, device.
     """
-    own = replace(spec.configure(config), finetune=config.finetune)
-    values = {
+    own = spec.configure(config)
+    values: dict[str, Any] = {
         "version": BENCHMARK_VERSION,
         "draw": asdict(draw),
         "method": spec.method.name,
         "config": own.to_dict(),
         "context": context,
     }
+    if spec.settings and own == config:  # a row of its own in a sweep, though nothing differs
+        values["restated"] = sorted(f"{name}={value!r}" for name, value in spec.settings)
     text = json.dumps(values, sort_keys=True)
     return Cell(
         draw=draw, spec=spec, key=hashlib.sha256(text.encode()).hexdigest()[:24], config=own

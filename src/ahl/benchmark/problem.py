@@ -115,7 +115,7 @@ def open_draw(
     new = [index for index, item in enumerate(test_items) if item.key not in known]
     duplicates = len(tested) - len(new)
     tested, test_items = chosen(tested, new), chosen(test_items, new)
-    generators = default_generators() if config.distributions.pseudo else []
+    generators = default_generators()  # used by methods whose config wants pseudo anomalies
     with open_extraction(
         backbone.build(normal_items, seed=seed, observer=observer),
         config.features,

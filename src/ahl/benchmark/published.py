@@ -75,7 +75,7 @@ def published(
 
     Args:
         dataset: its name in the tables; case, blanks and underscores do not matter.
-        setting: general, hard or `transfer from SOURCE`.
+        setting: general, hard or `transfer from DATASET/PART`.
         anomalies: M.
         title: the method's name in our tables, with its settings if it has any.
         subset: a category of MVTec AD, or "" for the whole dataset.
@@ -86,6 +86,7 @@ def published(
     """
     if subset and _plain(dataset) != _plain(_MVTEC):
         return None
+    setting = setting.replace(f"{_MVTEC}/", "")
     place = (_plain(subset or dataset), _plain(setting), anomalies)
     return _by_place().get((*place, _TABLE_10.get(title, title)))
 

@@ -52,5 +52,6 @@ class Config:
                 expected = type(known[key])
                 fits = type(value) is expected or (expected is float and type(value) is int)
                 require(fits, f"{name}.{key}", value, f"of type {expected.__name__}")
-            built[name] = type(factory())(**given)  # type: ignore[operator]
+            typed = {key: type(known[key])(value) for key, value in given.items()}
+            built[name] = type(factory())(**typed)  # type: ignore[operator]
         return cls(**built)

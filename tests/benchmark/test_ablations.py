@@ -1,0 +1,214 @@
+"""The ablations train what their names say."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from ahl.benchmark import Method, ablations, find_method
+from ahl.benchmark.ablations import (
+    ABLATION_METHODS,
+    ConfiguredMethod,
+    DistributionEnsemble,
+    SeedEnsemble,
+)
+from ahl.benchmark.problem import Problem
+from ahl.detectors import DevNet
+from ahl.feature_table import FeatureTable
+from ahl.training_set import IndexedSet, TrainingSet
+from ahl.types import Kind
+from synthetic_features import (
+    LAYOUT,
+    SCRATCH,
+    STAIN,
+    draw_anomalies,
+    draw_normals,
+    draw_pseudo,
+    group_of,
+    make_training_set,
+    to_rows,
+)
+from tiny import tiny_config
+
+NORMALS, TESTED = 18, 10
+
+
+def make_problem(seed=0, **learning):
+    good = draw_normals(group_of(NORMALS), 0)
+
+    def make_pseudo(plan):
+        made = [draw_pseudo(good[p.normal][None], p.generator, i) for i, p in enumerate(plan)]
+        return FeatureTable.of_rows(LAYOUT, to_rows(np.concatenate(made)))
+
+    anomalies = np.concatenate([draw_anomalies(3, kind, 10 + kind) for kind in (SCRATCH, STAIN)])
+    return Problem(
+        normals=FeatureTable.of_rows(LAYOUT, to_rows(good)),
+        anomalies=FeatureTable.of_rows(LAYOUT, anomalies),
+        test=FeatureTable.of_rows(LAYOUT, draw_anomalies(TESTED, SCRATCH, 20)),
+        make_pseudo=make_pseudo,
+        generators=2,
+        config=tiny_config(**{"epochs": 2, **learning}),
+        seed=seed,
+        device=torch.device("cpu"),
+    )
+
+
+def numbered(training_set):
+    """The set with features that tell which sample they are of."""
+    layout = training_set.features.layout
+    rows = np.repeat(np.arange(len(training_set), dtype=np.float16)[:, None], layout.row_size, 1)
+    return replace(training_set, features=FeatureTable.of_rows(layout, rows))
+
+
+def numbers(table):
+    return table.rows(np.arange(len(table)))[:, 0].long().tolist()
+
+
+@pytest.fixture
+def learnt(monkeypatch):
+    """Every (task, config, seed, model) that an ablation trains."""
+    found, learn = [], ablations.learn
+
+    def listening(task, config, seed, device):
+        model = learn(task, config, seed, device)
+        found.append((task, config, seed, model))
+        return model
+
+    monkeypatch.setattr(ablations, "learn", listening)
+    return found
+
+
+# --- D_i -------------------------------------------------------------------------------------
+
+
+def test_the_union_holds_what_either_set_holds_once_and_sorted():
+    def indexed(normals, anomalies, pseudo):
+        parts = [np.array(part, dtype=np.int64) for part in (normals, anomalies, pseudo)]
+        return IndexedSet(normals=parts[0], anomalies=parts[1], pseudo=parts[2])
+
+    union = ablations._union(indexed([5, 9], [20, 21], []), indexed([1, 5], [20, 25], [30, 33]))
+    found = [part.tolist() for part in union.by_kind()]
+    assert found == [[1, 5, 9], [20, 21, 25], [30, 33]]
+    assert all(part.dtype == np.int64 for part in union.by_kind())
+
+
+def test_a_restricted_set_has_the_rows_and_kinds_of_the_part_alone():
+    whole = numbered(make_training_set()[0])
+    for support, query in zip(whole.supports, whole.queries, strict=True):
+        part = ablations._union(support, query)
+        restricted: TrainingSet = ablations._restricted(whole, part)
+        kept = numbers(restricted.features)
+        assert kept == [int(j) for indices in part.by_kind() for j in indices]
+        assert len(restricted) == len(kept) < len(whole)
+        assert restricted.kinds.tolist() == [int(whole.kinds[j]) for j in kept]
+        for kind in Kind:
+            own = restricted.everything.by_kind()[kind]
+            assert [kept[j] for j in own] == part.by_kind()[kind].tolist()
+        assert restricted.supports == restricted.queries == ()
+        assert restricted.unseen.shape == (len(kept), 0)
+
+
+@pytest.mark.parametrize("grouping", ["k-means", "random"])
+def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monkeypatch, grouping):
+    asked, task_of = [], ablations.task_of
+
+    def numbering(problem, detector, config):
+        task = task_of(problem, detector, config)
+        asked.append((config, numbered(task.training_set)))
+        return replace(task, training_set=asked[-1][1])
+
+    monkeypatch.setattr(ablations, "task_of", numbering)
+    method = DistributionEnsemble(name="x", title="X", detector=DevNet, grouping=grouping)
+    method.score(make_problem())
+    ((config, data),) = asked
+    assert config.distributions.grouping == grouping
+    assert not config.learning.collaborative
+    assert len(data.supports) > 1
+    for number, (task, learning, _, _) in enumerate(learnt):
+        union = ablations._union(data.supports[number], data.queries[number])
+        expected = sorted(int(j) for part in union.by_kind() for j in part)
+        assert numbers(task.training_set.features) == expected
+        assert learning == config
+    assert len(learnt) == len(data.supports)
+    assert len({seed for _, _, seed, _ in learnt}) == len(learnt)
+
+
+# --- averaging -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m in ABLATION_METHODS if not isinstance(m, ConfiguredMethod)],
+    ids=lambda m: m.name,
+)
+def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
+    members = iter(range(100))
+    monkeypatch.setattr(ablations, "learn", lambda *_: next(members))
+    monkeypatch.setattr(
+        ablations, "score_table", lambda model, table: np.arange(len(table)) + 10.0 * model
+    )
+    scores = method.score(make_problem())
+    trained = next(members)
+    assert trained > 1
+    np.testing.assert_allclose(scores, np.arange(TESTED) + 10.0 * (trained - 1) / 2)
+
+
+def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
+    scores = SeedEnsemble(name="x", title="X", detector=DevNet).score(make_problem())
+    tasks, configs, seeds, models = zip(*learnt, strict=True)
+    assert len(learnt) == len(tasks[0].training_set.supports) > 1
+    assert all(task is tasks[0] for task in tasks), "on all of D"
+    assert all(config == configs[0] for config in configs)
+    assert not configs[0].learning.collaborative
+    assert len(set(seeds)) == len(seeds)
+    members = [ablations.score_table(model, make_problem().test) for model in models]
+    for i, one in enumerate(members):
+        assert all(np.abs(one - other).max() > 1e-4 for other in members[:i])
+    np.testing.assert_allclose(scores, np.mean(members, axis=0), rtol=1e-6)
+
+
+def test_the_problems_seed_reaches_every_member(learnt):
+    for seed in (0, 1):
+        SeedEnsemble(name="x", title="X", detector=DevNet).score(make_problem(seed))
+    half = len(learnt) // 2
+    assert not {s for _, _, s, _ in learnt[:half]} & {s for _, _, s, _ in learnt[half:]}
+
+
+# --- measured importance ---------------------------------------------------------------------
+
+
+def test_a_configured_method_replaces_the_source_of_importance_and_nothing_else():
+    seen = []
+
+    class Spy(Method):
+        name, title = "spy", "Spy"
+
+        def score(self, problem):
+            seen.append(problem)
+            return np.full(len(problem.test), 7.0)
+
+    problem = make_problem()
+    scores = ConfiguredMethod(name="x", title="X", method=Spy()).score(problem)
+    np.testing.assert_array_equal(scores, np.full(TESTED, 7.0))
+    (given,) = seen
+    expected = asdict(problem.config)
+    expected["importance"]["source"] = "measured"
+    assert given.config.to_dict() == expected
+    others = {name for name in vars(problem) if name != "config"}
+    assert all(getattr(given, name) is getattr(problem, name) for name in others)
+    assert problem.config.importance.source == "psi"
+
+
+def test_without_psi_importance_is_measured_and_does_weigh(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("psi is trained")
+
+    monkeypatch.setattr("ahl.importance.train_predictor", refuse)
+    problem = make_problem(epochs=7)
+    with pytest.raises(AssertionError, match="psi"):
+        find_method("ahl-dra").score(problem)
+    measured = find_method("+cdl-").score(problem)
+    importance = replace(problem.config.importance, source="equal")
+    equal = replace(problem, config=replace(problem.config, importance=importance))
+    assert np.abs(measured - find_method("ahl-dra").score(equal)).max() > 1e-6

@@ -1,0 +1,67 @@
+"""`ahl benchmark` and `ahl adapt` as people type them."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ahl.cli import main
+from small_images import write_class
+
+
+def ahl(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def small(*others):
+    return (*others, "--backbone", "patches", "--image-size", 64, "--threads", 1)
+
+
+def test_run_then_report(benchmark_folder, tmp_path):
+    output = tmp_path / "results"
+    run = ("benchmark", "run", "--dataset", f"Parts={benchmark_folder}", "--output", output)
+    options = small("--method", "logistic", "--method", "patchcore", "--seeds", 2, "--anomalies", 3)
+    first = ahl(*run, *options)
+    assert first.exit_code == 0, first.output
+    assert "4 cells computed, 0 there already, 0 failed" in first.output
+    refused = ahl(*run, *options)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.output
+    again = ahl(*run, *options, "--resume", "--json")
+    assert json.loads(again.stdout) == {"computed": 0, "kept": 4, "failed": []}
+    report = ahl("benchmark", "report", output)
+    assert report.exit_code == 0, report.output
+    assert "Logistic regression" in (output / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--dataset", "nowhere"), "NAME=PATH"),
+        (("--dataset", "headct"), "no Python package"),
+        (("--dataset", "x={folder}", "--method", "magic"), "no method 'magic'"),
+        (("--dataset", "x={folder}", "--ablation", "magic"), "no ablation 'magic'"),
+        (("--dataset", "x={folder}", "--anomalies", "99"), "enough anomalies"),
+        (("--dataset", "x={folder}", "--stages", "one"), "--stages"),
+    ],
+)
+def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, arguments, reason):
+    filled = [text.format(folder=benchmark_folder) for text in arguments]
+    result = ahl("benchmark", "run", *filled, "--output", tmp_path / "results")
+    assert result.exit_code in (1, 2)
+    assert reason in result.output
+    assert "Traceback" not in result.output
+
+
+def test_adapt_writes_a_model_for_the_new_product(inspection_folder, tmp_path):
+    old, new = tmp_path / "old.ahl", tmp_path / "new.ahl"
+    trained = ahl("train", inspection_folder, "--output", old, *small("--epochs", 2, "--no-cache"))
+    assert trained.exit_code == 0, trained.output
+    write_class(tmp_path / "other", "good", 5, first=500)
+    (tmp_path / "other" / "broken.png").write_text("no image")
+    result = ahl("adapt", old, tmp_path / "other", "--output", new, "--epochs", 2, "--json")
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert (values["normals"], len(values["skipped"])) == (5, 1)
+    assert ahl("info", new).exit_code == 0
+    assert ahl("adapt", old, tmp_path / "nowhere", "--output", new).exit_code in (1, 2)

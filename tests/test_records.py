@@ -1,0 +1,36 @@
+"""Records of epochs, to JSON values and back."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from ahl.records import EpochRecord
+
+RECORD = EpochRecord(epoch=3, support_losses=(0.5, 1.25), query_losses=(), importance=(0.25, 0.75))
+VALUES = asdict(RECORD)
+
+
+def test_a_record_survives_json():
+    assert EpochRecord.from_values(json.loads(json.dumps(VALUES))) == RECORD
+
+
+def test_whole_numbers_become_floats():
+    losses = EpochRecord.from_values({**VALUES, "support_losses": [1, 2]}).support_losses
+    assert [type(loss) for loss in losses] == [float, float]
+
+
+@pytest.mark.parametrize("missing", VALUES)
+def test_every_value_is_needed(missing):
+    with pytest.raises(KeyError, match=missing):
+        EpochRecord.from_values({name: VALUES[name] for name in VALUES if name != missing})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epoch": "x"}, {"epoch": None}, {"importance": None}, {"query_losses": ["high"]}],
+    ids=str,
+)
+def test_values_of_other_types_are_refused(wrong):
+    with pytest.raises((TypeError, ValueError)):
+        EpochRecord.from_values({**VALUES, **wrong})
