@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -217,25 +218,36 @@ def _finished(
     # Spawned, not forked: a forked torch may hang in its threads. Cells come back one by one
     # through a queue, so that a killed run has lost none that was finished.
     processes = multiprocessing.get_context("spawn")
-    with processes.Manager() as manager:
-        queue = manager.Queue()
-        with ProcessPoolExecutor(
-            jobs, mp_context=processes, initializer=_start_process, initargs=(threads, os.getpid())
-        ) as pool:
-            tasks = [pool.submit(_run_remotely, b, benchmark, context, queue) for b in batches]
-            running = True
-            while running:
-                # Asked before the queue is: what a task put there, it put before it was done.
-                running = not all(task.done() for task in tasks)
-                with suppress(Empty):
-                    while True:
-                        yield queue.get(timeout=0.2)
-            for task in tasks:
-                task.result()  # raises what a process died of
+    queue: Queue[Finished] = processes.Queue()
+    with ProcessPoolExecutor(
+        jobs,
+        mp_context=processes,
+        initializer=_start_process,
+        initargs=(threads, os.getpid(), queue),
+    ) as pool:
+        tasks = [pool.submit(_run_remotely, batch, benchmark, context) for batch in batches]
+        expected = sum(len(batch.cells) for batch in batches)
+        while expected:
+            # Asked before the queue is: a process that died reports no more.
+            over = all(task.done() for task in tasks)
+            try:
+                yield queue.get(timeout=1.0)
+                expected -= 1
+            except Empty:
+                if over:
+                    break
+        for task in tasks:
+            task.result()  # raises what a process died of
 
 
-def _start_process(threads: int, parent: int) -> None:
+_reports: Queue[Finished] | None = None
+"""Where this process reports its cells, if it is one of several: a queue can only be inherited."""
+
+
+def _start_process(threads: int, parent: int, queue: Queue[Finished]) -> None:
     """Set a process up; it ends with its parent, also when that is killed and cannot say so."""
+    global _reports  # noqa: PLW0603 - one for the life of the process
+    _reports = queue
     torch.set_num_threads(threads)
 
     def end_with_parent() -> None:
@@ -246,9 +258,10 @@ def _start_process(threads: int, parent: int) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any], queue: Any) -> None:  # noqa: ANN401 - a proxy without a public type
+def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any]) -> None:
+    assert _reports is not None, "set when the process started"
     for finished in run_batch(batch, benchmark, context, Observer()):
-        queue.put(finished)
+        _reports.put(finished)
 
 
 class _Quiet(Observer):
