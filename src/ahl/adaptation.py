@@ -13,7 +13,7 @@ from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.config import Config
 from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
-from ahl.extraction import chosen, open_extraction
+from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.memory import build_memory
 from ahl.model import TrainedModel, TrainingFile
@@ -71,8 +71,7 @@ def adapt_to_images(
     with open_extraction(
         model.backbone, features, device, cache=cache, strict=strict, observer=observer
     ) as extraction:
-        table, kept, _ = extraction.table("features of normal images", items)
-        images, items = chosen(images, kept), chosen(items, kept)
+        table, images, items = extraction.labelled("features of normal images", images, items)
         if len(images) < 2:
             raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
         adapted = adapt_model(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ahl.datasets import Dataset
 from ahl.errors import DataError, ImageError
 from ahl.images import content_hash
-from ahl.metrics import auroc, average_precision, false_positive_rate
+from ahl.metrics import auroc_against_normals, open_set_figures
 from ahl.model import Manifest
 from ahl.scoring import Scorer
 from ahl.types import Sample, ScoredSample, Skipped
@@ -138,19 +139,10 @@ def _sum_up(
     labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
     seen = np.array([one.seen for one in scored], dtype=np.bool_)
-    normal = labels == 0
-
-    def against_normals(chosen: np.ndarray) -> float | None:
-        used = normal | chosen
-        return auroc(labels[used], scores[used])
-
+    figures = open_set_figures(labels, scores, seen)
     return Evaluation(
-        auroc=auroc(labels, scores),
-        average_precision=average_precision(labels, scores),
-        auroc_seen=against_normals(~normal & seen),
-        auroc_unseen=against_normals(~normal & ~seen),
-        fpr95=false_positive_rate(labels, scores),
-        classes=dict(_by_class(scored, against_normals)),
+        **asdict(figures),
+        classes=dict(_by_class(scored, labels, scores)),
         left_out=left_out,
         left_out_known_class=known,
         skipped=tuple(skipped),
@@ -159,7 +151,7 @@ def _sum_up(
 
 
 def _by_class(
-    scored: Sequence[ScoredSample], against_normals: Callable[[np.ndarray], float | None]
+    scored: Sequence[ScoredSample], labels: NDArray[np.int64], scores: NDArray[np.float64]
 ) -> Iterator[tuple[str, ClassResult]]:
     counts = Counter(one.sample.class_name for one in scored)
     anomalous = {one.sample.class_name for one in scored if one.sample.is_anomaly}
@@ -170,6 +162,8 @@ def _by_class(
             ClassResult(
                 count=counts[name],
                 seen=any(one.seen for one in scored if one.sample.class_name == name),
-                auroc=against_normals(of_class) if name in anomalous else None,
+                auroc=(
+                    auroc_against_normals(labels, scores, of_class) if name in anomalous else None
+                ),
             ),
         )

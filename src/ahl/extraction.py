@@ -18,7 +18,7 @@ from ahl.feature_table import FeatureTable
 from ahl.features import FeatureExtractor, extract_table
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly, pseudo_items
-from ahl.sources import report_skipped
+from ahl.sources import LabelledImage, report_skipped
 from ahl.types import ImageItem, Skipped
 
 Value = TypeVar("Value")
@@ -65,6 +65,19 @@ class Extraction:
         for _, one in skipped:
             report_skipped(one, self._strict, self._observer)
         return table, kept, [one for _, one in skipped]
+
+    def labelled(
+        self, stage: str, images: Sequence[LabelledImage], items: Sequence[ImageItem]
+    ) -> tuple[FeatureTable, list[LabelledImage], list[ImageItem]]:
+        """As `table`, with the images and items that can be read.
+
+        Args:
+            stage: what the progress is called.
+            images: with their labels.
+            items: the same, to be decoded.
+        """
+        table, kept, _ = self.table(stage, items)
+        return table, chosen(images, kept), chosen(items, kept)
 
     def pseudo(
         self,

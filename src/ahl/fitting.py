@@ -19,7 +19,7 @@ from ahl.config import Config
 from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
 from ahl.errors import DataError
-from ahl.extraction import chosen, open_extraction
+from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.finetuning import FinetuningImages, finetune_backbone
 from ahl.model import Manifest, TrainedModel, TrainingFile
@@ -90,10 +90,12 @@ class Fitting:
             strict=self.strict,
             observer=self.observer,
         ) as extraction:
-            normal_table, kept, _ = extraction.table("features of normal images", normal_items)
-            normals, normal_items = chosen(normals, kept), chosen(normal_items, kept)
-            anomaly_table, kept, _ = extraction.table("features of anomalies", anomaly_items)
-            anomalies, anomaly_items = chosen(anomalies, kept), chosen(anomaly_items, kept)
+            normal_table, normals, normal_items = extraction.labelled(
+                "features of normal images", normals, normal_items
+            )
+            anomaly_table, anomalies, anomaly_items = extraction.labelled(
+                "features of anomalies", anomalies, anomaly_items
+            )
             check_classes(normals, anomalies)
 
             def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:

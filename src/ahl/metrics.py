@@ -6,8 +6,56 @@ None where one of the two classes is missing and the figure is therefore undefin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures of an open-set test; None where one of its classes is missing.
+
+    Attributes:
+        auroc: all anomalies against the normals.
+        average_precision: likewise.
+        auroc_seen: anomalies of classes with a training example, against the normals.
+        auroc_unseen: anomalies of the other classes, against the normals.
+        fpr95: false-positive rate where 95 % of the anomalies are found.
+    """
+
+    auroc: float | None
+    average_precision: float | None
+    auroc_seen: float | None
+    auroc_unseen: float | None
+    fpr95: float | None
+
+
+def open_set_figures(
+    labels: NDArray[np.int64], scores: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> Figures:
+    """Sum up a test of normals, anomalies of seen and of unseen classes.
+
+    Args:
+        labels: (n,), 0 or 1.
+        scores: (n,), finite.
+        seen: (n,) whether the image's class had a training example.
+    """
+    return Figures(
+        auroc=auroc(labels, scores),
+        average_precision=average_precision(labels, scores),
+        auroc_seen=auroc_against_normals(labels, scores, seen),
+        auroc_unseen=auroc_against_normals(labels, scores, ~seen),
+        fpr95=false_positive_rate(labels, scores),
+    )
+
+
+def auroc_against_normals(
+    labels: NDArray[np.int64], scores: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> float | None:
+    """AUROC of the chosen anomalies against all normals."""
+    used = (labels == 0) | chosen
+    return auroc(labels[used], scores[used])
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:

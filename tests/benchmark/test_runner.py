@@ -95,7 +95,7 @@ def test_every_method_scores_a_test_the_same_way_twice(dataset, method, tmp_path
 
 
 def test_no_test_label_reaches_a_method(dataset, tmp_path):
-    """The problem holds features only, and the test's order is by name, not by class."""
+    """The problem that a method is given holds features, no names and no classes of the test."""
     seen = []
 
     class Spy(Brightness):

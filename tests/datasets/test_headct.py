@@ -9,7 +9,7 @@ from ahl.errors import DataError
 from raw_trees import Listener, headct, names, picture, plant
 
 READER = find_reader("headct")
-SHARED = Path("/work/shared/data/headct")
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "headct"
 
 
 def read_table(tmp_path, table):

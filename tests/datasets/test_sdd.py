@@ -8,7 +8,7 @@ from ahl.datasets import find_reader, open_dataset
 from raw_trees import Listener, mask, names, picture, pictures, plant, sdd
 
 READER = find_reader("sdd")
-SHARED = Path("/work/shared/data/sdd")
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "sdd"
 
 
 def test_bands(tmp_path):

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.baselines._pooled import logit_parameters, logits
-from ahl.detectors.base import BaseDetector, HeadScores, Parameters, Statistics
-from ahl.feature_maps import FeatureMaps
+from ahl.baselines._pooled import LogitDetector
+from ahl.detectors.base import HeadScores
 from ahl.losses import kind_weights, weighted_mean
 from ahl.types import Kind
 
@@ -19,7 +18,7 @@ FOCUS = 2.0
 
 
 @final
-class FocalClassifier(BaseDetector):
+class FocalClassifier(LogitDetector):
     """Labelled anomalies against normals; pseudo anomalies are not used.
 
     Adapted: the output is one hidden layer on globally averaged frozen features; the class weight
@@ -27,23 +26,6 @@ class FocalClassifier(BaseDetector):
     """
 
     name = "flos"
-    head_names = ("logit",)
-
-    def initial_parameters(self, generator: torch.Generator) -> Parameters:
-        """One hidden layer and one output."""
-        return logit_parameters(self.layout.channels, self.config.holistic_hidden, generator)
-
-    def forward(
-        self,
-        parameters: Parameters,
-        statistics: Statistics,
-        maps: FeatureMaps,
-        references: FeatureMaps,
-        *,
-        training: bool,
-    ) -> tuple[HeadScores, Statistics]:
-        """Score a batch; the references are not used."""
-        return {"logit": logits(parameters, maps)}, statistics
 
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
         """Focal loss, FL = -(1 - p)^gamma log p with p the probability of the true label."""
@@ -53,12 +35,3 @@ class FocalClassifier(BaseDetector):
         )
         focal = (1 - torch.exp(-entropy)) ** FOCUS * entropy
         return weighted_mean(focal, kind_weights(kinds, anomaly=1.0, pseudo=0.0))
-
-    def combine(self, scores: HeadScores) -> Tensor:
-        """The logit."""
-        return scores["logit"]
-
-    @property
-    def expected_scores(self) -> tuple[float, float]:
-        """Logits of probabilities 0.02 and 0.98: where the loss is all but flat."""
-        return -4.0, 4.0

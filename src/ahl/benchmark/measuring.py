@@ -19,7 +19,7 @@ from ahl.benchmark.statistics import auroc_replicates, image_counts, interval
 from ahl.benchmark.watch import Watch
 from ahl.errors import DataError
 from ahl.feature_table import FeatureTable
-from ahl.metrics import auroc, average_precision, false_positive_rate
+from ahl.metrics import open_set_figures
 from ahl.pseudo import PseudoAnomaly
 
 
@@ -52,15 +52,10 @@ def measure(
             f"{len(draw.test)} test images, or scores that are not finite."
         )
     labels = np.array([int(sample.is_anomaly) for sample in draw.test])
-    seen_classes = draw.seen_classes
-    seen = np.array([sample.class_name in seen_classes for sample in draw.test])
+    seen = np.array([sample.class_name in draw.seen_classes for sample in draw.test])
     names = [sample.name for sample in draw.test]
     low, high = interval(auroc_replicates(labels, scores, image_counts(names)))
-
-    def against_normals(anomalies: np.ndarray) -> float | None:
-        used = (labels == 0) | anomalies
-        return auroc(labels[used], scores[used])
-
+    figures = open_set_figures(labels, scores, seen)
     record = Record(
         key=cell.key,
         dataset=cell.draw.dataset,
@@ -72,13 +67,13 @@ def measure(
         source=cell.draw.source,
         method=cell.spec.text,
         title=cell.spec.method.title,
-        auroc=_there(auroc(labels, scores)),
+        auroc=_there(figures.auroc),
         auroc_low=low,
         auroc_high=high,
-        average_precision=_there(average_precision(labels, scores)),
-        auroc_seen=against_normals((labels == 1) & seen),
-        auroc_unseen=against_normals((labels == 1) & ~seen),
-        fpr95=_there(false_positive_rate(labels, scores)),
+        average_precision=_there(figures.average_precision),
+        auroc_seen=figures.auroc_seen,
+        auroc_unseen=figures.auroc_unseen,
+        fpr95=_there(figures.fpr95),
         normals=len(problem.normals),
         tested_normals=int((labels == 0).sum()),
         tested_anomalies=int((labels == 1).sum()),

@@ -59,7 +59,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class CellBatch:
     """Cells that share their features: one draw, methods with the same labels.
 
     In a transfer `source` is trained on, and the dataset is the target.
@@ -72,7 +72,7 @@ class Batch:
     cells: tuple[Cell, ...]
 
 
-def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
+def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[CellBatch]:
     """All cells, draw by draw."""
     specs = [MethodSpec.parse(text, benchmark.further) for text in benchmark.methods]
     own = {d.name: {**context, "dataset": d.fingerprint()} for d in benchmark.datasets}
@@ -85,7 +85,7 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
         for source, target, draw in plan_transfers(
             benchmark.datasets, benchmark.anomalies, benchmark.seeds
         ):
-            yield Batch(
+            yield CellBatch(
                 dataset=target,
                 source=source,
                 draw=draw,
@@ -103,7 +103,7 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
         ):
             for labels, chosen in by_labels.items():
                 if chosen:
-                    yield Batch(
+                    yield CellBatch(
                         dataset=subset,
                         draw=draw,
                         labels=labels,

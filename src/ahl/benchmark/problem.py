@@ -107,7 +107,6 @@ def open_draw(
     normals, normal_items = readable(split.normals)
     anomalies, anomaly_items = readable(split.anomalies)
     tested, test_items = readable(split.test)
-    read = len(normals) + len(anomalies) + len(tested)
     if labelled:
         check_classes(normals, anomalies)
     # What is trained on is not tested, whatever its name: datasets hold identical files.
@@ -124,14 +123,15 @@ def open_draw(
         strict=False,
         observer=observer,
     ) as extraction:
-        normal_table, kept, bad = extraction.table("features of normal images", normal_items)
-        normals, normal_items = chosen(normals, kept), chosen(normal_items, kept)
-        anomaly_table, kept, worse = extraction.table("features of anomalies", anomaly_items)
-        anomalies = chosen(anomalies, kept)
+        normal_table, normals, normal_items = extraction.labelled(
+            "features of normal images", normals, normal_items
+        )
+        anomaly_table, anomalies, _ = extraction.labelled(
+            "features of anomalies", anomalies, anomaly_items
+        )
         if labelled:
             check_classes(normals, anomalies)
-        test_table, kept, worst = extraction.table("features of test images", test_items)
-        tested = chosen(tested, kept)
+        test_table, tested, _ = extraction.labelled("features of test images", tested, test_items)
         if len({image.class_name == GOOD for image in tested}) < 2:
             raise DataError("The test needs readable normal images and anomalies.")
         by_name = {sample.name: sample for sample in split.test}
@@ -150,6 +150,6 @@ def open_draw(
             ),
             test=tuple(by_name[image.name] for image in tested),
             seen_classes=frozenset(image.class_name for image in anomalies),
-            skipped=given - read + len(bad) + len(worse) + len(worst),
+            skipped=given - duplicates - len(normals) - len(anomalies) - len(tested),
             duplicates=duplicates,
         )

@@ -20,7 +20,7 @@ import torch
 
 from ahl.benchmark.cells import Cell, Draw
 from ahl.benchmark.measuring import measure
-from ahl.benchmark.planning import Batch, Benchmark, plan, run_context
+from ahl.benchmark.planning import Benchmark, CellBatch, plan, run_context
 from ahl.benchmark.problem import OpenedDraw, open_draw
 from ahl.benchmark.results import Record, Results, ScoredTest
 from ahl.datasets import (
@@ -115,7 +115,7 @@ def run_benchmark(
 
 
 def run_batch(
-    batch: Batch, benchmark: Benchmark, context: dict[str, Any], observer: Observer
+    batch: CellBatch, benchmark: Benchmark, context: dict[str, Any], observer: Observer
 ) -> Iterator[Finished]:
     """Measure the cells of one draw; one that fails does not stop the others."""
     try:
@@ -144,7 +144,7 @@ def run_batch(
 def _open(
     split: TrainingSplit,
     benchmark: Benchmark,
-    batch: Batch,
+    batch: CellBatch,
     observer: Observer,
     *,
     labelled: bool = True,
@@ -161,7 +161,7 @@ def _open(
     )
 
 
-def _split(batch: Batch) -> TrainingSplit:
+def _split(batch: CellBatch) -> TrainingSplit:
     if batch.labels == "every class":
         draw = batch.draw
         return draw_every_class(
@@ -196,7 +196,7 @@ def _unlabelled(dataset: Dataset) -> TrainingSplit:
     )
 
 
-def _without(batch: Batch, known: dict[str, Record]) -> Batch | None:
+def _without(batch: CellBatch, known: dict[str, Record]) -> CellBatch | None:
     cells = tuple(cell for cell in batch.cells if cell.key not in known)
     if not cells:
         return None
@@ -204,7 +204,7 @@ def _without(batch: Batch, known: dict[str, Record]) -> Batch | None:
 
 
 def _finished(
-    batches: Sequence[Batch],
+    batches: Sequence[CellBatch],
     benchmark: Benchmark,
     context: dict[str, Any],
     jobs: int,
@@ -258,7 +258,7 @@ def _start_process(threads: int, parent: int, queue: Queue[Finished]) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any]) -> None:
+def _run_remotely(batch: CellBatch, benchmark: Benchmark, context: dict[str, Any]) -> None:
     assert _reports is not None, "set when the process started"
     for finished in run_batch(batch, benchmark, context, Observer()):
         _reports.put(finished)
