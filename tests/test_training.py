@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ahl import training
+from ahl import sample_scores, training
 from ahl.config import Config, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.detectors import DETECTORS, DRA, DevNet
 from ahl.feature_table import FeatureTable
@@ -427,7 +427,7 @@ def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch)
         return adapted[-1]
 
     monkeypatch.setattr(training, "adapt", kept)
-    monkeypatch.setattr(training, "SCORING_CHUNK", 10)  # the training set is larger
+    monkeypatch.setattr(sample_scores, "SCORING_CHUNK", 10)  # the training set is larger
     training_set = make_training_set()[0]
     _, recorder = run(detector, with_learning(epochs=2), training_set=training_set)
     reference = mean_reference(training_set)

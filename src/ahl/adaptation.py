@@ -11,6 +11,7 @@ import torch
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.config import Config
+from ahl.cross_fitting import sample_evidence
 from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.extraction import open_extraction
@@ -20,7 +21,7 @@ from ahl.model import TrainedModel, TrainingFile
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
 from ahl.sources import LabelledImage, readable_items
-from ahl.task import mean_row
+from ahl.task import reference_of, with_memory
 from ahl.training import train
 from ahl.training_set import TrainingSet
 from ahl.training_state import start_state
@@ -139,13 +140,10 @@ def adapt_model(
         for normal in np.flatnonzero(twins)
     ]
     pseudo = make_pseudo(plan) if plan else None
-    memory = model.memory
-    if memory is not None:
+    remembered = None
+    if model.memory is not None:
         remembered = build_memory(normals, config.memory, seed=model.seed)
-        normals = remembered.joined(normals, np.arange(len(normals)))
-        if pseudo is not None:
-            pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
-        memory = remembered.memory
+    normals, pseudo = with_memory(remembered, normals, pseudo, plan)
     features = normals if pseudo is None else normals + pseudo
     kinds = torch.tensor([int(Kind.NORMAL)] * len(normals) + [int(Kind.PSEUDO)] * len(plan))
     training_set = TrainingSet(
@@ -155,9 +153,7 @@ def adapt_model(
         queries=(),
         unseen=torch.zeros(len(kinds), 0, dtype=torch.bool),
     )
-    reference = features.layout.split(
-        mean_row(normals.scaled(model.feature_factor), config.heads.stored_references, model.seed)
-    )
+    reference = reference_of(normals.scaled(model.feature_factor), config, model.seed)
     state = train(
         model.detector,
         training_set,
@@ -170,11 +166,24 @@ def adapt_model(
             start_state(model.detector, config, 1, seed=model.seed), unified=model.unified
         ),
     )
+    calibration = model.calibration
+    if calibration is not None:
+        calibration = calibration.moved(
+            sample_evidence(
+                model.detector,
+                state.unified,
+                training_set.features,
+                training_set.everything.normals,
+                reference,
+                config,
+            )
+        )
     return replace(
         model,
         unified=state.unified,
         reference=reference,
-        memory=memory,
+        memory=None if remembered is None else remembered.memory,
+        calibration=calibration,
         records=(*model.records, *state.records),
     )
 

@@ -6,7 +6,7 @@ written for one model; `torch.func.vmap` runs it for all T at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -53,6 +53,16 @@ def inner_step(
     return Model(parameters, statistics), state, loss
 
 
+def moved(model: Model, device: torch.device) -> Model:
+    """The model with its tensors on a device."""
+    return Model(*({name: value.to(device) for name, value in part.items()} for part in model))
+
+
+def one_of(models: Model, number: int) -> Model:
+    """One of T stacked models."""
+    return Model(*({name: value[number] for name, value in part.items()} for part in models))
+
+
 def replicate(model: Model, copies: int) -> Model:
     """T copies of one model, stacked along a leading axis (Algorithm 1, line 13)."""
     return Model(
@@ -63,10 +73,35 @@ def replicate(model: Model, copies: int) -> Model:
     )
 
 
+def descend(
+    detector: BaseDetector, models: Model, batches: Iterable[Batch], *, rate: float
+) -> Iterator[tuple[Model, Tensor]]:
+    """Train T models on batches of their own, side by side.
+
+    Args:
+        detector: the heads.
+        models: T stacked models.
+        batches: batches with a leading T axis, in order.
+        rate: learning rate (Adam).
+
+    Yields:
+        the T models after each batch, and their (T,) losses before it.
+    """
+    gradient = _gradients(detector)
+    state = adam_start(models.parameters)
+    for batch in batches:
+        gradients, (statistics, loss) = gradient(models.parameters, models.statistics, batch)
+        # Adam works element by element: on the stacked models at once, outside vmap, it is the
+        # same arithmetic as `inner_step` with far fewer operations.
+        parameters, state = adam_step(models.parameters, gradients, state, rate=rate)
+        models = Model(parameters, statistics)
+        yield models, loss
+
+
 def adapt(
     detector: BaseDetector, models: Model, batches: Iterable[Batch], *, rate: float
 ) -> tuple[Model, Tensor]:
-    """Train all T base models on their support batches, side by side.
+    """Train all T base models on their support batches (Eq. 1).
 
     Every batch's step builds on the one before; none is thrown away.
 
@@ -79,16 +114,11 @@ def adapt(
     Returns:
         the T adapted models, and (T,) losses averaged over the batches.
     """
-    gradient = _gradients(detector)
-    state, losses = adam_start(models.parameters), []
-    for batch in batches:
-        gradients, (statistics, loss) = gradient(models.parameters, models.statistics, batch)
-        # Adam works element by element: on the stacked models at once, outside vmap, it is the
-        # same arithmetic as `inner_step` with far fewer operations.
-        parameters, state = adam_step(models.parameters, gradients, state, rate=rate)
-        models = Model(parameters, statistics)
+    adapted, losses = models, []
+    for after, loss in descend(detector, models, batches, rate=rate):
+        adapted = after
         losses.append(loss)
-    return models, torch.stack(losses).mean(dim=0)
+    return adapted, torch.stack(losses).mean(dim=0)
 
 
 def _gradients(detector: BaseDetector) -> Callable[..., Any]:

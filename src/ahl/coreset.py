@@ -62,10 +62,15 @@ def greedy_coreset(patches: Tensor, count: int, random: np.random.Generator) -> 
     """
     projection = torch.from_numpy(random.standard_normal((patches.shape[1], PROJECTED))).float()
     reduced = patches @ projection
+    norms = reduced.square().sum(dim=1)
+
+    def squared_distances(index: int) -> Tensor:
+        # Expanded, so that one product reads the patches once; half the time of differences.
+        return norms - 2 * (reduced @ reduced[index]) + norms[index]
+
     chosen = [int(random.integers(len(patches)))]
-    distance = (reduced - reduced[chosen[0]]).square().sum(dim=1)
+    distance = squared_distances(chosen[0])
     for _ in range(min(count, len(patches)) - 1):
-        farthest = int(distance.argmax())
-        chosen.append(farthest)
-        distance = torch.minimum(distance, (reduced - reduced[farthest]).square().sum(dim=1))
+        chosen.append(int(distance.argmax()))
+        distance = torch.minimum(distance, squared_distances(chosen[-1]))
     return torch.tensor(chosen)

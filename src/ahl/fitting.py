@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ from ahl.errors import DataError
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.finetuning import FinetuningImages, finetune_backbone
+from ahl.learning import learn
 from ahl.model import Manifest, TrainedModel, TrainingFile
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
 from ahl.resuming import run_fingerprint
 from ahl.sources import LabelledImage, check_classes, readable_items
 from ahl.task import prepare_task
-from ahl.training import train
 from ahl.types import ImageItem
 
 
@@ -190,10 +190,8 @@ class Fitting:
             state = checkpoint.restore() if self.resume else None
         if state is not None:
             self.observer.on_note(f"Resuming after epoch {state.epoch}.")
-        state = train(
-            task.detector,
-            task.training_set,
-            task.reference,
+        learned = learn(
+            task,
             self.config,
             seed=self.seed,
             device=self.device,
@@ -201,18 +199,7 @@ class Fitting:
             keep=keep,
             state=state,
         )
-        return TrainedModel(
-            detector=task.detector,
-            unified=state.unified,
-            reference=task.reference,
-            feature_factor=task.feature_factor,
-            memory=task.memory,
-            backbone=backbone,
-            config=self.config,
-            seed=self.seed,
-            manifest=manifest,
-            records=tuple(state.records),
-        )
+        return replace(learned, backbone=backbone, manifest=manifest)
 
     def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
         values = {

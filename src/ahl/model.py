@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ahl import __version__
 from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
+from ahl.calibration import MEMORY, Calibration, gather
 from ahl.collaboration import Model
 from ahl.config import Config
 from ahl.datasets import Drawn
@@ -73,6 +74,8 @@ class TrainedModel:
             is already.
         memory: of the training normals, whose evidence is the last channel of the features that
             the heads see; None for none.
+        calibration: how its evidence and the heads' become a score; None for the base detector's
+            own sum.
         backbone: None for a model trained on the caller's own feature maps.
         config: all constants of the run.
         seed: of the run.
@@ -85,6 +88,7 @@ class TrainedModel:
     reference: FeatureMaps
     feature_factor: float
     memory: Memory | None
+    calibration: Calibration | None
     backbone: Backbone | None
     config: Config
     seed: int
@@ -98,24 +102,35 @@ class TrainedModel:
         differently, and an image must have one score whatever its batch.
 
         Returns:
-            (N,) float32 by head name, and the image score as `"score"`.
+            (N,) float32 by head name, the memory's evidence as `"memory"` where there is one, and
+            the image score as `"score"`.
         """
-        scored: dict[str, list[Tensor]] = {
-            name: [] for name in (*self.detector.head_names, "score")
-        }
+        scored: dict[str, list[Tensor]] = {name: [] for name in (*self.evidence_names, "score")}
+        weight = 0.0 if self.memory is None else self.memory.weight
         with torch.inference_mode():
             for index in range(len(rows)):
+                maps = self._maps(rows[index : index + 1].float())
                 heads, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
-                    self._maps(rows[index : index + 1].float()),
+                    maps,
                     self.reference,
                     training=False,
                 )
-                for name in self.detector.head_names:
-                    scored[name].append(heads[name])
-                scored["score"].append(self.detector.combine(heads))
+                evidence = gather(self.detector, heads, maps, weight)
+                for name in self.evidence_names:
+                    scored[name].append(heads.get(name, evidence[name]))
+                scored["score"].append(
+                    self.detector.combine(heads)
+                    if self.calibration is None
+                    else self.calibration.combine(evidence)
+                )
         return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
+
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """Names of the heads, and of the memory's evidence where there is one."""
+        return self.detector.head_names + (() if self.memory is None else (MEMORY,))
 
     @property
     def layout(self) -> FeatureLayout:
@@ -142,6 +157,7 @@ class TrainedModel:
             "prior": list(self.detector.prior),
             "feature_factor": self.feature_factor,
             "memory": None if self.memory is None else self.memory.constants(),
+            "calibration": None if self.calibration is None else self.calibration.values(),
             "config": self.config.to_dict(),
             "seed": self.seed,
             "backbone": backbone,
@@ -230,6 +246,10 @@ class TrainedModel:
                 c - 1 for c, _, _ in detector.layout.scales
             ]:
                 raise ValueError("the memory does not fit the reference features")
+        calibration = None
+        if header["calibration"] is not None:
+            names = detector.head_names + (() if memory is None else (MEMORY,))
+            calibration = Calibration.rebuild(header["calibration"], names)
         unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
         expected = Model(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
@@ -249,6 +269,7 @@ class TrainedModel:
             reference=reference,
             feature_factor=factor,
             memory=memory,
+            calibration=calibration,
             backbone=backbone,
             config=config,
             seed=int(header["seed"]),

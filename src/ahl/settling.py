@@ -8,7 +8,7 @@ from ahl.collaboration import Model, batch_loss
 from ahl.detectors.base import BaseDetector, Parameters
 from ahl.feature_maps import FeatureMaps
 from ahl.randomness import torch_generator
-from ahl.training_set import TrainingSet, draw_batches
+from ahl.training_set import IndexedSet, TrainingSet, draw_batches
 
 SETTLING_BATCHES = 40
 """Batches that the final running statistics are taken from."""
@@ -25,6 +25,7 @@ def settle(
     detector: BaseDetector,
     unified: Model,
     training_set: TrainingSet,
+    samples: IndexedSet,
     reference: FeatureMaps,
     *,
     batch_size: int,
@@ -35,7 +36,8 @@ def settle(
     Args:
         detector: the heads.
         unified: final weights, and running statistics of other ones.
-        training_set: what balanced batches are drawn from.
+        training_set: where the samples are.
+        samples: what balanced batches are drawn from.
         reference: the fixed reference that scoring uses, on the weights' device.
         batch_size: samples a batch.
         seed: of the draws.
@@ -50,7 +52,7 @@ def settle(
     total = nothing
     for batch in draw_batches(
         training_set,
-        [training_set.everything],
+        [samples],
         SETTLING_BATCHES,
         batch_size=batch_size,
         reference_normals=detector.config.reference_normals,

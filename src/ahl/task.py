@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ahl.config import Config, DistributionConfig
+from ahl.cross_fitting import Fold, draw_folds
 from ahl.detectors import BaseDetector
 from ahl.distributions import Indices, cluster_normals, group_at_random, make_episodes
 from ahl.feature_maps import FeatureMaps, pool_rows
 from ahl.feature_table import FeatureTable
 from ahl.losses import draw_prior
-from ahl.memory import Memory, build_memory
+from ahl.memory import Memory, TrainingMemory, build_memory
 from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies
 from ahl.randomness import numpy_generator, torch_generator
 from ahl.training_set import TrainingSet, index_episodes
@@ -31,6 +32,7 @@ class Task:
         reference: the fixed normal of scoring, multiplied likewise.
         feature_factor: what features are multiplied by before the heads see them.
         memory: of the normals, whose evidence is the last channel of the features; None for none.
+        folds: that calibrate the heads' scores; empty leaves them as they are.
     """
 
     detector: BaseDetector
@@ -38,6 +40,7 @@ class Task:
     reference: FeatureMaps
     feature_factor: float
     memory: Memory | None
+    folds: tuple[Fold, ...]
 
 
 def prepare_task(
@@ -71,14 +74,11 @@ def prepare_task(
     plan = plan_pseudo_anomalies(episodes)
     pseudo = make_pseudo(plan) if plan else None
     factor = l1_factor(normals, config.features.l1_norm)
-    memory = None
+    remembered = None
     if config.memory.patches:
         remembered = build_memory(normals, config.memory, seed=seed)
-        normals = remembered.joined(normals, np.arange(len(normals)))
         anomalies = remembered.joined(anomalies, None)
-        if pseudo is not None:
-            pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
-        memory = remembered.memory
+    normals, pseudo = with_memory(remembered, normals, pseudo, plan)
     features = normals + anomalies
     if pseudo is not None:
         features = features + pseudo
@@ -92,12 +92,33 @@ def prepare_task(
         training_set=index_episodes(
             features.scaled(factor), len(normals), len(anomalies), episodes, plan
         ),
-        reference=layout.split(
-            mean_row(normals.scaled(factor), config.heads.stored_references, seed)
-        ),
+        reference=reference_of(normals.scaled(factor), config, seed),
         feature_factor=factor,
-        memory=memory,
+        memory=None if remembered is None else remembered.memory,
+        folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),
     )
+
+
+def with_memory(
+    remembered: TrainingMemory | None,
+    normals: FeatureTable,
+    pseudo: FeatureTable | None,
+    plan: Sequence[PseudoAnomaly],
+) -> tuple[FeatureTable, FeatureTable | None]:
+    """Training normals and the pseudo anomalies made of them, with the memory's evidence.
+
+    An image's own patches do not count for it.
+    """
+    if remembered is None:
+        return normals, pseudo
+    if pseudo is not None:
+        pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
+    return remembered.joined(normals, np.arange(len(normals))), pseudo
+
+
+def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
+    """The fixed normal of scoring, (C, H_s, W_s) a scale, of normals as the heads see them."""
+    return normals.layout.split(mean_row(normals, config.heads.stored_references, seed))
 
 
 def _group(normals: FeatureTable, config: DistributionConfig, seed: int) -> Indices:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from ahl.collaboration import (
     Model,
@@ -19,18 +19,16 @@ from ahl.collaboration import (
     second_order_gradient,
 )
 from ahl.config import Config
-from ahl.detectors.base import BaseDetector
+from ahl.detectors.base import BaseDetector, HeadScores
 from ahl.feature_maps import FeatureMaps
 from ahl.importance import weigh
 from ahl.observer import Observer
 from ahl.randomness import torch_generator
 from ahl.records import EpochRecord
+from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import Batch, IndexedSet, TrainingSet, draw_batches
 from ahl.training_state import TrainingState, on_device, start_state
-
-SCORING_CHUNK = 256
-"""Samples scored together by the base models; bounds memory, does not change the scores."""
 
 
 def train(
@@ -82,6 +80,7 @@ def train(
                 detector,
                 Model(state.average, state.unified.statistics),
                 training_set,
+                training_set.everything,
                 run.reference,
                 batch_size=learning.batch_size,
                 seed=seed,
@@ -208,19 +207,13 @@ class _Epochs:
     def scores(self, base: Model) -> Tensor:
         """Scores of every training sample by every base model: (N, T), on the CPU."""
 
-        def one_model(model: Model, maps: FeatureMaps) -> Tensor:
-            heads, _ = self.detector.forward(
-                model.parameters, model.statistics, maps, self.reference, training=False
-            )
-            return self.detector.combine(heads)
+        def read(heads: HeadScores, maps: FeatureMaps) -> dict[str, Tensor]:
+            return {"score": self.detector.combine(heads)}
 
-        all_models = vmap(one_model, in_dims=(0, None))
-        out = []
-        for start in range(0, len(self.training_set), SCORING_CHUNK):
-            stop = min(start + SCORING_CHUNK, len(self.training_set))
-            maps = self.training_set.features.maps(torch.arange(start, stop))
-            out.append(all_models(base, tuple(scale.to(self.device) for scale in maps)).T.cpu())
-        return torch.cat(out)
+        every = np.arange(len(self.training_set))
+        features = self.training_set.features
+        found = score_samples(self.detector, base, features, every, self.reference, read)
+        return found["score"]
 
 
 def _floats(values: Tensor) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ahl.adam import AdamState, adam_start
-from ahl.collaboration import Model
+from ahl.collaboration import Model, moved
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, Parameters
 from ahl.importance import PredictorState, start_predictor
@@ -56,17 +56,12 @@ def start_state(detector: BaseDetector, config: Config, models: int, *, seed: in
 
 def on_device(state: TrainingState, device: torch.device) -> TrainingState:
     """The state with its heads on a device; psi and the score history stay on the CPU."""
-
-    def moved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(device) for name, value in tensors.items()}
-
+    optimiser = state.optimiser
     return replace(
         state,
-        unified=Model(*(moved(part) for part in state.unified)),
-        average=moved(state.average),
+        unified=moved(state.unified, device),
+        average=moved(Model(state.average, {}), device).parameters,
         optimiser=AdamState(
-            state.optimiser.step.to(device),
-            moved(state.optimiser.first),
-            moved(state.optimiser.second),
+            optimiser.step.to(device), *moved(Model(optimiser.first, optimiser.second), device)
         ),
     )

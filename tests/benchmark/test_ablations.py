@@ -1,18 +1,18 @@
 """The ablations train what their names say."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ahl.benchmark import Method, ablations, find_method
+from ahl.benchmark import ablations, find_method
 from ahl.benchmark.ablations import (
     ABLATION_METHODS,
-    ConfiguredMethod,
     DistributionEnsemble,
     SeedEnsemble,
 )
+from ahl.benchmark.cells import MethodSpec
 from ahl.benchmark.problem import Problem
 from ahl.detectors import DevNet
 from ahl.feature_table import FeatureTable
@@ -70,8 +70,8 @@ def learnt(monkeypatch):
     """Every (task, config, seed, model) that an ablation trains."""
     found, learn = [], ablations.learn
 
-    def listening(task, config, seed, device):
-        model = learn(task, config, seed, device)
+    def listening(task, config, *, seed, device):
+        model = learn(task, config, seed=seed, device=device)
         found.append((task, config, seed, model))
         return model
 
@@ -139,12 +139,12 @@ def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monk
 
 @pytest.mark.parametrize(
     "method",
-    [m for m in ABLATION_METHODS if not isinstance(m, ConfiguredMethod)],
+    [m for m in ABLATION_METHODS if isinstance(m, (DistributionEnsemble, SeedEnsemble))],
     ids=lambda m: m.name,
 )
 def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
     members = iter(range(100))
-    monkeypatch.setattr(ablations, "learn", lambda *_: next(members))
+    monkeypatch.setattr(ablations, "learn", lambda *_, **__: next(members))
     monkeypatch.setattr(
         ablations, "score_table", lambda model, table: np.arange(len(table)) + 10.0 * model
     )
@@ -159,6 +159,7 @@ def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
     tasks, configs, seeds, models = zip(*learnt, strict=True)
     assert len(learnt) == len(tasks[0].training_set.supports) > 1
     assert all(task is tasks[0] for task in tasks), "on all of D"
+    assert not tasks[0].folds
     assert all(config == configs[0] for config in configs)
     assert not configs[0].learning.collaborative
     assert len(set(seeds)) == len(seeds)
@@ -178,26 +179,14 @@ def test_the_problems_seed_reaches_every_member(learnt):
 # --- measured importance ---------------------------------------------------------------------
 
 
-def test_a_configured_method_replaces_the_source_of_importance_and_nothing_else():
-    seen = []
-
-    class Spy(Method):
-        name, title = "spy", "Spy"
-
-        def score(self, problem):
-            seen.append(problem)
-            return np.full(len(problem.test), 7.0)
-
-    problem = make_problem()
-    scores = ConfiguredMethod(name="x", title="X", method=Spy()).score(problem)
-    np.testing.assert_array_equal(scores, np.full(TESTED, 7.0))
-    (given,) = seen
-    expected = asdict(problem.config)
+def test_measured_importance_is_all_that_cdl_minus_changes():
+    config = tiny_config()
+    own = MethodSpec.parse("+cdl-").configure(config)
+    published = MethodSpec.parse("ahl-dra,memory.patches=0,calibration.folds=0").configure(config)
+    expected = published.to_dict()
     expected["importance"]["source"] = "measured"
-    assert given.config.to_dict() == expected
-    others = {name for name in vars(problem) if name != "config"}
-    assert all(getattr(given, name) is getattr(problem, name) for name in others)
-    assert problem.config.importance.source == "psi"
+    assert own.to_dict() == expected
+    assert config.importance.source == "psi"
 
 
 def test_without_psi_importance_is_measured_and_does_weigh(monkeypatch):
@@ -208,7 +197,8 @@ def test_without_psi_importance_is_measured_and_does_weigh(monkeypatch):
     problem = make_problem(epochs=7)
     with pytest.raises(AssertionError, match="psi"):
         find_method("ahl-dra").score(problem)
-    measured = find_method("+cdl-").score(problem)
+    without_psi = replace(problem, config=MethodSpec.parse("+cdl-").configure(problem.config))
+    measured = find_method("+cdl-").score(without_psi)
     importance = replace(problem.config.importance, source="equal")
-    equal = replace(problem, config=replace(problem.config, importance=importance))
+    equal = replace(problem, config=replace(without_psi.config, importance=importance))
     assert np.abs(measured - find_method("ahl-dra").score(equal)).max() > 1e-6

@@ -292,6 +292,16 @@ def test_initialisation_is_drawn_from_the_generator_alone(detector):
     assert_same(detector.initial_statistics(), detector.initial_statistics())
 
 
+def test_evidence_is_the_heads_scores_turned_as_the_image_score_counts_them(detector):
+    scores = {name: torch.tensor([0.1, 0.5, 1.0]) for name in detector.head_names}
+    evidence = detector.evidence(scores)
+    assert tuple(evidence) == detector.head_names
+    for name in detector.head_names:
+        assert torch.equal(evidence[name].abs(), scores[name].abs())
+        more = {**scores, name: scores[name] + 0.01 * evidence[name].sign()}
+        assert (detector.combine(more) > detector.combine(scores)).all(), name
+
+
 def test_expected_scores_increase(detector):
     normal, anomaly = detector.expected_scores
     assert normal < anomaly

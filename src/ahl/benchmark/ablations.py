@@ -8,10 +8,19 @@ from typing import final
 import numpy as np
 import torch
 
-from ahl.benchmark.method import DetectorMethod, Method, Scores, learn, score_table, task_of
+from ahl.benchmark.method import (
+    AS_PUBLISHED,
+    DetectorMethod,
+    Method,
+    Scores,
+    Settings,
+    score_table,
+    task_of,
+)
 from ahl.benchmark.problem import Problem
 from ahl.config import Config, Grouping
 from ahl.detectors import DRA, BaseDetector, DevNet
+from ahl.learning import learn
 from ahl.randomness import derive_seed
 from ahl.task import Task
 from ahl.training_set import IndexedSet, TrainingSet
@@ -29,6 +38,7 @@ class DistributionEnsemble(Method):
     title: str
     detector: type[BaseDetector]
     grouping: Grouping
+    settings: Settings = AS_PUBLISHED
 
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
@@ -40,7 +50,7 @@ class DistributionEnsemble(Method):
         data = task.training_set
         parts = [_union(s, q) for s, q in zip(data.supports, data.queries, strict=True)]
         return _mean_scores(
-            [replace(task, training_set=_restricted(data, part)) for part in parts],
+            [replace(task, training_set=_restricted(data, part), folds=()) for part in parts],
             config,
             problem,
         )
@@ -54,29 +64,14 @@ class SeedEnsemble(Method):
     name: str
     title: str
     detector: type[BaseDetector]
+    settings: Settings = AS_PUBLISHED
 
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
         config = _alone(problem.config)
         task = task_of(problem, self.detector, config)
-        return _mean_scores([task] * len(task.training_set.supports), config, problem)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ConfiguredMethod(Method):
-    """A method whose importance comes from measured scores, whatever its config says."""
-
-    name: str
-    title: str
-    method: Method
-
-    def score(self, problem: Problem) -> Scores:
-        """Score with importance measured instead of predicted."""
-        importance = replace(problem.config.importance, source="measured")
-        return self.method.score(
-            replace(problem, config=replace(problem.config, importance=importance))
-        )
+        member = replace(task, folds=())
+        return _mean_scores([member] * len(task.training_set.supports), config, problem)
 
 
 ABLATION_METHODS: tuple[Method, ...] = (
@@ -86,10 +81,12 @@ ABLATION_METHODS: tuple[Method, ...] = (
     DistributionEnsemble(
         name="+ramhadg+devnet", title="+ RamHADG + DevNet", detector=DevNet, grouping="random"
     ),
-    ConfiguredMethod(
+    DetectorMethod(
         name="+cdl-",
         title="+ CDL -",
-        method=DetectorMethod(name="ahl-dra", title="+ CDL", detector=DRA, collaborative=True),
+        detector=DRA,
+        collaborative=True,
+        settings=(*AS_PUBLISHED, ("importance.source", "measured")),
     ),
 )
 """Rows of table 5 between DRA and the full AHL(DRA)."""
@@ -100,20 +97,22 @@ OVERLAPS = tuple(
 )
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "table5": ("dra", *(method.name for method in ABLATION_METHODS), "ahl-dra"),
+    "table5": (
+        "dra",
+        *(method.name for method in ABLATION_METHODS),
+        "ahl-dra,memory.patches=0,calibration.folds=0",
+    ),
     "overlap": OVERLAPS,
     "clusters": tuple(f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4, 5)),
     "history": tuple(f"ahl-dra,importance.history={k}" for k in (2, 3, 5, 7, 9)),
     "episodes": tuple(f"ahl-dra,distributions.episodes={t}" for t in (3, 5, 7)),
     "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
     "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
-    "memory": (
-        "ahl-dra",
-        "ahl-dra,memory.patches=0",
-        "dra,memory.patches=0",
-        "ahl-devnet",
-        "ahl-devnet,memory.patches=0",
-        "devnet,memory.patches=0",
+    "evidence": tuple(
+        f"{method},memory.patches={patches},calibration.folds={folds}"
+        for method in ("ahl-dra", "dra", "ahl-devnet", "devnet")
+        for patches in (0, 2000)
+        for folds in (0, 3)
     ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
@@ -148,5 +147,5 @@ def _mean_scores(tasks: list[Task], config: Config, problem: Problem) -> Scores:
     total = np.zeros(len(problem.test))
     for number, task in enumerate(tasks):
         seed = derive_seed(problem.seed, "ensemble", number) % 2**32
-        total += score_table(learn(task, config, seed, problem.device), problem.test)
+        total += score_table(learn(task, config, seed=seed, device=problem.device), problem.test)
     return total / len(tasks)

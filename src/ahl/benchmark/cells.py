@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ahl.benchmark.method import Method
+from ahl.benchmark.method import Method, Settings
 from ahl.benchmark.methods import find_method
 from ahl.config import Config
 from ahl.datasets import Dataset, Setting
 from ahl.errors import ConfigurationError, DataError
 
-BENCHMARK_VERSION = 1
+BENCHMARK_VERSION = 2
 """Raised when a method or the protocol changes so that equal configs give other figures."""
 
 
@@ -31,7 +31,7 @@ class MethodSpec:
 
     text: str
     method: Method
-    settings: tuple[tuple[str, Any], ...]
+    settings: Settings
 
     @classmethod
     def parse(cls, text: str, further: tuple[Method, ...] = ()) -> MethodSpec:
@@ -53,13 +53,20 @@ class MethodSpec:
         return cls(text=text, method=find_method(name, further), settings=tuple(settings))
 
     def configure(self, config: Config) -> Config:
-        """The config with this method's settings.
+        """The config with the method's own settings, then those of the specification.
 
         Raises:
             ConfigurationError: if a setting names no field or has a value that cannot work.
         """
+        return self._with(self.plain(config), self.settings)
+
+    def plain(self, config: Config) -> Config:
+        """The config with the method's own settings only."""
+        return self._with(config, self.method.settings)
+
+    def _with(self, config: Config, settings: Settings) -> Config:
         values = config.to_dict()
-        for name, value in self.settings:
+        for name, value in settings:
             section, field = name.split(".")
             if field not in values.get(section, {}):
                 raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
@@ -248,7 +255,9 @@ def make_cell(draw: Draw, spec: MethodSpec, config: Config, context: dict[str, A
         "config": own.to_dict(),
         "context": context,
     }
-    if spec.settings and own == config:  # a row of its own in a sweep, though nothing differs
+    if spec.settings and own == spec.plain(
+        config
+    ):  # a row of its own in a sweep, though nothing differs
         values["restated"] = sorted(f"{name}={value!r}" for name, value in spec.settings)
     text = json.dumps(values, sort_keys=True)
     return Cell(

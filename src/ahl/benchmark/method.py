@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -17,12 +17,18 @@ from ahl.config import Config
 from ahl.detectors import BaseDetector
 from ahl.errors import ConfigurationError
 from ahl.feature_table import FeatureTable
-from ahl.model import Manifest, TrainedModel
+from ahl.learning import learn
+from ahl.model import TrainedModel
 from ahl.task import Task, prepare_task
-from ahl.training import train
 
 Scores = NDArray[np.float64]
 """(N_test,) image scores, higher = more anomalous."""
+
+Settings = tuple[tuple[str, Any], ...]
+"""Dotted names of config fields, such as `memory.patches`, with their values."""
+
+AS_PUBLISHED: Settings = (("memory.patches", 0), ("calibration.folds", 0))
+"""Neither the memory of normals nor the calibration is part of other people's methods."""
 
 Labels = Literal["some classes", "every class", "none"]
 
@@ -35,11 +41,14 @@ class Method(ABC):
         title: the name in tables, as in the paper where it is there.
         labels: which anomalies it trains on: M of the setting's draw, M of every class (an upper
             bound that sees all classes), or none (then M does not matter to it).
+        settings: its own values of config fields, by dotted name; a run's specification of the
+            method goes before them.
     """
 
     name: str
     title: str
     labels: Labels = "some classes"
+    settings: Settings = ()
 
     @abstractmethod
     def score(self, problem: Problem) -> Scores:
@@ -74,6 +83,7 @@ class DetectorMethod(Method):
     detector: type[BaseDetector]
     collaborative: bool
     labels: Labels = "some classes"
+    settings: Settings = ()
 
     def score(self, problem: Problem) -> Scores:
         """Train and score with the unified model."""
@@ -93,7 +103,8 @@ class DetectorMethod(Method):
     def _learn(self, problem: Problem) -> TrainedModel:
         learning = replace(problem.config.learning, collaborative=self.collaborative)
         config = replace(problem.config, learning=learning)
-        return learn(task_of(problem, self.detector, config), config, problem.seed, problem.device)
+        task = task_of(problem, self.detector, config)
+        return learn(task, config, seed=problem.seed, device=problem.device)
 
 
 @final
@@ -121,25 +132,6 @@ def task_of(problem: Problem, detector: type[BaseDetector], config: Config) -> T
         generators=problem.generators,
         config=config,
         seed=problem.seed,
-    )
-
-
-def learn(task: Task, config: Config, seed: int, device: torch.device) -> TrainedModel:
-    """Run the epoch loop on a task."""
-    state = train(
-        task.detector, task.training_set, task.reference, config, seed=seed, device=device
-    )
-    return TrainedModel(
-        detector=task.detector,
-        unified=state.unified,
-        reference=task.reference,
-        feature_factor=task.feature_factor,
-        memory=task.memory,
-        backbone=None,
-        config=config,
-        seed=seed,
-        manifest=Manifest(),
-        records=tuple(state.records),
     )
 
 

@@ -11,9 +11,16 @@ from ahl.baselines import (
     patchcore_scores,
 )
 from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.method import DetectorMethod, FunctionMethod, Method, Scores
+from ahl.benchmark.method import (
+    AS_PUBLISHED,
+    DetectorMethod,
+    FunctionMethod,
+    Labels,
+    Method,
+    Scores,
+)
 from ahl.benchmark.problem import Problem
-from ahl.detectors import DRA, DevNet
+from ahl.detectors import DRA, BaseDetector, DevNet
 from ahl.errors import ConfigurationError
 
 
@@ -30,14 +37,27 @@ def _logistic(problem: Problem) -> Scores:
     return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 
+def _alone(
+    name: str, title: str, detector: type[BaseDetector], labels: Labels = "some classes"
+) -> Method:
+    return DetectorMethod(
+        name=name,
+        title=title,
+        detector=detector,
+        collaborative=False,
+        labels=labels,
+        settings=AS_PUBLISHED,
+    )
+
+
 METHODS: tuple[Method, ...] = (
     DetectorMethod(name="ahl-dra", title="AHL(DRA)", detector=DRA, collaborative=True),
     DetectorMethod(name="ahl-devnet", title="AHL(DevNet)", detector=DevNet, collaborative=True),
-    DetectorMethod(name="dra", title="DRA", detector=DRA, collaborative=False),
-    DetectorMethod(name="devnet", title="DevNet", detector=DevNet, collaborative=False),
-    DetectorMethod(name="flos", title="FLOS", detector=FocalClassifier, collaborative=False),
-    DetectorMethod(name="saoe", title="SAOE", detector=OutlierExposure, collaborative=False),
-    DetectorMethod(name="mlep", title="MLEP", detector=MarginEmbedding, collaborative=False),
+    _alone("dra", "DRA", DRA),
+    _alone("devnet", "DevNet", DevNet),
+    _alone("flos", "FLOS", FocalClassifier),
+    _alone("saoe", "SAOE", OutlierExposure),
+    _alone("mlep", "MLEP", MarginEmbedding),
     FunctionMethod(
         name="patchcore",
         title="PatchCore",
@@ -50,9 +70,7 @@ METHODS: tuple[Method, ...] = (
         function=_distillation,
         labels="none",
     ),
-    DetectorMethod(
-        name="fs-dra", title="FS-DRA", detector=DRA, collaborative=False, labels="every class"
-    ),
+    _alone("fs-dra", "FS-DRA", DRA, labels="every class"),
     FunctionMethod(
         name="logistic",
         title="Logistic regression",

@@ -4,6 +4,7 @@
 method (docs/deviations.md lists the differences).
 """
 
+from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import AnomalyOverlap, DistributionConfig, Grouping
 from ahl.config.features import FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
@@ -16,6 +17,7 @@ from ahl.config.whole import Config
 
 __all__ = [
     "AnomalyOverlap",
+    "CalibrationConfig",
     "Config",
     "DistributionConfig",
     "ErrorForm",

@@ -28,12 +28,12 @@ class LearningConfig:
     """
 
     epochs: int = 30
-    rounds: int = 15
+    rounds: int = 8
     inner_steps: int = 1
     query_batches: int = 1
     batch_size: int = 32
-    inner_rate: float = 2e-4
-    outer_rate: float = 2e-4
+    inner_rate: float = 5e-4
+    outer_rate: float = 5e-4
     averaged_epochs: int = 15
     collaborative: bool = True
     second_order: bool = False

@@ -23,7 +23,7 @@ class MemoryConfig:
 
     patches: int = 2000
     candidates: int = 20_000
-    weight: float = 30.0
+    weight: float = 15.0
     highest: float = 10.0
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import DistributionConfig
 from ahl.config.features import FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
@@ -76,6 +77,7 @@ def paper() -> Config:
             unseen_weight=1.0,
             seen_weight=0.5,
         ),
+        calibration=CalibrationConfig(folds=0),
         finetune=FinetuneConfig(
             epochs=30,
             steps=20,

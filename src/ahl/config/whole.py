@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ahl.config._checks import require
+from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import DistributionConfig
 from ahl.config.features import FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
@@ -26,6 +27,7 @@ class Config:
     distributions: DistributionConfig = field(default_factory=DistributionConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     importance: ImportanceConfig = field(default_factory=ImportanceConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -86,6 +86,10 @@ class BaseDetector(ABC):
     def combine(self, scores: HeadScores) -> Tensor:
         """(N,) image scores, higher = more anomalous, from the heads' scores."""
 
+    def evidence(self, scores: HeadScores) -> HeadScores:
+        """The heads' scores (N,) turned so that higher = more anomalous for each."""
+        return scores
+
     @property
     @abstractmethod
     def expected_scores(self) -> tuple[float, float]:

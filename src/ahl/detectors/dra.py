@@ -182,6 +182,10 @@ class DRA(BaseDetector):
             holistic = holistic.clamp(max=self._margin)
         return scores["seen"] + scores["pseudo"] + scores["residual"] - holistic
 
+    def evidence(self, scores: HeadScores) -> HeadScores:
+        """The heads' scores, the holistic one negated: it is high for a normal image."""
+        return {**scores, "holistic": -scores["holistic"]}
+
     @property
     def expected_scores(self) -> tuple[float, float]:
         """A normal: the holistic margin, negated. An anomaly: its own head and the residual."""

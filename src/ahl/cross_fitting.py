@@ -1,0 +1,212 @@
+"""Detectors that leave out some of the training images, and what they say of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ahl.calibration import Calibration, Evidence, calibrate, gather, standardised
+from ahl.collaboration import Model, descend, moved, one_of, replicate
+from ahl.config import Config
+from ahl.detectors.base import BaseDetector, HeadScores, Parameters
+from ahl.distributions import Indices
+from ahl.feature_maps import FeatureMaps
+from ahl.feature_table import FeatureTable
+from ahl.observer import Observer
+from ahl.pseudo import PseudoAnomaly
+from ahl.randomness import numpy_generator, torch_generator
+from ahl.sample_scores import score_samples
+from ahl.settling import include, settle
+from ahl.training_set import IndexedSet, TrainingSet, draw_batches
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fold:
+    """What one detector trains on, and what it is asked about.
+
+    Attributes:
+        samples: the rest, with the pseudo anomalies made of its normals.
+        normals: left out, at least one.
+        anomalies: left out; may be empty.
+    """
+
+    samples: IndexedSet
+    normals: Indices
+    anomalies: Indices
+
+
+def draw_folds(
+    normals: int, anomalies: int, plan: Sequence[PseudoAnomaly], folds: int, *, seed: int
+) -> tuple[Fold, ...]:
+    """Share normals and labelled anomalies out at random, each left out by one detector.
+
+    A single anomaly is left out by none, since a detector needs one to train on; of fewer
+    anomalies than folds, each is left out by a detector of its own.
+
+    Args:
+        normals: how many, at the start of the training set.
+        anomalies: how many, behind them.
+        plan: the pseudo anomalies behind those.
+        folds: how many detectors, at most one a normal; 0 for none.
+        seed: of the draw.
+    """
+    if folds == 0:
+        return ()
+    random = numpy_generator(seed, "folds")
+    folds = min(folds, normals)
+    fold_of_normal = random.permutation(normals) % folds
+    fold_of_anomaly = random.permutation(anomalies) % folds
+    if anomalies == 1:
+        fold_of_anomaly = np.array([folds])
+    fold_of_pseudo = fold_of_normal[np.array([entry.normal for entry in plan], dtype=np.int64)]
+    first_pseudo = normals + anomalies
+    return tuple(
+        Fold(
+            samples=IndexedSet(
+                normals=np.flatnonzero(fold_of_normal != fold),
+                anomalies=np.flatnonzero(fold_of_anomaly != fold) + normals,
+                pseudo=np.flatnonzero(fold_of_pseudo != fold) + first_pseudo,
+            ),
+            normals=np.flatnonzero(fold_of_normal == fold),
+            anomalies=np.flatnonzero(fold_of_anomaly == fold) + normals,
+        )
+        for fold in range(folds)
+    )
+
+
+def calibrate_by_folds(
+    detector: BaseDetector,
+    unified: Model,
+    training_set: TrainingSet,
+    folds: Sequence[Fold],
+    reference: FeatureMaps,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    observer: Observer,
+) -> Calibration:
+    """Calibrate a trained model by detectors that each left out a fold.
+
+    The folds' detectors train alone, side by side, on balanced batches. What they say of the
+    images they left out, in spreads of those they trained on, stands for what the model would say
+    of images it has not seen.
+
+    Args:
+        detector: the heads.
+        unified: the trained model.
+        training_set: what it trained on.
+        folds: from `draw_folds`.
+        reference: the fixed reference of scoring.
+        config: all constants.
+        seed: of the draws.
+        device: where to learn.
+        observer: hears of progress.
+    """
+    reference = tuple(scale.to(device) for scale in reference)
+    run = _Folds(detector, training_set, folds, reference, config, seed, device, observer)
+    normals, anomalies = [], []
+    for model, fold in zip(run.trained(), folds, strict=True):
+        by = run.evidence(model, fold.samples.normals)
+        normals.append(standardised(run.evidence(model, fold.normals), by))
+        if len(fold.anomalies):
+            anomalies.append(standardised(run.evidence(model, fold.anomalies), by))
+    trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
+    return calibrate(
+        trained_on,
+        _joined(normals, trained_on),
+        _joined(anomalies, trained_on),
+        config.calibration.prior_count,
+    )
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """The folds' detectors over one training set."""
+
+    detector: BaseDetector
+    training_set: TrainingSet
+    folds: Sequence[Fold]
+    reference: FeatureMaps
+    config: Config
+    seed: int
+    device: torch.device
+    observer: Observer
+
+    def trained(self) -> list[Model]:
+        """The folds' models, with the mean weights of the second half of their steps."""
+        learning = self.config.learning
+        whole = learning.epochs * learning.rounds * learning.inner_steps
+        steps = max(1, round(whole * self.config.calibration.share))
+        batches = draw_batches(
+            self.training_set,
+            [fold.samples for fold in self.folds],
+            steps,
+            batch_size=learning.batch_size,
+            reference_normals=self.config.heads.reference_normals,
+            generator=torch_generator(self.seed, "folds"),
+            device=self.device,
+        )
+        parameters = self.detector.initial_parameters(torch_generator(self.seed, "heads"))
+        start = moved(Model(parameters, self.detector.initial_statistics()), self.device)
+        stacked, average = replicate(start, len(self.folds)), Parameters()
+        descent = descend(self.detector, stacked, batches, rate=learning.inner_rate)
+        for step, (stacked, _) in enumerate(descent, start=1):
+            if step > steps // 2:
+                average = include(average, stacked.parameters, step - steps // 2)
+            self.observer.on_stage("calibration", step, steps)
+        models = Model(average, stacked.statistics)
+        return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
+
+    def _settled(self, model: Model, fold: Fold) -> Model:
+        return settle(
+            self.detector,
+            model,
+            self.training_set,
+            fold.samples,
+            self.reference,
+            batch_size=self.config.learning.batch_size,
+            seed=self.seed,
+        )
+
+    def evidence(self, model: Model, samples: Indices) -> Evidence:
+        """All evidence of samples (N,) by one model."""
+        return sample_evidence(
+            self.detector, model, self.training_set.features, samples, self.reference, self.config
+        )
+
+
+def sample_evidence(
+    detector: BaseDetector,
+    model: Model,
+    features: FeatureTable,
+    samples: Indices,
+    reference: FeatureMaps,
+    config: Config,
+) -> Evidence:
+    """All evidence of samples (N,), on the CPU.
+
+    Args:
+        detector: the heads.
+        model: their weights and statistics.
+        features: of the samples, as the heads see them.
+        samples: which, at least one.
+        reference: the fixed reference of scoring, on the model's device.
+        config: all constants.
+    """
+    weight = config.memory.weight if config.memory.patches else 0.0
+
+    def read(heads: HeadScores, maps: FeatureMaps) -> Evidence:
+        return gather(detector, heads, maps, weight)
+
+    found = score_samples(detector, replicate(model, 1), features, samples, reference, read)
+    return {name: values[:, 0] for name, values in found.items()}
+
+
+def _joined(parts: Sequence[Evidence], names: Evidence) -> Evidence:
+    """Parts one after another; empty if there are none."""
+    nothing = torch.empty(0, dtype=torch.float64)
+    return {name: torch.cat([nothing, *(part[name] for part in parts)]) for name in names}

@@ -1,0 +1,79 @@
+"""A task learned: epochs, then calibration, then the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ahl.config import Config
+from ahl.cross_fitting import calibrate_by_folds
+from ahl.model import Manifest, TrainedModel
+from ahl.observer import Observer
+from ahl.task import Task
+from ahl.training import train
+from ahl.training_state import TrainingState
+
+
+def learn(
+    task: Task,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    observer: Observer | None = None,
+    keep: Callable[[TrainingState], None] | None = None,
+    state: TrainingState | None = None,
+) -> TrainedModel:
+    """Train the heads and calibrate what they say.
+
+    Args:
+        task: from `prepare_task`.
+        config: all constants.
+        seed: of every draw.
+        device: where the heads train.
+        observer: hears of progress.
+        keep: given the state after every epoch.
+        state: where to go on from; None starts anew.
+
+    Returns:
+        a model without a backbone and without a manifest.
+    """
+    observer = observer or Observer()
+    state = train(
+        task.detector,
+        task.training_set,
+        task.reference,
+        config,
+        seed=seed,
+        device=device,
+        observer=observer,
+        keep=keep,
+        state=state,
+    )
+    calibration = None
+    if task.folds:
+        calibration = calibrate_by_folds(
+            task.detector,
+            state.unified,
+            task.training_set,
+            task.folds,
+            task.reference,
+            config,
+            seed=seed,
+            device=device,
+            observer=observer,
+        )
+    return TrainedModel(
+        detector=task.detector,
+        unified=state.unified,
+        reference=task.reference,
+        feature_factor=task.feature_factor,
+        memory=task.memory,
+        calibration=calibration,
+        backbone=None,
+        config=config,
+        seed=seed,
+        manifest=Manifest(),
+        records=tuple(state.records),
+    )

@@ -1,0 +1,161 @@
+"""Evidence on scales of its own becomes one score."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ahl.calibration import MEMORY, Calibration, calibrate, gather, standardised
+from ahl.config import HeadConfig
+from ahl.detectors import DRA
+from ahl.feature_maps import FeatureLayout
+from ahl.losses import Prior
+
+
+def normal_values(count, seed, mean=0.0, spread=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    return mean + spread * torch.randn(count, generator=generator)
+
+
+def evidence(count, seed, **scales):
+    return {
+        name: normal_values(count, seed * 100 + i, *scale)
+        for i, (name, scale) in enumerate(scales.items())
+    }
+
+
+def calibration(anomalies=None, prior_count=3.0):
+    """Two kinds of evidence; the second spreads ten times wider, and twice as wide again unseen."""
+    return calibrate(
+        evidence(200, 1, a=(1.0, 1.0), b=(5.0, 10.0)),
+        evidence(200, 2, a=(0.0, 1.0), b=(0.5, 2.0)),
+        {"a": torch.empty(0), "b": torch.empty(0)} if anomalies is None else anomalies,
+        prior_count,
+    )
+
+
+def test_the_score_is_the_weighted_mean_of_standardised_evidence():
+    trained, unseen = evidence(50, 3, a=(1, 2), b=(0, 5)), evidence(40, 4, a=(0.2, 1), b=(0, 3))
+    anomalies = evidence(7, 5, a=(4, 1), b=(2, 1))
+    found = calibrate(trained, unseen, anomalies, 2.0)
+    given = evidence(9, 6, a=(1, 3), b=(2, 4))
+    lifts, expected = [], np.zeros(9)
+    for name in "ab":
+        shift, stretch = unseen[name].double().mean(), unseen[name].double().std(correction=0)
+        ordered = sorted(anomalies[name].tolist())
+        lifts.append(max(0.0, float((ordered[3] - shift) / stretch)))
+    weights = np.array([(7 * lift + 2 * np.mean(lifts)) / 9 for lift in lifts])
+    weights /= weights.sum()
+    for name, weight in zip("ab", weights, strict=True):
+        values, own = given[name].numpy().astype(float), trained[name].numpy().astype(float)
+        others = unseen[name].numpy().astype(float)
+        z = ((values - own.mean()) / own.std() - others.mean()) / others.std()
+        expected += weight * z
+    np.testing.assert_allclose(found.combine(given).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_unseen_anomalies_all_evidence_weighs_the_same():
+    assert calibration().weights == (0.5, 0.5)
+
+
+def test_evidence_that_does_not_lift_anomalies_weighs_little():
+    useless = calibration({"a": torch.full((30,), 8.0), "b": torch.full((30,), 0.5)})
+    assert useless.weights[0] > 0.9
+    harmful = calibration({"a": torch.full((30,), 8.0), "b": torch.full((30,), -9.0)})
+    assert 0 <= harmful.weights[1] < 0.1, "never negative: an unseen class may look otherwise"
+
+
+def test_few_anomalies_move_the_weights_little():
+    def weight(count):
+        lifted = {"a": torch.full((count,), 8.0), "b": torch.full((count,), 0.5)}
+        return calibration(lifted).weights[0]
+
+    assert 0.5 < weight(1) < weight(5) < weight(50)
+
+
+def test_anomalies_lifted_by_nothing_leave_equal_weights():
+    assert calibration({"a": torch.tensor([-5.0]), "b": torch.tensor([-5.0])}).weights == (0.5, 0.5)
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 1000), st.floats(-100, 100))
+def test_the_scale_of_evidence_does_not_matter(factor, offset):
+    """What a head's unit is says nothing of what it is worth."""
+
+    def scaled(values):
+        return {"a": values["a"], "b": values["b"] * factor + offset}
+
+    trained, unseen = (evidence(60, seed, a=(0, 1), b=(0, 1)) for seed in (1, 2))
+    anomalies, tested = (evidence(10, seed, a=(3, 1), b=(2, 1)) for seed in (3, 4))
+    one = calibrate(
+        trained, standardised(unseen, trained), standardised(anomalies, trained), 3.0
+    ).combine(tested)
+    other = calibrate(
+        scaled(trained),
+        standardised(scaled(unseen), scaled(trained)),
+        standardised(scaled(anomalies), scaled(trained)),
+        3.0,
+    ).combine(scaled(tested))
+    # float32 evidence far from zero in units of its spread has few digits left.
+    coarse = 1e-5 * (1 + abs(offset) / factor)
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=10 * coarse)
+
+
+def test_constant_evidence_stays_finite():
+    nothing = {"a": torch.zeros(5)}
+    found = calibrate(nothing, standardised(nothing, nothing), {"a": torch.zeros(2)}, 3.0)
+    assert found.combine({"a": torch.tensor([0.0, 1.0])}).isfinite().all()
+
+
+def test_moving_keeps_all_but_the_training_normals():
+    before = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
+    after = before.moved(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
+    assert (after.shifts, after.stretches, after.weights) == (
+        before.shifts,
+        before.stretches,
+        before.weights,
+    )
+    assert after.means[0] == pytest.approx(30.0, abs=1.0)
+    assert after.deviations[0] == pytest.approx(2.0, rel=0.2)
+
+
+def test_values_come_back():
+    found = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
+    assert Calibration.rebuild(found.values(), ("a", "b")) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"names": ["a"]}, ("a", "b")),
+        ({}, ("a", "c")),
+        ({"means": [0.0]}, ("a", "b")),
+        ({"means": [0.0, float("nan")]}, ("a", "b")),
+        ({"deviations": [1.0, 0.0]}, ("a", "b")),
+        ({"stretches": [1.0, -1.0]}, ("a", "b")),
+        ({"weights": [2.0, -1.0]}, ("a", "b")),
+        ({"weights": ["x", 1.0]}, ("a", "b")),
+        ({"shifts": [1.0, float("inf")]}, ("a", "b")),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(change, names):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Calibration.rebuild({**calibration().values(), **change}, names)
+
+
+def test_gathered_evidence_is_of_heads_turned_upwards_and_of_the_memorys_highest_positions():
+    layout = FeatureLayout(((3, 4, 5), (3, 2, 2)))
+    detector = DRA(HeadConfig(top_fraction=0.1), layout, Prior(0.0, 1.0))
+    heads = {name: torch.tensor([1.0, 2.0]) for name in detector.head_names}
+    maps = tuple(torch.randn(2, *shape) for shape in layout.scales)
+    found = gather(detector, heads, maps, 15.0)
+    assert tuple(found) == (*detector.head_names, MEMORY)
+    torch.testing.assert_close(found["holistic"], -heads["holistic"])
+    torch.testing.assert_close(found["seen"], heads["seen"])
+    for image in range(2):
+        first = sorted(maps[0][image, 2].flatten().tolist())[-2:]
+        second = max(maps[1][image, 2].flatten().tolist())
+        expected = (sum(first) / 2 + second) / 2 / 15.0
+        assert float(found[MEMORY][image]) == pytest.approx(expected, rel=1e-5)
+    assert MEMORY not in gather(detector, heads, maps, 0.0)

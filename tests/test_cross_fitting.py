@@ -1,0 +1,189 @@
+"""Folds leave out what they are asked about."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ahl import cross_fitting
+from ahl.config import CalibrationConfig
+from ahl.cross_fitting import calibrate_by_folds, draw_folds, sample_evidence
+from ahl.detectors import DRA
+from ahl.feature_table import FeatureTable
+from ahl.learning import learn
+from ahl.observer import Observer
+from ahl.pseudo import PseudoAnomaly
+from ahl.task import prepare_task
+from ahl.training import train
+from synthetic_features import (
+    LAYOUT,
+    SCRATCH,
+    STAIN,
+    draw_anomalies,
+    draw_normals,
+    draw_pseudo,
+    group_of,
+    to_rows,
+)
+from tiny import tiny_config
+
+CPU = torch.device("cpu")
+counts = st.integers(2, 40), st.integers(1, 12), st.integers(2, 5)
+
+
+def plan_of(normals):
+    return [PseudoAnomaly(generator=g, normal=i) for g in range(2) for i in range(0, normals, 2)]
+
+
+@settings(deadline=None)
+@given(*counts, st.integers(0, 99))
+def test_every_normal_and_anomaly_is_left_out_once(normals, anomalies, wanted, seed):
+    folds = draw_folds(normals, anomalies, plan_of(normals), wanted, seed=seed)
+    assert len(folds) == min(wanted, normals)
+    left_out = np.concatenate([fold.normals for fold in folds])
+    assert sorted(left_out) == list(range(normals))
+    left_out = np.concatenate([fold.anomalies for fold in folds])
+    expected = [] if anomalies == 1 else list(range(normals, normals + anomalies))
+    assert sorted(left_out) == expected
+
+
+@settings(deadline=None)
+@given(*counts, st.integers(0, 99))
+def test_a_fold_trains_on_nothing_it_is_asked_about(normals, anomalies, wanted, seed):
+    plan = plan_of(normals)
+    for fold in draw_folds(normals, anomalies, plan, wanted, seed=seed):
+        own = fold.samples
+        assert not set(own.normals) & set(fold.normals)
+        assert not set(own.anomalies) & set(fold.anomalies)
+        assert min(len(own.normals), len(own.anomalies)) > 0, "there is something to train on"
+        made_of = {plan[i - normals - anomalies].normal for i in own.pseudo}
+        assert made_of <= set(own.normals), "nor on pseudo anomalies made of it"
+
+
+def test_folds_are_drawn_from_the_seed():
+    one, same, other = (draw_folds(30, 6, [], 3, seed=seed) for seed in (1, 1, 2))
+    assert all((a.normals == b.normals).all() for a, b in zip(one, same, strict=True))
+    assert any((a.normals != b.normals).any() for a, b in zip(one, other, strict=True))
+    assert draw_folds(30, 6, [], 0, seed=1) == ()
+
+
+def make_task(config, anomalies=6, seed=0):
+    good = draw_normals(group_of(24), 0)
+
+    def make_pseudo(plan):
+        made = [draw_pseudo(good[p.normal][None], p.generator, i) for i, p in enumerate(plan)]
+        return FeatureTable.of_rows(LAYOUT, to_rows(np.concatenate(made)))
+
+    kinds = [draw_anomalies(anomalies, kind, 10 + kind) for kind in (SCRATCH, STAIN)]
+    return prepare_task(
+        DRA,
+        FeatureTable.of_rows(LAYOUT, to_rows(good)),
+        FeatureTable.of_rows(LAYOUT, np.concatenate(kinds)[:anomalies]),
+        make_pseudo,
+        generators=2,
+        config=config,
+        seed=seed,
+    )
+
+
+def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
+    """Other left-out images, the same detector: nothing of them leaks into its training."""
+    config = tiny_config(epochs=2)
+    task = make_task(config)
+    fold = task.folds[0]
+    spoiled = task.training_set.features.rows(np.arange(len(task.training_set)))
+    spoiled[torch.from_numpy(np.concatenate([fold.normals, fold.anomalies]))] += 3.0
+    other = replace(
+        task.training_set,
+        features=FeatureTable.of_rows(task.detector.layout, spoiled.half().numpy()),
+    )
+    same = replace(
+        task.training_set,
+        features=FeatureTable.of_rows(
+            task.detector.layout,
+            task.training_set.features.rows(np.arange(len(other))).half().numpy(),
+        ),
+    )
+    models = [
+        cross_fitting._Folds(
+            task.detector, data, task.folds, task.reference, config, 0, CPU, Observer()
+        ).trained()
+        for data in (same, other)
+    ]
+    for part in (0, 1):
+        for name, value in models[0][0][part].items():
+            assert torch.equal(value, models[1][0][part][name]), name
+    changed = models[0][1].parameters, models[1][1].parameters
+    assert any(not torch.equal(changed[0][name], changed[1][name]) for name in changed[0])
+
+
+def test_the_models_own_normals_are_the_zero_of_its_scores():
+    config = tiny_config(epochs=3)
+    task = make_task(config)
+    state = train(task.detector, task.training_set, task.reference, config, seed=0, device=CPU)
+    found = calibrate_by_folds(
+        task.detector,
+        state.unified,
+        task.training_set,
+        task.folds,
+        task.reference,
+        config,
+        seed=0,
+        device=CPU,
+        observer=Observer(),
+    )
+    own = sample_evidence(
+        task.detector,
+        state.unified,
+        task.training_set.features,
+        np.arange(24),
+        task.reference,
+        config,
+    )
+    for i, name in enumerate(found.names):
+        assert found.means[i] == pytest.approx(float(own[name].double().mean()), abs=1e-6)
+    assert sum(found.weights) == pytest.approx(1.0)
+
+
+def test_images_never_seen_spread_about_as_the_calibration_says():
+    """Scores of new normals are near 0 with a spread near 1; uncalibrated folds would say less."""
+    config = tiny_config(epochs=5)
+    task = make_task(config)
+    model = learn(task, config, seed=0, device=CPU)
+    new = FeatureTable.of_rows(LAYOUT, to_rows(draw_normals(group_of(60), 99)))
+    scored = torch.cat([model.score_rows(rows)["score"] for _, rows in new.chunks()])
+    assert abs(float(scored.median())) < 1.5
+    defects = torch.from_numpy(draw_anomalies(20, SCRATCH, 77)).float()
+    assert float(model.score_rows(defects)["score"].median()) > float(scored.quantile(0.9))
+
+
+def test_a_single_anomaly_leaves_equal_weights():
+    config = tiny_config(epochs=2)
+    model = learn(make_task(config, anomalies=1), config, seed=0, device=CPU)
+    assert len(set(model.calibration.weights)) == 1
+
+
+def test_no_folds_leave_the_detectors_own_sum():
+    config = replace(tiny_config(epochs=2), calibration=CalibrationConfig(folds=0))
+    task = make_task(config)
+    model = learn(task, config, seed=0, device=CPU)
+    assert model.calibration is None
+    scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
+    heads = {name: scored[name] for name in task.detector.head_names}
+    torch.testing.assert_close(scored["score"], task.detector.combine(heads))
+
+
+def test_calibration_is_announced_step_by_step():
+    class Listener(Observer):
+        stages = []
+
+        def on_stage(self, stage, done, total):
+            self.stages.append((stage, done, total))
+
+    config = tiny_config(epochs=4)
+    learn(make_task(config), config, seed=0, device=CPU, observer=Listener())
+    steps = [(done, total) for stage, done, total in Listener.stages if stage == "calibration"]
+    assert steps == [(i, 6) for i in range(1, 7)], "half of 4 epochs of 1 round of 3 steps"
