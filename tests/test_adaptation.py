@@ -75,6 +75,16 @@ def test_reference_and_memory_are_those_of_the_new_normals(trained):
     assert all(patches.mean() < 0.5 for patches in trained.memory.patches)
 
 
+def test_scores_are_measured_in_spreads_of_the_new_normals(trained):
+    model = adapted(trained, product(30, 10, base=2.0), epochs=2)
+    assert model.calibration.means != trained.calibration.means
+    assert model.calibration.weights == trained.calibration.weights
+    maps = [torch.from_numpy(scale) for scale in product(40, 30, base=2.0)]
+    rows = model.layout.join(maps).half().float()
+    usual = model.score_rows(rows)["score"]
+    assert abs(float(usual.median())) < 3.0
+
+
 def test_the_old_model_stays_as_it_was(trained):
     before = {name: value.clone() for name, value in trained.unified.parameters.items()}
     adapted(trained, product(30, 10, base=2.0), epochs=2)

@@ -111,10 +111,10 @@ def test_every_constant_is_in_the_key_whoever_sets_it(section, name):
     values = default().to_dict()
     changed = another(values[section][name])
     values[section][name] = changed
-    by_config = key(config=Config.from_dict(values))
-    assert by_config != key()
+    by_config = key(text="ahl-dra", config=Config.from_dict(values))
+    assert by_config != key(text="ahl-dra")
     if section != "features":  # these are the run's: all methods of a draw share them
-        assert key(text=f"dra,{section}.{name}={changed!r}") == by_config
+        assert key(text=f"ahl-dra,{section}.{name}={changed!r}") == by_config
 
 
 def test_the_spelling_of_a_specification_is_not_in_the_key():
@@ -145,9 +145,26 @@ def test_the_order_of_the_context_is_not_in_the_key_but_every_value_is():
 
 
 def test_a_cell_carries_the_methods_own_constants():
-    cell = make_cell(DRAW, MethodSpec.parse("dra,heads.margin=4.5"), default(), CONTEXT)
+    cell = make_cell(DRAW, MethodSpec.parse("ahl-dra,heads.margin=4.5"), default(), CONTEXT)
     assert cell.config == replace(default(), heads=replace(default().heads, margin=4.5))
     assert cell.draw is DRAW
+
+
+@pytest.mark.parametrize("name", ["dra", "devnet", "flos", "saoe", "mlep", "fs-dra", "+ramhadg"])
+def test_rivals_have_neither_memory_nor_calibration_unless_asked(name):
+    """Whatever the run's config says: they are compared as published."""
+    published = MethodSpec.parse(name).configure(default())
+    assert (published.memory.patches, published.calibration.folds) == (0, 0)
+    asked = MethodSpec.parse(f"{name},memory.patches=7,calibration.folds=2").configure(default())
+    assert (asked.memory.patches, asked.calibration.folds) == (7, 2)
+    rest = {"memory", "calibration"}
+    ours, theirs = default().to_dict(), published.to_dict()
+    assert all(ours[section] == theirs[section] for section in ours if section not in rest)
+
+
+@pytest.mark.parametrize("name", ["ahl-dra", "ahl-devnet"])
+def test_ahl_has_what_the_run_says(name):
+    assert MethodSpec.parse(name).configure(default()) == default()
 
 
 # --- draws -----------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from ahl.benchmark.ablations import ABLATIONS
+from ahl.benchmark.methods import METHODS
 from ahl.cli import main
 from small_images import write_class
 
@@ -32,6 +34,12 @@ def test_run_then_report(benchmark_folder, tmp_path):
     report = ahl("benchmark", "report", output)
     assert report.exit_code == 0, report.output
     assert "Logistic regression" in (output / "report.md").read_text()
+
+
+def test_help_names_every_method_and_ablation():
+    text = " ".join(ahl("benchmark", "run", "--help").output.split())
+    assert f"Methods: {' '.join(method.name for method in METHODS)}." in text
+    assert f"Ablations: {' '.join(sorted(ABLATIONS))}." in text
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
-Ablations: table5 overlap clusters history episodes pseudo importance inner memory.
+Ablations: clusters episodes evidence history importance inner overlap pseudo table5.
 
 \b
 Example:
