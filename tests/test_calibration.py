@@ -108,9 +108,9 @@ def test_constant_evidence_stays_finite():
     assert found.combine({"a": torch.tensor([0.0, 1.0])}).isfinite().all()
 
 
-def test_moving_keeps_all_but_the_training_normals():
+def test_restandardising_keeps_all_but_the_training_normals():
     before = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
-    after = before.moved(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
+    after = before.restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
     assert (after.shifts, after.stretches, after.weights) == (
         before.shifts,
         before.stretches,

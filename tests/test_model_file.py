@@ -27,7 +27,7 @@ quick = settings(
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory) -> Path:
     detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    detector.fit([small_image("good", i) for i in range(6)], [small_image("dot", 0)])
+    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)])
     path = tmp_path_factory.mktemp("model") / "model.ahl"
     detector.save(path)
     return path
@@ -40,7 +40,7 @@ def load(path: Path) -> TrainedModel:
 def test_the_file_holds_everything(model_file):
     model = load(model_file)
     assert model.manifest.seen_classes == {"anomaly"}
-    assert len(model.manifest.files) == 7
+    assert len(model.manifest.files) == 13
     assert len(model.records) == 2
     assert model.config == tiny_config(epochs=2)
     header, groups = read_tensor_file(model_file, "model")
@@ -145,6 +145,7 @@ HOSTILE = {
     "memory not halves": lambda h, t: t.update({"memory/0": t["memory/0"].float()}),
     "memory without patches": lambda h, t: t.update({"memory/0": t["memory/0"][:0]}),
     "memory without spread": lambda h, t: h["memory"].update(spreads=[0.0, 0.0]),
+    "memory without weight": lambda h, t: h["memory"].update(weight=0.0),
     "memory of one scale": lambda h, t: h["memory"].update(means=[1.0]),
     "memory of nonsense": lambda h, t: h.update(memory="much"),
     "calibration missing": lambda h, t: h.pop("calibration"),

@@ -168,7 +168,7 @@ def adapt_model(
     )
     calibration = model.calibration
     if calibration is not None:
-        calibration = calibration.moved(
+        calibration = calibration.restandardised(
             sample_evidence(
                 model.detector,
                 state.unified,

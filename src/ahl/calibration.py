@@ -2,7 +2,7 @@
 
 The heads of a detector and the memory of normal patches score on scales of their own: summed as
 they are, the one that happens to spread widest decides. Here each is measured in spreads of unseen
-normals, and weighs as much as it lifts unseen anomalies above them.
+normals, and weighs as much as it lifts left-out anomalies above them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Calibration:
         names: of the evidence; the other attributes have a value each.
         means: of the training normals' evidence.
         deviations: its standard deviation, positive.
-        shifts: mean of unseen normals, in deviations of those trained on.
+        shifts: mean of left-out normals, in deviations of those trained on.
         stretches: their standard deviation, likewise; positive.
         weights: at least 0, with sum 1.
     """
@@ -73,15 +73,18 @@ class Calibration:
     weights: tuple[float, ...]
 
     def combine(self, evidence: Evidence) -> Tensor:
-        """(N,) image scores, in spreads of unseen normals; 0 is a usual normal."""
+        """(N,) image scores, in spreads of left-out normals; 0 is a usual normal."""
         total = torch.zeros_like(evidence[self.names[0]])
         for i, name in enumerate(self.names):
             own = (evidence[name] - self.means[i]) / self.deviations[i]
             total = total + self.weights[i] * ((own - self.shifts[i]) / self.stretches[i])
         return total
 
-    def moved(self, evidence: Evidence) -> Self:
-        """The same for other training normals, whose evidence is given."""
+    def restandardised(self, evidence: Evidence) -> Self:
+        """The same for other training normals, whose evidence is given.
+
+        Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise.
+        """
         means, deviations = _spread(evidence)
         values = {**asdict(self), "means": means, "deviations": deviations}
         return type(self)(**values)
@@ -117,29 +120,32 @@ class Calibration:
 
 
 def calibrate(
-    trained_on: Evidence, unseen_normals: Evidence, unseen_anomalies: Evidence, prior_count: float
+    trained_on: Evidence,
+    left_out_normals: Evidence,
+    left_out_anomalies: Evidence,
+    prior_count: float,
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
-    A weight is the median of unseen anomalies in spreads of unseen normals, which is what linear
-    discriminant analysis gives independent evidence of equal spreads; few anomalies move it little
-    from the mean of all.
+    A weight is the median of left-out anomalies in spreads of left-out normals, which is what
+    linear discriminant analysis gives independent evidence of equal spreads; few anomalies move it
+    little from the mean of all.
 
     Args:
         trained_on: of the normals that the heads trained on.
-        unseen_normals: in deviations of the normals that the same heads trained on.
-        unseen_anomalies: likewise; empty if there are none, and all evidence weighs the same.
+        left_out_normals: in deviations of the normals that the same heads trained on.
+        left_out_anomalies: likewise; empty if there are none, and all evidence weighs the same.
         prior_count: anomalies that the prior weighs.
     """
     means, deviations = _spread(trained_on)
-    shifts, stretches = _spread(unseen_normals)
+    shifts, stretches = _spread(left_out_normals)
     names = tuple(trained_on)
-    count = len(unseen_anomalies[names[0]])
+    count = len(left_out_anomalies[names[0]])
     weights = torch.ones(len(names), dtype=torch.float64)
     if count:
         lifts = torch.stack(
             [
-                ((unseen_anomalies[name].double().median() - shift) / stretch).clamp(min=0)
+                ((left_out_anomalies[name].double().median() - shift) / stretch).clamp(min=0)
                 for name, shift, stretch in zip(names, shifts, stretches, strict=True)
             ]
         )

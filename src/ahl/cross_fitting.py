@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ahl.calibration import Calibration, Evidence, calibrate, gather, standardised
@@ -15,66 +14,12 @@ from ahl.detectors.base import BaseDetector, HeadScores, Parameters
 from ahl.distributions import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.feature_table import FeatureTable
+from ahl.folds import Fold
 from ahl.observer import Observer
-from ahl.pseudo import PseudoAnomaly
-from ahl.randomness import numpy_generator, torch_generator
+from ahl.randomness import torch_generator
 from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
-from ahl.training_set import IndexedSet, TrainingSet, draw_batches
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Fold:
-    """What one detector trains on, and what it is asked about.
-
-    Attributes:
-        samples: the rest, with the pseudo anomalies made of its normals.
-        normals: left out, at least one.
-        anomalies: left out; may be empty.
-    """
-
-    samples: IndexedSet
-    normals: Indices
-    anomalies: Indices
-
-
-def draw_folds(
-    normals: int, anomalies: int, plan: Sequence[PseudoAnomaly], folds: int, *, seed: int
-) -> tuple[Fold, ...]:
-    """Share normals and labelled anomalies out at random, each left out by one detector.
-
-    A single anomaly is left out by none, since a detector needs one to train on; of fewer
-    anomalies than folds, each is left out by a detector of its own.
-
-    Args:
-        normals: how many, at the start of the training set.
-        anomalies: how many, behind them.
-        plan: the pseudo anomalies behind those.
-        folds: how many detectors, at most one a normal; 0 for none.
-        seed: of the draw.
-    """
-    if folds == 0:
-        return ()
-    random = numpy_generator(seed, "folds")
-    folds = min(folds, normals)
-    fold_of_normal = random.permutation(normals) % folds
-    fold_of_anomaly = random.permutation(anomalies) % folds
-    if anomalies == 1:
-        fold_of_anomaly = np.array([folds])
-    fold_of_pseudo = fold_of_normal[np.array([entry.normal for entry in plan], dtype=np.int64)]
-    first_pseudo = normals + anomalies
-    return tuple(
-        Fold(
-            samples=IndexedSet(
-                normals=np.flatnonzero(fold_of_normal != fold),
-                anomalies=np.flatnonzero(fold_of_anomaly != fold) + normals,
-                pseudo=np.flatnonzero(fold_of_pseudo != fold) + first_pseudo,
-            ),
-            normals=np.flatnonzero(fold_of_normal == fold),
-            anomalies=np.flatnonzero(fold_of_anomaly == fold) + normals,
-        )
-        for fold in range(folds)
-    )
+from ahl.training_set import TrainingSet, draw_batches
 
 
 def calibrate_by_folds(
@@ -139,7 +84,10 @@ class _Folds:
     def trained(self) -> list[Model]:
         """The folds' models, with the mean weights of the second half of their steps."""
         learning = self.config.learning
-        whole = learning.epochs * learning.rounds * learning.inner_steps
+        # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
+        whole, rate = learning.epochs * learning.rounds, learning.outer_rate
+        if not learning.collaborative:
+            whole, rate = whole * learning.inner_steps, learning.inner_rate
         steps = max(1, round(whole * self.config.calibration.share))
         batches = draw_batches(
             self.training_set,
@@ -153,7 +101,8 @@ class _Folds:
         parameters = self.detector.initial_parameters(torch_generator(self.seed, "heads"))
         start = moved(Model(parameters, self.detector.initial_statistics()), self.device)
         stacked, average = replicate(start, len(self.folds)), Parameters()
-        descent = descend(self.detector, stacked, batches, rate=learning.inner_rate)
+        descent = descend(self.detector, stacked, batches, rate=rate)
+        self.observer.on_stage("calibration", 0, steps)
         for step, (stacked, _) in enumerate(descent, start=1):
             if step > steps // 2:
                 average = include(average, stacked.parameters, step - steps // 2)

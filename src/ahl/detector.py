@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ahl.adaptation import adapt_to_images
@@ -278,8 +277,7 @@ class AHL:
                 f"The feature maps have shapes {table.layout.scales}; the detector was trained "
                 f"on {layout.scales}."
             )
-        scores = [self.model.score_rows(rows)["score"] for _, rows in table.chunks()]
-        return torch.cat([*scores, torch.empty(0)]).double().numpy()
+        return self.model.score_table(table)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with everything inside, and drop the checkpoint.

@@ -76,7 +76,7 @@ class Memory:
         if not len(means) == len(spreads) == len(patches):
             raise ValueError("the memory has another number of scales")
         finite = all(abs(value) < float("inf") for value in (*means, *spreads, weight, highest))
-        if not finite or min(spreads) <= 0:
+        if not finite or min(*spreads, weight) <= 0:
             raise ValueError("the memory's constants are no distances")
         return cls(
             patches=tuple(p.float() for p in patches),

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl import __version__
@@ -19,6 +21,7 @@ from ahl.datasets import Drawn
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.memory import Memory
 from ahl.records import EpochRecord
@@ -126,6 +129,11 @@ class TrainedModel:
                     else self.calibration.combine(evidence)
                 )
         return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
+
+    def score_table(self, table: FeatureTable) -> NDArray[np.float64]:
+        """Image scores (N,) of a table's rows."""
+        found = [self.score_rows(rows)["score"] for _, rows in table.chunks(64)]
+        return torch.cat([*found, torch.empty(0)]).double().numpy()
 
     @property
     def evidence_names(self) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ahl.config import Config, DistributionConfig
-from ahl.cross_fitting import Fold, draw_folds
 from ahl.detectors import BaseDetector
 from ahl.distributions import Indices, cluster_normals, group_at_random, make_episodes
 from ahl.feature_maps import FeatureMaps, pool_rows
 from ahl.feature_table import FeatureTable
+from ahl.folds import Fold, draw_folds
 from ahl.losses import draw_prior
 from ahl.memory import Memory, TrainingMemory, build_memory
 from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies

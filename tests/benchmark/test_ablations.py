@@ -14,7 +14,9 @@ from ahl.benchmark.ablations import (
 )
 from ahl.benchmark.cells import MethodSpec
 from ahl.benchmark.problem import Problem
+from ahl.config import CalibrationConfig
 from ahl.detectors import DevNet
+from ahl.errors import ConfigurationError
 from ahl.feature_table import FeatureTable
 from ahl.training_set import IndexedSet, TrainingSet
 from ahl.types import Kind
@@ -48,7 +50,9 @@ def make_problem(seed=0, **learning):
         test=FeatureTable.of_rows(LAYOUT, draw_anomalies(TESTED, SCRATCH, 20)),
         make_pseudo=make_pseudo,
         generators=2,
-        config=tiny_config(**{"epochs": 2, **learning}),
+        config=replace(
+            tiny_config(**{"epochs": 2, **learning}), calibration=CalibrationConfig(folds=0)
+        ),
         seed=seed,
         device=torch.device("cpu"),
     )
@@ -144,10 +148,15 @@ def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monk
 )
 def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
     members = iter(range(100))
-    monkeypatch.setattr(ablations, "learn", lambda *_, **__: next(members))
-    monkeypatch.setattr(
-        ablations, "score_table", lambda model, table: np.arange(len(table)) + 10.0 * model
-    )
+
+    class Member:
+        def __init__(self):
+            self.number = next(members)
+
+        def score_table(self, table):
+            return np.arange(len(table)) + 10.0 * self.number
+
+    monkeypatch.setattr(ablations, "learn", lambda *_, **__: Member())
     scores = method.score(make_problem())
     trained = next(members)
     assert trained > 1
@@ -163,7 +172,7 @@ def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
     assert all(config == configs[0] for config in configs)
     assert not configs[0].learning.collaborative
     assert len(set(seeds)) == len(seeds)
-    members = [ablations.score_table(model, make_problem().test) for model in models]
+    members = [model.score_table(make_problem().test) for model in models]
     for i, one in enumerate(members):
         assert all(np.abs(one - other).max() > 1e-4 for other in members[:i])
     np.testing.assert_allclose(scores, np.mean(members, axis=0), rtol=1e-6)
@@ -174,6 +183,13 @@ def test_the_problems_seed_reaches_every_member(learnt):
         SeedEnsemble(name="x", title="X", detector=DevNet).score(make_problem(seed))
     half = len(learnt) // 2
     assert not {s for _, _, s, _ in learnt[:half]} & {s for _, _, s, _ in learnt[half:]}
+
+
+def test_an_ensemble_over_distributions_refuses_what_it_cannot_calibrate():
+    problem = make_problem()
+    calibrated = replace(problem.config, calibration=CalibrationConfig(folds=2))
+    with pytest.raises(ConfigurationError, match=r"calibration\.folds"):
+        find_method("+hadg").score(replace(problem, config=calibrated))
 
 
 # --- measured importance ---------------------------------------------------------------------

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 from ahl.benchmark.method import (
-    AS_PUBLISHED,
+    PLAIN,
     DetectorMethod,
     Method,
     Scores,
     Settings,
-    score_table,
     task_of,
 )
 from ahl.benchmark.problem import Problem
 from ahl.config import Config, Grouping
 from ahl.detectors import DRA, BaseDetector, DevNet
+from ahl.errors import ConfigurationError
 from ahl.learning import learn
 from ahl.randomness import derive_seed
 from ahl.task import Task
@@ -38,11 +38,19 @@ class DistributionEnsemble(Method):
     title: str
     detector: type[BaseDetector]
     grouping: Grouping
-    settings: Settings = AS_PUBLISHED
+    settings: Settings = PLAIN
 
     def score(self, problem: Problem) -> Scores:
-        """Train T detectors one after another."""
+        """Train T detectors one after another.
+
+        Raises:
+            ConfigurationError: if they are to be calibrated.
+        """
         config = _alone(problem.config)
+        if config.calibration.folds:
+            raise ConfigurationError(
+                f"The detectors of {self.name} are not calibrated; leave calibration.folds at 0."
+            )
         config = replace(
             config, distributions=replace(config.distributions, grouping=self.grouping)
         )
@@ -50,7 +58,7 @@ class DistributionEnsemble(Method):
         data = task.training_set
         parts = [_union(s, q) for s, q in zip(data.supports, data.queries, strict=True)]
         return _mean_scores(
-            [replace(task, training_set=_restricted(data, part), folds=()) for part in parts],
+            [replace(task, training_set=_restricted(data, part)) for part in parts],
             config,
             problem,
         )
@@ -64,14 +72,13 @@ class SeedEnsemble(Method):
     name: str
     title: str
     detector: type[BaseDetector]
-    settings: Settings = AS_PUBLISHED
+    settings: Settings = PLAIN
 
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
         config = _alone(problem.config)
         task = task_of(problem, self.detector, config)
-        member = replace(task, folds=())
-        return _mean_scores([member] * len(task.training_set.supports), config, problem)
+        return _mean_scores([task] * len(task.training_set.supports), config, problem)
 
 
 ABLATION_METHODS: tuple[Method, ...] = (
@@ -86,7 +93,7 @@ ABLATION_METHODS: tuple[Method, ...] = (
         title="+ CDL -",
         detector=DRA,
         collaborative=True,
-        settings=(*AS_PUBLISHED, ("importance.source", "measured")),
+        settings=(*PLAIN, ("importance.source", "measured")),
     ),
 )
 """Rows of table 5 between DRA and the full AHL(DRA)."""
@@ -147,5 +154,6 @@ def _mean_scores(tasks: list[Task], config: Config, problem: Problem) -> Scores:
     total = np.zeros(len(problem.test))
     for number, task in enumerate(tasks):
         seed = derive_seed(problem.seed, "ensemble", number) % 2**32
-        total += score_table(learn(task, config, seed=seed, device=problem.device), problem.test)
+        model = learn(task, config, seed=seed, device=problem.device)
+        total += model.score_table(problem.test)
     return total / len(tasks)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ahl.adaptation import adapt_model
@@ -16,7 +15,6 @@ from ahl.benchmark.problem import Problem
 from ahl.config import Config
 from ahl.detectors import BaseDetector
 from ahl.errors import ConfigurationError
-from ahl.feature_table import FeatureTable
 from ahl.learning import learn
 from ahl.model import TrainedModel
 from ahl.task import Task, prepare_task
@@ -27,8 +25,8 @@ Scores = NDArray[np.float64]
 Settings = tuple[tuple[str, Any], ...]
 """Dotted names of config fields, such as `memory.patches`, with their values."""
 
-AS_PUBLISHED: Settings = (("memory.patches", 0), ("calibration.folds", 0))
-"""Neither the memory of normals nor the calibration is part of other people's methods."""
+PLAIN: Settings = (("memory.patches", 0), ("calibration.folds", 0))
+"""For methods that are not AHL: the memory of normals and the calibration are no part of them."""
 
 Labels = Literal["some classes", "every class", "none"]
 
@@ -87,7 +85,7 @@ class DetectorMethod(Method):
 
     def score(self, problem: Problem) -> Scores:
         """Train and score with the unified model."""
-        return score_table(self._learn(problem), problem.test)
+        return self._learn(problem).score_table(problem.test)
 
     def transfer(self, source: Problem, target: Problem) -> Scores:
         """Train on the source, adapt as `ahl adapt` does."""
@@ -98,7 +96,7 @@ class DetectorMethod(Method):
             generators=target.generators,
             device=target.device,
         )
-        return score_table(adapted, target.test)
+        return adapted.score_table(target.test)
 
     def _learn(self, problem: Problem) -> TrainedModel:
         learning = replace(problem.config.learning, collaborative=self.collaborative)
@@ -133,9 +131,3 @@ def task_of(problem: Problem, detector: type[BaseDetector], config: Config) -> T
         config=config,
         seed=problem.seed,
     )
-
-
-def score_table(model: TrainedModel, table: FeatureTable) -> Scores:
-    """Image scores (N,) of a table's rows."""
-    found = [model.score_rows(rows)["score"] for _, rows in table.chunks(64)]
-    return torch.cat([*found, torch.empty(0)]).double().numpy()

@@ -12,7 +12,7 @@ from ahl.baselines import (
 )
 from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.method import (
-    AS_PUBLISHED,
+    PLAIN,
     DetectorMethod,
     FunctionMethod,
     Labels,
@@ -46,7 +46,7 @@ def _alone(
         detector=detector,
         collaborative=False,
         labels=labels,
-        settings=AS_PUBLISHED,
+        settings=PLAIN,
     )
 
 
