@@ -145,6 +145,14 @@ class FeatureTable:
 
     def keep_resident(self, limit: int = RESIDENT_BYTES) -> None:
         """Read everything into memory if it takes at most `limit` bytes; same values either way."""
-        if self._resident is None and 4 * len(self) * self.layout.row_size <= limit:
-            rows = self.layout.split(self.rows(np.arange(len(self), dtype=np.int64)))
-            self._resident = tuple(scale.movedim(-3, -1).contiguous() for scale in rows)
+        if self._resident is not None or 4 * len(self) * self.layout.row_size > limit:
+            return
+        resident = tuple(
+            torch.empty(len(self), height, width, channels)
+            for channels, height, width in self.layout.scales
+        )
+        # By chunks: all rows at once, converted and with channels appended, take four times this.
+        for indices, rows in self.chunks():
+            for whole, part in zip(resident, self.layout.split(rows), strict=True):
+                whole[indices[0] : indices[-1] + 1] = part.movedim(-3, -1)
+        self._resident = resident
