@@ -8,7 +8,7 @@ import ahl
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types files randomness metrics config records observer tensor_file resuming devices
+errors types files randomness metrics synthetic config records observer tensor_file resuming devices
 _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features feature_arrays augment
 coreset memory losses detectors calibration distributions pseudo training_set folds task finetuning
