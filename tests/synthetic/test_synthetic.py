@@ -76,7 +76,7 @@ class TestDefects:
 
     def test_leaves_its_input_alone(self, name):
         constants, random = np.random.default_rng(3), np.random.default_rng(4)
-        picture = np.clip(material_of(list(FAMILIES)[0])(random), 0, 1)
+        picture = np.clip(material_of(next(iter(FAMILIES)))(random), 0, 1)
         kept = picture.copy()
         DEFECTS[name][0](CANVAS, constants)(picture, random, draw_texture(CANVAS, constants))
         np.testing.assert_array_equal(picture, kept)
