@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahl.synthetic import FAMILIES, draw_group
-from ahl.synthetic.camera import draw_camera
+from ahl.synthetic import CLASSES, FAMILIES, draw_group
+from ahl.synthetic.camera import Camera
 from ahl.synthetic.canvas import canvas_of
 from ahl.synthetic.defects import DEFECTS
 from ahl.synthetic.groups import DEFECTIVE, LIKE, NORMALS, SOUND, UNSURE
@@ -93,10 +93,11 @@ def test_groups_hold_what_they_promise(seed):
     for pictures in (group.normals, group.like, group.sound, group.spoilt, group.masks):
         assert pictures.dtype == np.uint8
     values = set(np.unique(group.masks).tolist())
-    assert values <= {SOUND, UNSURE, *range(DEFECTIVE, DEFECTIVE + len(DEFECTS))}
-    # The like ones share a kind; the spoilt one has a kind too.
-    kinds = {v for v in np.unique(group.masks[:LIKE]).tolist() if v >= DEFECTIVE}
-    assert len(kinds) <= 1
+    assert values <= {SOUND, UNSURE, *range(DEFECTIVE, DEFECTIVE + CLASSES)}
+    # The like ones share a kind.
+    defective = group.masks[:LIKE][group.masks[:LIKE] >= DEFECTIVE]
+    assert len({(value - DEFECTIVE) // 2 for value in defective.tolist()}) <= 1
+    assert group.family in range(len(FAMILIES))
 
 
 def test_groups_are_seeded():
@@ -108,7 +109,7 @@ def test_groups_are_seeded():
 def test_most_defects_show():
     groups = [draw_group(SIZE, np.random.default_rng(seed)) for seed in range(30)]
     shown = [(mask >= DEFECTIVE).any() for group in groups for mask in group.masks]
-    assert np.mean(shown) > 0.8
+    assert np.mean(shown) > 0.75
 
 
 def test_where_the_mask_is_clean_nothing_but_light_and_noise_differs():
@@ -131,7 +132,7 @@ def test_a_camera_stays_the_same_camera():
     means = []
     for seed in range(30):
         random = np.random.default_rng(seed)
-        camera = draw_camera(CANVAS, random)
-        means.append([camera(grey, random).mean() for _ in range(4)])
+        camera = Camera.draw(random)
+        means.append([camera.shoot(CANVAS, grey, random).mean() for _ in range(4)])
     means = np.array(means)
     assert np.median(means.std(axis=1)) < 0.5 * means.mean(axis=1).std()

@@ -1,6 +1,6 @@
 """Images drawn by code: textures, structures, lighting and defects, endless and seeded."""
 
-from ahl.synthetic.groups import DrawnGroup, draw_group
-from ahl.synthetic.materials import FAMILIES, draw_material
+from ahl.synthetic.groups import CLASSES, DrawnGroup, draw_group
+from ahl.synthetic.materials import FAMILIES
 
-__all__ = ["FAMILIES", "DrawnGroup", "draw_group", "draw_material"]
+__all__ = ["CLASSES", "FAMILIES", "DrawnGroup", "draw_group"]

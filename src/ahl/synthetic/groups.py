@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.synthetic.camera import draw_camera
+from ahl.synthetic.camera import Camera
 from ahl.synthetic.canvas import Picture, canvas_of
-from ahl.synthetic.defects import Defect, draw_defect
-from ahl.synthetic.materials import draw_material, draw_texture
+from ahl.synthetic.defects import DEFECTS, Defect, draw_defect
+from ahl.synthetic.materials import FAMILIES, draw_family, draw_texture
 
 NORMALS: Final = 4
 """Good ones in a group."""
@@ -20,9 +20,12 @@ LIKE: Final = 3
 """Ones with the group's first kind of defect."""
 
 SOUND, UNSURE, DEFECTIVE = 0, 1, 2
-"""Values of a mask; from 2 on, 2 + the kind's place in `DEFECTS`."""
+"""Values of a mask; from 2 on, 2 + 2 * the kind's place in `DEFECTS` + 1 where it is brighter."""
 
-_VISIBLE, _TRACE = 0.06, 0.015  # change of a pixel, in 0..1
+CLASSES: Final = 2 * len(DEFECTS)
+"""Kinds of defect, darker and brighter ones apart."""
+
+_VISIBLE, _TRACE = 0.04, 0.01  # change of a pixel in a photograph without noise, in 0..1
 _FEWEST_PIXELS = 6
 _ATTEMPTS = 4
 
@@ -38,6 +41,7 @@ class DrawnGroup:
         spoilt: (S, S, 3) uint8, the very picture of `sound` with a defect of another kind, under
             light of its own.
         masks: (4, S, S) uint8, of the three in `like` and of `spoilt`.
+        family: the material's place in `FAMILIES`.
     """
 
     normals: NDArray[np.uint8]
@@ -45,6 +49,7 @@ class DrawnGroup:
     sound: NDArray[np.uint8]
     spoilt: NDArray[np.uint8]
     masks: NDArray[np.uint8]
+    family: int
 
 
 def draw_group(size: int, random: np.random.Generator) -> DrawnGroup:
@@ -55,9 +60,13 @@ def draw_group(size: int, random: np.random.Generator) -> DrawnGroup:
         random: source of everything.
     """
     canvas = canvas_of(size)
-    material, camera = draw_material(canvas, random), draw_camera(canvas, random)
+    family = draw_family(random)
+    material, camera = family(canvas, random), Camera.draw(random)
     foreign = draw_texture(canvas, random)
     first, second = draw_defect(canvas, random), draw_defect(canvas, random)
+    # Under noise a change must be larger to be seen; an area shows before a pixel does.
+    visible = (_VISIBLE + camera.noise) / camera.contrast
+    trace = _TRACE / camera.contrast
 
     def draw() -> Picture:
         return np.clip(material(random), 0, 1)
@@ -67,23 +76,29 @@ def draw_group(size: int, random: np.random.Generator) -> DrawnGroup:
         for _ in range(_ATTEMPTS):  # on some pictures, in some places, a defect does not show
             spoilt = np.clip(defect(picture, random, foreign), 0, 1)
             change = np.abs(spoilt - picture).max(axis=-1)
-            if (change > _VISIBLE).sum() >= _FEWEST_PIXELS:
+            if (change > visible).sum() >= _FEWEST_PIXELS:
                 break
-        mask = np.where(change > _TRACE, UNSURE, SOUND)
-        return spoilt, np.where(change > _VISIBLE, DEFECTIVE + place, mask).astype(np.uint8)
+        brighter = bool((spoilt - picture).sum() > 0)
+        mask = np.where(change > trace, UNSURE, SOUND)
+        mask = np.where(change > visible, DEFECTIVE + 2 * place + brighter, mask)
+        return spoilt, mask.astype(np.uint8)
 
-    normals = [camera(draw(), random) for _ in range(NORMALS)]
+    def shoot(picture: Picture) -> NDArray[np.uint8]:
+        return camera.shoot(canvas, picture, random)
+
+    normals = [shoot(draw()) for _ in range(NORMALS)]
     like, masks = [], []
     for _ in range(LIKE):
         spoilt, mask = spoil(draw(), first)
-        like.append(camera(spoilt, random))
+        like.append(shoot(spoilt))
         masks.append(mask)
     picture = draw()
     spoilt, mask = spoil(picture, second)
     return DrawnGroup(
         normals=np.stack(normals),
         like=np.stack(like),
-        sound=camera(picture, random),
-        spoilt=camera(spoilt, random),
+        sound=shoot(picture),
+        spoilt=shoot(spoilt),
         masks=np.stack([*masks, mask]),
+        family=list(FAMILIES).index(family),
     )

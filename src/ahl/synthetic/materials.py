@@ -64,10 +64,10 @@ FAMILIES: Final[dict[Family, int]] = {
 """Every family, and how often it is drawn beside the others."""
 
 
-def draw_material(canvas: Canvas, random: np.random.Generator) -> Material:
-    """A material of a random family."""
+def draw_family(random: np.random.Generator) -> Family:
+    """A random family."""
     families = [family for family, times in FAMILIES.items() for _ in range(times)]
-    return families[random.integers(len(families))](canvas, random)
+    return families[random.integers(len(families))]
 
 
 def draw_texture(canvas: Canvas, random: np.random.Generator) -> Material:
