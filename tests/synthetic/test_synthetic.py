@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ahl.errors import ConfigurationError
 from ahl.synthetic import CLASSES, FAMILIES, draw_group
 from ahl.synthetic.camera import Camera
 from ahl.synthetic.canvas import canvas_of
@@ -98,6 +99,11 @@ def test_groups_hold_what_they_promise(seed):
     defective = group.masks[:LIKE][group.masks[:LIKE] >= DEFECTIVE]
     assert len({(value - DEFECTIVE) // 2 for value in defective.tolist()}) <= 1
     assert group.family in range(len(FAMILIES))
+
+
+def test_what_is_too_small_to_draw_on_is_refused():
+    with pytest.raises(ConfigurationError, match="64 pixels"):
+        draw_group(32, np.random.default_rng(0))
 
 
 def test_groups_are_seeded():

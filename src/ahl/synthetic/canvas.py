@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from ahl.errors import ConfigurationError
+
 Field = NDArray[np.floating[Any]]
 """(S, S), one number a pixel."""
 
@@ -20,18 +22,29 @@ Material = Callable[[np.random.Generator], Picture]
 """Something that is drawn again and again, never twice the same: a fabric, a kind of part."""
 
 
+SMALLEST = 64
+"""Side in pixels: the largest defects fit in."""
+
+
 class Canvas:
     """A square of pixels.
 
     Args:
-        size: side S in pixels, at least 32.
+        size: side S in pixels, at least 64.
 
     Attributes:
         x: (S, S) column of each pixel.
         y: (S, S) row of each pixel.
+
+    Raises:
+        ConfigurationError: if it is too small for what is drawn on it.
     """
 
     def __init__(self, size: int) -> None:
+        if size < SMALLEST:
+            raise ConfigurationError(
+                f"Pictures are drawn at {SMALLEST} pixels or more, not {size}."
+            )
         self.size = size
         self.y, self.x = np.mgrid[0:size, 0:size].astype(np.float32)
         self._down = np.fft.fftfreq(size).astype(np.float32)[:, None]

@@ -1,0 +1,1 @@
+"""How the embedded backbone is made: trained from nothing on drawn images alone."""
