@@ -14,7 +14,7 @@ feature_maps backbones backbone_choice feature_table feature_store features feat
 coreset memory losses detectors calibration distributions pseudo training_set folds task finetuning
 adam collaboration sample_scores importance training_state checkpoint settling training
 cross_fitting model learning extraction adaptation scoring fitting detector evaluation
-pretrain baselines benchmark report demo cli __main__
+baselines benchmark report demo cli pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 

@@ -1,0 +1,181 @@
+"""The pretraining loop: a network, heads to train it by, a state that a killed run goes on from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ahl.backbones.embedded import untrained_backbone
+from ahl.backbones.pretrained import TimmBackbone
+from ahl.pretrain.batches import Batch, batches
+from ahl.pretrain.cells import cell_labels
+from ahl.pretrain.config import PretrainConfig
+from ahl.pretrain.shards import DrawnGroups
+from ahl.pretrain.terms import grouping_loss, naming_loss, ranking_loss, telling_loss
+from ahl.randomness import derive_seed
+from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
+from ahl.synthetic import CLASSES
+
+EMBEDDING: Final = 128
+"""Dimensions in which groups are told apart."""
+
+KEEP_EVERY: Final = 100
+"""Steps between two states on disk."""
+
+FINEST: Final = 8
+"""Cells along a side of the finest grid that terms are taken on; finer maps are averaged."""
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""Called after every step with its number, from 1, and the terms' values."""
+
+
+class _Heads(nn.Module):
+    """What is thrown away after the training."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.naming = nn.ModuleList(nn.Conv2d(c, 1 + CLASSES, 1) for c in channels)
+        self.embedding = nn.Linear(sum(channels), EMBEDDING)
+
+
+class Pretraining:
+    """A run in progress.
+
+    Args:
+        config: its constants.
+        drawn: the groups it trains on.
+        seed: of weights, order and turns.
+    """
+
+    def __init__(self, config: PretrainConfig, drawn: DrawnGroups, seed: int) -> None:
+        self.config, self.drawn, self.seed = config, drawn, seed
+        self.backbone: TimmBackbone = untrained_backbone(derive_seed(seed, "weights"))
+        with torch.no_grad():
+            probe = self.backbone.network(torch.zeros(1, 3, config.size, config.size))
+        channels = [stage.shape[1] for stage in probe]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "heads"))
+            self.heads = _Heads(channels)
+        trained: list[nn.Parameter] = [*self.backbone.parameters(), *self.heads.parameters()]
+        parts: list[dict[str, Any]] = [
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(
+            parts,
+            lr=config.rate,
+            weight_decay=config.weight_decay,
+        )
+        self.done = 0
+
+    def run(self, report: Report, checkpoint: Path | None = None, *, resume: bool = False) -> None:
+        """Train to the last step.
+
+        Args:
+            report: hears of every step.
+            checkpoint: file for the state; None keeps none.
+            resume: go on from it where there is one.
+
+        Raises:
+            ResumeError: if the state is of another run.
+        """
+        fingerprint = run_fingerprint(
+            {"pretrain": asdict(self.config), "seed": self.seed, "groups": len(self.drawn)}
+        )
+        if checkpoint is not None and resume:
+            self._restore(checkpoint, fingerprint)
+        size, seed = self.config.groups, self.seed
+        self.backbone.train()
+        for step, batch in batches(self.drawn, self.done, self.config.steps, size=size, seed=seed):
+            report(step + 1, self.step(batch, step))
+            self.done = step + 1
+            if checkpoint is not None and self.done % KEEP_EVERY == 0:
+                self._keep(checkpoint, fingerprint)
+        self.backbone.eval()
+
+    def step(self, batch: Batch, step: int) -> dict[str, float]:
+        """One step of the optimiser; the terms' values."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(step, self.config)
+        terms = self.terms(batch)
+        weights = asdict(self.config)
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.backbone.parameters(), 5.0)
+        self.optimiser.step()
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Every term with a weight, the mean over the stages."""
+        config = self.config
+        groups, pictures = batch.pictures.shape[:2]
+        images = batch.pictures.flatten(0, 1).float() / 255
+        normalised = (images - self.backbone.shift) / self.backbone.scale
+        # Half the time of float32 on processors that know bfloat16; terms are taken in float32.
+        with torch.autocast(images.device.type, torch.bfloat16):
+            stages = self.backbone.network(normalised.contiguous(memory_format=torch.channels_last))
+        stages = [_at_most(stage.float(), FINEST) for stage in stages]
+        masks = batch.masks.flatten(0, 1)
+        found: dict[str, list[Tensor]] = {"naming": [], "ranking": [], "telling": []}
+        for head, stage in zip(self.heads.naming, stages, strict=True):
+            labels = cell_labels(masks, stage.shape[-1]).view(groups, pictures, *stage.shape[2:])
+            maps = stage.view(groups, pictures, *stage.shape[1:])
+            if config.naming:
+                logits = head(stage).view(groups, pictures, -1, *stage.shape[2:])
+                found["naming"].append(naming_loss(logits, labels))
+            if config.ranking:
+                found["ranking"].append(ranking_loss(maps, labels))
+            if config.telling:
+                found["telling"].append(telling_loss(maps, labels))
+        terms = {name: torch.stack(values).mean() for name, values in found.items() if values}
+        if config.grouping:
+            pooled = torch.cat([stage.mean(dim=(-2, -1)) for stage in stages], dim=1)
+            embeddings: Tensor = self.heads.embedding(pooled)
+            terms["grouping"] = grouping_loss(embeddings.view(groups, pictures, -1))
+        return terms
+
+    def _keep(self, path: Path, fingerprint: str) -> None:
+        moments = self.optimiser.state_dict()["state"]
+        groups = {
+            "backbone": self.backbone.tensors(),
+            "heads": dict(self.heads.state_dict()),
+            **{f"moments-{i}": dict(state) for i, state in moments.items()},
+        }
+        write_checkpoint(path, fingerprint, {"done": self.done}, groups)
+
+    def _restore(self, path: Path, fingerprint: str) -> None:
+        found = read_checkpoint(path, fingerprint)
+        if found is None:
+            return
+        header, groups = found
+        self.backbone.load_state_dict(groups["backbone"])
+        self.heads.load_state_dict(groups["heads"])
+        state = self.optimiser.state_dict()
+        state["state"] = {
+            int(name.removeprefix("moments-")): group
+            for name, group in groups.items()
+            if name.startswith("moments-")
+        }
+        self.optimiser.load_state_dict(state)
+        self.done = int(header["done"])
+
+
+def _at_most(maps: Tensor, side: int) -> Tensor:
+    return functional.adaptive_avg_pool2d(maps, side) if maps.shape[-1] > side else maps
+
+
+def rate_at(step: int, config: PretrainConfig) -> float:
+    """Learning rate of a step: a linear rise, then a cosine down to 0."""
+    progress = (step + 0.5) / config.steps
+    if progress < config.rising:
+        return config.rate * progress / config.rising
+    fall = (progress - config.rising) / (1 - config.rising)
+    return config.rate * 0.5 * (1 + math.cos(math.pi * fall))

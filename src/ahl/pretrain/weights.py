@@ -1,0 +1,26 @@
+"""The trained weights as they are shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from ahl.backbones.pretrained import TimmBackbone
+from ahl.files import written_whole
+
+
+def write_weights(backbone: TimmBackbone, path: Path) -> None:
+    """Write a backbone's state in half precision, the same bytes for the same weights.
+
+    Counters of batches are left out: only training would want them.
+    """
+    state = backbone.network.state_dict()
+    tensors = {
+        name: state[name].to(torch.float16).contiguous()
+        for name in sorted(state)
+        if not name.endswith("num_batches_tracked")
+    }
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(tensors))

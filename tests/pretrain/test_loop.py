@@ -1,0 +1,130 @@
+"""The loop: deterministic, resumable, and it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from ahl.errors import ConfigurationError, ResumeError
+from ahl.pretrain import loop, shards
+from ahl.pretrain.batches import DEFECTIVE_PICTURES, batch_at
+from ahl.pretrain.config import PretrainConfig
+from ahl.pretrain.loop import Pretraining, rate_at
+from ahl.pretrain.shards import DrawnGroups, ShardFolder
+
+CONFIG = PretrainConfig(shards=1, size=64, steps=4, groups=2, rate=1e-3, rising=0.25)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SHARD", 5)
+        folder = ShardFolder(root=tmp_path_factory.mktemp("drawn"), size=64, seed=0)
+        folder.draw(0)
+        yield DrawnGroups(folder, 1)
+
+
+def trained(drawn, *, config=CONFIG, seed=0, checkpoint=None, resume=False, stop=None):
+    told = []
+
+    def report(step, terms):
+        told.append((step, terms))
+        if step == stop:
+            raise KeyboardInterrupt
+
+    run = Pretraining(config, drawn, seed)
+    if stop is None:
+        run.run(report, checkpoint, resume=resume)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run.run(report, checkpoint, resume=resume)
+    return run, told
+
+
+def test_the_same_seed_gives_the_same_weights(drawn):
+    (first, told), (second, _), (other, _) = (trained(drawn, seed=s) for s in (0, 0, 1))
+    assert [step for step, _ in told] == [1, 2, 3, 4]
+    assert all(set(terms) == {"naming", "ranking", "telling", "grouping"} for _, terms in told)
+    assert first.backbone.describe() == second.backbone.describe()
+    assert first.backbone.describe() != other.backbone.describe()
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "KEEP_EVERY", 2)
+    whole, _ = trained(drawn)
+    trained(drawn, checkpoint=tmp_path / "state", stop=3)
+    resumed, told = trained(drawn, checkpoint=tmp_path / "state", resume=True)
+    assert [step for step, _ in told] == [3, 4]
+    assert resumed.backbone.describe() == whole.backbone.describe()
+
+
+def test_another_run_is_not_gone_on_with(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "KEEP_EVERY", 2)
+    trained(drawn, checkpoint=tmp_path / "state")
+    with pytest.raises(ResumeError):
+        trained(drawn, seed=1, checkpoint=tmp_path / "state", resume=True)
+
+
+def test_it_learns(drawn):
+    config = PretrainConfig(
+        shards=1, size=64, steps=25, groups=5, rate=2e-3, rising=0.1, grouping=0.0
+    )
+    _, told = trained(drawn, config=config)
+    first, last = told[0][1], told[-1][1]
+    assert last["naming"] < 0.6 * first["naming"]
+
+
+def test_terms_without_a_weight_are_not_taken(drawn):
+    config = PretrainConfig(shards=1, size=64, steps=1, groups=2, naming=0, ranking=0, telling=0)
+    _, told = trained(drawn, config=config)
+    assert set(told[0][1]) == {"grouping"}
+
+
+def test_no_step_leaves_the_first_weights(drawn):
+    config = PretrainConfig(shards=1, size=64, steps=0, groups=2)
+    (run, told), (same, _) = trained(drawn, config=config), trained(drawn, config=config)
+    assert told == []
+    assert run.backbone.describe() == same.backbone.describe()
+
+
+def test_every_group_comes_once_an_epoch(drawn):
+    seen = torch.cat([batch_at(drawn, step, size=5, seed=0).groups for step in range(3)])
+    for epoch in seen.view(3, 5):
+        assert sorted(epoch.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_masks_turn_with_their_pictures(drawn):
+    batch = batch_at(drawn, 1, size=5, seed=0)
+    for group, pictures, masks in zip(batch.groups, batch.pictures, batch.masks, strict=True):
+        own, marks = drawn[int(group)]
+        turned = [
+            (turn, mirrored)
+            for turn in range(4)
+            for mirrored in (False, True)
+            if np.array_equal(moved(own, turn, mirrored), pictures.permute(0, 2, 3, 1).numpy())
+        ]
+        assert turned
+        found = masks.numpy()[list(DEFECTIVE_PICTURES)]
+        assert any(np.array_equal(moved(marks, *way), found) for way in turned)
+        assert not masks[[0, 1, 2, 3, 7]].any()
+
+
+def moved(pictures, turn, mirrored):
+    pictures = np.rot90(pictures, turn, axes=(1, 2))
+    return pictures[:, :, ::-1] if mirrored else pictures
+
+
+def test_the_rate_rises_then_falls():
+    config = PretrainConfig(steps=100, rate=1e-3, rising=0.1)
+    rates = [rate_at(step, config) for step in range(100)]
+    assert int(np.argmax(rates)) == 10 or int(np.argmax(rates)) == 9
+    assert max(rates) <= 1e-3
+    assert rates[0] < 1e-4
+    assert rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"shards": 0}, {"size": 32}, {"groups": 1}, {"rate": 0}, {"naming": -1}]
+)
+def test_constants_that_cannot_work_are_refused(wrong):
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        PretrainConfig(**wrong)
