@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 # What can be measured with a package index alone; name more datasets and a better backbone with
 # make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
-BENCHMARK ?= --dataset elpv --backbone patches
+BENCHMARK ?= --dataset elpv --backbone embedded
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
 .PHONY: help setup demo test check benchmark clean

@@ -49,7 +49,7 @@ def test_the_readmes_python_example_runs(tmp_path):
     (example,) = blocks(ROOT / "README.md", "python")
     for name, count in (("good", 6), ("scratch", 2), ("new", 3)):
         write_class(tmp_path / "parts" / name, "dot" if name == "scratch" else "good", count)
-    script = example.replace('"resnet18"', '"patches"')
+    script = example.replace('"resnet18"', '"embedded"')
     environment = {**os.environ, "AHL_CACHE": str(tmp_path / "cache")}
     result = subprocess.run(
         [sys.executable, "-c", script],

@@ -20,7 +20,7 @@ from tiny import TinyBackbone, tiny_config
 def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "ahl", "train", str(data), "--output", str(output)),
-        *("--backbone", "patches", "--image-size", "64", "--epochs", "12", "--threads", "1"),
+        *("--backbone", "embedded", "--image-size", "64", "--epochs", "12", "--threads", "1"),
         *("--cache", str(cache), "--json", *options),
     ]
 

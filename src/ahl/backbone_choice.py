@@ -1,17 +1,14 @@
-"""Which backbone a run uses, and how it is had: by name, learned, or handed in."""
+"""Which backbone a run uses, and how it is had: by name, embedded, or handed in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ahl.backbones import Backbone, PatchBackbone, TimmBackbone
-from ahl.backbones.patches import LEARNING_IMAGES
-from ahl.errors import ConfigurationError, DataError, ImageError
-from ahl.observer import Observer
-from ahl.types import ImageItem, Pixels
+from ahl.backbones import EMBEDDED, Backbone, TimmBackbone, embedded_backbone
+from ahl.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +16,7 @@ class BackboneChoice:
     """The backbone options of a run.
 
     Attributes:
-        backbone: a timm model name, `"patches"`, or a backbone ready to use.
+        backbone: a timm model name, `"embedded"`, or a backbone ready to use.
         weights: local safetensors weights of a timm model; None downloads them.
         arguments: further arguments of `timm.create_model`, and `mean` and `std`.
         stages: stages of a timm model to join; None takes the last three.
@@ -30,45 +27,19 @@ class BackboneChoice:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[int, ...] | None = None
 
-    def build(self, normals: Sequence[ImageItem], *, seed: int, observer: Observer) -> Backbone:
+    def build(self) -> Backbone:
         """Get the backbone.
-
-        Args:
-            normals: training normals, for a backbone that learns from them.
-            seed: of that learning.
-            observer: hears what is done.
 
         Raises:
             ConfigurationError: if the options contradict each other or name no backbone.
             WeightsError: if the weights cannot be had.
-            DataError: if there is no readable normal to learn from.
         """
-        timm_only = self.weights is not None or self.arguments or self.stages is not None
-        if isinstance(self.backbone, Backbone) or self.backbone == PatchBackbone.kind:
-            if timm_only:
+        if isinstance(self.backbone, Backbone) or self.backbone == EMBEDDED:
+            if self.weights is not None or self.arguments or self.stages is not None:
                 raise ConfigurationError(
                     "weights, backbone arguments and stages go with a timm backbone only."
                 )
-            if isinstance(self.backbone, Backbone):
-                return self.backbone
-            observer.on_note(
-                "Learning convolution filters from the normal images: no pretrained weights used."
-            )
-            return PatchBackbone.learn(_some_pixels(normals), seed=seed)
+            return self.backbone if isinstance(self.backbone, Backbone) else embedded_backbone()
         return TimmBackbone.load(
             self.backbone, weights=self.weights, arguments=dict(self.arguments), stages=self.stages
         )
-
-
-def _some_pixels(normals: Sequence[ImageItem]) -> list[Pixels]:
-    """Pixels of up to LEARNING_IMAGES normals, evenly spaced; unreadable ones left out."""
-    pixels = []
-    count = min(LEARNING_IMAGES, len(normals))
-    for i in range(count):
-        try:
-            pixels.append(normals[i * len(normals) // count].load())
-        except ImageError:  # reported when its features are wanted
-            continue
-    if not pixels:
-        raise DataError("None of the normal images can be read.")
-    return pixels

@@ -39,7 +39,7 @@ class AHL:
 
     Args:
         base: the base detector: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
-        backbone: a timm model name, `"patches"` for filters learned from the normals, or a
+        backbone: a timm model name, `"embedded"` for our own that needs no download, or a
             `Backbone` of your own.
         seed: of every draw; the same data, seed and machine give the same model.
         preset: `"default"` or `"paper"`; not with `config`.

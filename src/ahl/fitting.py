@@ -65,7 +65,7 @@ class Fitting:
         normals, normal_items = self._readable(normals)
         anomalies, anomaly_items = self._readable(anomalies)
         check_classes(normals, anomalies)
-        backbone = self.backbone.build(normal_items, seed=self.seed, observer=self.observer)
+        backbone = self.backbone.build()
         if self.finetune:
             backbone = finetune_backbone(
                 backbone,

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from ahl.backbones import (
     BACKBONES,
     BackboneDescription,
-    PatchBackbone,
     TimmBackbone,
+    embedded_backbone,
     hash_tensors,
     rebuild_backbone,
 )
@@ -50,7 +50,7 @@ def timm_from_file(folder: Path, name, **arguments):
 MAKERS = {
     "resnet18": lambda folder: timm_from_file(folder, "resnet18"),
     "mobilenetv2_100": lambda folder: timm_from_file(folder, "mobilenetv2_100", pad_type="same"),
-    "patches": lambda folder: PatchBackbone.learn(list(drawn_images(12)), seed=0),
+    "embedded": lambda folder: embedded_backbone(),
 }
 
 ODD = (None, -1, 10**30, [10**400] * 3, "x", [], [1, "x"], {"a": {}}, float("nan"))
@@ -239,13 +239,14 @@ def test_kinds_are_unique():
 
 def test_unknown_kind_is_refused_with_the_known_ones():
     description = BackboneDescription(kind="mine", settings={}, weights_sha256=hash_tensors({}))
-    with pytest.raises(WeightsError, match=r"'mine'.*patches, timm.*extra"):
+    with pytest.raises(WeightsError, match=r"'mine'.*timm.*extra"):
         rebuild_backbone(description, {})
 
 
 def test_altered_weights_are_refused():
-    backbone = PatchBackbone(filters=(2, 2))
+    backbone = TimmBackbone(name="resnet18", arguments={"channels": [8, 8, 8, 8]})
     tensors = backbone.tensors()
-    tensors["centre"] = tensors["centre"] + 1
+    name = next(iter(tensors))
+    tensors[name] = tensors[name] + 1
     with pytest.raises(WeightsError, match="altered"):
         rebuild_backbone(backbone.describe(), tensors)

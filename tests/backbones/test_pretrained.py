@@ -409,7 +409,7 @@ def test_unreachable_hub_is_one_sentence_at_once(tmp_path):
         seconds, message = done.stdout.splitlines()
         assert float(seconds) < 10
         assert message.startswith("The pretrained weights of resnet18 cannot be downloaded")
-        assert all(way in message for way in ("--weights FILE", "--backbone patches"))
+        assert all(way in message for way in ("--weights FILE", "--backbone embedded"))
         assert done.stderr == ""
 
 

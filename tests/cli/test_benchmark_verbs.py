@@ -16,7 +16,7 @@ def ahl(*arguments):
 
 
 def small(*others):
-    return (*others, "--backbone", "patches", "--image-size", 64, "--threads", 1)
+    return (*others, "--backbone", "embedded", "--image-size", 64, "--threads", 1)
 
 
 def test_run_then_report(benchmark_folder, tmp_path):

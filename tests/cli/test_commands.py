@@ -25,7 +25,7 @@ def run(*arguments, code=0):
 
 
 def train_options(tmp_path):
-    return ("--backbone", "patches", "--image-size", 64, "--epochs", 2, "--cache", tmp_path)
+    return ("--backbone", "embedded", "--image-size", 64, "--epochs", 2, "--cache", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +137,10 @@ def test_info_shows_what_a_model_holds(model):
     values = json.loads(run("info", model, "--json").stdout)
     assert values["base"] == "dra"
     assert len(values["manifest"]["files"]) == 30
-    assert values["backbone"]["kind"] == "patches"
+    assert values["backbone"]["settings"]["arguments"]["channels"] == [32, 64, 128, 256]
     people = run("info", model, "--files").stdout
     assert "good/000.png" in people
-    assert "patches" in people
+    assert "resnet18 channels=[32, 64, 128, 256]" in people
 
 
 def test_a_benchmark_run(benchmark_folder, tmp_path):
@@ -205,7 +205,7 @@ def test_a_pipe_closed_early_is_no_traceback(model, inspection_folder):
 def test_a_cache_that_cannot_be_made_is_one_clear_line(inspection_folder, tmp_path):
     (tmp_path / "file").write_text("no folder")
     result = run(
-        *("train", inspection_folder, "-o", tmp_path / "m.ahl", "--backbone", "patches"),
+        *("train", inspection_folder, "-o", tmp_path / "m.ahl", "--backbone", "embedded"),
         *("--image-size", 64, "--cache", tmp_path / "file" / "cache"),
         code=1,
     )

@@ -43,7 +43,10 @@ def trained(drawn, *, config=CONFIG, seed=0, checkpoint=None, resume=False, stop
 def test_the_same_seed_gives_the_same_weights(drawn):
     (first, told), (second, _), (other, _) = (trained(drawn, seed=s) for s in (0, 0, 1))
     assert [step for step, _ in told] == [1, 2, 3, 4]
-    assert all(set(terms) == {"naming", "ranking", "telling", "grouping"} for _, terms in told)
+    assert all(
+        set(terms) == {"naming", "ranking", "telling", "grouping", "describing"}
+        for _, terms in told
+    )
     assert first.backbone.describe() == second.backbone.describe()
     assert first.backbone.describe() != other.backbone.describe()
 
@@ -66,7 +69,7 @@ def test_another_run_is_not_gone_on_with(drawn, tmp_path, monkeypatch):
 
 def test_it_learns(drawn):
     config = PretrainConfig(
-        shards=1, size=64, steps=25, groups=5, rate=2e-3, rising=0.1, grouping=0.0
+        shards=1, size=64, steps=25, groups=5, rate=2e-3, rising=0.1, grouping=0.0, describing=0.0
     )
     _, told = trained(drawn, config=config)
     first, last = told[0][1], told[-1][1]
@@ -74,7 +77,9 @@ def test_it_learns(drawn):
 
 
 def test_terms_without_a_weight_are_not_taken(drawn):
-    config = PretrainConfig(shards=1, size=64, steps=1, groups=2, naming=0, ranking=0, telling=0)
+    config = PretrainConfig(
+        shards=1, size=64, steps=1, groups=2, naming=0, ranking=0, telling=0, describing=0
+    )
     _, told = trained(drawn, config=config)
     assert set(told[0][1]) == {"grouping"}
 

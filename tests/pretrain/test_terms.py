@@ -7,9 +7,11 @@ import torch
 from ahl.pretrain.cells import UNKNOWN
 from ahl.pretrain.terms import (
     COSINE_SCALE,
+    DESCRIBING_RIDGE,
     MARGIN,
     RIDGE,
     SHARPNESS,
+    describing_loss,
     grouping_loss,
     naming_loss,
     ranking_loss,
@@ -156,3 +158,27 @@ def test_grouping_is_cross_entropy_of_cosines_to_the_groups_means():
             cosines = COSINE_SCALE * means @ unit
             losses.append(np.log(np.exp(cosines).sum()) - cosines[group])
     assert float(grouping_loss(embeddings)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_describing_is_what_a_ridge_regression_leaves():
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(6, 5, 4, 4, generator=generator)
+    described = torch.randn(6, 3, 8, 8, generator=generator)
+    described[:, 0] += 3 * maps[:, 0].repeat_interleave(2, -1).repeat_interleave(2, -2)
+    x = maps.double().numpy().reshape(6, 5, 16).transpose(0, 2, 1)
+    y = described.double().numpy().reshape(6, 3, 4, 2, 4, 2).mean(axis=(3, 5))
+    y = y.reshape(6, 3, 16).transpose(0, 2, 1)
+    x = x - x[::2].mean(axis=(0, 1))
+    x = x / np.sqrt((x[::2] ** 2).mean(axis=(0, 1)))
+    x = np.concatenate([x, np.ones((6, 16, 1))], axis=-1)
+    known, wanted = x[::2].reshape(-1, 6), y[::2].reshape(-1, 3)
+    ridge = DESCRIBING_RIDGE * len(known) * np.eye(6)
+    rule = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
+    expected = ((x[1::2] @ rule - y[1::2]) ** 2).mean() / (y[1::2] ** 2).mean()
+    assert float(describing_loss(maps, described)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_describing_is_nothing_when_the_maps_hold_the_description():
+    described = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    maps = torch.cat([described, torch.rand(8, 2, 8, 8)], dim=1)
+    assert describing_loss(maps, described) < 0.01

@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 
 from ahl.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
-from ahl.backbones.patches import PatchBackbone
+from ahl.backbones.embedded import EMBEDDED, embedded_backbone
 from ahl.backbones.pretrained import TimmBackbone
 from ahl.errors import WeightsError
 
 __all__ = [
     "BACKBONES",
+    "EMBEDDED",
     "Backbone",
     "BackboneDescription",
     "BackboneTensors",
-    "PatchBackbone",
     "TimmBackbone",
+    "embedded_backbone",
     "rebuild_backbone",
 ]
 
-BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone, PatchBackbone)
+BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone,)
 """The kinds that model files may name."""
 
 

@@ -13,7 +13,7 @@ from ahl.errors import WeightsError
 WAYS_OUT = (
     "Ways out: run once where the internet can be reached (the weights are kept), give a "
     "local file with --weights FILE (a safetensors state dict of the same timm model), or use "
-    "--backbone patches, which learns its filters from your images and needs no weights."
+    "--backbone embedded, whose weights are in the package."
 )
 
 _PATIENCE = 5.0

@@ -7,7 +7,7 @@ that this project draws itself. Its card is `weights/embedded.md` beside its wei
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -34,14 +34,18 @@ SHA256: Final = "000000000000000000000000000000000000000000000000000000000000000
 """Of the weights file that belongs to this version."""
 
 
+def weights_file() -> Path:
+    """Where the installed weights are."""
+    return Path(__file__).parent / "weights" / WEIGHTS
+
+
 def embedded_backbone() -> TimmBackbone:
     """The trained backbone, from the package's own files.
 
     Raises:
         WeightsError: if the installed weights are missing or not those of this version.
     """
-    file = resources.files("ahl.backbones") / "weights" / WEIGHTS
-    again = "Install ahl again."
+    file, again = weights_file(), "Install ahl again."
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from ahl.backbone_choice import BackboneChoice
-from ahl.backbones import Backbone
+from ahl.backbones import EMBEDDED, Backbone
+from ahl.backbones.embedded import SHA256
 from ahl.benchmark.cells import (
     BenchmarkDataset,
     Cell,
@@ -117,14 +118,19 @@ def run_context(benchmark: Benchmark) -> dict[str, Any]:
     if isinstance(choice.backbone, Backbone):
         backbone: dict[str, Any] = asdict(choice.backbone.describe())
     else:
-        weights = choice.weights
         backbone = {
             "name": choice.backbone,
-            "weights": "timm" if weights is None else _file_hash(weights),
+            "weights": _weights_identity(choice),
             "arguments": {key: repr(value) for key, value in sorted(choice.arguments.items())},
             "stages": choice.stages,
         }
     return {"backbone": backbone, "device": benchmark.device.type}
+
+
+def _weights_identity(choice: BackboneChoice) -> str:
+    if choice.weights is not None:
+        return _file_hash(choice.weights)
+    return SHA256 if choice.backbone == EMBEDDED else "timm"
 
 
 def _file_hash(path: Path) -> str:

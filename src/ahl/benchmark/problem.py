@@ -84,7 +84,7 @@ def open_draw(
 
     Args:
         split: which images train and which are tested.
-        backbone: what makes the features; one that learns sees the training normals only.
+        backbone: what makes the features.
         config: all constants.
         seed: of the pseudo anomalies and of the methods.
         device: where backbone and heads run.
@@ -116,7 +116,7 @@ def open_draw(
     tested, test_items = chosen(tested, new), chosen(test_items, new)
     generators = default_generators()  # used by methods whose config wants pseudo anomalies
     with open_extraction(
-        backbone.build(normal_items, seed=seed, observer=observer),
+        backbone.build(),
         config.features,
         device,
         cache=cache,

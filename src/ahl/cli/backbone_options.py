@@ -18,7 +18,7 @@ _OPTIONS = (
         "--backbone",
         default="resnet18",
         show_default=True,
-        help="A timm model name, or 'patches': filters learned from your good images, no download.",
+        help="A timm model name, or 'embedded': our own, inside the package, no download.",
     ),
     click.option(
         "--weights",

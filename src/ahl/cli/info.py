@@ -50,10 +50,7 @@ def _show(header: dict[str, Any], files: bool) -> None:
         "file size": f"{header['bytes'] / 1e6:.1f} MB",
         "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
         "base detector": f"{header['base']} ({', '.join(header['heads'])})",
-        "backbone": "none: trained on feature maps"
-        if backbone is None
-        else f"{backbone['settings'].get('name', backbone['kind'])}, weights "
-        f"{backbone['weights_sha256'][:12]}",
+        "backbone": "none: trained on feature maps" if backbone is None else _words(backbone),
         "image size": f"{config['features']['image_size']} px",
         "feature maps": ", ".join("x".join(map(str, scale)) for scale in header["feature_maps"]),
         "trained on": ", ".join(f"{count} {name}" for name, count in sorted(counts.items())),
@@ -71,3 +68,11 @@ def _show(header: dict[str, Any], files: bool) -> None:
     if files:
         for file in manifest["files"]:
             click.echo(f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}")
+
+
+def _words(backbone: dict[str, Any]) -> str:
+    settings = backbone["settings"]
+    name = settings.get("name", backbone["kind"])
+    arguments = settings.get("arguments") or {}
+    given = "".join(f" {key}={value}" for key, value in sorted(arguments.items()))
+    return f"{name}{given}, weights {backbone['weights_sha256'][:12]}"

@@ -32,10 +32,11 @@ from ahl.cli.common import errors_as_messages, stderr_console, threads_option, u
 @click.option("--steps", type=click.IntRange(min=0), default=3000, help="0: untrained weights.")
 @click.option("--groups", type=click.IntRange(2, 100), default=16, help="Of nine pictures, a step.")
 @click.option("--rate", type=float, default=2e-3, help="Highest learning rate.")
-@click.option("--naming", type=float, default=1.0, help="Weight: name defects, cell by cell.")
+@click.option("--naming", type=float, default=0.5, help="Weight: name defects, cell by cell.")
 @click.option("--ranking", type=float, default=1.0, help="Weight: defects far from normals.")
 @click.option("--telling", type=float, default=1.0, help="Weight: tell defects by few examples.")
-@click.option("--grouping", type=float, default=0.1, help="Weight: tell materials apart.")
+@click.option("--grouping", type=float, default=0.5, help="Weight: tell materials apart.")
+@click.option("--describing", type=float, default=1.0, help="Weight: predict plain filters.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
 @click.option("--resume", is_flag=True, help="Go on where a killed run stopped.")
 @threads_option
@@ -51,6 +52,7 @@ def main(
     ranking: float,
     telling: float,
     grouping: float,
+    describing: float,
     seed: int,
     resume: bool,
     threads: int | None,
@@ -75,6 +77,7 @@ def main(
         ranking=ranking,
         telling=telling,
         grouping=grouping,
+        describing=describing,
     )
     use_threads(threads)
     folder = ShardFolder(root=work / "drawn", size=config.size, seed=seed)

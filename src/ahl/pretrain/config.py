@@ -23,6 +23,7 @@ class PretrainConfig:
         ranking: of the term that ranks distances from normals, see `terms.ranking_loss`.
         telling: of the term that tells defects by few examples, see `terms.telling_loss`.
         grouping: of the term that tells materials apart, see `terms.grouping_loss`.
+        describing: of the term that predicts filter responses, see `terms.describing_loss`.
     """
 
     shards: int = 100
@@ -32,10 +33,11 @@ class PretrainConfig:
     rate: float = 2e-3
     rising: float = 0.05
     weight_decay: float = 0.02
-    naming: float = 1.0
+    naming: float = 0.5
     ranking: float = 1.0
     telling: float = 1.0
-    grouping: float = 0.1
+    grouping: float = 0.5
+    describing: float = 1.0
 
     def __post_init__(self) -> None:
         require(self.shards >= 1, "shards", self.shards, "at least 1")
@@ -45,5 +47,5 @@ class PretrainConfig:
         require(0 < self.rate < 1, "rate", self.rate, "between 0 and 1")
         require(0 < self.rising < 1, "rising", self.rising, "between 0 and 1")
         require(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "in [0, 1)")
-        for name in ("naming", "ranking", "telling", "grouping"):
+        for name in ("naming", "ranking", "telling", "grouping", "describing"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")

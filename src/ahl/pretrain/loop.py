@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,9 +18,17 @@ from ahl.backbones.pretrained import TimmBackbone
 from ahl.pretrain.batches import Batch, batches
 from ahl.pretrain.cells import cell_labels
 from ahl.pretrain.config import PretrainConfig
+from ahl.pretrain.description import LEARNED_FROM, Describer
+from ahl.pretrain.renorm import renormalise
 from ahl.pretrain.shards import DrawnGroups
-from ahl.pretrain.terms import grouping_loss, naming_loss, ranking_loss, telling_loss
-from ahl.randomness import derive_seed
+from ahl.pretrain.terms import (
+    describing_loss,
+    grouping_loss,
+    naming_loss,
+    ranking_loss,
+    telling_loss,
+)
+from ahl.randomness import derive_seed, numpy_generator
 from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl.synthetic import CLASSES
 
@@ -31,6 +40,12 @@ KEEP_EVERY: Final = 100
 
 FINEST: Final = 8
 """Cells along a side of the finest grid that terms are taken on; finer maps are averaged."""
+
+SETTLING: Final = 0.1
+"""Share of the steps in which normalisation goes over to the running statistics."""
+
+DESCRIBED: Final = (0, 4, 8)
+"""Pictures of a group that the describing term is taken on: describing takes time."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Called after every step with its number, from 1, and the terms' values."""
@@ -57,12 +72,14 @@ class Pretraining:
     def __init__(self, config: PretrainConfig, drawn: DrawnGroups, seed: int) -> None:
         self.config, self.drawn, self.seed = config, drawn, seed
         self.backbone: TimmBackbone = untrained_backbone(derive_seed(seed, "weights"))
+        self.norms = renormalise(self.backbone.network)
         with torch.no_grad():
             probe = self.backbone.network(torch.zeros(1, 3, config.size, config.size))
         channels = [stage.shape[1] for stage in probe]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "heads"))
             self.heads = _Heads(channels)
+        self.describer = self._learn_describer() if config.describing else None
         trained: list[nn.Parameter] = [*self.backbone.parameters(), *self.heads.parameters()]
         parts: list[dict[str, Any]] = [
             {"params": [p for p in trained if p.ndim > 1]},
@@ -104,6 +121,8 @@ class Pretraining:
         """One step of the optimiser; the terms' values."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.config)
+        for norm in self.norms:
+            norm.freedom = min(1.0, step / (SETTLING * self.config.steps))
         terms = self.terms(batch)
         weights = asdict(self.config)
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
@@ -136,11 +155,29 @@ class Pretraining:
             if config.telling:
                 found["telling"].append(telling_loss(maps, labels))
         terms = {name: torch.stack(values).mean() for name, values in found.items() if values}
+        if self.describer is not None:
+            terms["describing"] = self._describing(images, stages, pictures)
         if config.grouping:
             pooled = torch.cat([stage.mean(dim=(-2, -1)) for stage in stages], dim=1)
             embeddings: Tensor = self.heads.embedding(pooled)
             terms["grouping"] = grouping_loss(embeddings.view(groups, pictures, -1))
         return terms
+
+    def _describing(self, images: Tensor, stages: list[Tensor], pictures: int) -> Tensor:
+        """The describing term on some pictures of every group."""
+        chosen = (torch.arange(len(images)) % pictures)[:, None] == torch.tensor(DESCRIBED)
+        some = chosen.any(dim=1)
+        assert self.describer is not None
+        with torch.no_grad():
+            described = self.describer(images[some])
+        losses = [describing_loss(stage[some], described) for stage in stages]
+        return torch.stack(losses).mean()
+
+    def _learn_describer(self) -> Describer:
+        random = numpy_generator(self.seed, "describer", "pictures")
+        groups = np.sort(random.permutation(len(self.drawn))[:LEARNED_FROM])
+        pictures = np.stack([self.drawn[int(group)][0][0] for group in groups])
+        return Describer.learn(pictures, seed=self.seed)
 
     def _keep(self, path: Path, fingerprint: str) -> None:
         moments = self.optimiser.state_dict()["state"]
