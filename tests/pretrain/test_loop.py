@@ -6,12 +6,13 @@ import torch
 
 from ahl.errors import ConfigurationError, ResumeError
 from ahl.pretrain import loop, shards
-from ahl.pretrain.batches import DEFECTIVE_PICTURES, batch_at
+from ahl.pretrain.batches import batch_at
 from ahl.pretrain.config import PretrainConfig
 from ahl.pretrain.loop import Pretraining, rate_at
 from ahl.pretrain.shards import DrawnGroups, ShardFolder
+from ahl.synthetic.groups import DEFECTIVE_PICTURES
 
-CONFIG = PretrainConfig(shards=1, size=64, steps=4, groups=2, rate=1e-3, rising=0.25)
+CONFIG = PretrainConfig(shards=1, size=64, steps=4, groups=2, rate=1e-3, warmup=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights(drawn):
     (first, told), (second, _), (other, _) = (trained(drawn, seed=s) for s in (0, 0, 1))
     assert [step for step, _ in told] == [1, 2, 3, 4]
     assert all(
-        set(terms) == {"naming", "ranking", "telling", "grouping", "describing"}
+        set(terms) == {"classification", "ranking", "few_shot", "prototypes", "regression"}
         for _, terms in told
     )
     assert first.backbone.describe() == second.backbone.describe()
@@ -69,19 +70,19 @@ def test_another_run_is_not_gone_on_with(drawn, tmp_path, monkeypatch):
 
 def test_it_learns(drawn):
     config = PretrainConfig(
-        shards=1, size=64, steps=25, groups=5, rate=2e-3, rising=0.1, grouping=0.0, describing=0.0
+        shards=1, size=64, steps=25, groups=5, rate=2e-3, warmup=0.1, prototypes=0.0, regression=0.0
     )
     _, told = trained(drawn, config=config)
     first, last = told[0][1], told[-1][1]
-    assert last["naming"] < 0.6 * first["naming"]
+    assert last["classification"] < 0.6 * first["classification"]
 
 
 def test_terms_without_a_weight_are_not_taken(drawn):
     config = PretrainConfig(
-        shards=1, size=64, steps=1, groups=2, naming=0, ranking=0, telling=0, describing=0
+        shards=1, size=64, steps=1, groups=2, classification=0, ranking=0, few_shot=0, regression=0
     )
     _, told = trained(drawn, config=config)
-    assert set(told[0][1]) == {"grouping"}
+    assert set(told[0][1]) == {"prototypes"}
 
 
 def test_no_step_leaves_the_first_weights(drawn):
@@ -119,7 +120,7 @@ def moved(pictures, turn, mirrored):
 
 
 def test_the_rate_rises_then_falls():
-    config = PretrainConfig(steps=100, rate=1e-3, rising=0.1)
+    config = PretrainConfig(steps=100, rate=1e-3, warmup=0.1)
     rates = [rate_at(step, config) for step in range(100)]
     assert int(np.argmax(rates)) == 10 or int(np.argmax(rates)) == 9
     assert max(rates) <= 1e-3
@@ -128,8 +129,43 @@ def test_the_rate_rises_then_falls():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shards": 0}, {"size": 32}, {"groups": 1}, {"rate": 0}, {"naming": -1}]
+    "wrong",
+    [
+        {"shards": 0},
+        {"size": 96},
+        {"groups": 1},
+        {"rate": 0},
+        {"classification": -1},
+        {"ranking": float("inf")},
+    ],
 )
 def test_constants_that_cannot_work_are_refused(wrong):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         PretrainConfig(**wrong)
+
+
+def test_some_term_must_weigh():
+    with pytest.raises(ConfigurationError, match="more than 0"):
+        PretrainConfig(classification=0, ranking=0, few_shot=0, prototypes=0, regression=0)
+
+
+def test_no_group_comes_twice_in_a_batch(drawn):
+    for step in range(6):
+        groups = batch_at(drawn, step, size=2, seed=0).groups.tolist()
+        assert len(set(groups)) == 2
+
+
+def test_a_training_that_runs_away_stops_and_keeps_its_last_state(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "KEEP_EVERY", 1)
+    run = Pretraining(CONFIG, drawn, 0)
+    told = []
+
+    def report(step, terms):
+        told.append(step)
+        if step == 2:
+            with torch.no_grad():
+                next(run.backbone.parameters()).fill_(float("nan"))
+
+    with pytest.raises((ConfigurationError, torch.linalg.LinAlgError)):
+        run.run(report, tmp_path / "state")
+    assert told == [1, 2]

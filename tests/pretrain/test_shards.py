@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ahl.errors import DataError
 from ahl.pretrain import shards
 from ahl.pretrain.shards import DrawnGroups, ShardFolder, draw_shards
 from ahl.randomness import numpy_generator
@@ -73,3 +74,25 @@ def test_seeds_and_sizes_have_folders_of_their_own(tmp_path):
         for seed in (0, 1)
     }
     assert len(folders) == 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "of another shape"])
+def test_damaged_shards_are_named(damage, tmp_path):
+    folder = folder_in(tmp_path)
+    folder.draw(0)
+    path = folder.masks(0)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "foreign":
+        path.write_text("no array")
+    else:
+        np.save(path, np.zeros((2, 2), np.uint8))
+    with pytest.raises(DataError, match=r"masks\.npy.*delete it"):
+        DrawnGroups(folder, 1)
+
+
+def test_a_shard_without_its_masks_is_drawn_again(tmp_path):
+    folder = folder_in(tmp_path)
+    folder.draw(0)
+    folder.masks(0).unlink()
+    assert not folder.has(0)

@@ -7,15 +7,15 @@ import torch
 from ahl.pretrain.cells import UNKNOWN
 from ahl.pretrain.terms import (
     COSINE_SCALE,
-    DESCRIBING_RIDGE,
     MARGIN,
+    REGRESSION_RIDGE,
     RIDGE,
     SHARPNESS,
-    describing_loss,
-    grouping_loss,
-    naming_loss,
+    classification_loss,
+    few_shot_loss,
+    prototype_loss,
     ranking_loss,
-    telling_loss,
+    regression_loss,
 )
 
 GROUPS, PICTURES, CHANNELS, SIDE = 2, 9, 5, 4
@@ -64,7 +64,7 @@ def test_naming_weighs_sound_and_defective_cells_alike(maps, labels):
         loss = np.log(np.exp(values).sum()) - values[label]
         (defective if label else sound).append(loss)
     expected = 0.5 * np.mean(sound) + 0.5 * np.mean(defective)
-    assert float(naming_loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(classification_loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_ranking_is_that_of_plain_loops(maps, labels):
@@ -137,13 +137,13 @@ def test_telling_is_a_weighed_ridge_regression(maps, labels):
             for s, v in zip(signs, query @ rule, strict=True)
         ]
         losses.append((balanced(judged) * each).sum())
-    assert float(telling_loss(maps, labels)) == pytest.approx(np.mean(losses), rel=1e-4)
+    assert float(few_shot_loss(maps, labels)) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_telling_is_low_when_a_channel_shows_defects(maps, labels):
     shown = maps.clone()
     shown[:, :, 0] = (labels > 0).float()
-    assert telling_loss(shown, labels) < 0.5 * telling_loss(maps, labels)
+    assert few_shot_loss(shown, labels) < 0.5 * few_shot_loss(maps, labels)
 
 
 def test_grouping_is_cross_entropy_of_cosines_to_the_groups_means():
@@ -157,7 +157,7 @@ def test_grouping_is_cross_entropy_of_cosines_to_the_groups_means():
         for unit in units[group, 2:]:
             cosines = COSINE_SCALE * means @ unit
             losses.append(np.log(np.exp(cosines).sum()) - cosines[group])
-    assert float(grouping_loss(embeddings)) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(prototype_loss(embeddings)) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_describing_is_what_a_ridge_regression_leaves():
@@ -172,13 +172,13 @@ def test_describing_is_what_a_ridge_regression_leaves():
     x = x / np.sqrt((x[::2] ** 2).mean(axis=(0, 1)))
     x = np.concatenate([x, np.ones((6, 16, 1))], axis=-1)
     known, wanted = x[::2].reshape(-1, 6), y[::2].reshape(-1, 3)
-    ridge = DESCRIBING_RIDGE * len(known) * np.eye(6)
+    ridge = REGRESSION_RIDGE * len(known) * np.eye(6)
     rule = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
     expected = ((x[1::2] @ rule - y[1::2]) ** 2).mean() / (y[1::2] ** 2).mean()
-    assert float(describing_loss(maps, described)) == pytest.approx(expected, rel=1e-4)
+    assert float(regression_loss(maps, described)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_describing_is_nothing_when_the_maps_hold_the_description():
     described = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     maps = torch.cat([described, torch.rand(8, 2, 8, 8)], dim=1)
-    assert describing_loss(maps, described) < 0.01
+    assert regression_loss(maps, described) < 0.01

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load
 
 from ahl.backbones.pretrained import TimmBackbone
@@ -52,14 +51,10 @@ def embedded_backbone() -> TimmBackbone:
         raise WeightsError(f"The embedded weights {file} cannot be read. {again}") from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise WeightsError(f"The embedded weights {file} are not those of this version. {again}")
-    try:
-        tensors = load(data)
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"The embedded weights {file} are damaged. {again}") from error
     backbone = TimmBackbone(**ARCHITECTURE)
-    backbone.network.load_state_dict(
-        {name: tensor.float() for name, tensor in tensors.items()}, strict=False
-    )
+    # Half precision in the file, single in use.
+    state = {name: tensor.float() for name, tensor in load(data).items()}
+    backbone.fit_weights(state, source="The installed version of timm or ahl: its embedded file")
     return backbone
 
 

@@ -6,12 +6,23 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ahl.cli.common import errors_as_messages, stderr_console, threads_option, use_threads
+from ahl.pretrain.config import PretrainConfig
+
+DEFAULT = PretrainConfig()
+
+
+def _weight(name: str, text: str) -> Callable[..., Any]:
+    option = f"--{name.replace('_', '-')}"
+    return click.option(
+        option, type=float, default=getattr(DEFAULT, name), help=f"Weight of a term: {text}."
+    )
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -26,81 +37,96 @@ from ahl.cli.common import errors_as_messages, stderr_console, threads_option, u
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for the drawn pictures (45 MB a shard), the state and log.jsonl.",
+    help="Folder for the drawn pictures (51 MB a shard), the state and log.jsonl.",
 )
-@click.option("--shards", type=click.IntRange(min=1), default=100, help="Of 900 drawn pictures.")
-@click.option("--steps", type=click.IntRange(min=0), default=3000, help="0: untrained weights.")
-@click.option("--groups", type=click.IntRange(2, 100), default=16, help="Of nine pictures, a step.")
-@click.option("--rate", type=float, default=2e-3, help="Highest learning rate.")
-@click.option("--naming", type=float, default=0.5, help="Weight: name defects, cell by cell.")
-@click.option("--ranking", type=float, default=1.0, help="Weight: defects far from normals.")
-@click.option("--telling", type=float, default=1.0, help="Weight: tell defects by few examples.")
-@click.option("--grouping", type=float, default=0.5, help="Weight: tell materials apart.")
-@click.option("--describing", type=float, default=1.0, help="Weight: predict plain filters.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 400),
+    default=DEFAULT.shards,
+    help="Of 100 groups of nine pictures to draw.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=DEFAULT.steps, help="0: untrained weights."
+)
+@click.option(
+    "--groups", type=click.IntRange(2, 100), default=DEFAULT.groups, help="Groups in a step."
+)
+@click.option("--rate", type=float, default=DEFAULT.rate, help="Highest learning rate.")
+@_weight("classification", "name the kind of defect in every cell")
+@_weight("ranking", "defects lie farther from normal cells than sound cells do")
+@_weight("few_shot", "a ridge regression on two defects tells further ones")
+@_weight("prototypes", "name the material")
+@_weight("regression", "predict the responses of plain filters")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
 @click.option("--resume", is_flag=True, help="Go on where a killed run stopped.")
 @threads_option
 @errors_as_messages
 def main(
-    output: Path,
-    work: Path,
-    shards: int,
-    steps: int,
-    groups: int,
-    rate: float,
-    naming: float,
-    ranking: float,
-    telling: float,
-    grouping: float,
-    describing: float,
-    seed: int,
-    resume: bool,
-    threads: int | None,
+    output: Path, work: Path, seed: int, resume: bool, threads: int | None, **constants: float
 ) -> None:
     """Train the embedded backbone from nothing, on pictures drawn by code.
 
     First the pictures are drawn, once, by all cores; those in the work folder are kept. Then the
     network learns from them. The same options, seed and machine give the same weights.
     """
+    from ahl.backbones.embedded import untrained_backbone
     from ahl.cli.progress import ConsoleObserver
-    from ahl.pretrain.config import PretrainConfig
-    from ahl.pretrain.loop import Pretraining
+    from ahl.pretrain.loop import Pretraining, initial_weights_seed, pretraining_identity
     from ahl.pretrain.shards import DrawnGroups, ShardFolder, draw_shards
     from ahl.pretrain.weights import write_weights
+    from ahl.resuming import read_checkpoint
 
-    config = PretrainConfig(
-        shards=shards,
-        steps=steps,
-        groups=groups,
-        rate=rate,
-        naming=naming,
-        ranking=ranking,
-        telling=telling,
-        grouping=grouping,
-        describing=describing,
-    )
+    config = PretrainConfig(**constants)  # type: ignore[arg-type] # click has checked them
     use_threads(threads)
-    folder = ShardFolder(root=work / "drawn", size=config.size, seed=seed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    if not config.steps:
+        write_weights(untrained_backbone(initial_weights_seed(seed)), output)
+        _tell(output)
+        return
+    state = work / "state.safetensors"
     with ConsoleObserver(stderr_console()) as observer:
+        # Before anything is drawn, so that options of another run are told at once.
+        found = read_checkpoint(state, pretraining_identity(config, seed)) if resume else None
+        if resume and found is None:
+            observer.on_note(f"There is no {state} to go on from: starting anew.")
+        folder = ShardFolder(root=work / "drawn", size=config.size, seed=seed)
         draw_shards(
             folder,
-            shards,
+            config.shards,
             processes=threads or os.cpu_count() or 1,
             progress=lambda done, total: observer.on_stage("drawing, shards", done, total),
         )
-        run = Pretraining(config, DrawnGroups(folder, shards), seed)
-        started = time.monotonic()
-        with (work / "log.jsonl").open("a" if resume else "w") as log:
+        run = Pretraining(config, DrawnGroups(folder, config.shards), seed)
+        log = _Log(work / "log.jsonl", 0 if found is None else int(found[0]["done"]))
 
-            def report(step: int, terms: Mapping[str, float]) -> None:
-                observer.on_stage("training, steps", step, steps)
-                line = {"step": step, "seconds": round(time.monotonic() - started, 1), **terms}
-                log.write(json.dumps(line) + "\n")
-                log.flush()
+        def report(step: int, terms: Mapping[str, float]) -> None:
+            observer.on_stage("training, steps", step, config.steps)
+            log.write(step, terms)
 
-            run.run(report, work / "state.safetensors", resume=resume)
+        run.run(report, state, resume=resume)
     write_weights(run.backbone, output)
+    _tell(output)
+
+
+def _tell(output: Path) -> None:
     click.echo(f"{output}: SHA-256 {hashlib.sha256(output.read_bytes()).hexdigest()}")
+
+
+class _Log:
+    """A JSON line for every step; what a resumed run computes again is dropped first."""
+
+    def __init__(self, path: Path, done: int) -> None:
+        lines = path.read_text().splitlines() if done and path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= done]
+        path.write_text("".join(f"{line}\n" for line in kept))
+        before = json.loads(kept[-1])["seconds"] if kept else 0.0
+        self._path, self._started = path, time.monotonic() - before
+
+    def write(self, step: int, terms: Mapping[str, float]) -> None:
+        seconds = round(time.monotonic() - self._started, 1)
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": seconds, **terms}) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ahl.pretrain.shards import DrawnGroups
 from ahl.randomness import numpy_generator
+from ahl.synthetic.groups import DEFECTIVE_PICTURES
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,12 +30,11 @@ class Batch:
     groups: Tensor
 
 
-DEFECTIVE_PICTURES = (4, 5, 6, 8)
-"""Places of a group's masks among its pictures."""
-
-
 def batch_at(drawn: DrawnGroups, step: int, *, size: int, seed: int) -> Batch:
-    """The batch of a step: every group once an epoch, in an order of the epoch's own.
+    """The batch of a step: every group at most once an epoch, in an order of the epoch's own.
+
+    What is left at an epoch's end and fills no batch is left out: a group twice in a batch would
+    have to be told from itself.
 
     Args:
         drawn: all groups.
@@ -42,13 +42,9 @@ def batch_at(drawn: DrawnGroups, step: int, *, size: int, seed: int) -> Batch:
         size: groups in a batch.
         seed: of order and turns.
     """
-    places = np.arange(step * size, (step + 1) * size)
-    epochs, within = places // len(drawn), places % len(drawn)
-    orders = {
-        int(epoch): numpy_generator(seed, "order", int(epoch)).permutation(len(drawn))
-        for epoch in np.unique(epochs)
-    }
-    groups = np.array([orders[int(e)][i] for e, i in zip(epochs, within, strict=True)])
+    epoch, within = divmod(step, len(drawn) // size)
+    order = numpy_generator(seed, "order", epoch).permutation(len(drawn))
+    groups = order[within * size : (within + 1) * size]
     random = numpy_generator(seed, "turns", step)
     pictures, masks = [], []
     for group in groups:

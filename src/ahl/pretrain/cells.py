@@ -20,8 +20,8 @@ _FEWEST_PIXELS: Final = 3
 def cell_labels(masks: Tensor, grid: int) -> Tensor:
     """Label the cells of a square grid.
 
-    A cell is defective where some of its pixels are; cells beside a defective one, or with a trace
-    of a defect only, are left out: a network's view of a cell reaches beyond it.
+    A cell is defective where some of its pixels are; cells with a trace of a defect only, and
+    those beside either, are left out: a network's view of a cell reaches beyond it.
 
     Args:
         masks: (N, S, S) integers, values as in `DrawnGroup.masks`.

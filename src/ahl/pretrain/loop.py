@@ -15,22 +15,24 @@ from torch.nn import functional
 
 from ahl.backbones.embedded import untrained_backbone
 from ahl.backbones.pretrained import TimmBackbone
+from ahl.errors import ConfigurationError
 from ahl.pretrain.batches import Batch, batches
 from ahl.pretrain.cells import cell_labels
 from ahl.pretrain.config import PretrainConfig
 from ahl.pretrain.description import LEARNED_FROM, Describer
 from ahl.pretrain.renorm import renormalise
-from ahl.pretrain.shards import DrawnGroups
+from ahl.pretrain.shards import VERSION, DrawnGroups
 from ahl.pretrain.terms import (
-    describing_loss,
-    grouping_loss,
-    naming_loss,
+    classification_loss,
+    few_shot_loss,
+    prototype_loss,
     ranking_loss,
-    telling_loss,
+    regression_loss,
 )
 from ahl.randomness import derive_seed, numpy_generator
 from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl.synthetic import CLASSES
+from ahl.synthetic.groups import NORMALS, PICTURES
 
 EMBEDDING: Final = 128
 """Dimensions in which groups are told apart."""
@@ -44,8 +46,12 @@ FINEST: Final = 8
 SETTLING: Final = 0.1
 """Share of the steps in which normalisation goes over to the running statistics."""
 
-DESCRIBED: Final = (0, 4, 8)
-"""Pictures of a group that the describing term is taken on: describing takes time."""
+DESCRIBED: Final = (0, NORMALS, PICTURES - 1)
+"""Pictures of a group that the regression term is taken on, because describing takes time: a good
+one and one of each kind of defect."""
+
+STEEPEST: Final = 5.0
+"""Norm that gradients of the backbone are clipped to."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Called after every step with its number, from 1, and the terms' values."""
@@ -56,7 +62,7 @@ class _Heads(nn.Module):
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        self.naming = nn.ModuleList(nn.Conv2d(c, 1 + CLASSES, 1) for c in channels)
+        self.classification = nn.ModuleList(nn.Conv2d(c, 1 + CLASSES, 1) for c in channels)
         self.embedding = nn.Linear(sum(channels), EMBEDDING)
 
 
@@ -71,7 +77,7 @@ class Pretraining:
 
     def __init__(self, config: PretrainConfig, drawn: DrawnGroups, seed: int) -> None:
         self.config, self.drawn, self.seed = config, drawn, seed
-        self.backbone: TimmBackbone = untrained_backbone(derive_seed(seed, "weights"))
+        self.backbone: TimmBackbone = untrained_backbone(initial_weights_seed(seed))
         self.norms = renormalise(self.backbone.network)
         with torch.no_grad():
             probe = self.backbone.network(torch.zeros(1, 3, config.size, config.size))
@@ -79,7 +85,7 @@ class Pretraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "heads"))
             self.heads = _Heads(channels)
-        self.describer = self._learn_describer() if config.describing else None
+        self.describer = self._learn_describer() if config.regression else None
         trained: list[nn.Parameter] = [*self.backbone.parameters(), *self.heads.parameters()]
         parts: list[dict[str, Any]] = [
             {"params": [p for p in trained if p.ndim > 1]},
@@ -102,10 +108,9 @@ class Pretraining:
 
         Raises:
             ResumeError: if the state is of another run.
+            ConfigurationError: if the training runs away.
         """
-        fingerprint = run_fingerprint(
-            {"pretrain": asdict(self.config), "seed": self.seed, "groups": len(self.drawn)}
-        )
+        fingerprint = pretraining_identity(self.config, self.seed)
         if checkpoint is not None and resume:
             self._restore(checkpoint, fingerprint)
         size, seed = self.config.groups, self.seed
@@ -113,7 +118,8 @@ class Pretraining:
         for step, batch in batches(self.drawn, self.done, self.config.steps, size=size, seed=seed):
             report(step + 1, self.step(batch, step))
             self.done = step + 1
-            if checkpoint is not None and self.done % KEEP_EVERY == 0:
+            due = self.done % KEEP_EVERY == 0 or self.done == self.config.steps
+            if checkpoint is not None and due:
                 self._keep(checkpoint, fingerprint)
         self.backbone.eval()
 
@@ -126,9 +132,14 @@ class Pretraining:
         terms = self.terms(batch)
         weights = asdict(self.config)
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        if not loss.isfinite():
+            raise ConfigurationError(
+                f"The training ran away in step {step + 1}: its loss is not finite. Use a lower "
+                "--rate; the state of before is kept."
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.backbone.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.backbone.parameters(), STEEPEST)
         self.optimiser.step()
         return {name: float(value.detach()) for name, value in terms.items()}
 
@@ -143,34 +154,34 @@ class Pretraining:
             stages = self.backbone.network(normalised.contiguous(memory_format=torch.channels_last))
         stages = [_at_most(stage.float(), FINEST) for stage in stages]
         masks = batch.masks.flatten(0, 1)
-        found: dict[str, list[Tensor]] = {"naming": [], "ranking": [], "telling": []}
-        for head, stage in zip(self.heads.naming, stages, strict=True):
+        found: dict[str, list[Tensor]] = {"classification": [], "ranking": [], "few_shot": []}
+        for head, stage in zip(self.heads.classification, stages, strict=True):
             labels = cell_labels(masks, stage.shape[-1]).view(groups, pictures, *stage.shape[2:])
             maps = stage.view(groups, pictures, *stage.shape[1:])
-            if config.naming:
+            if config.classification:
                 logits = head(stage).view(groups, pictures, -1, *stage.shape[2:])
-                found["naming"].append(naming_loss(logits, labels))
+                found["classification"].append(classification_loss(logits, labels))
             if config.ranking:
                 found["ranking"].append(ranking_loss(maps, labels))
-            if config.telling:
-                found["telling"].append(telling_loss(maps, labels))
+            if config.few_shot:
+                found["few_shot"].append(few_shot_loss(maps, labels))
         terms = {name: torch.stack(values).mean() for name, values in found.items() if values}
         if self.describer is not None:
-            terms["describing"] = self._describing(images, stages, pictures)
-        if config.grouping:
+            terms["regression"] = self._describing(images, stages, pictures)
+        if config.prototypes:
             pooled = torch.cat([stage.mean(dim=(-2, -1)) for stage in stages], dim=1)
             embeddings: Tensor = self.heads.embedding(pooled)
-            terms["grouping"] = grouping_loss(embeddings.view(groups, pictures, -1))
+            terms["prototypes"] = prototype_loss(embeddings.view(groups, pictures, -1))
         return terms
 
     def _describing(self, images: Tensor, stages: list[Tensor], pictures: int) -> Tensor:
-        """The describing term on some pictures of every group."""
+        """The regression term on some pictures of every group."""
         chosen = (torch.arange(len(images)) % pictures)[:, None] == torch.tensor(DESCRIBED)
         some = chosen.any(dim=1)
         assert self.describer is not None
         with torch.no_grad():
             described = self.describer(images[some])
-        losses = [describing_loss(stage[some], described) for stage in stages]
+        losses = [regression_loss(stage[some], described) for stage in stages]
         return torch.stack(losses).mean()
 
     def _learn_describer(self) -> Describer:
@@ -209,10 +220,20 @@ def _at_most(maps: Tensor, side: int) -> Tensor:
     return functional.adaptive_avg_pool2d(maps, side) if maps.shape[-1] > side else maps
 
 
+def initial_weights_seed(seed: int) -> int:
+    """Seed of the untrained weights of a run."""
+    return derive_seed(seed, "weights")
+
+
+def pretraining_identity(config: PretrainConfig, seed: int) -> str:
+    """What a state must be of to be gone on with: constants, seed, and the drawing's version."""
+    return run_fingerprint({"pretrain": asdict(config), "seed": seed, "drawn": VERSION})
+
+
 def rate_at(step: int, config: PretrainConfig) -> float:
     """Learning rate of a step: a linear rise, then a cosine down to 0."""
     progress = (step + 0.5) / config.steps
-    if progress < config.rising:
-        return config.rate * progress / config.rising
-    fall = (progress - config.rising) / (1 - config.rising)
+    if progress < config.warmup:
+        return config.rate * progress / config.warmup
+    fall = (progress - config.warmup) / (1 - config.warmup)
     return config.rate * 0.5 * (1 + math.cos(math.pi * fall))

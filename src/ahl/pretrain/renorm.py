@@ -27,8 +27,10 @@ MANY: Final = 64
 class BatchRenorm(nn.BatchNorm2d):
     """A `BatchNorm2d` whose output in training is that of the running statistics.
 
-    Gradients go through the batch's own statistics, which keeps the training stable. Parameters,
-    buffers and use outside of training are those of `BatchNorm2d`.
+    Of many pictures, every third is measured: then the output is that of the running statistics
+    but for what the measured pictures differ from all. Gradients go through the batch's own
+    statistics, which keeps the training stable. Parameters, buffers and use outside of training
+    are those of `BatchNorm2d`.
 
     Attributes:
         freedom: 0 for plain batch normalisation to 1 for the limits above; to be raised while

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl.errors import DataError
 from ahl.files import written_whole
 from ahl.randomness import numpy_generator
 from ahl.synthetic import DrawnGroup, draw_group
+from ahl.synthetic.groups import MASKS, PICTURES
 
 SHARD: Final = 100
 """Groups in a shard."""
@@ -53,6 +56,10 @@ class ShardFolder:
         """File of (SHARD, 4, S, S) uint8."""
         return self.folder / f"{shard:05d}.masks.npy"
 
+    def has(self, shard: int) -> bool:
+        """Whether a shard is drawn."""
+        return self.pictures(shard).exists() and self.masks(shard).exists()
+
     def draw(self, shard: int) -> None:
         """Draw a shard, the same whoever draws it and when."""
         groups = [
@@ -61,7 +68,6 @@ class ShardFolder:
         ]
         parts = (
             (self.masks(shard), np.stack([group.masks for group in groups])),
-            # Last, because a shard with pictures counts as drawn.
             (self.pictures(shard), np.stack([_in_order(group) for group in groups])),
         )
         for path, array in parts:
@@ -83,18 +89,32 @@ def draw_shards(
         count: how many there shall be.
         processes: that draw.
         progress: hears of every shard.
+
+    Raises:
+        OSError: if the folder cannot be written.
+        DataError: if the system ends a drawing process.
     """
-    missing = [shard for shard in range(count) if not shards.pictures(shard).exists()]
+    shards.folder.mkdir(parents=True, exist_ok=True)
+    missing = [shard for shard in range(count) if not shards.has(shard)]
     done = count - len(missing)
     tell = progress or (lambda _done, _all: None)
     tell(done, count)
     # Spawned, not forked: a forked torch may hang in its threads.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         drawn = [pool.submit(shards.draw, shard) for shard in missing]
-        for future in as_completed(drawn):
-            future.result()
-            done += 1
-            tell(done, count)
+        try:
+            for future in as_completed(drawn):
+                future.result()
+                done += 1
+                tell(done, count)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "The system ended a process that drew pictures, perhaps for want of memory. Run "
+                "again with fewer --threads; what is drawn is kept."
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class DrawnGroups:
@@ -103,11 +123,18 @@ class DrawnGroups:
     Args:
         shards: where they are.
         count: how many shards.
+
+    Raises:
+        DataError: if a shard is missing or damaged.
     """
 
     def __init__(self, shards: ShardFolder, count: int) -> None:
-        self._pictures = [np.load(shards.pictures(i), mmap_mode="r") for i in range(count)]
-        self._masks = [np.load(shards.masks(i), mmap_mode="r") for i in range(count)]
+        side = shards.size
+        self._pictures, self._masks = [], []
+        for shard in range(count):
+            shape = (SHARD, PICTURES, side, side, 3)
+            self._pictures.append(_mapped(shards.pictures(shard), shape))
+            self._masks.append(_mapped(shards.masks(shard), (SHARD, MASKS, side, side)))
 
     def __len__(self) -> int:
         return len(self._pictures) * SHARD
@@ -116,3 +143,13 @@ class DrawnGroups:
         """A group's pictures (9, S, S, 3) and masks (4, S, S)."""
         shard, place = divmod(index, SHARD)
         return self._pictures[shard][place], self._masks[shard][place]
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run again.") from error
+    if array.shape != shape or array.dtype != np.uint8:
+        raise DataError(f"{path} is not a shard of this version: delete it and run again.")
+    return array

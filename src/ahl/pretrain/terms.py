@@ -1,8 +1,8 @@
 """What the embedded backbone is trained for, a pure function a term.
 
-All terms read the maps of one stage, (G, 9, C, H, W): G groups, each of four good pictures, three
-with one kind of defect, a good one and the same with another defect. Labels are those of
-`cell_labels`, (G, 9, H, W).
+A stage's maps are (G, 9, C, H, W): G groups, each of four good pictures, three with one kind of
+defect, a good one and the same with a defect drawn anew (`synthetic.DrawnGroup`). Labels are those
+of `cell_labels`, (G, 9, H, W).
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl.pretrain.cells import UNKNOWN
+from ahl.synthetic.groups import LIKE, NORMALS, PICTURES
 
-NORMALS: Final = slice(0, 4)
-"""The good pictures that a group starts with."""
+SUPPORT: Final = (0, 1, NORMALS, NORMALS + 1)
+"""Pictures that `few_shot_loss` learns from: two good ones, two with the first kind of defect."""
 
-OTHERS: Final = slice(4, 9)
-"""All further pictures, with and without a defect."""
+QUERY: Final = tuple(place for place in range(PICTURES) if place not in SUPPORT)
+"""Those that it is judged on."""
 
 MARGIN: Final = 0.5
 """By how much the logarithm of a defect's distance shall exceed that of a sound cell's."""
 
 SHARPNESS: Final = 4.0
 RIDGE: Final = 0.1
-"""Of the regression in `telling_loss`, in mean squares of the features."""
+"""Of the regression in `few_shot_loss`, in mean squares of the features."""
 
-DESCRIBING_RIDGE: Final = 0.01
-"""Of the regression in `describing_loss`, in mean squares of the features."""
+REGRESSION_RIDGE: Final = 0.01
+"""Of the regression in `regression_loss`, in mean squares of the features."""
 
 COSINE_SCALE: Final = 16.0
 SHOWN: Final = 2
-"""Good pictures whose mean stands for a group in `grouping_loss`."""
+"""Good pictures whose mean stands for a group in `prototype_loss`."""
 
 
-def naming_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Name the kind of defect in every cell, or that there is none.
 
     Args:
@@ -61,17 +62,17 @@ def ranking_loss(maps: Tensor, labels: Tensor) -> Tensor:
     that no scale of the features is better than another.
 
     Returns:
-        mean over the defective cells, and over the sound cells that come near the nearest of them,
-        of a logistic loss on the difference of logarithms.
+        mean over groups, over their defective cells and over the tenth of their sound cells that
+        lie farthest, of a logistic loss on the difference of logarithms.
     """
     groups, pictures, channels, height, width = maps.shape
     averaged = functional.avg_pool2d(
         maps.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False
     ).view(groups, pictures, channels, height * width)
-    normals = averaged[:, NORMALS].transpose(2, 3).flatten(1, 2)
-    others = averaged[:, OTHERS].transpose(2, 3).flatten(1, 2)
+    normals = averaged[:, :NORMALS].transpose(2, 3).flatten(1, 2)
+    others = averaged[:, NORMALS:].transpose(2, 3).flatten(1, 2)
     distances = _log_distances(others, normals)
-    kinds = labels[:, OTHERS].flatten(1)
+    kinds = labels[:, NORMALS:].flatten(1)
     losses = []
     for own, kind in zip(distances, kinds, strict=True):
         defective, sound = own[kind > 0], own[kind == 0]
@@ -84,12 +85,13 @@ def ranking_loss(maps: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(losses).mean() if losses else distances.sum() * 0
 
 
-def telling_loss(maps: Tensor, labels: Tensor) -> Tensor:
+def few_shot_loss(maps: Tensor, labels: Tensor) -> Tensor:
     """A linear rule from few examples shall tell defects in further pictures.
 
     A ridge regression in closed form (Bertinetto et al., 2019), learned on two good pictures and
     two defective ones of a group, is judged on the others: the third of the same kind of defect,
-    and the one of another kind, against good ones.
+    and the one with a defect of any kind, against good ones. Centre and scale of the features are
+    those of the good pictures and of the first six.
 
     Returns:
         logistic loss of the regression's values, sound and defective cells weighing alike.
@@ -97,11 +99,17 @@ def telling_loss(maps: Tensor, labels: Tensor) -> Tensor:
     channels = maps.shape[2]
     rows = maps.flatten(3).transpose(2, 3)  # (G, 9, P, C)
     kinds = labels.flatten(2)
-    centre = rows[:, NORMALS].mean(dim=(1, 2), keepdim=True)
+    centre = rows[:, :NORMALS].mean(dim=(1, 2), keepdim=True)
     rows = rows - centre
-    scale = rows[:, :6].square().mean(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12).rsqrt()
+    scale = (
+        rows[:, : NORMALS + LIKE - 1]
+        .square()
+        .mean(dim=(1, 2, 3), keepdim=True)
+        .clamp_min(1e-12)
+        .rsqrt()
+    )
     rows = functional.pad(rows * scale, (0, 1), value=1.0)
-    support, query = [0, 1, 4, 5], [2, 3, 6, 7, 8]
+    support, query = list(SUPPORT), list(QUERY)
     x, y = rows[:, support].flatten(1, 2), kinds[:, support].flatten(1)
     weight = _balanced(y)  # (G, S)
     target = torch.where(y > 0, 1.0, -1.0)
@@ -116,7 +124,7 @@ def telling_loss(maps: Tensor, labels: Tensor) -> Tensor:
     return (each * _balanced(judged)).sum(dim=1).mean() / SHARPNESS
 
 
-def grouping_loss(embeddings: Tensor) -> Tensor:
+def prototype_loss(embeddings: Tensor) -> Tensor:
     """Name the group, and so the material, that a picture belongs to.
 
     Every group shows two good pictures; their mean stands for it (Snell et al., prototypical
@@ -136,7 +144,7 @@ def grouping_loss(embeddings: Tensor) -> Tensor:
     return functional.cross_entropy(COSINE_SCALE * cosines, names)
 
 
-def describing_loss(maps: Tensor, described: Tensor) -> Tensor:
+def regression_loss(maps: Tensor, described: Tensor) -> Tensor:
     """Predict what a `Describer` says of every cell, by a ridge regression in closed form.
 
     A head learned by gradient would lag behind: the channels of a young network are nearly copies
@@ -155,7 +163,7 @@ def describing_loss(maps: Tensor, described: Tensor) -> Tensor:
     x = x * x[::2].square().mean(dim=(0, 1)).clamp_min(1e-12).rsqrt()
     x = functional.pad(x, (0, 1), value=1.0)
     known, wanted = x[::2].flatten(0, 1), y[::2].flatten(0, 1)
-    ridge = DESCRIBING_RIDGE * len(known) * torch.eye(x.shape[-1], device=maps.device)
+    ridge = REGRESSION_RIDGE * len(known) * torch.eye(x.shape[-1], device=maps.device)
     factor = torch.linalg.cholesky(known.T @ known + ridge)
     rule = torch.cholesky_solve(known.T @ wanted, factor)
     error = (x[1::2] @ rule - y[1::2]).square().mean()

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 
 from ahl.backbones.pretrained import TimmBackbone
+from ahl.errors import WeightsError
 from ahl.files import written_whole
 
 
@@ -15,6 +16,9 @@ def write_weights(backbone: TimmBackbone, path: Path) -> None:
     """Write a backbone's state in half precision, the same bytes for the same weights.
 
     Counters of batches are left out: only training would want them.
+
+    Raises:
+        WeightsError: if a number is too large for half precision, or none at all.
     """
     state = backbone.network.state_dict()
     tensors = {
@@ -22,5 +26,8 @@ def write_weights(backbone: TimmBackbone, path: Path) -> None:
         for name in sorted(state)
         if not name.endswith("num_batches_tracked")
     }
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise WeightsError(f"{bad[0]} holds numbers that half precision cannot: nothing written.")
     with written_whole(path) as temporary:
         temporary.write_bytes(save(tensors))

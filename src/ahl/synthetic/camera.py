@@ -13,7 +13,7 @@ from ahl.synthetic.canvas import Canvas, Picture, blurred, to_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """A camera in its place: exposure, sharpness and noise stay, the light wavers.
+    """A camera in its place: exposure and noise stay, light and focus waver.
 
     Attributes:
         contrast: what the picture's values are multiplied by.

@@ -19,6 +19,14 @@ NORMALS: Final = 4
 LIKE: Final = 3
 """Ones with the group's first kind of defect."""
 
+MASKS: Final = LIKE + 1
+PICTURES: Final = NORMALS + LIKE + 2
+"""In a group: the good ones, those with the first kind of defect, a good one, and its twin with
+another kind. In this order wherever a group is kept or learned from."""
+
+DEFECTIVE_PICTURES: Final = (*range(NORMALS, NORMALS + LIKE), PICTURES - 1)
+"""Places of the pictures that the masks belong to."""
+
 SOUND, UNSURE, DEFECTIVE = 0, 1, 2
 """Values of a mask; from 2 on, 2 + 2 * the kind's place in `DEFECTS` + 1 where it is brighter."""
 
