@@ -17,7 +17,8 @@ class BackboneChoice:
 
     Attributes:
         backbone: a timm model name, `"embedded"`, or a backbone ready to use.
-        weights: local safetensors weights of a timm model; None downloads them.
+        weights: local safetensors weights; None downloads those of a timm model, and takes the
+            package's own of the embedded one.
         arguments: further arguments of `timm.create_model`, and `mean` and `std`.
         stages: stages of a timm model to join; None takes the last three.
     """
@@ -34,12 +35,16 @@ class BackboneChoice:
             ConfigurationError: if the options contradict each other or name no backbone.
             WeightsError: if the weights cannot be had.
         """
-        if isinstance(self.backbone, Backbone) or self.backbone == EMBEDDED:
+        if self.backbone == EMBEDDED:
+            if self.arguments or self.stages is not None:
+                raise ConfigurationError("backbone arguments and stages go with a timm backbone.")
+            return embedded_backbone(self.weights)
+        if isinstance(self.backbone, Backbone):
             if self.weights is not None or self.arguments or self.stages is not None:
                 raise ConfigurationError(
-                    "weights, backbone arguments and stages go with a timm backbone only."
+                    "weights, backbone arguments and stages go with the name of a backbone."
                 )
-            return self.backbone if isinstance(self.backbone, Backbone) else embedded_backbone()
+            return self.backbone
         return TimmBackbone.load(
             self.backbone, weights=self.weights, arguments=dict(self.arguments), stages=self.stages
         )

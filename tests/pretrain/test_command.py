@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from ahl.pretrain import loop, shards
+from ahl.pretrain import filters, loop, shards
 from ahl.pretrain.__main__ import main
 
-FEW = ("--shards", "1", "--groups", "2", "--regression", "0", "--threads", "1")
+FEW = ("--shards", "1", "--groups", "2", "--threads", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,7 @@ def small(monkeypatch):
     """Three groups a shard, drawn here: another process would know nothing of it."""
     monkeypatch.setattr(shards, "SHARD", 3)
     monkeypatch.setattr(loop, "KEEP_EVERY", 1)
+    monkeypatch.setattr(filters, "PATCHES", 1000)
 
     def draw(folder, count, *, processes, progress):
         for shard in range(count):
@@ -45,7 +46,7 @@ def test_a_run_leaves_weights_a_log_and_their_hash(tmp_path):
     result = run(tmp_path, *FEW, "--steps", 2)
     weights = load_file(tmp_path / "out" / "w.safetensors")
     assert all(str(tensor.dtype) == "torch.float16" for tensor in weights.values())
-    assert "conv1.weight" in weights
+    assert "first.filters" in weights
     assert "SHA-256" in result.output
     assert steps_of(tmp_path) == [1, 2]
 
@@ -68,12 +69,6 @@ def test_other_options_are_refused_before_anything_is_drawn(tmp_path, monkeypatc
 def test_nothing_to_resume_is_said(tmp_path):
     result = run(tmp_path, *FEW, "--steps", 1, "--resume")
     assert "starting anew" in result.output.replace("\n", " ")
-
-
-def test_untrained_weights_need_no_pictures(tmp_path):
-    run(tmp_path, "--steps", 0)
-    assert load_file(tmp_path / "out" / "w.safetensors")
-    assert not (tmp_path / "work" / "drawn").exists()
 
 
 def test_impossible_options_are_one_line(tmp_path):

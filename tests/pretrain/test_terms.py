@@ -8,14 +8,11 @@ from ahl.pretrain.cells import UNKNOWN
 from ahl.pretrain.terms import (
     COSINE_SCALE,
     MARGIN,
-    REGRESSION_RIDGE,
     RIDGE,
     SHARPNESS,
-    classification_loss,
     few_shot_loss,
     prototype_loss,
     ranking_loss,
-    regression_loss,
 )
 
 GROUPS, PICTURES, CHANNELS, SIDE = 2, 9, 5, 4
@@ -48,23 +45,6 @@ def averaged(picture):
             around = picture[:, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
             result[:, y, x] = around.mean(axis=(1, 2))
     return result
-
-
-def test_naming_weighs_sound_and_defective_cells_alike(maps, labels):
-    logits = torch.randn(
-        GROUPS, PICTURES, 4, SIDE, SIDE, generator=torch.Generator().manual_seed(1)
-    )
-    sound, defective = [], []
-    for index in np.ndindex(GROUPS, PICTURES, SIDE, SIDE):
-        label = int(labels[index])
-        if label == UNKNOWN:
-            continue
-        group, picture, y, x = index
-        values = logits[group, picture, :, y, x].double().numpy()
-        loss = np.log(np.exp(values).sum()) - values[label]
-        (defective if label else sound).append(loss)
-    expected = 0.5 * np.mean(sound) + 0.5 * np.mean(defective)
-    assert float(classification_loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_ranking_is_that_of_plain_loops(maps, labels):
@@ -115,7 +95,7 @@ def balanced(kinds):
     return weights
 
 
-def test_telling_is_a_weighed_ridge_regression(maps, labels):
+def test_few_shot_is_a_weighed_ridge_regression(maps, labels):
     losses = []
     for group in range(GROUPS):
         rows = maps[group].double().numpy().reshape(PICTURES, CHANNELS, -1).transpose(0, 2, 1)
@@ -140,13 +120,13 @@ def test_telling_is_a_weighed_ridge_regression(maps, labels):
     assert float(few_shot_loss(maps, labels)) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_telling_is_low_when_a_channel_shows_defects(maps, labels):
+def test_few_shot_is_low_when_a_channel_shows_defects(maps, labels):
     shown = maps.clone()
     shown[:, :, 0] = (labels > 0).float()
     assert few_shot_loss(shown, labels) < 0.5 * few_shot_loss(maps, labels)
 
 
-def test_grouping_is_cross_entropy_of_cosines_to_the_groups_means():
+def test_prototypes_is_cross_entropy_of_cosines_to_the_groups_means():
     embeddings = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0))
     units = embeddings.double().numpy()
     units = units / np.linalg.norm(units, axis=-1, keepdims=True)
@@ -158,27 +138,3 @@ def test_grouping_is_cross_entropy_of_cosines_to_the_groups_means():
             cosines = COSINE_SCALE * means @ unit
             losses.append(np.log(np.exp(cosines).sum()) - cosines[group])
     assert float(prototype_loss(embeddings)) == pytest.approx(np.mean(losses), rel=1e-5)
-
-
-def test_describing_is_what_a_ridge_regression_leaves():
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.rand(6, 5, 4, 4, generator=generator)
-    described = torch.randn(6, 3, 8, 8, generator=generator)
-    described[:, 0] += 3 * maps[:, 0].repeat_interleave(2, -1).repeat_interleave(2, -2)
-    x = maps.double().numpy().reshape(6, 5, 16).transpose(0, 2, 1)
-    y = described.double().numpy().reshape(6, 3, 4, 2, 4, 2).mean(axis=(3, 5))
-    y = y.reshape(6, 3, 16).transpose(0, 2, 1)
-    x = x - x[::2].mean(axis=(0, 1))
-    x = x / np.sqrt((x[::2] ** 2).mean(axis=(0, 1)))
-    x = np.concatenate([x, np.ones((6, 16, 1))], axis=-1)
-    known, wanted = x[::2].reshape(-1, 6), y[::2].reshape(-1, 3)
-    ridge = REGRESSION_RIDGE * len(known) * np.eye(6)
-    rule = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
-    expected = ((x[1::2] @ rule - y[1::2]) ** 2).mean() / (y[1::2] ** 2).mean()
-    assert float(regression_loss(maps, described)) == pytest.approx(expected, rel=1e-4)
-
-
-def test_describing_is_nothing_when_the_maps_hold_the_description():
-    described = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    maps = torch.cat([described, torch.rand(8, 2, 8, 8)], dim=1)
-    assert regression_loss(maps, described) < 0.01

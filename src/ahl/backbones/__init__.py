@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ahl.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
-from ahl.backbones.embedded import EMBEDDED, embedded_backbone
+from ahl.backbones.embedded import EMBEDDED, EmbeddedBackbone, embedded_backbone
 from ahl.backbones.pretrained import TimmBackbone
 from ahl.errors import WeightsError
 
@@ -18,7 +18,7 @@ __all__ = [
     "rebuild_backbone",
 ]
 
-BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone,)
+BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone, EmbeddedBackbone)
 """The kinds that model files may name."""
 
 

@@ -1,36 +1,182 @@
 """The backbone inside the package: no download, no images of anybody's, no licence question.
 
-A ResNet-18 of half the width (He et al., CVPR 2016), trained by `python -m ahl.pretrain` on images
-that this project draws itself. Its card is `weights/embedded.md` beside its weights.
+Two layers of filters, learned by `python -m ahl.pretrain` from pictures that this project draws
+itself. Their card is `weights/embedded.md` beside them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import functional
 
-from ahl.backbones.pretrained import TimmBackbone
+from ahl.backbones._checks import check_settings, check_tensors
+from ahl.backbones.base import Backbone, BackboneTensors
 from ahl.errors import WeightsError
 
 EMBEDDED: Final = "embedded"
 """What asks for it where a backbone is named."""
 
-ARCHITECTURE: Final[dict[str, Any]] = {
-    "name": "resnet18",
-    # Without zero_init_last a residual block of the untrained network is more than its shortcut.
-    "arguments": {"channels": [32, 64, 128, 256], "zero_init_last": False},
-    "mean": (0.5, 0.5, 0.5),
-    "std": (0.25, 0.25, 0.25),
-}
-"""What `TimmBackbone` is made of."""
-
 WEIGHTS: Final = "embedded.safetensors"
-SHA256: Final = "0000000000000000000000000000000000000000000000000000000000000000"
+SHA256: Final = "1e0eb9dd13f1f2268af087b3274ab391bc0fbb7b166b9da5b7152b0375c836a2"
 """Of the weights file that belongs to this version."""
+
+VERSION: Final = 1
+"""Raised whenever the same tensors would give other features."""
+
+FILTERS: Final = (40, 80)
+"""Of the first and the second layer."""
+
+_MOST_FILTERS: Final = 1024  # that settings from a file may ask for
+_CONTRAST_FLOORS: Final = (0.046, 0.1)  # variances; the first is of values in 0..1
+_LARGEST_FEATURE: Final = 1000.0  # in spreads of drawn pictures
+
+
+class ContrastLayer(nn.Module):
+    """Filters over patches of normalised contrast, responses rectified in both signs and averaged.
+
+    After Coates and Ng, "Learning Feature Representations with K-means" (2012), section 2.
+
+    Args:
+        count: of filters.
+        channels: of the input.
+        side: of a patch, in pixels of the input.
+        stride: from a patch to the next.
+        pool: positions along a side that are averaged.
+        contrast_floor: variance added to each patch's own before it is divided out.
+
+    Attributes:
+        channels: of the output: two a filter, and the logarithm of the contrast.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        channels: int,
+        *,
+        side: int,
+        stride: int,
+        pool: int,
+        contrast_floor: float,
+    ) -> None:
+        super().__init__()
+        self.side, self.stride, self.pool = side, stride, pool
+        self.contrast_floor = contrast_floor
+        self.channels = 2 * count + 1
+        self.filters = nn.Parameter(torch.zeros(count, channels, side, side))
+        self.offsets = nn.Parameter(torch.zeros(count, 1, 1))
+
+    def padded(self, maps: Tensor) -> Tensor:
+        """Maps with a margin of their own edge, so that every stride has a patch."""
+        before = (self.side - self.stride) // 2
+        after = self.side - self.stride - before
+        return functional.pad(maps, [before, after, before, after], mode="replicate")
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 2 count + 1, H / (stride pool), W / (stride pool)), rounded up."""
+        maps = self.padded(maps)
+        # Over channels first, because a window's sums are sums of its pixels' sums.
+        mean = functional.avg_pool2d(maps.mean(1, keepdim=True), self.side, self.stride)
+        square = functional.avg_pool2d((maps * maps).mean(1, keepdim=True), self.side, self.stride)
+        contrast = ((square - mean * mean).clamp_min(0.0) + self.contrast_floor).sqrt()
+        sums = self.filters.sum((1, 2, 3)).view(-1, 1, 1)
+        response = functional.conv2d(maps, self.filters, stride=self.stride)
+        response = (response - mean * sums) / contrast + self.offsets
+        # The mean of what is rectified, from the means of sizes and of values: half the work.
+        sizes, values = averaged(response.abs(), self.pool), averaged(response, self.pool)
+        contrasts = averaged(contrast.log(), self.pool)
+        return torch.cat([(sizes + values) / 2, (sizes - values) / 2, contrasts], dim=1)
+
+
+@final
+class EmbeddedBackbone(Backbone):
+    """Two contrast layers; maps of both, with local colour, averaged in cells of 32 pixels.
+
+    Use `embedded_backbone` to get the trained one; the constructor gives filters of zeros.
+
+    Args:
+        filters: number of filters of the first and the second layer, 1 to 1024 each.
+
+    Raises:
+        WeightsError: if a number of filters is out of range.
+    """
+
+    kind = "embedded"
+    inner_centre: Tensor
+    inner_spread: Tensor
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, *, filters: tuple[int, int] = FILTERS) -> None:
+        super().__init__()
+        if len(filters) != 2 or not all(
+            type(each) is int and 1 <= each <= _MOST_FILTERS for each in filters
+        ):
+            raise WeightsError(f"filters is {filters!r}; it must be two numbers up to 1024.")
+        self.filters = tuple(filters)
+        self.first = ContrastLayer(
+            filters[0], 3, side=6, stride=2, pool=2, contrast_floor=_CONTRAST_FLOORS[0]
+        )
+        inner = self.first.channels + 3
+        self.second = ContrastLayer(
+            filters[1], inner, side=3, stride=1, pool=4, contrast_floor=_CONTRAST_FLOORS[1]
+        )
+        outer = inner + self.second.channels
+        self.register_buffer("inner_centre", torch.zeros(inner, 1, 1))
+        self.register_buffer("inner_spread", torch.ones(inner, 1, 1))
+        self.register_buffer("centre", torch.zeros(outer, 1, 1))
+        self.register_buffer("spread", torch.ones(outer, 1, 1))
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Backbone.forward`."""
+        maps = averaged(torch.cat(self.stages(images), dim=1), 2)
+        features = (maps - self.centre) / self.spread
+        return features.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
+
+    def stages(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of both layers at stride 16: (N, C_k, H / 16, W / 16), rounded up."""
+        inner = self.inner(images)
+        return averaged(inner, 4), self.second(inner)
+
+    def inner(self, images: Tensor) -> Tensor:
+        """First layer's maps and local colour at stride 4, standardised."""
+        height, width = images.shape[-2:]
+        if height % 4 or width % 4:  # so that both have as many positions
+            images = functional.pad(images, [0, -width % 4, 0, -height % 4], mode="replicate")
+        maps = torch.cat([self.first(images), averaged(images, 4)], dim=1)
+        return (maps - self.inner_centre) / self.inner_spread
+
+    def settings(self) -> dict[str, Any]:
+        """See `Backbone.settings`."""
+        return {"version": VERSION, "filters": list(self.filters)}
+
+    @classmethod
+    def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> EmbeddedBackbone:
+        """See `Backbone.rebuild`."""
+        try:
+            first, second = settings["filters"]
+            backbone = cls(filters=(first, second))
+            check_settings(backbone, settings)
+            check_tensors(tensors, backbone.state_dict())
+            backbone.load_state_dict(tensors)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"The stored filters cannot be rebuilt ({error}): the file is damaged or was made "
+                "by another version of ahl. Install that version, or train again."
+            ) from error
+        return backbone
+
+
+def averaged(maps: Tensor, side: int) -> Tensor:
+    """Means of squares of `side` positions; those at the far edges may be smaller."""
+    return functional.avg_pool2d(maps, side, ceil_mode=True)
 
 
 def weights_file() -> Path:
@@ -38,33 +184,29 @@ def weights_file() -> Path:
     return Path(__file__).parent / "weights" / WEIGHTS
 
 
-def embedded_backbone() -> TimmBackbone:
+def embedded_backbone(weights: Path | None = None) -> EmbeddedBackbone:
     """The trained backbone, from the package's own files.
 
+    Args:
+        weights: a file of `python -m ahl.pretrain` instead.
+
     Raises:
-        WeightsError: if the installed weights are missing or not those of this version.
+        WeightsError: if the weights are missing, or not those of this version, or no filters.
     """
-    file, again = weights_file(), "Install ahl again."
+    file, way_out = weights or weights_file(), "" if weights else " Install ahl again."
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise WeightsError(f"The embedded weights {file} cannot be read. {again}") from error
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise WeightsError(f"The embedded weights {file} are not those of this version. {again}")
-    backbone = TimmBackbone(**ARCHITECTURE)
-    # Half precision in the file, single in use.
-    state = {name: tensor.float() for name, tensor in load(data).items()}
-    backbone.fit_weights(state, source="The installed version of timm or ahl: its embedded file")
-    return backbone
-
-
-def untrained_backbone(seed: int) -> TimmBackbone:
-    """The same architecture with random weights."""
-    backbone = TimmBackbone(**ARCHITECTURE)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in backbone.parameters():
-            if parameter.ndim > 1:
-                fan_out = parameter.shape[0] * parameter[0, 0].numel()
-                parameter.normal_(0.0, (2 / fan_out) ** 0.5, generator=generator)
-    return backbone
+        raise WeightsError(f"The weights {file} cannot be read.{way_out}") from error
+    if weights is None and hashlib.sha256(data).hexdigest() != SHA256:
+        raise WeightsError(f"The weights {file} are not those of this version.{way_out}")
+    try:
+        # Half precision in the file, single in use.
+        tensors = {name: tensor.float() for name, tensor in load(data).items()}
+        filters = [len(tensors[f"{layer}.filters"]) for layer in ("first", "second")]
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{file} holds no weights of the embedded backbone ({error}): only what "
+            "`python -m ahl.pretrain` writes does."
+        ) from error
+    return EmbeddedBackbone.rebuild({"version": VERSION, "filters": filters}, tensors)

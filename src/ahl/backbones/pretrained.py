@@ -119,20 +119,8 @@ class TimmBackbone(Backbone):
         )
         if state is None:
             state = _download(name, backbone.arguments)
-        backbone.fit_weights(state, source=str(weights or f"timm's {name}"))
+        _fit(backbone.network, state, source=str(weights or f"timm's {name}"))
         return backbone
-
-    def fit_weights(self, state: BackboneTensors, *, source: str) -> None:
-        """Take over what the stages need of a state dict of the whole network.
-
-        Args:
-            state: float32 tensors by timm's names; counters of batches may be missing.
-            source: where it came from, for the message.
-
-        Raises:
-            WeightsError: if a tensor is missing or has another shape.
-        """
-        _fit(self.network, state, source=source)
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""

@@ -23,7 +23,7 @@ _OPTIONS = (
     click.option(
         "--weights",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Local safetensors weights of the timm backbone, instead of a download.",
+        help="Local safetensors weights of the backbone, instead of a download.",
     ),
     click.option(
         "--backbone-arg",

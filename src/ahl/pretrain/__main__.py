@@ -46,17 +46,15 @@ def _weight(name: str, text: str) -> Callable[..., Any]:
     help="Of 100 groups of nine pictures to draw.",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=0), default=DEFAULT.steps, help="0: untrained weights."
+    "--steps", type=click.IntRange(min=0), default=DEFAULT.steps, help="Of refinement; 0: none."
 )
 @click.option(
     "--groups", type=click.IntRange(2, 100), default=DEFAULT.groups, help="Groups in a step."
 )
 @click.option("--rate", type=float, default=DEFAULT.rate, help="Highest learning rate.")
-@_weight("classification", "name the kind of defect in every cell")
 @_weight("ranking", "defects lie farther from normal cells than sound cells do")
 @_weight("few_shot", "a ridge regression on two defects tells further ones")
 @_weight("prototypes", "name the material")
-@_weight("regression", "predict the responses of plain filters")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
 @click.option("--resume", is_flag=True, help="Go on where a killed run stopped.")
 @threads_option
@@ -64,14 +62,14 @@ def _weight(name: str, text: str) -> Callable[..., Any]:
 def main(
     output: Path, work: Path, seed: int, resume: bool, threads: int | None, **constants: float
 ) -> None:
-    """Train the embedded backbone from nothing, on pictures drawn by code.
+    """Make the embedded backbone from nothing but pictures drawn by code.
 
-    First the pictures are drawn, once, by all cores; those in the work folder are kept. Then the
-    network learns from them. The same options, seed and machine give the same weights.
+    First the pictures are drawn, once, by all cores; those in the work folder are kept. Then
+    filters are learned from them by k-means, and refined by gradient descent on few-shot tasks
+    that are drawn too. The same options, seed and machine give the same weights.
     """
-    from ahl.backbones.embedded import untrained_backbone
     from ahl.cli.progress import ConsoleObserver
-    from ahl.pretrain.loop import Pretraining, initial_weights_seed, pretraining_identity
+    from ahl.pretrain.loop import Pretraining, pretraining_identity
     from ahl.pretrain.shards import DrawnGroups, ShardFolder, draw_shards
     from ahl.pretrain.weights import write_weights
     from ahl.resuming import read_checkpoint
@@ -80,10 +78,6 @@ def main(
     use_threads(threads)
     output.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    if not config.steps:
-        write_weights(untrained_backbone(initial_weights_seed(seed)), output)
-        _tell(output)
-        return
     state = work / "state.safetensors"
     with ConsoleObserver(stderr_console()) as observer:
         # Before anything is drawn, so that options of another run are told at once.

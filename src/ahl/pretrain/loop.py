@@ -1,4 +1,4 @@
-"""The pretraining loop: a network, heads to train it by, a state that a killed run goes on from."""
+"""The pretraining loop: filters by k-means, refined in steps that a killed run goes on from."""
 
 from __future__ import annotations
 
@@ -6,64 +6,34 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ahl.backbones.embedded import untrained_backbone
-from ahl.backbones.pretrained import TimmBackbone
 from ahl.errors import ConfigurationError
 from ahl.pretrain.batches import Batch, batches
 from ahl.pretrain.cells import cell_labels
 from ahl.pretrain.config import PretrainConfig
-from ahl.pretrain.description import LEARNED_FROM, Describer
-from ahl.pretrain.renorm import renormalise
+from ahl.pretrain.filters import as_images, learn_backbone, set_scale
 from ahl.pretrain.shards import VERSION, DrawnGroups
-from ahl.pretrain.terms import (
-    classification_loss,
-    few_shot_loss,
-    prototype_loss,
-    ranking_loss,
-    regression_loss,
-)
-from ahl.randomness import derive_seed, numpy_generator
+from ahl.pretrain.terms import few_shot_loss, prototype_loss, ranking_loss
+from ahl.randomness import numpy_generator
 from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
-from ahl.synthetic import CLASSES
-from ahl.synthetic.groups import NORMALS, PICTURES
 
-EMBEDDING: Final = 128
-"""Dimensions in which groups are told apart."""
+LEARNED_FROM: Final = 300
+"""Pictures that are enough to learn filters from."""
 
-KEEP_EVERY: Final = 100
+KEEP_EVERY: Final = 25
 """Steps between two states on disk."""
 
-FINEST: Final = 8
-"""Cells along a side of the finest grid that terms are taken on; finer maps are averaged."""
-
-SETTLING: Final = 0.1
-"""Share of the steps in which normalisation goes over to the running statistics."""
-
-DESCRIBED: Final = (0, NORMALS, PICTURES - 1)
-"""Pictures of a group that the regression term is taken on, because describing takes time: a good
-one and one of each kind of defect."""
-
-STEEPEST: Final = 5.0
+STEEPEST: Final = 1.0
 """Norm that gradients of the backbone are clipped to."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Called after every step with its number, from 1, and the terms' values."""
-
-
-class _Heads(nn.Module):
-    """What is thrown away after the training."""
-
-    def __init__(self, channels: list[int]) -> None:
-        super().__init__()
-        self.classification = nn.ModuleList(nn.Conv2d(c, 1 + CLASSES, 1) for c in channels)
-        self.embedding = nn.Linear(sum(channels), EMBEDDING)
 
 
 class Pretraining:
@@ -72,29 +42,16 @@ class Pretraining:
     Args:
         config: its constants.
         drawn: the groups it trains on.
-        seed: of weights, order and turns.
+        seed: of filters, order and turns.
     """
 
     def __init__(self, config: PretrainConfig, drawn: DrawnGroups, seed: int) -> None:
         self.config, self.drawn, self.seed = config, drawn, seed
-        self.backbone: TimmBackbone = untrained_backbone(initial_weights_seed(seed))
-        self.norms = renormalise(self.backbone.network)
-        with torch.no_grad():
-            probe = self.backbone.network(torch.zeros(1, 3, config.size, config.size))
-        channels = [stage.shape[1] for stage in probe]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "heads"))
-            self.heads = _Heads(channels)
-        self.describer = self._learn_describer() if config.regression else None
-        trained: list[nn.Parameter] = [*self.backbone.parameters(), *self.heads.parameters()]
-        parts: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        self.examples = self._examples()
+        self.backbone = learn_backbone(self.examples, seed=seed)
+        # No weight decay: the filters' sizes were learned too.
         self.optimiser = torch.optim.AdamW(
-            parts,
-            lr=config.rate,
-            weight_decay=config.weight_decay,
+            self.backbone.parameters(), lr=config.rate, weight_decay=0.0
         )
         self.done = 0
 
@@ -122,13 +79,12 @@ class Pretraining:
             if checkpoint is not None and due:
                 self._keep(checkpoint, fingerprint)
         self.backbone.eval()
+        set_scale(self.backbone, as_images(self.examples))
 
     def step(self, batch: Batch, step: int) -> dict[str, float]:
         """One step of the optimiser; the terms' values."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.config)
-        for norm in self.norms:
-            norm.freedom = min(1.0, step / (SETTLING * self.config.steps))
         terms = self.terms(batch)
         weights = asdict(self.config)
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
@@ -144,57 +100,34 @@ class Pretraining:
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Every term with a weight, the mean over the stages."""
-        config = self.config
+        """Every term with a weight, on the maps of both layers joined, at stride 16."""
+        config, backbone = self.config, self.backbone
         groups, pictures = batch.pictures.shape[:2]
         images = batch.pictures.flatten(0, 1).float() / 255
-        normalised = (images - self.backbone.shift) / self.backbone.scale
-        # Half the time of float32 on processors that know bfloat16; terms are taken in float32.
-        with torch.autocast(images.device.type, torch.bfloat16):
-            stages = self.backbone.network(normalised.contiguous(memory_format=torch.channels_last))
-        stages = [_at_most(stage.float(), FINEST) for stage in stages]
-        masks = batch.masks.flatten(0, 1)
-        found: dict[str, list[Tensor]] = {"classification": [], "ranking": [], "few_shot": []}
-        for head, stage in zip(self.heads.classification, stages, strict=True):
-            labels = cell_labels(masks, stage.shape[-1]).view(groups, pictures, *stage.shape[2:])
-            maps = stage.view(groups, pictures, *stage.shape[1:])
-            if config.classification:
-                logits = head(stage).view(groups, pictures, -1, *stage.shape[2:])
-                found["classification"].append(classification_loss(logits, labels))
-            if config.ranking:
-                found["ranking"].append(ranking_loss(maps, labels))
-            if config.few_shot:
-                found["few_shot"].append(few_shot_loss(maps, labels))
-        terms = {name: torch.stack(values).mean() for name, values in found.items() if values}
-        if self.describer is not None:
-            terms["regression"] = self._describing(images, stages, pictures)
+        joined = torch.cat(backbone.stages(images), dim=1)
+        maps = (joined - backbone.centre) / backbone.spread
+        maps = maps.view(groups, pictures, *maps.shape[1:])
+        labels = cell_labels(batch.masks.flatten(0, 1), maps.shape[-1])
+        labels = labels.view(groups, pictures, *labels.shape[1:])
+        terms = {}
+        if config.ranking:
+            terms["ranking"] = ranking_loss(maps, labels)
+        if config.few_shot:
+            terms["few_shot"] = few_shot_loss(maps, labels)
         if config.prototypes:
-            pooled = torch.cat([stage.mean(dim=(-2, -1)) for stage in stages], dim=1)
-            embeddings: Tensor = self.heads.embedding(pooled)
-            terms["prototypes"] = prototype_loss(embeddings.view(groups, pictures, -1))
+            terms["prototypes"] = prototype_loss(maps.mean(dim=(-2, -1)))
         return terms
 
-    def _describing(self, images: Tensor, stages: list[Tensor], pictures: int) -> Tensor:
-        """The regression term on some pictures of every group."""
-        chosen = (torch.arange(len(images)) % pictures)[:, None] == torch.tensor(DESCRIBED)
-        some = chosen.any(dim=1)
-        assert self.describer is not None
-        with torch.no_grad():
-            described = self.describer(images[some])
-        losses = [regression_loss(stage[some], described) for stage in stages]
-        return torch.stack(losses).mean()
-
-    def _learn_describer(self) -> Describer:
-        random = numpy_generator(self.seed, "describer", "pictures")
+    def _examples(self) -> NDArray[np.uint8]:
+        """A good picture of some groups: what filters and scales are learned from."""
+        random = numpy_generator(self.seed, "filters", "pictures")
         groups = np.sort(random.permutation(len(self.drawn))[:LEARNED_FROM])
-        pictures = np.stack([self.drawn[int(group)][0][0] for group in groups])
-        return Describer.learn(pictures, seed=self.seed)
+        return np.stack([self.drawn[int(group)][0][0] for group in groups])
 
     def _keep(self, path: Path, fingerprint: str) -> None:
         moments = self.optimiser.state_dict()["state"]
         groups = {
             "backbone": self.backbone.tensors(),
-            "heads": dict(self.heads.state_dict()),
             **{f"moments-{i}": dict(state) for i, state in moments.items()},
         }
         write_checkpoint(path, fingerprint, {"done": self.done}, groups)
@@ -205,7 +138,6 @@ class Pretraining:
             return
         header, groups = found
         self.backbone.load_state_dict(groups["backbone"])
-        self.heads.load_state_dict(groups["heads"])
         state = self.optimiser.state_dict()
         state["state"] = {
             int(name.removeprefix("moments-")): group
@@ -214,15 +146,6 @@ class Pretraining:
         }
         self.optimiser.load_state_dict(state)
         self.done = int(header["done"])
-
-
-def _at_most(maps: Tensor, side: int) -> Tensor:
-    return functional.adaptive_avg_pool2d(maps, side) if maps.shape[-1] > side else maps
-
-
-def initial_weights_seed(seed: int) -> int:
-    """Seed of the untrained weights of a run."""
-    return derive_seed(seed, "weights")
 
 
 def pretraining_identity(config: PretrainConfig, seed: int) -> str:

@@ -1,6 +1,6 @@
-"""What the embedded backbone is trained for, a pure function a term.
+"""What the embedded backbone is refined for, a pure function a term.
 
-A stage's maps are (G, 9, C, H, W): G groups, each of four good pictures, three with one kind of
+Maps are (G, 9, C, H, W): G groups, each of four good pictures, three with one kind of
 defect, a good one and the same with a defect drawn anew (`synthetic.DrawnGroup`). Labels are those
 of `cell_labels`, (G, 9, H, W).
 """
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.pretrain.cells import UNKNOWN
 from ahl.synthetic.groups import LIKE, NORMALS, PICTURES
 
 SUPPORT: Final = (0, 1, NORMALS, NORMALS + 1)
@@ -29,29 +28,9 @@ SHARPNESS: Final = 4.0
 RIDGE: Final = 0.1
 """Of the regression in `few_shot_loss`, in mean squares of the features."""
 
-REGRESSION_RIDGE: Final = 0.01
-"""Of the regression in `regression_loss`, in mean squares of the features."""
-
 COSINE_SCALE: Final = 16.0
 SHOWN: Final = 2
 """Good pictures whose mean stands for a group in `prototype_loss`."""
-
-
-def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Name the kind of defect in every cell, or that there is none.
-
-    Args:
-        logits: (G, 9, 1 + CLASSES, H, W).
-        labels: (G, 9, H, W).
-
-    Returns:
-        cross entropy, sound cells together and defective cells together weighing alike.
-    """
-    each = functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(0, 1), ignore_index=UNKNOWN, reduction="none"
-    )
-    flat = labels.flatten(0, 1)
-    return 0.5 * (_mean(each, flat == 0) + _mean(each, flat > 0))
 
 
 def ranking_loss(maps: Tensor, labels: Tensor) -> Tensor:
@@ -144,32 +123,6 @@ def prototype_loss(embeddings: Tensor) -> Tensor:
     return functional.cross_entropy(COSINE_SCALE * cosines, names)
 
 
-def regression_loss(maps: Tensor, described: Tensor) -> Tensor:
-    """Predict what a `Describer` says of every cell, by a ridge regression in closed form.
-
-    A head learned by gradient would lag behind: the channels of a young network are nearly copies
-    of each other. The regression is learned on every other picture and judged on the rest.
-
-    Args:
-        maps: (N, C, g, g).
-        described: (N, D, G, G), G a multiple of g; averaged down to g.
-
-    Returns:
-        mean squared error as a share of the description's mean square: about 1 for knowing nothing.
-    """
-    target = functional.avg_pool2d(described, described.shape[-1] // maps.shape[-1])
-    x, y = (part.flatten(2).transpose(1, 2) for part in (maps, target))
-    x = x - x[::2].mean(dim=(0, 1))
-    x = x * x[::2].square().mean(dim=(0, 1)).clamp_min(1e-12).rsqrt()
-    x = functional.pad(x, (0, 1), value=1.0)
-    known, wanted = x[::2].flatten(0, 1), y[::2].flatten(0, 1)
-    ridge = REGRESSION_RIDGE * len(known) * torch.eye(x.shape[-1], device=maps.device)
-    factor = torch.linalg.cholesky(known.T @ known + ridge)
-    rule = torch.cholesky_solve(known.T @ wanted, factor)
-    error = (x[1::2] @ rule - y[1::2]).square().mean()
-    return error / y[1::2].square().mean().clamp_min(1e-6)
-
-
 def _balanced(kinds: Tensor) -> Tensor:
     """Weights (G, P): half for the sound cells, half for the defective ones, none for unknown."""
     sound, defective = (
@@ -177,11 +130,6 @@ def _balanced(kinds: Tensor) -> Tensor:
         for part in ((kinds == 0).float(), (kinds > 0).float())
     )
     return 0.5 * (sound + defective)
-
-
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    weights = chosen.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp_min(1)
 
 
 def _log_distances(left: Tensor, right: Tensor) -> Tensor:

@@ -7,25 +7,19 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from ahl.backbones.pretrained import TimmBackbone
+from ahl.backbones.embedded import EmbeddedBackbone
 from ahl.errors import WeightsError
 from ahl.files import written_whole
 
 
-def write_weights(backbone: TimmBackbone, path: Path) -> None:
+def write_weights(backbone: EmbeddedBackbone, path: Path) -> None:
     """Write a backbone's state in half precision, the same bytes for the same weights.
-
-    Counters of batches are left out: only training would want them.
 
     Raises:
         WeightsError: if a number is too large for half precision, or none at all.
     """
-    state = backbone.network.state_dict()
-    tensors = {
-        name: state[name].to(torch.float16).contiguous()
-        for name in sorted(state)
-        if not name.endswith("num_batches_tracked")
-    }
+    state = backbone.tensors()
+    tensors = {name: state[name].to(torch.float16).contiguous() for name in sorted(state)}
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:
         raise WeightsError(f"{bad[0]} holds numbers that half precision cannot: nothing written.")
