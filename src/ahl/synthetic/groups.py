@@ -22,7 +22,7 @@ LIKE: Final = 3
 MASKS: Final = LIKE + 1
 PICTURES: Final = NORMALS + LIKE + 2
 """In a group: the good ones, those with the first kind of defect, a good one, and its twin with
-another kind. In this order wherever a group is kept or learned from."""
+a defect drawn anew. In this order wherever a group is kept or learned from."""
 
 DEFECTIVE_PICTURES: Final = (*range(NORMALS, NORMALS + LIKE), PICTURES - 1)
 """Places of the pictures that the masks belong to."""
@@ -46,9 +46,11 @@ class DrawnGroup:
         normals: (4, S, S, 3) uint8.
         like: (3, S, S, 3) uint8, each with a defect of one kind.
         sound: (S, S, 3) uint8, good.
-        spoilt: (S, S, 3) uint8, the very picture of `sound` with a defect of another kind, under
-            light of its own.
-        masks: (4, S, S) uint8, of the three in `like` and of `spoilt`.
+        spoilt: (S, S, 3) uint8, the very picture of `sound` with a defect drawn anew (one time in
+            nine of the same kind, with other constants), under light of its own.
+        masks: (4, S, S) uint8, of the three in `like` and of `spoilt`: where the picture before
+            the camera has changed. A grey camera may show less, and now and then a defect shows
+            nowhere.
         family: the material's place in `FAMILIES`.
     """
 
