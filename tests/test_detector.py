@@ -244,7 +244,7 @@ def test_wrong_options_are_named():
         AHL(image_size=33)
     with pytest.raises(ConfigurationError, match="device"):
         make(device="tpu")
-    with pytest.raises(ConfigurationError, match="timm backbone only"):
+    with pytest.raises(ConfigurationError, match="name of a backbone"):
         make(weights="w.safetensors").fit(normals(), anomalies())
 
 
