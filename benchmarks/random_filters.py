@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from ahl.backbones import embedded_backbone
-from ahl.pretrain.filters import as_images, set_inner_scale, set_scale
+from ahl.features import as_tensor
+from ahl.pretrain.filters import set_inner_scale, set_scale
 from ahl.pretrain.weights import write_weights
 from ahl.randomness import numpy_generator, torch_generator
 from ahl.synthetic import draw_group
@@ -26,7 +27,7 @@ GROUPS = 300
 
 def main(path: Path) -> None:
     pictures = [draw_group(128, numpy_generator(0, "drawn", i)).normals[0] for i in range(GROUPS)]
-    images = as_images(np.stack(pictures))
+    images = as_tensor(np.stack(pictures), torch.device("cpu"))
     backbone, random = embedded_backbone(), torch_generator(0, "random filters")
     with torch.no_grad():
         for layer in (backbone.first, backbone.second):

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from ahl.features import as_tensor
 from ahl.pretrain import filters
 from ahl.pretrain.filter_learning import learn_filters
-from ahl.pretrain.filters import as_images, learn_backbone
+from ahl.pretrain.filters import learn_backbone
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def test_the_same_pictures_and_seed_learn_the_same():
 def test_features_have_mean_0_and_spread_1_on_what_was_learned_from():
     backbone = learn_backbone(pictures(20), seed=0)
     with torch.inference_mode():
-        rows = backbone(as_images(pictures(20))).movedim(1, 0).flatten(1)
+        rows = backbone(as_tensor(pictures(20), CPU)).movedim(1, 0).flatten(1)
     torch.testing.assert_close(rows.mean(1), torch.zeros(len(rows)), rtol=0, atol=1e-3)
     assert rows.std(1, correction=0).median() > 0.99
 
@@ -44,7 +47,7 @@ def test_features_have_mean_0_and_spread_1_on_what_was_learned_from():
 def test_flat_pictures_give_filters_that_are_finite():
     backbone = learn_backbone(np.full((2, 64, 64, 3), 7, np.uint8), seed=0)
     with torch.inference_mode():
-        for image in (torch.zeros(1, 3, 64, 64), as_images(pictures(1))):
+        for image in (torch.zeros(1, 3, 64, 64), as_tensor(pictures(1), CPU)):
             assert backbone(image).isfinite().all()
 
 

@@ -175,7 +175,10 @@ class EmbeddedBackbone(Backbone):
 
 
 def averaged(maps: Tensor, side: int) -> Tensor:
-    """Means of squares of `side` positions; those at the far edges may be smaller."""
+    """Means over windows of `side` x `side`: (N, C, H, W) to (N, C, H / side, W / side).
+
+    Rounded up: windows at the far edges may hold fewer positions.
+    """
     return functional.avg_pool2d(maps, side, ceil_mode=True)
 
 
@@ -189,6 +192,9 @@ def embedded_backbone(weights: Path | None = None) -> EmbeddedBackbone:
 
     Args:
         weights: a file of `python -m ahl.pretrain` instead.
+
+    Returns:
+        it, in evaluation mode: images (N, 3, H, W) in 0..1 to (N, 245, H / 32, W / 32), rounded up.
 
     Raises:
         WeightsError: if the weights are missing, or not those of this version, or no filters.

@@ -69,21 +69,20 @@ def main(
     that are drawn too. The same options, seed and machine give the same weights.
     """
     from ahl.cli.progress import ConsoleObserver
-    from ahl.pretrain.loop import Pretraining, pretraining_identity
+    from ahl.pretrain.loop import Pretraining, read_state
     from ahl.pretrain.shards import DrawnGroups, ShardFolder, draw_shards
     from ahl.pretrain.weights import write_weights
-    from ahl.resuming import read_checkpoint
 
     config = PretrainConfig(**constants)  # type: ignore[arg-type] # click has checked them
     use_threads(threads)
     output.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    state = work / "state.safetensors"
+    checkpoint = work / "state.safetensors"
     with ConsoleObserver(stderr_console()) as observer:
         # Before anything is drawn, so that options of another run are told at once.
-        found = read_checkpoint(state, pretraining_identity(config, seed)) if resume else None
-        if resume and found is None:
-            observer.on_note(f"There is no {state} to go on from: starting anew.")
+        state = read_state(checkpoint, config, seed) if resume else None
+        if resume and state is None:
+            observer.on_note(f"There is no {checkpoint} to go on from: starting anew.")
         folder = ShardFolder(root=work / "drawn", size=config.size, seed=seed)
         draw_shards(
             folder,
@@ -91,19 +90,15 @@ def main(
             processes=threads or os.cpu_count() or 1,
             progress=lambda done, total: observer.on_stage("drawing, shards", done, total),
         )
-        run = Pretraining(config, DrawnGroups(folder, config.shards), seed)
-        log = _Log(work / "log.jsonl", 0 if found is None else int(found[0]["done"]))
+        run = Pretraining(config, DrawnGroups(folder, config.shards), seed, state)
+        log = _Log(work / "log.jsonl", run.done)
 
         def report(step: int, terms: Mapping[str, float]) -> None:
             observer.on_stage("training, steps", step, config.steps)
             log.write(step, terms)
 
-        run.run(report, state, resume=resume)
+        run.run(report, checkpoint)
     write_weights(run.backbone, output)
-    _tell(output)
-
-
-def _tell(output: Path) -> None:
     click.echo(f"{output}: SHA-256 {hashlib.sha256(output.read_bytes()).hexdigest()}")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.synthetic.groups import CLASSES, DEFECTIVE, SOUND
+from ahl.synthetic.groups import DEFECTIVE, SOUND
 
 UNKNOWN: Final = -1
 """Label of cells that belong neither to the defect nor to what is sound."""
@@ -28,7 +28,7 @@ def cell_labels(masks: Tensor, grid: int) -> Tensor:
         grid: cells along a side.
 
     Returns:
-        (N, grid, grid) int64: -1 unknown, 0 sound, 1 + k defective of class k in 0..CLASSES - 1.
+        (N, grid, grid) int64: -1 unknown, 0 sound, 1 defective.
     """
     side = masks.shape[-1]
     cells = functional.adaptive_avg_pool2d
@@ -38,8 +38,4 @@ def cell_labels(masks: Tensor, grid: int) -> Tensor:
     fewest = max(_FEWEST, _FEWEST_PIXELS * grid * grid / side**2)
     hit = share >= min(fewest, 1.0)
     around = functional.max_pool2d((hit | trace).float(), 3, stride=1, padding=1) > 0
-    # A picture has defects of one class only.
-    kind = masks.flatten(1).amax(dim=1).long() - DEFECTIVE
-    kind = kind.clamp(0, CLASSES - 1)[:, None, None]
-    labels = torch.where(around, UNKNOWN, 0)
-    return torch.where(hit, 1 + kind, labels)
+    return torch.where(hit, 1, torch.where(around, UNKNOWN, 0))

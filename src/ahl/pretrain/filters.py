@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl.backbones.embedded import ContrastLayer, EmbeddedBackbone
+from ahl.features import as_tensor
 from ahl.pretrain.filter_learning import learn_filters
 from ahl.randomness import numpy_generator
 
@@ -33,11 +34,14 @@ def learn_backbone(pictures: NDArray[np.uint8], *, seed: int) -> EmbeddedBackbon
     """Learn both layers and the scale of all maps.
 
     Args:
-        pictures: (N, S, S, 3), good ones of many materials.
+        pictures: (N, S, S, 3) uint8, good ones of many materials.
         seed: of the draws of patches and first centres.
+
+    Returns:
+        the backbone, in evaluation mode.
     """
     backbone = EmbeddedBackbone()
-    images = as_images(pictures)
+    images = as_tensor(pictures, torch.device("cpu"))
     scales = [images, functional.avg_pool2d(images, 2)]
     with torch.inference_mode():
         _learn(backbone.first, scales, numpy_generator(seed, "filters", "first"))
@@ -48,25 +52,14 @@ def learn_backbone(pictures: NDArray[np.uint8], *, seed: int) -> EmbeddedBackbon
     return backbone
 
 
-def as_images(pictures: NDArray[np.uint8]) -> Tensor:
-    """(N, S, S, 3) uint8 to (N, 3, S, S) in 0..1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-
-
 def set_inner_scale(backbone: EmbeddedBackbone, images: Tensor) -> None:
     """Bring what the second layer gets to mean 0 and spread 1 on images (N, 3, S, S) in 0..1."""
-    with torch.inference_mode():
-        backbone.inner_centre.zero_()
-        backbone.inner_spread.fill_(1.0)
-        _standardise(backbone.inner_centre, backbone.inner_spread, _run(backbone.inner, images))
+    _standardise(backbone.inner_centre, backbone.inner_spread, backbone.inner, images)
 
 
 def set_scale(backbone: EmbeddedBackbone, images: Tensor) -> None:
     """Bring every channel to mean 0 and spread 1 on images (N, 3, S, S) in 0..1."""
-    with torch.inference_mode():
-        backbone.centre.zero_()
-        backbone.spread.fill_(1.0)
-        _standardise(backbone.centre, backbone.spread, _run(backbone, images))
+    _standardise(backbone.centre, backbone.spread, backbone, images)
 
 
 def _learn(layer: ContrastLayer, scales: Sequence[Tensor], random: np.random.Generator) -> None:
@@ -98,8 +91,14 @@ def _run(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return torch.cat([function(batch) for batch in torch.split(images, _BATCH)])
 
 
-def _standardise(centre: Tensor, spread: Tensor, maps: Tensor) -> None:
-    """Set centre and spread (C, 1, 1) to what brings maps (N, C, h, w) to mean 0, spread 1."""
-    double = maps.double()
-    centre.copy_(double.mean((0, 2, 3)).view_as(centre))
-    spread.copy_(double.std((0, 2, 3), correction=0).clamp_min(_SPREAD_FLOOR).view_as(spread))
+def _standardise(
+    centre: Tensor, spread: Tensor, maps: Callable[[Tensor], Tensor], images: Tensor
+) -> None:
+    """Set centre and spread (C, 1, 1), which `maps` applies, so that its channels come out so."""
+    with torch.inference_mode():
+        centre.zero_()
+        spread.fill_(1.0)
+        double = _run(maps, images).double()
+        centre.copy_(double.mean((0, 2, 3)).view_as(centre))
+        deviation = double.std((0, 2, 3), correction=0).clamp_min(_SPREAD_FLOOR)
+        spread.copy_(deviation.view_as(spread))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ahl.backbones.embedded import EmbeddedBackbone
 from ahl.errors import ConfigurationError
+from ahl.features import as_tensor
 from ahl.pretrain.batches import Batch, batches
 from ahl.pretrain.cells import cell_labels
 from ahl.pretrain.config import PretrainConfig
-from ahl.pretrain.filters import as_images, learn_backbone, set_scale
+from ahl.pretrain.filters import learn_backbone, set_scale
 from ahl.pretrain.shards import VERSION, DrawnGroups
 from ahl.pretrain.terms import few_shot_loss, prototype_loss, ranking_loss
 from ahl.randomness import numpy_generator
 from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
+from ahl.tensor_file import Groups
 
 LEARNED_FROM: Final = 300
 """Pictures that are enough to learn filters from."""
@@ -36,6 +39,19 @@ Report = Callable[[int, Mapping[str, float]], None]
 """Called after every step with its number, from 1, and the terms' values."""
 
 
+@dataclass(frozen=True, eq=False)
+class PretrainingState:
+    """What a killed run goes on from.
+
+    Attributes:
+        done: steps.
+        groups: tensors of the backbone and of the optimiser.
+    """
+
+    done: int
+    groups: Groups
+
+
 class Pretraining:
     """A run in progress.
 
@@ -43,33 +59,39 @@ class Pretraining:
         config: its constants.
         drawn: the groups it trains on.
         seed: of filters, order and turns.
+        state: of `read_state`, to go on from; None begins.
     """
 
-    def __init__(self, config: PretrainConfig, drawn: DrawnGroups, seed: int) -> None:
+    def __init__(
+        self,
+        config: PretrainConfig,
+        drawn: DrawnGroups,
+        seed: int,
+        state: PretrainingState | None = None,
+    ) -> None:
         self.config, self.drawn, self.seed = config, drawn, seed
         self.examples = self._examples()
-        self.backbone = learn_backbone(self.examples, seed=seed)
+        self.backbone = (
+            learn_backbone(self.examples, seed=seed) if state is None else EmbeddedBackbone()
+        )
         # No weight decay: the filters' sizes were learned too.
         self.optimiser = torch.optim.AdamW(
             self.backbone.parameters(), lr=config.rate, weight_decay=0.0
         )
         self.done = 0
+        if state is not None:
+            self._restore(state)
 
-    def run(self, report: Report, checkpoint: Path | None = None, *, resume: bool = False) -> None:
+    def run(self, report: Report, checkpoint: Path | None = None) -> None:
         """Train to the last step.
 
         Args:
             report: hears of every step.
             checkpoint: file for the state; None keeps none.
-            resume: go on from it where there is one.
 
         Raises:
-            ResumeError: if the state is of another run.
             ConfigurationError: if the training runs away.
         """
-        fingerprint = pretraining_identity(self.config, self.seed)
-        if checkpoint is not None and resume:
-            self._restore(checkpoint, fingerprint)
         size, seed = self.config.groups, self.seed
         self.backbone.train()
         for step, batch in batches(self.drawn, self.done, self.config.steps, size=size, seed=seed):
@@ -77,17 +99,24 @@ class Pretraining:
             self.done = step + 1
             due = self.done % KEEP_EVERY == 0 or self.done == self.config.steps
             if checkpoint is not None and due:
-                self._keep(checkpoint, fingerprint)
+                self._keep(checkpoint)
         self.backbone.eval()
-        set_scale(self.backbone, as_images(self.examples))
+        set_scale(self.backbone, as_tensor(self.examples, torch.device("cpu")))
 
     def step(self, batch: Batch, step: int) -> dict[str, float]:
-        """One step of the optimiser; the terms' values."""
+        """One step of the optimiser; the terms' values.
+
+        Raises:
+            ConfigurationError: if the loss is not finite.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.config)
-        terms = self.terms(batch)
         weights = asdict(self.config)
-        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        try:
+            terms = self.terms(batch)
+            loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            loss = torch.tensor(torch.nan)  # a regression on features that are not finite
         if not loss.isfinite():
             raise ConfigurationError(
                 f"The training ran away in step {step + 1}: its loss is not finite. Use a lower "
@@ -124,19 +153,17 @@ class Pretraining:
         groups = np.sort(random.permutation(len(self.drawn))[:LEARNED_FROM])
         return np.stack([self.drawn[int(group)][0][0] for group in groups])
 
-    def _keep(self, path: Path, fingerprint: str) -> None:
+    def _keep(self, path: Path) -> None:
         moments = self.optimiser.state_dict()["state"]
         groups = {
             "backbone": self.backbone.tensors(),
             **{f"moments-{i}": dict(state) for i, state in moments.items()},
         }
-        write_checkpoint(path, fingerprint, {"done": self.done}, groups)
+        identity = pretraining_identity(self.config, self.seed)
+        write_checkpoint(path, identity, {"done": self.done}, groups)
 
-    def _restore(self, path: Path, fingerprint: str) -> None:
-        found = read_checkpoint(path, fingerprint)
-        if found is None:
-            return
-        header, groups = found
+    def _restore(self, kept: PretrainingState) -> None:
+        groups = kept.groups
         self.backbone.load_state_dict(groups["backbone"])
         state = self.optimiser.state_dict()
         state["state"] = {
@@ -145,12 +172,22 @@ class Pretraining:
             if name.startswith("moments-")
         }
         self.optimiser.load_state_dict(state)
-        self.done = int(header["done"])
+        self.done = kept.done
 
 
 def pretraining_identity(config: PretrainConfig, seed: int) -> str:
     """What a state must be of to be gone on with: constants, seed, and the drawing's version."""
     return run_fingerprint({"pretrain": asdict(config), "seed": seed, "drawn": VERSION})
+
+
+def read_state(path: Path, config: PretrainConfig, seed: int) -> PretrainingState | None:
+    """The state of a killed run; None where there is none.
+
+    Raises:
+        ResumeError: if it is of another run or cannot be read.
+    """
+    found = read_checkpoint(path, pretraining_identity(config, seed))
+    return None if found is None else PretrainingState(int(found[0]["done"]), found[1])
 
 
 def rate_at(step: int, config: PretrainConfig) -> float:
