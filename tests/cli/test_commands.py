@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ahl.cli import main
+from ahl.cli.common import own_name
 from small_images import write_class
 
 VERBS = ("train", "predict", "evaluate", "info", "demo")
@@ -228,3 +229,15 @@ def test_a_new_class_alone_is_called_unseen_and_not_normal(model, inspection_fol
     result = run("evaluate", model, tmp_path / "all")
     (line,) = [line for line in result.output.splitlines() if "│ frame" in line]
     assert "unseen" in line
+
+
+def test_advice_names_the_command_so_that_it_is_found(monkeypatch, tmp_path):
+    command = tmp_path / "bin" / "ahl"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(command)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert own_name() == str(command)
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert own_name() == "ahl"

@@ -11,6 +11,7 @@ from ahl.cli.common import (
     errors_as_messages,
     existing_model,
     json_option,
+    own_name,
     print_json,
     stderr_console,
     threads_option,
@@ -86,4 +87,4 @@ def adapt(
         print_json({"model": str(output), "normals": used, "skipped": skipped})
         return
     click.echo(f"Adapted to {used} good images. Model: {output}")
-    click.echo(f"Next: ahl predict {output} FILE_OR_FOLDER...")
+    click.echo(f"Next: {own_name()} predict {output} FILE_OR_FOLDER...")

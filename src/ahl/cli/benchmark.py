@@ -14,6 +14,7 @@ from ahl.cli.common import (
     device_option,
     errors_as_messages,
     json_option,
+    own_name,
     print_json,
     stderr_console,
     threads_option,
@@ -177,7 +178,7 @@ def run(
         )
         for label, reason in outcome.failed:
             click.echo(f"failed: {label}: {reason}")
-        click.echo(f"Next: ahl benchmark report {output}")
+        click.echo(f"Next: {own_name()} benchmark report {output}")
     if outcome.failed:
         raise SystemExit(FAILED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,12 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def own_name() -> str:
+    """How the command can be called again: its path where `ahl` alone would not find it."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "ahl" and shutil.which("ahl") is None else "ahl"
 
 
 def figure(value: float | None) -> str:

@@ -10,6 +10,7 @@ import click
 from ahl.cli.common import (
     errors_as_messages,
     json_option,
+    own_name,
     print_json,
     stderr_console,
     stdout_console,
@@ -47,7 +48,7 @@ def list_datasets(as_json: bool) -> None:
         table.add_row(reader.name, reader.title, escape(reader.expects), split)
     console = stdout_console()
     console.print(table)
-    console.print("Next: ahl datasets prepare NAME RAW --output FOLDER")
+    console.print(f"Next: {own_name()} datasets prepare NAME RAW --output FOLDER")
 
 
 @datasets.command()
@@ -89,7 +90,7 @@ def prepare(name: str, raw: Path, output: Path, as_json: bool) -> None:
         click.echo(f"{one.folder}: {counts}")
     if skipped:
         click.echo(f"{len(skipped)} images were left out.")
-    click.echo(f"Next: ahl train {prepared[0].folder} --output {prepared[0].name}.ahl")
+    click.echo(f"Next: {own_name()} train {prepared[0].folder} --output {prepared[0].name}.ahl")
 
 
 def _as_values(reader: DatasetReader) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 from ahl.cli.common import (
     errors_as_messages,
     json_option,
+    own_name,
     print_json,
     stderr_console,
     threads_option,
@@ -70,4 +71,4 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
         return
     show(result)
     click.echo(f"Look at {picture}; the images are in {images}.")
-    click.echo(f"Next: ahl predict {model} {images / 'test' / 'crack'}")
+    click.echo(f"Next: {own_name()} predict {model} {images / 'test' / 'crack'}")

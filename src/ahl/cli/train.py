@@ -13,6 +13,7 @@ from ahl.cli.common import (
     device_option,
     errors_as_messages,
     json_option,
+    own_name,
     print_json,
     stderr_console,
     stdout_console,
@@ -197,8 +198,8 @@ def _show(summary: dict[str, Any], data: Path, *, drawn: bool) -> None:
         console.print(f"{len(summary['skipped'])} images could not be read and were skipped.")
     console.print(f"Model: {summary['model']}", soft_wrap=True, markup=False)
     console.print(
-        f"Next: ahl predict {summary['model']} FILE_OR_FOLDER...   or   "
-        f"ahl evaluate {summary['model']} {data if drawn else 'LABELLED_FOLDER'}",
+        f"Next: {own_name()} predict {summary['model']} FILE_OR_FOLDER...   or   "
+        f"{own_name()} evaluate {summary['model']} {data if drawn else 'LABELLED_FOLDER'}",
         soft_wrap=True,
         markup=False,
     )
