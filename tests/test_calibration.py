@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahl.calibration import MEMORY, Calibration, calibrate, gather, standardised
-from ahl.config import HeadConfig
+from ahl.calibration import MEMORY, Calibration, LeftOut, calibrate, gather, standardised
+from ahl.config import CalibrationConfig, HeadConfig
 from ahl.detectors import DRA
 from ahl.feature_maps import FeatureLayout
 from ahl.losses import Prior
@@ -25,20 +25,38 @@ def evidence(count, seed, **scales):
     }
 
 
-def calibration(anomalies=None, prior_count=3.0):
+def left_out(values, seed=50):
+    generator = torch.Generator().manual_seed(seed)
+    return LeftOut(
+        evidence=values,
+        descriptors=torch.randn(len(next(iter(values.values()))), 6, generator=generator),
+    )
+
+
+def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
+    config = CalibrationConfig(prior_count=prior_count, neighbours=neighbours)
+    return calibrate(trained, left_out(unseen), left_out(anomalies, 51), config)
+
+
+def combined(found, given):
+    return found.combine(given, left_out(given, 52).descriptors)
+
+
+def calibration(anomalies=None, prior_count=3.0, neighbours=0):
     """Two kinds of evidence; the second spreads ten times wider, and twice as wide again unseen."""
-    return calibrate(
+    return calibrated(
         evidence(200, 1, a=(1.0, 1.0), b=(5.0, 10.0)),
         evidence(200, 2, a=(0.0, 1.0), b=(0.5, 2.0)),
         {"a": torch.empty(0), "b": torch.empty(0)} if anomalies is None else anomalies,
         prior_count,
+        neighbours,
     )
 
 
 def test_the_score_is_the_weighted_mean_of_standardised_evidence():
     trained, unseen = evidence(50, 3, a=(1, 2), b=(0, 5)), evidence(40, 4, a=(0.2, 1), b=(0, 3))
     anomalies = evidence(7, 5, a=(4, 1), b=(2, 1))
-    found = calibrate(trained, unseen, anomalies, 2.0)
+    found = calibrated(trained, unseen, anomalies, 2.0)
     given = evidence(9, 6, a=(1, 3), b=(2, 4))
     lifts, expected = [], np.zeros(9)
     for name in "ab":
@@ -52,7 +70,7 @@ def test_the_score_is_the_weighted_mean_of_standardised_evidence():
         others = unseen[name].numpy().astype(float)
         z = ((values - own.mean()) / own.std() - others.mean()) / others.std()
         expected += weight * z
-    np.testing.assert_allclose(found.combine(given).numpy(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(combined(found, given).numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_without_unseen_anomalies_all_evidence_weighs_the_same():
@@ -88,15 +106,13 @@ def test_the_scale_of_evidence_does_not_matter(factor, offset):
 
     trained, unseen = (evidence(60, seed, a=(0, 1), b=(0, 1)) for seed in (1, 2))
     anomalies, tested = (evidence(10, seed, a=(3, 1), b=(2, 1)) for seed in (3, 4))
-    one = calibrate(
-        trained, standardised(unseen, trained), standardised(anomalies, trained), 3.0
-    ).combine(tested)
-    other = calibrate(
+    one = calibrated(trained, standardised(unseen, trained), standardised(anomalies, trained))
+    other = calibrated(
         scaled(trained),
         standardised(scaled(unseen), scaled(trained)),
         standardised(scaled(anomalies), scaled(trained)),
-        3.0,
-    ).combine(scaled(tested))
+    )
+    one, other = combined(one, tested), combined(other, scaled(tested))
     # float32 evidence far from zero in units of its spread has few digits left.
     coarse = 1e-5 * (1 + abs(offset) / factor)
     torch.testing.assert_close(one, other, rtol=1e-3, atol=10 * coarse)
@@ -104,25 +120,58 @@ def test_the_scale_of_evidence_does_not_matter(factor, offset):
 
 def test_constant_evidence_stays_finite():
     nothing = {"a": torch.zeros(5)}
-    found = calibrate(nothing, standardised(nothing, nothing), {"a": torch.zeros(2)}, 3.0)
-    assert found.combine({"a": torch.tensor([0.0, 1.0])}).isfinite().all()
+    for neighbours in (0, 3):
+        usual = standardised(nothing, nothing)
+        found = calibrated(nothing, usual, {"a": torch.zeros(2)}, neighbours=neighbours)
+        assert combined(found, {"a": torch.tensor([0.0, 1.0])}).isfinite().all()
 
 
 def test_restandardising_keeps_all_but_the_training_normals():
-    before = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
+    before = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)}, neighbours=5)
     after = before.restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
     assert (after.shifts, after.stretches, after.weights) == (
         before.shifts,
         before.stretches,
         before.weights,
     )
+    assert after.neighbourhood is None, "it is of other normals"
     assert after.means[0] == pytest.approx(30.0, abs=1.0)
     assert after.deviations[0] == pytest.approx(2.0, rel=0.2)
 
 
 def test_values_come_back():
     found = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
-    assert Calibration.rebuild(found.values(), ("a", "b")) == found
+    assert Calibration.rebuild(found.values(), found.tensors(), ("a", "b"), 6) == found
+
+
+def test_where_looks_tell_nothing_a_neighbourhood_changes_nothing():
+    anomalies = {"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)}
+    given = evidence(9, 6, a=(1, 3), b=(2, 4))
+    plain, found = calibration(anomalies), calibration(anomalies, neighbours=10)
+    assert float(found.neighbourhood.shares.max()) < 0.5
+    torch.testing.assert_close(combined(found, given), combined(plain, given), atol=0.2, rtol=0.1)
+
+
+def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
+    normals = evidence(200, 2, a=(0.0, 1.0))
+    looks = normals["a"][:, None].expand(-1, 6)  # of the same kind, the same evidence
+    nothing = left_out({"a": torch.empty(0)})
+    config = CalibrationConfig(neighbours=10)
+    found = calibrate(normals, LeftOut(evidence=normals, descriptors=looks), nothing, config)
+    assert found.neighbourhood.neighbours == 10
+    given = {"a": torch.tensor([1.0, 1.0])}
+    usual, strange = found.combine(given, torch.tensor([[1.0] * 6, [-1.0] * 6]))
+    assert abs(float(usual)) < 1 < 4 < float(strange)
+    back = Calibration.rebuild(found.values(), found.tensors(), ("a",), 6)
+    assert torch.equal(back.combine(given, looks[:2]), found.combine(given, looks[:2]))
+
+
+def test_a_share_of_many_normals_is_asked():
+    config = CalibrationConfig(neighbours=20, neighbour_share=0.2)
+    normals = evidence(200, 1, a=(0.0, 1.0))
+    nothing = {"a": torch.empty(0)}
+    found = calibrate(normals, left_out(normals), left_out(nothing), config)
+    assert found.neighbourhood.neighbours == 40
 
 
 @pytest.mark.parametrize(
@@ -137,11 +186,12 @@ def test_values_come_back():
         ({"weights": [2.0, -1.0]}, ("a", "b")),
         ({"weights": ["x", 1.0]}, ("a", "b")),
         ({"shifts": [1.0, float("inf")]}, ("a", "b")),
+        ({"neighbourhood": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
     ],
 )
 def test_values_that_do_not_fit_are_refused(change, names):
     with pytest.raises((ValueError, TypeError, KeyError)):
-        Calibration.rebuild({**calibration().values(), **change}, names)
+        Calibration.rebuild({**calibration().values(), **change}, {}, names, 6)
 
 
 def test_gathered_evidence_is_of_heads_turned_upwards_and_of_the_memorys_highest_positions():

@@ -45,7 +45,14 @@ def test_the_file_holds_everything(model_file):
     assert model.config == tiny_config(epochs=2)
     header, groups = read_tensor_file(model_file, "model")
     assert header["backbone"]["kind"] == "tiny"
-    assert set(groups) == {"heads", "statistics", "reference", "memory", "backbone"}
+    assert set(groups) == {
+        "heads",
+        "statistics",
+        "reference",
+        "memory",
+        "calibration",
+        "backbone",
+    }
 
 
 @given(data=st.data())

@@ -2,21 +2,24 @@
 
 The heads of a detector and the memory of normal patches score on scales of their own: summed as
 they are, the one that happens to spread widest decides. Here each is measured in spreads of unseen
-normals, and weighs as much as it lifts left-out anomalies above them.
+normals, and weighs as much as it lifts left-out anomalies above them; what is usual is asked of the
+normals most like the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from ahl.config import CalibrationConfig
 from ahl.detectors import BaseDetector, HeadScores
 from ahl.detectors.base import top_mean
 from ahl.feature_maps import FeatureMaps
+from ahl.neighbourhood import Neighbourhood
 
 Evidence = dict[str, Tensor]
 """(N,) by name of a head, or `MEMORY`; higher = more anomalous."""
@@ -49,20 +52,25 @@ def gather(
     return evidence
 
 
+_NUMBERS = ("means", "deviations", "shifts", "stretches", "weights")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Standardises evidence and weighs it.
 
-    z = ((e - mean) / deviation - shift) / stretch, and the image score is the mean of z with the
-    weights. Training normals lie closer together than others do; shift and stretch say by how much.
+    z = ((e - mean) / deviation - shift) / stretch, made relative to the normals most like the
+    image where a neighbourhood is known, and the image score is the mean of z with the weights.
+    Training normals lie closer together than others do; shift and stretch say by how much.
 
     Attributes:
-        names: of the evidence; the other attributes have a value each.
+        names: of the evidence; the next five attributes have a value each.
         means: of the training normals' evidence.
         deviations: its standard deviation, positive.
         shifts: mean of left-out normals, in deviations of those trained on.
         stretches: their standard deviation, likewise; positive.
         weights: at least 0, with sum 1.
+        neighbourhood: the left-out normals; None compares with all of them alike.
     """
 
     names: tuple[str, ...]
@@ -71,59 +79,94 @@ class Calibration:
     shifts: tuple[float, ...]
     stretches: tuple[float, ...]
     weights: tuple[float, ...]
+    neighbourhood: Neighbourhood | None = None
 
-    def combine(self, evidence: Evidence) -> Tensor:
-        """(N,) image scores, in spreads of left-out normals; 0 is a usual normal."""
-        total = torch.zeros_like(evidence[self.names[0]])
-        for i, name in enumerate(self.names):
-            own = (evidence[name] - self.means[i]) / self.deviations[i]
-            total = total + self.weights[i] * ((own - self.shifts[i]) / self.stretches[i])
-        return total
+    def combine(self, evidence: Evidence, descriptors: Tensor) -> Tensor:
+        """(N,) image scores, in spreads of left-out normals; 0 is a usual normal.
+
+        Args:
+            evidence: (N,) by name.
+            descriptors: (N, D), see `ahl.neighbourhood.descriptors`.
+        """
+        own = _matrix(evidence, self.names)
+        means, deviations, shifts, stretches, weights = (
+            torch.tensor(getattr(self, name), dtype=own.dtype) for name in _NUMBERS
+        )
+        usual = ((own - means) / deviations - shifts) / stretches
+        if self.neighbourhood is not None:
+            usual = self.neighbourhood.relative(usual, descriptors)
+        return usual @ weights
 
     def restandardised(self, evidence: Evidence) -> Self:
         """The same for other training normals, whose evidence is given.
 
-        Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise.
+        Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise. The
+        neighbourhood goes: it is of other normals.
         """
         means, deviations = _spread(evidence)
-        values = {**asdict(self), "means": means, "deviations": deviations}
-        return type(self)(**values)
+        return replace(self, means=means, deviations=deviations, neighbourhood=None)
 
     def values(self) -> dict[str, Any]:
-        """JSON values; `rebuild` is the inverse."""
-        return {name: list(value) for name, value in asdict(self).items()}
+        """JSON values; with `tensors`, what `rebuild` is the inverse of."""
+        known = self.neighbourhood
+        return {
+            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS)},
+            "neighbourhood": None if known is None else known.constants(),
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The neighbourhood's, by name."""
+        return {} if self.neighbourhood is None else self.neighbourhood.tensors()
 
     @classmethod
-    def rebuild(cls, values: Mapping[str, Any], names: tuple[str, ...]) -> Self:
-        """Read JSON values back.
+    def rebuild(
+        cls,
+        values: Mapping[str, Any],
+        tensors: dict[str, Tensor],
+        names: tuple[str, ...],
+        width: int,
+    ) -> Self:
+        """Read it back.
 
         Args:
             values: from `values`.
+            tensors: from `tensors`.
             names: of the evidence there is.
+            width: of a descriptor.
 
         Raises:
             KeyError, TypeError, ValueError: if they do not fit together.
         """
         if tuple(values["names"]) != names:
             raise ValueError("the calibration is of other evidence")
-        numbers = {
-            name: tuple(float(value) for value in values[name])
-            for name in ("means", "deviations", "shifts", "stretches", "weights")
-        }
+        numbers = {name: tuple(float(value) for value in values[name]) for name in _NUMBERS}
         if any(len(value) != len(names) for value in numbers.values()):
             raise ValueError("the calibration does not have a value for each evidence")
         if not all(abs(x) < float("inf") for value in numbers.values() for x in value):
             raise ValueError("the calibration is not finite")
         if min(*numbers["deviations"], *numbers["stretches"]) <= 0 or min(numbers["weights"]) < 0:
             raise ValueError("the calibration has a spread or a weight that cannot be")
-        return cls(names=names, **numbers)
+        constants, neighbourhood = values["neighbourhood"], None
+        if constants is not None:
+            neighbourhood = Neighbourhood.rebuild(constants, tensors, width=width, kinds=len(names))
+        return cls(names=names, **numbers, neighbourhood=neighbourhood)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """What detectors say of images that they have not trained on.
+
+    Attributes:
+        evidence: in deviations of the normals that the same detector trained on.
+        descriptors: (N, D) of the images.
+    """
+
+    evidence: Evidence
+    descriptors: Tensor
 
 
 def calibrate(
-    trained_on: Evidence,
-    left_out_normals: Evidence,
-    left_out_anomalies: Evidence,
-    prior_count: float,
+    trained_on: Evidence, normals: LeftOut, anomalies: LeftOut, config: CalibrationConfig
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
@@ -133,24 +176,37 @@ def calibrate(
 
     Args:
         trained_on: of the normals that the heads trained on.
-        left_out_normals: in deviations of the normals that the same heads trained on.
-        left_out_anomalies: likewise; empty if there are none, and all evidence weighs the same.
-        prior_count: anomalies that the prior weighs.
+        normals: left out, at least two.
+        anomalies: left out; if there are none, all evidence weighs the same.
+        config: the constants.
     """
     means, deviations = _spread(trained_on)
-    shifts, stretches = _spread(left_out_normals)
+    shifts, stretches = _spread(normals.evidence)
     names = tuple(trained_on)
-    count = len(left_out_anomalies[names[0]])
+
+    def usual(evidence: Evidence) -> Tensor:
+        own = _matrix(evidence, names).double()
+        return (own - torch.tensor(shifts).double()) / torch.tensor(stretches).double()
+
+    neighbourhood = None
+    if config.neighbours:
+        neighbourhood = Neighbourhood.of(
+            normals.descriptors,
+            usual(normals.evidence),
+            neighbours=max(
+                config.neighbours, round(config.neighbour_share * len(normals.descriptors))
+            ),
+            prior_count=config.neighbour_prior,
+        )
+    count = len(anomalies.descriptors)
     weights = torch.ones(len(names), dtype=torch.float64)
     if count:
-        lifts = torch.stack(
-            [
-                ((left_out_anomalies[name].double().median() - shift) / stretch).clamp(min=0)
-                for name, shift, stretch in zip(names, shifts, stretches, strict=True)
-            ]
-        )
+        stand_out = usual(anomalies.evidence)
+        if neighbourhood is not None:
+            stand_out = neighbourhood.relative(stand_out, anomalies.descriptors)
+        lifts = stand_out.double().median(dim=0).values.clamp(min=0)
         if lifts.sum() > 0:
-            weights = (count * lifts + prior_count * lifts.mean()) / (count + prior_count)
+            weights = count * lifts + config.prior_count * lifts.mean()
     return Calibration(
         names=names,
         means=means,
@@ -158,6 +214,7 @@ def calibrate(
         shifts=shifts,
         stretches=stretches,
         weights=tuple(float(weight) for weight in weights / weights.sum()),
+        neighbourhood=neighbourhood,
     )
 
 
@@ -177,3 +234,8 @@ def _spread(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
         max(float(values.double().std(correction=0)), SMALLEST) for values in evidence.values()
     )
     return means, deviations
+
+
+def _matrix(evidence: Evidence, names: Sequence[str]) -> Tensor:
+    """(N, K), a column a name."""
+    return torch.stack([evidence[name] for name in names], dim=-1)

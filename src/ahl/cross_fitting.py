@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from ahl.calibration import Calibration, Evidence, calibrate, gather, standardised
+from ahl.calibration import Calibration, Evidence, LeftOut, calibrate, gather, standardised
 from ahl.collaboration import Model, descend, moved, one_of, replicate
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, HeadScores, Parameters
@@ -15,11 +16,15 @@ from ahl.distributions import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.folds import Fold
+from ahl.neighbourhood import descriptors
 from ahl.observer import Observer
 from ahl.randomness import torch_generator
 from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import TrainingSet, draw_batches
+
+CHUNK = 256
+"""Samples described together; bounds memory."""
 
 
 def calibrate_by_folds(
@@ -62,9 +67,9 @@ def calibrate_by_folds(
     trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
     return calibrate(
         trained_on,
-        _joined(normals, trained_on),
-        _joined(anomalies, trained_on),
-        config.calibration.prior_count,
+        run.left_out(normals, [fold.normals for fold in folds], trained_on),
+        run.left_out(anomalies, [fold.anomalies for fold in folds], trained_on),
+        config.calibration,
     )
 
 
@@ -120,6 +125,19 @@ class _Folds:
             batch_size=self.config.learning.batch_size,
             seed=self.seed,
         )
+
+    def left_out(
+        self, parts: Sequence[Evidence], samples: Sequence[Indices], names: Evidence
+    ) -> LeftOut:
+        """The folds' parts one after another, and what their samples look like."""
+        indices = np.concatenate(samples)
+        layout = self.training_set.features.layout
+        appended = 1 if self.config.memory.patches else 0
+        described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
+        for chunk in np.array_split(indices, range(CHUNK, len(indices), CHUNK)):
+            maps = layout.split(self.training_set.features.rows(chunk))
+            described.append(descriptors(maps, appended))
+        return LeftOut(evidence=_joined(parts, names), descriptors=torch.cat(described))
 
     def evidence(self, model: Model, samples: Indices) -> Evidence:
         """All evidence of samples (N,) by one model."""

@@ -24,6 +24,7 @@ from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.memory import Memory
+from ahl.neighbourhood import descriptors
 from ahl.records import EpochRecord
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
 from ahl.types import GOOD
@@ -110,6 +111,7 @@ class TrainedModel:
         """
         scored: dict[str, list[Tensor]] = {name: [] for name in (*self.evidence_names, "score")}
         weight = 0.0 if self.memory is None else self.memory.weight
+        appended = 0 if self.memory is None else 1
         with torch.inference_mode():
             for index in range(len(rows)):
                 maps = self._maps(rows[index : index + 1].float())
@@ -126,7 +128,7 @@ class TrainedModel:
                 scored["score"].append(
                     self.detector.combine(heads)
                     if self.calibration is None
-                    else self.calibration.combine(evidence)
+                    else self.calibration.combine(evidence, descriptors(maps, appended))
                 )
         return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
 
@@ -183,6 +185,7 @@ class TrainedModel:
             "heads": self.unified.parameters,
             "statistics": self.unified.statistics,
             "memory": {} if self.memory is None else self.memory.tensors(),
+            "calibration": {} if self.calibration is None else self.calibration.tensors(),
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
         }
@@ -257,7 +260,13 @@ class TrainedModel:
         calibration = None
         if header["calibration"] is not None:
             names = detector.head_names + (() if memory is None else (MEMORY,))
-            calibration = Calibration.rebuild(header["calibration"], names)
+            plain = detector.layout.channels - (memory is not None)
+            calibration = Calibration.rebuild(
+                header["calibration"],
+                groups.get("calibration", {}),
+                names,
+                plain * len(detector.layout.scales),
+            )
         unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
         expected = Model(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()

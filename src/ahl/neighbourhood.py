@@ -1,0 +1,177 @@
+"""What is usual among the normals most like an image.
+
+Normals are not of one kind: lots, cameras and products of one folder differ, and so does the
+evidence that is usual for each. Labelled anomalies are mostly of one of them, so that heads learn
+to tell that kind of image too. Compared with the normals that look like it, an image is judged for
+what sets it apart from its own kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+import torch
+from torch import Tensor
+
+from ahl.feature_maps import FeatureMaps
+
+MOST: Final = 2000
+"""Normals that are remembered; of more, evenly spaced ones."""
+
+_LEAST: Final = 1e-6  # spread that is divided by
+
+
+def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
+    """What images are compared by: (N, scales * C), the plain channels' means of every scale.
+
+    Args:
+        maps: (N, C + appended, H_s, W_s) a scale.
+        appended: channels at the end that are no features.
+    """
+    return torch.cat(
+        [scale[:, : scale.shape[1] - appended].mean(dim=(-2, -1)) for scale in maps], dim=-1
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbourhood:
+    """Remembered normals, each with the evidence of a detector that it had no part in.
+
+    Attributes:
+        centre: (D,) mean of the normals' descriptors.
+        scale: (D,) their standard deviation, positive.
+        places: (M, D) standardised descriptors, rounded to half precision.
+        evidence: (M, K) standardised evidence.
+        shares: (K,) how much of what is usual nearby counts, 0 to 1.
+        spreads: (K,) standard deviation of the normals' own relative evidence, positive.
+        neighbours: how many are looked at.
+        prior_count: neighbours that the spread of all normals weighs.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    places: Tensor
+    evidence: Tensor
+    shares: Tensor
+    spreads: Tensor
+    neighbours: int
+    prior_count: float
+
+    @classmethod
+    def of(
+        cls, descriptors: Tensor, evidence: Tensor, *, neighbours: int, prior_count: float
+    ) -> Self:
+        """Remember left-out normals.
+
+        Args:
+            descriptors: (N, D) of at least two normals.
+            evidence: (N, K) of theirs, each column of mean 0 and spread 1.
+            neighbours: how many to look at, at least 1.
+            prior_count: see the attribute; positive.
+        """
+        kept = torch.linspace(0, len(evidence) - 1, min(len(evidence), MOST)).round().long()
+        described, evidence = descriptors[kept].double(), evidence[kept].float()
+        centre = described.mean(dim=0)
+        scale = described.std(dim=0, correction=0)
+        scale = torch.where(scale > 0, scale, 1.0)
+        known = cls(
+            centre=centre.float(),
+            scale=scale.float(),
+            places=((described - centre) / scale).half().float(),
+            evidence=evidence,
+            shares=torch.ones(evidence.shape[1]),
+            spreads=torch.ones(evidence.shape[1]),
+            neighbours=min(neighbours, len(kept) - 1),
+            prior_count=prior_count,
+        )
+        # Each remembered normal against the others: what is near it must predict its evidence.
+        others = torch.cdist(known.places, known.places)
+        others.fill_diagonal_(float("inf"))
+        mean, _ = known._usual(others)
+        explained = (evidence * mean).sum(dim=0) / mean.square().sum(dim=0).clamp_min(_LEAST)
+        known = replace(known, shares=explained.clamp(0.0, 1.0))
+        spreads = known._relative(evidence, others).std(dim=0, correction=0)
+        return replace(known, spreads=spreads.clamp_min(_LEAST))
+
+    def relative(self, evidence: Tensor, descriptors: Tensor) -> Tensor:
+        """Evidence in spreads of the normals most like each image.
+
+        Mean and variance of the neighbours are drawn towards those of all normals, 0 and 1: as if
+        by `prior_count` more neighbours, and by the part of the share that is missing to 1. The
+        share is what, in a least-squares fit, best predicts each remembered normal's evidence by
+        its neighbours' mean: 0 where images that look alike are no more alike in their evidence.
+        The normals' own results have spread 1.
+
+        Args:
+            evidence: (N, K), standardised like the remembered one.
+            descriptors: (N, D).
+        """
+        places = (descriptors - self.centre) / self.scale
+        return self._relative(evidence, torch.cdist(places, self.places)) / self.spreads
+
+    def _relative(self, evidence: Tensor, distances: Tensor) -> Tensor:
+        mean, variance = self._usual(distances)
+        usual = self.shares * variance + 1 - self.shares
+        return (evidence - self.shares * mean) / usual.sqrt()
+
+    def _usual(self, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the nearest, by distances (N, M): (N, K) each."""
+        nearest = distances.topk(self.neighbours, dim=1, largest=False).indices
+        near = self.evidence[nearest]  # (N, neighbours, K)
+        whole = self.neighbours + self.prior_count
+        variance = self.neighbours * near.var(dim=1, correction=0) + self.prior_count
+        return near.sum(dim=1) / whole, variance / whole
+
+    def constants(self) -> dict[str, Any]:
+        """All but the tensors, as JSON values."""
+        return {"neighbours": self.neighbours, "prior_count": self.prior_count}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name, places in half precision without loss."""
+        return {
+            "centre": self.centre,
+            "scale": self.scale,
+            "places": self.places.half(),
+            "evidence": self.evidence,
+            "shares": self.shares,
+            "spreads": self.spreads,
+        }
+
+    @classmethod
+    def rebuild(
+        cls, constants: dict[str, Any], tensors: dict[str, Tensor], *, width: int, kinds: int
+    ) -> Self:
+        """The inverse of `constants` and `tensors`.
+
+        Args:
+            constants: JSON values.
+            tensors: by name.
+            width: of a descriptor, D.
+            kinds: of evidence, K.
+
+        Raises:
+            KeyError, TypeError, ValueError: if they do not fit together.
+        """
+        count = len(tensors["places"])
+        forms = {
+            "centre": ((width,), torch.float32),
+            "scale": ((width,), torch.float32),
+            "places": ((count, width), torch.float16),
+            "evidence": ((count, kinds), torch.float32),
+            "shares": ((kinds,), torch.float32),
+            "spreads": ((kinds,), torch.float32),
+        }
+        for name, form in forms.items():
+            tensor = tensors[name]
+            if (tuple(tensor.shape), tensor.dtype) != form or not tensor.isfinite().all():
+                raise ValueError(f"the neighbourhood's {name} cannot be")
+        neighbours, prior_count = int(constants["neighbours"]), float(constants["prior_count"])
+        if not 1 <= neighbours <= count or not 0 < prior_count < float("inf"):
+            raise ValueError("the neighbourhood's constants cannot be")
+        if min(tensors["scale"].min(), tensors["spreads"].min()) <= 0:
+            raise ValueError("the neighbourhood has a spread that cannot be")
+        if tensors["shares"].min() < 0 or tensors["shares"].max() > 1:
+            raise ValueError("the neighbourhood's shares are none")
+        values = {name: tensors[name].float() for name in forms}
+        return cls(**values, neighbours=neighbours, prior_count=prior_count)
