@@ -57,10 +57,7 @@ class Extraction:
             ImageError: if strict and one cannot be read.
         """
         table, kept, skipped = extract_table(
-            self._extractor,
-            items,
-            self._store,
-            progress=lambda done, total: self._observer.on_stage(stage, done, total),
+            self._extractor, items, self._store, stage=stage, observer=self._observer
         )
         for _, one in skipped:
             report_skipped(one, self._strict, self._observer)
@@ -76,7 +73,8 @@ class Extraction:
             images: with their labels.
             items: the same, to be decoded.
         """
-        table, kept, _ = self.table(stage, items)
+        with self._observer.part("images"):
+            table, kept, _ = self.table(stage, items)
         return table, chosen(images, kept), chosen(items, kept)
 
     def pseudo(
@@ -92,8 +90,9 @@ class Extraction:
         Raises:
             DataError: if a normal image can no longer be read.
         """
-        items = pseudo_items(plan, normals, generators, seed=seed)
-        table, made, _ = self.table("features of pseudo anomalies", items)
+        with self._observer.part("pseudo anomalies"):
+            items = pseudo_items(plan, normals, generators, seed=seed)
+            table, made, _ = self.table("features of pseudo anomalies", items)
         if len(made) != len(items):
             raise DataError("Normal images became unreadable while training; run again.")
         return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -19,13 +19,11 @@ from ahl.errors import ImageError
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_store import FeatureStore
 from ahl.feature_table import FeatureTable
+from ahl.observer import Observer
 from ahl.types import ImageItem, Pixels, Skipped
 
 FEATURE_VERSION = 1
 """Raised whenever the same image, backbone and size would give other rows."""
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 HALF_MAXIMUM = 65504.0
 """Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
@@ -78,15 +76,21 @@ class FeatureExtractor:
             return rows.to(torch.float16).cpu().numpy()
 
     def stream(
-        self, items: Sequence[ImageItem], *, workers: int = 2
+        self, items: Sequence[ImageItem], *, workers: int = 2, observer: Observer | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float16], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
+
+        Args:
+            items: the images.
+            workers: threads that decode.
+            observer: hears how long decoding was waited for, and how long the backbone took.
 
         Yields:
             the indices extracted, their rows (n, row_size), and the items skipped since the
             last yield. Every item is in one of the two.
         """
         size = self.config.batch_size
+        observer = observer or Observer()
         with ThreadPoolExecutor(max_workers=workers) as pool:
             ahead: deque[tuple[int, Future[Pixels]]] = deque()
             upcoming = iter(enumerate(items))
@@ -106,17 +110,19 @@ class FeatureExtractor:
                 while ahead:
                     index, future = ahead.popleft()
                     try:
-                        images.append(future.result())
+                        with observer.part("decoding"):
+                            images.append(future.result())
                         indices.append(index)
                     except ImageError as error:
                         skipped.append((index, Skipped(name=items[index].name, reason=str(error))))
                     top_up()
                     if len(images) == size or (not ahead and (images or skipped)):
-                        rows = (
-                            self.extract(np.stack(images))
-                            if images
-                            else np.empty((0, self.layout.row_size), dtype=np.float16)
-                        )
+                        with observer.part("backbone"):
+                            rows = (
+                                self.extract(np.stack(images))
+                                if images
+                                else np.empty((0, self.layout.row_size), dtype=np.float16)
+                            )
                         yield indices, rows, skipped
                         indices, images, skipped = [], [], []
             finally:
@@ -129,13 +135,22 @@ def extract_table(
     items: Sequence[ImageItem],
     store: FeatureStore,
     *,
-    progress: Progress | None = None,
+    stage: str = "features",
     workers: int = 2,
+    observer: Observer | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
     """Feature rows of all items, from the store where it has them.
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
     stopped.
+
+    Args:
+        extractor: the backbone at its image size.
+        items: the images.
+        store: where rows are kept.
+        stage: what the progress is called.
+        workers: threads that decode.
+        observer: hears of progress, and how long each part took.
 
     Returns:
         the table of the readable items in order, their indices, and the skipped items.
@@ -145,17 +160,18 @@ def extract_table(
         if item.key not in store and item.key not in needed:
             needed[item.key] = index
     missing = list(needed.values())
-    if progress is not None:
-        progress(0, len(missing))
+    observer = observer or Observer()
+    observer.on_stage(stage, 0, len(missing))
     unreadable: dict[str, Skipped] = {}
     done = 0
     with store.writer() as writer:
-        for batch, rows, skipped in extractor.stream([items[i] for i in missing], workers=workers):
-            writer.add([items[missing[i]].key for i in batch], rows)
+        wanted = [items[i] for i in missing]
+        for batch, rows, skipped in extractor.stream(wanted, workers=workers, observer=observer):
+            with observer.part("feature store"):
+                writer.add([items[missing[i]].key for i in batch], rows)
             unreadable.update({items[missing[i]].key: reason for i, reason in skipped})
             done += len(batch) + len(skipped)
-            if progress is not None:
-                progress(done, len(missing))
+            observer.on_stage(stage, done, len(missing))
     kept = [i for i, item in enumerate(items) if item.key not in unreadable]
     skipped_items = [
         (i, Skipped(name=item.name, reason=unreadable[item.key].reason))

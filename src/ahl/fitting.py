@@ -62,26 +62,29 @@ class Fitting:
     ) -> TrainedModel:
         """Train on images; see `ahl.AHL.fit` for what is raised."""
         given = len(normals) + len(anomalies)
-        normals, normal_items = self._readable(normals)
-        anomalies, anomaly_items = self._readable(anomalies)
+        with self.observer.part("reading files"):
+            normals, normal_items = self._readable(normals)
+            anomalies, anomaly_items = self._readable(anomalies)
         check_classes(normals, anomalies)
-        backbone = self.backbone.build()
+        with self.observer.part("building the backbone"):
+            backbone = self.backbone.build()
         if self.finetune:
-            backbone = finetune_backbone(
-                backbone,
-                self.detector_type,
-                FinetuningImages(
-                    normals=normal_items,
-                    anomalies=anomaly_items,
-                    generators=self.generators if self.config.distributions.pseudo else (),
-                ),
-                self.config,
-                seed=self.seed,
-                device=self.device,
-                observer=self.observer,
-                checkpoint=finetuning_checkpoint(self.checkpoint),
-                resume=self.resume,
-            )
+            with self.observer.part("fine-tuning"):
+                backbone = finetune_backbone(
+                    backbone,
+                    self.detector_type,
+                    FinetuningImages(
+                        normals=normal_items,
+                        anomalies=anomaly_items,
+                        generators=self.generators if self.config.distributions.pseudo else (),
+                    ),
+                    self.config,
+                    seed=self.seed,
+                    device=self.device,
+                    observer=self.observer,
+                    checkpoint=finetuning_checkpoint(self.checkpoint),
+                    resume=self.resume,
+                )
         with open_extraction(
             backbone,
             self.config.features,
@@ -174,15 +177,16 @@ class Fitting:
         manifest: Manifest,
         identity: dict[str, Any],
     ) -> TrainedModel:
-        task = prepare_task(
-            self.detector_type,
-            normals,
-            anomalies,
-            make_pseudo,
-            generators=generators,
-            config=self.config,
-            seed=self.seed,
-        )
+        with self.observer.part("episodes and memory"):
+            task = prepare_task(
+                self.detector_type,
+                normals,
+                anomalies,
+                make_pseudo,
+                generators=generators,
+                config=self.config,
+                seed=self.seed,
+            )
         keep = state = None
         if self.checkpoint is not None:
             checkpoint = Checkpoint(self.checkpoint, self._fingerprint(manifest, identity))

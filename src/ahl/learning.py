@@ -40,30 +40,32 @@ def learn(
         a model without a backbone and without a manifest.
     """
     observer = observer or Observer()
-    state = train(
-        task.detector,
-        task.training_set,
-        task.reference,
-        config,
-        seed=seed,
-        device=device,
-        observer=observer,
-        keep=keep,
-        state=state,
-    )
-    calibration = None
-    if task.folds:
-        calibration = calibrate_by_folds(
+    with observer.part("AHL epochs" if config.learning.collaborative else "epochs"):
+        state = train(
             task.detector,
-            state.unified,
             task.training_set,
-            task.folds,
             task.reference,
             config,
             seed=seed,
             device=device,
             observer=observer,
+            keep=keep,
+            state=state,
         )
+    calibration = None
+    if task.folds:
+        with observer.part("calibration"):
+            calibration = calibrate_by_folds(
+                task.detector,
+                state.unified,
+                task.training_set,
+                task.folds,
+                task.reference,
+                config,
+                seed=seed,
+                device=device,
+                observer=observer,
+            )
     return TrainedModel(
         detector=task.detector,
         unified=state.unified,

@@ -82,6 +82,20 @@ def test_train_says_what_it_did(inspection_folder, tmp_path):
     assert not (tmp_path / "o.ahl").exists()
 
 
+def test_profile_says_where_the_time_went(inspection_folder, tmp_path):
+    options = ["--profile", *train_options(tmp_path)[:-2], "--no-cache"]
+    shown = run("train", inspection_folder, "-o", tmp_path / "m.ahl", "--json", *options)
+    profile = json.loads(shown.stdout)["profile"]
+    told = {"reading files", "images > decoding", "images > backbone", "AHL epochs", "calibration"}
+    assert told < set(profile)
+    assert profile["episodes and memory > pseudo anomalies > backbone"] > 0
+    tops = [v for k, v in profile.items() if " > " not in k and k != "total"]
+    assert sum(tops) == pytest.approx(profile["total"], abs=0.05)
+    people = run("train", inspection_folder, "-o", tmp_path / "n.ahl", *options)
+    assert "where the time went" in people.stdout
+    assert (tmp_path / "m.ahl").read_bytes() == (tmp_path / "n.ahl").read_bytes()
+
+
 def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path):
     write_class(tmp_path / "new", "dot", 3, first=50)
     bad = tmp_path / "new" / "bad.png"

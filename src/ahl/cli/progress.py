@@ -24,7 +24,7 @@ SHOWN_SKIPS = 20
 
 
 class ConsoleObserver(Observer):
-    """Shows a run on a console, and remembers what was skipped.
+    """Shows a run on a console, and remembers what was skipped and how long each part took.
 
     Args:
         console: where to show it; a quiet one shows nothing.
@@ -32,6 +32,7 @@ class ConsoleObserver(Observer):
 
     def __init__(self, console: Console) -> None:
         self.skipped: list[Skipped] = []
+        self.times: dict[tuple[str, ...], float] = {}
         self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -75,6 +76,10 @@ class ConsoleObserver(Observer):
         self.skipped.append(skipped)
         if len(self.skipped) <= SHOWN_SKIPS:
             self._say(f"[yellow]skipped[/] {escape(skipped.name)}: {escape(skipped.reason)}")
+
+    def on_time(self, part: tuple[str, ...], seconds: float) -> None:
+        """Add it up."""
+        self.times[part] = self.times.get(part, 0.0) + seconds
 
     def on_note(self, text: str) -> None:
         """Print the note."""

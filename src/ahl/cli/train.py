@@ -82,6 +82,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
 @click.option("--resume", is_flag=True, help="Go on after the last epoch of a killed run.")
+@click.option("--profile", is_flag=True, help="Say where the time went, part by part.")
 @json_option
 @errors_as_messages
 def train(
@@ -101,6 +102,7 @@ def train(
     no_cache: bool,
     threads: int | None,
     resume: bool,
+    profile: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - passed on to AHL as they are
 ) -> None:
@@ -115,6 +117,7 @@ def train(
     counted. A killed run goes on with --resume.
     """
     # click keeps the options in their groups; what follows is the order of the work.
+    from ahl.cli.profile import profile_table, profile_values
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import draw_split, open_dataset
     from ahl.detector import AHL
@@ -147,11 +150,16 @@ def train(
         )
         detector.fit_split(split)
         detector.save(output)
-    summary = _summary(detector, output, observer.skipped, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    summary = _summary(detector, output, observer.skipped, seconds)
     if as_json:
-        print_json(summary)
-    else:
-        _show(summary, data, drawn=split.drawn != "all")
+        print_json(
+            summary | ({"profile": profile_values(observer.times, seconds)} if profile else {})
+        )
+        return
+    if profile:
+        stdout_console().print(profile_table(observer.times, seconds))
+    _show(summary, data, drawn=split.drawn != "all")
 
 
 def _config(
