@@ -121,6 +121,22 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
         for patches in (0, 2000)
         for folds in (0, 3)
     ),
+    "default": (
+        "ahl-dra",
+        *(
+            f"ahl-dra,{setting}"
+            for setting in (
+                "calibration.neighbours=0",
+                "calibration.folds=0",
+                "memory.patches=0",
+                "learning.averaged_epochs=1",
+                "learning.rounds=1",
+                "heads.initial_scale=1.0",
+                "heads.pseudo_weight=1.0",
+                "heads.holistic_pseudo=True",
+            )
+        ),
+    ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
 """Groups of methods with settings that `--ablation` takes."""

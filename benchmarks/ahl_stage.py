@@ -1,0 +1,236 @@
+"""The AHL stage (cached features to unified model), against a plain loop over its base models.
+
+    python benchmarks/ahl_stage.py                    the ratio, at the size of HeadCT
+    python benchmarks/ahl_stage.py --scaling plot.png seconds an epoch by normals and by T
+
+Features are random numbers: what they are does not matter to the time. The plain loop is what
+one would write first: a torch module and a torch optimiser a base model, one model after another,
+batches drawn from the same table. It leaves out psi, which the library's time includes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ahl.config import Config, default
+from ahl.detectors import DRA
+from ahl.detectors.base import top_mean
+from ahl.feature_maps import FeatureLayout
+from ahl.feature_table import FeatureTable
+from ahl.pseudo import PseudoAnomaly
+from ahl.randomness import torch_generator
+from ahl.task import Task, prepare_task
+from ahl.training import train
+from ahl.training_set import Batch, draw_batch
+
+CPU = torch.device("cpu")
+HEADCT = 75
+"""Training normals of HeadCT."""
+
+
+def table(count: int, channels: int, seed: int) -> FeatureTable:
+    layout = FeatureLayout(((channels, 7, 7), (channels, 4, 4)))
+    rows = np.random.default_rng(seed).standard_normal((count, layout.row_size), dtype=np.float32)
+    return FeatureTable.of_rows(layout, rows.astype(np.float16))
+
+
+def draw_task(normals: int, channels: int, config: Config) -> Task:
+    def make_pseudo(plan: Iterable[PseudoAnomaly]) -> FeatureTable:
+        return table(len(list(plan)), channels, 2)
+
+    good = table(normals, channels, 0)
+    return prepare_task(
+        DRA, good, table(10, channels, 1), make_pseudo, generators=3, config=config, seed=0
+    )
+
+
+class PlainDRA(nn.Module):
+    """DRA's heads as torch modules, for maps (N, C, H, W).
+
+    Args:
+        channels: of the maps.
+        bottleneck: of the residual head; 0 has none.
+        width: of its convolution.
+        config: the constants.
+    """
+
+    def __init__(self, channels: int, bottleneck: int, width: int, config: Config) -> None:
+        super().__init__()
+        self.top = config.heads.top_fraction
+        self.holistic = nn.Sequential(
+            nn.Linear(channels, config.heads.holistic_hidden),
+            nn.ReLU(),
+            nn.Linear(config.heads.holistic_hidden, 1),
+        )
+        self.seen, self.pseudo = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 1, 1)
+        self.reduce = nn.Conv2d(channels, bottleneck, 1, bias=False) if bottleneck else None
+        self.conv = nn.Conv2d(bottleneck or channels, width, 3, padding=1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2))
+        self.residual = nn.Conv2d(width, 1, 1)
+
+    def forward(
+        self, maps: tuple[Tensor, ...], references: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        scores: dict[str, list[Tensor]] = {n: [] for n in DRA.head_names}
+        for scale, (own, reference) in enumerate(zip(maps, references, strict=True)):
+            scores["holistic"].append(self.holistic(own.mean(dim=(-2, -1))).squeeze(-1))
+            difference = reference - own
+            if self.reduce is not None:
+                difference = self.reduce(difference)
+            activated = torch.relu(self.norms[scale](self.conv(difference)))
+            for name, each in (
+                ("seen", self.seen(own)),
+                ("pseudo", self.pseudo(own)),
+                ("residual", self.residual(activated)),
+            ):
+                scores[name].append(top_mean(each.abs().flatten(1), self.top))
+        return {name: torch.stack(parts).mean(dim=0) for name, parts in scores.items()}
+
+
+def plain_loop(task: Task, config: Config, epochs: int, *, published: bool) -> None:
+    """Algorithm 1 without psi, one base model after another.
+
+    Args:
+        task: its data.
+        config: its constants.
+        epochs: how many.
+        published: the residual head without a bottleneck, 64 channels wide.
+    """
+    learning, data = config.learning, task.training_set
+    models = len(data.supports)
+    bottleneck, width = config.heads.residual_bottleneck, config.heads.residual_channels
+    if published:
+        bottleneck, width = 0, 64
+    unified = PlainDRA(task.detector.layout.channels, bottleneck, width, config)
+    optimiser = torch.optim.Adam(unified.parameters(), lr=learning.outer_rate)
+    weights = data.query_shares
+    data.features.keep_resident()
+    generator = torch_generator(0, "plain")
+
+    def draw(sets: tuple[object, ...], i: int) -> Batch:
+        return draw_batch(
+            data,
+            [sets[i]],  # type: ignore[list-item]
+            batch_size=learning.batch_size,
+            reference_normals=config.heads.reference_normals,
+            generator=generator,
+            device=CPU,
+        ).of(0)
+
+    for _ in range(epochs):
+        for turn in range(learning.rounds):
+            optimiser.zero_grad()
+            total = [torch.zeros_like(p) for p in unified.parameters()]
+            for i in range(models):
+                base = copy.deepcopy(unified).train()
+                inner = torch.optim.Adam(base.parameters(), lr=learning.inner_rate)
+                for _ in range(learning.inner_steps):
+                    batch = draw(data.supports, i)
+                    loss = task.detector.loss(base(batch.maps, batch.references), batch.kinds)
+                    inner.zero_grad()
+                    loss.backward()
+                    inner.step()
+                batch = draw(data.queries, i)
+                loss = task.detector.loss(base(batch.maps, batch.references), batch.kinds)
+                theirs = torch.autograd.grad(loss, list(base.parameters()))
+                total = [a + weights[i] * b for a, b in zip(total, theirs, strict=True)]
+                if turn == 0:  # every sample, scored by every base model
+                    base.eval()
+                    with torch.inference_mode():
+                        for chunk in torch.arange(len(data)).split(256):
+                            base(data.features.maps(chunk), task.reference)
+            for parameter, gradient in zip(unified.parameters(), total, strict=True):
+                parameter.grad = gradient
+            optimiser.step()
+
+
+def seconds(work: object, *arguments: object, **options: object) -> float:
+    started = time.perf_counter()
+    work(*arguments, **options)  # type: ignore[operator]
+    return time.perf_counter() - started
+
+
+def compare(config: Config, epochs: int, turns: int) -> None:
+    """Print the library's time beside those of the loops, measured in turns."""
+    config = replace(config, learning=replace(config.learning, epochs=epochs))
+    task = draw_task(HEADCT, 448, config)
+    times: dict[str, list[float]] = {"library": [], "plain loop": [], "published heads": []}
+    for _ in range(turns):
+        times["library"].append(
+            seconds(
+                train, task.detector, task.training_set, task.reference, config, seed=0, device=CPU
+            )
+        )
+        times["plain loop"].append(seconds(plain_loop, task, config, epochs, published=False))
+        times["published heads"].append(seconds(plain_loop, task, config, epochs, published=True))
+    least = {name: min(values) for name, values in times.items()}
+    print(f"{HEADCT} normals, 10 anomalies, 448 channels, T = 7, {epochs} epochs, best of {turns}")
+    print(f"library                          {least['library']:7.2f} s")
+    for name, label in (
+        ("plain loop", "plain loop, the same heads"),
+        ("published heads", "plain loop, heads as published"),
+    ):
+        ratio = least[name] / least["library"]
+        print(f"{label:<32} {least[name]:7.2f} s   {ratio:.1f} times as long")
+
+
+def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> None:
+    """Print and draw seconds an epoch for 100 to 10,000 normals and T = 3, 7, 15."""
+    counts, models = (100, 1000, 10_000), (3, 7, 15)
+    found: dict[int, list[float]] = {}
+    for episodes in models:
+        for normals in counts:
+            own = replace(
+                config,
+                learning=replace(config.learning, epochs=epochs),
+                distributions=replace(config.distributions, episodes=episodes),
+                memory=replace(config.memory, patches=0),
+                calibration=replace(config.calibration, folds=0),
+            )
+            task = draw_task(normals, channels, own)
+            spent = seconds(
+                train, task.detector, task.training_set, task.reference, own, seed=0, device=CPU
+            )
+            found.setdefault(episodes, []).append(spent / epochs)
+            print(
+                f"T = {episodes:2d}  {normals:6d} normals  {spent / epochs:7.3f} s an epoch",
+                flush=True,
+            )
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 3.5), layout="constrained")
+    for episodes, values in found.items():
+        axes.loglog(counts, values, marker="o", label=f"T = {episodes}")
+    axes.set(xlabel="training normals", ylabel="seconds an epoch", title=f"{channels} channels")
+    axes.legend()
+    figure.savefig(plot, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3, help="of the comparison")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--scaling", type=Path, metavar="PNG", help="measure by size instead")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.scaling is not None:
+        scaling(default(), options.scaling)
+    else:
+        compare(default(), options.epochs, options.turns)
+
+
+if __name__ == "__main__":
+    main()
