@@ -1,5 +1,7 @@
 """Tables with further channels: whatever is done to the rows, the channels stay beside them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,21 @@ def test_tables_of_other_factors_are_not_mixed():
 def test_channels_are_joined_once():
     with pytest.raises(ValueError, match="already"):
         with_channels(2).joined(drawn_channels(2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux")
+def test_rows_that_were_read_are_not_held(tmp_path):
+    """Of a mapped file of 32 MB, no more than what is being read is the process's."""
+    rows = np.ones((256, 65536), dtype=np.float16)
+    np.save(tmp_path / "rows.npy", rows)
+    layout = FeatureLayout(((65536, 1, 1),))
+    table = FeatureTable.of_rows(layout, np.load(tmp_path / "rows.npy", mmap_mode="r"))
+
+    def mapped():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+    before = mapped()
+    for _, part in table.chunks(16):
+        assert float(part.sum()) == part.numel()
+    assert mapped() - before < 16_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -114,6 +115,7 @@ class FeatureTable:
         for shard in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == shard)
             out[chosen] = self._shards[shard][row_of[chosen]]
+            _let_go(self._shards[shard])
         stored = torch.from_numpy(out).float().mul_(self.factor)
         if self._further is None:
             return stored
@@ -156,3 +158,13 @@ class FeatureTable:
             for whole, part in zip(resident, self.layout.split(rows), strict=True):
                 whole[indices[0] : indices[-1] + 1] = part.movedim(-3, -1)
         self._resident = resident
+
+
+def _let_go(rows: Rows) -> None:
+    """Unmap what was read of a mapped file: it stays in the system's cache, not in ours.
+
+    Otherwise a process comes to hold every row it has ever read.
+    """
+    mapped: object = rows.base  # numpy's types do not know what a mapped array rests on
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
