@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -95,26 +96,41 @@ class Memory:
         """
         found = []
         for scale, own in enumerate(maps):
-            distances = self._distances(own, scale, None if forgotten is None else forgotten[scale])
+            distances = self.distances(own, scale, None if forgotten is None else forgotten[scale])
             spreads = (distances - self.means[scale]) / self.spreads[scale]
             evidence = self.weight * spreads.clamp(LOWEST, self.highest)
             found.append(evidence.view(len(own), 1, *own.shape[-2:]))
         return tuple(found)
 
-    def _distances(self, maps: Tensor, scale: int, forgotten: Tensor | None) -> Tensor:
-        """(N, H * W) distances to the nearest patch that counts."""
-        return nearest(patches_of(maps), self.patches[scale], forgotten)
+    def distances(self, maps: Tensor, scale: int, forgotten: Tensor | None) -> Tensor:
+        """(N, H * W) distances of one scale's maps to the nearest patch that counts."""
+        return nearest(patches_of(maps), self.patches[scale], self._halves[scale], forgotten)
+
+    @cached_property
+    def _halves(self) -> tuple[Tensor, ...]:
+        """(M,) a scale, half the square of each patch's length."""
+        return tuple(patches.square().sum(dim=1) / 2 for patches in self.patches)
 
 
-def nearest(patches: Tensor, remembered: Tensor, forgotten: Tensor | None) -> Tensor:
+def nearest(
+    patches: Tensor, remembered: Tensor, halves: Tensor, forgotten: Tensor | None
+) -> Tensor:
     """Distance of patches (N, P, C) to the nearest of (M, C): (N, P).
 
-    `forgotten` (N, M) is true where a remembered patch does not count for an image.
+    `|x - m|^2 = |x|^2 + 2 (|m|^2 / 2 - x m)`, so that the nearest one is known before anything but
+    one product is done for each pair: two thirds of the time of `torch.cdist`.
+
+    Args:
+        patches: x.
+        remembered: m.
+        halves: (M,) `|m|^2 / 2`.
+        forgotten: (N, M) true where a remembered patch does not count for an image.
     """
-    distances = torch.cdist(patches.flatten(0, 1), remembered).view(*patches.shape[:2], -1)
+    product = halves - patches @ remembered.T
     if forgotten is not None:
-        distances = distances.masked_fill(forgotten.unsqueeze(1), float("inf"))
-    return distances.min(dim=-1).values
+        product = product.masked_fill(forgotten.unsqueeze(1), float("inf"))
+    squares = patches.square().sum(dim=-1) + 2 * product.min(dim=-1).values
+    return squares.clamp_min(0.0).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,12 +199,12 @@ def _usual(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the normals' distances, a scale."""
     means, spreads = [], []
-    for scale, remembered in enumerate(blank.memory.patches):
+    for scale in range(len(blank.memory.patches)):
         found = []
         for indices, rows in normals.chunks(CHUNK):
             maps = normals.layout.split(rows)[scale]
             own = _owned(blank.owners[scale], indices)
-            found.append(nearest(patches_of(maps), remembered, own).double())
+            found.append(blank.memory.distances(maps, scale, own).double())
         distances = torch.cat(found)
         # A memory of one image's patches alone has none left for that image.
         distances = distances[distances.isfinite()]
