@@ -1,5 +1,7 @@
 """Evidence on scales of its own becomes one score."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +137,8 @@ def test_restandardising_keeps_all_but_the_training_normals():
         before.weights,
     )
     assert after.neighbourhood is None, "it is of other normals"
+    assert before.normal_scores
+    assert not after.normal_scores
     assert after.means[0] == pytest.approx(30.0, abs=1.0)
     assert after.deviations[0] == pytest.approx(2.0, rel=0.2)
 
@@ -166,6 +170,20 @@ def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
     assert torch.equal(back.combine(given, looks[:2]), found.combine(given, looks[:2]))
 
 
+def test_left_out_images_are_scored_as_new_ones_would_be():
+    """A normal against the others, an anomaly against all: both as `combine` has it."""
+    anomalies = {"a": torch.tensor([5.0, 6.0, 7.0]), "b": torch.tensor([2.0, 9.0, 4.0])}
+    trained, unseen = evidence(60, 1, a=(0, 1), b=(0, 1)), evidence(60, 2, a=(0, 1), b=(0, 1))
+    for neighbours in (0, 8):
+        found = calibrated(trained, unseen, anomalies, neighbours=neighbours)
+        same = replace(found, means=(0.0, 0.0), deviations=(1.0, 1.0))
+        again = same.combine(anomalies, left_out(anomalies, 51).descriptors)
+        assert found.anomaly_scores == pytest.approx(again.tolist(), abs=1e-4)
+        assert len(found.normal_scores) == 60
+        assert np.mean(found.normal_scores) == pytest.approx(0.0, abs=0.15)
+    assert calibration().anomaly_scores == ()
+
+
 def test_a_share_of_many_normals_is_asked():
     config = CalibrationConfig(neighbours=20, neighbour_share=0.2)
     normals = evidence(200, 1, a=(0.0, 1.0))
@@ -186,6 +204,7 @@ def test_a_share_of_many_normals_is_asked():
         ({"weights": [2.0, -1.0]}, ("a", "b")),
         ({"weights": ["x", 1.0]}, ("a", "b")),
         ({"shifts": [1.0, float("inf")]}, ("a", "b")),
+        ({"normal_scores": [float("nan")]}, ("a", "b")),
         ({"neighbourhood": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
     ],
 )

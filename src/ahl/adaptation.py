@@ -184,6 +184,7 @@ def adapt_model(
         reference=reference,
         memory=None if remembered is None else remembered.memory,
         calibration=calibration,
+        decision=None,
         records=(*model.records, *state.records),
     )
 

@@ -52,6 +52,7 @@ def gather(
     return evidence
 
 
+_SCORES = ("normal_scores", "anomaly_scores")
 _NUMBERS = ("means", "deviations", "shifts", "stretches", "weights")
 
 
@@ -71,6 +72,8 @@ class Calibration:
         stretches: their standard deviation, likewise; positive.
         weights: at least 0, with sum 1.
         neighbourhood: the left-out normals; None compares with all of them alike.
+        normal_scores: image scores of left-out normals; empty if the model is not theirs.
+        anomaly_scores: of left-out anomalies, likewise.
     """
 
     names: tuple[str, ...]
@@ -80,6 +83,8 @@ class Calibration:
     stretches: tuple[float, ...]
     weights: tuple[float, ...]
     neighbourhood: Neighbourhood | None = None
+    normal_scores: tuple[float, ...] = ()
+    anomaly_scores: tuple[float, ...] = ()
 
     def combine(self, evidence: Evidence, descriptors: Tensor) -> Tensor:
         """(N,) image scores, in spreads of left-out normals; 0 is a usual normal.
@@ -101,16 +106,23 @@ class Calibration:
         """The same for other training normals, whose evidence is given.
 
         Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise. The
-        neighbourhood goes: it is of other normals.
+        neighbourhood and the scores go: they are of other normals.
         """
         means, deviations = _spread(evidence)
-        return replace(self, means=means, deviations=deviations, neighbourhood=None)
+        return replace(
+            self,
+            means=means,
+            deviations=deviations,
+            neighbourhood=None,
+            normal_scores=(),
+            anomaly_scores=(),
+        )
 
     def values(self) -> dict[str, Any]:
         """JSON values; with `tensors`, what `rebuild` is the inverse of."""
         known = self.neighbourhood
         return {
-            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS)},
+            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS, *_SCORES)},
             "neighbourhood": None if known is None else known.constants(),
         }
 
@@ -142,14 +154,16 @@ class Calibration:
         numbers = {name: tuple(float(value) for value in values[name]) for name in _NUMBERS}
         if any(len(value) != len(names) for value in numbers.values()):
             raise ValueError("the calibration does not have a value for each evidence")
-        if not all(abs(x) < float("inf") for value in numbers.values() for x in value):
+        scores = {name: tuple(float(value) for value in values[name]) for name in _SCORES}
+        everything = [*numbers.values(), *scores.values()]
+        if not all(abs(x) < float("inf") for value in everything for x in value):
             raise ValueError("the calibration is not finite")
         if min(*numbers["deviations"], *numbers["stretches"]) <= 0 or min(numbers["weights"]) < 0:
             raise ValueError("the calibration has a spread or a weight that cannot be")
         constants, neighbourhood = values["neighbourhood"], None
         if constants is not None:
             neighbourhood = Neighbourhood.rebuild(constants, tensors, width=width, kinds=len(names))
-        return cls(names=names, **numbers, neighbourhood=neighbourhood)
+        return cls(names=names, **numbers, **scores, neighbourhood=neighbourhood)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,23 +212,29 @@ def calibrate(
             ),
             prior_count=config.neighbour_prior,
         )
+    left_out = usual(normals.evidence) if neighbourhood is None else neighbourhood.own().double()
     count = len(anomalies.descriptors)
+    stand_out = torch.empty(0, len(names), dtype=torch.float64)
     weights = torch.ones(len(names), dtype=torch.float64)
     if count:
         stand_out = usual(anomalies.evidence)
         if neighbourhood is not None:
             stand_out = neighbourhood.relative(stand_out, anomalies.descriptors)
-        lifts = stand_out.double().median(dim=0).values.clamp(min=0)
+        stand_out = stand_out.double()
+        lifts = stand_out.median(dim=0).values.clamp(min=0)
         if lifts.sum() > 0:
             weights = count * lifts + config.prior_count * lifts.mean()
+    weights = weights / weights.sum()
     return Calibration(
         names=names,
         means=means,
         deviations=deviations,
         shifts=shifts,
         stretches=stretches,
-        weights=tuple(float(weight) for weight in weights / weights.sum()),
+        weights=_floats(weights),
         neighbourhood=neighbourhood,
+        normal_scores=_floats(left_out @ weights),
+        anomaly_scores=_floats(stand_out @ weights),
     )
 
 
@@ -234,6 +254,10 @@ def _spread(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
         max(float(values.double().std(correction=0)), SMALLEST) for values in evidence.values()
     )
     return means, deviations
+
+
+def _floats(values: Tensor) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def _matrix(evidence: Evidence, names: Sequence[str]) -> Tensor:

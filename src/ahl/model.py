@@ -18,6 +18,7 @@ from ahl.calibration import MEMORY, Calibration, gather
 from ahl.collaboration import Model
 from ahl.config import Config
 from ahl.datasets import Drawn
+from ahl.decision import Decision
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
@@ -85,6 +86,7 @@ class TrainedModel:
         seed: of the run.
         manifest: what it was trained on.
         records: losses and importance scores of every epoch.
+        decision: where anomalous begins; None if it was not set.
     """
 
     detector: BaseDetector
@@ -98,6 +100,7 @@ class TrainedModel:
     seed: int
     manifest: Manifest
     records: tuple[EpochRecord, ...]
+    decision: Decision | None = None
 
     def score_rows(self, rows: Tensor) -> dict[str, Tensor]:
         """Score feature rows (N, row_size).
@@ -168,6 +171,7 @@ class TrainedModel:
             "feature_factor": self.feature_factor,
             "memory": None if self.memory is None else self.memory.constants(),
             "calibration": None if self.calibration is None else self.calibration.values(),
+            "decision": None if self.decision is None else self.decision.values(),
             "config": self.config.to_dict(),
             "seed": self.seed,
             "backbone": backbone,
@@ -267,6 +271,7 @@ class TrainedModel:
                 names,
                 plain * len(detector.layout.scales),
             )
+        decided = header["decision"]
         unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
         expected = Model(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
@@ -292,6 +297,7 @@ class TrainedModel:
             seed=int(header["seed"]),
             manifest=Manifest(**manifest),
             records=tuple(EpochRecord.from_values(values) for values in header["records"]),
+            decision=None if decided is None else Decision.rebuild(decided),
         )
 
 

@@ -86,13 +86,19 @@ class Neighbourhood:
             prior_count=prior_count,
         )
         # Each remembered normal against the others: what is near it must predict its evidence.
-        others = torch.cdist(known.places, known.places)
-        others.fill_diagonal_(float("inf"))
-        mean, _ = known._usual(others)
+        mean, _ = known._usual(known._others())
         explained = (evidence * mean).sum(dim=0) / mean.square().sum(dim=0).clamp_min(_LEAST)
         known = replace(known, shares=explained.clamp(0.0, 1.0))
-        spreads = known._relative(evidence, others).std(dim=0, correction=0)
+        spreads = known.own().std(dim=0, correction=0)
         return replace(known, spreads=spreads.clamp_min(_LEAST))
+
+    def own(self) -> Tensor:
+        """(M, K) relative evidence of the remembered normals, each against the others."""
+        return self._relative(self.evidence, self._others()) / self.spreads
+
+    def _others(self) -> Tensor:
+        """(M, M) distances; infinite to itself."""
+        return torch.cdist(self.places, self.places).fill_diagonal_(float("inf"))
 
     def relative(self, evidence: Tensor, descriptors: Tensor) -> Tensor:
         """Evidence in spreads of the normals most like each image.

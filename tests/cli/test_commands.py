@@ -96,6 +96,49 @@ def test_profile_says_where_the_time_went(inspection_folder, tmp_path):
     assert (tmp_path / "m.ahl").read_bytes() == (tmp_path / "n.ahl").read_bytes()
 
 
+def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "new", "good", 24, first=80)
+    (tmp_path / "new" / "bad.png").write_text("no image")
+    images = [tmp_path / "new", inspection_folder / "good"]
+    decided = tmp_path / "decided.ahl"
+    options = ("--max-false-alarm-rate", 0.1, "-o", decided)
+    told = json.loads(run("threshold", model, *images, *options, "--json").stdout)
+    assert (told["normals"], told["skipped"], told["held_out"]) == (24, 1, False)
+    assert told["trained_on"] == len(list((inspection_folder / "good").iterdir()))
+    assert told["expected_false_alarm_rate"] <= 0.1
+    before = run("predict", model, tmp_path / "new", "--json", code=3).stdout.splitlines()
+    after = run("predict", decided, tmp_path / "new", "--json", code=3).stdout.splitlines()
+    scored = [json.loads(line) for line in after]
+    scored = [one for one in scored if "score" in one]
+    assert [one["score"] for one in scored] == [
+        one["score"] for one in map(json.loads, before) if "score" in one
+    ]
+    assert sum(one["anomalous"] for one in scored) <= 2
+    assert {one["verdict"] for one in scored} <= {"normal", "uncertain", "anomalous"}
+    assert "verdict" in run("predict", decided, tmp_path / "new", code=3).stdout
+    assert "threshold" in run("info", decided).stdout
+    people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
+    assert "from 24 good images not trained on" in people.stdout
+    assert "Next: ahl predict" in people.stdout
+
+
+def test_too_few_normals_for_a_threshold_are_one_clear_line(model, inspection_folder):
+    before = model.read_bytes()
+    result = run("threshold", model, inspection_folder / "good", code=1)
+    assert "at least 99 are needed" in result.stderr
+    assert "were trained on" in result.stderr
+    assert model.read_bytes() == before
+
+
+def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
+    decided = tmp_path / "decided.ahl"
+    options = ("--max-false-alarm-rate", 0.2, "-o", decided)
+    told = json.loads(run("threshold", model, *options, "--json").stdout)
+    assert told["held_out"]
+    assert told["left_out_anomalies"] > 0
+    assert "left out by turns in training" in run("threshold", model, *options).stdout
+
+
 def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path):
     write_class(tmp_path / "new", "dot", 3, first=50)
     bad = tmp_path / "new" / "bad.png"

@@ -12,6 +12,7 @@ from ahl.cli.demo import demo
 from ahl.cli.evaluate import evaluate
 from ahl.cli.info import info
 from ahl.cli.predict import predict
+from ahl.cli.threshold import threshold
 from ahl.cli.train import train
 
 _EPILOG = """\b
@@ -33,5 +34,5 @@ def main() -> None:
     """
 
 
-for _verb in (train, predict, evaluate, info, adapt, demo, datasets, benchmark):
+for _verb in (train, predict, evaluate, threshold, info, adapt, demo, datasets, benchmark):
     main.add_command(_verb)

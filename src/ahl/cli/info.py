@@ -58,6 +58,12 @@ def _show(header: dict[str, Any], files: bool) -> None:
         + (f" from {manifest['known_class']}" if manifest["known_class"] else ""),
         "skipped images": str(manifest["skipped"]),
     }
+    decision = header["decision"]
+    if decision is not None:
+        rows["threshold"] = (
+            f"{decision['threshold']:.4f}, for false alarms of at most "
+            f"{decision['max_false_alarm_rate']:.2%}, set on {decision['normals']} good images"
+        )
     if last is not None:
         rows["epochs"] = str(last["epoch"])
         rows["importance w_i"] = "  ".join(f"{weight:.3f}" for weight in last["importance"])

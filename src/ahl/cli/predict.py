@@ -35,10 +35,11 @@ def predict(
 
     Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
     score is higher for more anomalous images and has no fixed range: compare scores of one
-    model with each other.
+    model with each other. Where `ahl threshold` has set a threshold, each image is called normal,
+    uncertain or anomalous: uncertain ones are too close to call.
 
-    With --json, one object a line: path, score and heads, or path and error. A bad file never
-    stops the rest.
+    With --json, one object a line: path, score and heads, or path and error; with a threshold also
+    anomalous (the score lies above it) and verdict. A bad file never stops the rest.
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
@@ -53,9 +54,10 @@ def predict(
         raise SystemExit(USAGE) from None
     use_threads(threads)
     detector = AHL.load(model, device=device)
+    decision = detector.model.decision
     skipped = 0
     if not as_json:
-        click.echo(f"{'score':>10}  path")
+        click.echo(f"{'score':>10}  {'verdict    ' if decision else ''}path")
     for prediction in detector.predict(images):
         path = str(images[prediction.index])
         if prediction.score is None:
@@ -65,10 +67,14 @@ def predict(
             else:
                 click.echo(f"{'skipped':>10}  {path}: {prediction.error}")
         elif as_json:
-            heads = dict(prediction.heads)
-            print_json({"path": path, "score": prediction.score, "heads": heads})
+            told: dict[str, object] = {"path": path, "score": prediction.score}
+            if decision is not None:
+                told["anomalous"] = decision.is_anomalous(prediction.score)
+                told["verdict"] = decision.verdict(prediction.score)
+            print_json({**told, "heads": dict(prediction.heads)})
         else:
-            click.echo(f"{prediction.score:>10.4f}  {path}")
+            verdict = f"{decision.verdict(prediction.score):<11}" if decision else ""
+            click.echo(f"{prediction.score:>10.4f}  {verdict}{path}")
     if skipped:
         if not as_json:
             stderr_console().print(f"{skipped} of {len(images)} images could not be read.")

@@ -1,0 +1,112 @@
+"""`ahl threshold`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ahl.cli.common import (
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    own_name,
+    print_json,
+    stderr_console,
+    threads_option,
+    use_threads,
+)
+
+
+@click.command()
+@existing_model
+@click.argument("normals", nargs=-1, metavar="[NORMALS]...")
+@click.option(
+    "--max-false-alarm-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of good images that may be called anomalous.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The model file to write [default: MODEL itself].",
+)
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def threshold(
+    model: Path,
+    normals: tuple[str, ...],
+    max_false_alarm_rate: float,
+    output: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Set where anomalous begins, on good images that MODEL was not trained on.
+
+    NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
+    out. Without any, what the detectors of the training said of the good images that each of them
+    left out is used.
+
+    The threshold is kept in the model file and changes no score: `ahl predict` then says which
+    images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
+    images at least are needed for a rate of 0.01, and some 370 before any image is called beyond
+    doubt.
+    """
+    from dataclasses import replace
+
+    from ahl.decision import decide
+    from ahl.devices import resolve_device
+    from ahl.errors import DataError
+    from ahl.images import expand_paths
+    from ahl.model import TrainedModel
+    from ahl.normal_scores import left_out_normals, score_new_normals
+
+    use_threads(threads)
+    loaded = TrainedModel.load(model)
+    if normals:
+        found = score_new_normals(loaded, expand_paths(normals), resolve_device(device))
+    else:
+        found = left_out_normals(loaded)
+    skipped, trained = found.skipped, found.trained_on
+    try:
+        decision = decide(found.scores, max_false_alarm_rate, held_out=not normals)
+    except DataError as error:
+        reasons = [f"{trained} were trained on"] if trained else []
+        reasons += [f"{skipped} could not be read"] if skipped else []
+        raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+    target = output or model
+    known = () if loaded.calibration is None else loaded.calibration.anomaly_scores
+    missed = sum(not decision.is_anomalous(score) for score in known)
+    replace(loaded, decision=decision).save(target)
+    if as_json:
+        counts = {"skipped": skipped, "trained_on": trained}
+        left = {"left_out_anomalies": len(known), "missed_anomalies": missed}
+        print_json({"model": str(target), **decision.values(), **counts, **left})
+        return
+    console = stderr_console()
+    if skipped:
+        console.print(f"{skipped} images could not be read and were skipped.")
+    if trained:
+        console.print(f"{trained} images that the model was trained on were left out.")
+    source = "left out by turns in training" if decision.held_out else "not trained on"
+    click.echo(
+        f"Threshold {decision.threshold:.4f}, from {decision.normals} good images {source}.\n"
+        f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
+        f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
+        f"{decision.false_alarm_rate_high:.2%})."
+    )
+    if known:
+        click.echo(
+            f"Of {len(known)} labelled anomalies, each judged by a detector that was not trained "
+            f"on it, {missed} would be missed."
+        )
+    if decision.surely_anomalous is None:
+        click.echo("So few good images call no image anomalous beyond doubt.")
+    click.echo(f"Next: {own_name()} predict {target} FILE_OR_FOLDER...")

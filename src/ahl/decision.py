@@ -1,0 +1,175 @@
+"""From a score to a decision: a threshold set on normal images, without assumptions on the scores.
+
+Everything rests on order statistics: of n normals, the chance that the next one scores above the
+j-th lowest follows a beta distribution whatever the scores' own (Wilks, 1941), and a rate is known
+from a count of n within its exact binomial interval (Clopper and Pearson, 1934).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import ceil, isfinite
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.errors import ConfigurationError, DataError
+
+CONFIDENCE: Final = 0.95
+"""Of all intervals here."""
+
+_TAIL: Final = (1 - CONFIDENCE) / 2
+
+Verdict = Literal["normal", "uncertain", "anomalous"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A threshold with what is known of it.
+
+    Attributes:
+        threshold: an image that scores above it is anomalous.
+        surely_normal: of a score below this, more normals than allowed lie above it, with 95 %
+            confidence; None if so few normals say that of no score.
+        surely_anomalous: of a score above this, fewer normals than allowed do, likewise.
+        max_false_alarm_rate: share of normals that may be called anomalous.
+        expected_false_alarm_rate: chance that the next normal is called anomalous.
+        false_alarm_rate_low: lower end of the 95 % interval of the share of all normals that lie
+            above the threshold.
+        false_alarm_rate_high: upper end.
+        normals: how many the threshold was set on.
+        held_out: the normals were training images that detectors left out, not new ones.
+    """
+
+    threshold: float
+    surely_normal: float | None
+    surely_anomalous: float | None
+    max_false_alarm_rate: float
+    expected_false_alarm_rate: float
+    false_alarm_rate_low: float
+    false_alarm_rate_high: float
+    normals: int
+    held_out: bool
+
+    def verdict(self, score: float) -> Verdict:
+        """What to call an image.
+
+        `"uncertain"` means that so many normals do not tell whether more or fewer than allowed
+        score above it.
+        """
+        if self.surely_normal is not None and score < self.surely_normal:
+            return "normal"
+        if self.surely_anomalous is not None and score > self.surely_anomalous:
+            return "anomalous"
+        return "uncertain"
+
+    def is_anomalous(self, score: float) -> bool:
+        """Whether the score lies above the threshold."""
+        return score > self.threshold
+
+    def values(self) -> dict[str, Any]:
+        """JSON values; `rebuild` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def rebuild(cls, values: Mapping[str, Any]) -> Self:
+        """Read JSON values back.
+
+        Raises:
+            KeyError, TypeError, ValueError: if they are no decision.
+        """
+        numbers = {
+            name: float(values[name])
+            for name in (
+                "threshold",
+                "max_false_alarm_rate",
+                "expected_false_alarm_rate",
+                "false_alarm_rate_low",
+                "false_alarm_rate_high",
+            )
+        }
+        ends = {
+            name: None if values[name] is None else float(values[name])
+            for name in ("surely_normal", "surely_anomalous")
+        }
+        if not all(isfinite(x) for x in [*numbers.values(), *ends.values()] if x is not None):
+            raise ValueError("the threshold is not finite")
+        return cls(
+            **numbers,
+            surely_normal=ends["surely_normal"],
+            surely_anomalous=ends["surely_anomalous"],
+            normals=int(values["normals"]),
+            held_out=bool(values["held_out"]),
+        )
+
+
+def fewest_normals(max_false_alarm_rate: float) -> int:
+    """Normals from which on a threshold can keep the expected false-alarm rate."""
+    return ceil(1 / max_false_alarm_rate - 1e-9) - 1
+
+
+def decide(
+    scores: NDArray[np.float64], max_false_alarm_rate: float, *, held_out: bool = False
+) -> Decision:
+    """Set a threshold that at most a share of normals is expected to exceed.
+
+    The threshold is the lowest of the normals' scores for which the next normal lies above it
+    with a chance of at most the rate: split conformal prediction (Vovk et al., 2005).
+
+    Args:
+        scores: (N,) of normals that were not trained on.
+        max_false_alarm_rate: above 0 and below 1.
+        held_out: as in `Decision`.
+
+    Raises:
+        ConfigurationError: if the rate cannot be.
+        DataError: if there are too few normals for it, or a score is not finite.
+    """
+    if not 0 < max_false_alarm_rate < 1:
+        raise ConfigurationError(
+            f"The false-alarm rate is {max_false_alarm_rate:g}; it must lie between 0 and 1."
+        )
+    count, least = len(scores), fewest_normals(max_false_alarm_rate)
+    if count < max(1, least):
+        raise DataError(
+            f"{count} normal images cannot show a false-alarm rate of {max_false_alarm_rate:g}: "
+            f"at least {max(1, least)} are needed. Give more, or allow a higher rate."
+        )
+    if not np.isfinite(scores).all():
+        raise DataError("A score is not finite.")
+    ordered = np.sort(scores)
+    rank = ceil((count + 1) * (1 - max_false_alarm_rate) - 1e-9)  # 1 is the lowest score
+    rank = min(max(rank, 1), count)
+    low, high = (_beta_quantile(q, count - rank + 1, rank) for q in (_TAIL, 1 - _TAIL))
+    above = np.arange(count + 1)
+    intervals = np.array([_rate_interval(int(k), count) for k in above])
+    many = above[intervals[:, 0] > max_false_alarm_rate]
+    few = above[intervals[:, 1] < max_false_alarm_rate]
+    return Decision(
+        threshold=float(ordered[rank - 1]),
+        # Below the k-th highest score, at least k normals lie above.
+        surely_normal=float(ordered[count - many[0]]) if len(many) else None,
+        # Above the next one, at most k do.
+        surely_anomalous=float(ordered[count - few[-1] - 1]) if len(few) else None,
+        max_false_alarm_rate=max_false_alarm_rate,
+        expected_false_alarm_rate=(count - rank + 1) / (count + 1),
+        false_alarm_rate_low=low,
+        false_alarm_rate_high=high,
+        normals=count,
+        held_out=held_out,
+    )
+
+
+def _rate_interval(hits: int, count: int) -> tuple[float, float]:
+    """Exact 95 % interval of a rate of which `hits` of `count` are known."""
+    low = _beta_quantile(_TAIL, hits, count - hits + 1) if hits else 0.0
+    high = _beta_quantile(1 - _TAIL, hits + 1, count - hits) if hits < count else 1.0
+    return low, high
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
+    from scipy.special import betaincinv  # takes its time to load
+
+    return float(betaincinv(a, b, probability))
