@@ -5,7 +5,7 @@
 
 Features are random numbers: what they are does not matter to the time. The plain loop is what
 one would write first: a torch module and a torch optimiser a base model, one model after another,
-batches drawn from the same table. It leaves out psi, which the library's time includes.
+batches drawn from the same table. It leaves out fitting psi, which the library's time includes.
 """
 
 from __future__ import annotations
@@ -192,11 +192,15 @@ def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> 
             own = replace(
                 config,
                 learning=replace(config.learning, epochs=epochs),
-                distributions=replace(config.distributions, episodes=episodes),
+                # Three clusters make seven episodes at most.
+                distributions=replace(
+                    config.distributions, episodes=episodes, clusters=3 if episodes <= 7 else 5
+                ),
                 memory=replace(config.memory, patches=0),
                 calibration=replace(config.calibration, folds=0),
             )
             task = draw_task(normals, channels, own)
+            assert len(task.training_set.supports) == episodes
             spent = seconds(
                 train, task.detector, task.training_set, task.reference, own, seed=0, device=CPU
             )

@@ -128,6 +128,20 @@ def test_constant_evidence_stays_finite():
         assert combined(found, {"a": torch.tensor([0.0, 1.0])}).isfinite().all()
 
 
+def test_evidence_that_is_the_same_for_all_normals_weighs_nothing():
+    """However little it moves for a new image, nobody knows how much that is."""
+    trained, unseen = evidence(60, 1, a=(0, 1), b=(0, 1)), evidence(60, 2, a=(0, 1), b=(0, 1))
+    for values in (trained, unseen):
+        values["b"] = torch.full((60,), 3.0)
+    for lifted in ([4.0], []):
+        anomalies = {"a": torch.tensor(lifted), "b": torch.tensor(lifted)}
+        usual = standardised(unseen, trained)
+        found = calibrated(trained, usual, anomalies, neighbours=5)
+        assert found.weights == (1.0, 0.0)
+        moved = {"a": torch.tensor([0.5]), "b": torch.tensor([3.0001])}
+        assert abs(float(combined(found, moved))) < 3
+
+
 def test_restandardising_keeps_all_but_the_training_normals():
     before = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)}, neighbours=5)
     after = before.restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
@@ -200,6 +214,8 @@ def test_a_share_of_many_normals_is_asked():
         ({"means": [0.0]}, ("a", "b")),
         ({"means": [0.0, float("nan")]}, ("a", "b")),
         ({"deviations": [1.0, 0.0]}, ("a", "b")),
+        ({"deviations": [1.0, 1e-300]}, ("a", "b")),
+        ({"means": [0.0, 1e300]}, ("a", "b")),
         ({"stretches": [1.0, -1.0]}, ("a", "b")),
         ({"weights": [2.0, -1.0]}, ("a", "b")),
         ({"weights": ["x", 1.0]}, ("a", "b")),

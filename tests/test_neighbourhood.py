@@ -22,8 +22,10 @@ def two_kinds(count, seed=0):
     return places, (evidence - evidence.mean(0)) / evidence.std(0, correction=0), kinds
 
 
-def remembered(places, evidence, neighbours=5, prior_count=2.0):
-    return Neighbourhood.of(places, evidence, neighbours=neighbours, prior_count=prior_count)
+def remembered(places, evidence, neighbours=5, prior_count=2.0, share=0.0):
+    return Neighbourhood.of(
+        places, evidence, neighbours=neighbours, share=share, prior_count=prior_count
+    )
 
 
 def reference(known, place, leave_out=None):
@@ -110,8 +112,9 @@ def test_normals_that_are_all_alike_give_finite_results():
 def test_of_very_many_normals_some_are_remembered(monkeypatch):
     monkeypatch.setattr(neighbourhood, "MOST", 10)
     places, evidence, _ = two_kinds(95)
-    known = remembered(places, evidence)
+    known = remembered(places, evidence, neighbours=2, share=0.3)
     assert len(known.places) == 10
+    assert known.neighbours == 3, "a share of those remembered, not of all"
     torch.testing.assert_close(known.evidence[[0, -1]], evidence[[0, -1]])
 
 

@@ -28,7 +28,9 @@ MEMORY = "memory"
 """Name of the memory's evidence beside those of the heads."""
 
 SMALLEST = 1e-6
-"""Least spread that is divided by."""
+"""Spread up to which evidence is constant: it is not divided by, and weighs nothing."""
+
+_LARGEST = 1e30  # number that may stand in a file: float32 holds its products with others
 
 
 def gather(
@@ -156,9 +158,10 @@ class Calibration:
             raise ValueError("the calibration does not have a value for each evidence")
         scores = {name: tuple(float(value) for value in values[name]) for name in _SCORES}
         everything = [*numbers.values(), *scores.values()]
-        if not all(abs(x) < float("inf") for value in everything for x in value):
+        if not all(abs(x) <= _LARGEST for value in everything for x in value):
             raise ValueError("the calibration is not finite")
-        if min(*numbers["deviations"], *numbers["stretches"]) <= 0 or min(numbers["weights"]) < 0:
+        spreads = *numbers["deviations"], *numbers["stretches"]
+        if min(spreads) < SMALLEST or min(numbers["weights"]) < 0:
             raise ValueError("the calibration has a spread or a weight that cannot be")
         constants, neighbourhood = values["neighbourhood"], None
         if constants is not None:
@@ -184,9 +187,10 @@ def calibrate(
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
-    A weight is the median of left-out anomalies in spreads of left-out normals, which is what
-    linear discriminant analysis gives independent evidence of equal spreads; few anomalies move it
-    little from the mean of all.
+    A weight is the (lower) median of left-out anomalies in spreads of left-out normals, which is
+    what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
+    move it little from the mean of all. Evidence that is the same for all normals says nothing of
+    how far is far, and weighs nothing.
 
     Args:
         trained_on: of the normals that the heads trained on.
@@ -197,6 +201,7 @@ def calibrate(
     means, deviations = _spread(trained_on)
     shifts, stretches = _spread(normals.evidence)
     names = tuple(trained_on)
+    telling = _telling(trained_on) * _telling(normals.evidence)
 
     def usual(evidence: Evidence) -> Tensor:
         own = _matrix(evidence, names).double()
@@ -207,9 +212,8 @@ def calibrate(
         neighbourhood = Neighbourhood.of(
             normals.descriptors,
             usual(normals.evidence),
-            neighbours=max(
-                config.neighbours, round(config.neighbour_share * len(normals.descriptors))
-            ),
+            neighbours=config.neighbours,
+            share=config.neighbour_share,
             prior_count=config.neighbour_prior,
         )
     left_out = usual(normals.evidence) if neighbourhood is None else neighbourhood.own().double()
@@ -224,6 +228,10 @@ def calibrate(
         lifts = stand_out.median(dim=0).values.clamp(min=0)
         if lifts.sum() > 0:
             weights = count * lifts + config.prior_count * lifts.mean()
+    if telling.any():
+        weights = weights * telling
+        # Those that remain may all have lifted nothing.
+        weights = weights if weights.sum() > 0 else telling
     weights = weights / weights.sum()
     return Calibration(
         names=names,
@@ -248,12 +256,16 @@ def standardised(evidence: Evidence, by: Evidence) -> Evidence:
 
 
 def _spread(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Means and standard deviations, never zero."""
+    """Means and standard deviations; 1 in place of a deviation that is none."""
     means = tuple(float(values.double().mean()) for values in evidence.values())
-    deviations = tuple(
-        max(float(values.double().std(correction=0)), SMALLEST) for values in evidence.values()
-    )
-    return means, deviations
+    deviations = [float(values.double().std(correction=0)) for values in evidence.values()]
+    return means, tuple(value if value > SMALLEST else 1.0 for value in deviations)
+
+
+def _telling(evidence: Evidence) -> Tensor:
+    """(K,) 1 for evidence that is not the same for all images, else 0."""
+    spreads = torch.stack([values.double().std(correction=0) for values in evidence.values()])
+    return (spreads > SMALLEST).double()
 
 
 def _floats(values: Tensor) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,7 @@ class TrainedModel:
             ValueError,
             IndexError,
             AttributeError,
+            ArithmeticError,  # a number that is too large
             RuntimeError,  # RecursionError too; torch's own
             MemoryError,
             ConfigurationError,
@@ -239,6 +241,9 @@ class TrainedModel:
         backbones: Sequence[type[Backbone]],
         detectors: Sequence[type[BaseDetector]],
     ) -> TrainedModel:
+        for group in groups.values():
+            if not all(tensor.isfinite().all() for tensor in group.values()):
+                raise ValueError("a tensor holds numbers that are not finite")
         config = Config.from_dict(header["config"])
         stored = groups["reference"]
         reference = tuple(stored[str(i)] for i in range(len(stored)))
@@ -248,6 +253,8 @@ class TrainedModel:
         if header["base"] not in by_name:
             raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
         mean, deviation = (float(value) for value in header["prior"])
+        if not (isfinite(mean) and 0.0 < deviation < float("inf")):
+            raise ValueError("the prior is no distribution")
         detector = by_name[header["base"]](
             config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
         )

@@ -60,7 +60,13 @@ class Neighbourhood:
 
     @classmethod
     def of(
-        cls, descriptors: Tensor, evidence: Tensor, *, neighbours: int, prior_count: float
+        cls,
+        descriptors: Tensor,
+        evidence: Tensor,
+        *,
+        neighbours: int,
+        share: float,
+        prior_count: float,
     ) -> Self:
         """Remember left-out normals.
 
@@ -68,6 +74,7 @@ class Neighbourhood:
             descriptors: (N, D) of at least two normals.
             evidence: (N, K) of theirs, each column of mean 0 and spread 1.
             neighbours: how many to look at, at least 1.
+            share: as many, as a share of those remembered, if these are more.
             prior_count: see the attribute; positive.
         """
         kept = torch.linspace(0, len(evidence) - 1, min(len(evidence), MOST)).round().long()
@@ -82,7 +89,7 @@ class Neighbourhood:
             evidence=evidence,
             shares=torch.ones(evidence.shape[1]),
             spreads=torch.ones(evidence.shape[1]),
-            neighbours=min(neighbours, len(kept) - 1),
+            neighbours=min(max(neighbours, round(share * len(kept))), len(kept) - 1),
             prior_count=prior_count,
         )
         # Each remembered normal against the others: what is near it must predict its evidence.

@@ -68,12 +68,7 @@ def test_sizes(summary: Summary, column: Column) -> tuple[str, ...]:
         draws, training normals, tested normals, tested anomalies, duplicates left out of a test,
         images that could not be read.
     """
-    records = [
-        record
-        for record in summary.records
-        if (record.dataset, record.setting, record.anomalies)
-        == (column.dataset, column.setting, column.anomalies)
-    ]
+    records = summary.records_of(column)
     draws = {(record.subset, record.known_class, record.seed) for record in records}
     names = ("normals", "tested_normals", "tested_anomalies", "duplicates", "skipped")
     return (str(len(draws)), *(_range([getattr(r, name) for r in records]) for name in names))

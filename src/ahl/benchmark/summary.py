@@ -88,6 +88,10 @@ class Summary:
     entrants: tuple[Entrant, ...]
     entries: Mapping[tuple[Column, Entrant], Entry]
 
+    def records_of(self, column: Column) -> list[Record]:
+        """The records behind a column's figures."""
+        return [record for record in self.records if column in _columns_of(record)]
+
     def of(self, column: Column) -> dict[Entrant, Entry]:
         """The methods with a result in a column, in the order of the tables."""
         return {

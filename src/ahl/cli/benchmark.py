@@ -29,7 +29,7 @@ _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
-Ablations: clusters episodes evidence history importance inner overlap pseudo table5.
+Ablations: clusters default episodes evidence history importance inner overlap pseudo table5.
 
 \b
 Example:
