@@ -78,13 +78,13 @@ def test_impossible_numbers_of_filters_are_refused(filters):
 
 def test_a_response_is_that_of_the_whitened_normalised_patch():
     """The convolution with local statistics, against the definition patch by patch."""
-    layer = ContrastLayer(5, 3, side=6, stride=2, pool=2, contrast_floor=0.05)
+    layer = ContrastLayer(5, 3, side=6, stride=2, contrast_floor=0.05)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         layer.filters.copy_(torch.randn(5, 3, 6, 6, generator=generator))
         layer.offsets.copy_(torch.randn(5, 1, 1, generator=generator))
     maps = torch.rand(1, 3, 20, 20, generator=generator)
-    found = layer(maps)[0]
+    found, spread = layer.means(maps, 2)[0], layer.statistics(maps, 2)[0, 11:]
     padded = torch.nn.functional.pad(maps, [2, 2, 2, 2], mode="replicate")[0].double()
     filters, offsets = layer.filters.detach().double(), layer.offsets.detach().double().flatten()
 
@@ -96,8 +96,20 @@ def test_a_response_is_that_of_the_whitened_normalised_patch():
 
     for row, column in ((0, 0), (1, 3), (4, 4)):
         window = [(2 * row + y, 2 * column + x) for y in (0, 1) for x in (0, 1)]
-        expected = torch.stack([response(*place) for place in window]).mean(0)
-        torch.testing.assert_close(found[:, row, column].double(), expected, atol=1e-4, rtol=1e-4)
+        each = torch.stack([response(*place) for place in window])
+        at = slice(None), row, column
+        torch.testing.assert_close(found[at].double(), each.mean(0), atol=1e-4, rtol=1e-4)
+        wide = each.std(0, correction=0).clamp_min(embedded._LEAST_VARIANCE**0.5)
+        torch.testing.assert_close(spread[at].double(), wide, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(layer.statistics(maps, 2)[0, :11], found)
+
+
+def test_statistics_of_a_cell_are_its_mean_and_spread():
+    maps = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = embedded.statistics(maps, 4)
+    cells = maps.view(2, 3, 2, 4, 2, 4).movedim(3, 4).flatten(-2)
+    expected = torch.cat([cells.mean(-1), cells.std(-1, correction=0)], dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_grid_is_one_cell_for_32_pixels():

@@ -24,17 +24,22 @@ EMBEDDED: Final = "embedded"
 """What asks for it where a backbone is named."""
 
 WEIGHTS: Final = "embedded.safetensors"
-SHA256: Final = "1e0eb9dd13f1f2268af087b3274ab391bc0fbb7b166b9da5b7152b0375c836a2"
+SHA256: Final = "87b15dedb5fcb4f783716e13fff40edc461a76563816841c11d28a73a74533a1"
 """Of the weights file that belongs to this version."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever the same tensors would give other features."""
 
 FILTERS: Final = (40, 80)
 """Of the first and the second layer."""
 
+STRIDE: Final = 32
+"""Side of a feature map's cell, in pixels."""
+
+_INNER_STRIDE: Final = 4
 _MOST_FILTERS: Final = 1024  # that settings from a file may ask for
 _CONTRAST_FLOORS: Final = (0.046, 0.1)  # variances; the first is of values in 0..1
+_LEAST_VARIANCE: Final = 1e-4  # of a map within a cell, before its root is taken
 _LARGEST_FEATURE: Final = 1000.0  # in spreads of drawn pictures
 
 
@@ -48,7 +53,6 @@ class ContrastLayer(nn.Module):
         channels: of the input.
         side: of a patch, in pixels of the input.
         stride: from a patch to the next.
-        pool: positions along a side that are averaged.
         contrast_floor: variance added to each patch's own before it is divided out.
 
     Attributes:
@@ -62,11 +66,10 @@ class ContrastLayer(nn.Module):
         *,
         side: int,
         stride: int,
-        pool: int,
         contrast_floor: float,
     ) -> None:
         super().__init__()
-        self.side, self.stride, self.pool = side, stride, pool
+        self.side, self.stride = side, stride
         self.contrast_floor = contrast_floor
         self.channels = 2 * count + 1
         self.filters = nn.Parameter(torch.zeros(count, channels, side, side))
@@ -78,8 +81,37 @@ class ContrastLayer(nn.Module):
         after = self.side - self.stride - before
         return functional.pad(maps, [before, after, before, after], mode="replicate")
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, 2 count + 1, H / (stride pool), W / (stride pool)), rounded up."""
+    def means(self, maps: Tensor, window: int) -> Tensor:
+        """Means over windows of patches.
+
+        Args:
+            maps: (N, C, H, W).
+            window: its side, in patches.
+
+        Returns:
+            (N, channels, H / (stride window), W / (stride window)), rounded up.
+        """
+        response, contrast = self._responses(maps)
+        # The mean of what is rectified, from the means of sizes and of values: half the work.
+        sizes, values = averaged(response.abs(), window), averaged(response, window)
+        return _both_signs(sizes, values, averaged(contrast, window))
+
+    def statistics(self, maps: Tensor, window: int) -> Tensor:
+        """Means as by `means`, then spreads: (N, 2 channels, ...)."""
+        response, contrast = self._responses(maps)
+        sizes = response.abs()
+        means = _both_signs(
+            averaged(sizes, window), averaged(response, window), averaged(contrast, window)
+        )
+        squares = _both_signs(
+            averaged(response * response, window),
+            averaged(response * sizes, window),
+            averaged(contrast * contrast, window),
+        )
+        return torch.cat([means, _spread(means, squares)], dim=1)
+
+    def _responses(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Of all patches: (N, count, h, w) responses, and (N, 1, h, w) logarithms of contrast."""
         maps = self.padded(maps)
         # Over channels first, because a window's sums are sums of its pixels' sums.
         mean = functional.avg_pool2d(maps.mean(1, keepdim=True), self.side, self.stride)
@@ -87,16 +119,14 @@ class ContrastLayer(nn.Module):
         contrast = ((square - mean * mean).clamp_min(0.0) + self.contrast_floor).sqrt()
         sums = self.filters.sum((1, 2, 3)).view(-1, 1, 1)
         response = functional.conv2d(maps, self.filters, stride=self.stride)
-        response = (response - mean * sums) / contrast + self.offsets
-        # The mean of what is rectified, from the means of sizes and of values: half the work.
-        sizes, values = averaged(response.abs(), self.pool), averaged(response, self.pool)
-        contrasts = averaged(contrast.log(), self.pool)
-        return torch.cat([(sizes + values) / 2, (sizes - values) / 2, contrasts], dim=1)
+        return (response - mean * sums) / contrast + self.offsets, contrast.log()
 
 
 @final
 class EmbeddedBackbone(Backbone):
-    """Two contrast layers; maps of both, with local colour, averaged in cells of 32 pixels.
+    """Two contrast layers; mean and spread of both layers' maps, and of colour, in cells.
+
+    A mean alone hides a response that is strong in a corner of a cell; the spread tells it.
 
     Use `embedded_backbone` to get the trained one; the constructor gives filters of zeros.
 
@@ -121,13 +151,13 @@ class EmbeddedBackbone(Backbone):
             raise WeightsError(f"filters is {filters!r}; it must be two numbers up to 1024.")
         self.filters = tuple(filters)
         self.first = ContrastLayer(
-            filters[0], 3, side=6, stride=2, pool=2, contrast_floor=_CONTRAST_FLOORS[0]
+            filters[0], 3, side=6, stride=2, contrast_floor=_CONTRAST_FLOORS[0]
         )
         inner = self.first.channels + 3
         self.second = ContrastLayer(
-            filters[1], inner, side=3, stride=1, pool=4, contrast_floor=_CONTRAST_FLOORS[1]
+            filters[1], inner, side=3, stride=1, contrast_floor=_CONTRAST_FLOORS[1]
         )
-        outer = inner + self.second.channels
+        outer = 2 * (inner + self.second.channels)
         self.register_buffer("inner_centre", torch.zeros(inner, 1, 1))
         self.register_buffer("inner_spread", torch.ones(inner, 1, 1))
         self.register_buffer("centre", torch.zeros(outer, 1, 1))
@@ -136,21 +166,28 @@ class EmbeddedBackbone(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
-        maps = averaged(torch.cat(self.stages(images), dim=1), 2)
+        return self.cells(images, STRIDE)
+
+    def cells(self, images: Tensor, side: int) -> Tensor:
+        """Features of square cells: (N, C, H / side, W / side), rounded up.
+
+        Args:
+            images: (N, 3, H, W) in 0..1.
+            side: of a cell in pixels, a multiple of 4.
+        """
+        inner = self.inner(images)
+        window = side // _INNER_STRIDE
+        maps = torch.cat([statistics(inner, window), self.second.statistics(inner, window)], dim=1)
         features = (maps - self.centre) / self.spread
         return features.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
-
-    def stages(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps of both layers at stride 16: (N, C_k, H / 16, W / 16), rounded up."""
-        inner = self.inner(images)
-        return averaged(inner, 4), self.second(inner)
 
     def inner(self, images: Tensor) -> Tensor:
         """First layer's maps and local colour at stride 4, standardised."""
         height, width = images.shape[-2:]
-        if height % 4 or width % 4:  # so that both have as many positions
-            images = functional.pad(images, [0, -width % 4, 0, -height % 4], mode="replicate")
-        maps = torch.cat([self.first(images), averaged(images, 4)], dim=1)
+        missing = [0, -width % _INNER_STRIDE, 0, -height % _INNER_STRIDE]
+        if any(missing):  # so that both have as many positions
+            images = functional.pad(images, missing, mode="replicate")
+        maps = torch.cat([self.first.means(images, 2), averaged(images, _INNER_STRIDE)], dim=1)
         return (maps - self.inner_centre) / self.inner_spread
 
     def settings(self) -> dict[str, Any]:
@@ -182,6 +219,21 @@ def averaged(maps: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(maps, side, ceil_mode=True)
 
 
+def statistics(maps: Tensor, side: int) -> Tensor:
+    """Means, then spreads, over windows: (N, C, H, W) to (N, 2 C, H / side, W / side)."""
+    mean = averaged(maps, side)
+    return torch.cat([mean, _spread(mean, averaged(maps * maps, side))], dim=1)
+
+
+def _spread(mean: Tensor, square: Tensor) -> Tensor:
+    return (square - mean * mean).clamp_min(_LEAST_VARIANCE).sqrt()
+
+
+def _both_signs(sizes: Tensor, values: Tensor, contrasts: Tensor) -> Tensor:
+    """What is rectified in either sign, from sums of sizes and of values, and the contrast."""
+    return torch.cat([(sizes + values) / 2, (sizes - values) / 2, contrasts], dim=1)
+
+
 def weights_file() -> Path:
     """Where the installed weights are."""
     return Path(__file__).parent / "weights" / WEIGHTS
@@ -194,7 +246,7 @@ def embedded_backbone(weights: Path | None = None) -> EmbeddedBackbone:
         weights: a file of `python -m ahl.pretrain` instead.
 
     Returns:
-        it, in evaluation mode: images (N, 3, H, W) in 0..1 to (N, 245, H / 32, W / 32), rounded up.
+        it, in evaluation mode: images (N, 3, H, W) in 0..1 to (N, 490, H / 32, W / 32), rounded up.
 
     Raises:
         WeightsError: if the weights are missing, or not those of this version, or no filters.

@@ -29,7 +29,7 @@ class CalibrationConfig:
     share: float = 1.0
     prior_count: float = 3.0
     neighbours: int = 20
-    neighbour_share: float = 0.05
+    neighbour_share: float = 0.3
     neighbour_prior: float = 5.0
 
     def __post_init__(self) -> None:

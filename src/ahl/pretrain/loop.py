@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ahl.backbones.embedded import VERSION as ARCHITECTURE_VERSION
 from ahl.backbones.embedded import EmbeddedBackbone
 from ahl.errors import ConfigurationError
 from ahl.features import as_tensor
@@ -31,6 +32,9 @@ LEARNED_FROM: Final = 300
 
 KEEP_EVERY: Final = 25
 """Steps between two states on disk."""
+
+CELL: Final = 16
+"""Side in pixels of the cells that the terms see: drawn pictures are small."""
 
 STEEPEST: Final = 1.0
 """Norm that gradients of the backbone are clipped to."""
@@ -129,12 +133,11 @@ class Pretraining:
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Every term with a weight, on the maps of both layers joined, at stride 16."""
+        """Every term with a weight, on the features of small cells."""
         config, backbone = self.config, self.backbone
         groups, pictures = batch.pictures.shape[:2]
         images = batch.pictures.flatten(0, 1).float() / 255
-        joined = torch.cat(backbone.stages(images), dim=1)
-        maps = (joined - backbone.centre) / backbone.spread
+        maps = backbone.cells(images, CELL)
         maps = maps.view(groups, pictures, *maps.shape[1:])
         labels = cell_labels(batch.masks.flatten(0, 1), maps.shape[-1])
         labels = labels.view(groups, pictures, *labels.shape[1:])
@@ -176,8 +179,9 @@ class Pretraining:
 
 
 def pretraining_identity(config: PretrainConfig, seed: int) -> str:
-    """What a state must be of to be gone on with: constants, seed, and the drawing's version."""
-    return run_fingerprint({"pretrain": asdict(config), "seed": seed, "drawn": VERSION})
+    """What a state must be of: constants, seed, and the versions of drawing and architecture."""
+    versions = {"drawn": VERSION, "backbone": ARCHITECTURE_VERSION}
+    return run_fingerprint({"pretrain": asdict(config), "seed": seed, **versions})
 
 
 def read_state(path: Path, config: PretrainConfig, seed: int) -> PretrainingState | None:
