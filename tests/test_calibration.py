@@ -36,7 +36,7 @@ def left_out(values, seed=50):
 
 
 def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
-    config = CalibrationConfig(prior_count=prior_count, neighbours=neighbours)
+    config = CalibrationConfig(prior_count=prior_count, neighbours=neighbours, neighbour_share=0.0)
     return calibrate(trained, left_out(unseen), left_out(anomalies, 51), config)
 
 
@@ -174,7 +174,7 @@ def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
     normals = evidence(200, 2, a=(0.0, 1.0))
     looks = normals["a"][:, None].expand(-1, 6)  # of the same kind, the same evidence
     nothing = left_out({"a": torch.empty(0)})
-    config = CalibrationConfig(neighbours=10)
+    config = CalibrationConfig(neighbours=10, neighbour_share=0.0)
     found = calibrate(normals, LeftOut(evidence=normals, descriptors=looks), nothing, config)
     assert found.neighbourhood.neighbours == 10
     given = {"a": torch.tensor([1.0, 1.0])}
