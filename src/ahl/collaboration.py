@@ -1,4 +1,4 @@
-"""Collaborative differentiable learning (CDL): section 4 of the method, Eq. 1 to 4.
+"""Collaborative differentiable learning (CDL): AHL, section 3.3, Eq. 1 to 4.
 
 Inner and outer steps as pure functions over parameter dictionaries. One base model's step is
 written for one model; `torch.func.vmap` runs it for all T at once.

@@ -1,4 +1,4 @@
-"""Heterogeneous anomaly distribution generation (HADG): section 2 of the method.
+"""Heterogeneous anomaly distribution generation (HADG): AHL, section 3.2.
 
 Out of one training set come T episodes, each with its own support and query set: different
 clusters of normals, different shares of the labelled anomalies, different pseudo anomalies.

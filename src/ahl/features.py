@@ -40,7 +40,7 @@ def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FeatureExtractor:
-    """Runs a backbone on images at full and half size (section 1 of the method).
+    """Runs a backbone on images at full and half size.
 
     Args:
         backbone: put into evaluation mode; not trained here.

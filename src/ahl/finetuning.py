@@ -1,4 +1,4 @@
-"""Stage 0: the backbone trained end to end under the base detector's loss (section 6)."""
+"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ GOOD = "good"
 
 
 class Kind(IntEnum):
-    """What a training sample is (section 3 of the method: three kinds of sample)."""
+    """What a training sample is (three kinds, by what is known of it)."""
 
     NORMAL = 0
     ANOMALY = 1

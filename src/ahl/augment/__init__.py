@@ -1,4 +1,4 @@
-"""Pseudo anomalies: normal images made to look anomalous (section 2 of the method)."""
+"""Pseudo anomalies: normal images made to look anomalous (AHL, appendix B.1)."""
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.augment.cutmix import CutMix

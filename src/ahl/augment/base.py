@@ -13,7 +13,7 @@ from ahl.types import Pixels
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoAnomalyGenerator(ABC):
-    """Makes an anomalous-looking image out of a normal one (section 2 of the method).
+    """Makes an anomalous-looking image out of a normal one (AHL, appendix B.1).
 
     A concrete generator is a frozen, keyword-only dataclass whose fields are its settings.
     It holds no state: all randomness comes from the generator passed to the call, so the

@@ -1,4 +1,4 @@
-"""Backbones: images in, feature maps out (section 1 of the method)."""
+"""Backbones: images in, feature maps out."""
 
 from collections.abc import Sequence
 

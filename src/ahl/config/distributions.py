@@ -1,4 +1,4 @@
-"""Heterogeneous anomaly distributions: section 2 of the method."""
+"""Heterogeneous anomaly distributions: AHL, section 3.2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Grouping = Literal["k-means", "random"]
 
 @dataclass(frozen=True, kw_only=True)
 class DistributionConfig:
-    """Heterogeneous anomaly distribution generation (section 2 of the method).
+    """Heterogeneous anomaly distribution generation (AHL, section 3.2).
 
     Attributes:
         grouping: how the normals are grouped: by k-means, or at random (the ablation RamHADG).

@@ -1,4 +1,4 @@
-"""How images become feature maps: section 1 of the method."""
+"""How images become feature maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ahl.config._checks import require
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """How images become feature maps (section 1 of the method).
+    """How images become feature maps.
 
     Attributes:
         image_size: side, in pixels, of the square every image is resized to; the second scale

@@ -1,4 +1,4 @@
-"""Stage 0, the backbone trained end to end: section 6 of the method."""
+"""Stage 0, the backbone trained end to end: AHL, section 4.1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ahl.config._checks import require
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """Stage 0: the backbone trained end to end under the base loss (section 6 of the method)."""
+    """Stage 0: the backbone trained end to end under the base loss (AHL, section 4.1)."""
 
     epochs: int = 30
     steps: int = 20

@@ -1,4 +1,4 @@
-"""The detection heads and their loss: section 3 of the method."""
+"""The detection heads and their loss: section 3 of DRA and of DevNet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ahl.config._checks import require
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """The detection heads and their loss (section 3 of the method).
+    """The detection heads and their loss (section 3 of DRA and of DevNet).
 
     Attributes:
         top_fraction: share of positions averaged by a DevNet head (0 < f <= 1).

@@ -1,4 +1,4 @@
-"""Importance scores of the base models: section 5 of the method."""
+"""Importance scores of the base models: AHL, section 3.4."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ImportanceSource = Literal["psi", "measured", "equal"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Importance scores by sequence modelling (section 5 of the method).
+    """Importance scores by sequence modelling (AHL, section 3.4).
 
     Attributes:
         source: what Eq. 6 judges: scores that psi predicts, those measured in the same epoch (the

@@ -1,4 +1,4 @@
-"""Collaborative differentiable learning: section 4 of the method, Algorithm 1."""
+"""Collaborative differentiable learning: AHL, section 3.3, Algorithm 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ahl.config._checks import require
 
 @dataclass(frozen=True, kw_only=True)
 class LearningConfig:
-    """Collaborative differentiable learning (section 4 of the method, Algorithm 1).
+    """Collaborative differentiable learning (AHL, section 3.3, Algorithm 1).
 
     Attributes:
         epochs: N of Algorithm 1.

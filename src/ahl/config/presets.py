@@ -20,7 +20,7 @@ PresetName = Literal["default", "paper"]
 
 
 def paper() -> Config:
-    """The published constants, all spelled out (sections 2 to 6 of the method).
+    """The published constants, all spelled out (docs/method.md names the sections).
 
     What the papers leave open is as in docs/deviations.md. Fine-tuning (stage 0) and the last
     stage of a ResNet-18 are no constants but options of a run: `--finetune --stages 4`.

@@ -26,7 +26,7 @@ HeadScores = dict[str, Tensor]
 
 
 class BaseDetector(ABC):
-    """Heads that score feature maps, and the loss that trains them (section 3 of the method).
+    """Heads that score feature maps, and their loss (section 3 of DRA and of DevNet).
 
     Args:
         config: the heads' constants.
