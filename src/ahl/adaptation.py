@@ -16,8 +16,9 @@ from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
+from ahl.manifest import TrainingFile
 from ahl.memory import build_memory
-from ahl.model import TrainedModel, TrainingFile
+from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
 from ahl.sources import LabelledImage, readable_items

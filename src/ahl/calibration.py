@@ -74,7 +74,8 @@ class Calibration:
         stretches: their standard deviation, likewise; positive.
         weights: at least 0, with sum 1.
         neighbourhood: the left-out normals; None compares with all of them alike.
-        normal_scores: image scores of left-out normals; empty if the model is not theirs.
+        normal_scores: image scores of the left-out normals, or of those that the neighbourhood
+            remembers, each against the others; empty if the model is not theirs.
         anomaly_scores: of left-out anomalies, likewise.
     """
 

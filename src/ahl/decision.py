@@ -127,6 +127,8 @@ def decide(
         ConfigurationError: if the rate cannot be.
         DataError: if there are too few normals for it, or a score is not finite.
     """
+    from scipy.special import betaincinv  # takes its time to load
+
     if not 0 < max_false_alarm_rate < 1:
         raise ConfigurationError(
             f"The false-alarm rate is {max_false_alarm_rate:g}; it must lie between 0 and 1."
@@ -142,11 +144,11 @@ def decide(
     ordered = np.sort(scores)
     rank = ceil((count + 1) * (1 - max_false_alarm_rate) - 1e-9)  # 1 is the lowest score
     rank = min(max(rank, 1), count)
-    low, high = (_beta_quantile(q, count - rank + 1, rank) for q in (_TAIL, 1 - _TAIL))
-    above = np.arange(count + 1)
-    intervals = np.array([_rate_interval(int(k), count) for k in above])
-    many = above[intervals[:, 0] > max_false_alarm_rate]
-    few = above[intervals[:, 1] < max_false_alarm_rate]
+    low, high = betaincinv(count - rank + 1, rank, [_TAIL, 1 - _TAIL])
+    # Ends of the exact interval of the rate, were 1 to N, or 0 to N - 1, of the normals above.
+    hits = np.arange(1, count + 1)
+    many = hits[betaincinv(hits, count - hits + 1, _TAIL) > max_false_alarm_rate]
+    few = (hits - 1)[betaincinv(hits, count - hits + 1, 1 - _TAIL) < max_false_alarm_rate]
     return Decision(
         threshold=float(ordered[rank - 1]),
         # Below the k-th highest score, at least k normals lie above.
@@ -155,21 +157,8 @@ def decide(
         surely_anomalous=float(ordered[count - few[-1] - 1]) if len(few) else None,
         max_false_alarm_rate=max_false_alarm_rate,
         expected_false_alarm_rate=(count - rank + 1) / (count + 1),
-        false_alarm_rate_low=low,
-        false_alarm_rate_high=high,
+        false_alarm_rate_low=float(low),
+        false_alarm_rate_high=float(high),
         normals=count,
         held_out=held_out,
     )
-
-
-def _rate_interval(hits: int, count: int) -> tuple[float, float]:
-    """Exact 95 % interval of a rate of which `hits` of `count` are known."""
-    low = _beta_quantile(_TAIL, hits, count - hits + 1) if hits else 0.0
-    high = _beta_quantile(1 - _TAIL, hits + 1, count - hits) if hits < count else 1.0
-    return low, high
-
-
-def _beta_quantile(probability: float, a: float, b: float) -> float:
-    from scipy.special import betaincinv  # takes its time to load
-
-    return float(betaincinv(a, b, probability))

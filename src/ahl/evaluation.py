@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ahl.datasets import Dataset
 from ahl.errors import DataError, ImageError
 from ahl.images import content_hash
+from ahl.manifest import Manifest
 from ahl.metrics import auroc_against_normals, open_set_figures
-from ahl.model import Manifest
 from ahl.scoring import Scorer
 from ahl.types import Sample, ScoredSample, Skipped
 

@@ -66,7 +66,12 @@ class FeatureLayout:
 
 def pool_rows(rows: Tensor, layout: FeatureLayout) -> Tensor:
     """Global average of every scale, side by side: (N, row_size) -> (N, scales * C)."""
-    return torch.cat([m.mean(dim=(-2, -1)) for m in layout.split(rows)], dim=-1)
+    return pool_maps(layout.split(rows))
+
+
+def pool_maps(maps: FeatureMaps) -> Tensor:
+    """Global average of every scale, side by side: (N, C, H_s, W_s) a scale -> (N, scales * C)."""
+    return torch.cat([scale.mean(dim=(-2, -1)) for scale in maps], dim=-1)
 
 
 def append_channels(rows: Tensor, layout: FeatureLayout, further: Sequence[Tensor]) -> Tensor:

@@ -23,7 +23,8 @@ from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.finetuning import FinetuningImages, finetune_backbone
 from ahl.learning import learn
-from ahl.model import Manifest, TrainedModel, TrainingFile
+from ahl.manifest import Manifest, TrainingFile
+from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
 from ahl.resuming import run_fingerprint

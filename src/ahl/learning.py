@@ -8,7 +8,8 @@ import torch
 
 from ahl.config import Config
 from ahl.cross_fitting import calibrate_by_folds
-from ahl.model import Manifest, TrainedModel
+from ahl.manifest import Manifest
+from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.task import Task
 from ahl.training import train

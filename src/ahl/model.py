@@ -18,54 +18,17 @@ from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
 from ahl.calibration import MEMORY, Calibration, gather
 from ahl.collaboration import Model
 from ahl.config import Config
-from ahl.datasets import Drawn
 from ahl.decision import Decision
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
+from ahl.manifest import Manifest, TrainingFile
 from ahl.memory import Memory
 from ahl.neighbourhood import descriptors
 from ahl.records import EpochRecord
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
-from ahl.types import GOOD
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingFile:
-    """One image the model was trained on."""
-
-    name: str
-    sha256: str
-    class_name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What the model was trained on.
-
-    Attributes:
-        files: every training image, normals first.
-        drawn: `"all"` labelled anomalies were used, or a draw by the protocol's setting.
-        known_class: in the hard setting, the class the anomalies were drawn from.
-        skipped: number of images that could not be read.
-    """
-
-    files: tuple[TrainingFile, ...] = ()
-    drawn: Drawn = "all"
-    known_class: str | None = None
-    skipped: int = 0
-
-    @property
-    def seen_classes(self) -> frozenset[str]:
-        """Anomaly classes with at least one training image."""
-        return frozenset(f.class_name for f in self.files if f.class_name != GOOD)
-
-    @property
-    def hashes(self) -> frozenset[str]:
-        """Content hashes of all training images."""
-        return frozenset(f.sha256 for f in self.files)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import torch
 from torch import Tensor
 
-from ahl.feature_maps import FeatureMaps
+from ahl.feature_maps import FeatureMaps, pool_maps
 
 MOST: Final = 2000
 """Normals that are remembered; of more, evenly spaced ones."""
@@ -29,9 +29,7 @@ def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
         maps: (N, C + appended, H_s, W_s) a scale.
         appended: channels at the end that are no features.
     """
-    return torch.cat(
-        [scale[:, : scale.shape[1] - appended].mean(dim=(-2, -1)) for scale in maps], dim=-1
-    )
+    return pool_maps(tuple(scale[:, : scale.shape[1] - appended] for scale in maps))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

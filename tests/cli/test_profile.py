@@ -44,7 +44,7 @@ def test_top_parts_add_up_to_the_total():
 
 def test_values_are_by_name_and_the_table_by_indentation():
     assert profile_values(TIMES, 20.0)["task > pseudo > backbone"] == 8.0
-    console = Console(width=80, record=True, quiet=False, file=None)
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(profile_table(TIMES, 20.0))
     lines = capture.get().splitlines()
