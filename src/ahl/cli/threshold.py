@@ -52,7 +52,7 @@ def threshold(
 
     NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
     out. Without any, what the detectors of the training said of the good images that each of them
-    left out is used.
+    left out is used: close, but those detectors are not the model itself.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
