@@ -129,6 +129,42 @@ def test_the_tables_a_step_starts_from_stay_as_they_were():
     assert_holds(table, expected)
 
 
+MATRIX = torch.tensor([[1.0, 0.5, 0.0], [-2.0, 0.25, 3.0]])
+
+
+@given(st.permutations(range(5)), st.sampled_from([0.5, 2.0]))
+def test_projected_rows_are_the_stored_vectors_times_the_matrix(order, factor):
+    indices, channels = np.array(order), drawn_channels(5)
+    table = stored(5).projected(MATRIX).scaled(factor).joined(channels).chosen(indices)
+    expected = [
+        np.concatenate(
+            [np.einsum("nchw,ck->nkhw", maps, MATRIX.numpy()) * factor, further.numpy()], axis=1
+        )[indices]
+        for maps, further in zip(maps_of(stored(5)), channels, strict=True)
+    ]
+    assert table.layout == LAYOUT.of_channels(3 + FURTHER)
+    for ours, theirs in zip(maps_of(table), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert_holds(table, maps_of(table))
+
+
+def test_a_projected_row_does_not_depend_on_what_is_read_with_it():
+    layout = FeatureLayout(((96, 7, 7), (96, 4, 4)))
+    matrix = torch.randn(96, 32, generator=torch.Generator().manual_seed(0))
+    table = stored(40, layout=layout).projected(matrix)
+    together = table.rows(np.arange(40))
+    for index in range(40):
+        assert torch.equal(table.rows(np.array([index]))[0], together[index])
+
+
+def test_a_table_is_projected_once_and_before_channels_are_appended():
+    for table in (stored(2).projected(MATRIX), with_channels(2)):
+        with pytest.raises(ValueError, match="projected once"):
+            table.projected(MATRIX)
+    with pytest.raises(ValueError, match="cannot be joined"):
+        stored(2).projected(MATRIX) + stored(2).projected(MATRIX.clone())
+
+
 def test_tables_with_and_without_further_channels_are_not_mixed():
     wide = stored(2, layout=LAYOUT.with_channels(FURTHER))
     assert wide.layout == with_channels(2).layout

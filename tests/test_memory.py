@@ -109,7 +109,7 @@ def test_the_same_seed_remembers_the_same():
 
 def test_it_survives_a_file():
     memory = build_memory(table(9), CONFIG, seed=1).memory
-    again = Memory.rebuild(memory.constants(), memory.tensors())
+    again = Memory.rebuild(memory.constants(), memory.tensors(), width=LAYOUT.channels)
     assert all(torch.equal(a, b) for a, b in zip(memory.patches, again.patches, strict=True))
     maps = LAYOUT.split(table(2, seed=8).rows(np.arange(2)))
     for one, two in zip(memory.evidence(maps), again.evidence(maps), strict=True):

@@ -52,6 +52,7 @@ def test_the_file_holds_everything(model_file):
         "memory",
         "calibration",
         "backbone",
+        "reduction",
     }
 
 
@@ -151,6 +152,16 @@ HOSTILE = {
     "memory of other features": lambda h, t: t.update({"memory/0": torch.zeros(5, 3).half()}),
     "memory not halves": lambda h, t: t.update({"memory/0": t["memory/0"].float()}),
     "memory without patches": lambda h, t: t.update({"memory/0": t["memory/0"][:0]}),
+    "memory without form": lambda h, t: t.update({"memory/0": torch.zeros(()).half()}),
+    "reduction to other features": lambda h, t: t.update(
+        {"reduction/components": t["reduction/components"][:, :-1]}
+    ),
+    "reduction not halves": lambda h, t: t.update(
+        {"reduction/components": t["reduction/components"].float()}
+    ),
+    "reduction of nonsense": lambda h, t: (
+        t.update({"reduction/evil": torch.zeros(1)}) or t.pop("reduction/components")
+    ),
     "memory without spread": lambda h, t: h["memory"].update(spreads=[0.0, 0.0]),
     "memory without weight": lambda h, t: h["memory"].update(weight=0.0),
     "memory of one scale": lambda h, t: h["memory"].update(means=[1.0]),

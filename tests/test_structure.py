@@ -11,10 +11,11 @@ ORDER = """
 errors types files randomness metrics synthetic config records observer tensor_file resuming devices
 _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features feature_arrays augment
-coreset memory losses detectors neighbourhood calibration distributions pseudo training_set folds
-task finetuning adam collaboration sample_scores importance training_state checkpoint settling
-training cross_fitting decision manifest model learning extraction adaptation scoring
-normal_scores fitting detector evaluation baselines benchmark report demo cli pretrain __main__
+reduction coreset memory losses detectors neighbourhood calibration distributions pseudo
+training_set folds task finetuning adam collaboration sample_scores importance training_state
+checkpoint settling training cross_fitting decision manifest model learning extraction adaptation
+scoring normal_scores fitting detector evaluation baselines benchmark report demo cli pretrain
+__main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 

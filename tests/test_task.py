@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.config import Config, FeatureConfig, MemoryConfig
+from ahl.config import Config, MemoryConfig, VectorConfig
 from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_table import FeatureTable
@@ -50,7 +50,7 @@ def task_of(normals, anomalies, target, memory=0):
         anomalies,
         lambda plan: table(len(plan), seed=9),
         generators=2,
-        config=Config(features=FeatureConfig(l1_norm=target), memory=MemoryConfig(patches=memory)),
+        config=Config(vectors=VectorConfig(l1_norm=target), memory=MemoryConfig(patches=memory)),
         seed=0,
     )
 
@@ -68,6 +68,23 @@ def test_training_set_and_reference_are_scaled_alike():
         strict=True,
     ):
         torch.testing.assert_close(other, one * factor, rtol=1e-4, atol=1e-5)
+
+
+def test_everything_behind_it_sees_the_reduced_features():
+    normals, anomalies = table(20), table(3, seed=1)
+    config = Config(vectors=VectorConfig(components=2), memory=MemoryConfig(patches=40))
+    task = prepare_task(DRA, normals, anomalies, None, generators=0, config=config, seed=0)
+    components = task.reduction.components
+    assert components.shape == (6, 2)
+    assert [patches.shape[1] for patches in task.memory.patches] == [2, 2]
+    assert task.detector.layout == LAYOUT.of_channels(3)  # and the memory's evidence
+    maps = task.training_set.features.maps(torch.arange(23))
+    stored = [LAYOUT.split(t.rows(np.arange(len(t)))) for t in (normals, anomalies)]
+    for scale, (ours, *parts) in enumerate(zip(maps, *stored, strict=True)):
+        expected = torch.einsum("nchw,ck->nkhw", torch.cat(parts), components)
+        torch.testing.assert_close(ours[:, :2], expected * task.feature_factor)
+        mean = expected[:20].mean(dim=0) * task.feature_factor
+        torch.testing.assert_close(task.reference[scale][:2], mean, rtol=1e-4, atol=1e-2)
 
 
 def test_backbones_of_another_scale_train_the_same_model():

@@ -21,6 +21,7 @@ from ahl.memory import build_memory
 from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
+from ahl.reduction import reduced
 from ahl.sources import LabelledImage, readable_items
 from ahl.task import reference_of, with_memory
 from ahl.training import train
@@ -110,7 +111,7 @@ def adapt_model(
     """Go on training the unified model on another product's normals.
 
     The heads see the new normals and pseudo anomalies made of them; no labelled anomaly. The
-    reference, and the memory where there is one, are those of the new normals.
+    reference, and the memory where there is one, are those of the new normals; the reduction stays.
 
     Args:
         model: trained elsewhere, with the same backbone.
@@ -141,6 +142,8 @@ def adapt_model(
         for normal in np.flatnonzero(twins)
     ]
     pseudo = make_pseudo(plan) if plan else None
+    normals = reduced(model.reduction, normals)
+    pseudo = None if pseudo is None else reduced(model.reduction, pseudo)
     remembered = None
     if model.memory is not None:
         remembered = build_memory(normals, config.memory, seed=model.seed)

@@ -54,9 +54,13 @@ class FeatureLayout:
         """Flatten maps (..., C, H_s, W_s) into rows (..., row_size): the inverse of `split`."""
         return torch.cat([m.movedim(-3, -1).flatten(-3) for m in maps], dim=-1)
 
+    def of_channels(self, channels: int) -> FeatureLayout:
+        """The layout of maps of the same sizes with another number of channels."""
+        return FeatureLayout(tuple((channels, h, w) for _, h, w in self.scales))
+
     def with_channels(self, further: int) -> FeatureLayout:
         """The layout of maps that have `further` more channels at every scale."""
-        return FeatureLayout(tuple((c + further, h, w) for c, h, w in self.scales))
+        return self.of_channels(self.channels + further)
 
     @classmethod
     def of(cls, maps: Sequence[Tensor]) -> FeatureLayout:
@@ -72,6 +76,30 @@ def pool_rows(rows: Tensor, layout: FeatureLayout) -> Tensor:
 def pool_maps(maps: FeatureMaps) -> Tensor:
     """Global average of every scale, side by side: (N, C, H_s, W_s) a scale -> (N, scales * C)."""
     return torch.cat([scale.mean(dim=(-2, -1)) for scale in maps], dim=-1)
+
+
+def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
+    """Feature vectors x (C,) of every position become x times a (C, K) matrix.
+
+    Images are multiplied one at a time: a product of another height may round differently, and an
+    image must have the same values whatever is read with it.
+
+    Args:
+        rows: (N, row_size) in the layout.
+        layout: with C channels.
+        matrix: (C, K).
+
+    Returns:
+        rows in `layout.of_channels(K)`.
+    """
+    scales = []
+    for scale in layout.split(rows):
+        positions = scale.movedim(-3, -1)
+        projected = positions.new_empty(*positions.shape[:-1], matrix.shape[1])
+        for image, vectors in enumerate(positions):
+            projected[image] = vectors @ matrix
+        scales.append(projected.flatten(1))
+    return torch.cat(scales, dim=-1)
 
 
 def append_channels(rows: Tensor, layout: FeatureLayout, further: Sequence[Tensor]) -> Tensor:

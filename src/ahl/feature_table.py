@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.feature_maps import FeatureLayout, FeatureMaps, append_channels
+from ahl.feature_maps import FeatureLayout, FeatureMaps, append_channels, project_rows
 
 Rows = NDArray[np.float16]
 
@@ -26,11 +27,10 @@ class FeatureTable:
         shards: arrays of rows, usually memory-mapped.
         shard_of: (N,) which shard each sample's row is in.
         row_of: (N,) its row there.
-        factor: what every stored value read is multiplied by.
-        further: (N, K, H_s, W_s) a scale, channels that are not stored but appended when read.
 
     Attributes:
         layout: shape of the maps in a row that is read.
+        factor: what every stored value read is multiplied by.
     """
 
     def __init__(
@@ -39,15 +39,13 @@ class FeatureTable:
         shards: Sequence[Rows],
         shard_of: NDArray[np.int64],
         row_of: NDArray[np.int64],
-        factor: float = 1.0,
-        further: FeatureMaps | None = None,
     ) -> None:
-        self.layout = layout if further is None else layout.with_channels(further[0].shape[1])
-        self.factor = factor
-        self._stored = layout
+        self.layout = self._stored = layout
+        self.factor = 1.0
         self._shards = list(shards)
         self._shard_of, self._row_of = shard_of, row_of
-        self._further = further
+        self._projection: Tensor | None = None
+        self._further: FeatureMaps | None = None
         self._resident: FeatureMaps | None = None
 
     @classmethod
@@ -60,53 +58,65 @@ class FeatureTable:
         return len(self._row_of)
 
     def __add__(self, other: FeatureTable) -> FeatureTable:
-        if (self.layout, self._stored, self.factor) != (other.layout, other._stored, other.factor):
-            raise ValueError("tables of different layouts or factors cannot be joined")
-        further = None
+        if self._reading() != other._reading() or self._projection is not other._projection:
+            raise ValueError("tables of different layouts, factors or projections cannot be joined")
+        joined = self._copy()
+        joined._shards = self._shards + other._shards
+        joined._shard_of = np.concatenate([self._shard_of, other._shard_of + len(self._shards)])
+        joined._row_of = np.concatenate([self._row_of, other._row_of])
         if self._further is not None and other._further is not None:
             pairs = zip(self._further, other._further, strict=True)
-            further = tuple(torch.cat(pair) for pair in pairs)
-        return FeatureTable(
-            self._stored,
-            self._shards + other._shards,
-            np.concatenate([self._shard_of, other._shard_of + len(self._shards)]),
-            np.concatenate([self._row_of, other._row_of]),
-            self.factor,
-            further,
-        )
+            joined._further = tuple(torch.cat(pair) for pair in pairs)
+        return joined
 
     def chosen(self, indices: NDArray[np.int64]) -> FeatureTable:
         """The rows at the given indices, in their order."""
-        further = self._further
-        if further is not None:
-            further = tuple(scale[torch.from_numpy(indices)] for scale in further)
-        return FeatureTable(
-            self._stored,
-            self._shards,
-            self._shard_of[indices],
-            self._row_of[indices],
-            self.factor,
-            further,
-        )
+        chosen = self._copy()
+        chosen._shard_of, chosen._row_of = self._shard_of[indices], self._row_of[indices]
+        if self._further is not None:
+            chosen._further = tuple(scale[torch.from_numpy(indices)] for scale in self._further)
+        return chosen
 
     def scaled(self, factor: float) -> FeatureTable:
         """The same rows, each stored value multiplied by `factor`; appended ones are not."""
-        return FeatureTable(
-            self._stored,
-            self._shards,
-            self._shard_of,
-            self._row_of,
-            self.factor * factor,
-            self._further,
-        )
+        scaled = self._copy()
+        scaled.factor = self.factor * factor
+        return scaled
+
+    def projected(self, matrix: Tensor) -> FeatureTable:
+        """The same rows, the stored vectors (C,) of all positions times a (C, K) matrix.
+
+        Raises:
+            ValueError: if there are a projection or further channels already.
+        """
+        if self._projection is not None or self._further is not None:
+            raise ValueError("a table is projected once, before channels are appended")
+        projected = self._copy()
+        projected._projection = matrix
+        projected.layout = self._stored.of_channels(matrix.shape[1])
+        return projected
 
     def joined(self, further: Sequence[Tensor]) -> FeatureTable:
-        """The same rows with further channels (N, K, H_s, W_s) a scale behind the stored ones."""
+        """The same rows with further channels (N, K, H_s, W_s) a scale behind the stored ones.
+
+        Raises:
+            ValueError: if there are further channels already.
+        """
         if self._further is not None:
             raise ValueError("the table has further channels already")
-        return FeatureTable(
-            self._stored, self._shards, self._shard_of, self._row_of, self.factor, tuple(further)
-        )
+        joined = self._copy()
+        joined._further = tuple(further)
+        joined.layout = self.layout.with_channels(further[0].shape[1])
+        return joined
+
+    def _copy(self) -> FeatureTable:
+        """The same table, but for what was kept in memory."""
+        same = copy(self)
+        same._resident = None
+        return same
+
+    def _reading(self) -> tuple[FeatureLayout, FeatureLayout, float]:
+        return self._stored, self.layout, self.factor
 
     def rows(self, indices: NDArray[np.int64]) -> Tensor:
         """Float32 rows (n, row_size) of the samples at the given indices (n,)."""
@@ -116,11 +126,15 @@ class FeatureTable:
             chosen = np.flatnonzero(shard_of == shard)
             out[chosen] = self._shards[shard][row_of[chosen]]
             _let_go(self._shards[shard])
-        stored = torch.from_numpy(out).float().mul_(self.factor)
+        read, layout = torch.from_numpy(out).float(), self._stored
+        if self._projection is not None:
+            read = project_rows(read, layout, self._projection)
+            layout = layout.of_channels(self._projection.shape[1])
+        read = read.mul_(self.factor)
         if self._further is None:
-            return stored
+            return read
         return append_channels(
-            stored, self._stored, [scale[torch.from_numpy(indices)] for scale in self._further]
+            read, layout, [scale[torch.from_numpy(indices)] for scale in self._further]
         )
 
     def chunks(self, size: int = 256) -> Iterator[tuple[NDArray[np.int64], Tensor]]:

@@ -71,6 +71,7 @@ def learn(
         detector=task.detector,
         unified=state.unified,
         reference=task.reference,
+        reduction=task.reduction,
         feature_factor=task.feature_factor,
         memory=task.memory,
         calibration=calibration,

@@ -62,14 +62,20 @@ class Memory:
         return {str(scale): patches.half() for scale, patches in enumerate(self.patches)}
 
     @classmethod
-    def rebuild(cls, constants: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
+    def rebuild(cls, constants: dict[str, Any], tensors: dict[str, Tensor], *, width: int) -> Self:
         """The inverse of `constants` and `tensors`.
+
+        Args:
+            constants: as given by the one.
+            tensors: as given by the other.
+            width: C.
 
         Raises:
             KeyError, TypeError, ValueError: if they do not fit together.
         """
         patches = tuple(tensors[str(scale)] for scale in range(len(tensors)))
-        if any(p.ndim != 2 or len(p) == 0 or p.dtype != torch.float16 for p in patches):
+        forms = {(p.ndim, p.shape[-1], p.dtype) for p in patches if len(p)}
+        if not all(len(p) for p in patches) or forms != {(2, width, torch.float16)}:
             raise ValueError("the remembered patches have another form")
         means = tuple(float(value) for value in constants["means"])
         spreads = tuple(float(value) for value in constants["spreads"])

@@ -21,13 +21,14 @@ from ahl.config import Config
 from ahl.decision import Decision
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
-from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.feature_maps import FeatureLayout, FeatureMaps, project_rows
 from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.manifest import Manifest, TrainingFile
 from ahl.memory import Memory
 from ahl.neighbourhood import descriptors
 from ahl.records import EpochRecord
+from ahl.reduction import Reduction
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
 
 
@@ -39,6 +40,7 @@ class TrainedModel:
         detector: the heads, with their constants.
         unified: weights and running statistics of g.
         reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
+        reduction: of the channels of a feature row, before all else; None keeps them.
         feature_factor: what features are multiplied by before the heads see them; the reference
             is already.
         memory: of the training normals, whose evidence is the last channel of the features that
@@ -56,6 +58,7 @@ class TrainedModel:
     detector: BaseDetector
     unified: Model
     reference: FeatureMaps
+    reduction: Reduction | None
     feature_factor: float
     memory: Memory | None
     calibration: Calibration | None
@@ -111,13 +114,22 @@ class TrainedModel:
 
     @property
     def layout(self) -> FeatureLayout:
-        """Shape of the maps in a feature row, before any evidence is appended."""
+        """Shape of the maps in a feature row."""
+        if self.reduction is None:
+            return self._reduced_layout
+        return self._reduced_layout.of_channels(len(self.reduction.components))
+
+    @property
+    def _reduced_layout(self) -> FeatureLayout:
+        """Shape of what the heads see, but for the memory's evidence."""
         layout = self.detector.layout
         return layout if self.memory is None else layout.with_channels(-1)
 
     def _maps(self, row: Tensor) -> FeatureMaps:
         """What the heads see of a feature row (1, row_size)."""
-        maps = self.layout.split(row)
+        if self.reduction is not None:
+            row = project_rows(row, self.layout, self.reduction.components)
+        maps = self._reduced_layout.split(row)
         scaled = [scale * self.feature_factor for scale in maps]
         if self.memory is not None:
             evidence = self.memory.evidence(maps)
@@ -156,6 +168,7 @@ class TrainedModel:
             "calibration": {} if self.calibration is None else self.calibration.tensors(),
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
+            "reduction": {} if self.reduction is None else self.reduction.tensors(),
         }
         write_tensor_file(path, "model", self.header(), groups)
 
@@ -208,10 +221,7 @@ class TrainedModel:
             if not all(tensor.isfinite().all() for tensor in group.values()):
                 raise ValueError("a tensor holds numbers that are not finite")
         config = Config.from_dict(header["config"])
-        stored = groups["reference"]
-        reference = tuple(stored[str(i)] for i in range(len(stored)))
-        if any(scale.ndim != 3 or scale.dtype != torch.float32 for scale in reference):
-            raise ValueError("the reference features are not maps")
+        reference = _reference(groups["reference"])
         by_name = {detector.name: detector for detector in detectors}
         if header["base"] not in by_name:
             raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
@@ -224,17 +234,18 @@ class TrainedModel:
         factor = float(header["feature_factor"])
         if not 0.0 < factor < float("inf"):
             raise ValueError(f"the factor of the features is {factor}")
+        plain = detector.layout.channels - (header["memory"] is not None)
+        reduction = None
+        if "reduction" in groups:
+            reduction = Reduction.rebuild(groups["reduction"], width=plain)
         memory = None
         if header["memory"] is not None:
-            memory = Memory.rebuild(header["memory"], groups["memory"])
-            if [p.shape[1] for p in memory.patches] != [
-                c - 1 for c, _, _ in detector.layout.scales
-            ]:
-                raise ValueError("the memory does not fit the reference features")
+            memory = Memory.rebuild(header["memory"], groups["memory"], width=plain)
+            if len(memory.patches) != len(reference):
+                raise ValueError("the memory has another number of scales than the features")
         calibration = None
         if header["calibration"] is not None:
             names = detector.head_names + (() if memory is None else (MEMORY,))
-            plain = detector.layout.channels - (memory is not None)
             calibration = Calibration.rebuild(
                 header["calibration"],
                 groups.get("calibration", {}),
@@ -259,6 +270,7 @@ class TrainedModel:
             detector=detector,
             unified=unified,
             reference=reference,
+            reduction=reduction,
             feature_factor=factor,
             memory=memory,
             calibration=calibration,
@@ -269,6 +281,13 @@ class TrainedModel:
             records=tuple(EpochRecord.from_values(values) for values in header["records"]),
             decision=None if decided is None else Decision.rebuild(decided),
         )
+
+
+def _reference(stored: dict[str, Tensor]) -> FeatureMaps:
+    reference = tuple(stored[str(i)] for i in range(len(stored)))
+    if any(scale.ndim != 3 or scale.dtype != torch.float32 for scale in reference):
+        raise ValueError("the reference features are not maps")
+    return reference
 
 
 def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -19,6 +19,7 @@ from ahl.losses import draw_prior
 from ahl.memory import Memory, TrainingMemory, build_memory
 from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies
 from ahl.randomness import numpy_generator, torch_generator
+from ahl.reduction import Reduction, fit_reduction, reduced
 from ahl.training_set import TrainingSet, index_episodes
 
 
@@ -28,8 +29,9 @@ class Task:
 
     Attributes:
         detector: the heads.
-        training_set: D with its episodes, its features multiplied by the factor.
-        reference: the fixed normal of scoring, multiplied likewise.
+        training_set: D with its episodes, its features as the heads see them.
+        reference: the fixed normal of scoring, likewise.
+        reduction: of the features' channels, before anything else is done; None keeps them all.
         feature_factor: what features are multiplied by before the heads see them.
         memory: of the normals, whose evidence is the last channel of the features; None for none.
         folds: that calibrate the heads' scores; empty leaves them as they are.
@@ -38,6 +40,7 @@ class Task:
     detector: BaseDetector
     training_set: TrainingSet
     reference: FeatureMaps
+    reduction: Reduction | None
     feature_factor: float
     memory: Memory | None
     folds: tuple[Fold, ...]
@@ -53,7 +56,7 @@ def prepare_task(
     config: Config,
     seed: int,
 ) -> Task:
-    """Cluster the normals, draw the episodes and lay out the training set (HADG).
+    """Reduce the features, draw the episodes over clusters of normals, lay out the set (HADG).
 
     Args:
         detector_type: the base detector's class.
@@ -73,7 +76,13 @@ def prepare_task(
     )
     plan = plan_pseudo_anomalies(episodes)
     pseudo = make_pseudo(plan) if plan else None
-    factor = l1_factor(normals, config.features.l1_norm)
+    reduction = None
+    if config.vectors.components:
+        given = [table for table in (normals, anomalies, pseudo) if table is not None]
+        reduction = fit_reduction(given, config.vectors.components, seed=seed)
+    normals, anomalies = reduced(reduction, normals), reduced(reduction, anomalies)
+    pseudo = None if pseudo is None else reduced(reduction, pseudo)
+    factor = l1_factor(normals, config.vectors.l1_norm)
     remembered = None
     if config.memory.patches:
         remembered = build_memory(normals, config.memory, seed=seed)
@@ -93,6 +102,7 @@ def prepare_task(
             features.scaled(factor), len(normals), len(anomalies), episodes, plan
         ),
         reference=reference_of(normals.scaled(factor), config, seed),
+        reduction=reduction,
         feature_factor=factor,
         memory=None if remembered is None else remembered.memory,
         folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),

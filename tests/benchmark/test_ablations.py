@@ -198,7 +198,9 @@ def test_an_ensemble_over_distributions_refuses_what_it_cannot_calibrate():
 def test_measured_importance_is_all_that_cdl_minus_changes():
     config = tiny_config()
     own = MethodSpec.parse("+cdl-").configure(config)
-    published = MethodSpec.parse("ahl-dra,memory.patches=0,calibration.folds=0").configure(config)
+    published = MethodSpec.parse(
+        "ahl-dra,vectors.components=0,memory.patches=0,calibration.folds=0"
+    ).configure(config)
     expected = published.to_dict()
     expected["importance"]["source"] = "measured"
     assert own.to_dict() == expected

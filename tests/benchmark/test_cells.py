@@ -151,13 +151,14 @@ def test_a_cell_carries_the_methods_own_constants():
 
 
 @pytest.mark.parametrize("name", ["dra", "devnet", "flos", "saoe", "mlep", "fs-dra", "+ramhadg"])
-def test_rivals_have_neither_memory_nor_calibration_unless_asked(name):
+def test_rivals_have_no_part_of_ours_unless_asked(name):
     """Whatever the run's config says: they are compared as published."""
     published = MethodSpec.parse(name).configure(default())
     assert (published.memory.patches, published.calibration.folds) == (0, 0)
+    assert published.vectors == replace(default().vectors, components=0)
     asked = MethodSpec.parse(f"{name},memory.patches=7,calibration.folds=2").configure(default())
     assert (asked.memory.patches, asked.calibration.folds) == (7, 2)
-    rest = {"memory", "calibration"}
+    rest = {"vectors", "memory", "calibration"}
     ours, theirs = default().to_dict(), published.to_dict()
     assert all(ours[section] == theirs[section] for section in ours if section not in rest)
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn import functional
 
 BackboneTensors = dict[str, Tensor]
 
@@ -37,7 +38,7 @@ class BackboneDescription:
 
 
 class Backbone(nn.Module, ABC):
-    """Turns images into one feature map, several stages joined.
+    """Turns images into one feature map, all stages joined.
 
     A concrete backbone normalises its input itself, is built from `settings()` and `tensors()`
     by `rebuild`, and gives an image the same features whatever else is in the batch.
@@ -47,11 +48,18 @@ class Backbone(nn.Module, ABC):
     """Unique name of the implementation, kept in model files."""
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, 3, H, W), float32 in 0..1, to features (N, C, h, w), float32.
+    def forward(self, images: Tensor, cells: int = 0) -> Tensor:
+        """Map images to features.
 
         Any H and W of at least 16 pixels must work, for full and for half size alike, with the
         same C.
+
+        Args:
+            images: (N, 3, H, W), float32 in 0..1.
+            cells: side of the grid that the features are of; 0 leaves it to the backbone.
+
+        Returns:
+            (N, C, cells, cells), float32; or (N, C, h, w) on its own grid, where C may differ.
         """
 
     @abstractmethod
@@ -83,11 +91,30 @@ def hash_tensors(tensors: BackboneTensors) -> str:
     return hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest()
 
 
-def join_stages(stages: list[Tensor]) -> Tensor:
-    """Average finer stages down to the coarsest grid and stack all channels.
+LEAST_VARIANCE: Final = 1e-8
+"""Of a channel within a cell, before its root is taken."""
 
-    (N, C_k, h_k, w_k) maps, finest first, to (N, sum of C_k, h, w) of the last one.
+
+def join_stages(stages: list[Tensor], cells: int = 0) -> Tensor:
+    """Bring stages onto one grid and stack all channels.
+
+    Args:
+        stages: (N, C_k, h_k, w_k), finest first.
+        cells: side of the grid; 0 is that of the last stage.
+
+    Returns:
+        (N, sum of 2 C_k, cells, cells), mean and spread of every channel in every cell: a mean
+        alone hides a response that is strong in one corner. On the last stage's grid, means alone:
+        (N, sum of C_k, h, w).
     """
+    if cells:
+        return torch.cat([part for stage in stages for part in _in_cells(stage, cells)], dim=1)
     size = (stages[-1].shape[-2], stages[-1].shape[-1])
-    pooled = [torch.nn.functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
+    pooled = [functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
     return torch.cat([*pooled, stages[-1]], dim=1)
+
+
+def _in_cells(stage: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    mean = functional.adaptive_avg_pool2d(stage, cells)
+    square = functional.adaptive_avg_pool2d(stage * stage, cells)
+    return mean, (square - mean * mean).clamp_min(LEAST_VARIANCE).sqrt()

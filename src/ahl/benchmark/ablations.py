@@ -107,7 +107,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "table5": (
         "dra",
         *(method.name for method in ABLATION_METHODS),
-        "ahl-dra,memory.patches=0,calibration.folds=0",
+        "ahl-dra,vectors.components=0,memory.patches=0,calibration.folds=0",
     ),
     "overlap": OVERLAPS,
     "clusters": tuple(f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4, 5)),
@@ -116,7 +116,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
     "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
     "evidence": tuple(
-        f"{method},memory.patches={patches},calibration.folds={folds}"
+        f"{method},vectors.components=128,memory.patches={patches},calibration.folds={folds}"
         for method in ("ahl-dra", "dra", "ahl-devnet", "devnet")
         for patches in (0, 2000)
         for folds in (0, 3)
@@ -126,6 +126,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
         *(
             f"ahl-dra,{setting}"
             for setting in (
+                "vectors.components=0",
                 "calibration.neighbours=0",
                 "calibration.folds=0",
                 "memory.patches=0",

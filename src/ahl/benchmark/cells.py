@@ -70,7 +70,7 @@ class MethodSpec:
             section, field = name.split(".")
             if field not in values.get(section, {}):
                 raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
-            if section == "finetune" or (section == "features" and field != "l1_norm"):
+            if section in ("finetune", "features"):
                 raise ConfigurationError(
                     f"{name} (in {self.text!r}) cannot differ between methods, which share their "
                     "features; set it for the whole run."

@@ -25,8 +25,8 @@ Scores = NDArray[np.float64]
 Settings = tuple[tuple[str, Any], ...]
 """Dotted names of config fields, such as `memory.patches`, with their values."""
 
-PLAIN: Settings = (("memory.patches", 0), ("calibration.folds", 0))
-"""For methods that are not AHL: the memory of normals and the calibration are no part of them."""
+PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibration.folds", 0))
+"""For methods that are not AHL: our reduction, memory and calibration are no part of them."""
 
 Labels = Literal["some classes", "every class", "none"]
 

@@ -13,6 +13,7 @@ from ahl.config.importance import ErrorForm, ImportanceConfig, ImportanceSource
 from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
 from ahl.config.presets import PresetName, default, paper, preset
+from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LearningConfig",
     "MemoryConfig",
     "PresetName",
+    "VectorConfig",
     "default",
     "paper",
     "preset",

@@ -17,7 +17,7 @@ class MemoryConfig:
         patches: how many the memory keeps for each scale; 0 has no memory.
         candidates: patches drawn at random that those are chosen from.
         weight: size of the evidence where a patch is one spread of the normals farther from the
-            memory than they are on average; features have a mean L1 norm of `features.l1_norm`.
+            memory than they are on average; features have a mean L1 norm of `vectors.l1_norm`.
         highest: evidence is cut off at this many spreads above the normals' mean.
     """
 

@@ -13,6 +13,7 @@ from ahl.config.heads import HeadConfig
 from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
+from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
 from ahl.errors import ConfigurationError
 
@@ -26,7 +27,8 @@ def paper() -> Config:
     stage of a ResNet-18 are no constants but options of a run: `--finetune --stages 4`.
     """
     return Config(
-        features=FeatureConfig(image_size=448, batch_size=16, l1_norm=0.0),
+        features=FeatureConfig(image_size=448, cells=0, batch_size=16),
+        vectors=VectorConfig(components=0, l1_norm=0.0),
         distributions=DistributionConfig(
             grouping="k-means",
             clusters=3,

@@ -14,6 +14,7 @@ from ahl.config.heads import HeadConfig
 from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
+from ahl.config.vectors import VectorConfig
 from ahl.errors import ConfigurationError
 
 
@@ -22,6 +23,7 @@ class Config:
     """All constants of one run."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    vectors: VectorConfig = field(default_factory=VectorConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     heads: HeadConfig = field(default_factory=HeadConfig)
     distributions: DistributionConfig = field(default_factory=DistributionConfig)
