@@ -93,9 +93,7 @@ def main() -> None:
             with torch.inference_mode():
                 for start in range(0, len(images), 16):
                     pixels = np.stack(images[start : start + 16])
-                    two_scales(
-                        backbone, as_tensor(pixels, torch.device("cpu")), config.features.cells
-                    )
+                    two_scales(backbone, as_tensor(pixels, torch.device("cpu")))
 
         least = best(
             {

@@ -34,17 +34,9 @@ def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255.0
 
 
-def two_scales(backbone: Backbone, images: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Feature maps of images (N, 3, H, W) at full and at half size.
-
-    Args:
-        backbone: what makes them.
-        images: in 0..1.
-        cells: side of the grid at full size, half of it (rounded up) at half size; 0 leaves both
-            to the backbone.
-    """
-    half = functional.avg_pool2d(images, 2)
-    return backbone(images, cells), backbone(half, (cells + 1) // 2)
+def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature maps of images (N, 3, H, W) at full and at half size."""
+    return backbone(images), backbone(functional.avg_pool2d(images, 2))
 
 
 class FeatureExtractor:
@@ -62,15 +54,12 @@ class FeatureExtractor:
         self.device = device
         size = config.image_size
         with torch.inference_mode():
-            probe = two_scales(
-                self.backbone, torch.zeros(1, 3, size, size, device=device), config.cells
-            )
+            probe = two_scales(self.backbone, torch.zeros(1, 3, size, size, device=device))
         self.layout = FeatureLayout.of(probe)
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
             "backbone": backbone.describe().fingerprint,
             "image_size": size,
-            "cells": config.cells,
             "device": device.type,
         }
 
@@ -82,7 +71,7 @@ class FeatureExtractor:
         """
         images = as_tensor(pixels, self.device)
         with torch.inference_mode():
-            rows = self.layout.join(two_scales(self.backbone, images, self.config.cells))
+            rows = self.layout.join(two_scales(self.backbone, images))
             rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
             return rows.to(torch.float16).cpu().numpy()
 

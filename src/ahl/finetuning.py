@@ -146,10 +146,10 @@ class _Finetuning:
         trainable = [p for p in self.backbone.parameters() if p.requires_grad]
         if not trainable:
             raise ConfigurationError(f"A {backbone.kind} backbone has no weights to fine-tune.")
-        size, self.cells = config.features.image_size, config.features.cells
+        size = config.features.image_size
         with torch.no_grad():
             probe = torch.zeros(1, 3, size, size, device=device)
-            layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe, self.cells))
+            layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe))
         self.backbone.train()
         prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
         self.detector = detector_type(config.heads, layout, prior)
@@ -174,7 +174,7 @@ class _Finetuning:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         images = as_tensor(pixels, self.device)
-        maps = two_scales(self.backbone, images, self.cells)
+        maps = two_scales(self.backbone, images)
         count = self.references
         scores, self.statistics = self.detector.forward(
             self.heads,

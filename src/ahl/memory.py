@@ -66,16 +66,18 @@ class Memory:
         """The inverse of `constants` and `tensors`.
 
         Args:
-            constants: as given by the one.
-            tensors: as given by the other.
-            width: C.
+            constants: all but the patches.
+            tensors: the patches by scale.
+            width: C that they must have.
 
         Raises:
             KeyError, TypeError, ValueError: if they do not fit together.
         """
         patches = tuple(tensors[str(scale)] for scale in range(len(tensors)))
-        forms = {(p.ndim, p.shape[-1], p.dtype) for p in patches if len(p)}
-        if not all(len(p) for p in patches) or forms != {(2, width, torch.float16)}:
+        if any(
+            p.ndim != 2 or len(p) == 0 or p.shape[1] != width or p.dtype != torch.float16
+            for p in patches
+        ):
             raise ValueError("the remembered patches have another form")
         means = tuple(float(value) for value in constants["means"])
         spreads = tuple(float(value) for value in constants["spreads"])

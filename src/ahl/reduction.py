@@ -28,7 +28,7 @@ CHUNK = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reduction:
-    """Feature vectors x (C,) become x P (K,).
+    """Feature vectors x (C,) become x P (K,): principal component analysis without its centring.
 
     Attributes:
         components: P, (C, K), orthonormal columns, rounded to half precision: what a model file
@@ -46,8 +46,8 @@ class Reduction:
         """The inverse of `tensors`.
 
         Args:
-            tensors: what it gave.
-            width: K.
+            tensors: the components, (C, K).
+            width: K that they must have.
 
         Raises:
             KeyError, ValueError: if they are not of this kind.

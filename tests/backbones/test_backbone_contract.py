@@ -95,17 +95,6 @@ def test_any_size_gives_finite_maps_of_as_many_channels(backbone, size):
     assert found.isfinite().all()
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("cells", [1, 4, 7])
-def test_asked_for_cells_any_size_gives_as_many(backbone, size, cells):
-    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        found, channels = backbone(images, cells), backbone(batch(1), 3).shape[1]
-    assert found.shape == (2, channels, cells, cells)
-    assert found.dtype == torch.float32
-    assert found.isfinite().all()
-
-
 def test_half_size_has_about_half_the_grid(backbone):
     full, half = (features(backbone, torch.zeros(1, 3, size, size)).shape[2] for size in (224, 112))
     assert full / 2 - 1 <= half <= full / 2 + 1

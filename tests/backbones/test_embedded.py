@@ -84,10 +84,7 @@ def test_a_response_is_that_of_the_whitened_normalised_patch():
         layer.filters.copy_(torch.randn(5, 3, 6, 6, generator=generator))
         layer.offsets.copy_(torch.randn(5, 1, 1, generator=generator))
     maps = torch.rand(1, 3, 20, 20, generator=generator)
-    found, spread = (
-        layer.means(maps, embedded.windows(2))[0],
-        layer.statistics(maps, embedded.windows(2))[0, 11:],
-    )
+    found, spread = layer.means(maps, 2)[0], layer.statistics(maps, 2)[0, 11:]
     padded = torch.nn.functional.pad(maps, [2, 2, 2, 2], mode="replicate")[0].double()
     filters, offsets = layer.filters.detach().double(), layer.offsets.detach().double().flatten()
 
@@ -104,12 +101,12 @@ def test_a_response_is_that_of_the_whitened_normalised_patch():
         torch.testing.assert_close(found[at].double(), each.mean(0), atol=1e-4, rtol=1e-4)
         wide = each.std(0, correction=0).clamp_min(embedded._LEAST_VARIANCE**0.5)
         torch.testing.assert_close(spread[at].double(), wide, atol=2e-3, rtol=2e-3)
-    torch.testing.assert_close(layer.statistics(maps, embedded.windows(2))[0, :11], found)
+    torch.testing.assert_close(layer.statistics(maps, 2)[0, :11], found)
 
 
 def test_statistics_of_a_cell_are_its_mean_and_spread():
     maps = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = embedded.statistics(maps, embedded.windows(4))
+    found = embedded.statistics(maps, 4)
     cells = maps.view(2, 3, 2, 4, 2, 4).movedim(3, 4).flatten(-2)
     expected = torch.cat([cells.mean(-1), cells.std(-1, correction=0)], dim=1)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
@@ -121,14 +118,6 @@ def test_the_grid_is_one_cell_for_32_pixels():
         for height, width in ((224, 224), (112, 112), (96, 32), (320, 320))
     ]
     assert shapes == [(7, 7), (4, 4), (3, 1), (10, 10)]
-
-
-def test_a_grid_of_as_many_cells_is_the_same_one():
-    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            embedded_backbone()(images, 7), embedded_backbone()(images), atol=1e-4, rtol=1e-4
-        )
 
 
 def test_it_is_had_by_name_and_takes_no_timm_options():

@@ -2,13 +2,7 @@
 
 from collections.abc import Sequence
 
-from ahl.backbones.base import (
-    Backbone,
-    BackboneDescription,
-    BackboneTensors,
-    hash_tensors,
-    join_stages,
-)
+from ahl.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
 from ahl.backbones.embedded import EMBEDDED, EmbeddedBackbone, embedded_backbone
 from ahl.backbones.pretrained import TimmBackbone
 from ahl.errors import WeightsError
@@ -21,7 +15,6 @@ __all__ = [
     "BackboneTensors",
     "TimmBackbone",
     "embedded_backbone",
-    "join_stages",
     "rebuild_backbone",
 ]
 

@@ -6,12 +6,11 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional
 
 BackboneTensors = dict[str, Tensor]
 
@@ -38,7 +37,7 @@ class BackboneDescription:
 
 
 class Backbone(nn.Module, ABC):
-    """Turns images into one feature map, all stages joined.
+    """Turns images into one feature map, several stages joined.
 
     A concrete backbone normalises its input itself, is built from `settings()` and `tensors()`
     by `rebuild`, and gives an image the same features whatever else is in the batch.
@@ -48,18 +47,11 @@ class Backbone(nn.Module, ABC):
     """Unique name of the implementation, kept in model files."""
 
     @abstractmethod
-    def forward(self, images: Tensor, cells: int = 0) -> Tensor:
-        """Map images to features.
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W), float32 in 0..1, to features (N, C, h, w), float32.
 
         Any H and W of at least 16 pixels must work, for full and for half size alike, with the
         same C.
-
-        Args:
-            images: (N, 3, H, W), float32 in 0..1.
-            cells: side of the grid that the features are of; 0 leaves it to the backbone.
-
-        Returns:
-            (N, C, cells, cells), float32; or (N, C, h, w) on its own grid, where C may differ.
         """
 
     @abstractmethod
@@ -91,30 +83,11 @@ def hash_tensors(tensors: BackboneTensors) -> str:
     return hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest()
 
 
-LEAST_VARIANCE: Final = 1e-8
-"""Of a channel within a cell, before its root is taken."""
+def join_stages(stages: list[Tensor]) -> Tensor:
+    """Average finer stages down to the coarsest grid and stack all channels.
 
-
-def join_stages(stages: list[Tensor], cells: int = 0) -> Tensor:
-    """Bring stages onto one grid and stack all channels.
-
-    Args:
-        stages: (N, C_k, h_k, w_k), finest first.
-        cells: side of the grid; 0 is that of the last stage.
-
-    Returns:
-        (N, sum of 2 C_k, cells, cells), mean and spread of every channel in every cell: a mean
-        alone hides a response that is strong in one corner. On the last stage's grid, means alone:
-        (N, sum of C_k, h, w).
+    (N, C_k, h_k, w_k) maps, finest first, to (N, sum of C_k, h, w) of the last one.
     """
-    if cells:
-        return torch.cat([part for stage in stages for part in _in_cells(stage, cells)], dim=1)
     size = (stages[-1].shape[-2], stages[-1].shape[-1])
-    pooled = [functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
+    pooled = [torch.nn.functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]
     return torch.cat([*pooled, stages[-1]], dim=1)
-
-
-def _in_cells(stage: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    mean = functional.adaptive_avg_pool2d(stage, cells)
-    square = functional.adaptive_avg_pool2d(stage * stage, cells)
-    return mean, (square - mean * mean).clamp_min(LEAST_VARIANCE).sqrt()

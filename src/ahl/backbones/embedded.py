@@ -7,8 +7,6 @@ itself. Their card is `weights/embedded.md` beside them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -43,10 +41,6 @@ _MOST_FILTERS: Final = 1024  # that settings from a file may ask for
 _CONTRAST_FLOORS: Final = (0.046, 0.1)  # variances; the first is of values in 0..1
 _LEAST_VARIANCE: Final = 1e-4  # of a map within a cell, before its root is taken
 _LARGEST_FEATURE: Final = 1000.0  # in spreads of drawn pictures
-
-
-Pool = Callable[[Tensor], Tensor]
-"""Means of maps (N, C, H, W) over places: (N, C, h, w)."""
 
 
 class ContrastLayer(nn.Module):
@@ -87,27 +81,32 @@ class ContrastLayer(nn.Module):
         after = self.side - self.stride - before
         return functional.pad(maps, [before, after, before, after], mode="replicate")
 
-    def means(self, maps: Tensor, pool: Pool) -> Tensor:
-        """Means of patches.
+    def means(self, maps: Tensor, window: int) -> Tensor:
+        """Means over windows of patches.
 
         Args:
             maps: (N, C, H, W).
-            pool: takes them.
+            window: its side, in patches.
 
         Returns:
-            (N, channels, h, w), as pooled.
+            (N, channels, H / (stride window), W / (stride window)), rounded up.
         """
         response, contrast = self._responses(maps)
         # The mean of what is rectified, from the means of sizes and of values: half the work.
-        return _both_signs(pool(response.abs()), pool(response), pool(contrast))
+        sizes, values = averaged(response.abs(), window), averaged(response, window)
+        return _both_signs(sizes, values, averaged(contrast, window))
 
-    def statistics(self, maps: Tensor, pool: Pool) -> Tensor:
+    def statistics(self, maps: Tensor, window: int) -> Tensor:
         """Means as by `means`, then spreads: (N, 2 channels, ...)."""
         response, contrast = self._responses(maps)
         sizes = response.abs()
-        means = _both_signs(pool(sizes), pool(response), pool(contrast))
+        means = _both_signs(
+            averaged(sizes, window), averaged(response, window), averaged(contrast, window)
+        )
         squares = _both_signs(
-            pool(response * response), pool(response * sizes), pool(contrast * contrast)
+            averaged(response * response, window),
+            averaged(response * sizes, window),
+            averaged(contrast * contrast, window),
         )
         return torch.cat([means, _spread(means, squares)], dim=1)
 
@@ -165,11 +164,9 @@ class EmbeddedBackbone(Backbone):
         self.register_buffer("spread", torch.ones(outer, 1, 1))
         self.eval()
 
-    def forward(self, images: Tensor, cells: int = 0) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
-        if not cells:
-            return self.cells(images, STRIDE)
-        return self._pooled(images, grid(cells))
+        return self.cells(images, STRIDE)
 
     def cells(self, images: Tensor, side: int) -> Tensor:
         """Features of square cells: (N, C, H / side, W / side), rounded up.
@@ -178,11 +175,9 @@ class EmbeddedBackbone(Backbone):
             images: (N, 3, H, W) in 0..1.
             side: of a cell in pixels, a multiple of 4.
         """
-        return self._pooled(images, windows(side // _INNER_STRIDE))
-
-    def _pooled(self, images: Tensor, pool: Pool) -> Tensor:
         inner = self.inner(images)
-        maps = torch.cat([statistics(inner, pool), self.second.statistics(inner, pool)], dim=1)
+        window = side // _INNER_STRIDE
+        maps = torch.cat([statistics(inner, window), self.second.statistics(inner, window)], dim=1)
         features = (maps - self.centre) / self.spread
         return features.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
 
@@ -192,8 +187,7 @@ class EmbeddedBackbone(Backbone):
         missing = [0, -width % _INNER_STRIDE, 0, -height % _INNER_STRIDE]
         if any(missing):  # so that both have as many positions
             images = functional.pad(images, missing, mode="replicate")
-        colour = windows(_INNER_STRIDE)(images)
-        maps = torch.cat([self.first.means(images, windows(2)), colour], dim=1)
+        maps = torch.cat([self.first.means(images, 2), averaged(images, _INNER_STRIDE)], dim=1)
         return (maps - self.inner_centre) / self.inner_spread
 
     def settings(self) -> dict[str, Any]:
@@ -217,23 +211,18 @@ class EmbeddedBackbone(Backbone):
         return backbone
 
 
-def windows(side: int) -> Pool:
+def averaged(maps: Tensor, side: int) -> Tensor:
     """Means over windows of `side` x `side`: (N, C, H, W) to (N, C, H / side, W / side).
 
     Rounded up: windows at the far edges may hold fewer positions.
     """
-    return partial(functional.avg_pool2d, kernel_size=side, ceil_mode=True)
+    return functional.avg_pool2d(maps, side, ceil_mode=True)
 
 
-def grid(cells: int) -> Pool:
-    """Means over a grid of cells: (N, C, H, W) to (N, C, cells, cells)."""
-    return partial(functional.adaptive_avg_pool2d, output_size=cells)
-
-
-def statistics(maps: Tensor, pool: Pool) -> Tensor:
-    """Means, then spreads: (N, C, H, W) to (N, 2 C, h, w)."""
-    mean = pool(maps)
-    return torch.cat([mean, _spread(mean, pool(maps * maps))], dim=1)
+def statistics(maps: Tensor, side: int) -> Tensor:
+    """Means, then spreads, over windows: (N, C, H, W) to (N, 2 C, H / side, W / side)."""
+    mean = averaged(maps, side)
+    return torch.cat([mean, _spread(mean, averaged(maps * maps, side))], dim=1)
 
 
 def _spread(mean: Tensor, square: Tensor) -> Tensor:
@@ -257,8 +246,7 @@ def embedded_backbone(weights: Path | None = None) -> EmbeddedBackbone:
         weights: a file of `python -m ahl.pretrain` instead.
 
     Returns:
-        it, in evaluation mode: images (N, 3, H, W) in 0..1 to (N, 490, cells, cells), or a cell
-        each 32 pixels, rounded up.
+        it, in evaluation mode: images (N, 3, H, W) in 0..1 to (N, 490, H / 32, W / 32), rounded up.
 
     Raises:
         WeightsError: if the weights are missing, or not those of this version, or no filters.

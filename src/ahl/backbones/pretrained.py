@@ -122,7 +122,7 @@ class TimmBackbone(Backbone):
         _fit(backbone.network, state, source=str(weights or f"timm's {name}"))
         return backbone
 
-    def forward(self, images: Tensor, cells: int = 0) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
         height, width = images.shape[-2:]
         if min(height, width) < SMALLEST_SIDE:
@@ -132,7 +132,7 @@ class TimmBackbone(Backbone):
         stages = self.network(normalised.contiguous(memory_format=torch.channels_last))
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             stages = [stage.permute(0, 3, 1, 2) for stage in stages]
-        return join_stages(list(stages), cells)
+        return join_stages(list(stages))
 
     def settings(self) -> dict[str, Any]:
         """See `Backbone.settings`."""

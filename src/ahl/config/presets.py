@@ -27,7 +27,7 @@ def paper() -> Config:
     stage of a ResNet-18 are no constants but options of a run: `--finetune --stages 4`.
     """
     return Config(
-        features=FeatureConfig(image_size=448, cells=0, batch_size=16),
+        features=FeatureConfig(image_size=448, batch_size=16),
         vectors=VectorConfig(components=0, l1_norm=0.0),
         distributions=DistributionConfig(
             grouping="k-means",
