@@ -30,7 +30,7 @@ def remembered(places, evidence, neighbours=5, prior_count=2.0, share=0.0):
 
 def reference(known, place, leave_out=None):
     """Mean and variance of what is usual near a place, from the definition."""
-    at = (place.double().numpy() - known.centre.double().numpy()) / known.scale.double().numpy()
+    at = (place.double().numpy() - known.centre.double().numpy()) / known.scale
     distances = np.sqrt(((known.places.double().numpy() - at) ** 2).sum(1))
     if leave_out is not None:
         distances[leave_out] = np.inf
@@ -126,6 +126,16 @@ def test_descriptors_are_the_means_of_the_plain_channels():
     assert descriptors(maps, 0).shape == (3, 10)
 
 
+def test_many_directions_that_hardly_vary_do_not_hide_the_one_that_does():
+    """As the last of many principal components; standardised one by one, they would."""
+    places, evidence, kinds = two_kinds(60)
+    small = 0.01 * torch.randn(60, 200, generator=torch.Generator().manual_seed(3))
+    known = remembered(torch.cat([places, small], dim=1), evidence, neighbours=10)
+    near = known._others().topk(10, dim=1, largest=False).indices
+    assert (kinds[near] == kinds[:, None]).all()
+    assert known.shares.min() > 0.9
+
+
 def test_it_comes_back_from_its_tensors():
     places, evidence, _ = two_kinds(20)
     known = remembered(places, evidence)
@@ -145,7 +155,8 @@ def test_it_comes_back_from_its_tensors():
         ({}, {"places": torch.zeros(20, 4)}),
         ({}, {"evidence": torch.zeros(19, 2)}),
         ({}, {"evidence": torch.full((20, 2), float("nan"))}),
-        ({}, {"scale": torch.zeros(4)}),
+        ({"scale": 0.0}, {}),
+        ({"scale": float("inf")}, {}),
         ({}, {"spreads": -torch.ones(2)}),
         ({}, {"shares": torch.full((2,), 1.5)}),
     ],

@@ -38,8 +38,9 @@ class Neighbourhood:
 
     Attributes:
         centre: (D,) mean of the normals' descriptors.
-        scale: (D,) their standard deviation, positive.
-        places: (M, D) standardised descriptors, rounded to half precision.
+        scale: root mean square of their standard deviations, positive. One for all: descriptors are
+            of principal components, and the last ones, made as wide as the first, would be noise.
+        places: (M, D) centred descriptors over the scale, rounded to half precision.
         evidence: (M, K) standardised evidence.
         shares: (K,) how much of what is usual nearby counts, 0 to 1.
         spreads: (K,) standard deviation of the normals' own relative evidence, positive.
@@ -48,7 +49,7 @@ class Neighbourhood:
     """
 
     centre: Tensor
-    scale: Tensor
+    scale: float
     places: Tensor
     evidence: Tensor
     shares: Tensor
@@ -78,11 +79,10 @@ class Neighbourhood:
         kept = torch.linspace(0, len(evidence) - 1, min(len(evidence), MOST)).round().long()
         described, evidence = descriptors[kept].double(), evidence[kept].float()
         centre = described.mean(dim=0)
-        scale = described.std(dim=0, correction=0)
-        scale = torch.where(scale > 0, scale, 1.0)
+        scale = float(described.var(dim=0, correction=0).mean().sqrt()) or 1.0
         known = cls(
             centre=centre.float(),
-            scale=scale.float(),
+            scale=scale,
             places=((described - centre) / scale).half().float(),
             evidence=evidence,
             shares=torch.ones(evidence.shape[1]),
@@ -136,13 +136,16 @@ class Neighbourhood:
 
     def constants(self) -> dict[str, Any]:
         """All but the tensors, as JSON values."""
-        return {"neighbours": self.neighbours, "prior_count": self.prior_count}
+        return {
+            "scale": self.scale,
+            "neighbours": self.neighbours,
+            "prior_count": self.prior_count,
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name, places in half precision without loss."""
         return {
             "centre": self.centre,
-            "scale": self.scale,
             "places": self.places.half(),
             "evidence": self.evidence,
             "shares": self.shares,
@@ -167,7 +170,6 @@ class Neighbourhood:
         count = len(tensors["places"])
         forms = {
             "centre": ((width,), torch.float32),
-            "scale": ((width,), torch.float32),
             "places": ((count, width), torch.float16),
             "evidence": ((count, kinds), torch.float32),
             "shares": ((kinds,), torch.float32),
@@ -177,12 +179,14 @@ class Neighbourhood:
             tensor = tensors[name]
             if (tuple(tensor.shape), tensor.dtype) != form or not tensor.isfinite().all():
                 raise ValueError(f"the neighbourhood's {name} cannot be")
-        neighbours, prior_count = int(constants["neighbours"]), float(constants["prior_count"])
-        if not 1 <= neighbours <= count or not 0 < prior_count < float("inf"):
+        neighbours = int(constants["neighbours"])
+        scale, prior_count = float(constants["scale"]), float(constants["prior_count"])
+        positive = all(0 < value < float("inf") for value in (scale, prior_count))
+        if not 1 <= neighbours <= count or not positive:
             raise ValueError("the neighbourhood's constants cannot be")
-        if min(tensors["scale"].min(), tensors["spreads"].min()) <= 0:
+        if tensors["spreads"].min() <= 0:
             raise ValueError("the neighbourhood has a spread that cannot be")
         if tensors["shares"].min() < 0 or tensors["shares"].max() > 1:
             raise ValueError("the neighbourhood's shares are none")
         values = {name: tensors[name].float() for name in forms}
-        return cls(**values, neighbours=neighbours, prior_count=prior_count)
+        return cls(**values, scale=scale, neighbours=neighbours, prior_count=prior_count)
