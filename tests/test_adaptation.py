@@ -56,7 +56,7 @@ def ranking(model):
         for p in zip(product(30, 20, base=2.0), product(30, 21, base=2.0, defect=6.0), strict=True)
     ]
     rows = table(tested).rows(np.arange(60))
-    return auroc([0] * 30 + [1] * 30, model.score_rows(rows)["score"].numpy())
+    return auroc([0] * 30 + [1] * 30, model.score_rows(rows).score.numpy())
 
 
 def test_the_new_product_is_told_from_its_defects(trained):
@@ -69,10 +69,10 @@ def test_reference_and_memory_are_those_of_the_new_normals(trained):
     normals = product(30, 10, base=2.0)
     model = adapted(trained, normals, epochs=1)
     for scale, given in zip(model.reference, normals, strict=True):
-        expected = torch.from_numpy(given).half().double().mean(dim=0) * trained.feature_factor
+        expected = torch.from_numpy(given).half().double().mean(dim=0) * trained.preparation.factor
         torch.testing.assert_close(scale[:-1].double(), expected, rtol=1e-3, atol=1e-2)
-    assert all(patches.mean() > 1.5 for patches in model.memory.patches)
-    assert all(patches.mean() < 0.5 for patches in trained.memory.patches)
+    assert all(patches.mean() > 1.5 for patches in model.preparation.memory.patches)
+    assert all(patches.mean() < 0.5 for patches in trained.preparation.memory.patches)
 
 
 def test_scores_are_measured_in_spreads_of_the_new_normals(trained):
@@ -81,7 +81,7 @@ def test_scores_are_measured_in_spreads_of_the_new_normals(trained):
     assert model.calibration.weights == trained.calibration.weights
     maps = [torch.from_numpy(scale) for scale in product(40, 30, base=2.0)]
     rows = model.layout.join(maps).half().float()
-    usual = model.score_rows(rows)["score"]
+    usual = model.score_rows(rows).score
     assert abs(float(usual.median())) < 3.0
 
 

@@ -40,8 +40,12 @@ def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
     return calibrate(trained, left_out(unseen), left_out(anomalies, 51), config)
 
 
+def summed(found, given, descriptors):
+    return torch.stack(list(found.weigh(given, descriptors).values())).sum(dim=0)
+
+
 def combined(found, given):
-    return found.combine(given, left_out(given, 52).descriptors)
+    return summed(found, given, left_out(given, 52).descriptors)
 
 
 def calibration(anomalies=None, prior_count=3.0, neighbours=0):
@@ -178,20 +182,20 @@ def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
     found = calibrate(normals, LeftOut(evidence=normals, descriptors=looks), nothing, config)
     assert found.neighbourhood.neighbours == 10
     given = {"a": torch.tensor([1.0, 1.0])}
-    usual, strange = found.combine(given, torch.tensor([[1.0] * 6, [-1.0] * 6]))
+    usual, strange = summed(found, given, torch.tensor([[1.0] * 6, [-1.0] * 6]))
     assert abs(float(usual)) < 1 < 4 < float(strange)
     back = Calibration.rebuild(found.values(), found.tensors(), ("a",), 6)
-    assert torch.equal(back.combine(given, looks[:2]), found.combine(given, looks[:2]))
+    assert torch.equal(summed(back, given, looks[:2]), summed(found, given, looks[:2]))
 
 
 def test_left_out_images_are_scored_as_new_ones_would_be():
-    """A normal against the others, an anomaly against all: both as `combine` has it."""
+    """A normal against the others, an anomaly against all: both as `weigh` has it."""
     anomalies = {"a": torch.tensor([5.0, 6.0, 7.0]), "b": torch.tensor([2.0, 9.0, 4.0])}
     trained, unseen = evidence(60, 1, a=(0, 1), b=(0, 1)), evidence(60, 2, a=(0, 1), b=(0, 1))
     for neighbours in (0, 8):
         found = calibrated(trained, unseen, anomalies, neighbours=neighbours)
         same = replace(found, means=(0.0, 0.0), deviations=(1.0, 1.0))
-        again = same.combine(anomalies, left_out(anomalies, 51).descriptors)
+        again = summed(same, anomalies, left_out(anomalies, 51).descriptors)
         assert found.anomaly_scores == pytest.approx(again.tolist(), abs=1e-4)
         assert len(found.normal_scores) == 60
         assert np.mean(found.normal_scores) == pytest.approx(0.0, abs=0.15)

@@ -5,13 +5,11 @@ import torch
 
 from ahl.adam import adam_start
 from ahl.collaboration import (
-    Model,
     adapt,
     batch_loss,
     first_order_gradient,
     inner_step,
     outer_step,
-    replicate,
     second_order_gradient,
 )
 from ahl.config import HeadConfig
@@ -19,6 +17,7 @@ from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
 from ahl.losses import Prior
 from ahl.training_set import Batch
+from ahl.weights import HeadWeights, replicate
 
 LAYOUT = FeatureLayout(((5, 4, 4), (5, 2, 2)))
 PRIOR = Prior(mean=0.05, deviation=1.1)
@@ -56,7 +55,9 @@ def start(detector, seed=0, dtype=torch.float64):
         name: (value + 0.1 * torch.randn(value.shape, generator=generator)).to(dtype)
         for name, value in detector.initial_parameters(generator).items()
     }
-    return Model(parameters, {k: v.to(dtype) for k, v in detector.initial_statistics().items()})
+    return HeadWeights(
+        parameters, {k: v.to(dtype) for k, v in detector.initial_statistics().items()}
+    )
 
 
 def draw_batches(count, seed, dtype=torch.float64):
@@ -89,7 +90,7 @@ def together(parameters):
 
 
 def model_of(models, i):
-    return Model(*({name: value[i] for name, value in part.items()} for part in models))
+    return HeadWeights(*({name: value[i] for name, value in part.items()} for part in models))
 
 
 def assert_close(ours, expected, tolerance=1e-9):
@@ -248,7 +249,7 @@ def test_adapting_together_equals_torch_loops_over_models(detector):
 
 def test_adapting_models_that_differ_equals_a_loop_in_single_precision(detector):
     models = [start(detector, seed=i, dtype=torch.float32) for i in range(MODELS)]
-    stacked = Model(
+    stacked = HeadWeights(
         *(
             {name: torch.stack([m[part][name] for m in models]) for name in models[0][part]}
             for part in (0, 1)
@@ -313,7 +314,7 @@ def test_full_outer_steps_equal_plain_loops(detector, order):
         assert losses.tolist() == pytest.approx(expected_losses, rel=1e-6)
 
         ours, state = outer_step(ours, gradient, base, state, rate=OUTER_RATE)
-        theirs = Model(adam.step(theirs.parameters, expected), statistics)
+        theirs = HeadWeights(adam.step(theirs.parameters, expected), statistics)
         assert_close(ours.parameters, theirs.parameters, tolerance=1e-6)
         assert_close(ours.statistics, theirs.statistics, tolerance=1e-6)
         moved = together(ours.parameters) - together(start(detector).parameters)
@@ -351,7 +352,7 @@ def test_second_order_is_the_slope_of_the_query_loss(detector):
         moved = {name: v + distance * direction[name] for name, v in unified.parameters.items()}
         base, _ = adapt(
             detector,
-            replicate(Model(moved, unified.statistics), MODELS),
+            replicate(HeadWeights(moved, unified.statistics), MODELS),
             supports,
             rate=INNER_RATE,
         )

@@ -70,7 +70,15 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
     )
     models = [
         cross_fitting._Folds(
-            task.detector, data, task.folds, task.reference, config, 0, CPU, Observer()
+            task.detector,
+            data,
+            task.folds,
+            task.reference,
+            task.preparation,
+            config,
+            0,
+            CPU,
+            Observer(),
         ).trained()
         for data in (same, other)
     ]
@@ -91,6 +99,7 @@ def test_the_models_own_normals_are_the_zero_of_its_scores():
         task.training_set,
         task.folds,
         task.reference,
+        task.preparation,
         config,
         seed=0,
         device=CPU,
@@ -102,7 +111,7 @@ def test_the_models_own_normals_are_the_zero_of_its_scores():
         task.training_set.features,
         np.arange(24),
         task.reference,
-        config,
+        task.preparation,
     )
     for i, name in enumerate(found.names):
         assert found.means[i] == pytest.approx(float(own[name].double().mean()), abs=1e-6)
@@ -115,10 +124,10 @@ def test_images_never_seen_spread_about_as_the_calibration_says():
     task = make_task(config)
     model = learn(task, config, seed=0, device=CPU)
     new = FeatureTable.of_rows(LAYOUT, to_rows(draw_normals(group_of(60), 99)))
-    scored = torch.cat([model.score_rows(rows)["score"] for _, rows in new.chunks()])
+    scored = torch.cat([model.score_rows(rows).score for _, rows in new.chunks()])
     assert abs(float(scored.median())) < 1.5
     defects = torch.from_numpy(draw_anomalies(20, SCRATCH, 77)).float()
-    assert float(model.score_rows(defects)["score"].median()) > float(scored.quantile(0.9))
+    assert float(model.score_rows(defects).score.median()) > float(scored.quantile(0.9))
 
 
 def test_a_single_anomaly_leaves_equal_weights():
@@ -133,8 +142,16 @@ def test_no_folds_leave_the_detectors_own_sum():
     model = learn(task, config, seed=0, device=CPU)
     assert model.calibration is None
     scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
-    heads = {name: scored[name] for name in task.detector.head_names}
-    torch.testing.assert_close(scored["score"], task.detector.combine(heads))
+    assert scored.evidence is None
+    torch.testing.assert_close(scored.score, task.detector.combine(scored.heads))
+
+
+def test_a_score_is_the_sum_of_its_evidence():
+    config = tiny_config(epochs=2)
+    model = learn(make_task(config), config, seed=0, device=CPU)
+    scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
+    assert tuple(scored.evidence) == model.evidence_names
+    torch.testing.assert_close(scored.score, sum(scored.evidence.values()))
 
 
 def test_calibration_is_announced_step_by_step():

@@ -19,13 +19,7 @@ from torch.func import functional_call
 
 from ahl import training
 from ahl.adam import AdamState
-from ahl.collaboration import (
-    Model,
-    adapt,
-    first_order_gradient,
-    outer_step,
-    replicate,
-)
+from ahl.collaboration import adapt, first_order_gradient, outer_step
 from ahl.config import Config, DistributionConfig, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.detectors import DRA, DevNet
 from ahl.distributions import make_episodes
@@ -33,6 +27,7 @@ from ahl.importance import predict, start_predictor
 from ahl.training import train
 from ahl.training_set import TrainingSet, draw_batch
 from ahl.training_state import start_state
+from ahl.weights import HeadWeights, replicate
 from synthetic_features import LAYOUT, PRIOR, make_training_set, mean_reference
 
 CPU = torch.device("cpu")
@@ -188,7 +183,7 @@ def check_every_inner_step_is_kept(adapt_function: Callable[..., Any]) -> None:
     start = detector.initial_parameters(torch.Generator().manual_seed(0))
     models = len(training_set.supports)
     adapted, _ = adapt_function(
-        detector, replicate(Model(start, {}), models), iter(batches), rate=0.01
+        detector, replicate(HeadWeights(start, {}), models), iter(batches), rate=0.01
     )
     for i in range(models):
         leaves = {name: value.clone().requires_grad_() for name, value in start.items()}
@@ -333,7 +328,7 @@ def check_epochs_hand_statistics_on(step: Callable[..., Any]) -> None:
 
 def forget_statistics(unified, gradient, base, state, *, rate):
     stepped, state = outer_step(unified, gradient, base, state, rate=rate)
-    return Model(stepped.parameters, DRA(HEADS, LAYOUT, PRIOR).initial_statistics()), state
+    return HeadWeights(stepped.parameters, DRA(HEADS, LAYOUT, PRIOR).initial_statistics()), state
 
 
 # --- the list ------------------------------------------------------------------------------
@@ -407,8 +402,8 @@ def test_it_would_be_noticed(defect, version):
 def test_the_defective_versions_run():
     """A check must fail for what a version computes, not because it cannot be called."""
     unused = AdamState(torch.zeros(()), {"w": torch.zeros(1)}, {"w": torch.zeros(1)})
-    model, gradient = Model({"w": torch.ones(1)}, {}), {"w": torch.ones(1)}
-    base = Model({"w": torch.ones(2, 1)}, {})
+    model, gradient = HeadWeights({"w": torch.ones(1)}, {}), {"w": torch.ones(1)}
+    base = HeadWeights({"w": torch.ones(2, 1)}, {})
     for make in (step_before_the_gradient, step_on_zero_first):
         step = make()
         once, state = step(model, gradient, base, unused, rate=0.1)

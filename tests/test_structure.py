@@ -10,10 +10,11 @@ PACKAGE = Path(ahl.__file__).parent
 ORDER = """
 errors types files randomness metrics synthetic config records observer tensor_file resuming devices
 _decoding _array_files images datasets sources
-feature_maps backbones backbone_choice feature_table feature_store features feature_arrays augment
-reduction coreset memory losses detectors neighbourhood calibration distributions pseudo
-training_set folds task finetuning adam collaboration sample_scores importance training_state
-checkpoint settling training cross_fitting decision manifest model learning extraction adaptation
+feature_maps backbones backbone_choice feature_table feature_store features
+reduction coreset memory preparation losses detectors weights neighbourhood calibration
+decision manifest model feature_arrays augment
+distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
+training_state checkpoint settling training cross_fitting learning extraction adaptation
 scoring normal_scores fitting detector evaluation baselines benchmark report demo cli pretrain
 __main__
 """.split()  # noqa: SIM905
@@ -36,6 +37,8 @@ def imports_of(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ahl."):
             found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "ahl":
+            found |= {alias.name for alias in node.names} & set(ORDER)
         elif isinstance(node, ast.Import):
             found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("ahl.")}
     return found

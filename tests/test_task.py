@@ -10,7 +10,8 @@ from ahl.config import Config, MemoryConfig, VectorConfig
 from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
 from ahl.feature_table import FeatureTable
-from ahl.task import l1_factor, mean_row, prepare_task
+from ahl.preparation import l1_factor
+from ahl.task import mean_row, prepare_task
 
 LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
 
@@ -58,8 +59,8 @@ def task_of(normals, anomalies, target, memory=0):
 def test_training_set_and_reference_are_scaled_alike():
     normals, anomalies = table(30), table(4, seed=1, scale=3.0)
     plain, scaled = (task_of(normals, anomalies, target) for target in (0.0, 12.0))
-    assert plain.feature_factor == 1.0
-    factor = scaled.feature_factor
+    assert plain.preparation.factor == 1.0
+    factor = scaled.preparation.factor
     assert factor == pytest.approx(l1_factor(normals, 12.0))
     everything = torch.arange(len(plain.training_set))
     for one, other in zip(
@@ -74,16 +75,16 @@ def test_everything_behind_it_sees_the_reduced_features():
     normals, anomalies = table(20), table(3, seed=1)
     config = Config(vectors=VectorConfig(components=2), memory=MemoryConfig(patches=40))
     task = prepare_task(DRA, normals, anomalies, None, generators=0, config=config, seed=0)
-    components = task.reduction.components
+    components = task.preparation.reduction.components
     assert components.shape == (6, 2)
-    assert [patches.shape[1] for patches in task.memory.patches] == [2, 2]
+    assert [patches.shape[1] for patches in task.preparation.memory.patches] == [2, 2]
     assert task.detector.layout == LAYOUT.of_channels(3)  # and the memory's evidence
     maps = task.training_set.features.maps(torch.arange(23))
     stored = [LAYOUT.split(t.rows(np.arange(len(t)))) for t in (normals, anomalies)]
     for scale, (ours, *parts) in enumerate(zip(maps, *stored, strict=True)):
         expected = torch.einsum("nchw,ck->nkhw", torch.cat(parts), components)
-        torch.testing.assert_close(ours[:, :2], expected * task.feature_factor)
-        mean = expected[:20].mean(dim=0) * task.feature_factor
+        torch.testing.assert_close(ours[:, :2], expected * task.preparation.factor)
+        mean = expected[:20].mean(dim=0) * task.preparation.factor
         torch.testing.assert_close(task.reference[scale][:2], mean, rtol=1e-4, atol=1e-2)
 
 
@@ -98,7 +99,7 @@ def test_backbones_of_another_scale_train_the_same_model():
     other = prepare_task(
         DevNet, enlarged(normals), enlarged(anomalies), None, generators=0, config=Config(), seed=0
     )
-    assert other.feature_factor == task.feature_factor / 8
+    assert other.preparation.factor == task.preparation.factor / 8
     everything = torch.arange(len(task.training_set))
     for one, same in zip(
         task.training_set.features.maps(everything),
@@ -120,8 +121,8 @@ def test_mean_row_of_some_is_of_that_many_and_of_all_by_default():
 def test_evidence_is_the_last_channel_and_takes_no_part_in_the_factor():
     normals, anomalies = table(30), table(4, seed=1, scale=3.0)
     plain, with_memory = (task_of(normals, anomalies, 12.0, memory=m) for m in (0, 20))
-    assert plain.memory is None
-    assert with_memory.feature_factor == plain.feature_factor
+    assert plain.preparation.memory is None
+    assert with_memory.preparation.factor == plain.preparation.factor
     assert with_memory.detector.layout == plain.detector.layout.with_channels(1)
     everything = torch.arange(len(plain.training_set))
     for one, other in zip(

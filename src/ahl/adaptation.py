@@ -17,13 +17,12 @@ from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.manifest import TrainingFile
-from ahl.memory import build_memory
 from ahl.model import TrainedModel
 from ahl.observer import Observer
-from ahl.pseudo import PseudoAnomaly
-from ahl.reduction import reduced
+from ahl.preparation import renew_preparation
+from ahl.pseudo import PseudoAnomaly, normals_of
 from ahl.sources import LabelledImage, readable_items
-from ahl.task import reference_of, with_memory
+from ahl.task import reference_of
 from ahl.training import train
 from ahl.training_set import TrainingSet
 from ahl.training_state import start_state
@@ -142,22 +141,18 @@ def adapt_model(
         for normal in np.flatnonzero(twins)
     ]
     pseudo = make_pseudo(plan) if plan else None
-    normals = reduced(model.reduction, normals)
-    pseudo = None if pseudo is None else reduced(model.reduction, pseudo)
-    remembered = None
-    if model.memory is not None:
-        remembered = build_memory(normals, config.memory, seed=model.seed)
-    normals, pseudo = with_memory(remembered, normals, pseudo, plan)
-    features = normals if pseudo is None else normals + pseudo
+    prepared = renew_preparation(
+        model.preparation, normals, pseudo, normals_of(plan), config, seed=model.seed
+    )
     kinds = torch.tensor([int(Kind.NORMAL)] * len(normals) + [int(Kind.PSEUDO)] * len(plan))
     training_set = TrainingSet(
-        features=features.scaled(model.feature_factor),
+        features=prepared.everything,
         kinds=kinds,
         supports=(),
         queries=(),
         unseen=torch.zeros(len(kinds), 0, dtype=torch.bool),
     )
-    reference = reference_of(normals.scaled(model.feature_factor), config, model.seed)
+    reference = reference_of(prepared.normals, config, model.seed)
     state = train(
         model.detector,
         training_set,
@@ -179,14 +174,14 @@ def adapt_model(
                 training_set.features,
                 training_set.everything.normals,
                 reference,
-                config,
+                prepared.preparation,
             )
         )
     return replace(
         model,
         unified=state.unified,
         reference=reference,
-        memory=None if remembered is None else remembered.memory,
+        preparation=prepared.preparation,
         calibration=calibration,
         decision=None,
         records=(*model.records, *state.records),

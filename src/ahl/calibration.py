@@ -89,8 +89,10 @@ class Calibration:
     normal_scores: tuple[float, ...] = ()
     anomaly_scores: tuple[float, ...] = ()
 
-    def combine(self, evidence: Evidence, descriptors: Tensor) -> Tensor:
-        """(N,) image scores, in spreads of left-out normals; 0 is a usual normal.
+    def weigh(self, evidence: Evidence, descriptors: Tensor) -> Evidence:
+        """What each kind of evidence adds to the image score, in spreads of left-out normals.
+
+        Their sum (N,) is the score; 0 is a usual normal.
 
         Args:
             evidence: (N,) by name.
@@ -103,7 +105,7 @@ class Calibration:
         usual = ((own - means) / deviations - shifts) / stretches
         if self.neighbourhood is not None:
             usual = self.neighbourhood.relative(usual, descriptors)
-        return usual @ weights
+        return dict(zip(self.names, (usual * weights).unbind(dim=-1), strict=True))
 
     def restandardised(self, evidence: Evidence) -> Self:
         """The same for other training normals, whose evidence is given.

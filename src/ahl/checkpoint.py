@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ahl.adam import AdamState
-from ahl.collaboration import Model
 from ahl.importance import PredictorState
 from ahl.records import EpochRecord
 from ahl.resuming import read_checkpoint, write_checkpoint
 from ahl.tensor_file import Groups
 from ahl.training_state import TrainingState
+from ahl.weights import HeadWeights
 
 
 class Checkpoint:
@@ -44,7 +44,7 @@ class Checkpoint:
         history = groups.get("history", {})
         return TrainingState(
             epoch=int(header["epoch"]),
-            unified=Model(groups["parameters"], groups.get("statistics", {})),
+            unified=HeadWeights(groups["parameters"], groups.get("statistics", {})),
             average=groups.get("average", {}),
             optimiser=_adam(groups, "outer"),
             predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),

@@ -7,7 +7,7 @@ written for one model; `torch.func.vmap` runs it for all T at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,13 +16,7 @@ from torch.func import grad, vmap
 from ahl.adam import AdamState, adam_start, adam_step
 from ahl.detectors.base import BaseDetector, Parameters, Statistics
 from ahl.training_set import Batch
-
-
-class Model(NamedTuple):
-    """Weights and running statistics of one model, or of T models stacked."""
-
-    parameters: Parameters
-    statistics: Statistics
+from ahl.weights import HeadWeights
 
 
 def batch_loss(
@@ -36,8 +30,8 @@ def batch_loss(
 
 
 def inner_step(
-    detector: BaseDetector, model: Model, state: AdamState, batch: Batch, *, rate: float
-) -> tuple[Model, AdamState, Tensor]:
+    detector: BaseDetector, model: HeadWeights, state: AdamState, batch: Batch, *, rate: float
+) -> tuple[HeadWeights, AdamState, Tensor]:
     """Eq. 1: one step of one base model on a batch of its support set.
 
     Returns:
@@ -50,32 +44,12 @@ def inner_step(
 
     gradients, (statistics, loss) = grad(objective, has_aux=True)(model.parameters)
     parameters, state = adam_step(model.parameters, gradients, state, rate=rate)
-    return Model(parameters, statistics), state, loss
-
-
-def moved(model: Model, device: torch.device) -> Model:
-    """The model with its tensors on a device."""
-    return Model(*({name: value.to(device) for name, value in part.items()} for part in model))
-
-
-def one_of(models: Model, number: int) -> Model:
-    """One of T stacked models."""
-    return Model(*({name: value[number] for name, value in part.items()} for part in models))
-
-
-def replicate(model: Model, copies: int) -> Model:
-    """T copies of one model, stacked along a leading axis (Algorithm 1, line 13)."""
-    return Model(
-        *(
-            {name: value.expand(copies, *value.shape) for name, value in part.items()}
-            for part in model
-        )
-    )
+    return HeadWeights(parameters, statistics), state, loss
 
 
 def descend(
-    detector: BaseDetector, models: Model, batches: Iterable[Batch], *, rate: float
-) -> Iterator[tuple[Model, Tensor]]:
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
+) -> Iterator[tuple[HeadWeights, Tensor]]:
     """Train T models on batches of their own, side by side.
 
     Args:
@@ -94,13 +68,13 @@ def descend(
         # Adam works element by element: on the stacked models at once, outside vmap, it is the
         # same arithmetic as `inner_step` with far fewer operations.
         parameters, state = adam_step(models.parameters, gradients, state, rate=rate)
-        models = Model(parameters, statistics)
+        models = HeadWeights(parameters, statistics)
         yield models, loss
 
 
 def adapt(
-    detector: BaseDetector, models: Model, batches: Iterable[Batch], *, rate: float
-) -> tuple[Model, Tensor]:
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
+) -> tuple[HeadWeights, Tensor]:
     """Train all T base models on their support batches (Eq. 1).
 
     Every batch's step builds on the one before; none is thrown away.
@@ -134,8 +108,8 @@ def _gradients(detector: BaseDetector) -> Callable[..., Any]:
 
 
 def first_order_gradient(
-    detector: BaseDetector, adapted: Model, queries: Sequence[Batch], importance: Tensor
-) -> tuple[Parameters, Model, Tensor]:
+    detector: BaseDetector, adapted: HeadWeights, queries: Sequence[Batch], importance: Tensor
+) -> tuple[Parameters, HeadWeights, Tensor]:
     """Gradient of Eq. 4 with respect to the adapted weights, to be applied to the unified ones.
 
     Args:
@@ -157,18 +131,18 @@ def first_order_gradient(
         for name, gradient in gradients.items():
             total[name] = total[name] + torch.tensordot(importance, gradient, dims=1)
     gradient = {name: value / len(queries) for name, value in total.items()}
-    return gradient, Model(adapted.parameters, statistics), torch.stack(losses).mean(dim=0)
+    return gradient, HeadWeights(adapted.parameters, statistics), torch.stack(losses).mean(dim=0)
 
 
 def second_order_gradient(
     detector: BaseDetector,
-    unified: Model,
+    unified: HeadWeights,
     supports: Sequence[Batch],
     queries: Sequence[Batch],
     importance: Tensor,
     *,
     rate: float,
-) -> tuple[Parameters, Model, Tensor]:
+) -> tuple[Parameters, HeadWeights, Tensor]:
     """Gradient of Eq. 4 with respect to the unified weights, through all inner steps.
 
     Returns:
@@ -177,8 +151,8 @@ def second_order_gradient(
 
     def one_model(
         parameters: Parameters, supports: Sequence[Batch], queries: Sequence[Batch]
-    ) -> tuple[Tensor, Model]:
-        model, state = Model(parameters, unified.statistics), adam_start(parameters)
+    ) -> tuple[Tensor, HeadWeights]:
+        model, state = HeadWeights(parameters, unified.statistics), adam_start(parameters)
         for batch in supports:
             model, state, _ = inner_step(detector, model, state, batch, rate=rate)
         total = importance.new_zeros(())
@@ -186,9 +160,9 @@ def second_order_gradient(
         for batch in queries:
             loss, statistics = batch_loss(detector, model.parameters, statistics, batch)
             total = total + loss
-        return total / len(queries), Model(model.parameters, statistics)
+        return total / len(queries), HeadWeights(model.parameters, statistics)
 
-    def objective(parameters: Parameters) -> tuple[Tensor, tuple[Model, Tensor]]:
+    def objective(parameters: Parameters) -> tuple[Tensor, tuple[HeadWeights, Tensor]]:
         losses, models = vmap(one_model, in_dims=(None, 0, 0))(parameters, supports, queries)
         return importance @ losses, (models, losses)
 
@@ -197,12 +171,12 @@ def second_order_gradient(
 
 
 def outer_step(
-    unified: Model, gradient: Parameters, base: Model, state: AdamState, *, rate: float
-) -> tuple[Model, AdamState]:
+    unified: HeadWeights, gradient: Parameters, base: HeadWeights, state: AdamState, *, rate: float
+) -> tuple[HeadWeights, AdamState]:
     """Eq. 4's update of the unified model, after its gradient has been taken.
 
     The running statistics of the unified model become the mean of the base models'.
     """
     parameters, state = adam_step(unified.parameters, gradient, state, rate=rate)
     statistics = {name: value.mean(dim=0) for name, value in base.statistics.items()}
-    return Model(parameters, statistics), state
+    return HeadWeights(parameters, statistics), state

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ahl.calibration import Calibration, Evidence, LeftOut, calibrate, gather, standardised
-from ahl.collaboration import Model, descend, moved, one_of, replicate
+from ahl.collaboration import descend
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, HeadScores, Parameters
 from ahl.distributions import Indices
@@ -18,10 +18,12 @@ from ahl.feature_table import FeatureTable
 from ahl.folds import Fold
 from ahl.neighbourhood import descriptors
 from ahl.observer import Observer
+from ahl.preparation import Preparation
 from ahl.randomness import torch_generator
 from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import TrainingSet, draw_batches
+from ahl.weights import HeadWeights, moved, one_of, replicate
 
 CHUNK = 256
 """Samples described together; bounds memory."""
@@ -29,10 +31,11 @@ CHUNK = 256
 
 def calibrate_by_folds(
     detector: BaseDetector,
-    unified: Model,
+    unified: HeadWeights,
     training_set: TrainingSet,
     folds: Sequence[Fold],
     reference: FeatureMaps,
+    preparation: Preparation,
     config: Config,
     *,
     seed: int,
@@ -51,13 +54,16 @@ def calibrate_by_folds(
         training_set: what it trained on.
         folds: from `draw_folds`.
         reference: the fixed reference of scoring.
+        preparation: of the training set's features.
         config: all constants.
         seed: of the draws.
         device: where to learn.
         observer: hears of progress.
     """
     reference = tuple(scale.to(device) for scale in reference)
-    run = _Folds(detector, training_set, folds, reference, config, seed, device, observer)
+    run = _Folds(
+        detector, training_set, folds, reference, preparation, config, seed, device, observer
+    )
     normals, anomalies = [], []
     for model, fold in zip(run.trained(), folds, strict=True):
         by = run.evidence(model, fold.samples.normals)
@@ -81,12 +87,13 @@ class _Folds:
     training_set: TrainingSet
     folds: Sequence[Fold]
     reference: FeatureMaps
+    preparation: Preparation
     config: Config
     seed: int
     device: torch.device
     observer: Observer
 
-    def trained(self) -> list[Model]:
+    def trained(self) -> list[HeadWeights]:
         """The folds' models, with the mean weights of the second half of their steps."""
         learning = self.config.learning
         # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
@@ -104,7 +111,7 @@ class _Folds:
             device=self.device,
         )
         parameters = self.detector.initial_parameters(torch_generator(self.seed, "heads"))
-        start = moved(Model(parameters, self.detector.initial_statistics()), self.device)
+        start = moved(HeadWeights(parameters, self.detector.initial_statistics()), self.device)
         stacked, average = replicate(start, len(self.folds)), Parameters()
         descent = descend(self.detector, stacked, batches, rate=rate)
         self.observer.on_stage("calibration", 0, steps)
@@ -112,10 +119,10 @@ class _Folds:
             if step > steps // 2:
                 average = include(average, stacked.parameters, step - steps // 2)
             self.observer.on_stage("calibration", step, steps)
-        models = Model(average, stacked.statistics)
+        models = HeadWeights(average, stacked.statistics)
         return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
 
-    def _settled(self, model: Model, fold: Fold) -> Model:
+    def _settled(self, model: HeadWeights, fold: Fold) -> HeadWeights:
         return settle(
             self.detector,
             model,
@@ -132,27 +139,32 @@ class _Folds:
         """The folds' parts one after another, and what their samples look like."""
         indices = np.concatenate(samples)
         layout = self.training_set.features.layout
-        appended = 1 if self.config.memory.patches else 0
+        appended = self.preparation.appended
         described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
         for chunk in np.array_split(indices, range(CHUNK, len(indices), CHUNK)):
             maps = layout.split(self.training_set.features.rows(chunk))
             described.append(descriptors(maps, appended))
         return LeftOut(evidence=_joined(parts, names), descriptors=torch.cat(described))
 
-    def evidence(self, model: Model, samples: Indices) -> Evidence:
+    def evidence(self, model: HeadWeights, samples: Indices) -> Evidence:
         """All evidence of samples (N,) by one model."""
         return sample_evidence(
-            self.detector, model, self.training_set.features, samples, self.reference, self.config
+            self.detector,
+            model,
+            self.training_set.features,
+            samples,
+            self.reference,
+            self.preparation,
         )
 
 
 def sample_evidence(
     detector: BaseDetector,
-    model: Model,
+    model: HeadWeights,
     features: FeatureTable,
     samples: Indices,
     reference: FeatureMaps,
-    config: Config,
+    preparation: Preparation,
 ) -> Evidence:
     """All evidence of samples (N,), on the CPU.
 
@@ -162,9 +174,9 @@ def sample_evidence(
         features: of the samples, as the heads see them.
         samples: which, at least one.
         reference: the fixed reference of scoring, on the model's device.
-        config: all constants.
+        preparation: of the features.
     """
-    weight = config.memory.weight if config.memory.patches else 0.0
+    weight = preparation.memory_weight
 
     def read(heads: HeadScores, maps: FeatureMaps) -> Evidence:
         return gather(detector, heads, maps, weight)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahl.distributions import Indices
-from ahl.pseudo import PseudoAnomaly
+from ahl.pseudo import PseudoAnomaly, normals_of
 from ahl.randomness import numpy_generator
 from ahl.training_set import IndexedSet
 
@@ -57,7 +57,7 @@ def draw_folds(
     fold_of_anomaly = random.permutation(anomalies) % folds
     if anomalies == 1:
         fold_of_anomaly = np.array([folds])
-    fold_of_pseudo = fold_of_normal[np.array([entry.normal for entry in plan], dtype=np.int64)]
+    fold_of_pseudo = fold_of_normal[normals_of(plan)]
     first_pseudo = normals + anomalies
     return tuple(
         Fold(

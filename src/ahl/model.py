@@ -16,20 +16,35 @@ from torch import Tensor
 from ahl import __version__
 from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
 from ahl.calibration import MEMORY, Calibration, gather
-from ahl.collaboration import Model
 from ahl.config import Config
 from ahl.decision import Decision
 from ahl.detectors import DETECTORS, BaseDetector
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
-from ahl.feature_maps import FeatureLayout, FeatureMaps, project_rows
+from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.manifest import Manifest, TrainingFile
-from ahl.memory import Memory
 from ahl.neighbourhood import descriptors
+from ahl.preparation import Preparation
 from ahl.records import EpochRecord
-from ahl.reduction import Reduction
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
+from ahl.weights import HeadWeights
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowScores:
+    """What a model says of N images.
+
+    Attributes:
+        score: (N,) float32 image scores, higher = more anomalous.
+        heads: (N,) by head name, as the heads give them.
+        evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
+            score, which is their sum; None where the heads are not calibrated.
+    """
+
+    score: Tensor
+    heads: dict[str, Tensor]
+    evidence: dict[str, Tensor] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,11 +55,7 @@ class TrainedModel:
         detector: the heads, with their constants.
         unified: weights and running statistics of g.
         reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
-        reduction: of the channels of a feature row, before all else; None keeps them.
-        feature_factor: what features are multiplied by before the heads see them; the reference
-            is already.
-        memory: of the training normals, whose evidence is the last channel of the features that
-            the heads see; None for none.
+        preparation: what is done to a feature row before the heads see it.
         calibration: how its evidence and the heads' become a score; None for the base detector's
             own sum.
         backbone: None for a model trained on the caller's own feature maps.
@@ -56,11 +67,9 @@ class TrainedModel:
     """
 
     detector: BaseDetector
-    unified: Model
+    unified: HeadWeights
     reference: FeatureMaps
-    reduction: Reduction | None
-    feature_factor: float
-    memory: Memory | None
+    preparation: Preparation
     calibration: Calibration | None
     backbone: Backbone | None
     config: Config
@@ -69,73 +78,59 @@ class TrainedModel:
     records: tuple[EpochRecord, ...]
     decision: Decision | None = None
 
-    def score_rows(self, rows: Tensor) -> dict[str, Tensor]:
+    def score_rows(self, rows: Tensor) -> RowScores:
         """Score feature rows (N, row_size).
 
         Images are scored one at a time: a matrix product of another height may round
         differently, and an image must have one score whatever its batch.
-
-        Returns:
-            (N,) float32 by head name, the memory's evidence as `"memory"` where there is one, and
-            the image score as `"score"`.
         """
-        scored: dict[str, list[Tensor]] = {name: [] for name in (*self.evidence_names, "score")}
-        weight = 0.0 if self.memory is None else self.memory.weight
-        appended = 0 if self.memory is None else 1
+        nothing = torch.empty(0)
+        heads: dict[str, list[Tensor]] = {name: [nothing] for name in self.detector.head_names}
+        parts: dict[str, list[Tensor]] = {name: [nothing] for name in self.evidence_names}
+        scores = [nothing]
         with torch.inference_mode():
             for index in range(len(rows)):
-                maps = self._maps(rows[index : index + 1].float())
-                heads, _ = self.detector.forward(
+                maps = self.preparation.maps(rows[index : index + 1].float())
+                own, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
                     maps,
                     self.reference,
                     training=False,
                 )
-                evidence = gather(self.detector, heads, maps, weight)
-                for name in self.evidence_names:
-                    scored[name].append(heads.get(name, evidence[name]))
-                scored["score"].append(
-                    self.detector.combine(heads)
-                    if self.calibration is None
-                    else self.calibration.combine(evidence, descriptors(maps, appended))
-                )
-        return {name: torch.cat([*values, torch.empty(0)]) for name, values in scored.items()}
+                for name, values in heads.items():
+                    values.append(own[name])
+                if self.calibration is None:
+                    scores.append(self.detector.combine(own))
+                    continue
+                evidence = gather(self.detector, own, maps, self.preparation.memory_weight)
+                described = descriptors(maps, self.preparation.appended)
+                weighed = self.calibration.weigh(evidence, described)
+                for name, values in parts.items():
+                    values.append(weighed[name])
+                scores.append(torch.stack(list(weighed.values())).sum(dim=0))
+        return RowScores(
+            score=torch.cat(scores),
+            heads={name: torch.cat(values) for name, values in heads.items()},
+            evidence=None
+            if self.calibration is None
+            else {name: torch.cat(values) for name, values in parts.items()},
+        )
 
     def score_table(self, table: FeatureTable) -> NDArray[np.float64]:
         """Image scores (N,) of a table's rows."""
-        found = [self.score_rows(rows)["score"] for _, rows in table.chunks(64)]
+        found = [self.score_rows(rows).score for _, rows in table.chunks(64)]
         return torch.cat([*found, torch.empty(0)]).double().numpy()
 
     @property
     def evidence_names(self) -> tuple[str, ...]:
         """Names of the heads, and of the memory's evidence where there is one."""
-        return self.detector.head_names + (() if self.memory is None else (MEMORY,))
+        return evidence_names(self.detector, self.preparation)
 
     @property
     def layout(self) -> FeatureLayout:
         """Shape of the maps in a feature row."""
-        if self.reduction is None:
-            return self._reduced_layout
-        return self._reduced_layout.of_channels(len(self.reduction.components))
-
-    @property
-    def _reduced_layout(self) -> FeatureLayout:
-        """Shape of what the heads see, but for the memory's evidence."""
-        layout = self.detector.layout
-        return layout if self.memory is None else layout.with_channels(-1)
-
-    def _maps(self, row: Tensor) -> FeatureMaps:
-        """What the heads see of a feature row (1, row_size)."""
-        if self.reduction is not None:
-            row = project_rows(row, self.layout, self.reduction.components)
-        maps = self._reduced_layout.split(row)
-        scaled = [scale * self.feature_factor for scale in maps]
-        if self.memory is not None:
-            evidence = self.memory.evidence(maps)
-            scaled = [torch.cat(pair, dim=-3) for pair in zip(scaled, evidence, strict=True)]
-        # Positions as rows of a matrix, as in training.
-        return tuple(s.movedim(-3, -1).contiguous().movedim(-1, -3) for s in scaled)
+        return self.preparation.features
 
     def header(self) -> dict[str, Any]:
         """All that is not a tensor, as JSON values."""
@@ -144,8 +139,7 @@ class TrainedModel:
             "ahl_version": __version__,
             "base": self.detector.name,
             "prior": list(self.detector.prior),
-            "feature_factor": self.feature_factor,
-            "memory": None if self.memory is None else self.memory.constants(),
+            **self.preparation.header(),
             "calibration": None if self.calibration is None else self.calibration.values(),
             "decision": None if self.decision is None else self.decision.values(),
             "config": self.config.to_dict(),
@@ -164,11 +158,10 @@ class TrainedModel:
         groups = {
             "heads": self.unified.parameters,
             "statistics": self.unified.statistics,
-            "memory": {} if self.memory is None else self.memory.tensors(),
+            **self.preparation.groups(),
             "calibration": {} if self.calibration is None else self.calibration.tensors(),
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
-            "reduction": {} if self.reduction is None else self.reduction.tensors(),
         }
         write_tensor_file(path, "model", self.header(), groups)
 
@@ -231,30 +224,19 @@ class TrainedModel:
         detector = by_name[header["base"]](
             config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
         )
-        factor = float(header["feature_factor"])
-        if not 0.0 < factor < float("inf"):
-            raise ValueError(f"the factor of the features is {factor}")
-        plain = detector.layout.channels - (header["memory"] is not None)
-        reduction = None
-        if "reduction" in groups:
-            reduction = Reduction.rebuild(groups["reduction"], width=plain)
-        memory = None
-        if header["memory"] is not None:
-            memory = Memory.rebuild(header["memory"], groups["memory"], width=plain)
-            if len(memory.patches) != len(reference):
-                raise ValueError("the memory has another number of scales than the features")
+        preparation = Preparation.rebuild(header, groups, heads=detector.layout)
         calibration = None
         if header["calibration"] is not None:
-            names = detector.head_names + (() if memory is None else (MEMORY,))
+            width = detector.layout.channels - preparation.appended
             calibration = Calibration.rebuild(
                 header["calibration"],
                 groups.get("calibration", {}),
-                names,
-                plain * len(detector.layout.scales),
+                evidence_names(detector, preparation),
+                width * len(detector.layout.scales),
             )
         decided = header["decision"]
-        unified = Model(groups.get("heads", {}), groups.get("statistics", {}))
-        expected = Model(
+        unified = HeadWeights(groups.get("heads", {}), groups.get("statistics", {}))
+        expected = HeadWeights(
             detector.initial_parameters(torch.Generator()), detector.initial_statistics()
         )
         for given, wanted in zip(unified, expected, strict=True):
@@ -270,9 +252,7 @@ class TrainedModel:
             detector=detector,
             unified=unified,
             reference=reference,
-            reduction=reduction,
-            feature_factor=factor,
-            memory=memory,
+            preparation=preparation,
             calibration=calibration,
             backbone=backbone,
             config=config,
@@ -281,6 +261,11 @@ class TrainedModel:
             records=tuple(EpochRecord.from_values(values) for values in header["records"]),
             decision=None if decided is None else Decision.rebuild(decided),
         )
+
+
+def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
+    """Names of the heads, and of the memory's evidence where there is one."""
+    return detector.head_names + (() if preparation.memory is None else (MEMORY,))
 
 
 def _reference(stored: dict[str, Tensor]) -> FeatureMaps:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.distributions import Episode
@@ -34,6 +35,11 @@ def plan_pseudo_anomalies(episodes: Sequence[Episode]) -> list[PseudoAnomaly]:
             for normal in samples.twins
         }
     )
+
+
+def normals_of(plan: Sequence[PseudoAnomaly]) -> NDArray[np.int64]:
+    """(N,) the normal that each planned pseudo anomaly is made of."""
+    return np.array([entry.normal for entry in plan], dtype=np.int64)
 
 
 def pseudo_items(

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from ahl.collaboration import Model
 from ahl.detectors.base import BaseDetector, HeadScores
 from ahl.distributions import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.feature_table import FeatureTable
+from ahl.weights import HeadWeights
 
 SCORING_CHUNK = 256
 """Samples scored together; bounds memory, does not change the scores."""
@@ -23,7 +23,7 @@ Reading = Callable[[HeadScores, FeatureMaps], dict[str, Tensor]]
 
 def score_samples(
     detector: BaseDetector,
-    models: Model,
+    models: HeadWeights,
     features: FeatureTable,
     samples: Indices,
     reference: FeatureMaps,
@@ -44,7 +44,7 @@ def score_samples(
     """
     device = reference[0].device
 
-    def one_model(model: Model, maps: FeatureMaps) -> dict[str, Tensor]:
+    def one_model(model: HeadWeights, maps: FeatureMaps) -> dict[str, Tensor]:
         heads, _ = detector.forward(
             model.parameters, model.statistics, maps, reference, training=False
         )

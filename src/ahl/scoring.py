@@ -23,12 +23,15 @@ class Prediction:
         index: position among the images given.
         score: anomaly score, higher = more anomalous, no fixed range; None without a score.
         heads: each head's score by name.
+        evidence: what each head, and the memory of normals, adds to the score, which is their sum;
+            in spreads of unseen normals; empty for a model that is not calibrated.
         error: why the image cannot be read; None when it can.
     """
 
     index: int
     score: float | None = None
     heads: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -63,8 +66,11 @@ class Scorer:
             batch = [
                 Prediction(
                     index=index,
-                    score=float(scored["score"][i]),
-                    heads={name: float(scored[name][i]) for name in self.model.detector.head_names},
+                    score=float(scored.score[i]),
+                    heads={name: float(values[i]) for name, values in scored.heads.items()},
+                    evidence={
+                        name: float(values[i]) for name, values in (scored.evidence or {}).items()
+                    },
                 )
                 for i, index in enumerate(indices)
             ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from ahl.collaboration import Model, batch_loss
+from ahl.collaboration import batch_loss
 from ahl.detectors.base import BaseDetector, Parameters
 from ahl.feature_maps import FeatureMaps
 from ahl.randomness import torch_generator
 from ahl.training_set import IndexedSet, TrainingSet, draw_batches
+from ahl.weights import HeadWeights
 
 SETTLING_BATCHES = 40
 """Batches that the final running statistics are taken from."""
@@ -23,14 +24,14 @@ def include(average: Parameters, latest: Parameters, count: int) -> Parameters:
 
 def settle(
     detector: BaseDetector,
-    unified: Model,
+    unified: HeadWeights,
     training_set: TrainingSet,
     samples: IndexedSet,
     reference: FeatureMaps,
     *,
     batch_size: int,
     seed: int,
-) -> Model:
+) -> HeadWeights:
     """Take the running statistics anew for the final weights, which no step has seen yet.
 
     Args:
@@ -63,4 +64,4 @@ def settle(
         _, moved = batch_loss(detector, unified.parameters, nothing, one)
         total = {name: value + moved[name] for name, value in total.items()}
     count = SETTLING_BATCHES * detector.config.norm_momentum
-    return Model(unified.parameters, {name: value / count for name, value in total.items()})
+    return HeadWeights(unified.parameters, {name: value / count for name, value in total.items()})

@@ -16,10 +16,9 @@ from ahl.feature_maps import FeatureMaps, pool_rows
 from ahl.feature_table import FeatureTable
 from ahl.folds import Fold, draw_folds
 from ahl.losses import draw_prior
-from ahl.memory import Memory, TrainingMemory, build_memory
-from ahl.pseudo import PseudoAnomaly, plan_pseudo_anomalies
+from ahl.preparation import Preparation, fit_preparation
+from ahl.pseudo import PseudoAnomaly, normals_of, plan_pseudo_anomalies
 from ahl.randomness import numpy_generator, torch_generator
-from ahl.reduction import Reduction, fit_reduction, reduced
 from ahl.training_set import TrainingSet, index_episodes
 
 
@@ -31,18 +30,14 @@ class Task:
         detector: the heads.
         training_set: D with its episodes, its features as the heads see them.
         reference: the fixed normal of scoring, likewise.
-        reduction: of the features' channels, before anything else is done; None keeps them all.
-        feature_factor: what features are multiplied by before the heads see them.
-        memory: of the normals, whose evidence is the last channel of the features; None for none.
+        preparation: what was done to the features.
         folds: that calibrate the heads' scores; empty leaves them as they are.
     """
 
     detector: BaseDetector
     training_set: TrainingSet
     reference: FeatureMaps
-    reduction: Reduction | None
-    feature_factor: float
-    memory: Memory | None
+    preparation: Preparation
     folds: tuple[Fold, ...]
 
 
@@ -76,54 +71,19 @@ def prepare_task(
     )
     plan = plan_pseudo_anomalies(episodes)
     pseudo = make_pseudo(plan) if plan else None
-    reduction = None
-    if config.vectors.components:
-        given = [table for table in (normals, anomalies, pseudo) if table is not None]
-        reduction = fit_reduction(given, config.vectors.components, seed=seed)
-    normals, anomalies = reduced(reduction, normals), reduced(reduction, anomalies)
-    pseudo = None if pseudo is None else reduced(reduction, pseudo)
-    factor = l1_factor(normals, config.vectors.l1_norm)
-    remembered = None
-    if config.memory.patches:
-        remembered = build_memory(normals, config.memory, seed=seed)
-        anomalies = remembered.joined(anomalies, None)
-    normals, pseudo = with_memory(remembered, normals, pseudo, plan)
-    features = normals + anomalies
-    if pseudo is not None:
-        features = features + pseudo
-    layout = features.layout
+    prepared = fit_preparation(normals, anomalies, pseudo, normals_of(plan), config, seed=seed)
+    features = prepared.everything
     return Task(
         detector=detector_type(
             config.heads,
-            layout,
+            features.layout,
             draw_prior(config.heads.prior_draws, torch_generator(seed, "prior")),
         ),
-        training_set=index_episodes(
-            features.scaled(factor), len(normals), len(anomalies), episodes, plan
-        ),
-        reference=reference_of(normals.scaled(factor), config, seed),
-        reduction=reduction,
-        feature_factor=factor,
-        memory=None if remembered is None else remembered.memory,
+        training_set=index_episodes(features, len(normals), len(anomalies), episodes, plan),
+        reference=reference_of(prepared.normals, config, seed),
+        preparation=prepared.preparation,
         folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),
     )
-
-
-def with_memory(
-    remembered: TrainingMemory | None,
-    normals: FeatureTable,
-    pseudo: FeatureTable | None,
-    plan: Sequence[PseudoAnomaly],
-) -> tuple[FeatureTable, FeatureTable | None]:
-    """Training normals and the pseudo anomalies made of them, with the memory's evidence.
-
-    An image's own patches do not count for it.
-    """
-    if remembered is None:
-        return normals, pseudo
-    if pseudo is not None:
-        pseudo = remembered.joined(pseudo, np.array([entry.normal for entry in plan]))
-    return remembered.joined(normals, np.arange(len(normals))), pseudo
 
 
 def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
@@ -150,18 +110,3 @@ def mean_row(normals: FeatureTable, count: int, seed: int) -> Tensor:
     for _, rows in normals.chunks():
         total += rows.double().sum(dim=0)
     return (total / len(normals)).float()
-
-
-def l1_factor(normals: FeatureTable, l1_norm: float) -> float:
-    """Factor that brings the mean L1 norm of the normals' feature vectors to `l1_norm`.
-
-    Adam moves every weight by about the learning rate, so that a score moves by the rate times
-    the L1 norm of its feature vector: from one backbone to another this differs by tens.
-
-    Returns:
-        the factor; 1 if `l1_norm` is 0 or the features are all zero.
-    """
-    total = sum(float(rows.abs().sum(dtype=torch.float64)) for _, rows in normals.chunks())
-    vectors = len(normals) * normals.layout.row_size / normals.layout.channels
-    mean = total / vectors
-    return l1_norm / mean if l1_norm and mean else 1.0

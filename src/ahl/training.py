@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from ahl.collaboration import (
-    Model,
     adapt,
     first_order_gradient,
     inner_step,
     outer_step,
-    replicate,
     second_order_gradient,
 )
 from ahl.config import Config
@@ -29,6 +27,7 @@ from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import Batch, IndexedSet, TrainingSet, draw_batches
 from ahl.training_state import TrainingState, on_device, start_state
+from ahl.weights import HeadWeights, replicate
 
 
 def train(
@@ -78,7 +77,7 @@ def train(
         if state.epoch == learning.epochs:
             state.unified = settle(
                 detector,
-                Model(state.average, state.unified.statistics),
+                HeadWeights(state.average, state.unified.statistics),
                 training_set,
                 training_set.everything,
                 run.reference,
@@ -204,7 +203,7 @@ class _Epochs:
             records=[*state.records, record],
         )
 
-    def scores(self, base: Model) -> Tensor:
+    def scores(self, base: HeadWeights) -> Tensor:
         """Scores of every training sample by every base model: (N, T), on the CPU."""
 
         def read(heads: HeadScores, maps: FeatureMaps) -> dict[str, Tensor]:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ahl.adam import AdamState, adam_start
-from ahl.collaboration import Model, moved
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, Parameters
 from ahl.importance import PredictorState, start_predictor
 from ahl.randomness import torch_generator
 from ahl.records import EpochRecord
+from ahl.weights import HeadWeights, moved
 
 
 @dataclass
@@ -33,7 +33,7 @@ class TrainingState:
     """
 
     epoch: int
-    unified: Model
+    unified: HeadWeights
     optimiser: AdamState
     predictor: PredictorState
     history: list[Tensor]
@@ -47,7 +47,7 @@ def start_state(detector: BaseDetector, config: Config, models: int, *, seed: in
     _, predictor = start_predictor(models, config.importance, torch_generator(seed, "psi"))
     return TrainingState(
         epoch=0,
-        unified=Model(parameters, detector.initial_statistics()),
+        unified=HeadWeights(parameters, detector.initial_statistics()),
         optimiser=adam_start(parameters),
         predictor=predictor,
         history=[],
@@ -60,8 +60,9 @@ def on_device(state: TrainingState, device: torch.device) -> TrainingState:
     return replace(
         state,
         unified=moved(state.unified, device),
-        average=moved(Model(state.average, {}), device).parameters,
+        average=moved(HeadWeights(state.average, {}), device).parameters,
         optimiser=AdamState(
-            optimiser.step.to(device), *moved(Model(optimiser.first, optimiser.second), device)
+            optimiser.step.to(device),
+            *moved(HeadWeights(optimiser.first, optimiser.second), device),
         ),
     )

@@ -38,8 +38,9 @@ def predict(
     model with each other. Where `ahl threshold` has set a threshold, each image is called normal,
     uncertain or anomalous: uncertain ones are too close to call.
 
-    With --json, one object a line: path, score and heads, or path and error; with a threshold also
-    anomalous (the score lies above it) and verdict. A bad file never stops the rest.
+    With --json, one object a line: path, score, heads (as each head gives its score) and evidence
+    (what each head, and the memory of normals, adds to the score), or path and error; with a
+    threshold also anomalous (the score lies above it) and verdict. A bad file never stops the rest.
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
@@ -71,7 +72,10 @@ def predict(
             if decision is not None:
                 told["anomalous"] = decision.is_anomalous(prediction.score)
                 told["verdict"] = decision.verdict(prediction.score)
-            print_json({**told, "heads": dict(prediction.heads)})
+            told["heads"] = dict(prediction.heads)
+            if prediction.evidence:
+                told["evidence"] = dict(prediction.evidence)
+            print_json(told)
         else:
             verdict = f"{decision.verdict(prediction.score):<11}" if decision else ""
             click.echo(f"{prediction.score:>10.4f}  {verdict}{path}")
