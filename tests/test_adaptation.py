@@ -112,7 +112,9 @@ def test_images_are_adapted_to_and_remembered_in_the_manifest(tmp_path):
     loaded = AHL.load(tmp_path / "new.ahl", backbones=[TinyBackbone])
     assert len(loaded.model.manifest.files) == len(before.manifest.files) + 5
     assert np.array_equal(loaded.score(new), detector.score(new))
-    assert loaded.model.manifest.seen_classes == {"anomaly"}
+    assert before.manifest.seen_classes == {"anomaly"}
+    assert loaded.model.manifest.seen_classes == set(), "a class of the old product is another one"
+    assert loaded.model.manifest.hashes > before.manifest.hashes
     with pytest.raises(DataError, match="2 are needed"):
         detector.adapt(new[:1])
 

@@ -16,7 +16,7 @@ from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
-from ahl.manifest import TrainingFile
+from ahl.manifest import Manifest, TrainingFile
 from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.preparation import renew_preparation
@@ -89,9 +89,9 @@ def adapt_to_images(
         TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
         for image, item in zip(images, items, strict=True)
     )
-    manifest = replace(
-        model.manifest,
+    manifest = Manifest(
         files=(*model.manifest.files, *new),
+        earlier=len(model.manifest.files),
         skipped=model.manifest.skipped + len(normals) - len(new),
     )
     return replace(adapted, manifest=manifest)

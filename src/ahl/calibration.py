@@ -19,13 +19,11 @@ from ahl.config import CalibrationConfig
 from ahl.detectors import BaseDetector, HeadScores
 from ahl.detectors.base import top_mean
 from ahl.feature_maps import FeatureMaps
+from ahl.memory import MEMORY
 from ahl.neighbourhood import Neighbourhood
 
 Evidence = dict[str, Tensor]
 """(N,) by name of a head, or `MEMORY`; higher = more anomalous."""
-
-MEMORY = "memory"
-"""Name of the memory's evidence beside those of the heads."""
 
 SMALLEST = 1e-6
 """Spread up to which evidence is constant: it is not divided by, and weighs nothing."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ahl.adaptation import adapt_to_images
+from ahl.adaptation import EPOCHS, adapt_to_images
 from ahl.augment import default_generators
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbone_choice import BackboneChoice
@@ -20,18 +17,18 @@ from ahl.config import preset as preset_config
 from ahl.datasets import TrainingSplit
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
-from ahl.errors import ConfigurationError, DataError, NotFittedError
+from ahl.errors import ConfigurationError
 from ahl.feature_arrays import Maps, table_of_maps
 from ahl.fitting import Fitting, finetuning_checkpoint
 from ahl.images import ImageSource
 from ahl.model import TrainedModel
 from ahl.observer import Observer
-from ahl.scoring import Prediction, Scorer, require_score
-from ahl.sources import from_samples, image_list, label_images
+from ahl.predictor import Predictor
+from ahl.sources import from_samples, label_images
 from ahl.types import GOOD
 
 
-class AHL:
+class AHL(Predictor):
     """Open-set supervised anomaly detector (Zhu et al., CVPR 2024).
 
     Train with `detector = AHL(seed=0).fit(good_images, defect_images)`, then rank new images
@@ -42,7 +39,7 @@ class AHL:
         backbone: a timm model name, `"embedded"` for our own that needs no download, or a
             `Backbone` of your own.
         seed: of every draw; the same data, seed and machine give the same model.
-        preset: `"default"` or `"paper"`; not with `config`.
+        preset: `"default"` (None is the same) or `"paper"`; not with `config`.
         config: all constants, instead of a preset.
         image_size: side in pixels; overrides the preset's or config's.
         weights: local safetensors weights of a timm backbone, instead of a download.
@@ -69,7 +66,7 @@ class AHL:
         backbone: str | Backbone = "resnet18",
         *,
         seed: int = 0,
-        preset: Literal["default", "paper"] = "default",
+        preset: Literal["default", "paper"] | None = None,
         config: Config | None = None,
         image_size: int | None = None,
         weights: str | Path | None = None,
@@ -86,8 +83,10 @@ class AHL:
     ) -> None:
         if not 0 <= seed < 2**32:
             raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
+        if config is not None and preset is not None:
+            raise ConfigurationError("Give a preset or a config, not both.")
         if config is None:
-            config = preset_config(preset, image_size=image_size)
+            config = preset_config(preset or "default", image_size=image_size)
         elif image_size is not None:
             config = replace(config, features=replace(config.features, image_size=image_size))
         self._fitting = Fitting(
@@ -109,35 +108,12 @@ class AHL:
             strict=strict,
             observer=observer or Observer(),
         )
-        self._model: TrainedModel | None = None
-        self._scorer: Scorer | None = None
+        super().__init__(self._fitting.device)
 
     @property
     def config(self) -> Config:
         """All constants of the run."""
         return self._fitting.config
-
-    @property
-    def model(self) -> TrainedModel:
-        """The trained model.
-
-        Raises:
-            NotFittedError: before `fit` or `load`.
-        """
-        if self._model is None:
-            raise NotFittedError("This detector is not trained yet: call fit, or AHL.load(path).")
-        return self._model
-
-    @property
-    def scorer(self) -> Scorer:
-        """The trained model behind its backbone.
-
-        Raises:
-            NotFittedError: before `fit` or `load`, or if trained on feature maps.
-        """
-        if self._scorer is None:
-            self._scorer = Scorer(self.model, self._fitting.device)
-        return self._scorer
 
     def fit(
         self,
@@ -209,7 +185,7 @@ class AHL:
             )
         )
 
-    def adapt(self, normal: Sequence[ImageSource], *, epochs: int = 10) -> Self:
+    def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
         """Go on training for another product, on normal images of it alone (the paper's table 3).
 
         Args:
@@ -237,48 +213,6 @@ class AHL:
             )
         )
 
-    def _trained(self, model: TrainedModel) -> Self:
-        self._model, self._scorer = model, None
-        return self
-
-    def score(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
-        """Anomaly scores (N,) of images, higher = more anomalous, in no fixed range.
-
-        Raises:
-            ImageError: if an image cannot be read; `predict` goes on instead.
-            NotFittedError: before `fit` or `load`.
-        """
-        images = image_list(images)
-        scores = [require_score(p, images[p.index]) for p in self.predict(images)]
-        return np.array(scores, dtype=np.float64)
-
-    def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:
-        """Score images one after another, in order, in bounded memory.
-
-        Returns:
-            an iterator with one `Prediction` an image; an unreadable one has an error instead
-            of scores.
-
-        Raises:
-            NotFittedError: before `fit` or `load`.
-        """
-        return self.scorer.predict(image_list(images))
-
-    def score_features(self, maps: Maps) -> NDArray[np.float64]:
-        """Anomaly scores (N,) of feature maps shaped like those trained on.
-
-        Raises:
-            DataError: if the maps have another shape than in training.
-            NotFittedError: before `fit_features` or `load`.
-        """
-        table, layout = table_of_maps(maps), self.model.layout
-        if table.layout != layout:
-            raise DataError(
-                f"The feature maps have shapes {table.layout.scales}; the detector was trained "
-                f"on {layout.scales}."
-            )
-        return self.model.score_table(table)
-
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with everything inside, and drop the checkpoint.
 
@@ -300,6 +234,10 @@ class AHL:
         device: str = "auto",
         backbones: Sequence[type[Backbone]] = (),
         detectors: Sequence[type[BaseDetector]] = (),
+        generators: Sequence[PseudoAnomalyGenerator] | None = None,
+        cache: str | Path | None = "auto",
+        strict: bool = False,
+        observer: Observer | None = None,
     ) -> Self:
         """Read a saved detector; nothing is downloaded and no code from the file runs.
 
@@ -308,6 +246,10 @@ class AHL:
             device: where the backbone will run.
             backbones: your own backbone classes that the file may need.
             detectors: your own detector classes that the file may need.
+            generators: for `adapt`, as in the constructor; likewise the next three.
+            cache: folder of cached features.
+            strict: raise on an unreadable image instead of skipping it.
+            observer: hears of progress, skipped images and notes.
 
         Raises:
             ModelFileError: if the file is not a whole, unaltered model.
@@ -319,5 +261,9 @@ class AHL:
             config=model.config,
             device=device,
             backbone="resnet18" if model.backbone is None else model.backbone,
+            generators=generators,
+            cache=cache,
+            strict=strict,
+            observer=observer,
         )
         return loaded._trained(model)

@@ -101,7 +101,6 @@ def evaluate(
                 ScoredSample(
                     sample=sample,
                     score=prediction.score,
-                    heads=prediction.heads,
                     seen=sample.class_name in manifest.seen_classes,
                 )
             )

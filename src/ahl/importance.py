@@ -1,4 +1,4 @@
-"""Importance scores of the base models by sequence modelling: section 5, Eq. 5 to 7."""
+"""Importance scores of the base models by sequence modelling: section 3.4, Eq. 5 to 7."""
 
 from __future__ import annotations
 

@@ -22,21 +22,28 @@ class Manifest:
     """What the model was trained on.
 
     Attributes:
-        files: every training image, normals first.
+        files: every training image: normals, then anomalies; after an adaptation those of the
+            products before come first.
+        earlier: how many of the files are of products before the last adaptation.
         drawn: `"all"` labelled anomalies were used, or a draw by the protocol's setting.
         known_class: in the hard setting, the class the anomalies were drawn from.
         skipped: number of images that could not be read.
     """
 
     files: tuple[TrainingFile, ...] = ()
+    earlier: int = 0
     drawn: Drawn = "all"
     known_class: str | None = None
     skipped: int = 0
 
     @property
     def seen_classes(self) -> frozenset[str]:
-        """Anomaly classes with at least one training image."""
-        return frozenset(f.class_name for f in self.files if f.class_name != GOOD)
+        """Anomaly classes of the product with at least one training image.
+
+        A class of an earlier product is another one, whatever its name.
+        """
+        own = self.files[self.earlier :]
+        return frozenset(f.class_name for f in own if f.class_name != GOOD)
 
     @property
     def hashes(self) -> frozenset[str]:

@@ -23,6 +23,9 @@ from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.randomness import numpy_generator
 
+MEMORY = "memory"
+"""Name of its evidence beside that of the heads."""
+
 LOWEST = -3.0
 """In spreads: a patch nearer to the memory than nearly all normal ones says no more than that."""
 

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from ahl import __version__
 from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
-from ahl.calibration import MEMORY, Calibration, gather
+from ahl.calibration import Calibration, gather
 from ahl.config import Config
 from ahl.decision import Decision
-from ahl.detectors import DETECTORS, BaseDetector
+from ahl.detectors import BaseDetector, known_detectors
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.losses import Prior
 from ahl.manifest import Manifest, TrainingFile
+from ahl.memory import MEMORY
 from ahl.neighbourhood import descriptors
 from ahl.preparation import Preparation
 from ahl.records import EpochRecord
@@ -182,10 +183,12 @@ class TrainedModel:
 
         Raises:
             ModelFileError: if the file is not a whole, unaltered model that this version reads.
+            ConfigurationError: if two of the detectors have one name.
         """
+        by_name = known_detectors(detectors)
         header, groups = read_tensor_file(path, "model")
         try:
-            return cls._build(header, groups, backbones, (*DETECTORS, *detectors))
+            return cls._build(header, groups, backbones, by_name)
         except (
             KeyError,
             TypeError,
@@ -208,14 +211,13 @@ class TrainedModel:
         header: dict[str, Any],
         groups: Groups,
         backbones: Sequence[type[Backbone]],
-        detectors: Sequence[type[BaseDetector]],
+        by_name: dict[str, type[BaseDetector]],
     ) -> TrainedModel:
         for group in groups.values():
             if not all(tensor.isfinite().all() for tensor in group.values()):
                 raise ValueError("a tensor holds numbers that are not finite")
         config = Config.from_dict(header["config"])
         reference = _reference(groups["reference"])
-        by_name = {detector.name: detector for detector in detectors}
         if header["base"] not in by_name:
             raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
         mean, deviation = (float(value) for value in header["prior"])
@@ -248,6 +250,8 @@ class TrainedModel:
             backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
         manifest = dict(header["manifest"])
         manifest["files"] = tuple(TrainingFile(**file) for file in manifest["files"])
+        if not 0 <= manifest.get("earlier", 0) <= len(manifest["files"]):
+            raise ValueError("the manifest counts files that it does not have")
         return cls(
             detector=detector,
             unified=unified,

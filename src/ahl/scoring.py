@@ -8,10 +8,11 @@ from typing import overload
 
 import torch
 
+from ahl.decision import Verdict
 from ahl.errors import DataError, ImageError, NotFittedError
 from ahl.features import FeatureExtractor
 from ahl.images import ImageSource, read_pixels, resize_pixels
-from ahl.model import TrainedModel
+from ahl.model import RowScores, TrainedModel
 from ahl.types import ImageItem
 
 
@@ -25,6 +26,8 @@ class Prediction:
         heads: each head's score by name.
         evidence: what each head, and the memory of normals, adds to the score, which is their sum;
             in spreads of unseen normals; empty for a model that is not calibrated.
+        anomalous: whether the score lies above the model's threshold; None without one.
+        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
         error: why the image cannot be read; None when it can.
     """
 
@@ -32,6 +35,8 @@ class Prediction:
     score: float | None = None
     heads: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, float] = field(default_factory=dict)
+    anomalous: bool | None = None
+    verdict: Verdict | None = None
     error: str | None = None
 
 
@@ -63,19 +68,20 @@ class Scorer:
         """
         for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
             scored = self.model.score_rows(torch.from_numpy(rows))
-            batch = [
-                Prediction(
-                    index=index,
-                    score=float(scored.score[i]),
-                    heads={name: float(values[i]) for name, values in scored.heads.items()},
-                    evidence={
-                        name: float(values[i]) for name, values in (scored.evidence or {}).items()
-                    },
-                )
-                for i, index in enumerate(indices)
-            ]
+            batch = [self._prediction(index, scored, i) for i, index in enumerate(indices)]
             batch += [Prediction(index=index, error=one.reason) for index, one in skipped]
             yield from sorted(batch, key=lambda prediction: prediction.index)
+
+    def _prediction(self, index: int, scored: RowScores, row: int) -> Prediction:
+        score, decision = float(scored.score[row]), self.model.decision
+        return Prediction(
+            index=index,
+            score=score,
+            heads={name: float(values[row]) for name, values in scored.heads.items()},
+            evidence={name: float(values[row]) for name, values in (scored.evidence or {}).items()},
+            anomalous=None if decision is None else decision.is_anomalous(score),
+            verdict=None if decision is None else decision.verdict(score),
+        )
 
 
 class _Items(Sequence[ImageItem]):

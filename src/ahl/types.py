@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -96,17 +96,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredSample:
-    """One labelled image with its scores.
+    """One labelled image with its score.
 
     Attributes:
         sample: the image.
         score: anomaly score; higher is more anomalous, no fixed range.
-        heads: score of each head by name (for `dra`: holistic, seen, pseudo, residual).
         seen: for an anomaly, whether its class had an example in training; False for a
             normal image.
     """
 
     sample: Sample
     score: float
-    heads: Mapping[str, float]
     seen: bool

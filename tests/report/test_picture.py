@@ -30,7 +30,6 @@ def make(class_name, *scores, seen=False, path=Path("missing.png")):
         ScoredSample(
             sample=Sample(path=path, name=f"{class_name}/{number:03d}.png", class_name=class_name),
             score=float(score),
-            heads={},
             seen=seen,
         )
         for number, score in enumerate(scores)

@@ -54,33 +54,20 @@ def adapt(
     """Move a trained MODEL to another product with good images of it alone.
 
     NORMALS are files, folders or globs of good images of the new product. What the model learned
-    from labelled defects of the old one is kept as far as ten short epochs on the new good
+    from labelled defects of the old one is kept as far as a few short epochs on the new good
     images, and pseudo anomalies made of them, leave it.
     """
-    from ahl.adaptation import adapt_to_images
-    from ahl.augment import default_generators
     from ahl.cli.progress import ConsoleObserver
-    from ahl.devices import resolve_device
+    from ahl.detector import AHL
     from ahl.images import expand_paths
-    from ahl.model import TrainedModel
-    from ahl.sources import label_images
-    from ahl.types import GOOD
 
     use_threads(threads)
     paths = expand_paths(normals)
-    loaded = TrainedModel.load(model)
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
-        adapted = adapt_to_images(
-            loaded,
-            label_images(paths, GOOD),
-            generators=default_generators(),
-            epochs=epochs,
-            device=resolve_device(device),
-            cache=cache or "auto",
-            strict=strict,
-            observer=observer,
+        detector = AHL.load(
+            model, device=device, cache=cache or "auto", strict=strict, observer=observer
         )
-        adapted.save(output)
+        detector.adapt(paths, epochs=epochs).save(output)
     used = len(paths) - len(observer.skipped)
     if as_json:
         skipped = [{"path": one.name, "error": one.reason} for one in observer.skipped]

@@ -70,14 +70,13 @@ def predict(
         elif as_json:
             told: dict[str, object] = {"path": path, "score": prediction.score}
             if decision is not None:
-                told["anomalous"] = decision.is_anomalous(prediction.score)
-                told["verdict"] = decision.verdict(prediction.score)
+                told |= {"anomalous": prediction.anomalous, "verdict": prediction.verdict}
             told["heads"] = dict(prediction.heads)
             if prediction.evidence:
                 told["evidence"] = dict(prediction.evidence)
             print_json(told)
         else:
-            verdict = f"{decision.verdict(prediction.score):<11}" if decision else ""
+            verdict = f"{prediction.verdict:<11}" if decision else ""
             click.echo(f"{prediction.score:>10.4f}  {verdict}{path}")
     if skipped:
         if not as_json:

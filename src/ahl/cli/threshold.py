@@ -59,35 +59,25 @@ def threshold(
     images at least are needed for a rate of 0.01, and some 370 before any image is called beyond
     doubt.
     """
-    from dataclasses import replace
-
-    from ahl.decision import decide
     from ahl.devices import resolve_device
-    from ahl.errors import DataError
     from ahl.images import expand_paths
     from ahl.model import TrainedModel
-    from ahl.normal_scores import left_out_normals, score_new_normals
+    from ahl.thresholds import set_threshold
 
     use_threads(threads)
-    loaded = TrainedModel.load(model)
-    if normals:
-        found = score_new_normals(loaded, expand_paths(normals), resolve_device(device))
-    else:
-        found = left_out_normals(loaded)
-    skipped, trained = found.skipped, found.trained_on
-    try:
-        decision = decide(found.scores, max_false_alarm_rate, held_out=not normals)
-    except DataError as error:
-        reasons = [f"{trained} were trained on"] if trained else []
-        reasons += [f"{skipped} could not be read"] if skipped else []
-        raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+    found = set_threshold(
+        TrainedModel.load(model),
+        expand_paths(normals) if normals else None,
+        max_false_alarm_rate,
+        resolve_device(device),
+    )
     target = output or model
-    known = () if loaded.calibration is None else loaded.calibration.anomaly_scores
-    missed = sum(not decision.is_anomalous(score) for score in known)
-    replace(loaded, decision=decision).save(target)
+    found.model.save(target)
+    decision, skipped, trained = found.decision, found.normals.skipped, found.normals.trained_on
+    known, missed = found.left_out_anomalies, found.missed_anomalies
     if as_json:
         counts = {"skipped": skipped, "trained_on": trained}
-        left = {"left_out_anomalies": len(known), "missed_anomalies": missed}
+        left = {"left_out_anomalies": known, "missed_anomalies": missed}
         print_json({"model": str(target), **decision.values(), **counts, **left})
         return
     console = stderr_console()
@@ -104,7 +94,7 @@ def threshold(
     )
     if known:
         click.echo(
-            f"Of {len(known)} labelled anomalies, each judged by a detector that was not trained "
+            f"Of {known} labelled anomalies, each judged by a detector that was not trained "
             f"on it, {missed} would be missed."
         )
     if decision.surely_anomalous is None:

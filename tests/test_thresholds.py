@@ -8,7 +8,7 @@ import torch
 
 from ahl import AHL
 from ahl.errors import DataError
-from ahl.normal_scores import left_out_normals, score_new_normals
+from ahl.thresholds import left_out_normals, score_new_normals
 from tiny import TinyBackbone, tiny_config
 
 CPU = torch.device("cpu")

@@ -1,0 +1,142 @@
+"""Where anomalous begins for a model: on normal images that it, or a part of it, has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ahl.decision import Decision, decide
+from ahl.errors import DataError, ImageError
+from ahl.folds import FEWEST_NORMALS
+from ahl.images import ImageSource, content_hash
+from ahl.model import TrainedModel
+from ahl.scoring import Scorer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormalScores:
+    """Scores, and which images have none.
+
+    Attributes:
+        scores: (N,) of normals that what scored them was not trained on.
+        skipped: images that could not be read.
+        trained_on: images left out because the model was trained on them.
+    """
+
+    scores: NDArray[np.float64]
+    skipped: int
+    trained_on: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Threshold:
+    """A model with a threshold, and what it was set on.
+
+    Attributes:
+        model: holds the decision.
+        decision: the threshold with what is known of it.
+        normals: the scores it was set on, and what was left out.
+        left_out_anomalies: labelled anomalies that detectors of the calibration left out.
+        missed_anomalies: those of them that score below the threshold.
+    """
+
+    model: TrainedModel
+    decision: Decision
+    normals: NormalScores
+    left_out_anomalies: int
+    missed_anomalies: int
+
+
+def set_threshold(
+    model: TrainedModel,
+    normals: Sequence[ImageSource] | None,
+    max_false_alarm_rate: float,
+    device: torch.device,
+) -> Threshold:
+    """Set the threshold of a model.
+
+    Args:
+        model: trained on images; not changed.
+        normals: good images, of which those of the training are left out; None takes what detectors
+            of the calibration said of the training normals that each of them left out: close, but
+            those detectors are not the model.
+        max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
+        device: where the backbone runs.
+
+    Raises:
+        DataError: if there are too few normals for the rate.
+        ConfigurationError: if the rate cannot be.
+        NotFittedError: if normals are given and the model was trained on feature maps.
+    """
+    if normals is None:
+        found = left_out_normals(model)
+    else:
+        found = score_new_normals(model, normals, device)
+    try:
+        decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
+    except DataError as error:
+        reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
+        reasons += [f"{found.skipped} could not be read"] if found.skipped else []
+        raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+    known = () if model.calibration is None else model.calibration.anomaly_scores
+    return Threshold(
+        model=replace(model, decision=decision),
+        decision=decision,
+        normals=found,
+        left_out_anomalies=len(known),
+        missed_anomalies=sum(not decision.is_anomalous(score) for score in known),
+    )
+
+
+def score_new_normals(
+    model: TrainedModel, images: Sequence[ImageSource], device: torch.device
+) -> NormalScores:
+    """Score normals, but for those of the training; of equal images one counts.
+
+    Args:
+        model: trained on images.
+        images: good ones.
+        device: where the backbone runs.
+
+    Raises:
+        NotFittedError: if the model was trained on feature maps.
+    """
+    scorer = Scorer(model, device)
+    # Copies of one image would count as evidence that there is not.
+    new: dict[str, ImageSource] = {}
+    skipped = trained_on = 0
+    for image in images:
+        try:
+            key = content_hash(image)
+        except ImageError:
+            skipped += 1
+            continue
+        if key in model.manifest.hashes:
+            trained_on += 1
+        else:
+            new.setdefault(key, image)
+    found = [prediction.score for prediction in scorer.predict(list(new.values()))]
+    scores = np.array([score for score in found if score is not None], dtype=np.float64)
+    return NormalScores(
+        scores=scores, skipped=skipped + len(found) - len(scores), trained_on=trained_on
+    )
+
+
+def left_out_normals(model: TrainedModel) -> NormalScores:
+    """What the detectors of the calibration said of the training normals that they left out.
+
+    Raises:
+        DataError: if the model holds none.
+    """
+    kept = () if model.calibration is None else model.calibration.normal_scores
+    if not kept:
+        raise DataError(
+            "The model holds no scores of left-out good images (trained with fewer than "
+            f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
+            "trained on."
+        )
+    return NormalScores(scores=np.array(kept, dtype=np.float64), skipped=0, trained_on=0)
