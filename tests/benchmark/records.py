@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ahl.benchmark import Record, Results
-from ahl.benchmark.methods import find_method
+from ahl.benchmark.known_methods import find_method
 from ahl.benchmark.results import ScoredTest
 
 CONFIG = {"features": {"image_size": 224}}

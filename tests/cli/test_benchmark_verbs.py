@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ahl.benchmark.ablations import ABLATIONS
-from ahl.benchmark.methods import METHODS
+from ahl.benchmark.known_methods import METHODS
 from ahl.cli import main
 from small_images import write_class
 

@@ -4,8 +4,8 @@
 """
 
 from ahl.benchmark.cells import BenchmarkDataset, MethodSpec
-from ahl.benchmark.method import DetectorMethod, FunctionMethod, Method, Scores
-from ahl.benchmark.methods import METHODS, find_method
+from ahl.benchmark.known_methods import METHODS, find_method
+from ahl.benchmark.method_types import DetectorMethod, FunctionMethod, Method, Scores
 from ahl.benchmark.planning import Benchmark
 from ahl.benchmark.problem import Problem
 from ahl.benchmark.results import Record, Results

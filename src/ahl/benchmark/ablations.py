@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 import torch
 
-from ahl.benchmark.method import (
+from ahl.benchmark.method_types import (
     PLAIN,
     DetectorMethod,
     Method,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ahl.benchmark.method import Method, Settings
-from ahl.benchmark.methods import find_method
+from ahl.benchmark.known_methods import find_method
+from ahl.benchmark.method_types import Method, Settings
 from ahl.config import Config
 from ahl.datasets import Dataset, Setting
 from ahl.errors import ConfigurationError, DataError

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.methods import METHODS
+from ahl.benchmark.known_methods import METHODS
 from ahl.benchmark.results import Record
 
 _ORDER = [method.name for method in (*METHODS, *ABLATION_METHODS)]

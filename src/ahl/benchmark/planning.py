@@ -22,7 +22,7 @@ from ahl.benchmark.cells import (
     plan_draws,
     plan_transfers,
 )
-from ahl.benchmark.method import Labels, Method
+from ahl.benchmark.method_types import Labels, Method
 from ahl.config import Config, default
 from ahl.datasets import Dataset, Setting
 from ahl.errors import ConfigurationError

@@ -11,7 +11,7 @@ from ahl.baselines import (
     patchcore_scores,
 )
 from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.method import (
+from ahl.benchmark.method_types import (
     PLAIN,
     DetectorMethod,
     FunctionMethod,
