@@ -27,8 +27,8 @@ def bytes_of(paths):
 
 
 def test_four_files_are_written(folder, tmp_path):
-    assert write_report(folder) == [folder / name for name in NAMES]
-    elsewhere = write_report(folder, tmp_path / "new" / "place")
+    assert write_report(folder).paths == tuple(folder / name for name in NAMES)
+    elsewhere = write_report(folder, tmp_path / "new" / "place").paths
     assert bytes_of(elsewhere) == bytes_of([folder / name for name in NAMES])
     assert [
         path.name for path in (tmp_path / "new" / "place").iterdir() if path.suffix == ".part"
@@ -36,7 +36,7 @@ def test_four_files_are_written(folder, tmp_path):
 
 
 def test_same_results_same_bytes_in_another_process_and_order(folder, tmp_path):
-    before = bytes_of(write_report(folder))
+    before = bytes_of(write_report(folder).paths)
     file = folder / "results.jsonl"
     file.write_text("\n".join(reversed(file.read_text().splitlines())) + "\n")
     code = (

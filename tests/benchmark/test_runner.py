@@ -25,7 +25,7 @@ from ahl.benchmark import (
 from ahl.benchmark.ablations import ABLATION_METHODS, ABLATIONS
 from ahl.benchmark.cells import MethodSpec
 from ahl.benchmark.planning import plan, run_context
-from ahl.benchmark.report import make_report
+from ahl.benchmark.report import write_report
 from ahl.config import default
 from ahl.datasets import open_dataset
 from ahl.errors import ConfigurationError, DataError
@@ -218,7 +218,7 @@ def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder,
     run_benchmark(
         small(dataset, "devnet", "logistic"), tmp_path, resume=True
     )  # beside it in one folder
-    make_report(tmp_path)
+    write_report(tmp_path)
     report = (tmp_path / "report.md").read_text()
     assert "transfer from others" in report
     assert "transfer from parts" in report

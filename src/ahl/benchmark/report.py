@@ -21,7 +21,7 @@ class Report:
     """What was written.
 
     Attributes:
-        paths: report.md, results.csv, table.tex and report.html.
+        paths: report.md, results.csv, table.tex and report.html, in this order.
         summary: what stands in them.
         verdicts: where AHL does not win, in sentences, over all settings.
     """
@@ -31,7 +31,7 @@ class Report:
     verdicts: tuple[str, ...]
 
 
-def write_report(folder: Path, output: Path | None = None) -> list[Path]:
+def write_report(folder: Path, output: Path | None = None) -> Report:
     """Write report.md, results.csv, table.tex and report.html, each whole or not at all.
 
     The same results give the same bytes.
@@ -40,17 +40,9 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
         folder: the results folder of a benchmark.
         output: folder to write to, made when missing; the results folder itself if None.
 
-    Returns:
-        the files, in the order above.
-
     Raises:
         DataError: if the folder holds no results.
     """
-    return list(make_report(folder, output).paths)
-
-
-def make_report(folder: Path, output: Path | None = None) -> Report:
-    """As `write_report`, and give back what was summed up."""
     if not (folder / "results.jsonl").is_file():
         raise DataError(
             f"{folder} holds no results.jsonl. Give the folder that a benchmark wrote to."
