@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+FOUND = 0.95
+"""Share of the anomalies that must be found where false positives are counted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
@@ -100,24 +103,19 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
     return float(average_precision_score(truth, ranks))
 
 
-def false_positive_rate(
-    labels: ArrayLike, scores: ArrayLike, *, at_true_positive_rate: float = 0.95
-) -> float | None:
-    """Share of normal images flagged at the highest threshold that finds enough anomalies.
+def false_positive_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Share of normal images flagged at the highest threshold that finds 95 % of the anomalies.
 
     Args:
         labels: (n,), 0 or 1.
         scores: (n,), finite; an image is flagged where its score is at least the threshold.
-        at_true_positive_rate: share of the anomalies to be found, above 0 and at most 1.
 
     Returns:
         A value in 0..1, or None where one class is missing.
 
     Raises:
-        ValueError: if labels, scores or the rate are not of that form, or lengths differ.
+        ValueError: if labels or scores are not of that form, or differ in length.
     """
-    if not 0 < at_true_positive_rate <= 1:
-        raise ValueError(f"at_true_positive_rate is {at_true_positive_rate}; it must be in (0, 1].")
     truth, ranks = _ranked(labels, scores)
     if _one_class(truth):
         return None
@@ -125,7 +123,7 @@ def false_positive_rate(
 
     # With every threshold kept: the usual thinning drops points that this looks up.
     false_positives, true_positives, _ = roc_curve(truth, ranks, drop_intermediate=False)
-    reached = np.searchsorted(true_positives, at_true_positive_rate)
+    reached = np.searchsorted(true_positives, FOUND)
     return float(false_positives[reached])
 
 
