@@ -41,8 +41,6 @@ def make_record(method="dra", auroc=0.9, **others):
         "method": method,
         "title": title,
         "auroc": auroc,
-        "auroc_low": max(0.0, auroc - 0.05),
-        "auroc_high": min(1.0, auroc + 0.05),
         "average_precision": auroc,
         "auroc_seen": auroc,
         "auroc_unseen": None,

@@ -88,7 +88,6 @@ def test_every_method_scores_a_test_the_same_way_twice(dataset, method, tmp_path
         found.append(Results(tmp_path / name).scored(record.key))
     assert np.array_equal(found[0].scores, found[1].scores)
     assert record.auroc == pytest.approx(auroc(found[0].labels, found[0].scores))
-    assert record.auroc_low <= record.auroc <= record.auroc_high
     expected = 12 + (24 - 9 if method.labels == "every class" else 24 - 3)
     assert len(found[0].names) == expected
     assert record.seconds > 0

@@ -15,7 +15,6 @@ from ahl import __version__
 from ahl.benchmark.cells import Cell
 from ahl.benchmark.problem import OpenedDraw, Problem
 from ahl.benchmark.results import Record, ScoredTest, config_hash
-from ahl.benchmark.statistics import auroc_replicates, image_counts, interval
 from ahl.benchmark.watch import Watch
 from ahl.errors import DataError
 from ahl.feature_table import FeatureTable
@@ -53,8 +52,6 @@ def measure(
         )
     labels = np.array([int(sample.is_anomaly) for sample in draw.test])
     seen = np.array([sample.class_name in draw.seen_classes for sample in draw.test])
-    names = [sample.name for sample in draw.test]
-    low, high = interval(auroc_replicates(labels, scores, image_counts(names)))
     figures = open_set_figures(labels, scores, seen)
     record = Record(
         key=cell.key,
@@ -68,8 +65,6 @@ def measure(
         method=cell.spec.text,
         title=cell.spec.method.title,
         auroc=_there(figures.auroc),
-        auroc_low=low,
-        auroc_high=high,
         average_precision=_there(figures.average_precision),
         auroc_seen=figures.auroc_seen,
         auroc_unseen=figures.auroc_unseen,
@@ -86,7 +81,7 @@ def measure(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return record, ScoredTest(
-        names=names,
+        names=[sample.name for sample in draw.test],
         classes=[sample.class_name for sample in draw.test],
         labels=labels,
         scores=scores,

@@ -33,7 +33,6 @@ class Record:
         method: the method's specification as given.
         title: the method's name in tables.
         auroc: image-level; likewise the next figures, None where a test lacks what they need.
-        auroc_low, auroc_high: 95 % bootstrap interval over the test images.
         average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.evaluation.Evaluation`.
         normals, tested_normals, tested_anomalies: numbers of images.
         skipped: images that could not be read.
@@ -56,8 +55,6 @@ class Record:
     method: str
     title: str
     auroc: float
-    auroc_low: float
-    auroc_high: float
     average_precision: float
     auroc_seen: float | None
     auroc_unseen: float | None
