@@ -8,8 +8,8 @@ import ahl
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types files randomness metrics synthetic config records observer tensor_file resuming devices
-_decoding _array_files images datasets sources
+errors types files literals randomness metrics synthetic config records observer tensor_file
+resuming devices _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features
 reduction coreset memory preparation losses detectors weights neighbourhood calibration
 decision manifest model feature_arrays augment

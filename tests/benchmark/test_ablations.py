@@ -12,8 +12,8 @@ from ahl.benchmark.ablations import (
     DistributionEnsemble,
     SeedEnsemble,
 )
-from ahl.benchmark.cells import MethodSpec
 from ahl.benchmark.problem import Problem
+from ahl.benchmark.specification import MethodSpec
 from ahl.config import CalibrationConfig
 from ahl.detectors import DevNet
 from ahl.errors import ConfigurationError

@@ -23,9 +23,9 @@ from ahl.benchmark import (
     run_benchmark,
 )
 from ahl.benchmark.ablations import ABLATION_METHODS, ABLATIONS
-from ahl.benchmark.cells import MethodSpec
 from ahl.benchmark.planning import plan, run_context
 from ahl.benchmark.report import write_report
+from ahl.benchmark.specification import MethodSpec
 from ahl.config import default
 from ahl.datasets import open_dataset
 from ahl.errors import ConfigurationError, DataError

@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ahl.benchmark.known_methods import find_method
-from ahl.benchmark.method_types import Method, Settings
+from ahl.benchmark.specification import MethodSpec
 from ahl.config import Config
 from ahl.datasets import Dataset, Setting
-from ahl.errors import ConfigurationError, DataError
+from ahl.errors import DataError
 
 BENCHMARK_VERSION = 2
 """Raised when a method or the protocol changes so that equal configs give other figures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSpec:
-    """A method with settings of its own: `NAME` or `NAME,section.field=value,...`.
-
-    Attributes:
-        text: as it was written, and stands in the results.
-        method: the method.
-        settings: dotted names of config fields and their values.
-    """
-
-    text: str
-    method: Method
-    settings: Settings
-
-    @classmethod
-    def parse(cls, text: str, further: tuple[Method, ...] = ()) -> MethodSpec:
-        """Read a specification.
-
-        Raises:
-            ConfigurationError: if it names no method or has another form.
-        """
-        name, *parts = (part.strip() for part in text.split(","))
-        settings = []
-        for part in parts:
-            field, separator, value = part.partition("=")
-            if not separator or field.count(".") != 1:
-                raise ConfigurationError(
-                    f"The setting {part!r} of {text!r} must be SECTION.FIELD=VALUE, such as "
-                    "distributions.clusters=4."
-                )
-            settings.append((field, _literal(value)))
-        return cls(text=text, method=find_method(name, further), settings=tuple(settings))
-
-    def configure(self, config: Config) -> Config:
-        """The config with the method's own settings, then those of the specification.
-
-        Raises:
-            ConfigurationError: if a setting names no field or has a value that cannot work.
-        """
-        return self._with(self.plain(config), self.settings)
-
-    def plain(self, config: Config) -> Config:
-        """The config with the method's own settings only."""
-        return self._with(config, self.method.settings)
-
-    def _with(self, config: Config, settings: Settings) -> Config:
-        values = config.to_dict()
-        for name, value in settings:
-            section, field = name.split(".")
-            if field not in values.get(section, {}):
-                raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
-            if section in ("finetune", "features"):
-                raise ConfigurationError(
-                    f"{name} (in {self.text!r}) cannot differ between methods, which share their "
-                    "features; set it for the whole run."
-                )
-            values[section][field] = value
-        return Config.from_dict(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,10 +201,3 @@ def make_cell(draw: Draw, spec: MethodSpec, config: Config, context: dict[str, A
     return Cell(
         draw=draw, spec=spec, key=hashlib.sha256(text.encode()).hexdigest()[:24], config=own
     )
-
-
-def _literal(text: str) -> Any:  # noqa: ANN401 - any Python literal
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return text.strip()

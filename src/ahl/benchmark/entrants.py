@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import math
@@ -13,6 +12,8 @@ from dataclasses import dataclass, replace
 from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.known_methods import METHODS
 from ahl.benchmark.results import Record
+from ahl.benchmark.specification import Specification
+from ahl.literals import literal
 
 _ORDER = [method.name for method in (*METHODS, *ABLATION_METHODS)]
 
@@ -23,17 +24,38 @@ class Entrant:
 
     Attributes:
         spec: the specification as given.
-        title: the method's title and its settings.
-        shown: its name in tables: the title, and what tells it from its like.
-        base: the method's name without settings.
-        settings: names and values of its settings, as written.
+        method: the method's title.
+        marks: what tells it from its like beside title and settings.
     """
 
     spec: str
-    title: str
-    shown: str
-    base: str
-    settings: tuple[tuple[str, str], ...]
+    method: str
+    marks: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """The method's name without settings."""
+        return Specification.read(self.spec).name
+
+    @property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of its settings, as written."""
+        return Specification.read(self.spec).settings
+
+    @property
+    def title(self) -> str:
+        """The method's title and its settings."""
+        return Specification.read(self.spec).titled(self.method)
+
+    @property
+    def shown(self) -> str:
+        """Its name in tables: the title, and what tells it from its like."""
+        return " ".join((self.title, *self.marks))
+
+    def shown_without(self, setting: str) -> str:
+        """The same without one of its settings."""
+        title = Specification.read(self.spec).without(setting).titled(self.method)
+        return " ".join((title, *self.marks))
 
     @property
     def is_ahl(self) -> bool:
@@ -70,8 +92,6 @@ def name_entrants(records: Sequence[Record]) -> dict[str, Entrant]:
         conditions[record.method].append(condition(record))
     entrants = {}
     for record in records:
-        base, *parts = (part.strip() for part in record.method.split(","))
-        title = ", ".join([record.title, *parts])
         differing = [
             f"{name} {value}"
             for name, value in condition(record).items()
@@ -79,10 +99,8 @@ def name_entrants(records: Sequence[Record]) -> dict[str, Entrant]:
         ]
         entrants[record.key] = Entrant(
             spec=record.method,
-            title=title,
-            shown=f"{title} [{', '.join(differing)}]" if differing else title,
-            base=base,
-            settings=tuple((part.partition("=")[0], part.partition("=")[2]) for part in parts),
+            method=record.title,
+            marks=(f"[{', '.join(differing)}]",) if differing else (),
         )
     return _told_apart(entrants)
 
@@ -108,10 +126,7 @@ def one_line(text: str) -> str:
 
 def value_of(text: str) -> float | None:
     """A setting's value as a finite number, None if it is none."""
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+    value = literal(text)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if number and math.isfinite(value) else None
 
@@ -120,6 +135,6 @@ def _told_apart(entrants: dict[str, Entrant]) -> dict[str, Entrant]:
     """Two methods that share a title get their specification behind it."""
     shared = Counter(entrant.shown for entrant in set(entrants.values()))
     return {
-        key: replace(one, shown=f"{one.shown} ({one.spec})") if shared[one.shown] > 1 else one
+        key: replace(one, marks=(*one.marks, f"({one.spec})")) if shared[one.shown] > 1 else one
         for key, one in entrants.items()
     }

@@ -17,12 +17,12 @@ from ahl.benchmark.cells import (
     BenchmarkDataset,
     Cell,
     Draw,
-    MethodSpec,
     make_cell,
     plan_draws,
     plan_transfers,
 )
 from ahl.benchmark.method_types import Labels, Method
+from ahl.benchmark.specification import MethodSpec
 from ahl.config import Config, default
 from ahl.datasets import Dataset, Setting
 from ahl.errors import ConfigurationError

@@ -35,8 +35,7 @@ def find_sweeps(summary: Summary, columns: tuple[Column, ...]) -> list[Sweep]:
     groups: dict[tuple[str, str], dict[str, Entrant]] = defaultdict(dict)
     for entrant in summary.entrants:
         for name, value in entrant.settings:
-            rest = entrant.shown.replace(f", {name}={value}", "", 1)
-            groups[rest, name][value] = entrant
+            groups[entrant.shown_without(name), name][value] = entrant
     sweeps = []
     for (title, name), members in groups.items():
         lines = []

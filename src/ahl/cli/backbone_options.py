@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ahl.cli.common import literal
 from ahl.errors import ConfigurationError
+from ahl.literals import literal
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -81,4 +81,4 @@ def _key_value(text: str) -> tuple[str, object]:
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise ConfigurationError(f"--backbone-arg is {text!r}; it must be KEY=VALUE.")
-    return key.strip(), literal(value.strip())
+    return key.strip(), literal(value)

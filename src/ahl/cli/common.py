@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -106,13 +106,3 @@ def own_name() -> str:
 def figure(value: float | None) -> str:
     """A figure for people: three digits, or a dash."""
     return "-" if value is None else f"{value:.3f}"
-
-
-def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal
-    """Read a number, bool, None, tuple... or take the text as it is."""
-    import ast
-
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
