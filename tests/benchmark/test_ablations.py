@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from ahl.benchmark import ablations, find_method
+from ahl.benchmark import METHODS, ablations, find_method, method_types
 from ahl.benchmark.ablations import (
     ABLATION_METHODS,
     DistributionEnsemble,
     SeedEnsemble,
 )
+from ahl.benchmark.cells import Draw, make_cell
 from ahl.benchmark.problem import Problem
 from ahl.benchmark.specification import MethodSpec
 from ahl.config import CalibrationConfig
 from ahl.detectors import DevNet
-from ahl.errors import ConfigurationError
 from ahl.feature_table import FeatureTable
 from ahl.training_set import IndexedSet, TrainingSet
 from ahl.types import Kind
@@ -56,6 +56,12 @@ def make_problem(seed=0, **learning):
         seed=seed,
         device=torch.device("cpu"),
     )
+
+
+def given(method, problem):
+    """The problem as a run of the benchmark gives it to the method."""
+    spec = MethodSpec(text=method.name, method=method, settings=())
+    return replace(problem, config=spec.configure(problem.config))
 
 
 def numbered(training_set):
@@ -117,14 +123,14 @@ def test_a_restricted_set_has_the_rows_and_kinds_of_the_part_alone():
 def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monkeypatch, grouping):
     asked, task_of = [], ablations.task_of
 
-    def numbering(problem, detector, config):
-        task = task_of(problem, detector, config)
-        asked.append((config, numbered(task.training_set)))
+    def numbering(problem, detector):
+        task = task_of(problem, detector)
+        asked.append((problem.config, numbered(task.training_set)))
         return replace(task, training_set=asked[-1][1])
 
     monkeypatch.setattr(ablations, "task_of", numbering)
     method = DistributionEnsemble(name="x", title="X", detector=DevNet, grouping=grouping)
-    method.score(make_problem())
+    method.score(given(method, make_problem()))
     ((config, data),) = asked
     assert config.distributions.grouping == grouping
     assert not config.learning.collaborative
@@ -157,14 +163,15 @@ def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
             return np.arange(len(table)) + 10.0 * self.number
 
     monkeypatch.setattr(ablations, "learn", lambda *_, **__: Member())
-    scores = method.score(make_problem())
+    scores = method.score(given(method, make_problem()))
     trained = next(members)
     assert trained > 1
     np.testing.assert_allclose(scores, np.arange(TESTED) + 10.0 * (trained - 1) / 2)
 
 
 def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
-    scores = SeedEnsemble(name="x", title="X", detector=DevNet).score(make_problem())
+    method = SeedEnsemble(name="x", title="X", detector=DevNet)
+    scores = method.score(given(method, make_problem()))
     tasks, configs, seeds, models = zip(*learnt, strict=True)
     assert len(learnt) == len(tasks[0].training_set.supports) > 1
     assert all(task is tasks[0] for task in tasks), "on all of D"
@@ -179,17 +186,52 @@ def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
 
 
 def test_the_problems_seed_reaches_every_member(learnt):
+    method = SeedEnsemble(name="x", title="X", detector=DevNet)
     for seed in (0, 1):
-        SeedEnsemble(name="x", title="X", detector=DevNet).score(make_problem(seed))
+        method.score(given(method, make_problem(seed)))
     half = len(learnt) // 2
     assert not {s for _, _, s, _ in learnt[:half]} & {s for _, _, s, _ in learnt[half:]}
 
 
-def test_an_ensemble_over_distributions_refuses_what_it_cannot_calibrate():
+# --- configs ---------------------------------------------------------------------------------
+
+LEARNING = [method for method in (*METHODS, *ABLATION_METHODS) if method.reads_config]
+
+
+@pytest.mark.parametrize("method", LEARNING, ids=lambda method: method.name)
+def test_the_config_of_a_cell_is_the_one_that_is_learnt_by(method, monkeypatch):
+    """Whatever the run's config says: it is what the results record."""
+    run = []
+
+    def learn(task, config, **_):
+        run.append((task.detector, config))
+        raise StopIteration
+
+    monkeypatch.setattr(ablations, "learn", learn)
+    monkeypatch.setattr(method_types, "learn", learn)
     problem = make_problem()
-    calibrated = replace(problem.config, calibration=CalibrationConfig(folds=2))
-    with pytest.raises(ConfigurationError, match=r"calibration\.folds"):
-        find_method("+hadg").score(replace(problem, config=calibrated))
+    draw = Draw(dataset="x", subset="", setting="general", known_class="", anomalies=3, seed=0)
+    for changed in (
+        problem.config,
+        replace(problem.config, learning=replace(problem.config.learning, collaborative=False)),
+        replace(
+            problem.config,
+            distributions=replace(problem.config.distributions, grouping="random"),
+            calibration=CalibrationConfig(folds=2),
+        ),
+    ):
+        cell = make_cell(draw, MethodSpec.parse(method.name), changed, {})
+        with pytest.raises(StopIteration):
+            method.score(replace(problem, config=cell.config))
+        detector, config = run.pop()
+        assert type(detector) is method.detector
+        assert config == cell.config
+        assert config.learning.collaborative is method.name.startswith(("ahl-", "+cdl-"))
+        if isinstance(method, DistributionEnsemble):
+            assert config.distributions.grouping == method.grouping
+            assert config.calibration.folds == 0
+        else:
+            assert config.distributions == changed.distributions
 
 
 # --- measured importance ---------------------------------------------------------------------

@@ -112,6 +112,9 @@ def test_every_constant_is_in_the_key_whoever_sets_it(section, name):
     changed = another(values[section][name])
     values[section][name] = changed
     by_config = key(text="ahl-dra", config=Config.from_dict(values))
+    if (section, name) == ("learning", "collaborative"):
+        assert by_config == key(text="ahl-dra"), "what a method fixes is so in every run"
+        return
     assert by_config != key(text="ahl-dra")
     if section != "features":  # these are the run's: all methods of a draw share them
         assert key(text=f"ahl-dra,{section}.{name}={changed!r}") == by_config
@@ -150,7 +153,7 @@ def test_a_cell_carries_the_methods_own_constants():
     assert cell.draw is DRAW
 
 
-@pytest.mark.parametrize("name", ["dra", "devnet", "flos", "saoe", "mlep", "fs-dra", "+ramhadg"])
+@pytest.mark.parametrize("name", ["dra", "devnet", "flos", "saoe", "mlep", "fs-dra", "+ramfull"])
 def test_rivals_have_no_part_of_ours_unless_asked(name):
     """Whatever the run's config says: they are compared as published."""
     published = MethodSpec.parse(name).configure(default())
@@ -158,9 +161,23 @@ def test_rivals_have_no_part_of_ours_unless_asked(name):
     assert published.vectors == replace(default().vectors, components=0)
     asked = MethodSpec.parse(f"{name},memory.patches=7,calibration.folds=2").configure(default())
     assert (asked.memory.patches, asked.calibration.folds) == (7, 2)
-    rest = {"vectors", "memory", "calibration"}
+    rest = {"vectors", "memory", "calibration", "learning"}
     ours, theirs = default().to_dict(), published.to_dict()
+    assert published.learning == replace(default().learning, collaborative=False)
     assert all(ours[section] == theirs[section] for section in ours if section not in rest)
+
+
+@pytest.mark.parametrize("name", ["patchcore", "kdad", "logistic"])
+def test_methods_without_constants_record_no_part_of_ours(name):
+    published = MethodSpec.parse(name).configure(default())
+    assert (published.vectors.components, published.memory.patches) == (0, 0)
+    assert published.calibration.folds == 0
+
+
+def test_the_base_detector_may_have_all_that_ahl_has_but_its_episodes():
+    text = "dra,vectors.components=128,memory.patches=2000,calibration.folds=3"
+    learning = replace(default().learning, collaborative=False)
+    assert MethodSpec.parse(text).configure(default()) == replace(default(), learning=learning)
 
 
 @pytest.mark.parametrize("name", ["ahl-dra", "ahl-devnet"])

@@ -231,6 +231,16 @@ def test_specifications_are_read_and_refused():
         ("nobody", "no method"),
         ("dra,clusters=4", "SECTION.FIELD=VALUE"),
         ("dra,distributions.clusters", "SECTION.FIELD=VALUE"),
+        ("dra,distributions.clusters=", "SECTION.FIELD=VALUE"),
+        ("dra,learning.collaborative=True", "dra is what it is by learning.collaborative=False"),
+        ("ahl-dra,learning.collaborative=False", "ahl-dra is what it is by"),
+        ("+cdl-,learning.collaborative=False", "is what it is by"),
+        ("+hadg,distributions.grouping=random", r"\+hadg is what it is by distributions.grouping"),
+        ("+ramhadg,distributions.grouping=random", "is what it is by"),
+        ("+hadg,calibration.folds=2", "is what it is by"),
+        ("patchcore,memory.patches=7", "patchcore takes no settings"),
+        ("kdad,learning.epochs=7", "takes no settings"),
+        ("logistic,heads.margin=7", "takes no settings"),
     ):
         with pytest.raises(ConfigurationError, match=reason):
             MethodSpec.parse(wrong)

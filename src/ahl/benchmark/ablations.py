@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from ahl.benchmark.method_types import (
     task_of,
 )
 from ahl.benchmark.problem import Problem
-from ahl.config import Config, Grouping
+from ahl.config import Grouping
 from ahl.detectors import DRA, BaseDetector, DevNet
-from ahl.errors import ConfigurationError
 from ahl.learning import learn
 from ahl.randomness import derive_seed
 from ahl.task import Task
 from ahl.training_set import IndexedSet, TrainingSet
+
+ALONE: Settings = (("learning.collaborative", False),)
+"""A base detector by itself."""
 
 
 @final
@@ -38,29 +40,20 @@ class DistributionEnsemble(Method):
     title: str
     detector: type[BaseDetector]
     grouping: Grouping
-    settings: Settings = PLAIN
+    reads_config: ClassVar[bool] = True
+
+    @property
+    def fixed(self) -> Settings:
+        """Alone, on distributions of this kind; a part of them cannot be calibrated."""
+        return (*ALONE, ("distributions.grouping", self.grouping), ("calibration.folds", 0))
 
     def score(self, problem: Problem) -> Scores:
-        """Train T detectors one after another.
-
-        Raises:
-            ConfigurationError: if they are to be calibrated.
-        """
-        config = _alone(problem.config)
-        if config.calibration.folds:
-            raise ConfigurationError(
-                f"The detectors of {self.name} are not calibrated; leave calibration.folds at 0."
-            )
-        config = replace(
-            config, distributions=replace(config.distributions, grouping=self.grouping)
-        )
-        task = task_of(problem, self.detector, config)
+        """Train T detectors one after another."""
+        task = task_of(problem, self.detector)
         data = task.training_set
         parts = [_union(s, q) for s, q in zip(data.supports, data.queries, strict=True)]
         return _mean_scores(
-            [replace(task, training_set=_restricted(data, part)) for part in parts],
-            config,
-            problem,
+            [replace(task, training_set=_restricted(data, part)) for part in parts], problem
         )
 
 
@@ -72,13 +65,17 @@ class SeedEnsemble(Method):
     name: str
     title: str
     detector: type[BaseDetector]
-    settings: Settings = PLAIN
+    reads_config: ClassVar[bool] = True
+
+    @property
+    def fixed(self) -> Settings:
+        """Alone."""
+        return ALONE
 
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
-        config = _alone(problem.config)
-        task = task_of(problem, self.detector, config)
-        return _mean_scores([task] * len(task.training_set.supports), config, problem)
+        task = task_of(problem, self.detector)
+        return _mean_scores([task] * len(task.training_set.supports), problem)
 
 
 ABLATION_METHODS: tuple[Method, ...] = (
@@ -143,10 +140,6 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 """Groups of methods with settings that `--ablation` takes."""
 
 
-def _alone(config: Config) -> Config:
-    return replace(config, learning=replace(config.learning, collaborative=False))
-
-
 def _union(support: IndexedSet, query: IndexedSet) -> IndexedSet:
     return IndexedSet(
         normals=np.union1d(support.normals, query.normals),
@@ -167,10 +160,10 @@ def _restricted(data: TrainingSet, part: IndexedSet) -> TrainingSet:
     )
 
 
-def _mean_scores(tasks: list[Task], config: Config, problem: Problem) -> Scores:
+def _mean_scores(tasks: list[Task], problem: Problem) -> Scores:
     total = np.zeros(len(problem.test))
     for number, task in enumerate(tasks):
         seed = derive_seed(problem.seed, "ensemble", number) % 2**32
-        model = learn(task, config, seed=seed, device=problem.device)
+        model = learn(task, problem.config, seed=seed, device=problem.device)
         total += model.score_table(problem.test)
     return total / len(tasks)

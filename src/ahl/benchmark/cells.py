@@ -13,7 +13,7 @@ from ahl.config import Config
 from ahl.datasets import Dataset, Setting
 from ahl.errors import DataError
 
-BENCHMARK_VERSION = 2
+BENCHMARK_VERSION = 3
 """Raised when a method or the protocol changes so that equal configs give other figures."""
 
 

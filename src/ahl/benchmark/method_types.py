@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, final
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl.adaptation import adapt_model
 from ahl.benchmark.problem import Problem
-from ahl.config import Config
 from ahl.detectors import BaseDetector
 from ahl.errors import ConfigurationError
 from ahl.learning import learn
@@ -41,18 +40,27 @@ class Method(ABC):
             bound that sees all classes), or none (then M does not matter to it).
         settings: its own values of config fields, by dotted name; a run's specification of the
             method goes before them.
+        reads_config: whether it learns by `problem.config`; if not, a specification that sets
+            anything is refused.
     """
 
     name: str
     title: str
     labels: Labels = "some classes"
-    settings: Settings = ()
+    settings: Settings = PLAIN
+    reads_config: ClassVar[bool] = False
+
+    @property
+    def fixed(self) -> Settings:
+        """The values that make it what it is; a specification that sets them is refused."""
+        return ()
 
     @abstractmethod
     def score(self, problem: Problem) -> Scores:
         """Train on the problem and score its test images.
 
-        The same problem gives the same scores; every draw comes from `problem.seed`.
+        The same problem gives the same scores; every draw comes from `problem.seed`. Its config
+        is the one that is recorded: `settings`, specification and `fixed` are in it.
         """
 
     def transfer(self, source: Problem, target: Problem) -> Scores:
@@ -82,6 +90,12 @@ class DetectorMethod(Method):
     collaborative: bool
     labels: Labels = "some classes"
     settings: Settings = ()
+    reads_config: ClassVar[bool] = True
+
+    @property
+    def fixed(self) -> Settings:
+        """Whether it is within AHL."""
+        return (("learning.collaborative", self.collaborative),)
 
     def score(self, problem: Problem) -> Scores:
         """Train and score with the unified model."""
@@ -99,16 +113,14 @@ class DetectorMethod(Method):
         return adapted.score_table(target.test)
 
     def _learn(self, problem: Problem) -> TrainedModel:
-        learning = replace(problem.config.learning, collaborative=self.collaborative)
-        config = replace(problem.config, learning=learning)
-        task = task_of(problem, self.detector, config)
-        return learn(task, config, seed=problem.seed, device=problem.device)
+        task = task_of(problem, self.detector)
+        return learn(task, problem.config, seed=problem.seed, device=problem.device)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class FunctionMethod(Method):
-    """A method that is one function of the problem."""
+    """A method that is one function of the problem's features."""
 
     name: str
     title: str
@@ -120,7 +132,7 @@ class FunctionMethod(Method):
         return self.function(problem)
 
 
-def task_of(problem: Problem, detector: type[BaseDetector], config: Config) -> Task:
+def task_of(problem: Problem, detector: type[BaseDetector]) -> Task:
     """The learning task of a problem."""
     return prepare_task(
         detector,
@@ -128,6 +140,6 @@ def task_of(problem: Problem, detector: type[BaseDetector], config: Config) -> T
         problem.anomalies,
         problem.make_pseudo,
         generators=problem.generators,
-        config=config,
+        config=problem.config,
         seed=problem.seed,
     )

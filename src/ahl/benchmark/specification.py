@@ -59,32 +59,44 @@ class MethodSpec:
         """Read a specification.
 
         Raises:
-            ConfigurationError: if it names no method or has another form.
+            ConfigurationError: if it names no method, has another form, or sets what the method
+                fixes or does not read.
         """
         written = Specification.read(text)
+        method = find_method(written.name, further)
+        fixed = dict(method.fixed)
         for field, value in written.settings:
             if not value or field.count(".") != 1:
                 raise ConfigurationError(
                     f"The setting {field!r} of {text!r} must be SECTION.FIELD=VALUE, such as "
                     "distributions.clusters=4."
                 )
+            if not method.reads_config:
+                raise ConfigurationError(
+                    f"The method {method.name} takes no settings; leave {field} out of {text!r}."
+                )
+            if field in fixed:
+                raise ConfigurationError(
+                    f"The method {method.name} is what it is by {field}={fixed[field]}; leave it "
+                    f"out of {text!r}, or choose another method."
+                )
         return cls(
             text=text,
-            method=find_method(written.name, further),
+            method=method,
             settings=tuple((field, literal(value)) for field, value in written.settings),
         )
 
     def configure(self, config: Config) -> Config:
-        """The config with the method's own settings, then those of the specification.
+        """The config with the method's own settings, those of the specification, what is fixed.
 
         Raises:
             ConfigurationError: if a setting names no field or has a value that cannot work.
         """
-        return self._with(self.plain(config), self.settings)
+        return self._with(config, (*self.method.settings, *self.settings, *self.method.fixed))
 
     def plain(self, config: Config) -> Config:
-        """The config with the method's own settings only."""
-        return self._with(config, self.method.settings)
+        """The config with the method's own settings and what is fixed only."""
+        return self._with(config, (*self.method.settings, *self.method.fixed))
 
     def _with(self, config: Config, settings: Settings) -> Config:
         values = config.to_dict()
