@@ -27,9 +27,10 @@ CONTEXT = {
 def make_record(method="dra", auroc=0.9, **others):
     """A record; its key follows from the cell and the backbone."""
     try:
-        title = find_method(method.split(",")[0]).title
+        known = find_method(method.split(",")[0])
+        title, kind, labels = known.title, known.kind, known.labels
     except ValueError:
-        title = method
+        title, kind, labels = method, "rival", "some classes"
     values = {
         "dataset": "HeadCT",
         "subset": "",
@@ -40,6 +41,8 @@ def make_record(method="dra", auroc=0.9, **others):
         "source": "",
         "method": method,
         "title": title,
+        "kind": kind,
+        "labels": labels,
         "auroc": auroc,
         "average_precision": auroc,
         "auroc_seen": auroc,

@@ -63,7 +63,7 @@ def test_a_folder_without_results_is_an_error_and_stays_as_it_is(tmp_path):
 def test_the_command_prints_verdicts_and_paths(folder, tmp_path):
     result = CliRunner().invoke(report, [str(folder), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert "No other method is better than AHL" in result.output
+    assert "No rival is better than AHL" in result.output
     assert str(tmp_path / "out" / "report.html") in result.output
 
 

@@ -92,7 +92,7 @@ def test_it_says_where_ahl_does_not_win(summed):
         "(an interval is missing).",
         "AHL(DRA) does not win on HeadCT, general, M = 10: DRA 0.930 against AHL(DRA) 0.880 "
         "(an interval is missing); not beaten: AHL(DevNet) 0.950.",
-        "No other method is better than AHL on: ELPV, general, M = 10.",
+        "No rival is better than AHL on: ELPV, general, M = 10.",
     ]
     assert all(
         sentence.split(" on ")[0] in written(summary).replace("\\", "")
@@ -137,10 +137,50 @@ def test_variants_beside_plain_ahl_are_counted(summed):
     assert sentence.endswith("1 of 2 AHL variants with other settings are beaten.")
 
 
+def test_what_a_method_is_stands_in_its_records_and_not_in_its_name(summed):
+    """Methods of one's own, named unlike ours."""
+    records = [
+        make_record("fs-dra", 0.9, labels="some classes"),  # named like the bound, but a rival
+        make_record("mine", 0.8, kind="ahl"),
+        make_record("ahl-like", 0.85, kind="rival"),
+        make_record("all-seeing", 0.99, labels="every class"),
+        make_record("mine-all-seeing", 0.7, kind="ahl", labels="every class"),
+        make_record("half-of-mine", 0.97, kind="part"),
+    ]
+    summary = summed(records, scored=False)
+    (sentence,) = verdicts(summary, summary.columns)
+    assert sentence.startswith("AHL does not win on HeadCT, general, M = 10: FS-DRA 0.900 against")
+    assert sentence.count("against") == 1
+    assert "against mine 0.800" in sentence
+    assert {entrant.spec for entrant in summary.entrants if entrant.is_ahl} == {"mine"}
+    ranking = rank_methods(summary)
+    assert [entrant.spec for entrant, _ in ranking.ranks] == ["fs-dra", "ahl-like", "mine"]
+
+
+def test_parts_of_ahl_are_never_best_and_do_not_beat_it(summed):
+    part = make_record("+hadg", 0.99)
+    text = written(summed([part, make_record("ahl-dra", 0.9), make_record("dra", 0.8)]))
+    assert "No rival is better than AHL on: HeadCT" in text
+    assert row_of(text, "+ HADG")[0].startswith("0.990")
+    assert row_of(text, "AHL(DRA)")[0].startswith("**0.900")
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ("ahl-dra", "No rival of AHL was measured on HeadCT, general, M = 10."),
+        ("dra", "No AHL method was measured on HeadCT, general, M = 10."),
+    ],
+)
+def test_parts_are_neither_ahl_nor_rivals(summed, other, sentence):
+    summary = summed([make_record("+hadg", 0.99), make_record(other, 0.9)])
+    assert verdicts(summary, summary.columns) == [sentence]
+
+
 def test_nothing_to_compare_is_said_too(summed):
     summary = summed([make_record("dra", 0.9), make_record("ahl-dra", 0.9, dataset="SDD")])
     assert verdicts(summary, summary.columns) == [
-        "Nothing was measured beside AHL on SDD, general, M = 10.",
+        "No rival of AHL was measured on SDD, general, M = 10.",
         "No AHL method was measured on HeadCT, general, M = 10.",
     ]
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from ahl.benchmark.ablations import ABLATIONS
 from ahl.benchmark.known_methods import METHODS
 from ahl.cli import main
+from ahl.cli.benchmark import _methods
 from small_images import write_class
 
 
@@ -42,6 +43,13 @@ def test_help_names_every_method_and_ablation():
     assert f"Ablations: {' '.join(sorted(ABLATIONS))}." in text
 
 
+def test_a_transfer_measures_by_default_what_can_be_adapted():
+    assert _methods((), (), transfer=False) == [method.name for method in METHODS]
+    adapting = ["ahl-dra", "ahl-devnet", "dra", "devnet", "flos", "saoe", "mlep"]
+    assert _methods((), (), transfer=True) == adapting
+    assert _methods(("logistic",), (), transfer=True) == ["logistic"], "to be refused"
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -51,6 +59,8 @@ def test_help_names_every_method_and_ablation():
         (("--dataset", "x={folder}", "--ablation", "magic"), "no ablation 'magic'"),
         (("--dataset", "x={folder}", "--anomalies", "99"), "enough anomalies"),
         (("--dataset", "x={folder}", "--stages", "one"), "--stages"),
+        (("--dataset", "x={folder}", "--method", "kdad,heads.margin=1"), "takes no settings"),
+        (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
     ],
 )
 def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, arguments, reason):

@@ -12,6 +12,7 @@ from ahl.benchmark.method_types import (
     PLAIN,
     DetectorMethod,
     Method,
+    MethodKind,
     Scores,
     Settings,
     task_of,
@@ -40,6 +41,7 @@ class DistributionEnsemble(Method):
     title: str
     detector: type[BaseDetector]
     grouping: Grouping
+    kind: MethodKind = "part"
     reads_config: ClassVar[bool] = True
 
     @property
@@ -65,6 +67,7 @@ class SeedEnsemble(Method):
     name: str
     title: str
     detector: type[BaseDetector]
+    kind: MethodKind = "part"
     reads_config: ClassVar[bool] = True
 
     @property
@@ -88,6 +91,7 @@ ABLATION_METHODS: tuple[Method, ...] = (
     DetectorMethod(
         name="+cdl-",
         title="+ CDL -",
+        kind="part",
         detector=DRA,
         collaborative=True,
         settings=(*PLAIN, ("importance.source", "measured")),

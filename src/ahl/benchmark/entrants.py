@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.method_types import Labels, MethodKind
 from ahl.benchmark.results import Record
 from ahl.benchmark.specification import Specification
 from ahl.literals import literal
@@ -25,11 +26,15 @@ class Entrant:
     Attributes:
         spec: the specification as given.
         method: the method's title.
+        kind: what the method is in a comparison.
+        labels: which anomalies it trains on.
         marks: what tells it from its like beside title and settings.
     """
 
     spec: str
     method: str
+    kind: MethodKind
+    labels: Labels
     marks: tuple[str, ...] = ()
 
     @property
@@ -59,13 +64,18 @@ class Entrant:
 
     @property
     def is_ahl(self) -> bool:
-        """Whether it is AHL on one of the base detectors."""
-        return self.base.startswith("ahl-")
+        """Whether it is AHL, and competes."""
+        return self.kind == "ahl" and self.competes
 
     @property
     def sees_every_class(self) -> bool:
         """Whether it trains on every class, and so is no rival but a bound."""
-        return self.base == "fs-dra"
+        return self.labels == "every class"
+
+    @property
+    def competes(self) -> bool:
+        """Whether it can be the best: neither a bound nor a part of AHL."""
+        return self.kind != "part" and not self.sees_every_class
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -100,6 +110,8 @@ def name_entrants(records: Sequence[Record]) -> dict[str, Entrant]:
         entrants[record.key] = Entrant(
             spec=record.method,
             method=record.title,
+            kind=record.kind,
+            labels=record.labels,
             marks=(f"[{', '.join(differing)}]",) if differing else (),
         )
     return _told_apart(entrants)

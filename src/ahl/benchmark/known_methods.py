@@ -37,12 +37,17 @@ def _logistic(problem: Problem) -> Scores:
     return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 
+def _ahl(name: str, title: str, detector: type[BaseDetector]) -> Method:
+    return DetectorMethod(name=name, title=title, kind="ahl", detector=detector, collaborative=True)
+
+
 def _alone(
     name: str, title: str, detector: type[BaseDetector], labels: Labels = "some classes"
 ) -> Method:
     return DetectorMethod(
         name=name,
         title=title,
+        kind="rival",
         detector=detector,
         collaborative=False,
         labels=labels,
@@ -51,8 +56,8 @@ def _alone(
 
 
 METHODS: tuple[Method, ...] = (
-    DetectorMethod(name="ahl-dra", title="AHL(DRA)", detector=DRA, collaborative=True),
-    DetectorMethod(name="ahl-devnet", title="AHL(DevNet)", detector=DevNet, collaborative=True),
+    _ahl("ahl-dra", "AHL(DRA)", DRA),
+    _ahl("ahl-devnet", "AHL(DevNet)", DevNet),
     _alone("dra", "DRA", DRA),
     _alone("devnet", "DevNet", DevNet),
     _alone("flos", "FLOS", FocalClassifier),

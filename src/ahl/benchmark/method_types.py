@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ahl.adaptation import adapt_model
 from ahl.benchmark.problem import Problem
 from ahl.detectors import BaseDetector
-from ahl.errors import ConfigurationError
 from ahl.learning import learn
 from ahl.model import TrainedModel
 from ahl.task import Task, prepare_task
@@ -29,6 +28,9 @@ PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibrati
 
 Labels = Literal["some classes", "every class", "none"]
 
+MethodKind = Literal["ahl", "part", "rival"]
+"""AHL itself, AHL without some of its parts (a row of the paper's ablation), or another method."""
+
 
 class Method(ABC):
     """A way to score a test.
@@ -36,6 +38,7 @@ class Method(ABC):
     Attributes:
         name: what `--method` takes, lower case.
         title: the name in tables, as in the paper where it is there.
+        kind: what it is in a comparison; a part is not AHL, and cannot beat it either.
         labels: which anomalies it trains on: M of the setting's draw, M of every class (an upper
             bound that sees all classes), or none (then M does not matter to it).
         settings: its own values of config fields, by dotted name; a run's specification of the
@@ -46,6 +49,7 @@ class Method(ABC):
 
     name: str
     title: str
+    kind: MethodKind = "rival"
     labels: Labels = "some classes"
     settings: Settings = PLAIN
     reads_config: ClassVar[bool] = False
@@ -54,6 +58,11 @@ class Method(ABC):
     def fixed(self) -> Settings:
         """The values that make it what it is; a specification that sets them is refused."""
         return ()
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it can take part in a transfer: it adapts to normals, and is no bound."""
+        return type(self).transfer is not Method.transfer and self.labels != "every class"
 
     @abstractmethod
     def score(self, problem: Problem) -> Scores:
@@ -69,14 +78,8 @@ class Method(ABC):
         Args:
             source: where the labelled anomalies are; its test is not used.
             target: its normals adapt, its test is scored; it has no labelled anomalies.
-
-        Raises:
-            ConfigurationError: if the method cannot be adapted so.
         """
-        raise ConfigurationError(
-            f"The method {self.name} cannot be adapted to other normals; leave it out of a "
-            f"transfer from {len(source.normals)} to {len(target.normals)} normals."
-        )
+        raise NotImplementedError(f"{self.name} does not transfer; no run asks it to.")
 
 
 @final
@@ -86,6 +89,7 @@ class DetectorMethod(Method):
 
     name: str
     title: str
+    kind: MethodKind
     detector: type[BaseDetector]
     collaborative: bool
     labels: Labels = "some classes"

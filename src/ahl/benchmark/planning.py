@@ -74,7 +74,11 @@ class CellBatch:
 
 
 def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[CellBatch]:
-    """All cells, draw by draw."""
+    """All cells, draw by draw.
+
+    Raises:
+        ConfigurationError: if a method or setting is not known, or cannot be in a transfer.
+    """
     specs = [MethodSpec.parse(text, benchmark.further) for text in benchmark.methods]
     own = {d.name: {**context, "dataset": d.fingerprint()} for d in benchmark.datasets}
 
@@ -82,6 +86,7 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[CellBatch]:
         return tuple(make_cell(draw, spec, benchmark.config, values) for spec in chosen)
 
     if benchmark.transfer:
+        _check_transfer([spec.method for spec in specs])
         everything = {**context, "datasets": sorted(v["dataset"] for v in own.values())}
         for source, target, draw in plan_transfers(
             benchmark.datasets, benchmark.anomalies, benchmark.seeds
@@ -110,6 +115,21 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[CellBatch]:
                         labels=labels,
                         cells=cells(draw, chosen, own[dataset.name]),
                     )
+
+
+def _check_transfer(methods: Sequence[Method]) -> None:
+    bounds = dict.fromkeys(m.name for m in methods if m.labels == "every class")
+    others = dict.fromkeys(m.name for m in methods if not m.transfers and m.name not in bounds)
+    reasons = []
+    if bounds:
+        reasons.append(f"train on every class: {', '.join(bounds)}")
+    if others:
+        reasons.append(f"cannot be adapted to other normals: {', '.join(others)}")
+    if reasons:
+        raise ConfigurationError(
+            f"A transfer cannot be measured with methods that {'; that '.join(reasons)}. Leave "
+            "them out."
+        )
 
 
 def run_context(benchmark: Benchmark) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Ranking:
 
 
 def rank_methods(summary: Summary) -> Ranking | None:
-    """Rank the methods, those that see every class aside.
+    """Rank the methods that compete: parts of AHL and those that see every class aside.
 
     All must have all columns, so that a method measured on few would leave few for everyone:
     methods are taken from the one with the most columns on, as many as keep methods times columns
@@ -68,7 +68,7 @@ def rank_methods(summary: Summary) -> Ranking | None:
     measured = {
         entrant: {column for column in summary.columns if (column, entrant) in summary.entries}
         for entrant in summary.entrants
-        if not entrant.sees_every_class
+        if entrant.competes
     }
     order = sorted(measured, key=lambda entrant: -len(measured[entrant]))
     best: tuple[int, int] = (0, 0)

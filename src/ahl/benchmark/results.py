@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl.benchmark.method_types import Labels, MethodKind
 from ahl.errors import DataError
 from ahl.files import written_whole
 
@@ -32,6 +33,7 @@ class Record:
         dataset, subset, setting, known_class, anomalies, seed, source: its draw.
         method: the method's specification as given.
         title: the method's name in tables.
+        kind, labels: what the method is in a comparison, and which anomalies it trains on.
         auroc: image-level; likewise the next figures, None where a test lacks what they need.
         average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.evaluation.Evaluation`.
         normals, tested_normals, tested_anomalies: numbers of images.
@@ -54,6 +56,8 @@ class Record:
     source: str
     method: str
     title: str
+    kind: MethodKind
+    labels: Labels
     auroc: float
     average_precision: float
     auroc_seen: float | None

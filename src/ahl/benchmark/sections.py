@@ -196,13 +196,13 @@ def _by_part(summary: Summary, parts: Sequence[Column], title: str) -> Table:
 def _best(
     entries: dict[Entrant, Entry], better: Callable[[Entry], float | None] | None
 ) -> set[Entrant]:
-    """The best methods (several if they tie), those that see every class aside."""
+    """The best of the methods that compete (several if they tie)."""
     if better is None:
         return set()
     values = {
         entrant: value
         for entrant, entry in entries.items()
-        if not entrant.sees_every_class and (value := better(entry)) is not None
+        if entrant.competes and (value := better(entry)) is not None
     }
     top = max(values.values(), default=None)
     return {entrant for entrant, value in values.items() if value == top}

@@ -12,11 +12,11 @@ from ahl.benchmark.summary import Column, Summary
 
 @dataclass(frozen=True, kw_only=True)
 class Defeat:
-    """An AHL method that another method beats in a column.
+    """An AHL method that a rival beats in a column.
 
     Attributes:
         column: where.
-        winner: the best of the other methods.
+        winner: the best of the rivals.
         loser: the AHL method.
         winning, losing: their figures.
     """
@@ -35,11 +35,11 @@ class Defeat:
 
 
 def find_defeats(summary: Summary, columns: Sequence[Column]) -> list[Defeat]:
-    """Every AHL method beaten by another method, by column; methods that see all classes aside."""
+    """Every AHL method beaten by a rival, by column; parts of AHL and bounds are none."""
     defeats = []
     for column in columns:
         entries = summary.of(column)
-        others = [one for one in entries if not one.is_ahl and not one.sees_every_class]
+        others = [one for one in entries if one.competes and not one.is_ahl]
         if not others:
             continue
         winner = max(others, key=lambda one: entries[one].figure.mean)
@@ -63,17 +63,17 @@ def verdicts(summary: Summary, columns: Sequence[Column]) -> list[str]:
     """
     sentences, best = [], []
     for column in columns:
-        rivals = [one for one in summary.of(column) if not one.sees_every_class]
-        if not any(one.is_ahl for one in rivals):
+        competing = [one for one in summary.of(column) if one.competes]
+        if not any(one.is_ahl for one in competing):
             sentences.append(f"No AHL method was measured on {column.label}.")
-        elif all(one.is_ahl for one in rivals):
-            sentences.append(f"Nothing was measured beside AHL on {column.label}.")
+        elif all(one.is_ahl for one in competing):
+            sentences.append(f"No rival of AHL was measured on {column.label}.")
         elif defeats := find_defeats(summary, [column]):
             sentences.append(_sentence(summary, defeats))
         else:
             best.append(column.label)
     if best:
-        sentences.append(f"No other method is better than AHL on: {'; '.join(best)}.")
+        sentences.append(f"No rival is better than AHL on: {'; '.join(best)}.")
     return sentences
 
 

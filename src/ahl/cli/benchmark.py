@@ -55,7 +55,12 @@ def benchmark() -> None:
     "Python package), or a name of your own and a folder laid out as for `ahl train`. May be "
     "repeated, as all of the following.",
 )
-@click.option("--method", "methods", multiple=True, help="A method; see below [default: all].")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="A method; see below [default: all, with --transfer those that adapt].",
+)
 @click.option("--ablation", "ablations", multiple=True, help="A group of methods; see below.")
 @click.option(
     "--setting",
@@ -147,7 +152,7 @@ def run(
         outcome = run_benchmark(
             Benchmark(
                 datasets=[_dataset(text) for text in datasets],
-                methods=_methods(methods, ablations),
+                methods=_methods(methods, ablations, transfer=transfer),
                 settings=options["settings"],
                 anomalies=options["anomalies"],
                 seeds=range(seeds),
@@ -205,7 +210,7 @@ def _dataset(text: str) -> BenchmarkDataset:
     return BenchmarkDataset(name=name.strip(), subsets=(open_dataset(Path(path)),))
 
 
-def _methods(methods: tuple[str, ...], ablations: tuple[str, ...]) -> list[str]:
+def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: bool) -> list[str]:
     from ahl.benchmark import METHODS
     from ahl.benchmark.ablations import ABLATIONS
 
@@ -215,7 +220,8 @@ def _methods(methods: tuple[str, ...], ablations: tuple[str, ...]) -> list[str]:
                 f"There is no ablation {name!r}; choose among {', '.join(ABLATIONS)}."
             )
     named = [*methods, *(spec for name in ablations for spec in ABLATIONS[name])]
-    return list(dict.fromkeys(named)) or [method.name for method in METHODS]
+    possible = [method.name for method in METHODS if method.transfers or not transfer]
+    return list(dict.fromkeys(named)) or possible
 
 
 benchmark.add_command(report)
