@@ -8,6 +8,7 @@ run batched under `torch.func.vmap`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -23,6 +24,8 @@ Statistics = dict[str, Tensor]
 """Running statistics by name: float tensors that training updates without gradients."""
 HeadScores = dict[str, Tensor]
 """(N,) scores by head name."""
+PositionScores = dict[str, Tensor]
+"""(N, H, W) scores of the positions at one scale by head name, higher = more anomalous."""
 
 
 class BaseDetector(ABC):
@@ -38,6 +41,8 @@ class BaseDetector(ABC):
     """Unique name, lower case: what `--base` takes."""
     head_names: ClassVar[tuple[str, ...]]
     """Names of the heads, in the order they are reported."""
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """What it means, for people, that a head finds an image anomalous: `it is ...`, by name."""
 
     def __init__(self, config: HeadConfig, layout: FeatureLayout, prior: Prior) -> None:
         self.config = config
@@ -77,6 +82,25 @@ class BaseDetector(ABC):
             (N,) scores by head name, and the statistics after the batch (unchanged when not
             training). When not training, an image's scores do not depend on its batch.
         """
+
+    def position_scores(
+        self,
+        parameters: Parameters,
+        statistics: Statistics,
+        maps: FeatureMaps,
+        references: FeatureMaps,
+    ) -> tuple[PositionScores, ...]:
+        """Where in the images each head finds something, a scale; heads that see no places lack.
+
+        A head's evidence is the mean over the scales of `top_mean` of these.
+
+        Args:
+            parameters: as for `forward`; likewise the others.
+            statistics: running statistics.
+            maps: one (N, C, H_s, W_s) tensor a scale.
+            references: one (C, H_s, W_s) tensor a scale.
+        """
+        return tuple({} for _ in maps)
 
     @abstractmethod
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:

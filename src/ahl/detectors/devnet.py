@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -11,9 +12,9 @@ from ahl.detectors.base import (
     BaseDetector,
     HeadScores,
     Parameters,
+    PositionScores,
     Statistics,
     fan_in_uniform,
-    positions,
     top_mean,
 )
 from ahl.feature_maps import FeatureMaps
@@ -31,6 +32,7 @@ class DevNet(BaseDetector):
 
     name = "devnet"
     head_names = ("deviation",)
+    meanings: ClassVar[Mapping[str, str]] = {"deviation": "like the defects that were shown"}
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """One weight a channel and a bias."""
@@ -50,12 +52,22 @@ class DevNet(BaseDetector):
         training: bool,
     ) -> tuple[HeadScores, Statistics]:
         """Score a batch; the references are not used."""
-        weight, bias = parameters["deviation.weight"], parameters["deviation.bias"]
+        found = self.position_scores(parameters, statistics, maps, references)
         scores = [
-            top_mean((positions(scale) @ weight + bias).abs(), self.config.top_fraction)
-            for scale in maps
+            top_mean(scale["deviation"].flatten(-2), self.config.top_fraction) for scale in found
         ]
         return {"deviation": torch.stack(scores).mean(dim=0)}, statistics
+
+    def position_scores(
+        self,
+        parameters: Parameters,
+        statistics: Statistics,
+        maps: FeatureMaps,
+        references: FeatureMaps,
+    ) -> tuple[PositionScores, ...]:
+        """The head's map, absolute values."""
+        weight, bias = parameters["deviation.weight"], parameters["deviation.bias"]
+        return tuple({"deviation": (scale.movedim(-3, -1) @ weight + bias).abs()} for scale in maps)
 
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
         """Deviation loss over the batch, a mean weighted by kind."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from ahl.detectors.base import (
     BaseDetector,
     HeadScores,
     Parameters,
+    PositionScores,
     Statistics,
     fan_in_uniform,
     top_mean,
@@ -34,6 +36,12 @@ class DRA(BaseDetector):
 
     name = "dra"
     head_names = ("holistic", "seen", "pseudo", "residual")
+    meanings: ClassVar[Mapping[str, str]] = {
+        "holistic": "as a whole unlike a good part",
+        "seen": "like a defect that was shown",
+        "pseudo": "as if tampered with",
+        "residual": "unlike the usual good part",
+    }
 
     @property
     def residual_channels(self) -> int:
@@ -109,6 +117,27 @@ class DRA(BaseDetector):
             "residual.norm.mean": torch.stack([mean for _, (mean, _) in by_scale]),
             "residual.norm.var": torch.stack([variance for _, (_, variance) in by_scale]),
         }
+
+    def position_scores(
+        self,
+        parameters: Parameters,
+        statistics: Statistics,
+        maps: FeatureMaps,
+        references: FeatureMaps,
+    ) -> tuple[PositionScores, ...]:
+        """Maps of the seen, pseudo and residual heads, absolute values."""
+        found = []
+        for i, (scale, reference) in enumerate(zip(maps, references, strict=True)):
+            running = statistics["residual.norm.mean"][i], statistics["residual.norm.var"][i]
+            heads, _ = self._position_heads(
+                parameters,
+                running,
+                scale.movedim(-3, -1),
+                reference.movedim(-3, -1),
+                training=False,
+            )
+            found.append({name: values.abs() for name, values in heads.items()})
+        return tuple(found)
 
     def _position_heads(
         self,
