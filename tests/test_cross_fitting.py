@@ -143,7 +143,8 @@ def test_no_folds_leave_the_detectors_own_sum():
     assert model.calibration is None
     scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
     assert scored.evidence is None
-    torch.testing.assert_close(scored.score, task.detector.combine(scored.heads))
+    heads = {**scored.heads, "holistic": -scored.heads["holistic"]}  # told the other way round
+    torch.testing.assert_close(scored.score, task.detector.combine(heads))
 
 
 def test_a_score_is_the_sum_of_its_evidence():

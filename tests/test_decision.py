@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from ahl.decision import Decision, decide, fewest_normals
+from ahl.decision import (
+    Decision,
+    decide,
+    fewest_for_certainty,
+    fewest_normals,
+    least_certain_rate,
+)
 from ahl.errors import ConfigurationError, DataError
 
 
@@ -67,7 +73,15 @@ def test_few_normals_call_nothing_anomalous_beyond_doubt():
     assert found.surely_anomalous is None
     assert found.verdict(1e9) == "uncertain"
     assert found.is_anomalous(1e9)
-    assert decide(np.arange(370.0), 0.01).verdict(1e9) == "anomalous"
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_how_many_normals_are_enough_to_be_sure(rate):
+    enough = fewest_for_certainty(rate)
+    assert decide(np.arange(float(enough)), rate).verdict(1e9) == "anomalous"
+    assert decide(np.arange(enough - 1.0), rate).verdict(1e9) == "uncertain"
+    assert least_certain_rate(enough) == pytest.approx(rate)
+    assert least_certain_rate(enough - 1) > rate
 
 
 def test_too_few_normals_are_refused_with_the_number_that_is_needed():

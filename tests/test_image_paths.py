@@ -119,8 +119,14 @@ def test_names_with_magic_characters_are_files_first(tmp_path):
 
 def test_named_files_are_kept_for_reading_to_report(tmp_path):
     plant(tmp_path, ["notes.txt"])
-    named = [str(tmp_path / "missing.png"), str(tmp_path / "notes.txt"), "x" * 5000, "a\0b"]
+    named = [str(tmp_path / "missing.png"), str(tmp_path / "notes.txt"), "x" * 5000]
     assert expand_paths(named) == [Path(name) for name in named]
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.txt", "a\0b"])
+def test_what_is_not_there_and_no_image_by_its_name_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="no file or folder"):
+        expand_paths([f"{tmp_path}/{name}"])
 
 
 @pytest.mark.parametrize("pattern", ["*.png", "none/*", "[", "a**b/*.png", "notes.*", "**/x.png"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import ceil, isfinite
+from math import ceil, expm1, isfinite, log, log1p
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -108,6 +108,16 @@ class Decision:
 def fewest_normals(max_false_alarm_rate: float) -> int:
     """Normals from which on a threshold can keep the expected false-alarm rate."""
     return ceil(1 / max_false_alarm_rate - 1e-9) - 1
+
+
+def fewest_for_certainty(max_false_alarm_rate: float) -> int:
+    """Normals from which on a score above all of theirs is anomalous beyond doubt."""
+    return ceil(log(_TAIL) / log1p(-max_false_alarm_rate) + 1e-9)
+
+
+def least_certain_rate(normals: int) -> float:
+    """The lowest false-alarm rate, in per cent rounded up, that so many are enough for."""
+    return ceil(100 * -expm1(log(_TAIL) / normals) + 1e-9) / 100
 
 
 def decide(

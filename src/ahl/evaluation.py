@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.datasets import Dataset
+from ahl.decision import Decision
 from ahl.errors import DataError, ImageError
 from ahl.images import content_hash
 from ahl.manifest import Manifest
@@ -26,11 +27,13 @@ class ClassResult:
         count: images scored.
         seen: whether the class had a training example (False for `good`).
         auroc: against the test's normal images; None for `good` or without normals.
+        called_anomalous: images that score above the model's threshold; None without one.
     """
 
     count: int
     seen: bool
     auroc: float | None
+    called_anomalous: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Evaluation:
         auroc_seen: anomalies of classes with a training example.
         auroc_unseen: anomalies of the other classes.
         fpr95: false-positive rate where 95 % of the anomalies are found.
+        threshold: of the model; None without one.
         classes: results by class name, `good` first, then by name.
         left_out: images not tested because the model was trained on them.
         left_out_known_class: images of the known class, which the hard setting does not test.
@@ -55,6 +59,7 @@ class Evaluation:
     auroc_seen: float | None
     auroc_unseen: float | None
     fpr95: float | None
+    threshold: float | None
     classes: dict[str, ClassResult]
     left_out: int
     left_out_known_class: int
@@ -106,7 +111,12 @@ def evaluate(
             )
         if progress is not None:
             progress(prediction.index + 1, len(tested))
-    return _sum_up(scored, left_out, known, skipped)
+    if not scored:
+        raise DataError(
+            f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
+            f"read ({skipped[0].name}: {skipped[0].reason})."
+        )
+    return _sum_up(scored, left_out, known, skipped, scorer.model.decision)
 
 
 def _choose(
@@ -133,7 +143,11 @@ def _choose(
 
 
 def _sum_up(
-    scored: Sequence[ScoredSample], left_out: int, known: int, skipped: Sequence[Skipped]
+    scored: Sequence[ScoredSample],
+    left_out: int,
+    known: int,
+    skipped: Sequence[Skipped],
+    decision: Decision | None,
 ) -> Evaluation:
     labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
@@ -141,7 +155,8 @@ def _sum_up(
     figures = open_set_figures(labels, scores, seen)
     return Evaluation(
         **asdict(figures),
-        classes=dict(_by_class(scored, labels, scores)),
+        threshold=None if decision is None else decision.threshold,
+        classes=dict(_by_class(scored, labels, scores, decision)),
         left_out=left_out,
         left_out_known_class=known,
         skipped=tuple(skipped),
@@ -150,7 +165,10 @@ def _sum_up(
 
 
 def _by_class(
-    scored: Sequence[ScoredSample], labels: NDArray[np.int64], scores: NDArray[np.float64]
+    scored: Sequence[ScoredSample],
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    decision: Decision | None,
 ) -> Iterator[tuple[str, ClassResult]]:
     counts = Counter(one.sample.class_name for one in scored)
     anomalous = {one.sample.class_name for one in scored if one.sample.is_anomaly}
@@ -163,6 +181,11 @@ def _by_class(
                 seen=any(one.seen for one in scored if one.sample.class_name == name),
                 auroc=(
                     auroc_against_normals(labels, scores, of_class) if name in anomalous else None
+                ),
+                called_anomalous=(
+                    None
+                    if decision is None
+                    else sum(decision.is_anomalous(float(one)) for one in scores[of_class])
                 ),
             ),
         )

@@ -28,7 +28,12 @@ from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.pseudo import PseudoAnomaly
 from ahl.resuming import run_fingerprint
-from ahl.sources import LabelledImage, check_classes, readable_items
+from ahl.sources import (
+    LabelledImage,
+    check_classes,
+    check_contradictions,
+    readable_items,
+)
 from ahl.task import prepare_task
 from ahl.types import ImageItem
 
@@ -67,6 +72,7 @@ class Fitting:
             normals, normal_items = self._readable(normals)
             anomalies, anomaly_items = self._readable(anomalies)
         check_classes(normals, anomalies)
+        check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
         with self.observer.part("building the backbone"):
             backbone = self.backbone.build()
         if self.finetune:

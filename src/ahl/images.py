@@ -201,15 +201,15 @@ def expand_paths(patterns: Sequence[str]) -> list[Path]:
     """Turn what a user typed into image paths; patterns are expanded on every platform.
 
     Args:
-        patterns: each a file (kept as it is, even where it does not exist, so that reading
-            reports it), a folder (its images, subfolders included) or a pattern with `*`, `?`,
-            `[...]` or `**` (the images it matches, and those in the folders it matches).
+        patterns: each a file (an image file is kept even where it does not exist, so that
+            reading reports it), a folder (its images, subfolders included) or a pattern with `*`,
+            `?`, `[...]` or `**` (the images it matches, and those in the folders it matches).
 
     Returns:
         The paths in the order of `patterns`, sorted within each, every path once.
 
     Raises:
-        DataError: if a folder holds no image or a pattern matches none.
+        DataError: if a folder holds no image, a pattern matches none, or there is no such path.
     """
     paths: dict[Path, Path] = {}
     for pattern in patterns:
@@ -231,8 +231,10 @@ def _expand(path: Path) -> list[Path]:
         found = find_images(path, recursive=True)
     elif any(_MAGIC.intersection(part) for part in path.parts):
         found = _match(path)
-    else:
+    elif exists or path.suffix.lower() in IMAGE_SUFFIXES:
         return [path]
+    else:
+        raise DataError(f"There is no file or folder {path}; check the path.")
     if not found:
         what = "The folder {} holds" if is_folder else "The pattern {} matches"
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))

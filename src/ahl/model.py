@@ -38,7 +38,7 @@ class RowScores:
 
     Attributes:
         score: (N,) float32 image scores, higher = more anomalous.
-        heads: (N,) by head name, as the heads give them.
+        heads: (N,) by head name, each turned so that higher = more anomalous.
         evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
             score, which is their sum; None where the heads are not calibrated.
     """
@@ -99,8 +99,9 @@ class TrainedModel:
                     self.reference,
                     training=False,
                 )
+                turned = self.detector.evidence(own)
                 for name, values in heads.items():
-                    values.append(own[name])
+                    values.append(turned[name])
                 if self.calibration is None:
                     scores.append(self.detector.combine(own))
                     continue

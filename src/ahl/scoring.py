@@ -23,7 +23,7 @@ class Prediction:
     Attributes:
         index: position among the images given.
         score: anomaly score, higher = more anomalous, no fixed range; None without a score.
-        heads: each head's score by name.
+        heads: each head's score by name, turned so that higher = more anomalous.
         evidence: what each head, and the memory of normals, adds to the score, which is their sum;
             in spreads of unseen normals; empty for a model that is not calibrated.
         anomalous: whether the score lies above the model's threshold; None without one.

@@ -145,3 +145,23 @@ def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[Labelled
         )
     if any(image.class_name == GOOD for image in anomalies):
         raise DataError('An anomaly has the class "good"; name its kind of defect instead.')
+
+
+def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
+    """Refuse images that are labelled both good and anomalous.
+
+    Args:
+        images: with their labels.
+        items: the same, with the identity of their content.
+
+    Raises:
+        DataError: if two have the same content, and one of them only is good.
+    """
+    first: dict[str, LabelledImage] = {}
+    for image, item in zip(images, items, strict=True):
+        other = first.setdefault(item.key, image)
+        if (other.class_name == GOOD) != (image.class_name == GOOD):
+            raise DataError(
+                f"{other.name} ({other.class_name}) and {image.name} ({image.class_name}) are the "
+                "same image, once as good and once as a defect; remove the wrong one."
+            )

@@ -1,6 +1,7 @@
 """The command, as people and scripts use it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -115,11 +116,70 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     ]
     assert sum(one["anomalous"] for one in scored) <= 2
     assert {one["verdict"] for one in scored} <= {"normal", "uncertain", "anomalous"}
-    assert "verdict" in run("predict", decided, tmp_path / "new", code=3).stdout
+    shown = run("predict", decided, tmp_path / "new", code=3).stdout
+    assert "verdict" in shown
+    for one in scored:
+        side = "anomalous" if one["anomalous"] else "normal"
+        word = side if one["verdict"] == side else f"{side}?"
+        assert re.search(rf"{one['score']:.4f}  {re.escape(word)} +{re.escape(one['path'])}", shown)
     assert "threshold" in run("info", decided).stdout
     people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
     assert "from 24 good images not trained on" in people.stdout
     assert "Next: ahl predict" in people.stdout
+
+
+def test_evaluate_counts_what_lies_above_the_threshold(model, inspection_folder, tmp_path):
+    decided = tmp_path / "decided.ahl"
+    run("threshold", model, "--max-false-alarm-rate", 0.2, "-o", decided)
+    write_class(tmp_path / "data" / "good", "good", 6, first=300)
+    write_class(tmp_path / "data" / "bar", "bar", 3, first=300)
+    told = json.loads(run("evaluate", decided, tmp_path / "data", "--json").stdout)
+    lines = run("predict", decided, tmp_path / "data" / "bar", "--json").stdout.splitlines()
+    above = sum(json.loads(line)["anomalous"] for line in lines)
+    assert told["classes"]["bar"]["called_anomalous"] == above
+    assert f"above {told['threshold']:.4f}" in run("evaluate", decided, tmp_path / "data").stdout
+    plain = json.loads(run("evaluate", model, tmp_path / "data", "--json").stdout)
+    assert (plain["threshold"], plain["classes"]["bar"]["called_anomalous"]) == (None, None)
+
+
+def test_what_cannot_be_measured_is_said(model, tmp_path):
+    write_class(tmp_path / "data" / "good", "good", 2, first=300)
+    assert "No anomalies are left to test" in run("evaluate", model, tmp_path / "data").stdout
+    for path in (tmp_path / "data" / "good").iterdir():
+        path.write_text("no image")
+    assert "can be read" in run("evaluate", model, tmp_path / "data", code=1).stderr
+    result = run("evaluate", model, tmp_path / "data", "--picture", tmp_path / "a.jpg", code=2)
+    assert "a.png" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["threshold", "adapt"])
+def test_labelled_folders_are_not_taken_for_good_images(verb, model, inspection_folder, tmp_path):
+    result = run(verb, model, inspection_folder, "-o", tmp_path / "m.ahl", code=1)
+    assert f"give {inspection_folder / 'good'}" in result.stderr
+    assert not (tmp_path / "m.ahl").exists()
+
+
+def test_a_picture_that_is_good_and_defective_is_refused(inspection_folder, tmp_path):
+    shutil.copytree(inspection_folder, tmp_path / "data")
+    one = next((tmp_path / "data" / "dot").iterdir())
+    shutil.copy(one, tmp_path / "data" / "good" / "copy.png")
+    output = ("-o", tmp_path / "m.ahl", *train_options(tmp_path))
+    result = run("train", tmp_path / "data", *output, code=1)
+    assert "good/copy.png (good) and dot/" in result.stderr
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
+    for given, expected in (
+        ({}, "3000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, None),
+    ):
+        for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        run("info", "--help")
+        assert os.environ.get("GOMP_SPINCOUNT") == expected
 
 
 def test_too_few_normals_for_a_threshold_are_one_clear_line(model, inspection_folder):

@@ -10,12 +10,14 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
 
+from ahl.backbones.embedded import EMBEDDED
 from ahl.errors import ConfigurationError
 
 DEFAULT_STAGE_COUNT = 3
@@ -46,9 +48,12 @@ def check_name(name: object) -> None:
         )
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = timm.list_models(f"*{architecture}*")[:5]
+        close = get_close_matches(architecture, [EMBEDDED, *timm.list_models()], 3, 0.75)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
-        raise ConfigurationError(f"timm has no model named {architecture!r}.{hint}")
+        raise ConfigurationError(
+            f"There is no backbone {architecture!r}: give the name of a timm model, or "
+            f"{EMBEDDED}.{hint}"
+        )
     if tag and not timm.models.is_model_pretrained(name):
         known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
         raise ConfigurationError(f"timm knows no weights {name!r}; of this model it has: {known}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ahl import __version__
@@ -32,6 +34,18 @@ def main() -> None:
     Train on good images and the one to ten defects you happen to have; every image then gets
     an anomaly score, higher = more anomalous.
     """
+    share_cores()
+
+
+def share_cores() -> None:
+    """Let threads that wait for others sleep soon, before torch starts them.
+
+    GNU's OpenMP lets them spin for milliseconds: on cores that another program uses as well, a
+    training then takes ten times as long and more. Alone on the machine, sleeping costs a few per
+    cent. Who has set either variable is left alone.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 for _verb in (train, predict, evaluate, threshold, info, adapt, demo, datasets, benchmark):

@@ -58,10 +58,12 @@ def adapt(
     images, and pseudo anomalies made of them, leave it.
     """
     from ahl.cli.progress import ConsoleObserver
+    from ahl.datasets import refuse_labelled
     from ahl.detector import AHL
     from ahl.images import expand_paths
 
     use_threads(threads)
+    refuse_labelled(normals)
     paths = expand_paths(normals)
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         detector = AHL.load(

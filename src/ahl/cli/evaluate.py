@@ -20,6 +20,7 @@ from ahl.cli.common import (
     threads_option,
     use_threads,
 )
+from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ahl.evaluation import Evaluation
@@ -50,7 +51,8 @@ def evaluate(
     DATA is laid out as for `ahl train`. Images that the model was trained on are left out, by
     their content. Figures are image-level: AUROC over all anomalies, over those of classes
     with a training example (seen) and of the others (unseen) apart, average precision, and the
-    false-positive rate where 95 % of the anomalies are found.
+    false-positive rate where 95 % of the anomalies are found. Where `ahl threshold` has set a
+    threshold, the images above it are counted, class by class.
     """
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import open_dataset
@@ -58,6 +60,8 @@ def evaluate(
     from ahl.evaluation import evaluate as measure
     from ahl.report.picture import draw_picture
 
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise ConfigurationError(f"The picture is a PNG: call it {picture.with_suffix('.png')}.")
     use_threads(threads)
     dataset = open_dataset(data)
     detector = AHL.load(model, device=device)
@@ -92,6 +96,7 @@ def as_values(result: Evaluation) -> dict[str, Any]:
         "auroc_seen": result.auroc_seen,
         "auroc_unseen": result.auroc_unseen,
         "fpr95": result.fpr95,
+        "threshold": result.threshold,
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "left_out": result.left_out,
         "left_out_known_class": result.left_out_known_class,
@@ -123,10 +128,16 @@ def show(result: Evaluation) -> None:
     classes.add_column("images", justify="right")
     classes.add_column("in training")
     classes.add_column("AUROC", justify="right")
+    if result.threshold is not None:
+        classes.add_column(f"above {result.threshold:.4f}", justify="right")
     for name, one in result.classes.items():
         known = "normal" if name == GOOD else "seen" if one.seen else "unseen"
-        classes.add_row(name, str(one.count), known, figure(one.auroc))
+        called = () if one.called_anomalous is None else (str(one.called_anomalous),)
+        classes.add_row(name, str(one.count), known, figure(one.auroc), *called)
     console.print(classes)
+    if result.auroc is None:
+        lacking = "good images" if GOOD not in result.classes else "anomalies"
+        console.print(f"No {lacking} are left to test: figures need both.", soft_wrap=True)
     notes = [f"{result.left_out} training images left out"]
     if result.left_out_known_class:
         notes.append(f"{result.left_out_known_class} of the known class left out (hard setting)")

@@ -23,7 +23,10 @@ from ahl.cli.common import (
 @json_option
 @errors_as_messages
 def info(model: Path, files: bool, as_json: bool) -> None:
-    """Show what a MODEL file holds: how it was made, on what, and its learning curves."""
+    """Show what a MODEL file holds: how it was made, and on what.
+
+    With --json its learning curves too.
+    """
     from ahl.model import TrainedModel
 
     loaded = TrainedModel.load(model)

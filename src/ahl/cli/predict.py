@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from ahl.cli.common import (
 )
 from ahl.errors import DataError
 
+if TYPE_CHECKING:
+    from ahl.scoring import Prediction
+
 
 @click.command()
 @existing_model
@@ -35,12 +39,13 @@ def predict(
 
     Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
     score is higher for more anomalous images and has no fixed range: compare scores of one
-    model with each other. Where `ahl threshold` has set a threshold, each image is called normal,
-    uncertain or anomalous: uncertain ones are too close to call.
+    model with each other. Where `ahl threshold` has set a threshold, each image is called normal or
+    anomalous, with a question mark where too few good images are known to be sure of it.
 
-    With --json, one object a line: path, score, heads (as each head gives its score) and evidence
-    (what each head, and the memory of normals, adds to the score), or path and error; with a
-    threshold also anomalous (the score lies above it) and verdict. A bad file never stops the rest.
+    With --json, one object a line: path, score, heads (each head's own score, higher = more
+    anomalous) and evidence (what each head, and the memory of normals, adds to the score), or path
+    and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
+    where a question mark stands otherwise). A bad file never stops the rest.
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
@@ -58,7 +63,7 @@ def predict(
     decision = detector.model.decision
     skipped = 0
     if not as_json:
-        click.echo(f"{'score':>10}  {'verdict    ' if decision else ''}path")
+        click.echo(f"{'score':>10}  {'verdict     ' if decision else ''}path")
     for prediction in detector.predict(images):
         path = str(images[prediction.index])
         if prediction.score is None:
@@ -76,9 +81,14 @@ def predict(
                 told["evidence"] = dict(prediction.evidence)
             print_json(told)
         else:
-            verdict = f"{prediction.verdict:<11}" if decision else ""
+            verdict = f"{_word(prediction):<12}" if decision else ""
             click.echo(f"{prediction.score:>10.4f}  {verdict}{path}")
     if skipped:
         if not as_json:
             stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
         raise SystemExit(SKIPPED)
+
+
+def _word(prediction: Prediction) -> str:
+    side = "anomalous" if prediction.anomalous else "normal"
+    return side if prediction.verdict == side else f"{side}?"

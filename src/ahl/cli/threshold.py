@@ -56,15 +56,18 @@ def threshold(
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
-    images at least are needed for a rate of 0.01, and some 370 before any image is called beyond
-    doubt.
+    images at least are needed for a rate of 0.01, and 368 before any image is called anomalous
+    beyond doubt; until then those above the threshold are uncertain.
     """
+    from ahl.datasets import refuse_labelled
+    from ahl.decision import fewest_for_certainty, least_certain_rate
     from ahl.devices import resolve_device
     from ahl.images import expand_paths
     from ahl.model import TrainedModel
     from ahl.thresholds import set_threshold
 
     use_threads(threads)
+    refuse_labelled(normals)
     found = set_threshold(
         TrainedModel.load(model),
         expand_paths(normals) if normals else None,
@@ -98,5 +101,11 @@ def threshold(
             f"on it, {missed} would be missed."
         )
     if decision.surely_anomalous is None:
-        click.echo("So few good images call no image anomalous beyond doubt.")
+        rate = least_certain_rate(decision.normals)
+        other = f"; for --max-false-alarm-rate {rate:g} these are enough" if rate < 1 else ""
+        click.echo(
+            f"{decision.normals} good images are too few to call an image anomalous beyond doubt "
+            f"at this rate: those above the threshold are called uncertain. "
+            f"{fewest_for_certainty(max_false_alarm_rate)} are needed{other}."
+        )
     click.echo(f"Next: {own_name()} predict {target} FILE_OR_FOLDER...")

@@ -136,8 +136,6 @@ def train(
     )
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
-        if checkpoint.exists() and not resume:
-            observer.on_note("An unfinished run is overwritten; --resume would have gone on.")
         detector = AHL(
             config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
             backbone_arguments=parse_arguments(backbone_args),
@@ -148,6 +146,11 @@ def train(
             observer=observer,
             **options,
         )
+        if checkpoint.exists() and not resume:
+            observer.on_note(
+                "There is an unfinished run, which this one's first epoch will overwrite; "
+                "--resume goes on with it."
+            )
         detector.fit_split(split)
         detector.save(output)
     seconds = time.monotonic() - started

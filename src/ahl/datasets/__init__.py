@@ -1,6 +1,6 @@
 """Folders become labelled samples, and samples become open-set splits."""
 
-from ahl.datasets.folders import Dataset, Layout, open_dataset
+from ahl.datasets.folders import Dataset, Layout, open_dataset, refuse_labelled
 from ahl.datasets.reader import DatasetReader
 from ahl.datasets.readers import READERS, find_reader
 from ahl.datasets.splits import Drawn, Setting, TrainingSplit, draw_every_class, draw_split
@@ -17,4 +17,5 @@ __all__ = [
     "draw_split",
     "find_reader",
     "open_dataset",
+    "refuse_labelled",
 ]

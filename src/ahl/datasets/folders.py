@@ -83,6 +83,22 @@ def open_dataset(root: Path) -> Dataset:
     raise DataError(_explain(root, outer))
 
 
+def refuse_labelled(paths: Iterable[str | Path]) -> None:
+    """Refuse labelled folders where good images are wanted: their defects would count as good.
+
+    Raises:
+        DataError: if one of the paths is a dataset's folder.
+    """
+    for root in map(Path, paths):
+        for parent in (root, root / "train"):
+            good = _good(folders := _class_folders(parent))
+            if good and len(folders) > 1:
+                raise DataError(
+                    f"{parent} holds {good[0].name}/ beside other folders, whose images would "
+                    f"count as good ones; give {good[0]}."
+                )
+
+
 def _open_inspection(root: Path, folders: list[Path]) -> Dataset:
     good = _good(folders)
     return Dataset(
