@@ -64,8 +64,14 @@ class Predictor:
         scores = [require_score(p, images[p.index]) for p in self.predict(images)]
         return np.array(scores, dtype=np.float64)
 
-    def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:
+    def predict(
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False
+    ) -> Iterator[Prediction]:
         """Score images one after another, in order, in bounded memory.
+
+        Args:
+            images: paths, Pillow images or uint8 arrays.
+            heat_maps: also say where in each image the evidence lies (`Prediction.heat_map`).
 
         Returns:
             an iterator with one `Prediction` an image; an unreadable one has an error instead
@@ -74,7 +80,7 @@ class Predictor:
         Raises:
             NotFittedError: before `fit` or `load`.
         """
-        return self.scorer.predict(image_list(images))
+        return self.scorer.predict(image_list(images), heat_maps=heat_maps)
 
     def score_features(self, maps: Maps) -> NDArray[np.float64]:
         """Anomaly scores (N,) of feature maps shaped like those trained on.

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ahl.decision import Verdict
 from ahl.errors import DataError, ImageError, NotFittedError
 from ahl.features import FeatureExtractor
+from ahl.heat_maps import heat_map
 from ahl.images import ImageSource, read_pixels, resize_pixels
 from ahl.model import RowScores, TrainedModel
 from ahl.types import ImageItem
@@ -28,6 +32,7 @@ class Prediction:
             in spreads of unseen normals; empty for a model that is not calibrated.
         anomalous: whether the score lies above the model's threshold; None without one.
         verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
+        heat_map: (S, S) where the evidence lies, see `ahl.heat_maps`; None if not asked for.
         error: why the image cannot be read; None when it can.
     """
 
@@ -37,6 +42,7 @@ class Prediction:
     evidence: Mapping[str, float] = field(default_factory=dict)
     anomalous: bool | None = None
     verdict: Verdict | None = None
+    heat_map: NDArray[np.float32] | None = None
     error: str | None = None
 
 
@@ -60,19 +66,31 @@ class Scorer:
         if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")
 
-    def predict(self, images: Sequence[ImageSource]) -> Iterator[Prediction]:
+    def predict(
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False
+    ) -> Iterator[Prediction]:
         """Score images in order; decoding runs ahead of the backbone, a few batches at most.
+
+        Args:
+            images: what to score.
+            heat_maps: also say where in each image the evidence lies.
 
         Yields:
             one prediction an image; an unreadable one has an error instead of scores.
         """
         for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
-            scored = self.model.score_rows(torch.from_numpy(rows))
-            batch = [self._prediction(index, scored, i) for i, index in enumerate(indices)]
+            tensor = torch.from_numpy(rows)
+            scored = self.model.score_rows(tensor)
+            batch = [
+                self._prediction(index, scored, i, tensor[i : i + 1] if heat_maps else None)
+                for i, index in enumerate(indices)
+            ]
             batch += [Prediction(index=index, error=one.reason) for index, one in skipped]
             yield from sorted(batch, key=lambda prediction: prediction.index)
 
-    def _prediction(self, index: int, scored: RowScores, row: int) -> Prediction:
+    def _prediction(
+        self, index: int, scored: RowScores, row: int, features: Tensor | None
+    ) -> Prediction:
         score, decision = float(scored.score[row]), self.model.decision
         return Prediction(
             index=index,
@@ -81,6 +99,9 @@ class Scorer:
             evidence={name: float(values[row]) for name, values in (scored.evidence or {}).items()},
             anomalous=None if decision is None else decision.is_anomalous(score),
             verdict=None if decision is None else decision.verdict(score),
+            heat_map=None
+            if features is None
+            else heat_map(self.model, features, self.model.config.features.image_size),
         )
 
 

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from ahl.cli import main
 from ahl.cli.common import own_name
@@ -215,6 +217,31 @@ def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path
     assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
     assert set(good["evidence"]) == {*good["heads"], "memory"}
     assert good["score"] == pytest.approx(sum(good["evidence"].values()), abs=1e-4)
+
+
+def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
+    images = sorted((inspection_folder / "dot").iterdir())[:2]
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    folder = tmp_path / "maps"
+    options = ("--why", "--heat-maps", folder, "--json")
+    lines = run("predict", model, *images, bad, *options, code=3).stdout.splitlines()
+    told = [json.loads(line) for line in lines]
+    assert len(list(folder.iterdir())) == 2
+    for one, image in zip(told, images, strict=False):
+        with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
+            assert drawn.size == given.size
+        assert image.parent.name in one["heat_map"]
+        values = [value for _, value in one["why"]]
+        assert values == sorted(values, reverse=True)
+        assert set(values) <= set(one["evidence"].values())
+    shown = run("predict", model, images[0], "--why").stdout
+    assert (told[0]["why"][0][0] if told[0]["why"] else "nothing speaks") in shown
+    arrays = ("--heat-maps", tmp_path / "arrays", "--heat-map-format", "npy", "--json")
+    one = json.loads(run("predict", model, images[0], *arrays).stdout)
+    heat = np.load(one["heat_map"], allow_pickle=False)
+    assert heat.shape == (64, 64)
+    assert heat.dtype == np.float32
 
 
 def test_predict_exit_status(model, inspection_folder, tmp_path):

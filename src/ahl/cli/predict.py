@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,18 +22,42 @@ from ahl.cli.common import (
 from ahl.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ahl.model import TrainedModel
     from ahl.scoring import Prediction
 
 
 @click.command()
 @existing_model
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--heat-maps",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for pictures of where in each image the evidence lies.",
+)
+@click.option(
+    "--heat-map-format",
+    type=click.Choice(["png", "npy"]),
+    default="png",
+    show_default=True,
+    help="The image with the evidence in red, or the map as a float32 array.",
+)
+@click.option("--why", is_flag=True, help="Say below each image what makes it anomalous.")
 @device_option
 @threads_option
 @json_option
 @errors_as_messages
 def predict(
-    model: Path, paths: tuple[str, ...], device: str, threads: int | None, as_json: bool
+    model: Path,
+    paths: tuple[str, ...],
+    heat_maps: Path | None,
+    heat_map_format: str,
+    why: bool,
+    device: str,
+    threads: int | None,
+    as_json: bool,
 ) -> None:
     """Score images with a trained MODEL.
 
@@ -41,6 +65,10 @@ def predict(
     score is higher for more anomalous images and has no fixed range: compare scores of one
     model with each other. Where `ahl threshold` has set a threshold, each image is called normal or
     anomalous, with a question mark where too few good images are known to be sure of it.
+
+    --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
+    was shown, like tampering, or unlike all good parts. Red begins above what the
+    highest places of usual good images have, and means the same in all pictures of one model.
 
     With --json, one object a line: path, score, heads (each head's own score, higher = more
     anomalous) and evidence (what each head, and the memory of normals, adds to the score), or path
@@ -60,35 +88,79 @@ def predict(
         raise SystemExit(USAGE) from None
     use_threads(threads)
     detector = AHL.load(model, device=device)
-    decision = detector.model.decision
+    decided = detector.model.decision is not None
     skipped = 0
     if not as_json:
-        click.echo(f"{'score':>10}  {'verdict     ' if decision else ''}path")
-    for prediction in detector.predict(images):
-        path = str(images[prediction.index])
-        if prediction.score is None:
-            skipped += 1
-            if as_json:
-                print_json({"path": path, "error": prediction.error})
-            else:
-                click.echo(f"{'skipped':>10}  {path}: {prediction.error}")
-        elif as_json:
-            told: dict[str, object] = {"path": path, "score": prediction.score}
-            if decision is not None:
-                told |= {"anomalous": prediction.anomalous, "verdict": prediction.verdict}
-            told["heads"] = dict(prediction.heads)
-            if prediction.evidence:
-                told["evidence"] = dict(prediction.evidence)
+        click.echo(f"{'score':>10}  {'verdict     ' if decided else ''}path")
+    for prediction in detector.predict(images, heat_maps=heat_maps is not None):
+        source = images[prediction.index]
+        skipped += prediction.score is None
+        told = _told(prediction, source, detector.model, why=why)
+        if heat_maps is not None and prediction.heat_map is not None:
+            file = _heat_map_file(heat_maps, source, heat_map_format)
+            _write_heat_map(file, source, prediction.heat_map, detector.model)
+            told["heat_map"] = str(file)
+        if as_json:
             print_json(told)
         else:
-            verdict = f"{_word(prediction):<12}" if decision else ""
-            click.echo(f"{prediction.score:>10.4f}  {verdict}{path}")
+            click.echo(_line(prediction, told))
     if skipped:
         if not as_json:
             stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
         raise SystemExit(SKIPPED)
 
 
-def _word(prediction: Prediction) -> str:
-    side = "anomalous" if prediction.anomalous else "normal"
-    return side if prediction.verdict == side else f"{side}?"
+def _told(
+    prediction: Prediction, source: Path, model: TrainedModel, *, why: bool
+) -> dict[str, Any]:
+    """What is said of an image, as JSON values."""
+    from ahl.reasons import reasons
+
+    if prediction.score is None:
+        return {"path": str(source), "error": prediction.error}
+    told: dict[str, Any] = {"path": str(source), "score": prediction.score}
+    if prediction.verdict is not None:
+        told |= {"anomalous": prediction.anomalous, "verdict": prediction.verdict}
+    told["heads"] = dict(prediction.heads)
+    if prediction.evidence:
+        told["evidence"] = dict(prediction.evidence)
+    if why:
+        told["why"] = [list(pair) for pair in reasons(prediction, model)]
+    return told
+
+
+def _line(prediction: Prediction, told: dict[str, Any]) -> str:
+    """The same for people."""
+    if prediction.score is None:
+        return f"{'skipped':>10}  {told['path']}: {prediction.error}"
+    verdict = ""
+    if prediction.verdict is not None:
+        side = "anomalous" if prediction.anomalous else "normal"
+        verdict = f"{side if prediction.verdict == side else f'{side}?':<12}"
+    line = f"{prediction.score:>10.4f}  {verdict}{told['path']}"
+    if "why" in told:
+        words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
+        line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
+    return line
+
+
+def _heat_map_file(folder: Path, source: Path, suffix: str) -> Path:
+    """A name that tells the image's whole path, so that equal names in two folders stay apart."""
+    parts = [part for part in source.parts if part not in (source.anchor, "..", ".")]
+    return folder / f"{'__'.join(parts)}.{suffix}"
+
+
+def _write_heat_map(
+    output: Path, source: Path, heat: NDArray[np.float32], model: TrainedModel
+) -> None:
+    import numpy as np
+
+    from ahl.files import written_whole
+    from ahl.heat_maps import colour_bounds
+    from ahl.report.overlay import draw_overlay
+
+    if output.suffix == ".png":
+        draw_overlay(source, heat, colour_bounds(model), output)
+        return
+    with written_whole(output) as path, path.open("wb") as file:
+        np.save(file, heat, allow_pickle=False)
