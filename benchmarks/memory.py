@@ -1,12 +1,14 @@
-"""Peak memory of training on many images, apart for what the process holds and what it maps.
+"""Peak memory with many images, apart for what the process holds and what it maps.
 
-Draws N images, trains on them with `ahl train` in a process of its own and watches it (Linux).
+Draws N images, trains on them with `ahl train` in a process of its own and watches it (Linux); or
+watches `ahl predict` on many paths of the same images.
 What is mapped from the feature cache is the system's to take back; what is held is not.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -52,33 +54,54 @@ def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
     return peaks
 
 
+def link_images(source: Path, target: Path, count: int) -> None:
+    """So many paths of the same images: what counts is their number."""
+    images = sorted(source.iterdir())
+    for i in range(count):
+        folder = target / f"{i // 1000:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.link(images[i % len(images)], folder / f"{i:06d}.jpg")
+
+
+def run(command: list[str]) -> tuple[dict[str, int], float]:
+    """Peaks and seconds of a command."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    result: dict[str, int] = {}
+    watcher = threading.Thread(target=lambda: result.update(watch(process)))
+    watcher.start()
+    process.wait()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"{command[3]} failed with {process.returncode}")
+    return result, time.perf_counter() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--anomalies", type=int, default=10)
     parser.add_argument("--size", type=int, default=256, help="of the images drawn, in pixels")
+    parser.add_argument(
+        "--predict", type=int, metavar="N", help="watch `ahl predict` on N paths of them instead"
+    )
     parser.add_argument("train", nargs="*", help="further arguments for `ahl train`, after --")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        model = root / "model.ahl"
         draw_images(root / "data", options.images, options.anomalies, options.size)
-        command = [
-            *(sys.executable, "-m", "ahl", "train", str(root / "data")),
-            *("--output", str(root / "model.ahl"), "--cache", str(root / "cache"), *options.train),
-        ]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        result: dict[str, int] = {}
-        watcher = threading.Thread(target=lambda: result.update(watch(process)))
-        watcher.start()
-        process.wait()
-        watcher.join()
-        seconds = time.perf_counter() - start
-        if process.returncode:
-            sys.exit(f"ahl train failed with {process.returncode}")
+        ahl = [sys.executable, "-m", "ahl"]
+        arguments = ["--output", str(model), "--cache", str(root / "cache"), *options.train]
+        result, seconds = run([*ahl, "train", str(root / "data"), *arguments])
+        count, verb = options.images, "train"
+        if options.predict:
+            count, verb = options.predict, "predict"
+            link_images(root / "data" / "good", root / "many", count)
+            result, seconds = run([*ahl, "predict", str(model), str(root / "many"), "--json"])
         cached = sum(path.stat().st_size for path in (root / "cache").rglob("*.npy"))
-    print(f"ahl train {shlex.join(options.train)}")
-    print(f"{options.images} images: {seconds:.0f} s")
+    print(f"ahl {verb} {shlex.join(options.train)}")
+    print(f"{count} images: {seconds:.0f} s")
     for name, value in (
         ("held (RssAnon)", result["RssAnon"]),
         ("mapped from files (RssFile)", result["RssFile"]),
