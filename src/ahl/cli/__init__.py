@@ -41,8 +41,8 @@ def share_cores() -> None:
     """Let threads that wait for others sleep soon, before torch starts them.
 
     GNU's OpenMP lets them spin for milliseconds: on cores that another program uses as well, a
-    training then takes ten times as long and more. Alone on the machine, sleeping costs a few per
-    cent. Who has set either variable is left alone.
+    training then takes ten times as long and more. Alone on the machine, sleeping costs up to a
+    fifth. Who has set either variable is left alone.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
