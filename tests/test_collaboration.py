@@ -15,9 +15,9 @@ from ahl.collaboration import (
 from ahl.config import HeadConfig
 from ahl.detectors import DRA, DevNet
 from ahl.feature_maps import FeatureLayout
+from ahl.head_weights import HeadWeights, replicate
 from ahl.losses import Prior
 from ahl.training_set import Batch
-from ahl.weights import HeadWeights, replicate
 
 LAYOUT = FeatureLayout(((5, 4, 4), (5, 2, 2)))
 PRIOR = Prior(mean=0.05, deviation=1.1)

@@ -11,7 +11,6 @@ from PIL import Image
 
 from ahl import AHL
 from ahl.datasets import draw_split, open_dataset
-from ahl.detectors import DevNet
 from ahl.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.feature_arrays import table_of_maps
 from ahl.features import FeatureExtractor
@@ -247,43 +246,6 @@ def test_wrong_options_are_named():
         make(device="tpu")
     with pytest.raises(ConfigurationError, match="not both"):
         AHL(preset="paper", config=tiny_config())
-    with pytest.raises(ConfigurationError, match="no subclass"):
-        make(base=int)
-
-
-def test_detectors_of_ones_own_may_not_take_our_names(trained, tmp_path):
-    class Other(DevNet):
-        pass
-
-    class Memory(DevNet):
-        name = "own"
-        head_names = ("memory",)
-
-    with pytest.raises(ConfigurationError, match="called 'devnet'"):
-        make(base=Other)
-    with pytest.raises(ConfigurationError, match="another name"):
-        make(base=Memory)
-    trained.save(tmp_path / "m.ahl")
-    with pytest.raises(ConfigurationError, match="called 'devnet'"):
-        AHL.load(tmp_path / "m.ahl", detectors=[Other])
-
-
-def test_a_threshold_is_set_kept_and_told_with_each_prediction(tmp_path):
-    detector = make().fit(normals(), anomalies())
-    assert next(detector.predict(normals()[:1])).verdict is None
-    decision = detector.set_threshold(max_false_alarm_rate=0.2)
-    detector.save(tmp_path / "m.ahl")
-    loaded = AHL.load(tmp_path / "m.ahl", backbones=[TinyBackbone])
-    assert loaded.model.decision == decision
-    for prediction in loaded.predict([*normals()[:3], *anomalies()]):
-        assert prediction.anomalous == (prediction.score > decision.threshold)
-        assert prediction.verdict == decision.verdict(prediction.score)
-    new = [small_image("good", i) for i in range(700, 706)]
-    assert detector.set_threshold(new, max_false_alarm_rate=0.2).normals == 6
-    with pytest.raises(DataError, match="needed"):
-        detector.set_threshold(new, max_false_alarm_rate=0.01)
-    with pytest.raises(ConfigurationError, match="name of a backbone"):
-        make(weights="w.safetensors").fit(normals(), anomalies())
 
 
 def test_the_device_is_chosen_and_never_fixed(monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from ahl import AHL
+from ahl.baselines import FocalClassifier
+from ahl.config import MemoryConfig
 from ahl.feature_arrays import table_of_maps
 from ahl.heat_maps import FIRST_RED, colour_bounds, heat_map, position_evidence
 from ahl.reasons import reasons
@@ -76,6 +78,15 @@ def test_without_calibration_the_heads_positions_are_added(model):
     for heat, scale in zip(position_evidence(plain, given), found, strict=True):
         torch.testing.assert_close(heat, sum(scale.values())[0])
     assert colour_bounds(plain) is None
+
+
+def test_heads_that_see_no_places_leave_the_memory_or_nothing():
+    config = replace(tiny_config(epochs=1), memory=MemoryConfig(patches=20))
+    detector = AHL(base=FocalClassifier, config=config)
+    blind = detector.fit_features(maps(20, 0), maps(3, 1, (2, 5))).model
+    heat = heat_map(blind, row(blind, 44, (1, 1)), 64)
+    assert max(np.unravel_index(heat.argmax(), heat.shape)) < 24, "the memory's distance alone"
+    assert not heat_map(replace(blind, calibration=None), row(blind, 44, (1, 1)), 64).any()
 
 
 def test_reasons_are_what_raises_the_score_most_important_first(model):

@@ -23,11 +23,11 @@ from ahl.collaboration import adapt, first_order_gradient, outer_step
 from ahl.config import Config, DistributionConfig, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.detectors import DRA, DevNet
 from ahl.distributions import make_episodes
+from ahl.head_weights import HeadWeights, replicate
 from ahl.importance import predict, start_predictor
 from ahl.training import train
 from ahl.training_set import TrainingSet, draw_batch
 from ahl.training_state import start_state
-from ahl.weights import HeadWeights, replicate
 from synthetic_features import LAYOUT, PRIOR, make_training_set, mean_reference
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ ORDER = """
 errors types files literals randomness metrics synthetic config records observer tensor_file
 resuming devices _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features
-reduction coreset memory preparation losses detectors weights neighbourhood calibration
+reduction coreset memory preparation losses detectors head_weights neighbourhood calibration
 decision manifest model feature_arrays augment
 distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
 training_state checkpoint settling training cross_fitting learning extraction adaptation

@@ -39,3 +39,21 @@ def test_what_the_training_left_out_is_one_score_a_normal(detector):
 def test_a_model_without_them_says_what_to_give(detector):
     with pytest.raises(DataError, match="give good images"):
         left_out_normals(replace(detector.model, calibration=None))
+
+
+def test_it_is_set_kept_and_told_with_each_prediction(tmp_path):
+    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
+    detector.fit(images(12, 0), images(3, 1))
+    assert next(detector.predict(images(1, 0))).verdict is None
+    decision = detector.set_threshold(max_false_alarm_rate=0.2)
+    assert (decision.normals, decision.held_out) == (12, True)
+    detector.save(tmp_path / "m.ahl")
+    loaded = AHL.load(tmp_path / "m.ahl", backbones=[TinyBackbone])
+    assert loaded.model.decision == decision
+    for prediction in loaded.predict([*images(3, 0), *images(3, 1)]):
+        assert prediction.anomalous == (prediction.score > decision.threshold)
+        assert prediction.verdict == decision.verdict(prediction.score)
+    new = detector.set_threshold(images(6, 5), max_false_alarm_rate=0.2)
+    assert (new.normals, new.held_out) == (6, False)
+    with pytest.raises(DataError, match="needed"):
+        detector.set_threshold(images(6, 5), max_false_alarm_rate=0.01)

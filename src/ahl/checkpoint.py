@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ahl.adam import AdamState
+from ahl.head_weights import HeadWeights
 from ahl.importance import PredictorState
 from ahl.records import EpochRecord
 from ahl.resuming import read_checkpoint, write_checkpoint
 from ahl.tensor_file import Groups
 from ahl.training_state import TrainingState
-from ahl.weights import HeadWeights
 
 
 class Checkpoint:

@@ -15,8 +15,8 @@ from torch.func import grad, vmap
 
 from ahl.adam import AdamState, adam_start, adam_step
 from ahl.detectors.base import BaseDetector, Parameters, Statistics
+from ahl.head_weights import HeadWeights
 from ahl.training_set import Batch
-from ahl.weights import HeadWeights
 
 
 def batch_loss(

@@ -16,6 +16,7 @@ from ahl.distributions import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.folds import Fold
+from ahl.head_weights import HeadWeights, moved, one_of, replicate
 from ahl.neighbourhood import descriptors
 from ahl.observer import Observer
 from ahl.preparation import Preparation
@@ -23,7 +24,6 @@ from ahl.randomness import torch_generator
 from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import TrainingSet, draw_batches
-from ahl.weights import HeadWeights, moved, one_of, replicate
 
 CHUNK = 256
 """Samples described together; bounds memory."""

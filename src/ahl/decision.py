@@ -116,7 +116,14 @@ def fewest_for_certainty(max_false_alarm_rate: float) -> int:
 
 
 def least_certain_rate(normals: int) -> float:
-    """The lowest false-alarm rate, in per cent rounded up, that so many are enough for."""
+    """The lowest false-alarm rate that so many are enough for, rounded up to a whole per cent.
+
+    Args:
+        normals: at least one.
+
+    Returns:
+        the rate, from 0.01 to 1.
+    """
     return ceil(100 * -expm1(log(_TAIL) / normals) + 1e-9) / 100
 
 

@@ -45,12 +45,18 @@ def heat_map(model: TrainedModel, row: Tensor, side: int) -> NDArray[np.float32]
 
 
 def position_evidence(model: TrainedModel, row: Tensor) -> list[Tensor]:
-    """The same before it is brought to one size: (H_s, W_s) a scale."""
+    """The same before it is brought to one size: (H_s, W_s) a scale.
+
+    All zero where no head sees places and there is no memory.
+    """
     weights, statistics = model.unified
     maps = model.preparation.maps(row.float())
     found = model.detector.position_scores(weights, statistics, maps, model.reference)
     if model.calibration is None:
-        return [sum(scale.values(), torch.zeros(1))[0] for scale in found]
+        return [
+            sum(own.values(), torch.zeros(1, *scale.shape[-2:]))[0]
+            for own, scale in zip(found, maps, strict=True)
+        ]
     heads, _ = model.detector.forward(weights, statistics, maps, model.reference, training=False)
     memory_weight = model.preparation.memory_weight
     whole = gather(model.detector, heads, maps, memory_weight)

@@ -22,6 +22,7 @@ from ahl.detectors import BaseDetector, known_detectors
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
+from ahl.head_weights import HeadWeights
 from ahl.losses import Prior
 from ahl.manifest import Manifest, TrainingFile
 from ahl.memory import MEMORY
@@ -29,7 +30,6 @@ from ahl.neighbourhood import descriptors
 from ahl.preparation import Preparation
 from ahl.records import EpochRecord
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
-from ahl.weights import HeadWeights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -180,7 +180,13 @@ def renew_preparation(
 ) -> Prepared:
     """The same reduction and factor with a memory of other normals, if there was one.
 
-    The arguments are those of `fit_preparation`.
+    Args:
+        old: with the reduction and the factor.
+        normals: as for `fit_preparation`; likewise the others.
+        pseudo: of the pseudo anomalies.
+        made_of: the normals that they were made of.
+        config: all constants.
+        seed: of the memory's draws.
     """
     memory = config.memory if old.memory is not None else replace(config.memory, patches=0)
     config = replace(config, memory=memory)

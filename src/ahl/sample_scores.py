@@ -12,7 +12,7 @@ from ahl.detectors.base import BaseDetector, HeadScores
 from ahl.distributions import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.feature_table import FeatureTable
-from ahl.weights import HeadWeights
+from ahl.head_weights import HeadWeights
 
 SCORING_CHUNK = 256
 """Samples scored together; bounds memory, does not change the scores."""

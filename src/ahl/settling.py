@@ -7,9 +7,9 @@ import torch
 from ahl.collaboration import batch_loss
 from ahl.detectors.base import BaseDetector, Parameters
 from ahl.feature_maps import FeatureMaps
+from ahl.head_weights import HeadWeights
 from ahl.randomness import torch_generator
 from ahl.training_set import IndexedSet, TrainingSet, draw_batches
-from ahl.weights import HeadWeights
 
 SETTLING_BATCHES = 40
 """Batches that the final running statistics are taken from."""

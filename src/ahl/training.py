@@ -19,6 +19,7 @@ from ahl.collaboration import (
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, HeadScores
 from ahl.feature_maps import FeatureMaps
+from ahl.head_weights import HeadWeights, replicate
 from ahl.importance import weigh
 from ahl.observer import Observer
 from ahl.randomness import torch_generator
@@ -27,7 +28,6 @@ from ahl.sample_scores import score_samples
 from ahl.settling import include, settle
 from ahl.training_set import Batch, IndexedSet, TrainingSet, draw_batches
 from ahl.training_state import TrainingState, on_device, start_state
-from ahl.weights import HeadWeights, replicate
 
 
 def train(

@@ -10,10 +10,10 @@ from torch import Tensor
 from ahl.adam import AdamState, adam_start
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, Parameters
+from ahl.head_weights import HeadWeights, moved
 from ahl.importance import PredictorState, start_predictor
 from ahl.randomness import torch_generator
 from ahl.records import EpochRecord
-from ahl.weights import HeadWeights, moved
 
 
 @dataclass

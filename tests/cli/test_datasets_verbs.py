@@ -5,20 +5,14 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
-from ahl.cli import main
+import commands
 from ahl.datasets import READERS
 from raw_trees import headct, mvtec, plant
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(main, ["datasets", *(str(a) for a in arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
+    return commands.run("datasets", *arguments, code=code)
 
 
 @pytest.mark.parametrize("arguments", [[], ["list"], ["prepare"]])

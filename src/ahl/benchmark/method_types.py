@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ahl.adaptation import adapt_model
 from ahl.benchmark.problem import Problem
 from ahl.detectors import BaseDetector
+from ahl.errors import ConfigurationError
 from ahl.learning import learn
 from ahl.model import TrainedModel
 from ahl.task import Task, prepare_task
@@ -78,8 +79,11 @@ class Method(ABC):
         Args:
             source: where the labelled anomalies are; its test is not used.
             target: its normals adapt, its test is scored; it has no labelled anomalies.
+
+        Raises:
+            ConfigurationError: if the method cannot; runs refuse it before anything is computed.
         """
-        raise NotImplementedError(f"{self.name} does not transfer; no run asks it to.")
+        raise ConfigurationError(f"The method {self.name} cannot be adapted to other normals.")
 
 
 @final

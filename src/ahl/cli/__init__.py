@@ -42,7 +42,7 @@ def share_cores() -> None:
 
     GNU's OpenMP lets them spin for milliseconds: on cores that another program uses as well, a
     training then takes ten times as long and more. Alone on the machine, sleeping costs up to a
-    fifth. Who has set either variable is left alone.
+    fifth. Who has set GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")

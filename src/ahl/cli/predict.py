@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,7 +21,12 @@ from ahl.cli.common import (
 )
 from ahl.errors import DataError
 
+_LONGEST_NAME: Final = 200
+"""Bytes of a heat map's name before its suffix; file systems take 255."""
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -67,8 +72,8 @@ def predict(
     anomalous, with a question mark where too few good images are known to be sure of it.
 
     --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
-    was shown, like tampering, or unlike all good parts. Red begins above what the
-    highest places of usual good images have, and means the same in all pictures of one model.
+    was shown, like tampering, or unlike all good parts. Red begins above what the highest places of
+    usual good images have, and means the same in all pictures of one model.
 
     With --json, one object a line: path, score, heads (each head's own score, higher = more
     anomalous) and evidence (what each head, and the memory of normals, adds to the score), or path
@@ -89,6 +94,7 @@ def predict(
     use_threads(threads)
     detector = AHL.load(model, device=device)
     decided = detector.model.decision is not None
+    files = _heat_map_files(heat_maps or Path(), images, heat_map_format)
     skipped = 0
     if not as_json:
         click.echo(f"{'score':>10}  {'verdict     ' if decided else ''}path")
@@ -97,7 +103,7 @@ def predict(
         skipped += prediction.score is None
         told = _told(prediction, source, detector.model, why=why)
         if heat_maps is not None and prediction.heat_map is not None:
-            file = _heat_map_file(heat_maps, source, heat_map_format)
+            file = files[prediction.index]
             _write_heat_map(file, source, prediction.heat_map, detector.model)
             told["heat_map"] = str(file)
         if as_json:
@@ -144,10 +150,18 @@ def _line(prediction: Prediction, told: dict[str, Any]) -> str:
     return line
 
 
-def _heat_map_file(folder: Path, source: Path, suffix: str) -> Path:
-    """A name that tells the image's whole path, so that equal names in two folders stay apart."""
-    parts = [part for part in source.parts if part not in (source.anchor, "..", ".")]
-    return folder / f"{'__'.join(parts)}.{suffix}"
+def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[Path]:
+    """A file for each image that tells its path, and none twice."""
+    files: dict[Path, None] = {}
+    for image in images:
+        parts = [part for part in image.parts if part not in (image.anchor, "..")]
+        name = "__".join(parts).encode()[-_LONGEST_NAME:].decode(errors="ignore")
+        file, number = folder / f"{name}.{suffix}", 1
+        while file in files:
+            number += 1
+            file = folder / f"{name}-{number}.{suffix}"
+        files[file] = None
+    return list(files)
 
 
 def _write_heat_map(

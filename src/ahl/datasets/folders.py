@@ -90,13 +90,15 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
         DataError: if one of the paths is a dataset's folder.
     """
     for root in map(Path, paths):
-        for parent in (root, root / "train"):
-            good = _good(folders := _class_folders(parent))
-            if good and len(folders) > 1:
-                raise DataError(
-                    f"{parent} holds {good[0].name}/ beside other folders, whose images would "
-                    f"count as good ones; give {good[0]}."
-                )
+        folders = _class_folders(root)
+        good = _good(_class_folders(root / "train"))
+        if not good and len(folders) > 1:
+            good = _good(folders)
+        if good:
+            raise DataError(
+                f"{root} holds {good[0].relative_to(root)}/ beside other folders, whose images "
+                f"would count as good ones; give {good[0]}."
+            )
 
 
 def _open_inspection(root: Path, folders: list[Path]) -> Dataset:

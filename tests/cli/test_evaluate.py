@@ -1,0 +1,65 @@
+"""`ahl evaluate`."""
+
+import json
+import shutil
+
+from commands import run
+from small_images import write_class
+
+
+def test_evaluate_reports_the_protocols_figures(model, inspection_folder, tmp_path):
+    root = tmp_path / "test"
+    for name, count in (("good", 6), ("dot", 4), ("frame", 4)):
+        write_class(root / name, name, count, first=60)
+    picture = tmp_path / "p.png"
+    result = run("evaluate", model, root, "--json", "--picture", picture)
+    values = json.loads(result.stdout)
+    assert {
+        "auroc",
+        "average_precision",
+        "auroc_seen",
+        "auroc_unseen",
+        "fpr95",
+        "classes",
+        "left_out",
+    } <= set(values)
+    assert values["classes"]["frame"]["count"] == 4
+    assert values["classes"]["frame"]["seen"] is False
+    assert values["classes"]["dot"]["seen"] is True
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    people = run("evaluate", model, root).stdout
+    assert "AUROC" in people
+    assert "frame" in people
+    run("evaluate", model, inspection_folder, code=1)
+
+
+def test_evaluate_counts_what_lies_above_the_threshold(model, inspection_folder, tmp_path):
+    decided = tmp_path / "decided.ahl"
+    run("threshold", model, "--max-false-alarm-rate", 0.2, "-o", decided)
+    write_class(tmp_path / "data" / "good", "good", 6, first=300)
+    write_class(tmp_path / "data" / "bar", "bar", 3, first=300)
+    told = json.loads(run("evaluate", decided, tmp_path / "data", "--json").stdout)
+    lines = run("predict", decided, tmp_path / "data" / "bar", "--json").stdout.splitlines()
+    above = sum(json.loads(line)["anomalous"] for line in lines)
+    assert told["classes"]["bar"]["called_anomalous"] == above
+    assert f"above {told['threshold']:.4f}" in run("evaluate", decided, tmp_path / "data").stdout
+    plain = json.loads(run("evaluate", model, tmp_path / "data", "--json").stdout)
+    assert (plain["threshold"], plain["classes"]["bar"]["called_anomalous"]) == (None, None)
+
+
+def test_what_cannot_be_measured_is_said(model, tmp_path):
+    write_class(tmp_path / "data" / "good", "good", 2, first=300)
+    assert "No anomalies are left to test" in run("evaluate", model, tmp_path / "data").stdout
+    for path in (tmp_path / "data" / "good").iterdir():
+        path.write_text("no image")
+    assert "can be read" in run("evaluate", model, tmp_path / "data", code=1).stderr
+    result = run("evaluate", model, tmp_path / "data", "--picture", tmp_path / "a.jpg", code=2)
+    assert "a.png" in result.stderr
+
+
+def test_a_new_class_alone_is_called_unseen_and_not_normal(model, inspection_folder, tmp_path):
+    shutil.copytree(inspection_folder, tmp_path / "all")
+    write_class(tmp_path / "all" / "frame", "frame", 2)
+    result = run("evaluate", model, tmp_path / "all")
+    (line,) = [line for line in result.output.splitlines() if "│ frame" in line]
+    assert "unseen" in line

@@ -1,0 +1,98 @@
+"""`ahl predict`."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import run
+from small_images import write_class
+
+
+def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "new", "dot", 3, first=50)
+    bad = tmp_path / "new" / "bad.png"
+    bad.write_text("no image")
+    paths = [tmp_path / "new", inspection_folder / "good" / "00*.png", tmp_path / "gone.png"]
+    result = run("predict", model, *paths, "--json", code=3)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == 4 + 10 + 1
+    by_path = {line["path"]: line for line in lines}
+    assert set(by_path[str(bad)]) == {"path", "error"}
+    assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
+    good = by_path[str(inspection_folder / "good" / "000.png")]
+    assert set(good) == {"path", "score", "heads", "evidence"}
+    assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
+    assert set(good["evidence"]) == {*good["heads"], "memory"}
+    assert good["score"] == pytest.approx(sum(good["evidence"].values()), abs=1e-4)
+
+
+def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
+    images = sorted((inspection_folder / "dot").iterdir())[:2]
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    folder = tmp_path / "maps"
+    options = ("--why", "--heat-maps", folder, "--json")
+    lines = run("predict", model, *images, bad, *options, code=3).stdout.splitlines()
+    told = [json.loads(line) for line in lines]
+    assert len(list(folder.iterdir())) == 2
+    for one, image in zip(told, images, strict=False):
+        with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
+            assert drawn.size == given.size
+        assert image.parent.name in one["heat_map"]
+        values = [value for _, value in one["why"]]
+        assert values == sorted(values, reverse=True)
+        assert set(values) <= set(one["evidence"].values())
+    shown = run("predict", model, images[0], "--why").stdout
+    assert (told[0]["why"][0][0] if told[0]["why"] else "nothing speaks") in shown
+    arrays = ("--heat-maps", tmp_path / "arrays", "--heat-map-format", "npy", "--json")
+    one = json.loads(run("predict", model, images[0], *arrays).stdout)
+    heat = np.load(one["heat_map"], allow_pickle=False)
+    assert heat.shape == (64, 64)
+    assert heat.dtype == np.float32
+
+
+def test_predict_exit_status(model, inspection_folder, tmp_path):
+    run("predict", model, inspection_folder / "good", code=0)
+    run("predict", model, tmp_path / "none*.png", code=2)
+    run("predict", model, code=2)
+    run("predict", tmp_path / "missing.ahl", "x.png", code=2)
+    (tmp_path / "cut.ahl").write_bytes(model.read_bytes()[:1000])
+    result = run("predict", tmp_path / "cut.ahl", inspection_folder, code=1)
+    assert "truncated" in result.output
+
+
+def test_a_pipe_closed_early_is_no_traceback(model, inspection_folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ahl", "predict", str(model), str(inspection_folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.wait()
+    process.stderr.close()
+
+
+def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
+    """`a/b.png` and `a__b.png` would have one name, and a deep path one that is too long."""
+    write_class(tmp_path / "a", "good", 1, first=500)
+    one = next((tmp_path / "a").iterdir())
+    other = tmp_path / f"a__{one.name}"
+    deep = tmp_path / Path(*["long" * 20] * 4) / one.name
+    deep.parent.mkdir(parents=True)
+    for copy in (other, deep):
+        shutil.copy(one, copy)
+    options = ("--heat-maps", tmp_path / "maps", "--json")
+    told = [
+        json.loads(line)
+        for line in run("predict", model, one, other, deep, *options).stdout.splitlines()
+    ]
+    files = {one["heat_map"] for one in told}
+    assert len(files) == len(list((tmp_path / "maps").iterdir())) == 3

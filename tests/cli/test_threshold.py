@@ -1,0 +1,71 @@
+"""`ahl threshold`."""
+
+import json
+import re
+
+import pytest
+
+from commands import run
+from small_images import write_class
+
+
+def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "new", "good", 24, first=80)
+    (tmp_path / "new" / "bad.png").write_text("no image")
+    images = [tmp_path / "new", inspection_folder / "good"]
+    decided = tmp_path / "decided.ahl"
+    options = ("--max-false-alarm-rate", 0.1, "-o", decided)
+    told = json.loads(run("threshold", model, *images, *options, "--json").stdout)
+    assert (told["normals"], told["skipped"], told["held_out"]) == (24, 1, False)
+    assert told["trained_on"] == len(list((inspection_folder / "good").iterdir()))
+    assert told["expected_false_alarm_rate"] <= 0.1
+    before = run("predict", model, tmp_path / "new", "--json", code=3).stdout.splitlines()
+    after = run("predict", decided, tmp_path / "new", "--json", code=3).stdout.splitlines()
+    scored = [json.loads(line) for line in after]
+    scored = [one for one in scored if "score" in one]
+    assert [one["score"] for one in scored] == [
+        one["score"] for one in map(json.loads, before) if "score" in one
+    ]
+    assert sum(one["anomalous"] for one in scored) <= 2
+    assert {one["verdict"] for one in scored} <= {"normal", "uncertain", "anomalous"}
+    shown = run("predict", decided, tmp_path / "new", code=3).stdout
+    assert "verdict" in shown
+    for one in scored:
+        side = "anomalous" if one["anomalous"] else "normal"
+        word = side if one["verdict"] == side else f"{side}?"
+        assert re.search(rf"{one['score']:.4f}  {re.escape(word)} +{re.escape(one['path'])}", shown)
+    assert "threshold" in run("info", decided).stdout
+    people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
+    assert "from 24 good images not trained on" in people.stdout
+    assert "Next: ahl predict" in people.stdout
+
+
+def test_too_few_normals_for_a_threshold_are_one_clear_line(model, inspection_folder):
+    before = model.read_bytes()
+    result = run("threshold", model, inspection_folder / "good", code=1)
+    assert "at least 99 are needed" in result.stderr
+    assert "were trained on" in result.stderr
+    assert model.read_bytes() == before
+
+
+def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
+    decided = tmp_path / "decided.ahl"
+    options = ("--max-false-alarm-rate", 0.2, "-o", decided)
+    told = json.loads(run("threshold", model, *options, "--json").stdout)
+    assert told["held_out"]
+    assert told["left_out_anomalies"] > 0
+    assert "left out by turns in training" in run("threshold", model, *options).stdout
+
+
+@pytest.mark.parametrize("verb", ["threshold", "adapt"])
+def test_labelled_folders_are_not_taken_for_good_images(verb, model, inspection_folder, tmp_path):
+    result = run(verb, model, inspection_folder, "-o", tmp_path / "m.ahl", code=1)
+    assert f"give {inspection_folder / 'good'}" in result.stderr
+    assert not (tmp_path / "m.ahl").exists()
+
+
+def test_a_benchmark_layout_is_not_taken_for_good_images_either(model, benchmark_folder):
+    result = run("threshold", model, benchmark_folder, code=1)
+    assert f"give {benchmark_folder / 'train' / 'good'}" in result.stderr
+    result = run("threshold", model, benchmark_folder / "train", code=1)
+    assert "are needed" in result.stderr, "good images alone are taken"
