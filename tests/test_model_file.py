@@ -53,6 +53,7 @@ def test_the_file_holds_everything(model_file):
         "calibration",
         "backbone",
         "reduction",
+        "exemplars",
     }
 
 
@@ -179,6 +180,19 @@ HOSTILE = {
     "calibration of nonsense": lambda h, t: h.update(calibration="much"),
     "manifest of strings": lambda h, t: h["manifest"].update(files=["a"]),
     "records of nonsense": lambda h, t: h.update(records=[{"epoch": "x"}]),
+    "exemplars missing": lambda h, t: h.pop("exemplars"),
+    "exemplars of nonsense": lambda h, t: h.update(exemplars=["a"]),
+    "exemplar in another role": lambda h, t: h["exemplars"][0].update(role="king"),
+    "exemplar in a list's role": lambda h, t: h["exemplars"][0].update(role=[]),
+    "exemplar without a name": lambda h, t: h["exemplars"][0].update(name=None),
+    "an exemplar too many": lambda h, t: h["exemplars"].append(h["exemplars"][0]),
+    "exemplars of other features": lambda h, t: t.update(
+        {"exemplars/rows": t["exemplars/rows"][:, :-1]}
+    ),
+    "exemplars without pixels": lambda h, t: t.update(
+        {"exemplars/pictures": t["exemplars/pictures"].float()}
+    ),
+    "a picture too few": lambda h, t: t.update({"exemplars/pictures": t["exemplars/pictures"][1:]}),
     "backbone is text": lambda h, t: h.update(backbone="resnet18"),
     "timm from a hub": lambda h, t: h.update(
         backbone={

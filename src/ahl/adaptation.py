@@ -14,19 +14,20 @@ from ahl.config import Config
 from ahl.cross_fitting import sample_evidence
 from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
+from ahl.exemplars import Candidates, Exemplars, keep_exemplars, no_exemplars
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.manifest import Manifest, TrainingFile
 from ahl.model import TrainedModel
 from ahl.observer import Observer
 from ahl.preparation import renew_preparation
-from ahl.pseudo import PseudoAnomaly, normals_of
+from ahl.pseudo import PseudoAnomaly, normals_of, pseudo_items
 from ahl.sources import LabelledImage, readable_items
 from ahl.task import reference_of
 from ahl.training import train
 from ahl.training_set import TrainingSet
 from ahl.training_state import start_state
-from ahl.types import Kind
+from ahl.types import GOOD, Kind
 
 EPOCHS = 10
 """Of the adaptation, as in the paper."""
@@ -76,6 +77,18 @@ def adapt_to_images(
         table, images, items = extraction.labelled("features of normal images", images, items)
         if len(images) < 2:
             raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
+
+        def keep(features: FeatureTable, plan: Sequence[PseudoAnomaly]) -> Exemplars:
+            twins = pseudo_items(plan, items, used, seed=model.seed)
+            made_by = [used[entry.generator].name for entry in plan]
+            return keep_exemplars(
+                features,
+                [
+                    Candidates(role="normal", classes=[GOOD] * len(items), items=items),
+                    Candidates(role="pseudo", classes=made_by, items=twins),
+                ],
+            )
+
         adapted = adapt_model(
             model,
             table,
@@ -84,6 +97,7 @@ def adapt_to_images(
             device=device,
             epochs=epochs,
             observer=observer,
+            exemplars_of=keep,
         )
     new = tuple(
         TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
@@ -106,6 +120,7 @@ def adapt_model(
     device: torch.device,
     epochs: int = EPOCHS,
     observer: Observer | None = None,
+    exemplars_of: Callable[[FeatureTable, Sequence[PseudoAnomaly]], Exemplars] | None = None,
 ) -> TrainedModel:
     """Go on training the unified model on another product's normals.
 
@@ -120,6 +135,8 @@ def adapt_model(
         device: where to learn.
         epochs: how many.
         observer: hears of every epoch.
+        exemplars_of: keeps some of the new images, of the features of the normals and then the
+            planned pseudo anomalies as the heads see them; None keeps none.
 
     Returns:
         the adapted model; its manifest is still that of the old one.
@@ -184,6 +201,9 @@ def adapt_model(
         preparation=prepared.preparation,
         calibration=calibration,
         decision=None,
+        exemplars=no_exemplars(model.detector.layout.row_size)
+        if exemplars_of is None
+        else exemplars_of(training_set.features, plan),
         records=(*model.records, *state.records),
     )
 

@@ -19,6 +19,7 @@ from ahl.config import Config
 from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
 from ahl.errors import DataError
+from ahl.exemplars import Candidates, Exemplars, keep_exemplars
 from ahl.extraction import open_extraction
 from ahl.feature_table import FeatureTable
 from ahl.finetuning import FinetuningImages, finetune_backbone
@@ -26,7 +27,7 @@ from ahl.learning import learn
 from ahl.manifest import Manifest, TrainingFile
 from ahl.model import TrainedModel
 from ahl.observer import Observer
-from ahl.pseudo import PseudoAnomaly
+from ahl.pseudo import PseudoAnomaly, pseudo_items
 from ahl.resuming import run_fingerprint
 from ahl.sources import (
     LabelledImage,
@@ -34,8 +35,8 @@ from ahl.sources import (
     check_contradictions,
     readable_items,
 )
-from ahl.task import prepare_task
-from ahl.types import ImageItem
+from ahl.task import Task, prepare_task
+from ahl.types import GOOD, ImageItem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,23 @@ class Fitting:
             def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
                 return extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
 
+            def keep(task: Task) -> Exemplars:
+                twins = pseudo_items(task.plan, normal_items, self.generators, seed=self.seed)
+                return keep_exemplars(
+                    task.training_set.features,
+                    [
+                        Candidates(role="normal", classes=_classes(normals), items=normal_items),
+                        Candidates(
+                            role="anomaly", classes=_classes(anomalies), items=anomaly_items
+                        ),
+                        Candidates(
+                            role="pseudo",
+                            classes=[self.generators[p.generator].name for p in task.plan],
+                            items=twins,
+                        ),
+                    ],
+                )
+
             used = zip([*normals, *anomalies], [*normal_items, *anomaly_items], strict=True)
             files = tuple(
                 TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
@@ -127,6 +145,7 @@ class Fitting:
                 backbone=backbone,
                 manifest=manifest,
                 identity=extraction.identity,
+                exemplars_of=keep,
             )
 
     def on_features(
@@ -152,6 +171,18 @@ class Fitting:
         for table in (normals, anomalies, *twins):
             for _, rows in table.chunks():
                 digest.update(rows.numpy().tobytes())
+
+        def keep(task: Task) -> Exemplars:
+            pseudo = [f"generator {entry.generator}" for entry in task.plan]
+            return keep_exemplars(
+                task.training_set.features,
+                [
+                    Candidates(role="normal", classes=[GOOD] * len(normals), items=None),
+                    Candidates(role="anomaly", classes=["anomaly"] * len(anomalies), items=None),
+                    Candidates(role="pseudo", classes=pseudo, items=None),
+                ],
+            )
+
         return self._learn(
             normals,
             anomalies,
@@ -160,6 +191,7 @@ class Fitting:
             backbone=None,
             manifest=Manifest(),
             identity={"features": digest.hexdigest()},
+            exemplars_of=keep,
         )
 
     def _readable(
@@ -183,6 +215,7 @@ class Fitting:
         backbone: Backbone | None,
         manifest: Manifest,
         identity: dict[str, Any],
+        exemplars_of: Callable[[Task], Exemplars],
     ) -> TrainedModel:
         with self.observer.part("episodes and memory"):
             task = prepare_task(
@@ -210,7 +243,9 @@ class Fitting:
             keep=keep,
             state=state,
         )
-        return replace(learned, backbone=backbone, manifest=manifest)
+        with self.observer.part("pictures of training images"):
+            exemplars = exemplars_of(task)
+        return replace(learned, backbone=backbone, manifest=manifest, exemplars=exemplars)
 
     def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
         values = {
@@ -223,6 +258,10 @@ class Fitting:
             "manifest": asdict(manifest),
         }
         return run_fingerprint(values)
+
+
+def _classes(images: Sequence[LabelledImage]) -> list[str]:
+    return [image.class_name for image in images]
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:

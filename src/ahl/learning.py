@@ -8,6 +8,7 @@ import torch
 
 from ahl.config import Config
 from ahl.cross_fitting import calibrate_by_folds
+from ahl.exemplars import no_exemplars
 from ahl.manifest import Manifest
 from ahl.model import TrainedModel
 from ahl.observer import Observer
@@ -38,7 +39,7 @@ def learn(
         state: where to go on from; None starts anew.
 
     Returns:
-        a model without a backbone and without a manifest.
+        a model without a backbone, a manifest and exemplars.
     """
     observer = observer or Observer()
     with observer.part("AHL epochs" if config.learning.collaborative else "epochs"):
@@ -79,4 +80,5 @@ def learn(
         seed=seed,
         manifest=Manifest(),
         records=tuple(state.records),
+        exemplars=no_exemplars(task.detector.layout.row_size),
     )

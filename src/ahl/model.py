@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,7 @@ from ahl.config import Config
 from ahl.decision import Decision
 from ahl.detectors import BaseDetector, known_detectors
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
+from ahl.exemplars import Exemplars
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.head_weights import HeadWeights
@@ -64,6 +65,7 @@ class TrainedModel:
         seed: of the run.
         manifest: what it was trained on.
         records: losses and importance scores of every epoch.
+        exemplars: images that it was trained on, or held to since.
         decision: where anomalous begins; None if it was not set.
     """
 
@@ -77,10 +79,19 @@ class TrainedModel:
     seed: int
     manifest: Manifest
     records: tuple[EpochRecord, ...]
+    exemplars: Exemplars
     decision: Decision | None = None
 
     def score_rows(self, rows: Tensor) -> RowScores:
-        """Score feature rows (N, row_size).
+        """Score feature rows (N, row_size)."""
+        return self._score(self.preparation.maps(row.unsqueeze(0).float()) for row in rows)
+
+    def score_prepared(self, rows: Tensor) -> RowScores:
+        """Score rows (N, row_size) of the maps that the heads see, as exemplars have them."""
+        return self._score(self.detector.layout.split(row.unsqueeze(0).float()) for row in rows)
+
+    def _score(self, images: Iterable[FeatureMaps]) -> RowScores:
+        """Score maps that the heads see, of an image each.
 
         Images are scored one at a time: a matrix product of another height may round
         differently, and an image must have one score whatever its batch.
@@ -90,8 +101,7 @@ class TrainedModel:
         parts: dict[str, list[Tensor]] = {name: [nothing] for name in self.evidence_names}
         scores = [nothing]
         with torch.inference_mode():
-            for index in range(len(rows)):
-                maps = self.preparation.maps(rows[index : index + 1].float())
+            for maps in images:
                 own, _ = self.detector.forward(
                     self.unified.parameters,
                     self.unified.statistics,
@@ -149,6 +159,7 @@ class TrainedModel:
             "backbone": backbone,
             "manifest": asdict(self.manifest),
             "records": [asdict(record) for record in self.records],
+            "exemplars": self.exemplars.header(),
         }
 
     def save(self, path: Path) -> None:
@@ -162,6 +173,7 @@ class TrainedModel:
             "statistics": self.unified.statistics,
             **self.preparation.groups(),
             "calibration": {} if self.calibration is None else self.calibration.tensors(),
+            "exemplars": self.exemplars.tensors(),
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
         }
@@ -264,6 +276,9 @@ class TrainedModel:
             seed=int(header["seed"]),
             manifest=Manifest(**manifest),
             records=tuple(EpochRecord.from_values(values) for values in header["records"]),
+            exemplars=Exemplars.rebuild(
+                header["exemplars"], groups["exemplars"], width=detector.layout.row_size
+            ),
             decision=None if decided is None else Decision.rebuild(decided),
         )
 

@@ -32,6 +32,7 @@ class Task:
         reference: the fixed normal of scoring, likewise.
         preparation: what was done to the features.
         folds: that calibrate the heads' scores; empty leaves them as they are.
+        plan: the pseudo anomalies behind the labelled ones in the training set.
     """
 
     detector: BaseDetector
@@ -39,6 +40,7 @@ class Task:
     reference: FeatureMaps
     preparation: Preparation
     folds: tuple[Fold, ...]
+    plan: tuple[PseudoAnomaly, ...]
 
 
 def prepare_task(
@@ -83,6 +85,7 @@ def prepare_task(
         reference=reference_of(prepared.normals, config, seed),
         preparation=prepared.preparation,
         folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),
+        plan=tuple(plan),
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ahl.errors import ModelFileError
 from ahl.files import written_whole
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 
 KEY = "ahl"
 """The one metadata entry of our files."""
