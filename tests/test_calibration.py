@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahl.calibration import MEMORY, Calibration, LeftOut, calibrate, gather, standardised
+from ahl.calibrating import LeftOut, calibrate, recalibrate, standardised
+from ahl.calibration import MEMORY, Calibration, gather
 from ahl.config import CalibrationConfig, HeadConfig
 from ahl.detectors import DRA
 from ahl.feature_maps import FeatureLayout
@@ -155,15 +156,17 @@ def test_restandardising_keeps_all_but_the_training_normals():
         before.weights,
     )
     assert after.neighbourhood is None, "it is of other normals"
-    assert before.normal_scores
-    assert not after.normal_scores
+    assert len(before.normal_scores)
+    assert not len(after.normal_scores)
     assert after.means[0] == pytest.approx(30.0, abs=1.0)
     assert after.deviations[0] == pytest.approx(2.0, rel=0.2)
 
 
 def test_values_come_back():
     found = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
-    assert Calibration.rebuild(found.values(), found.tensors(), ("a", "b"), 6) == found
+    back = Calibration.rebuild(found.values(), found.tensors(), ("a", "b"), 6)
+    assert back.values() == found.values()
+    assert all(torch.equal(back.tensors()[k], found.tensors()[k]) for k in found.tensors())
 
 
 def test_where_looks_tell_nothing_a_neighbourhood_changes_nothing():
@@ -199,7 +202,7 @@ def test_left_out_images_are_scored_as_new_ones_would_be():
         assert found.anomaly_scores == pytest.approx(again.tolist(), abs=1e-4)
         assert len(found.normal_scores) == 60
         assert np.mean(found.normal_scores) == pytest.approx(0.0, abs=0.15)
-    assert calibration().anomaly_scores == ()
+    assert len(calibration().anomaly_scores) == 0
 
 
 def test_a_share_of_many_normals_is_asked():
@@ -224,13 +227,44 @@ def test_a_share_of_many_normals_is_asked():
         ({"weights": [2.0, -1.0]}, ("a", "b")),
         ({"weights": ["x", 1.0]}, ("a", "b")),
         ({"shifts": [1.0, float("inf")]}, ("a", "b")),
-        ({"normal_scores": [float("nan")]}, ("a", "b")),
+        ({"severity": {"midpoint": float("nan"), "slope": 1.0}}, ("a", "b")),
+        ({"severity": {"midpoint": 1.0, "slope": 0.0}}, ("a", "b")),
         ({"neighbourhood": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
     ],
 )
 def test_values_that_do_not_fit_are_refused(change, names):
     with pytest.raises((ValueError, TypeError, KeyError)):
-        Calibration.rebuild({**calibration().values(), **change}, {}, names, 6)
+        Calibration.rebuild({**calibration().values(), **change}, calibration().tensors(), names, 6)
+
+
+@pytest.mark.parametrize("name", ["normals", "anomalies"])
+@pytest.mark.parametrize("form", [torch.zeros(3), torch.zeros(3, 3), torch.zeros(3, 2).half()])
+def test_left_out_evidence_of_another_form_is_refused(name, form):
+    tensors = calibration().tensors() | {name: form}
+    with pytest.raises(ValueError, match="another form"):
+        Calibration.rebuild(calibration().values(), tensors, ("a", "b"), 6)
+
+
+@pytest.mark.parametrize("neighbours", [0, 5])
+def test_images_known_later_count_like_left_out_ones(neighbours):
+    anomalies = {"a": torch.full((3,), 6.0), "b": torch.full((3,), 2.0)}
+    before = calibration(anomalies, neighbours=neighbours)
+    missed = {"a": torch.tensor([1.0] * 5), "b": torch.tensor([205.0] * 5)}
+    good = {"a": torch.tensor([6.0]), "b": torch.tensor([5.0])}
+    after = recalibrate(before, left_out(good), left_out(missed, 7), prior_count=3.0)
+    assert len(after.anomaly_scores) == 8
+    assert len(after.normal_scores) == 201
+    assert after.weights[1] > before.weights[1], "what they stand out by weighs more"
+    if neighbours:
+        assert len(after.neighbourhood.places) == len(before.neighbourhood.places) + 1
+        alike = left_out(good).descriptors
+        assert float(summed(after, good, alike)) < float(summed(before, good, alike))
+
+
+def test_of_another_product_nothing_is_known_to_add_to():
+    moved = calibration().restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
+    few = left_out({"a": torch.tensor([1.0]), "b": torch.tensor([1.0])})
+    assert recalibrate(moved, few, few, 3.0) is moved
 
 
 def test_gathered_evidence_is_of_heads_turned_upwards_and_of_the_memorys_highest_positions():

@@ -33,13 +33,14 @@ def model(request):
     ).model
 
 
-def row(model, seed, place=None):
-    return table_of_maps(maps(1, seed, place)).rows(np.array([0]))
+def seen(model, seed, place=None):
+    """An image's maps as the heads see them."""
+    return model.preparation.maps(table_of_maps(maps(1, seed, place)).rows(np.array([0])).float())
 
 
 @pytest.mark.parametrize("place", [(1, 1), (6, 2), (3, 6)])
 def test_the_hottest_place_is_where_the_defect_is(model, place):
-    heat = heat_map(model, row(model, 40, place), 64)
+    heat = heat_map(model, seen(model, 40, place), 64)
     assert heat.shape == (64, 64)
     assert heat.dtype == np.float32
     hottest = np.unravel_index(heat.argmax(), heat.shape)
@@ -48,20 +49,19 @@ def test_the_hottest_place_is_where_the_defect_is(model, place):
     low, high = colour_bounds(model)
     assert low == FIRST_RED
     assert heat.max() > low
-    assert heat_map(model, row(model, 41), 64).max() < heat.max()
+    assert heat_map(model, seen(model, 41), 64).max() < heat.max()
     assert high >= low + 3
 
 
 def test_a_place_counts_as_an_image_with_that_evidence_would(model):
     """Against the calibration's own numbers, without the neighbourhood."""
     known = replace(model.calibration, neighbourhood=None)
-    plain, given = replace(model, calibration=known), row(model, 42, (1, 1))
-    seen = plain.preparation.maps(given)
-    found = plain.detector.position_scores(*plain.unified, seen, plain.reference)
+    plain, given = replace(model, calibration=known), seen(model, 42, (1, 1))
+    found = plain.detector.position_scores(*plain.unified, given, plain.reference)
     for number, heat in enumerate(position_evidence(plain, given)):
         places = {name: values[0] for name, values in found[number].items()}
         if plain.preparation.memory is not None:
-            places["memory"] = seen[number][0, -1] / plain.preparation.memory.weight
+            places["memory"] = given[number][0, -1] / plain.preparation.memory.weight
         expected = torch.zeros(heat.shape)
         for i, name in enumerate(known.names):
             if name in places:
@@ -71,10 +71,8 @@ def test_a_place_counts_as_an_image_with_that_evidence_would(model):
 
 
 def test_without_calibration_the_heads_positions_are_added(model):
-    plain, given = replace(model, calibration=None), row(model, 43, (1, 1))
-    found = plain.detector.position_scores(
-        *plain.unified, plain.preparation.maps(given), plain.reference
-    )
+    plain, given = replace(model, calibration=None), seen(model, 43, (1, 1))
+    found = plain.detector.position_scores(*plain.unified, given, plain.reference)
     for heat, scale in zip(position_evidence(plain, given), found, strict=True):
         torch.testing.assert_close(heat, sum(scale.values())[0])
     assert colour_bounds(plain) is None
@@ -84,9 +82,9 @@ def test_heads_that_see_no_places_leave_the_memory_or_nothing():
     config = replace(tiny_config(epochs=1), memory=MemoryConfig(patches=20))
     detector = AHL(base=FocalClassifier, config=config)
     blind = detector.fit_features(maps(20, 0), maps(3, 1, (2, 5))).model
-    heat = heat_map(blind, row(blind, 44, (1, 1)), 64)
+    heat = heat_map(blind, seen(blind, 44, (1, 1)), 64)
     assert max(np.unravel_index(heat.argmax(), heat.shape)) < 24, "the memory's distance alone"
-    assert not heat_map(replace(blind, calibration=None), row(blind, 44, (1, 1)), 64).any()
+    assert not heat_map(replace(blind, calibration=None), seen(blind, 44, (1, 1)), 64).any()
 
 
 def test_reasons_are_what_raises_the_score_most_important_first(model):

@@ -11,12 +11,12 @@ ORDER = """
 errors types files literals randomness metrics synthetic config records observer tensor_file
 resuming devices _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features
-reduction coreset memory preparation losses detectors head_weights neighbourhood calibration
-decision manifest exemplars model feature_arrays augment
+reduction coreset memory preparation losses detectors head_weights neighbourhood severity
+calibration calibrating decision manifest exemplars model feature_arrays augment
 distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
 training_state checkpoint settling training cross_fitting learning extraction adaptation
-heat_maps scoring reasons thresholds predictor fitting detector evaluation baselines benchmark
-report demo cli pretrain
+heat_maps nearest scoring reasons thresholds predictor fitting detector evaluation baselines
+benchmark report demo cli pretrain
 __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""

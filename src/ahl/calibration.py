@@ -12,15 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.config import CalibrationConfig
 from ahl.detectors import BaseDetector, HeadScores
 from ahl.detectors.base import top_mean
 from ahl.feature_maps import FeatureMaps
 from ahl.memory import MEMORY
 from ahl.neighbourhood import Neighbourhood
+from ahl.severity import Severity
 
 Evidence = dict[str, Tensor]
 """(N,) by name of a head, or `MEMORY`; higher = more anomalous."""
@@ -52,11 +54,10 @@ def gather(
     return evidence
 
 
-_SCORES = ("normal_scores", "anomaly_scores")
 _NUMBERS = ("means", "deviations", "shifts", "stretches", "weights")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
     """Standardises evidence and weighs it.
 
@@ -72,9 +73,10 @@ class Calibration:
         stretches: their standard deviation, likewise; positive.
         weights: at least 0, with sum 1.
         neighbourhood: the left-out normals; None compares with all of them alike.
-        normal_scores: image scores of the left-out normals, or of those that the neighbourhood
-            remembers, each against the others; empty if the model is not theirs.
-        anomaly_scores: of left-out anomalies, likewise.
+        normals: (N, K) z of the left-out normals, or of those that the neighbourhood remembers,
+            each against the others; none if the model is not theirs.
+        anomalies: (M, K) of left-out anomalies, likewise.
+        severity: how likely a score is an anomaly's.
     """
 
     names: tuple[str, ...]
@@ -83,9 +85,35 @@ class Calibration:
     shifts: tuple[float, ...]
     stretches: tuple[float, ...]
     weights: tuple[float, ...]
-    neighbourhood: Neighbourhood | None = None
-    normal_scores: tuple[float, ...] = ()
-    anomaly_scores: tuple[float, ...] = ()
+    neighbourhood: Neighbourhood | None
+    normals: Tensor
+    anomalies: Tensor
+    severity: Severity
+
+    @property
+    def normal_scores(self) -> NDArray[np.float64]:
+        """(N,) image scores of the left-out normals."""
+        return weighted(self.normals, self.weights)
+
+    @property
+    def anomaly_scores(self) -> NDArray[np.float64]:
+        """(M,) image scores of the left-out anomalies."""
+        return weighted(self.anomalies, self.weights)
+
+    def standardised(self, evidence: Evidence, descriptors: Tensor) -> Tensor:
+        """Evidence z of images, (N, K); the arguments are those of `weigh`."""
+        usual = self.usual(evidence)
+        if self.neighbourhood is not None:
+            usual = self.neighbourhood.relative(usual, descriptors)
+        return usual
+
+    def usual(self, evidence: Evidence) -> Tensor:
+        """The same before it is made relative to the normals most like each image."""
+        own = as_matrix(evidence, self.names)
+        means, deviations, shifts, stretches = (
+            torch.tensor(getattr(self, name), dtype=own.dtype) for name in _NUMBERS[:-1]
+        )
+        return ((own - means) / deviations - shifts) / stretches
 
     def weigh(self, evidence: Evidence, descriptors: Tensor) -> Evidence:
         """What each kind of evidence adds to the image score, in spreads of left-out normals.
@@ -96,42 +124,39 @@ class Calibration:
             evidence: (N,) by name.
             descriptors: (N, D), see `ahl.neighbourhood.descriptors`.
         """
-        own = _matrix(evidence, self.names)
-        means, deviations, shifts, stretches, weights = (
-            torch.tensor(getattr(self, name), dtype=own.dtype) for name in _NUMBERS
-        )
-        usual = ((own - means) / deviations - shifts) / stretches
-        if self.neighbourhood is not None:
-            usual = self.neighbourhood.relative(usual, descriptors)
-        return dict(zip(self.names, (usual * weights).unbind(dim=-1), strict=True))
+        z = self.standardised(evidence, descriptors)
+        weights = torch.tensor(self.weights, dtype=z.dtype)
+        return dict(zip(self.names, (z * weights).unbind(dim=-1), strict=True))
 
     def restandardised(self, evidence: Evidence) -> Self:
         """The same for other training normals, whose evidence is given.
 
         Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise. The
-        neighbourhood and the scores go: they are of other normals.
+        neighbourhood and what was left out go: they are of other normals.
         """
-        means, deviations = _spread(evidence)
+        means, deviations = spread_of(evidence)
         return replace(
             self,
             means=means,
             deviations=deviations,
             neighbourhood=None,
-            normal_scores=(),
-            anomaly_scores=(),
+            normals=self.normals[:0],
+            anomalies=self.anomalies[:0],
         )
 
     def values(self) -> dict[str, Any]:
         """JSON values; with `tensors`, what `rebuild` is the inverse of."""
         known = self.neighbourhood
         return {
-            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS, *_SCORES)},
+            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS)},
+            "severity": self.severity.values(),
             "neighbourhood": None if known is None else known.constants(),
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """The neighbourhood's, by name."""
-        return {} if self.neighbourhood is None else self.neighbourhood.tensors()
+        """What was left out, and the neighbourhood's tensors, by name."""
+        known = {} if self.neighbourhood is None else self.neighbourhood.tensors()
+        return {"normals": self.normals, "anomalies": self.anomalies, **known}
 
     @classmethod
     def rebuild(
@@ -157,122 +182,46 @@ class Calibration:
         numbers = {name: tuple(float(value) for value in values[name]) for name in _NUMBERS}
         if any(len(value) != len(names) for value in numbers.values()):
             raise ValueError("the calibration does not have a value for each evidence")
-        scores = {name: tuple(float(value) for value in values[name]) for name in _SCORES}
-        everything = [*numbers.values(), *scores.values()]
-        if not all(abs(x) <= _LARGEST for value in everything for x in value):
+        if not all(abs(x) <= _LARGEST for value in numbers.values() for x in value):
             raise ValueError("the calibration is not finite")
+        left_out = {name: tensors[name] for name in ("normals", "anomalies")}
+        for tensor in left_out.values():
+            if tensor.ndim != 2 or tensor.shape[1] != len(names) or tensor.dtype != torch.float32:
+                raise ValueError("what was left out has another form")
         spreads = *numbers["deviations"], *numbers["stretches"]
         if min(spreads) < SMALLEST or min(numbers["weights"]) < 0:
             raise ValueError("the calibration has a spread or a weight that cannot be")
         constants, neighbourhood = values["neighbourhood"], None
         if constants is not None:
             neighbourhood = Neighbourhood.rebuild(constants, tensors, width=width, kinds=len(names))
-        return cls(names=names, **numbers, **scores, neighbourhood=neighbourhood)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LeftOut:
-    """What detectors say of images that they have not trained on.
-
-    Attributes:
-        evidence: in deviations of the normals that the same detector trained on.
-        descriptors: (N, D) of the images.
-    """
-
-    evidence: Evidence
-    descriptors: Tensor
-
-
-def calibrate(
-    trained_on: Evidence, normals: LeftOut, anomalies: LeftOut, config: CalibrationConfig
-) -> Calibration:
-    """Calibrate evidence by images that its heads have not trained on.
-
-    A weight is the (lower) median of left-out anomalies in spreads of left-out normals, which is
-    what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
-    move it little from the mean of all. Evidence that is the same for all normals says nothing of
-    how far is far, and weighs nothing.
-
-    Args:
-        trained_on: of the normals that the heads trained on.
-        normals: left out, at least two.
-        anomalies: left out; if there are none, all evidence weighs the same.
-        config: the constants.
-    """
-    means, deviations = _spread(trained_on)
-    shifts, stretches = _spread(normals.evidence)
-    names = tuple(trained_on)
-    telling = _telling(trained_on) * _telling(normals.evidence)
-
-    def usual(evidence: Evidence) -> Tensor:
-        own = _matrix(evidence, names).double()
-        return (own - torch.tensor(shifts).double()) / torch.tensor(stretches).double()
-
-    neighbourhood = None
-    if config.neighbours:
-        neighbourhood = Neighbourhood.of(
-            normals.descriptors,
-            usual(normals.evidence),
-            neighbours=config.neighbours,
-            share=config.neighbour_share,
-            prior_count=config.neighbour_prior,
+        severity = Severity.rebuild(values["severity"])
+        return cls(
+            names=names,
+            means=numbers["means"],
+            deviations=numbers["deviations"],
+            shifts=numbers["shifts"],
+            stretches=numbers["stretches"],
+            weights=numbers["weights"],
+            neighbourhood=neighbourhood,
+            normals=left_out["normals"],
+            anomalies=left_out["anomalies"],
+            severity=severity,
         )
-    left_out = usual(normals.evidence) if neighbourhood is None else neighbourhood.own().double()
-    count = len(anomalies.descriptors)
-    stand_out = torch.empty(0, len(names), dtype=torch.float64)
-    weights = torch.ones(len(names), dtype=torch.float64)
-    if count:
-        stand_out = usual(anomalies.evidence)
-        if neighbourhood is not None:
-            stand_out = neighbourhood.relative(stand_out, anomalies.descriptors)
-        stand_out = stand_out.double()
-        lifts = stand_out.median(dim=0).values.clamp(min=0)
-        if lifts.sum() > 0:
-            weights = count * lifts + config.prior_count * lifts.mean()
-    if telling.any():
-        weights = weights * telling
-        # Those that remain may all have lifted nothing.
-        weights = weights if weights.sum() > 0 else telling
-    weights = weights / weights.sum()
-    return Calibration(
-        names=names,
-        means=means,
-        deviations=deviations,
-        shifts=shifts,
-        stretches=stretches,
-        weights=_floats(weights),
-        neighbourhood=neighbourhood,
-        normal_scores=_floats(left_out @ weights),
-        anomaly_scores=_floats(stand_out @ weights),
-    )
 
 
-def standardised(evidence: Evidence, by: Evidence) -> Evidence:
-    """Evidence in deviations of other images' from their mean."""
-    means, deviations = _spread(by)
-    return {
-        name: (evidence[name].double() - mean) / deviation
-        for name, mean, deviation in zip(by, means, deviations, strict=True)
-    }
-
-
-def _spread(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def spread_of(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Means and standard deviations; 1 in place of a deviation that is none."""
     means = tuple(float(values.double().mean()) for values in evidence.values())
     deviations = [float(values.double().std(correction=0)) for values in evidence.values()]
     return means, tuple(value if value > SMALLEST else 1.0 for value in deviations)
 
 
-def _telling(evidence: Evidence) -> Tensor:
-    """(K,) 1 for evidence that is not the same for all images, else 0."""
-    spreads = torch.stack([values.double().std(correction=0) for values in evidence.values()])
-    return (spreads > SMALLEST).double()
+def weighted(standardised: Tensor, weights: tuple[float, ...]) -> NDArray[np.float64]:
+    """Image scores (N,) of z (N, K)."""
+    scores = standardised.double() @ torch.tensor(weights, dtype=torch.float64)
+    return np.asarray(scores.numpy(), dtype=np.float64)
 
 
-def _floats(values: Tensor) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
-
-
-def _matrix(evidence: Evidence, names: Sequence[str]) -> Tensor:
+def as_matrix(evidence: Evidence, names: Sequence[str]) -> Tensor:
     """(N, K), a column a name."""
     return torch.stack([evidence[name] for name in names], dim=-1)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ahl.calibration import Calibration, Evidence, LeftOut, calibrate, gather, standardised
+from ahl.calibrating import LeftOut, calibrate, standardised
+from ahl.calibration import Calibration, Evidence, gather
 from ahl.collaboration import descend
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, HeadScores, Parameters

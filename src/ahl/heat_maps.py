@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl.calibration import Evidence, gather
+from ahl.feature_maps import FeatureMaps
 from ahl.memory import MEMORY
 from ahl.model import TrainedModel
 from ahl.neighbourhood import descriptors
@@ -19,7 +20,7 @@ FIRST_RED: Final = 1.0
 """Heat from which on a place is coloured, in spreads of unseen normals."""
 
 
-def heat_map(model: TrainedModel, row: Tensor, side: int) -> NDArray[np.float32]:
+def heat_map(model: TrainedModel, maps: FeatureMaps, side: int) -> NDArray[np.float32]:
     """What each place adds to an image's score.
 
     Each head's position scores, and the memory's distances, are calibrated and weighed as the
@@ -28,7 +29,7 @@ def heat_map(model: TrainedModel, row: Tensor, side: int) -> NDArray[np.float32]
 
     Args:
         model: the trained model.
-        row: (1, row_size), the feature row of one image.
+        maps: of one image, as the heads see them.
         side: of the map, in pixels: the image's, as the model sees it.
 
     Returns:
@@ -36,7 +37,7 @@ def heat_map(model: TrainedModel, row: Tensor, side: int) -> NDArray[np.float32]
         model is calibrated, else the sum of the heads' position scores.
     """
     with torch.inference_mode():
-        scales = position_evidence(model, row)
+        scales = position_evidence(model, maps)
         resized = [
             functional.interpolate(scale[None, None], (side, side), mode="bilinear")[0, 0]
             for scale in scales
@@ -44,13 +45,12 @@ def heat_map(model: TrainedModel, row: Tensor, side: int) -> NDArray[np.float32]
         return torch.stack(resized).mean(dim=0).numpy()
 
 
-def position_evidence(model: TrainedModel, row: Tensor) -> list[Tensor]:
+def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
     """The same before it is brought to one size: (H_s, W_s) a scale.
 
     All zero where no head sees places and there is no memory.
     """
     weights, statistics = model.unified
-    maps = model.preparation.maps(row.float())
     found = model.detector.position_scores(weights, statistics, maps, model.reference)
     if model.calibration is None:
         return [
@@ -87,4 +87,4 @@ def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:
     if model.calibration is None:
         return None
     known = model.calibration.anomaly_scores
-    return FIRST_RED, max(float(np.median(known)) if known else 0.0, FIRST_RED + 3.0)
+    return FIRST_RED, max(float(np.median(known)) if len(known) else 0.0, FIRST_RED + 3.0)

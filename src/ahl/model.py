@@ -84,14 +84,18 @@ class TrainedModel:
 
     def score_rows(self, rows: Tensor) -> RowScores:
         """Score feature rows (N, row_size)."""
-        return self._score(self.preparation.maps(row.unsqueeze(0).float()) for row in rows)
+        return self.score_maps(self.preparation.maps(row.unsqueeze(0).float()) for row in rows)
 
     def score_prepared(self, rows: Tensor) -> RowScores:
         """Score rows (N, row_size) of the maps that the heads see, as exemplars have them."""
-        return self._score(self.detector.layout.split(row.unsqueeze(0).float()) for row in rows)
+        return self.score_maps(self.prepared_maps(row) for row in rows)
 
-    def _score(self, images: Iterable[FeatureMaps]) -> RowScores:
-        """Score maps that the heads see, of an image each.
+    def prepared_maps(self, row: Tensor) -> FeatureMaps:
+        """Maps that the heads see, (1, C, H_s, W_s) a scale, of a row (row_size,) of them."""
+        return self.detector.layout.split(row.unsqueeze(0).float())
+
+    def score_maps(self, images: Iterable[FeatureMaps]) -> RowScores:
+        """Score maps that the heads see, of one image each.
 
         Images are scored one at a time: a matrix product of another height may round
         differently, and an image must have one score whatever its batch.

@@ -97,6 +97,20 @@ class Neighbourhood:
         spreads = known.own().std(dim=0, correction=0)
         return replace(known, spreads=spreads.clamp_min(_LEAST))
 
+    def including(self, descriptors: Tensor, evidence: Tensor) -> Self:
+        """The same with further normals; what their evidence is like is not asked anew.
+
+        Args:
+            descriptors: (N, D) of theirs.
+            evidence: (N, K), standardised like the remembered one.
+        """
+        places = ((descriptors - self.centre) / self.scale).half().float()
+        return replace(
+            self,
+            places=torch.cat([self.places, places]),
+            evidence=torch.cat([self.evidence, evidence.float()]),
+        )
+
     def own(self) -> Tensor:
         """(M, K) relative evidence of the remembered normals, each against the others."""
         return self._relative(self.evidence, self._others()) / self.spreads

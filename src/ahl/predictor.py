@@ -65,13 +65,14 @@ class Predictor:
         return np.array(scores, dtype=np.float64)
 
     def predict(
-        self, images: Sequence[ImageSource], *, heat_maps: bool = False
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
     ) -> Iterator[Prediction]:
         """Score images one after another, in order, in bounded memory.
 
         Args:
             images: paths, Pillow images or uint8 arrays.
             heat_maps: also say where in each image the evidence lies (`Prediction.heat_map`).
+            nearest: also say which images of the training are most like each.
 
         Returns:
             an iterator with one `Prediction` an image; an unreadable one has an error instead
@@ -80,7 +81,7 @@ class Predictor:
         Raises:
             NotFittedError: before `fit` or `load`.
         """
-        return self.scorer.predict(image_list(images), heat_maps=heat_maps)
+        return self.scorer.predict(image_list(images), heat_maps=heat_maps, nearest=nearest)
 
     def score_features(self, maps: Maps) -> NDArray[np.float64]:
         """Anomaly scores (N,) of feature maps shaped like those trained on.

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ahl.decision import Verdict
 from ahl.errors import DataError, ImageError, NotFittedError
+from ahl.feature_maps import FeatureMaps
 from ahl.features import FeatureExtractor
 from ahl.heat_maps import heat_map
 from ahl.images import ImageSource, read_pixels, resize_pixels
 from ahl.model import RowScores, TrainedModel
+from ahl.nearest import Album, Nearest
 from ahl.types import ImageItem
 
 
@@ -32,7 +34,12 @@ class Prediction:
             in spreads of unseen normals; empty for a model that is not calibrated.
         anomalous: whether the score lies above the model's threshold; None without one.
         verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
+        severity: how likely the image is anomalous, 0 to 1, were good and defective ones equally
+            common; None for a model that is not calibrated.
         heat_map: (S, S) where the evidence lies, see `ahl.heat_maps`; None if not asked for.
+        nearest_normal: the training normal that looks most like it; None likewise, or if the
+            model keeps none.
+        nearest_anomaly: the labelled anomaly that is most like its most anomalous place; likewise.
         error: why the image cannot be read; None when it can.
     """
 
@@ -42,7 +49,10 @@ class Prediction:
     evidence: Mapping[str, float] = field(default_factory=dict)
     anomalous: bool | None = None
     verdict: Verdict | None = None
+    severity: float | None = None
     heat_map: NDArray[np.float32] | None = None
+    nearest_normal: Nearest | None = None
+    nearest_anomaly: Nearest | None = None
     error: str | None = None
 
 
@@ -67,41 +77,66 @@ class Scorer:
             raise DataError("The backbone in the model file does not fit its heads.")
 
     def predict(
-        self, images: Sequence[ImageSource], *, heat_maps: bool = False
+        self,
+        images: Sequence[ImageSource],
+        *,
+        heat_maps: bool = False,
+        nearest: bool = False,
     ) -> Iterator[Prediction]:
         """Score images in order; decoding runs ahead of the backbone, a few batches at most.
 
         Args:
             images: what to score.
             heat_maps: also say where in each image the evidence lies.
+            nearest: also say which images of the training are most like it.
 
         Yields:
             one prediction an image; an unreadable one has an error instead of scores.
         """
-        for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
-            tensor = torch.from_numpy(rows)
-            scored = self.model.score_rows(tensor)
-            batch = [
-                self._prediction(index, scored, i, tensor[i : i + 1] if heat_maps else None)
-                for i, index in enumerate(indices)
-            ]
-            batch += [Prediction(index=index, error=one.reason) for index, one in skipped]
-            yield from sorted(batch, key=lambda prediction: prediction.index)
+        for index, maps in self.prepared(images):
+            if isinstance(maps, str):
+                yield Prediction(index=index, error=maps)
+                continue
+            prediction = self._prediction(index, self.model.score_maps([maps]))
+            if heat_maps:
+                side = self.model.config.features.image_size
+                prediction = replace(prediction, heat_map=heat_map(self.model, maps, side))
+            if nearest:
+                prediction = replace(
+                    prediction,
+                    nearest_normal=self.album.normal(maps),
+                    nearest_anomaly=self.album.anomaly(maps),
+                )
+            yield prediction
 
-    def _prediction(
-        self, index: int, scored: RowScores, row: int, features: Tensor | None
-    ) -> Prediction:
-        score, decision = float(scored.score[row]), self.model.decision
+    def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
+        """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
+        for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
+            found: list[tuple[int, FeatureMaps | str]] = [
+                (index, one.reason) for index, one in skipped
+            ]
+            for index, row in zip(indices, torch.from_numpy(rows), strict=True):
+                with torch.inference_mode():
+                    maps = self.model.preparation.maps(row.unsqueeze(0).float())
+                found.append((index, maps))
+            yield from sorted(found, key=lambda pair: pair[0])
+
+    @cached_property
+    def album(self) -> Album:
+        """The training images that others are compared with."""
+        return Album(self.model)
+
+    def _prediction(self, index: int, scored: RowScores) -> Prediction:
+        score, decision = float(scored.score[0]), self.model.decision
+        calibration = self.model.calibration
         return Prediction(
             index=index,
             score=score,
-            heads={name: float(values[row]) for name, values in scored.heads.items()},
-            evidence={name: float(values[row]) for name, values in (scored.evidence or {}).items()},
+            heads={name: float(values[0]) for name, values in scored.heads.items()},
+            evidence={name: float(values[0]) for name, values in (scored.evidence or {}).items()},
             anomalous=None if decision is None else decision.is_anomalous(score),
             verdict=None if decision is None else decision.verdict(score),
-            heat_map=None
-            if features is None
-            else heat_map(self.model, features, self.model.config.features.image_size),
+            severity=None if calibration is None else calibration.severity.of(score),
         )
 
 

@@ -82,7 +82,7 @@ def set_threshold(
         reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
         reasons += [f"{found.skipped} could not be read"] if found.skipped else []
         raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
-    known = () if model.calibration is None else model.calibration.anomaly_scores
+    known = np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
     return Threshold(
         model=replace(model, decision=decision),
         decision=decision,
@@ -132,11 +132,11 @@ def left_out_normals(model: TrainedModel) -> NormalScores:
     Raises:
         DataError: if the model holds none.
     """
-    kept = () if model.calibration is None else model.calibration.normal_scores
-    if not kept:
+    kept = np.empty(0) if model.calibration is None else model.calibration.normal_scores
+    if not len(kept):
         raise DataError(
             "The model holds no scores of left-out good images (trained with fewer than "
             f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
             "trained on."
         )
-    return NormalScores(scores=np.array(kept, dtype=np.float64), skipped=0, trained_on=0)
+    return NormalScores(scores=kept, skipped=0, trained_on=0)

@@ -26,7 +26,8 @@ def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path
     assert set(by_path[str(bad)]) == {"path", "error"}
     assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
     good = by_path[str(inspection_folder / "good" / "000.png")]
-    assert set(good) == {"path", "score", "heads", "evidence"}
+    assert set(good) == {"path", "score", "severity", "heads", "evidence"}
+    assert 0 <= good["severity"] <= 1
     assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
     assert set(good["evidence"]) == {*good["heads"], "memory"}
     assert good["score"] == pytest.approx(sum(good["evidence"].values()), abs=1e-4)
@@ -43,13 +44,21 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
     assert len(list(folder.iterdir())) == 2
     for one, image in zip(told, images, strict=False):
         with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
-            assert drawn.size == given.size
+            assert drawn.width > given.width, "with what is most like it on the right"
+            assert drawn.height == 192
         assert image.parent.name in one["heat_map"]
         values = [value for _, value in one["why"]]
         assert values == sorted(values, reverse=True)
         assert set(values) <= set(one["evidence"].values())
     shown = run("predict", model, images[0], "--why").stdout
     assert (told[0]["why"][0][0] if told[0]["why"] else "nothing speaks") in shown
+    assert f"place is most like {told[0]['nearest_anomaly']['name']}" in shown
+    assert told[0]["nearest_anomaly"]["class"] == "dot"
+    assert told[0]["nearest_normal"]["class"] == "good"
+    alone = ("--heat-maps", tmp_path / "alone", "--json")
+    one = json.loads(run("predict", model, images[0], *alone).stdout)
+    with Image.open(one["heat_map"]) as drawn, Image.open(images[0]) as given:
+        assert drawn.size == given.size
     arrays = ("--heat-maps", tmp_path / "arrays", "--heat-map-format", "npy", "--json")
     one = json.loads(run("predict", model, images[0], *arrays).stdout)
     heat = np.load(one["heat_map"], allow_pickle=False)

@@ -27,10 +27,8 @@ _LONGEST_NAME: Final = 200
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ahl.model import TrainedModel
+    from ahl.nearest import Nearest
     from ahl.scoring import Prediction
 
 
@@ -49,7 +47,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="The image with the evidence in red, or the map as a float32 array.",
 )
-@click.option("--why", is_flag=True, help="Say below each image what makes it anomalous.")
+@click.option(
+    "--why",
+    is_flag=True,
+    help="Say below each image what makes it anomalous, and which training images are like it.",
+)
 @device_option
 @threads_option
 @json_option
@@ -68,16 +70,19 @@ def predict(
 
     Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
     score is higher for more anomalous images and has no fixed range: compare scores of one
-    model with each other. Where `ahl threshold` has set a threshold, each image is called normal or
-    anomalous, with a question mark where too few good images are known to be sure of it.
+    model with each other. The severity, 0 to 1, is how likely an image is defective by its score,
+    were good and defective ones equally common. Where `ahl threshold` has set a threshold, each
+    image is called normal or anomalous, with a question mark where too few good images are known
+    to be sure of it.
 
     --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
     was shown, like tampering, or unlike all good parts. Red begins above what the highest places of
-    usual good images have, and means the same in all pictures of one model.
+    usual good images have, and means the same in all pictures of one model. With both, each picture
+    has beside it the defect that was shown and the good image that are most like this one.
 
-    With --json, one object a line: path, score, heads (each head's own score, higher = more
-    anomalous) and evidence (what each head, and the memory of normals, adds to the score), or path
-    and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
+    With --json, one object a line: path, score, severity, heads (each head's own score, higher =
+    more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
+    path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
     where a question mark stands otherwise). A bad file never stops the rest.
 
     \b
@@ -94,17 +99,19 @@ def predict(
     use_threads(threads)
     detector = AHL.load(model, device=device)
     decided = detector.model.decision is not None
+    rated = detector.model.calibration is not None
     files = _heat_map_files(heat_maps or Path(), images, heat_map_format)
     skipped = 0
     if not as_json:
-        click.echo(f"{'score':>10}  {'verdict     ' if decided else ''}path")
-    for prediction in detector.predict(images, heat_maps=heat_maps is not None):
+        columns = f"{'severity  ' if rated else ''}{'verdict     ' if decided else ''}"
+        click.echo(f"{'score':>10}  {columns}path")
+    for prediction in detector.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
         told = _told(prediction, source, detector.model, why=why)
         if heat_maps is not None and prediction.heat_map is not None:
             file = files[prediction.index]
-            _write_heat_map(file, source, prediction.heat_map, detector.model)
+            _write_heat_map(file, source, prediction, detector.model)
             told["heat_map"] = str(file)
         if as_json:
             print_json(told)
@@ -125,6 +132,8 @@ def _told(
     if prediction.score is None:
         return {"path": str(source), "error": prediction.error}
     told: dict[str, Any] = {"path": str(source), "score": prediction.score}
+    if prediction.severity is not None:
+        told["severity"] = round(prediction.severity, 6)
     if prediction.verdict is not None:
         told |= {"anomalous": prediction.anomalous, "verdict": prediction.verdict}
     told["heads"] = dict(prediction.heads)
@@ -132,6 +141,16 @@ def _told(
         told["evidence"] = dict(prediction.evidence)
     if why:
         told["why"] = [list(pair) for pair in reasons(prediction, model)]
+        for key in ("nearest_anomaly", "nearest_normal"):
+            found: Nearest | None = getattr(prediction, key)
+            if found is not None:
+                told[key] = {
+                    "name": found.name,
+                    "class": found.class_name,
+                    "distance": found.distance,
+                    "place": found.place,
+                    "like": found.like,
+                }
     return told
 
 
@@ -143,10 +162,20 @@ def _line(prediction: Prediction, told: dict[str, Any]) -> str:
     if prediction.verdict is not None:
         side = "anomalous" if prediction.anomalous else "normal"
         verdict = f"{side if prediction.verdict == side else f'{side}?':<12}"
-    line = f"{prediction.score:>10.4f}  {verdict}{told['path']}"
+    severity = "" if prediction.severity is None else f"{prediction.severity:>8.2f}  "
+    line = f"{prediction.score:>10.4f}  {severity}{verdict}{told['path']}"
     if "why" in told:
         words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
         line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
+        like = [
+            f"{what} {found.name}"
+            for what, found in (
+                ("its most anomalous place is most like", prediction.nearest_anomaly),
+                ("the good image most like it is", prediction.nearest_normal),
+            )
+            if found is not None and found.name
+        ]
+        line += f"\n{'':>10}  {'; '.join(like)}" if like else ""
     return line
 
 
@@ -165,7 +194,7 @@ def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[P
 
 
 def _write_heat_map(
-    output: Path, source: Path, heat: NDArray[np.float32], model: TrainedModel
+    output: Path, source: Path, prediction: Prediction, model: TrainedModel
 ) -> None:
     import numpy as np
 
@@ -173,8 +202,19 @@ def _write_heat_map(
     from ahl.heat_maps import colour_bounds
     from ahl.report.overlay import draw_overlay
 
+    heat = prediction.heat_map
+    if heat is None:
+        return
     if output.suffix == ".png":
-        draw_overlay(source, heat, colour_bounds(model), output)
+        beside = [
+            (title, found.picture)
+            for title, found in (
+                ("defect most like it", prediction.nearest_anomaly),
+                ("good image most like it", prediction.nearest_normal),
+            )
+            if found is not None and found.picture is not None
+        ]
+        draw_overlay(source, heat, colour_bounds(model), output, beside=beside)
         return
     with written_whole(output) as path, path.open("wb") as file:
         np.save(file, heat, allow_pickle=False)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ahl.files import written_whole
 from ahl.images import ImageSource, read_pixels
+from ahl.types import Pixels
 
 LONGEST: Final = 1600
 """Side in pixels that a picture is brought down to."""
 
+LEAST_HEIGHT: Final = 192
+"""Of a picture with others beside it."""
+
+LARGEST_PICTURE: Final = 256
+"""Side of those."""
+
+_FONT_SIZE: Final = 12
+_TITLE: Final = 18
+_GAP: Final = 6
 _COLOUR: Final = np.array([213, 94, 0], dtype=np.float32)  # Okabe and Ito's vermilion
 _STRONGEST: Final = 0.7  # of the colour over the image
 _GREY: Final = 0.5  # share of the image's own colours that gives way to grey
@@ -25,6 +36,8 @@ def draw_overlay(
     heat: NDArray[np.float32],
     bounds: tuple[float, float] | None,
     output: Path,
+    *,
+    beside: Sequence[tuple[str, Pixels]] = (),
 ) -> None:
     """Write an image as a PNG, reddened where the heat map lies above the lower bound.
 
@@ -34,6 +47,7 @@ def draw_overlay(
         bounds: heat from which on, and from which on fully, it is coloured; None takes the
             map's own median and maximum.
         output: the PNG, replaced at once when it is complete; its folder is made.
+        beside: pictures to show on its right, with a title each.
 
     Raises:
         ImageError: if the image cannot be read.
@@ -50,5 +64,28 @@ def draw_overlay(
     )
     muted = (1 - _GREY) * pixels + _GREY * grey
     drawn = (1 - share) * muted + share * _COLOUR
+    picture = Image.fromarray(drawn.round().astype(np.uint8))
+    if beside:
+        picture = _with_pictures(picture, beside)
     with written_whole(output) as path:
-        Image.fromarray(drawn.round().astype(np.uint8)).save(path, format="PNG")
+        picture.save(path, format="PNG")
+
+
+def _with_pictures(image: Image.Image, beside: Sequence[tuple[str, Pixels]]) -> Image.Image:
+    """The image with a column of pictures on its right, each below its title."""
+    height = max(image.height, LEAST_HEIGHT)
+    cell = height // len(beside)
+    side = min(cell - _TITLE - _GAP, LARGEST_PICTURE)
+    font = ImageFont.load_default(size=_FONT_SIZE)
+    width = max(side, *(round(font.getlength(title)) for title, _ in beside)) + 2 * _GAP
+    whole = Image.new("RGB", (image.width + width, height), "white")
+    whole.paste(image, (0, 0))
+    drawing = ImageDraw.Draw(whole)
+    for number, (title, pixels) in enumerate(beside):
+        left, top = image.width + _GAP, number * cell
+        drawing.text((left, top + _GAP // 2), title, fill="black", font=font)
+        whole.paste(
+            Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC),
+            (left, top + _TITLE),
+        )
+    return whole

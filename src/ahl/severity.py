@@ -1,0 +1,67 @@
+"""How likely an image is anomalous, by its score, were good and defective ones equally common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import exp, isfinite
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+PRIOR_SCORES: Final = (3.0, 3.0)
+"""Scores of anomalies that are assumed beside those known, in spreads of unseen normals: few known
+ones, or none, then still give a curve."""
+
+_LEAST_SLOPE: Final = 0.05  # a score never counts against an anomaly
+_FARTHEST: Final = 700.0  # of a logistic function's argument, before exp overflows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Severity:
+    """A logistic curve over the score (Platt, 1999).
+
+    Attributes:
+        midpoint: score at which the severity is 0.5.
+        slope: positive.
+    """
+
+    midpoint: float
+    slope: float
+
+    def of(self, score: float) -> float:
+        """The severity of an image, 0 to 1."""
+        return 1 / (1 + exp(min(self.slope * (self.midpoint - score), _FARTHEST)))
+
+    def values(self) -> dict[str, Any]:
+        """JSON values; `rebuild` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def rebuild(cls, values: dict[str, Any]) -> Self:
+        """Read JSON values back.
+
+        Raises:
+            KeyError, TypeError, ValueError: if they are no curve.
+        """
+        midpoint, slope = float(values["midpoint"]), float(values["slope"])
+        if not (isfinite(midpoint) and 0 < slope < float("inf")):
+            raise ValueError("the severity is no curve")
+        return cls(midpoint=midpoint, slope=slope)
+
+
+def fit_severity(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -> Severity:
+    """Fit the curve, both kinds weighing the same however many there are of each.
+
+    Args:
+        normals: (N,) scores of normals that were left out, at least one.
+        anomalies: (M,) of anomalies, likewise; may be none.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes its time to load
+
+    raised = np.concatenate([anomalies, PRIOR_SCORES])
+    labels = np.repeat([0, 1], [len(normals), len(raised)])
+    curve = LogisticRegression(class_weight="balanced")
+    curve.fit(np.concatenate([normals, raised])[:, None], labels)
+    slope = max(float(curve.coef_[0, 0]), _LEAST_SLOPE)
+    return Severity(midpoint=-float(curve.intercept_[0]) / slope, slope=slope)
