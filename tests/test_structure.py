@@ -15,8 +15,9 @@ reduction coreset memory preparation losses detectors head_weights neighbourhood
 calibration calibrating decision manifest exemplars model feature_arrays augment
 distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
 training_state checkpoint settling training cross_fitting learning extraction adaptation
-heat_maps nearest scoring reasons thresholds predictor fitting detector evaluation baselines
-benchmark report demo cli pretrain
+heat_maps nearest scoring reasons thresholds correction correcting updating
+predictor fitting detector evaluation baselines benchmark
+report demo cli pretrain
 __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from ahl.augment.base import PseudoAnomalyGenerator
-from ahl.config import Config
 from ahl.cross_fitting import sample_evidence
 from ahl.distributions import draw_twins
 from ahl.errors import ConfigurationError, DataError, NotFittedError
@@ -149,7 +148,7 @@ def adapt_model(
             f"The features have shapes {normals.layout.scales}; the model was trained on "
             f"{model.layout.scales}."
         )
-    config = _alone(model.config, epochs)
+    config = replace(model.config, learning=model.config.learning.alone(epochs))
     plan = [
         PseudoAnomaly(generator=generator, normal=int(normal))
         for generator, twins in enumerate(
@@ -206,13 +205,3 @@ def adapt_model(
         else exemplars_of(training_set.features, plan),
         records=(*model.records, *state.records),
     )
-
-
-def _alone(config: Config, epochs: int) -> Config:
-    learning = replace(
-        config.learning,
-        collaborative=False,
-        epochs=epochs,
-        averaged_epochs=min(config.learning.averaged_epochs, max(1, epochs // 2)),
-    )
-    return replace(config, learning=learning)

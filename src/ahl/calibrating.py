@@ -104,12 +104,12 @@ def recalibrate(
     known = old.neighbourhood
     if known is not None and len(normals.descriptors):
         known = known.including(normals.descriptors, old.usual(normals.evidence))
-    further = [
-        old.standardised(found.evidence, found.descriptors).float()
-        for found in (normals, anomalies)
-    ]
-    left_out = torch.cat([old.normals, further[0]])
-    stand_out = torch.cat([old.anomalies, further[1]])
+    left_out, stand_out = (
+        torch.cat([own, old.standardised(found.evidence, found.descriptors).float()])
+        if len(found.descriptors)
+        else own
+        for own, found in ((old.normals, normals), (old.anomalies, anomalies))
+    )
     telling = (torch.tensor(old.weights) > 0).double()
     weights = evidence_weights(stand_out, telling, prior_count)
     return replace(

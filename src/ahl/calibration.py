@@ -144,6 +144,18 @@ class Calibration:
             anomalies=self.anomalies[:0],
         )
 
+    def moved(self, before: Evidence, after: Evidence) -> Self:
+        """The same for heads that went on training, by what that changed of normals' evidence."""
+        means, deviations = spread_of(before)
+        means_after, deviations_after = spread_of(after)
+        changes = zip(self.means, means, means_after, strict=True)
+        ratios = zip(self.deviations, deviations, deviations_after, strict=True)
+        return replace(
+            self,
+            means=tuple(own + new - old for own, old, new in changes),
+            deviations=tuple(max(own * new / old, SMALLEST) for own, old, new in ratios),
+        )
+
     def values(self) -> dict[str, Any]:
         """JSON values; with `tensors`, what `rebuild` is the inverse of."""
         known = self.neighbourhood

@@ -14,10 +14,11 @@ from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import Backbone
 from ahl.config import Config
 from ahl.config import preset as preset_config
+from ahl.correction import Correction
 from ahl.datasets import TrainingSplit
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
-from ahl.errors import ConfigurationError
+from ahl.errors import ConfigurationError, DataError
 from ahl.feature_arrays import Maps, table_of_maps
 from ahl.fitting import Fitting, finetuning_checkpoint
 from ahl.images import ImageSource
@@ -26,6 +27,7 @@ from ahl.observer import Observer
 from ahl.predictor import Predictor
 from ahl.sources import from_samples, label_images
 from ahl.types import GOOD
+from ahl.updating import MISSED_CLASS, update_with_images
 
 
 class AHL(Predictor):
@@ -212,6 +214,47 @@ class AHL(Predictor):
                 observer=fitting.observer,
             )
         )
+
+    def update(
+        self,
+        missed: Sequence[ImageSource] = (),
+        false_alarms: Sequence[ImageSource] = (),
+        classes: Sequence[str] | None = None,
+        *,
+        force: bool = False,
+    ) -> Correction:
+        """Correct the detector by images that it got wrong, without those it was trained on.
+
+        Args:
+            missed: defects that it did not find.
+            false_alarms: good images that it took for defects.
+            classes: the missed defects' classes, one each; None calls them all `"missed"`.
+            force: take the correction even if it makes known images wrong that were right.
+
+        Returns:
+            what became of it, with all known images' scores before and after.
+
+        Raises:
+            NotFittedError: before `fit` or `load`, or if trained on feature maps.
+            DataError: if there is no readable image; or if more known images would be wrong than
+                before, and `force` is not given: the detector is as it was then.
+        """
+        fitting = self._fitting
+        found = update_with_images(
+            self.model,
+            label_images(missed, MISSED_CLASS if classes is None else classes),
+            label_images(false_alarms, GOOD),
+            device=fitting.device,
+            strict=fitting.strict,
+            observer=fitting.observer,
+        )
+        if found.worsens and not force:
+            raise DataError(
+                "The correction would make more known images wrong than there were; the detector "
+                "is as it was. Check the labels, or give force=True."
+            )
+        self._trained(found.model)
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with everything inside, and drop the checkpoint.

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ahl.errors import ImageError
+from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.feature_table import FeatureTable
 from ahl.types import ImageItem, Pixels
 
@@ -26,7 +27,7 @@ SIDE: Final = 64
 Role = Literal["normal", "anomaly", "pseudo", "threshold"]
 """What an image was to the model; `"threshold"`: a normal that it was not trained on."""
 
-MOST: Final[dict[Role, int]] = {"normal": 256, "anomaly": 256, "pseudo": 128, "threshold": 1024}
+MOST: Final[dict[Role, int]] = {"normal": 256, "anomaly": 256, "pseudo": 128, "threshold": 512}
 """Images kept of each role; of more, evenly spaced ones."""
 
 _LARGEST: Final = 65504.0  # number of half precision
@@ -151,6 +152,29 @@ class Candidates:
     role: Role
     classes: Sequence[str]
     items: Sequence[ImageItem] | None
+
+
+def new_exemplars(
+    role: Role, images: Sequence[tuple[ImageItem, str, FeatureMaps]], width: int
+) -> Exemplars:
+    """Keep images that were read later.
+
+    Args:
+        role: what they are to the model.
+        images: each with its class, and its maps (1, C, H_s, W_s) a scale as the heads see them.
+        width: row_size of these.
+    """
+    if not images:
+        return no_exemplars(width)
+    rows = [FeatureLayout.of(maps).join(maps) for _, _, maps in images]
+    return Exemplars(
+        images=tuple(
+            Exemplar(role=role, name=item.name, sha256=item.key, class_name=class_name)
+            for item, class_name, _ in images
+        ),
+        rows=half_rows(torch.cat(rows)),
+        pictures=torch.from_numpy(np.stack([small_picture(item) for item, _, _ in images])),
+    )
 
 
 def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exemplars:

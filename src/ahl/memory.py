@@ -7,8 +7,8 @@ heads learn how much it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -96,6 +96,13 @@ class Memory:
             spreads=spreads,
             weight=weight,
             highest=highest,
+        )
+
+    def including(self, patches: Sequence[Tensor]) -> Self:
+        """The same with further patches (M, C) a scale; what distance is usual stays."""
+        both = zip(self.patches, patches, strict=True)
+        return replace(
+            self, patches=tuple(torch.cat([own, new.half().float()]) for own, new in both)
         )
 
     def evidence(self, maps: FeatureMaps, forgotten: FeatureMaps | None = None) -> FeatureMaps:

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from ahl.decision import Decision, decide
 from ahl.errors import DataError, ImageError
+from ahl.exemplars import MOST, Exemplars, new_exemplars
 from ahl.folds import FEWEST_NORMALS
-from ahl.images import ImageSource, content_hash
+from ahl.images import ImageSource
 from ahl.model import TrainedModel
 from ahl.scoring import Scorer
+from ahl.sources import image_item, label_images
+from ahl.types import GOOD, ImageItem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,11 +28,14 @@ class NormalScores:
         scores: (N,) of normals that what scored them was not trained on.
         skipped: images that could not be read.
         trained_on: images left out because the model was trained on them.
+        kept: some of them, for the threshold of a model that is corrected; None where they are not
+            known.
     """
 
     scores: NDArray[np.float64]
     skipped: int
     trained_on: int
+    kept: Exemplars | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,9 +88,13 @@ def set_threshold(
         reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
         reasons += [f"{found.skipped} could not be read"] if found.skipped else []
         raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+    others = [i for i, one in enumerate(model.exemplars.images) if one.role != "threshold"]
+    exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
+    if found.kept is not None:
+        exemplars += found.kept
     known = np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
     return Threshold(
-        model=replace(model, decision=decision),
+        model=replace(model, decision=decision, exemplars=exemplars),
         decision=decision,
         normals=found,
         left_out_anomalies=len(known),
@@ -105,24 +115,35 @@ def score_new_normals(
     Raises:
         NotFittedError: if the model was trained on feature maps.
     """
-    scorer = Scorer(model, device)
+    scorer, size = Scorer(model, device), model.config.features.image_size
     # Copies of one image would count as evidence that there is not.
-    new: dict[str, ImageSource] = {}
+    new: dict[str, tuple[ImageSource, ImageItem]] = {}
     skipped = trained_on = 0
-    for image in images:
+    for image in label_images(images, GOOD):
         try:
-            key = content_hash(image)
+            item = image_item(image.source, image.name, size)
         except ImageError:
             skipped += 1
             continue
-        if key in model.manifest.hashes:
+        if item.key in model.manifest.hashes:
             trained_on += 1
         else:
-            new.setdefault(key, image)
-    found = [prediction.score for prediction in scorer.predict(list(new.values()))]
-    scores = np.array([score for score in found if score is not None], dtype=np.float64)
+            new.setdefault(item.key, (image.source, item))
+    given = list(new.values())
+    places = np.linspace(0, len(given) - 1, min(len(given), MOST["threshold"])).round().astype(int)
+    scores, kept, keeping = [], [], set(places.tolist())
+    for index, maps in scorer.prepared([source for source, _ in given]):
+        if isinstance(maps, str):
+            skipped += 1
+            continue
+        scores.append(float(model.score_maps([maps]).score[0]))
+        if index in keeping:
+            kept.append((given[index][1], GOOD, maps))
     return NormalScores(
-        scores=scores, skipped=skipped + len(found) - len(scores), trained_on=trained_on
+        scores=np.array(scores, dtype=np.float64),
+        skipped=skipped,
+        trained_on=trained_on,
+        kept=new_exemplars("threshold", kept, model.detector.layout.row_size),
     )
 
 

@@ -33,7 +33,9 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     for one in scored:
         side = "anomalous" if one["anomalous"] else "normal"
         word = side if one["verdict"] == side else f"{side}?"
-        assert re.search(rf"{one['score']:.4f}  {re.escape(word)} +{re.escape(one['path'])}", shown)
+        assert re.search(
+            rf"{one['score']:.4f} +[01]\.\d\d  {re.escape(word)} +{re.escape(one['path'])}", shown
+        )
     assert "threshold" in run("info", decided).stdout
     people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
     assert "from 24 good images not trained on" in people.stdout

@@ -16,6 +16,7 @@ from ahl.cli.info import info
 from ahl.cli.predict import predict
 from ahl.cli.threshold import threshold
 from ahl.cli.train import train
+from ahl.cli.update import update
 
 _EPILOG = """\b
 A first round, on a folder with good/ and a folder for each kind of defect:
@@ -48,5 +49,5 @@ def share_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
-for _verb in (train, predict, evaluate, threshold, info, adapt, demo, datasets, benchmark):
+for _verb in (train, predict, evaluate, threshold, update, info, adapt, demo, datasets, benchmark):
     main.add_command(_verb)

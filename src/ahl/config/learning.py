@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ahl.config._checks import require
 
@@ -47,3 +48,8 @@ class LearningConfig:
         require(self.batch_size >= 3, "batch_size", self.batch_size, "at least 3")
         require(0 < self.inner_rate < 1, "inner_rate", self.inner_rate, "between 0 and 1")
         require(0 < self.outer_rate < 1, "outer_rate", self.outer_rate, "between 0 and 1")
+
+    def alone(self, epochs: int) -> Self:
+        """The same for a model that goes on training without episodes, for fewer epochs."""
+        averaged = min(self.averaged_epochs, max(1, epochs // 2))
+        return replace(self, collaborative=False, epochs=epochs, averaged_epochs=averaged)
