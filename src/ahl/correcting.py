@@ -28,6 +28,7 @@ from ahl.head_weights import HeadWeights
 from ahl.model import TrainedModel
 from ahl.neighbourhood import descriptors
 from ahl.observer import Observer
+from ahl.thresholds import left_out_anomalies
 from ahl.training import train
 from ahl.training_set import TrainingSet
 from ahl.training_state import start_state
@@ -276,9 +277,10 @@ def _decision(model: TrainedModel) -> Decision | None:
         kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
         scores = model.score_prepared(kept.rows).score.double().numpy()
     try:
-        return decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
+        new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
     except DataError:
         return None
+    return new.against(left_out_anomalies(model))
 
 
 def _limit(model: TrainedModel) -> float | None:

@@ -8,7 +8,7 @@ from a count of n within its exact binomial interval (Clopper and Pearson, 1934)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil, expm1, isfinite, log, log1p
 from typing import Any, Final, Literal, Self
 
@@ -41,6 +41,9 @@ class Decision:
         false_alarm_rate_high: upper end.
         normals: how many the threshold was set on.
         held_out: the normals were training images that detectors left out, not new ones.
+        anomalies: labelled anomalies that detectors of the training were asked about without having
+            trained on them, as base models are about those of their query sets.
+        missed: how many of them do not score above the threshold.
     """
 
     threshold: float
@@ -52,6 +55,25 @@ class Decision:
     false_alarm_rate_high: float
     normals: int
     held_out: bool
+    anomalies: int = 0
+    missed: int = 0
+
+    @property
+    def miss_rate(self) -> tuple[float, float, float] | None:
+        """Expected share of anomalies that are missed, and the ends of its exact 95 % interval.
+
+        None if no anomaly was left out. It is of kinds that were shown.
+        """
+        return share_interval(self.missed, self.anomalies) if self.anomalies else None
+
+    def against(self, anomalies: NDArray[np.float64]) -> Self:
+        """The same with what is known of misses.
+
+        Args:
+            anomalies: (M,) scores of left-out anomalies.
+        """
+        missed = sum(not self.is_anomalous(float(score)) for score in anomalies)
+        return replace(self, anomalies=len(anomalies), missed=missed)
 
     def verdict(self, score: float) -> Verdict:
         """What to call an image.
@@ -96,13 +118,32 @@ class Decision:
         }
         if not all(isfinite(x) for x in [*numbers.values(), *ends.values()] if x is not None):
             raise ValueError("the threshold is not finite")
+        anomalies, missed = int(values["anomalies"]), int(values["missed"])
+        if not 0 <= missed <= anomalies:
+            raise ValueError("more anomalies are missed than there are")
         return cls(
             **numbers,
             surely_normal=ends["surely_normal"],
             surely_anomalous=ends["surely_anomalous"],
             normals=int(values["normals"]),
             held_out=bool(values["held_out"]),
+            anomalies=anomalies,
+            missed=missed,
         )
+
+
+def share_interval(hits: int, count: int) -> tuple[float, float, float]:
+    """A share, and the ends of its exact 95 % interval (Clopper and Pearson, 1934).
+
+    Args:
+        hits: of so many.
+        count: at least one.
+    """
+    from scipy.special import betaincinv  # takes its time to load
+
+    low = float(betaincinv(hits, count - hits + 1, _TAIL)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - _TAIL)) if hits < count else 1.0
+    return hits / count, low, high
 
 
 def fewest_normals(max_false_alarm_rate: float) -> int:

@@ -46,15 +46,11 @@ class Threshold:
         model: holds the decision.
         decision: the threshold with what is known of it.
         normals: the scores it was set on, and what was left out.
-        left_out_anomalies: labelled anomalies that detectors of the calibration left out.
-        missed_anomalies: those of them that score below the threshold.
     """
 
     model: TrainedModel
     decision: Decision
     normals: NormalScores
-    left_out_anomalies: int
-    missed_anomalies: int
 
 
 def set_threshold(
@@ -92,13 +88,11 @@ def set_threshold(
     exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
     if found.kept is not None:
         exemplars += found.kept
-    known = np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
+    decision = decision.against(left_out_anomalies(model))
     return Threshold(
         model=replace(model, decision=decision, exemplars=exemplars),
         decision=decision,
         normals=found,
-        left_out_anomalies=len(known),
-        missed_anomalies=sum(not decision.is_anomalous(score) for score in known),
     )
 
 
@@ -161,3 +155,8 @@ def left_out_normals(model: TrainedModel) -> NormalScores:
             "trained on."
         )
     return NormalScores(scores=kept, skipped=0, trained_on=0)
+
+
+def left_out_anomalies(model: TrainedModel) -> NDArray[np.float64]:
+    """What the same detectors said of the labelled anomalies that they left out; may be none."""
+    return np.empty(0) if model.calibration is None else model.calibration.anomaly_scores

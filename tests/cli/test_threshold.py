@@ -55,8 +55,11 @@ def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
     options = ("--max-false-alarm-rate", 0.2, "-o", decided)
     told = json.loads(run("threshold", model, *options, "--json").stdout)
     assert told["held_out"]
-    assert told["left_out_anomalies"] > 0
-    assert "left out by turns in training" in run("threshold", model, *options).stdout
+    assert told["anomalies"] >= told["missed"] >= 0 < told["anomalies"]
+    assert told["miss_rate_low"] <= told["expected_miss_rate"] <= told["miss_rate_high"]
+    shown = run("threshold", model, *options).stdout
+    assert "left out by turns in training" in shown
+    assert f"Of {told['anomalies']} labelled anomalies" in shown
 
 
 @pytest.mark.parametrize("verb", ["threshold", "adapt"])

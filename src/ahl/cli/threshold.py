@@ -77,11 +77,12 @@ def threshold(
     target = output or model
     found.model.save(target)
     decision, skipped, trained = found.decision, found.normals.skipped, found.normals.trained_on
-    known, missed = found.left_out_anomalies, found.missed_anomalies
+    rate = decision.miss_rate
     if as_json:
         counts = {"skipped": skipped, "trained_on": trained}
-        left = {"left_out_anomalies": known, "missed_anomalies": missed}
-        print_json({"model": str(target), **decision.values(), **counts, **left})
+        names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
+        rates = dict(zip(names, rate or (None, None, None), strict=True))
+        print_json({"model": str(target), **decision.values(), **rates, **counts})
         return
     console = stderr_console()
     if skipped:
@@ -95,14 +96,15 @@ def threshold(
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
         f"{decision.false_alarm_rate_high:.2%})."
     )
-    if known:
+    if rate is not None:
         click.echo(
-            f"Of {known} labelled anomalies, each judged by a detector that was not trained "
-            f"on it, {missed} would be missed."
+            f"Of {decision.anomalies} labelled anomalies, each judged by a detector that was not "
+            f"trained on it, {decision.missed} would be missed: {rate[0]:.0%} (95 % interval "
+            f"{rate[1]:.0%} to {rate[2]:.0%}). Of kinds that were never shown, more may be."
         )
     if decision.surely_anomalous is None:
-        rate = least_certain_rate(decision.normals)
-        other = f"; for --max-false-alarm-rate {rate:g} these are enough" if rate < 1 else ""
+        enough = least_certain_rate(decision.normals)
+        other = f"; for --max-false-alarm-rate {enough:g} these are enough" if enough < 1 else ""
         click.echo(
             f"{decision.normals} good images are too few to call an image anomalous beyond doubt "
             f"at this rate: those above the threshold are called uncertain. "
