@@ -21,7 +21,8 @@ def maps(count, seed, place=None, channel=SCRATCH, shift=0.0):
     full = random.normal(0, 1, (count, 6, 8, 8))
     full[:, 5] += shift
     if place is not None:
-        full[:, channel, place[0], place[1]] += 9
+        y, x = place
+        full[:, channel, y - 1 : y + 2, x - 1 : x + 2] += 9
     return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
 
 
@@ -56,9 +57,10 @@ def seen(model, *args, **keywords):
 def test_the_nearest_anomaly_has_the_same_defect_wherever_it_is(named, channel, first, place):
     found = Album(named).anomaly(seen(named, 40, place, channel))
     assert int(found.name) in range(first, first + 3)
-    assert found.place == pytest.approx([(p + 0.5) / 8 for p in place])
-    assert found.like == pytest.approx([(p + 0.5) / 8 for p in ((2, 5), (5, 1))[first == 33]])
-    assert found.distance > 0
+    assert found.place == pytest.approx([(p + 0.5) / 8 for p in place], abs=0.3)
+    shown = ((2, 5), (5, 1))[first == 33]
+    assert found.like == pytest.approx([(p + 0.5) / 8 for p in shown], abs=0.3)
+    assert 0 < found.distance < 0.5
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0.0, range(15)), (4.0, range(15, 30))])

@@ -8,7 +8,9 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ahl.coreset import patches_of
 from ahl.exemplars import Exemplars
 from ahl.feature_maps import FeatureMaps
 from ahl.heat_maps import position_evidence
@@ -16,8 +18,8 @@ from ahl.model import TrainedModel
 from ahl.neighbourhood import descriptors
 from ahl.types import Pixels
 
-PLACES: Final = 3
-"""Most anomalous places of a labelled anomaly that others are compared with."""
+PLACES: Final = 5
+"""Most anomalous places of an image by which anomalies are compared."""
 
 Place = tuple[float, float]
 """Vertical and horizontal share of an image, from 0 at the top and left to 1."""
@@ -30,7 +32,8 @@ class Nearest:
     Attributes:
         name: of the training image.
         class_name: its class.
-        distance: between the features of both, 0 or more; compare it within one model only.
+        distance: of whole images the Euclidean one of their features, of places 1 - the cosine of
+            what sets them apart from normal ones, 0 to 2. Compare it within one model only.
         picture: small, (S, S, 3); None if there is none.
         place: the most anomalous place of the image asked about; None where the whole images were
             compared.
@@ -74,7 +77,9 @@ class Album:
         return _nearest(self._normals, best, float(distances[best]))
 
     def anomaly(self, maps: FeatureMaps) -> Nearest | None:
-        """The labelled anomaly of which a very anomalous place is like the image's most anomalous.
+        """The labelled anomaly that differs from normals the same way at its most anomalous places.
+
+        Each place of the image is compared with all places of an anomaly, and the nearest counts.
 
         Args:
             maps: of one image, as the heads see them.
@@ -84,14 +89,13 @@ class Album:
         """
         if not len(self._anomalies):
             return None
-        own, places = self._hottest(maps, 1)
-        vectors, like = self._marks
-        distances = torch.linalg.vector_norm(vectors - own[0], dim=-1)
-        best = int(distances.flatten().argmin())
-        index, place = divmod(best, vectors.shape[1])
-        return _nearest(
-            self._anomalies, index, float(distances.flatten()[best]), places[0], like[index][place]
-        )
+        own, places = self._marks_of(maps)
+        distances = 1 - torch.einsum("pc,mqc->mpq", own, self._marks[0])
+        nearest = distances.min(dim=-1)
+        whole = nearest.values.mean(dim=-1)
+        best = int(whole.argmin())
+        like = self._marks[1][best][int(nearest.indices[best, 0])]
+        return _nearest(self._anomalies, best, float(whole[best]), places[0], like)
 
     @cached_property
     def _looks(self) -> Tensor:
@@ -100,24 +104,34 @@ class Album:
 
     @cached_property
     def _marks(self) -> tuple[Tensor, list[list[Place]]]:
-        """Vectors (M, PLACES, C) of the anomalies' most anomalous places, and where they are."""
-        found = [
-            self._hottest(self._model.prepared_maps(row), PLACES) for row in self._anomalies.rows
-        ]
-        return torch.stack([vectors for vectors, _ in found]), [places for _, places in found]
+        """What sets the anomalies apart, (M, PLACES, C), and where."""
+        found = [self._marks_of(self._model.prepared_maps(row)) for row in self._anomalies.rows]
+        return torch.stack([marks for marks, _ in found]), [places for _, places in found]
 
     def _look(self, maps: FeatureMaps) -> Tensor:
         return descriptors(maps, self._model.preparation.appended)
 
-    def _hottest(self, maps: FeatureMaps, count: int) -> tuple[Tensor, list[Place]]:
-        """Vectors (K, C) of the most anomalous places at the first scale, and where they are."""
+    def _marks_of(self, maps: FeatureMaps) -> tuple[Tensor, list[Place]]:
+        """What sets an image apart from normals at its most anomalous places of the first scale.
+
+        Returns:
+            unit vectors (PLACES, C), from the nearest remembered normal patch (from the reference
+            where there is no memory), most anomalous first, and the places.
+        """
         with torch.inference_mode():
             heat = position_evidence(self._model, maps)[0]
         height, width = heat.shape
-        at = heat.flatten().topk(min(count, heat.numel())).indices
-        plain = maps[0][0, : maps[0].shape[1] - self._model.preparation.appended]
-        vectors = plain.flatten(1).T[at]
-        return vectors, [
+        at = heat.flatten().topk(min(PLACES, heat.numel())).indices
+        preparation = self._model.preparation
+        plain = maps[0][:, : maps[0].shape[1] - preparation.appended]
+        if preparation.memory is None:
+            usual = self._model.reference[0].flatten(1).T[at]
+            own = plain[0].flatten(1).T[at]
+        else:
+            own = patches_of(plain)[0, at]
+            remembered = preparation.memory.patches[0] * preparation.factor
+            usual = remembered[torch.cdist(own, remembered).argmin(dim=1)]
+        return functional.normalize(own - usual, dim=1), [
             ((int(i) // width + 0.5) / height, (int(i) % width + 0.5) / width) for i in at
         ]
 

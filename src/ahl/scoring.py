@@ -39,7 +39,7 @@ class Prediction:
         heat_map: (S, S) where the evidence lies, see `ahl.heat_maps`; None if not asked for.
         nearest_normal: the training normal that looks most like it; None likewise, or if the
             model keeps none.
-        nearest_anomaly: the labelled anomaly that is most like its most anomalous place; likewise.
+        nearest_anomaly: the labelled anomaly most like it at its most anomalous places; likewise.
         error: why the image cannot be read; None when it can.
     """
 
