@@ -17,7 +17,7 @@ distributions pseudo training_set folds task finetuning adam collaboration sampl
 training_state checkpoint settling training cross_fitting learning extraction adaptation
 heat_maps nearest scoring reasons thresholds correction correcting updating
 predictor fitting detector evaluation baselines benchmark
-report demo cli pretrain
+logs report demo cli pretrain
 __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""

@@ -28,6 +28,17 @@ class BackboneChoice:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[int, ...] | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """What it says, as JSON values."""
+        if isinstance(self.backbone, Backbone):
+            return {"name": self.backbone.kind, **self.backbone.settings()}
+        return {
+            "name": self.backbone,
+            "weights": None if self.weights is None else str(self.weights),
+            "arguments": dict(self.arguments),
+            "stages": None if self.stages is None else list(self.stages),
+        }
+
     def build(self) -> Backbone:
         """Get the backbone.
 

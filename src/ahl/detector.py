@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -117,6 +117,11 @@ class AHL(Predictor):
         """All constants of the run."""
         return self._fitting.config
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What identifies its runs, as JSON values, the data aside."""
+        return self._fitting.facts()
+
     def fit(
         self,
         normal: Sequence[ImageSource],
@@ -139,8 +144,8 @@ class AHL(Predictor):
             WeightsError: if the backbone's weights cannot be had.
             ResumeError: if resuming and the checkpoint is of another run.
         """
-        return self._trained(
-            self._fitting.on_images(
+        return self._run(
+            lambda: self._fitting.on_images(
                 label_images(normal, GOOD),
                 label_images(anomalies, "anomaly" if classes is None else classes),
             )
@@ -155,8 +160,8 @@ class AHL(Predictor):
         Returns:
             the detector itself; raises what `fit` raises.
         """
-        return self._trained(
-            self._fitting.on_images(
+        return self._run(
+            lambda: self._fitting.on_images(
                 from_samples(split.normals),
                 from_samples(split.anomalies),
                 drawn=split.drawn,
@@ -179,8 +184,8 @@ class AHL(Predictor):
         Raises:
             DataError: if the maps do not fit together or are too few.
         """
-        return self._trained(
-            self._fitting.on_features(
+        return self._run(
+            lambda: self._fitting.on_features(
                 table_of_maps(normal),
                 table_of_maps(anomalies),
                 [table_of_maps(maps) for maps in pseudo],
@@ -202,8 +207,8 @@ class AHL(Predictor):
             DataError: if there are too few readable images.
         """
         fitting = self._fitting
-        return self._trained(
-            adapt_to_images(
+        return self._run(
+            lambda: adapt_to_images(
                 self.model,
                 label_images(normal, GOOD),
                 generators=fitting.generators,
@@ -264,10 +269,15 @@ class AHL(Predictor):
             ModelFileError: if the file cannot be written.
         """
         self.model.save(Path(path))
+        self._fitting.observer.on_saved(Path(path))
         checkpoint = self._fitting.checkpoint
         for finished in (checkpoint, finetuning_checkpoint(checkpoint)):
             if finished is not None:
                 finished.unlink(missing_ok=True)
+
+    def _run(self, learn: Callable[[], TrainedModel]) -> Self:
+        with self._fitting.observer.run(self.facts):
+            return self._trained(learn())
 
     @classmethod
     def load(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ahl import __version__
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import Backbone
@@ -58,6 +59,19 @@ class Fitting:
     resume: bool
     strict: bool
     observer: Observer
+
+    def facts(self) -> dict[str, Any]:
+        """What identifies the run, as JSON values, its data aside."""
+        return {
+            "ahl": __version__,
+            "base": self.detector_type.name,
+            "backbone": self.backbone.facts(),
+            "finetune": self.finetune,
+            "seed": self.seed,
+            "device": self.device.type,
+            "resume": self.resume,
+            "config": self.config.to_dict(),
+        }
 
     def on_images(
         self,
@@ -234,6 +248,7 @@ class Fitting:
             state = checkpoint.restore() if self.resume else None
         if state is not None:
             self.observer.on_note(f"Resuming after epoch {state.epoch}.")
+            self.observer.on_resumed(state.records, self.config.learning.epochs)
         learned = learn(
             task,
             self.config,

@@ -17,6 +17,7 @@ from ahl.cli.common import (
     threads_option,
     use_threads,
 )
+from ahl.cli.log_options import log_options, with_logs
 
 
 @click.command()
@@ -38,6 +39,7 @@ from ahl.cli.common import (
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
 )
+@log_options
 @json_option
 @errors_as_messages
 def adapt(
@@ -49,6 +51,9 @@ def adapt(
     device: str,
     threads: int | None,
     cache: Path | None,
+    log: Path | None,
+    tensorboard: Path | None,
+    mlflow: str | None,
     as_json: bool,
 ) -> None:
     """Move a trained MODEL to another product with good images of it alone.
@@ -63,16 +68,19 @@ def adapt(
     from ahl.images import expand_paths
 
     use_threads(threads)
-    refuse_labelled(normals)
-    paths = expand_paths(normals)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleObserver(stderr_console(quiet=as_json)) as console:
+        observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         detector = AHL.load(
             model, device=device, cache=cache or "auto", strict=strict, observer=observer
         )
-        detector.adapt(paths, epochs=epochs).save(output)
-    used = len(paths) - len(observer.skipped)
+        facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
+        with observer.run(facts | detector.facts | {"epochs": epochs}):
+            refuse_labelled(normals)
+            paths = expand_paths(normals)
+            detector.adapt(paths, epochs=epochs).save(output)
+    used = len(paths) - len(console.skipped)
     if as_json:
-        skipped = [{"path": one.name, "error": one.reason} for one in observer.skipped]
+        skipped = [{"path": one.name, "error": one.reason} for one in console.skipped]
         print_json({"model": str(output), "normals": used, "skipped": skipped})
         return
     click.echo(f"Adapted to {used} good images. Model: {output}")

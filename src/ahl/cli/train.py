@@ -20,6 +20,7 @@ from ahl.cli.common import (
     threads_option,
     use_threads,
 )
+from ahl.cli.log_options import log_options, with_logs
 from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
 @click.option("--resume", is_flag=True, help="Go on after the last epoch of a killed run.")
+@log_options
 @click.option("--profile", is_flag=True, help="Say where the time went, part by part.")
 @json_option
 @errors_as_messages
@@ -102,6 +104,9 @@ def train(
     no_cache: bool,
     threads: int | None,
     resume: bool,
+    log: Path | None,
+    tensorboard: Path | None,
+    mlflow: str | None,
     profile: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - passed on to AHL as they are
@@ -126,16 +131,9 @@ def train(
         raise ConfigurationError("Give --cache or --no-cache, not both.")
     use_threads(threads)
     started = time.monotonic()
-    dataset = open_dataset(data)
-    split = draw_split(
-        dataset,
-        anomalies=anomalies,
-        setting="hard" if setting == "hard" else "general",
-        known_class=known_class,
-        seed=options["seed"],
-    )
     checkpoint = output.with_name(f"{output.name}.checkpoint")
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleObserver(stderr_console(quiet=as_json)) as console:
+        observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         detector = AHL(
             config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
             backbone_arguments=parse_arguments(backbone_args),
@@ -146,22 +144,32 @@ def train(
             observer=observer,
             **options,
         )
-        if checkpoint.exists() and not resume:
-            observer.on_note(
-                "There is an unfinished run, which this one's first epoch will overwrite; "
-                "--resume goes on with it."
+        with observer.run(
+            {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
+        ):
+            split = draw_split(
+                open_dataset(data),
+                anomalies=anomalies,
+                setting="hard" if setting == "hard" else "general",
+                known_class=known_class,
+                seed=options["seed"],
             )
-        detector.fit_split(split)
-        detector.save(output)
+            if checkpoint.exists() and not resume:
+                observer.on_note(
+                    "There is an unfinished run, which this one's first epoch will overwrite; "
+                    "--resume goes on with it."
+                )
+            detector.fit_split(split)
+            detector.save(output)
     seconds = time.monotonic() - started
-    summary = _summary(detector, output, observer.skipped, seconds)
+    summary = _summary(detector, output, console.skipped, seconds)
     if as_json:
         print_json(
-            summary | ({"profile": profile_values(observer.times, seconds)} if profile else {})
+            summary | ({"profile": profile_values(console.times, seconds)} if profile else {})
         )
         return
     if profile:
-        stdout_console().print(profile_table(observer.times, seconds))
+        stdout_console().print(profile_table(console.times, seconds))
     _show(summary, data, drawn=split.drawn != "all")
 
 
