@@ -95,7 +95,7 @@ class _Folds:
     observer: Observer
 
     def trained(self) -> list[HeadWeights]:
-        """The folds' models, with the mean weights of the second half of their steps."""
+        """The folds' models, with the mean weights of as large a part of their steps as g's."""
         learning = self.config.learning
         # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
         whole, rate = learning.epochs * learning.rounds, learning.outer_rate
@@ -115,10 +115,11 @@ class _Folds:
         start = moved(HeadWeights(parameters, self.detector.initial_statistics()), self.device)
         stacked, average = replicate(start, len(self.folds)), Parameters()
         descent = descend(self.detector, stacked, batches, rate=rate)
+        unaveraged = learning.steps_before_average(steps)
         self.observer.on_stage("calibration", 0, steps)
         for step, (stacked, _) in enumerate(descent, start=1):
-            if step > steps // 2:
-                average = include(average, stacked.parameters, step - steps // 2)
+            if step > unaveraged:
+                average = include(average, stacked.parameters, step - unaveraged)
             self.observer.on_stage("calibration", step, steps)
         models = HeadWeights(average, stacked.statistics)
         return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]

@@ -67,7 +67,7 @@ def train(
     reference = tuple(scale.to(device) for scale in reference)
     run = _Epochs(detector, training_set, reference, config, seed, device)
     one_epoch = run.collaborative if learning.collaborative else run.alone
-    unaveraged = max(0, learning.epochs - learning.averaged_epochs)
+    unaveraged = learning.steps_before_average(learning.epochs)
     while state.epoch < learning.epochs:
         state = one_epoch(state)
         if state.epoch > unaveraged:

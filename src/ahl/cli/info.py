@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,9 @@ from ahl.cli.common import (
     stdout_console,
 )
 
+if TYPE_CHECKING:
+    from ahl.records import EpochRecord
+
 
 @click.command()
 @existing_model
@@ -23,10 +27,7 @@ from ahl.cli.common import (
 @json_option
 @errors_as_messages
 def info(model: Path, files: bool, as_json: bool) -> None:
-    """Show what a MODEL file holds: how it was made, and on what.
-
-    With --json its learning curves too.
-    """
+    """Show what a MODEL file holds: how it was made, on what, and how its losses fell."""
     from ahl.model import TrainedModel
 
     loaded = TrainedModel.load(model)
@@ -37,18 +38,19 @@ def info(model: Path, files: bool, as_json: bool) -> None:
     if as_json:
         print_json(header)
         return
-    _show(header, files)
+    _show(header, loaded.records, files)
 
 
-def _show(header: dict[str, Any], files: bool) -> None:
+def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
+
+    from ahl.cli.curves import curve_tables
 
     console = stdout_console()
     manifest, config = header["manifest"], header["config"]
     counts = Counter(file["class_name"] for file in manifest["files"])
     backbone = header["backbone"]
-    last = header["records"][-1] if header["records"] else None
     rows = {
         "file size": f"{header['bytes'] / 1e6:.1f} MB",
         "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
@@ -67,13 +69,13 @@ def _show(header: dict[str, Any], files: bool) -> None:
             f"{decision['threshold']:.4f}, for false alarms of at most "
             f"{decision['max_false_alarm_rate']:.2%}, set on {decision['normals']} good images"
         )
-    if last is not None:
-        rows["epochs"] = str(last["epoch"])
-        rows["importance w_i"] = "  ".join(f"{weight:.3f}" for weight in last["importance"])
     table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, escape(value))
     console.print(table)
+    for title, curves in curve_tables(records, ascii_only=console.options.ascii_only):
+        console.print(f"\n{title}")
+        console.print(curves)
     if files:
         for file in manifest["files"]:
             click.echo(f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}")

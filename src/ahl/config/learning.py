@@ -39,6 +39,10 @@ class LearningConfig:
     collaborative: bool = True
     second_order: bool = False
 
+    def steps_before_average(self, steps: int) -> int:
+        """Of the `steps` of a whole training, those of the epochs that no average is taken of."""
+        return steps * max(0, self.epochs - self.averaged_epochs) // self.epochs
+
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.rounds >= 1, "rounds", self.rounds, "at least 1")

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ahl.logs._messages import reason_of
 from ahl.observer import Observer
 from ahl.records import EpochRecord
 from ahl.types import Skipped
-
-LONGEST_REASON = 200
-"""Characters told of an error: those of servers can fill a screen."""
 
 
 class Broadcast(Observer):
     """Tells everything to each of several observers.
 
-    A log that fails (the disk is full, the server gone) is told nothing more, and the watcher is
-    told so in one note; the run goes on.
+    A log that fails (the disk is full, the server gone) is told nothing more; one note says so,
+    and the run goes on.
 
     Args:
         watcher: told last; what it raises is raised.
@@ -66,15 +64,11 @@ class Broadcast(Observer):
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:
         for name, log in list(self._logs.items()):
+            if name not in self._logs:  # it failed meanwhile, of a note that another one had
+                continue
             try:
                 tell(log)
             except Exception as error:  # whatever a server's library raises
-                del self._logs[name]
-                self.on_note(f"{name} failed and is told nothing more: {_reason(error)}")
+                self._logs.pop(name, None)
+                self.on_note(f"{name} failed; the run goes on without it: {reason_of(error)}")
         tell(self._watcher)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, cut short."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."

@@ -35,11 +35,17 @@ class JsonLinesLog(Observer):
 
     Raises:
         ConfigurationError: if the file is there and is no such log.
+        OSError: if it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists():
-            _require_log(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.seek(0)
+            if not FIRST.startswith(file.read(len(FIRST))):
+                raise ConfigurationError(
+                    f"{path} is there and is not a log of ahl; name another file for the log."
+                )
         self._path = path
         self._started = time.monotonic()
         self._tenths: dict[str, int] = {}
@@ -48,7 +54,6 @@ class JsonLinesLog(Observer):
     def on_start(self, facts: Mapping[str, Any]) -> None:
         """Write the facts, behind whole lines."""
         self._started, self._tenths, self._within = time.monotonic(), {}, {}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.exists():
             _remove_torn_line(self._path)
         self._write("start", facts)
@@ -118,15 +123,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return value
-
-
-def _require_log(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(len(FIRST))
-    if not FIRST.startswith(start):
-        raise ConfigurationError(
-            f"{path} is there and is not a log of ahl; name another file for the log."
-        )
 
 
 def _remove_torn_line(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ahl.errors import ConfigurationError
 from ahl.logs._curves import curve_points
-from ahl.logs._missing import not_installed
+from ahl.logs._messages import not_installed, reason_of
 from ahl.observer import Observer
 from ahl.records import EpochRecord
 from ahl.types import Skipped
@@ -45,9 +45,10 @@ class MLflowLog(Observer):
     """
 
     def __init__(self, uri: str) -> None:
-        if ":/" not in uri and uri != "databricks":
+        if uri != "databricks" and (":/" not in uri or uri.startswith("file:")):
             raise ConfigurationError(
-                f"--mlflow is {uri!r}; it must be such as sqlite:///runs.db or http://host:5000."
+                f"MLflow's store is {uri!r}; it must be such as sqlite:///runs.db or "
+                "http://host:5000."
             )
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -55,13 +56,13 @@ class MLflowLog(Observer):
             from mlflow import MlflowClient
         except ImportError:
             raise not_installed("MLflow", "mlflow") from None
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        for noisy in ("alembic", "mlflow.store.db.utils"):  # tables made, on standard error
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         try:
             self._client: Any = MlflowClient(tracking_uri=uri)
             self._experiment = _experiment(self._client, uri)
         except Exception as error:  # of the store's own library, whatever it is
-            reason = str(error).strip().splitlines()[0]
-            raise ConfigurationError(f"MLflow cannot use {uri}: {reason}") from error
+            raise ConfigurationError(f"MLflow cannot use {uri}: {reason_of(error)}") from error
         self._run: str | None = None
         self._skipped = 0
         self._times: dict[str, float] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ahl.errors import ConfigurationError
 from ahl.logs._curves import curve_points
-from ahl.logs._missing import not_installed
+from ahl.logs._messages import not_installed
 from ahl.observer import Observer
 from ahl.records import EpochRecord
 
@@ -25,6 +25,7 @@ class TensorBoardLog(Observer):
 
     Raises:
         ConfigurationError: if TensorBoard is not installed, or the folder is a file.
+        OSError: if the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +35,7 @@ class TensorBoardLog(Observer):
             raise not_installed("TensorBoard", "tensorboard") from None
         if folder.exists() and not folder.is_dir():
             raise ConfigurationError(f"{folder} is a file; TensorBoard's events need a folder.")
+        folder.mkdir(parents=True, exist_ok=True)
         self._make: Any = SummaryWriter
         self._folder = folder
         self._writer: Any = None
