@@ -28,7 +28,6 @@ from synthetic_features import (
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
-CPU = torch.device("cpu")
 
 
 def make_task(config, anomalies=6, seed=0):
@@ -87,6 +86,34 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
             assert torch.equal(value, models[1][0][part][name]), name
     changed = models[0][1].parameters, models[1][1].parameters
     assert any(not torch.equal(changed[0][name], changed[1][name]) for name in changed[0])
+
+
+@pytest.mark.parametrize(("averaged", "first"), [(1, 4), (2, 3), (3, 2), (9, 1)])
+def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first, monkeypatch):
+    """Of 4 epochs of 2 rounds; the weights of a step are marked by its number."""
+    config = tiny_config(epochs=4, rounds=2, averaged_epochs=averaged)
+    task = make_task(config)
+
+    def marked(detector, models, batches, *, rate):
+        for step, _ in enumerate(batches, start=1):
+            parameters = {name: torch.full_like(v, step) for name, v in models.parameters.items()}
+            yield models._replace(parameters=parameters), torch.zeros(len(task.folds))
+
+    monkeypatch.setattr(cross_fitting, "descend", marked)
+    models = cross_fitting._Folds(
+        task.detector,
+        task.training_set,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        0,
+        CPU,
+        Observer(),
+    ).trained()
+    steps = torch.arange(2 * first - 1, 9).float()  # of the epochs from `first` on
+    for value in models[0].parameters.values():
+        torch.testing.assert_close(value, torch.full_like(value, float(steps.mean())))
 
 
 def test_the_models_own_normals_are_the_zero_of_its_scores():

@@ -62,6 +62,27 @@ def test_the_readmes_python_example_runs(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_log_documents_example_runs(tmp_path):
+    (example,) = blocks(ROOT / "docs" / "logs.md", "python")
+    for name, kind, count in (("good", "good", 6), ("scratch", "dot", 2)):
+        write_class(tmp_path / "parts" / name, kind, count)
+    small = example.replace(
+        'AHL(backbone="embedded",', "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2),"
+    )
+    assert small != example
+    check = "events = [json.loads(line)['event'] for line in open('parts.jsonl')]\n"
+    check += "assert (events[0], *events[-2:]) == ('start', 'saved', 'end'), events"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import json\nfrom tiny import *\n{small}\n{check}\n"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_benchmark_documents_examples_run(tmp_path):
     method, dataset = blocks(ROOT / "docs" / "benchmark.md", "python")
     for name, kind, count in (("good", "good", 16), ("dot", "dot", 8), ("bar", "bar", 8)):

@@ -42,3 +42,31 @@ def test_a_part_that_fails_is_told_and_left():
 def test_nobody_need_listen():
     with Observer().part("a"):
         pass
+
+
+class Runs(Observer):
+    def __init__(self):
+        self.told = []
+
+    def on_start(self, facts):
+        self.told.append(facts)
+
+    def on_end(self, error):
+        self.told.append(error)
+
+
+def test_a_run_within_another_is_part_of_it():
+    listener = Runs()
+    for _ in range(2):
+        with listener.run({"outer": 1}), listener.run({"inner": 2}):
+            pass
+    assert listener.told == [{"outer": 1}, None, {"outer": 1}, None]
+
+
+def test_a_run_that_fails_is_told_so_and_the_next_one_begins():
+    listener, error = Runs(), ValueError("no")
+    with pytest.raises(ValueError, match="no"), listener.run({}), listener.run({}):
+        raise error
+    with listener.run({}):
+        pass
+    assert listener.told == [{}, error, {}, None]
