@@ -11,6 +11,7 @@ from typing import Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +20,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from ahl.observer import Observer
 from ahl.records import EpochRecord
@@ -143,7 +143,7 @@ class _Bars(_Shown):
             self._tasks[stage] = self._progress.add_task(escape(stage), total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)
         if detail:
-            self._live.update(Group(self._progress, Text(f"  {detail}")))
+            self._live.update(Group(self._progress, Padding.indent(detail, 2)))
 
 
 class _Lines(_Shown):

@@ -214,7 +214,9 @@ def _show(summary: dict[str, Any], data: Path, *, drawn: bool) -> None:
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     console.print(f"Trained on {images} in {summary['seconds']} s.", soft_wrap=True, markup=False)
     if summary["skipped"]:
-        console.print(f"{len(summary['skipped'])} images could not be read and were skipped.")
+        count = len(summary["skipped"])
+        images, were = ("image", "was") if count == 1 else ("images", "were")
+        console.print(f"{count} {images} could not be read and {were} skipped.")
     console.print(f"Model: {summary['model']}", soft_wrap=True, markup=False)
     console.print(
         f"Next: {own_name()} predict {summary['model']} FILE_OR_FOLDER...   or   "
