@@ -12,7 +12,7 @@ errors types files literals randomness metrics synthetic config records observer
 resuming devices _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features
 reduction coreset memory preparation losses detectors head_weights neighbourhood severity
-calibration calibrating decision manifest exemplars model feature_arrays augment
+calibration calibrating decision manifest episode_records exemplars model feature_arrays augment
 distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
 training_state checkpoint settling training cross_fitting learning extraction adaptation
 heat_maps nearest scoring reasons thresholds correction correcting updating

@@ -19,6 +19,7 @@ from ahl.checkpoint import Checkpoint
 from ahl.config import Config
 from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
+from ahl.episode_records import EpisodeRecord
 from ahl.errors import DataError
 from ahl.exemplars import Candidates, Exemplars, keep_exemplars
 from ahl.extraction import open_extraction
@@ -36,7 +37,7 @@ from ahl.sources import (
     check_contradictions,
     readable_items,
 )
-from ahl.task import Task, prepare_task
+from ahl.task import Task, describe_episodes, prepare_task
 from ahl.types import GOOD, ImageItem
 
 
@@ -260,7 +261,15 @@ class Fitting:
         )
         with self.observer.part("pictures of training images"):
             exemplars = exemplars_of(task)
-        return replace(learned, backbone=backbone, manifest=manifest, exemplars=exemplars)
+        episodes: tuple[EpisodeRecord, ...] = ()
+        if manifest.files and self.config.learning.collaborative:  # else there are no base models
+            kept = {one.sha256 for one in exemplars.images}
+            pictured = [file.sha256 in kept for file in manifest.files[: len(normals)]]
+            names = [generator.name for generator in self.generators]
+            episodes = describe_episodes(task.episodes, names, np.array(pictured))
+        return replace(
+            learned, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=episodes
+        )
 
     def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
         values = {

@@ -19,6 +19,7 @@ from ahl.calibration import Calibration, gather
 from ahl.config import Config
 from ahl.decision import Decision
 from ahl.detectors import BaseDetector, known_detectors
+from ahl.episode_records import EpisodeRecord, episode_records
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.exemplars import Exemplars
 from ahl.feature_maps import FeatureLayout, FeatureMaps
@@ -67,6 +68,8 @@ class TrainedModel:
         records: losses and importance scores of every epoch.
         exemplars: images that it was trained on, or held to since.
         decision: where anomalous begins; None if it was not set.
+        episodes: what the T base models had; empty for one that has none, for a model trained on
+            feature maps, and for files made before this was kept.
     """
 
     detector: BaseDetector
@@ -81,6 +84,7 @@ class TrainedModel:
     records: tuple[EpochRecord, ...]
     exemplars: Exemplars
     decision: Decision | None = None
+    episodes: tuple[EpisodeRecord, ...] = ()
 
     def score_rows(self, rows: Tensor) -> RowScores:
         """Score feature rows (N, row_size)."""
@@ -164,6 +168,7 @@ class TrainedModel:
             "manifest": asdict(self.manifest),
             "records": [asdict(record) for record in self.records],
             "exemplars": self.exemplars.header(),
+            "episodes": [asdict(episode) for episode in self.episodes],
         }
 
     def save(self, path: Path) -> None:
@@ -284,6 +289,7 @@ class TrainedModel:
                 header["exemplars"], groups["exemplars"], width=detector.layout.row_size
             ),
             decision=None if decided is None else Decision.rebuild(decided),
+            episodes=episode_records(header.get("episodes", []), len(manifest["files"])),
         )
 
 

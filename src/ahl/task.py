@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl.config import Config, DistributionConfig
 from ahl.detectors import BaseDetector
-from ahl.distributions import Indices, cluster_normals, group_at_random, make_episodes
+from ahl.distributions import (
+    Episode,
+    Indices,
+    SampleSet,
+    cluster_normals,
+    group_at_random,
+    make_episodes,
+)
+from ahl.episode_records import SHOWN, EpisodeRecord
 from ahl.feature_maps import FeatureMaps, pool_rows
 from ahl.feature_table import FeatureTable
 from ahl.folds import Fold, draw_folds
@@ -33,6 +42,7 @@ class Task:
         preparation: what was done to the features.
         folds: that calibrate the heads' scores; empty leaves them as they are.
         plan: the pseudo anomalies behind the labelled ones in the training set.
+        episodes: as they were drawn, before the set was laid out.
     """
 
     detector: BaseDetector
@@ -41,6 +51,7 @@ class Task:
     preparation: Preparation
     folds: tuple[Fold, ...]
     plan: tuple[PseudoAnomaly, ...]
+    episodes: tuple[Episode, ...]
 
 
 def prepare_task(
@@ -86,7 +97,46 @@ def prepare_task(
         preparation=prepared.preparation,
         folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),
         plan=tuple(plan),
+        episodes=tuple(episodes),
     )
+
+
+def describe_episodes(
+    episodes: Sequence[Episode], generators: Sequence[str], pictured: NDArray[np.bool_]
+) -> tuple[EpisodeRecord, ...]:
+    """What a model keeps of its episodes.
+
+    Args:
+        episodes: of a task.
+        generators: names of the pseudo-anomaly generators.
+        pictured: (N,) of which normals there are pictures: they are shown rather than others. In
+            the manifest the labelled anomalies stand behind the N normals.
+    """
+
+    def maker(samples: SampleSet) -> str | None:
+        return generators[samples.generator] if len(samples.twins) else None
+
+    records = []
+    for episode in episodes:
+        support, query = episode.support, episode.query
+        among = support.normals[pictured[support.normals]]
+        among = among if len(among) else support.normals
+        places = np.linspace(0, len(among) - 1, min(SHOWN, len(among))).astype(np.int64)
+        records.append(
+            EpisodeRecord(
+                name=episode.name,
+                support_normals=len(support.normals),
+                shown_normals=tuple(among[places].tolist()),
+                support_anomalies=tuple((support.anomalies + len(pictured)).tolist()),
+                support_pseudo=len(support.twins),
+                support_generator=maker(support),
+                query_normals=len(query.normals),
+                query_anomalies=len(query.anomalies),
+                query_pseudo=len(query.twins),
+                query_generator=maker(query),
+            )
+        )
+    return tuple(records)
 
 
 def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
