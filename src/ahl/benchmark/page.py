@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
 from ahl.benchmark.facts import NOTES
 from ahl.benchmark.plots import draw_bars, draw_ranks, draw_sweep
@@ -12,6 +11,7 @@ from ahl.benchmark.sections import Section, Table
 from ahl.benchmark.summary import Summary
 from ahl.benchmark.sweeps import find_sweeps
 from ahl.benchmark.tables import TITLE
+from ahl.pages.rendering import render_page
 
 
 def make_page(
@@ -30,13 +30,8 @@ def make_page(
         facts: what was run.
         ranking: the mean ranks, if there are any.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    source = resources.files("ahl.benchmark").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     parts = []
     for number, section in enumerate(sections, start=1):
         bars = [
@@ -57,7 +52,9 @@ def make_page(
             }
         )
     ranks = None if ranking is None else Markup(draw_ranks(ranking, "ranks"))
-    return environment.from_string(source).render(
+    return render_page(
+        "ahl.benchmark",
+        "page.html.j2",
         title=TITLE,
         parts=parts,
         ranking=ranking,

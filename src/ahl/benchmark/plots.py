@@ -5,28 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ahl.benchmark.entrants import Entrant, value_of
 from ahl.benchmark.ranking import Ranking
 from ahl.benchmark.summary import Column, Entry
-from ahl.benchmark.svg import (
-    GROUND,
-    INK,
-    MUTED,
-    OTHER,
-    OURS,
-    PAPER,
-    RULE,
-    WIDTH,
-    new_figure,
-    to_svg,
-)
 from ahl.benchmark.sweeps import Sweep
 from ahl.benchmark.verdicts import digits
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ahl.pages.axes import add_axes, shortened
+from ahl.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
 
 _LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 _DASHES: Final = ("-", "--", "-.", ":")
@@ -55,7 +42,7 @@ def draw_bars(column: Column, entries: Mapping[Entrant, Entry], name: str) -> st
     left = min(0.5, math.floor(min(values) * 10) / 10)
     height = _ROW * len(entries) + 0.85
     with new_figure(height) as figure:
-        axes = _axes(figure, height, top=0.1, bottom=0.7)
+        axes = add_axes(figure, height, top=0.1, bottom=0.7)
         axes.set(xlim=(left, 1.0), ylim=(len(entries), 0), yticks=[])
         axes.spines["left"].set_visible(False)
         axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=3)
@@ -79,7 +66,7 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
     count = len(ranking.ranks)
     height = _ROW * count + 1.05
     with new_figure(height) as figure:
-        axes = _axes(figure, height, top=0.4, bottom=0.6)
+        axes = add_axes(figure, height, top=0.4, bottom=0.6)
         best = ranking.ranks[0][1]
         end = best + (ranking.difference or 0.0)
         right = max(count + 0.2, end + 0.1)
@@ -109,7 +96,7 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
     """
     height = 2.6 + 0.18 * len(sweep.lines)
     with new_figure(height) as figure:
-        axes = _axes(figure, height, top=0.1, bottom=0.6 + 0.18 * len(sweep.lines), left=0.62)
+        axes = add_axes(figure, height, top=0.1, bottom=0.6 + 0.18 * len(sweep.lines), left=0.62)
         numbers = [value_of(value) for value in sweep.values]
         places = {
             value: number if sweep.numeric and number is not None else float(index)
@@ -122,12 +109,12 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
             words.append(f"{column.dataset} {figures}")
         axes.set_xticks(list(places.values()))
         axes.set_xticklabels(
-            [_shortened(value, 14) for value in places], color=MUTED, parse_math=False
+            [shortened(value, 14) for value in places], color=MUTED, parse_math=False
         )
         if not sweep.numeric:
             axes.set_xlim(-0.5, len(places) - 0.5)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
-        axes.set_xlabel(_shortened(sweep.setting, 60), color=MUTED, parse_math=False)
+        axes.set_xlabel(shortened(sweep.setting, 60), color=MUTED, parse_math=False)
         axes.set_ylabel("AUROC", color=MUTED)
         legend = axes.legend(
             loc="upper left",
@@ -181,7 +168,7 @@ def _label(axes: Any, row: int, entrant: Entrant, figure: str) -> None:  # noqa:
     place = axes.get_yaxis_transform()
     weight = "bold" if entrant.is_ahl else "normal"
     style = {"color": INK, "va": "bottom", "fontweight": weight, "clip_on": False}
-    name = _shortened(entrant.shown, _LONGEST)
+    name = shortened(entrant.shown, _LONGEST)
     axes.text(0, row + 0.46, name, transform=place, parse_math=False, **style)
     axes.text(1, row + 0.46, figure, transform=place, ha="right", **style)
 
@@ -215,25 +202,5 @@ def _draw_line(
         linewidth=1.4,
         elinewidth=0.8,
         capsize=2,
-        label=_shortened(column.dataset, _LONGEST).lstrip("_") or "dataset",
+        label=shortened(column.dataset, _LONGEST).lstrip("_") or "dataset",
     )
-
-
-def _axes(figure: Figure, height: float, *, top: float, bottom: float, left: float = 0.1) -> Any:  # noqa: ANN401
-    """Axes with margins in inches."""
-    width = WIDTH - left - 0.2
-    axes: Any = figure.add_axes(
-        (left / WIDTH, bottom / height, width / WIDTH, (height - top - bottom) / height)
-    )
-    axes.patch.set_alpha(0.0)
-    axes.tick_params(colors=MUTED, length=3)
-    for spine in axes.spines.values():
-        spine.set_color(RULE)
-    return axes
-
-
-def _shortened(text: str, longest: int) -> str:
-    if len(text) <= longest:
-        return text
-    tail = longest // 2
-    return f"{text[: longest - tail - 1]}…{text[-tail:]}"
