@@ -14,6 +14,7 @@ from ahl.cli.demo import demo
 from ahl.cli.evaluate import evaluate
 from ahl.cli.info import info
 from ahl.cli.predict import predict
+from ahl.cli.report import report
 from ahl.cli.threshold import threshold
 from ahl.cli.train import train
 from ahl.cli.update import update
@@ -49,5 +50,17 @@ def share_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
-for _verb in (train, predict, evaluate, threshold, update, info, adapt, demo, datasets, benchmark):
+for _verb in (
+    train,
+    predict,
+    evaluate,
+    report,
+    threshold,
+    update,
+    info,
+    adapt,
+    demo,
+    datasets,
+    benchmark,
+):
     main.add_command(_verb)

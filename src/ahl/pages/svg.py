@@ -22,7 +22,22 @@ OURS: Final = "#0072b2"
 OTHER: Final = "#9fb4c7"
 PAPER: Final = "#d55e00"
 GROUND: Final = "#fefefe"
+NORMAL: Final = "#6b7785"
+UNSEEN: Final = "#d45d00"
+SHADE: Final = "#e9edf1"
 """The house's colours, told apart by every eye; dark and light also in grey."""
+
+LINES: Final = (
+    "#0071b2",
+    "#b84c00",
+    "#00805d",
+    "#a8488a",
+    "#7a5c00",
+    "#3b5bdb",
+    "#5f6b77",
+    "#8a2f2f",
+)
+"""Colours of lines in one plot, in this order; dashes tell further ones apart."""
 
 THEMED: Final = {
     INK: "plot-ink",
@@ -31,6 +46,10 @@ THEMED: Final = {
     OURS: "plot-ours",
     OTHER: "plot-other",
     GROUND: "plot-ground",
+    NORMAL: "plot-normal",
+    UNSEEN: "plot-unseen",
+    SHADE: "plot-shade",
+    **{colour: f"plot-line-{number}" for number, colour in enumerate(LINES, start=1)},
 }
 """Colours that a page may set by CSS variables of these names, as for dark mode."""
 

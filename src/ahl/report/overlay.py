@@ -17,6 +17,10 @@ from ahl.types import Pixels
 LONGEST: Final = 1600
 """Side in pixels that a picture is brought down to."""
 
+RED: Final = (213, 94, 0)
+BLUE: Final = (0, 114, 178)
+"""Okabe and Ito's vermilion and blue."""
+
 LEAST_HEIGHT: Final = 192
 """Of a picture with others beside it."""
 
@@ -26,7 +30,6 @@ LARGEST_PICTURE: Final = 256
 _FONT_SIZE: Final = 12
 _TITLE: Final = 18
 _GAP: Final = 6
-_COLOUR: Final = np.array([213, 94, 0], dtype=np.float32)  # Okabe and Ito's vermilion
 _STRONGEST: Final = 0.7  # of the colour over the image
 _GREY: Final = 0.5  # share of the image's own colours that gives way to grey
 
@@ -52,23 +55,45 @@ def draw_overlay(
     Raises:
         ImageError: if the image cannot be read.
     """
-    low, high = bounds or (float(np.median(heat)), float(heat.max()))
     image = Image.fromarray(read_pixels(source))
     image.thumbnail((LONGEST, LONGEST))
-    pixels = np.asarray(image, dtype=np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    resized = Image.fromarray(heat).resize(image.size, Image.Resampling.BILINEAR)
-    share = (
-        np.clip((np.asarray(resized) - low) / max(high - low, 1e-6), 0.0, 1.0)[..., None]
-        * _STRONGEST
-    )
-    muted = (1 - _GREY) * pixels + _GREY * grey
-    drawn = (1 - share) * muted + share * _COLOUR
-    picture = Image.fromarray(drawn.round().astype(np.uint8))
+    picture = Image.fromarray(redden(np.asarray(image), heat, bounds))
     if beside:
         picture = _with_pictures(picture, beside)
     with written_whole(output) as path:
         picture.save(path, format="PNG")
+
+
+def redden(
+    pixels: Pixels,
+    heat: NDArray[np.float32],
+    bounds: tuple[float, float] | None,
+    *,
+    colour: tuple[int, int, int] = RED,
+) -> Pixels:
+    """An image, half of its colours gone, reddened where the heat map lies above a bound.
+
+    Args:
+        pixels: (H, W, 3).
+        heat: (S, S) of it.
+        bounds: as for `draw_overlay`.
+        colour: instead of red.
+
+    Returns:
+        (H, W, 3).
+    """
+    low, high = bounds or (float(np.median(heat)), float(heat.max()))
+    colours = pixels.astype(np.float32)
+    grey = colours.mean(axis=2, keepdims=True)
+    size = (pixels.shape[1], pixels.shape[0])
+    resized = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR)
+    share = (
+        np.clip((np.asarray(resized) - low) / max(high - low, 1e-6), 0.0, 1.0)[..., None]
+        * _STRONGEST
+    )
+    muted = (1 - _GREY) * colours + _GREY * grey
+    drawn = (1 - share) * muted + share * np.array(colour, dtype=np.float32)
+    return np.asarray(drawn.round(), dtype=np.uint8)
 
 
 def _with_pictures(image: Image.Image, beside: Sequence[tuple[str, Pixels]]) -> Image.Image:

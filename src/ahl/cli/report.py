@@ -1,0 +1,100 @@
+"""`ahl report`."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ahl.cli.common import (
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stderr_console,
+    threads_option,
+    use_threads,
+)
+from ahl.errors import ConfigurationError
+
+
+@click.command()
+@existing_model
+@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    default="report.html",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page to write.",
+)
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 24),
+    default=6,
+    show_default=True,
+    help="How many of the worst misses, and of the worst false alarms, to show.",
+)
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def report(
+    model: Path,
+    data: Path,
+    output: Path,
+    worst: int,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Write a page on how good a MODEL is on the labelled images in DATA, and where it fails.
+
+    One HTML file that needs nothing else: a summary in words, curves with intervals, scores class
+    by class with the threshold of `ahl threshold`, the worst misses and false alarms with heat maps
+    and reasons, how the model was trained and on what. DATA is laid out and tested as for `ahl
+    evaluate`. The page shows images of DATA: whoever gets it sees them.
+    """
+    from ahl.cli.evaluate import as_values
+    from ahl.cli.progress import ConsoleObserver
+    from ahl.datasets import open_dataset
+    from ahl.detector import AHL
+    from ahl.report.html import write_report
+
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise ConfigurationError(f"The report is HTML: call it {output.with_suffix('.html')}.")
+    started = time.perf_counter()
+    use_threads(threads)
+    dataset = open_dataset(data)
+    detector = AHL.load(model, device=device)
+    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+        written = write_report(
+            detector.scorer,
+            dataset,
+            output,
+            made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
+            worst=worst,
+            progress=lambda done, total: observer.on_stage("scoring", done, total),
+        )
+        for skipped in written.evaluation.skipped:
+            observer.on_skipped(skipped)
+    if as_json:
+        print_json(
+            {
+                "report": str(output),
+                "bytes": output.stat().st_size,
+                "seconds": round(time.perf_counter() - started, 1),
+                **asdict(written.summary),
+                **as_values(written.evaluation),
+            }
+        )
+        return
+    summary = written.summary
+    for sentence in (*summary.how_good, *summary.where_it_fails):
+        click.echo(sentence)
+    click.echo(f"Report: {output} ({output.stat().st_size / 1e6:.1f} MB)")
