@@ -8,8 +8,8 @@ import ahl
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types files literals randomness metrics intervals pages synthetic config records observer tensor_file
-resuming devices _decoding _array_files images datasets sources
+errors types files literals randomness metrics intervals pages synthetic config records observer
+tensor_file resuming devices _decoding _array_files images datasets sources
 feature_maps backbones backbone_choice feature_table feature_store features
 reduction coreset memory preparation losses detectors head_weights neighbourhood severity
 calibration calibrating decision manifest episode_records exemplars model feature_arrays augment

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ahl.datasets import Dataset
 from ahl.episode_records import EpisodeRecord
 from ahl.model import TrainedModel
 from ahl.report.inline_images import data_uri
-from ahl.report.training_images import training_thumbnails
+from ahl.report.training_images import pseudo_thumbnails, training_thumbnails
 from ahl.report.words import images
-from ahl.types import Pixels
+from ahl.types import GOOD
 
 CARDS: Final = 32
 """Most base models that get a card."""
 
 ANOMALIES: Final = 12
 """Most support anomalies that a card shows."""
+
+PSEUDO: Final = 3
+"""Pseudo anomalies that stand for those of a generator."""
 
 _PICTURES: Final = 240
 """Most different pictures in all: what they add to the page stays below a megabyte or two."""
@@ -30,17 +32,14 @@ class Tile:
     """A training image on a card.
 
     Attributes:
-        index: into the manifest's files.
+        picture: key into the pictures.
         alt: what it is.
-        anomaly: whether it is a labelled anomaly.
-        width, height: of its picture in pixels; None where there is no picture.
+        kind: `"anomaly"`, `"pseudo"` or `"normal"`.
     """
 
-    index: int
+    picture: str
     alt: str
-    anomaly: bool
-    width: int | None
-    height: int | None
+    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,42 +72,58 @@ class Cards:
     Attributes:
         cards: one a base model, at most `CARDS`.
         left_out: base models without a card.
-        pictures: data by index into the manifest's files, with width and height.
-        missing: different images on the cards whose picture could not be had.
+        pictures: address by key.
+        missing: different images on the cards of which the model keeps no picture.
     """
 
     cards: tuple[Card, ...]
     left_out: int
-    pictures: Mapping[int, tuple[str, int, int]]
+    pictures: Mapping[str, str]
     missing: int
 
 
-def make_cards(model: TrainedModel, dataset: Dataset) -> Cards:
+def make_cards(model: TrainedModel) -> Cards:
     """Describe the episodes that a model keeps.
 
     Args:
         model: the trained model; may have none.
-        dataset: where the pictures of its training images may be.
     """
     episodes = model.episodes[:CARDS]
     # Anomalies first: there are few of them, and every card has some.
     wanted = [i for episode in episodes for i in episode.support_anomalies[:ANOMALIES]]
     wanted += [i for episode in episodes for i in episode.shown_normals]
     shown = list(dict.fromkeys(wanted))
-    found = training_thumbnails(model, shown[:_PICTURES], dataset)
+    files = model.manifest.files
+    pictures, tiles = {}, {}
+    for index, pixels in training_thumbnails(model, shown[:_PICTURES]).items():
+        key, file = f"t{index}", files[index]
+        pictures[key] = data_uri(pixels)
+        kind = "normal" if file.class_name == GOOD else "anomaly"
+        tiles[index] = Tile(picture=key, alt=f"{file.class_name}: {file.name}", kind=kind)
+    twins: dict[str, list[Tile]] = {}
+    for number, generator in enumerate(_generators(model)):
+        for place, (name, pixels) in enumerate(pseudo_thumbnails(model, generator, PSEUDO)):
+            key = f"p{number}-{place}"
+            pictures[key] = data_uri(pixels)
+            tile = Tile(picture=key, alt=f"pseudo anomaly: {name}", kind="pseudo")
+            twins.setdefault(generator, []).append(tile)
     weights = next((r.importance for r in reversed(model.records) if r.query_losses), ())
     return Cards(
         cards=tuple(
-            _card(model, number, episode, weights, found)
+            _card(model, number, episode, weights, tiles, twins)
             for number, episode in enumerate(episodes, start=1)
         ),
         left_out=len(model.episodes) - len(episodes),
-        pictures={
-            index: (data_uri(pixels), pixels.shape[1], pixels.shape[0])
-            for index, pixels in sorted(found.items())
-        },
-        missing=len(shown) - len(found),
+        pictures=pictures,
+        missing=len(shown) - len(tiles),
     )
+
+
+def _generators(model: TrainedModel) -> list[str]:
+    """Those of the supports; none after an adaptation, which keeps pictures of its own only."""
+    if model.manifest.earlier:
+        return []
+    return sorted({e.support_generator for e in model.episodes if e.support_generator is not None})
 
 
 def _card(
@@ -116,7 +131,8 @@ def _card(
     number: int,
     episode: EpisodeRecord,
     weights: tuple[float, ...],
-    found: Mapping[int, Pixels],
+    tiles: Mapping[int, Tile],
+    twins: Mapping[str, list[Tile]],
 ) -> Card:
     files = model.manifest.files
     classes = Counter(files[index].class_name for index in episode.support_anomalies)
@@ -125,17 +141,7 @@ def _card(
         for name, count in sorted(classes.items())
     )
     shown = episode.support_anomalies[:ANOMALIES]
-
-    def tile(index: int, *, anomaly: bool) -> Tile:
-        height, width = found[index].shape[:2] if index in found else (None, None)
-        return Tile(
-            index=index,
-            alt=f"{files[index].class_name}: {files[index].name}",
-            anomaly=anomaly,
-            width=width,
-            height=height,
-        )
-
+    pseudo = twins.get(episode.support_generator or "", [])
     return Card(
         number=number,
         name=episode.name.replace("->", "→"),
@@ -153,8 +159,9 @@ def _card(
             episode.query_generator,
         ),
         tiles=(
-            *(tile(index, anomaly=True) for index in shown),
-            *(tile(index, anomaly=False) for index in episode.shown_normals),
+            *(tiles[index] for index in shown if index in tiles),
+            *pseudo,
+            *(tiles[index] for index in episode.shown_normals if index in tiles),
         ),
         more=len(episode.support_anomalies) - len(shown),
     )

@@ -140,7 +140,7 @@ def _page(
         misses=misses,
         alarms=alarms,
         training=training,
-        episodes=make_cards(model, dataset),
+        episodes=make_cards(model),
         skipped=result.skipped[:_SKIPPED],
         facts=model_facts(model),
         config=config_facts(model),

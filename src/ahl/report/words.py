@@ -111,7 +111,8 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
     if counts.found is not None and counts.found.hits < counts.found.total:
         missed = counts.found.total - counts.found.hits
         told.append(f"{missed:,} of {images(counts.found.total, 'anomaly')} missed.")
-    wrong = [case for case in alarms if case.wrong] or list(alarms)
+    # Without a threshold nothing is called anomalous: then the highest good images stand for them.
+    wrong = list(alarms) if counts.alarms is None else [case for case in alarms if case.wrong]
     reasons = main_reasons(wrong)
     if reasons:
         meaning, times = next(iter(reasons.items()))

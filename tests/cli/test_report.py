@@ -1,0 +1,31 @@
+"""`ahl report`."""
+
+import json
+
+from commands import run
+from small_images import write_class
+
+
+def test_report_writes_a_page_and_says_what_is_in_it(model, inspection_folder, tmp_path):
+    for name, count in (("good", 6), ("dot", 4), ("frame", 4)):
+        write_class(tmp_path / "test" / name, name, count, first=60)
+    (tmp_path / "test" / "dot" / "bad.png").write_text("no image")
+    page = tmp_path / "deep" / "page.html"
+    told = json.loads(run("report", model, tmp_path / "test", "-o", page, "--json").stdout)
+    assert told["report"] == str(page)
+    assert told["bytes"] == page.stat().st_size > 50_000
+    assert told["classes"]["frame"]["count"] == 4
+    assert [one["path"] for one in told["skipped"]] == ["dot/bad.png"]
+    assert "bad.png" in page.read_text()
+    assert any("ahl threshold" in one for one in told["what_to_do"])
+    result = run("report", model, tmp_path / "test", "-o", page, "--worst", 0)
+    assert told["how_good"][0] in result.stdout
+    assert str(page) in result.stdout
+    assert page.stat().st_size < told["bytes"]
+    run("report", model, inspection_folder, "-o", tmp_path / "none.html", code=1)
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_a_page_of_another_kind_is_refused_before_anything_is_done(model, tmp_path):
+    result = run("report", model, tmp_path / "nowhere", "-o", tmp_path / "a.pdf", code=2)
+    assert "a.html" in result.stderr
