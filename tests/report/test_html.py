@@ -2,16 +2,22 @@
 
 import base64
 import io
+import os
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ahl import AHL
 from ahl.datasets import open_dataset
 from ahl.errors import DataError
-from ahl.report.html import MOST, write_report
+from ahl.report.counts import count as sum_up
+from ahl.report.html import MOST, kept_rows, write_report
+from ahl.report.score_plots import draw_histograms, draw_precision_recall, draw_roc
+from ahl.types import ScoredSample
 from html_reader import read
 from small_images import small_image, write_class
 from tiny import TinyBackbone, tiny_config
@@ -81,6 +87,8 @@ def test_hostile_names_are_text(tmp_path):
     write_class(tmp_path / "data" / "good", "good", 5, first=50)
     name = HOSTILE.replace("/", "")
     write_class(tmp_path / "data" / name, "dot", 3, first=50)
+    broken = os.fsdecode(b"half\xff\x01letters $x_1$")
+    write_class(tmp_path / "data" / broken, "bar", 3, first=50)
     trained = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None).fit(
         [small_image("good", i) for i in range(6)], [small_image("dot", 0)], [HOSTILE]
     )
@@ -123,3 +131,28 @@ def test_what_cannot_be_is_refused(detector, dataset, tmp_path):
     with pytest.raises(DataError):
         write_report(detector.scorer, open_dataset(tmp_path / "data"), tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_many_images_and_classes_make_no_large_page(dataset):
+    image = dataset.anomalies[0]
+    random = np.random.default_rng(0)
+    scored = []
+    for name in ("good", *(f"class {number}" for number in range(300))):
+        sample = replace(image, class_name=name)
+        count = 20_000 if name == "good" else 100
+        scored += [
+            ScoredSample(sample=sample, score=x, seen=False) for x in random.normal(0, 1, count)
+        ]
+    result = SimpleNamespace(scored=scored, threshold=1.0)
+    counts = sum_up(result)
+    rows = kept_rows(counts, 60)
+    assert len(rows) == 60
+    assert rows[0].group.name == "good"
+    worst = sorted(row.separation.auroc for row in counts.rows[1:])[:59]
+    assert sorted(row.separation.auroc for row in rows[1:]) == worst
+    drawings = [
+        draw_roc(counts.normals, counts.seen, counts.unseen, None),
+        draw_precision_recall(counts.normals, counts.anomalies, None),
+        draw_histograms([row.group for row in kept_rows(counts, 16)], None),
+    ]
+    assert max(map(len, drawings)) < 300_000

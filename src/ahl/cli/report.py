@@ -35,11 +35,12 @@ from ahl.errors import ConfigurationError
 )
 @click.option(
     "--worst",
-    type=click.IntRange(0, 24),
+    type=click.IntRange(0, 12),
     default=6,
     show_default=True,
     help="How many of the worst misses, and of the worst false alarms, to show.",
 )
+@click.option("--title", help="Heading of the page [default: from the name of DATA].")
 @device_option
 @threads_option
 @json_option
@@ -49,6 +50,7 @@ def report(
     data: Path,
     output: Path,
     worst: int,
+    title: str | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -77,6 +79,7 @@ def report(
             detector.scorer,
             dataset,
             output,
+            title=title,
             made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
             worst=worst,
             progress=lambda done, total: observer.on_stage("scoring", done, total),

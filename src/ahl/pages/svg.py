@@ -125,9 +125,16 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
         (("title", "title", title), ("desc", "words", description))
     ):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{end}"})
-        element.text = words
+        element.text = printable(words)
         root.insert(place, element)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def printable(words: str) -> str:
+    """One line without control characters or halves of broken file names."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
+    )
 
 
 def _theme(element: ElementTree.Element) -> None:

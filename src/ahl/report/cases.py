@@ -22,6 +22,9 @@ from ahl.types import Pixels, ScoredSample
 LONGEST: Final = 420
 """Side in pixels of a picture on the page."""
 
+_FAINT: Final = 0.25
+"""Share of full red that cannot be made out on most images."""
+
 _ROWS: Final = ("top", "middle", "bottom")
 _COLUMNS: Final = ("left", "centre", "right")
 
@@ -111,15 +114,15 @@ def _overlay(
 ) -> tuple[Picture, str]:
     """The heat map over an image, and where it is strongest in words.
 
-    Where nothing is worth colouring, the map's own highest places are blue: red always means the
-    same.
+    Where next to nothing would be coloured, the map's own highest places are blue: red always means
+    the same.
     """
     place = where(heat)
-    if bounds is None or heat.max() > bounds[0]:
+    if bounds is None or heat.max() >= bounds[0] + _FAINT * (bounds[1] - bounds[0]):
         drawn, place = redden(pixels, heat, bounds), f"Red: evidence, strongest at the {place}."
     else:
         drawn = redden(pixels, heat, None, colour=BLUE)
-        place = f"No place stands out. Blue: the little evidence there is, most at the {place}."
+        place = f"No place stands out clearly. Blue: the most there is, at the {place}."
     return Picture(uri=data_uri(drawn), alt=f"The same image with its heat map. {place}"), place
 
 

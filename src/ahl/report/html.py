@@ -13,7 +13,7 @@ from ahl.files import written_whole
 from ahl.pages.rendering import render_page
 from ahl.records import EpochRecord
 from ahl.report.cases import Case, make_cases
-from ahl.report.counts import Counts, count
+from ahl.report.counts import ClassRow, Counts, count
 from ahl.report.episode_cards import make_cards
 from ahl.report.facts import config_facts, environment_facts, model_facts
 from ahl.report.ranking import share, worst_false_alarms, worst_misses
@@ -30,8 +30,8 @@ from ahl.scoring import Scorer
 WORST: Final = 6
 """Misses and false alarms shown of each, unless told otherwise."""
 
-MOST: Final = 24
-"""Most of each that may be asked for: each adds some 50 kB to the page."""
+MOST: Final = 12
+"""Most of each that may be asked for: each adds 40 to 160 kB to the page."""
 
 _CLASSES: Final = 60
 """Most classes in the table; those found least are kept."""
@@ -98,8 +98,20 @@ def write_report(
     summary = summarise(result, counts, scorer.model, alarms)
     page = _page(scorer, dataset, result, counts, summary, misses, alarms, title, made)
     with written_whole(output) as unfinished:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
+        # File names may hold halves of letters, which no text can.
+        unfinished.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return Report(path=output, evaluation=result, summary=summary)
+
+
+def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
+    """The rows of the good images and of the classes that stand out least."""
+    if len(counts.rows) <= most:
+        return counts.rows
+    good = [row for row in counts.rows if row.group.kind == "normal"]
+    others = [row for row in counts.rows if row.group.kind != "normal"]
+    worst = sorted(others, key=lambda row: row.separation.auroc if row.separation else 0.0)
+    kept = [*good, *worst[: most - len(good)]]
+    return [row for row in counts.rows if row in kept]
 
 
 def _page(
@@ -116,7 +128,7 @@ def _page(
     from markupsafe import Markup
 
     model = scorer.model
-    rows = _kept(counts, _CLASSES)
+    rows = kept_rows(counts, _CLASSES)
     curves = [(caption, Markup(drawing)) for caption, drawing in _curves(counts)]
     training = [(Markup(caption), Markup(drawing)) for caption, drawing in _training(model.records)]
     separations = Markup(draw_separations(counts.separations)) if counts.separations else None
@@ -131,7 +143,7 @@ def _page(
         result=result,
         curves=curves,
         histograms=Markup(
-            draw_histograms([row.group for row in _kept(counts, _DRAWN)], model.decision)
+            draw_histograms([row.group for row in kept_rows(counts, _DRAWN)], model.decision)
         ),
         undrawn=max(0, len(counts.rows) - _DRAWN),
         separations=separations,
@@ -150,17 +162,6 @@ def _page(
         share=share,
         rate_words=rate_words,
     )
-
-
-def _kept(counts: Counts, most: int) -> Sequence:  # type: ignore[type-arg]
-    """The rows of the good images and of the classes that stand out least."""
-    if len(counts.rows) <= most:
-        return counts.rows
-    good = [row for row in counts.rows if row.group.kind == "normal"]
-    others = [row for row in counts.rows if row.group.kind != "normal"]
-    worst = sorted(others, key=lambda row: row.separation.auroc if row.separation else 0.0)
-    kept = [*good, *worst[: most - len(good)]]
-    return [row for row in counts.rows if row in kept]
 
 
 def _curves(counts: Counts) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from ahl.pages.svg import (
     SHADE,
     UNSEEN,
     new_figure,
+    printable,
     to_svg,
 )
 from ahl.report.curves import Curve, precision_recall_curve, roc_curve
@@ -212,10 +213,11 @@ def _draw_histogram(axes: Any, row: int, group: Group, places: Floats) -> None: 
         zorder=2,
     )
     axes.plot([0, 1], [row + 0.98] * 2, color=RULE, linewidth=0.8, zorder=3)
-    name = shortened(group.name, 30)
+    name = shortened(printable(group.name), 30)
     kind = "" if group.kind == "normal" else f", {group.kind}"
     style = {"va": "bottom", "clip_on": False, "zorder": 5}
-    axes.text(0, row + 0.36, f"{name}{kind}", color=INK, parse_math=False, **style)
+    ground = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
+    axes.text(0, row + 0.36, f"{name}{kind}", color=INK, parse_math=False, bbox=ground, **style)
     images = f"{len(places):,} image{'' if len(places) == 1 else 's'}"
     axes.text(1, row + 0.36, images, color=MUTED, ha="right", **style)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ahl.files import written_whole
+from ahl.pages.svg import printable
 
 INK: Final = "#1f2933"
 MUTED: Final = "#66717e"
@@ -55,7 +56,7 @@ class Sheet:
         room: float | None = None,
     ) -> None:
         """Write one line on the base line `y`; what exceeds `room` pixels is cut in the middle."""
-        words = _printable(words)
+        words = printable(words)
         if room is not None:
             words = self._cut(words, room, size, bold)
         self._axes.text(
@@ -140,10 +141,3 @@ def _shortened(words: str, keep: int) -> str:
     """`keep` letters of the words, from both ends."""
     tail = keep // 3
     return words[: keep - tail].rstrip() + "…" + (words[-tail:].lstrip() if tail else "")
-
-
-def _printable(words: str) -> str:
-    """One line without control characters or halves of broken file names."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )

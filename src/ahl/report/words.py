@@ -96,9 +96,7 @@ def _compared(seen: Separation, unseen: Separation) -> str:
     )
     apart = seen.low > unseen.high or unseen.low > seen.high
     words = (
-        "a difference beyond chance"
-        if apart
-        else "with so many images that need not be a difference"
+        "a difference beyond chance" if apart else "these images show no difference beyond chance"
     )
     return f"{figures[0].upper()}{figures[1:]}: {words}."
 
@@ -149,9 +147,11 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
             "Set it anew on more good images that the model was not trained on."
         )
     if counts.found is not None and counts.found.hits < counts.found.total:
+        weak = weakest(counts)
+        most = "" if weak is None or _perfect(weak) else f", of class {weak.group.name} above all,"
         told.append(
             "Look at the worst misses below: can the defect be seen at all at the model's image "
-            f"size of {model.config.features.image_size} px? If so, add some of them to the "
+            f"size of {model.config.features.image_size} px? If so, add some of them{most} to the "
             "training images and train again."
         )
     weak = weakest(counts)
