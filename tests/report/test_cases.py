@@ -35,6 +35,9 @@ def test_cases_are_those_asked_for_in_their_order(detector, dataset):
         assert mistake.scored.sample.name in case.image.alt
         assert case.place in case.overlay.alt
         assert case.image.uri != case.overlay.uri
+        assert case.facts[1].startswith("severity ")
+        assert [like.words.split()[0] for like in case.likenesses] == ["Shown", "Good"]
+        assert all(like.name in like.picture.alt for like in case.likenesses)
 
 
 def test_an_image_gone_since_costs_its_picture_only(detector, dataset, tmp_path):
@@ -43,7 +46,7 @@ def test_an_image_gone_since_costs_its_picture_only(detector, dataset, tmp_path)
     sample = type(mistake.scored.sample)(path=tmp_path / "gone.png", name="gone", class_name="dot")
     scored = type(mistake.scored)(sample=sample, score=0.0, seen=True)
     (case,) = make_cases(detector.scorer, [type(mistake)(scored=scored, standing="")])
-    assert (case.image, case.overlay, case.reasons) == (None, None, ())
+    assert (case.image, case.overlay, case.reasons, case.likenesses) == (None, None, (), ())
 
 
 def test_pictures_keep_their_proportions_and_are_not_enlarged():

@@ -43,6 +43,21 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """A training image that an image is like.
+
+    Attributes:
+        words: how it is like it.
+        name: of the training image.
+        picture: small; None if there is none.
+    """
+
+    words: str
+    name: str
+    picture: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One image that ranks where it should not.
 
@@ -53,6 +68,7 @@ class Case:
         called: what the model calls it; None without a threshold.
         wrong: whether that is wrong.
         reasons: what speaks against it and what that adds to the score, largest first.
+        likenesses: training images that it is like.
         place: where its evidence lies, in words; empty if that is not known.
         image: as the file has it; None if it cannot be read any more.
         overlay: with the evidence in colour, likewise.
@@ -64,6 +80,7 @@ class Case:
     called: str | None
     wrong: bool
     reasons: tuple[tuple[str, str], ...]
+    likenesses: tuple[Likeness, ...]
     place: str
     image: Picture | None
     overlay: Picture | None
@@ -79,7 +96,7 @@ def make_cases(scorer: Scorer, mistakes: Sequence[Mistake]) -> list[Case]:
     sources = [mistake.scored.sample.source for mistake in mistakes]
     return [
         _case(scorer.model, mistakes[prediction.index], prediction)
-        for prediction in scorer.predict(sources, heat_maps=True)
+        for prediction in scorer.predict(sources, heat_maps=True, nearest=True)
     ]
 
 
@@ -103,6 +120,7 @@ def _case(model: TrainedModel, mistake: Mistake, prediction: Prediction) -> Case
         called=None if decision is None else "called anomalous" if anomalous else "called normal",
         wrong=decision is not None and anomalous != sample.is_anomaly,
         reasons=_reasons(prediction, model),
+        likenesses=_likenesses(prediction),
         place=place,
         image=image,
         overlay=overlay,
@@ -128,6 +146,8 @@ def _overlay(
 
 def _facts(scored: ScoredSample, mistake: Mistake, prediction: Prediction) -> tuple[str, ...]:
     facts = [f"score {short_number(scored.score)}"]
+    if prediction.severity is not None:
+        facts.append(f"severity {prediction.severity:.2f}")
     if mistake.standing:
         facts.append(mistake.standing)
     if prediction.verdict == "uncertain":
@@ -139,6 +159,22 @@ def _reasons(prediction: Prediction, model: TrainedModel) -> tuple[tuple[str, st
     if prediction.score is None:
         return ()
     return tuple((meaning, f"{value:+.1f}") for meaning, value in reasons(prediction, model))
+
+
+def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
+    found = (
+        ("Shown defect most like its most anomalous place", prediction.nearest_anomaly),
+        ("Good training image most like it", prediction.nearest_normal),
+    )
+    likenesses = []
+    for words, nearest in found:
+        if nearest is None:
+            continue
+        picture = None
+        if nearest.picture is not None and nearest.picture.any():  # black: never read again
+            picture = Picture(uri=data_uri(nearest.picture), alt=f"{words}: {nearest.name}")
+        likenesses.append(Likeness(words=words, name=nearest.name, picture=picture))
+    return tuple(likenesses)
 
 
 def where(heat: NDArray[np.float32]) -> str:
