@@ -29,3 +29,11 @@ def test_report_writes_a_page_and_says_what_is_in_it(model, inspection_folder, t
 def test_a_page_of_another_kind_is_refused_before_anything_is_done(model, tmp_path):
     result = run("report", model, tmp_path / "nowhere", "-o", tmp_path / "a.pdf", code=2)
     assert "a.html" in result.stderr
+
+
+def test_info_tells_what_each_base_model_had(model):
+    told = json.loads(run("info", model, "--json").stdout)
+    files = len(told["manifest"]["files"])
+    assert len(told["episodes"]) == len(told["records"][-1]["importance"])
+    for episode in told["episodes"]:
+        assert all(0 <= i < files for i in episode["shown_normals"] + episode["support_anomalies"])

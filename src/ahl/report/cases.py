@@ -115,7 +115,7 @@ def _case(model: TrainedModel, mistake: Mistake, prediction: Prediction) -> Case
     anomalous = decision is not None and decision.is_anomalous(scored.score)
     return Case(
         name=sample.name,
-        label="good" if kind == "normal" else f"{sample.class_name}, {kind} in training",
+        label="good" if kind == "normal" else f"{sample.class_name} (class {kind} in training)",
         facts=_facts(scored, mistake, prediction),
         called=None if decision is None else "called anomalous" if anomalous else "called normal",
         wrong=decision is not None and anomalous != sample.is_anomaly,
