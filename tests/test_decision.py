@@ -12,9 +12,9 @@ from ahl.decision import (
     fewest_for_certainty,
     fewest_normals,
     least_certain_rate,
-    share_interval,
 )
 from ahl.errors import ConfigurationError, DataError
+from ahl.intervals import share_interval
 
 
 def normal_scores(count, seed=0):
@@ -122,26 +122,12 @@ def test_values_that_are_none_are_refused(change):
         Decision.rebuild({**values, **change})
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 10), (2, 10), (10, 10), (1, 1), (37, 200)])
-def test_a_shares_interval_is_where_the_binomial_tails_are_a_fortieth(hits, count):
-    share, low, high = share_interval(hits, count)
-    assert share == hits / count
-    if hits:
-        assert binom.sf(hits - 1, count, low) == pytest.approx(0.025)
-    else:
-        assert low == 0
-    if hits < count:
-        assert binom.cdf(hits, count, high) == pytest.approx(0.025)
-    else:
-        assert high == 1
-
-
 def test_misses_are_the_left_out_anomalies_not_above_the_threshold():
     plain = decide(np.arange(30.0), 0.1)
     assert plain.miss_rate is None
     found = plain.against(np.array([plain.threshold, 5.0, 100.0, 200.0]))
     assert (found.anomalies, found.missed) == (4, 2)
-    assert found.miss_rate == share_interval(2, 4)
+    assert found.miss_rate == (0.5, *share_interval(2, 4))
     assert Decision.rebuild(found.values()) == found
     with pytest.raises(ValueError, match="more anomalies"):
         Decision.rebuild(found.values() | {"missed": 5})

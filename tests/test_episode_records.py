@@ -50,6 +50,20 @@ def test_the_file_tells_what_each_base_model_had(model_file):
     assert sum((model.episodes[-1].support_normals, model.episodes[-1].query_normals)) == 14
 
 
+def test_a_correction_that_moves_files_keeps_the_episodes_true(tmp_path):
+    detector = fitted()
+    before, image = detector.model, small_image("good", 3)  # trained on as good, a defect after all
+    detector.update([image], force=True)
+    after = detector.model
+    assert [f.sha256 for f in after.manifest.files] != [f.sha256 for f in before.manifest.files]
+    for old, new in zip(before.episodes, after.episodes, strict=True):
+        for name in ("shown_normals", "support_anomalies"):
+            held = [before.manifest.files[i].sha256 for i in getattr(old, name)]
+            assert [after.manifest.files[i].sha256 for i in getattr(new, name)] == held
+    detector.save(tmp_path / "corrected.ahl")
+    assert load(tmp_path / "corrected.ahl").episodes == after.episodes
+
+
 def test_a_base_detector_alone_has_none():
     assert fitted(collaborative=False).model.episodes == ()
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError, DataError
+from ahl.intervals import share_interval
 
 CONFIDENCE: Final = 0.95
 """Of all intervals here."""
@@ -64,7 +65,10 @@ class Decision:
 
         None if no anomaly was left out. It is of kinds that were shown.
         """
-        return share_interval(self.missed, self.anomalies) if self.anomalies else None
+        if not self.anomalies:
+            return None
+        low, high = share_interval(self.missed, self.anomalies)
+        return self.missed / self.anomalies, float(low), float(high)
 
     def against(self, anomalies: NDArray[np.float64]) -> Self:
         """The same with what is known of misses.
@@ -130,20 +134,6 @@ class Decision:
             anomalies=anomalies,
             missed=missed,
         )
-
-
-def share_interval(hits: int, count: int) -> tuple[float, float, float]:
-    """A share, and the ends of its exact 95 % interval (Clopper and Pearson, 1934).
-
-    Args:
-        hits: of so many.
-        count: at least one.
-    """
-    from scipy.special import betaincinv  # takes its time to load
-
-    low = float(betaincinv(hits, count - hits + 1, _TAIL)) if hits else 0.0
-    high = float(betaincinv(hits + 1, count - hits, 1 - _TAIL)) if hits < count else 1.0
-    return hits / count, low, high
 
 
 def fewest_normals(max_false_alarm_rate: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 SHOWN: Final = 8
@@ -46,6 +46,22 @@ class EpisodeRecord:
     query_anomalies: int
     query_pseudo: int
     query_generator: str | None
+
+    def renumbered(self, places: Sequence[int]) -> Self:
+        """The same where the manifest's files stand in other places.
+
+        Args:
+            places: new index of each file.
+        """
+
+        def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(dict.fromkeys(places[index] for index in indices))
+
+        return replace(
+            self,
+            shown_normals=moved(self.shown_normals),
+            support_anomalies=moved(self.support_anomalies),
+        )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], files: int) -> Self:

@@ -80,7 +80,10 @@ def update_with_images(
         raise DataError("There is no readable image to correct the model by.")
     found = correct(model, wrong, device=device, observer=observer)
     manifest = _with_files(model.manifest, files)
-    return replace(found, model=replace(found.model, manifest=manifest))
+    now_at = {file.sha256: index for index, file in enumerate(manifest.files)}
+    places = [now_at[file.sha256] for file in model.manifest.files]
+    episodes = tuple(episode.renumbered(places) for episode in model.episodes)
+    return replace(found, model=replace(found.model, manifest=manifest, episodes=episodes))
 
 
 def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:

@@ -137,9 +137,9 @@ def test_many_images_and_classes_make_no_large_page(dataset):
     image = dataset.anomalies[0]
     random = np.random.default_rng(0)
     scored = []
-    for name in ("good", *(f"class {number}" for number in range(300))):
+    for name in ("good", *(f"class {number}" for number in range(80))):
         sample = replace(image, class_name=name)
-        count = 20_000 if name == "good" else 100
+        count = 10_000 if name == "good" else 60
         scored += [
             ScoredSample(sample=sample, score=x, seen=False) for x in random.normal(0, 1, count)
         ]

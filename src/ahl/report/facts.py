@@ -49,6 +49,14 @@ def model_facts(model: TrainedModel) -> Facts:
                 f"{decision.false_alarm_rate_high:.3f}",
             )
         )
+    if decision is not None and decision.anomalies:
+        facts.append(
+            (
+                "Misses expected",
+                f"{decision.missed:,} of {decision.anomalies:,} labelled anomalies, each left out "
+                "by turns in training, do not lie above it",
+            )
+        )
     return facts
 
 

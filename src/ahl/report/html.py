@@ -110,8 +110,8 @@ def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
     good = [row for row in counts.rows if row.group.kind == "normal"]
     others = [row for row in counts.rows if row.group.kind != "normal"]
     worst = sorted(others, key=lambda row: row.separation.auroc if row.separation else 0.0)
-    kept = [*good, *worst[: most - len(good)]]
-    return [row for row in counts.rows if row in kept]
+    kept = {id(row) for row in (*good, *worst[: most - len(good)])}
+    return [row for row in counts.rows if id(row) in kept]
 
 
 def _page(

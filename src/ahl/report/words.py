@@ -152,7 +152,7 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
         told.append(
             "Look at the worst misses below: can the defect be seen at all at the model's image "
             f"size of {model.config.features.image_size} px? If so, add some of them{most} to the "
-            "training images and train again."
+            "training images and train again, or hand them to `ahl update MODEL --missed`."
         )
     weak = weakest(counts)
     separation = None if decision is not None or weak is None else weak.separation
@@ -161,7 +161,8 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
     if counts.alarms is not None and counts.alarms.hits:
         told.append(
             "Look at the worst false alarms below: a real defect among them is a wrong label; if "
-            "all are good, train with more good images like them."
+            "all are good, train with more good images like them, or hand them to `ahl update "
+            "MODEL --false-alarm`."
         )
     if decision is not None and decision.surely_anomalous is None:
         needed = fewest_for_certainty(decision.max_false_alarm_rate)
