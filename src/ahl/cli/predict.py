@@ -100,7 +100,7 @@ def predict(
     detector = AHL.load(model, device=device)
     decided = detector.model.decision is not None
     rated = detector.model.calibration is not None
-    files = _heat_map_files(heat_maps or Path(), images, heat_map_format)
+    files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
     skipped = 0
     if not as_json:
         columns = f"{'severity  ' if rated else ''}{'verdict     ' if decided else ''}"
