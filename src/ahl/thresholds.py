@@ -64,8 +64,8 @@ def set_threshold(
     Args:
         model: trained on images; not changed.
         normals: good images, of which those of the training are left out; None takes what detectors
-            of the calibration said of the training normals that each of them left out: close, but
-            those detectors are not the model.
+            of the calibration said of the training normals that each of them left out; these
+            are not the model, which mostly calls fewer anomalous than they do.
         max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
         device: where the backbone runs.
 

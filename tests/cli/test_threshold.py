@@ -39,6 +39,7 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     assert "threshold" in run("info", decided).stdout
     people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
     assert "from 24 good images not trained on" in people.stdout
+    assert "for its own rate" not in people.stdout
     assert "Next: ahl predict" in people.stdout
 
 
@@ -59,6 +60,7 @@ def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
     assert told["miss_rate_low"] <= told["expected_miss_rate"] <= told["miss_rate_high"]
     shown = run("threshold", model, *options).stdout
     assert "left out by turns in training" in shown
+    assert "Give new ones for its own rate" in shown
     assert f"Of {told['anomalies']} labelled anomalies" in shown
 
 

@@ -52,7 +52,7 @@ def threshold(
 
     NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
     out. Without any, what the detectors of the training said of the good images that each of them
-    left out is used: close, but those detectors are not the model itself.
+    left out is used: those detectors are not the model itself, which mostly calls fewer images.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
@@ -96,6 +96,11 @@ def threshold(
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
         f"{decision.false_alarm_rate_high:.2%})."
     )
+    if decision.held_out:
+        click.echo(
+            "That holds for the detectors that left them out; the model itself has learned from "
+            "all of them, and mostly calls fewer anomalous. Give new ones for its own rate."
+        )
     if rate is not None:
         click.echo(
             f"Of {decision.anomalies} labelled anomalies, each judged by a detector that was not "

@@ -1,0 +1,203 @@
+"""Whether the false-alarm rates that `ahl threshold` states are those that come.
+
+    python benchmarks/threshold.py DATA... --weights mobilenetv2_100.safetensors
+
+Each DATA is a prepared dataset (`ahl datasets prepare`). A third of its normals, drawn at random,
+and M anomalies train a model; the other normals are scored once and parted at random, many times:
+on one part a threshold is set, the other part says how many normals lie above it. Last, the
+threshold is set on left-out training normals alone and judged by all untouched ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import betabinom, binom
+
+from ahl import AHL
+from ahl.datasets import draw_split, open_dataset
+from ahl.decision import CONFIDENCE, Decision, decide, fewest_normals
+from ahl.randomness import numpy_generator
+from ahl.thresholds import left_out_normals, score_new_normals
+
+Scores = NDArray[np.float64]
+
+TAIL = (1 - CONFIDENCE) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untouched:
+    """What a model says of images it was not trained on.
+
+    Attributes:
+        normals: scores (N,) of all other normals, of equal images one.
+        anomalies: of all other anomalies.
+        left_out: scores of training normals, each by a detector that left it out.
+    """
+
+    normals: Scores
+    anomalies: Scores
+    left_out: Scores
+
+
+def score(data: Path, weights: Path, anomalies: int, seed: int) -> Untouched:
+    """Train on a third of the normals and score the rest."""
+    split = draw_split(open_dataset(data), anomalies=anomalies, seed=seed)
+    normals = [*split.normals, *(sample for sample in split.test if not sample.is_anomaly)]
+    order = numpy_generator(seed, "threshold benchmark").permutation(len(normals))
+    chosen = tuple(normals[i] for i in np.sort(order[: len(normals) // 3]))
+    detector = AHL(
+        backbone="mobilenetv2_100",
+        weights=weights,
+        backbone_arguments={"pad_type": "same"},
+        seed=seed,
+    ).fit_split(replace(split, normals=chosen))
+    found = score_new_normals(
+        detector.model, [sample.source for sample in normals], detector.scorer.extractor.device
+    )
+    defects = [sample.source for sample in split.test if sample.is_anomaly]
+    return Untouched(
+        normals=found.scores,
+        anomalies=detector.score(defects),
+        left_out=left_out_normals(detector.model).scores,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A threshold, and of how many measuring normals it is judged.
+
+    Attributes:
+        decision: the threshold with what it states.
+        rate: share of the measuring normals above it.
+        surely: share of them that is called anomalous beyond doubt; None where none can be.
+        measured: how many measuring normals.
+        found: share of the anomalies above the threshold.
+        found_surely: share of them called anomalous beyond doubt.
+    """
+
+    decision: Decision
+    rate: float
+    surely: float | None
+    measured: int
+    found: float
+    found_surely: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measured share itself lies in the interval stated."""
+        stated = self.decision
+        return stated.false_alarm_rate_low <= self.rate <= stated.false_alarm_rate_high
+
+    @property
+    def predicted(self) -> bool:
+        """Whether so many false alarms are within what the threshold leads to expect.
+
+        Of m further normals, beta-binomially many lie above an order statistic of n: the stated
+        distribution of the rate, with the chance of drawing m.
+        """
+        above = round(self.decision.expected_false_alarm_rate * (self.decision.normals + 1))
+        count = betabinom(self.measured, above, self.decision.normals + 1 - above)
+        hits = round(self.rate * self.measured)
+        return bool(count.cdf(hits) >= TAIL and count.sf(hits - 1) >= TAIL)
+
+    @property
+    def surely_refuted(self) -> bool:
+        """Whether more normals than allowed are surely (97.5 %) called anomalous beyond doubt."""
+        if self.surely is None:
+            return False
+        hits = round(self.surely * self.measured)
+        allowed = self.decision.max_false_alarm_rate
+        return bool(binom.sf(hits - 1, self.measured, allowed) < TAIL)
+
+
+def judge(decision: Decision, measuring: Scores, anomalies: Scores) -> Judged:
+    """Compare what is stated with what comes."""
+    sure = decision.surely_anomalous
+    return Judged(
+        decision=decision,
+        rate=float((measuring > decision.threshold).mean()),
+        surely=None if sure is None else float((measuring > sure).mean()),
+        measured=len(measuring),
+        found=float((anomalies > decision.threshold).mean()),
+        found_surely=0.0 if sure is None else float((anomalies > sure).mean()),
+    )
+
+
+def split_at_random(scores: Untouched, count: int, rate: float, splits: int) -> list[Judged]:
+    """Set the threshold on `count` normals and judge it by the others, again and again."""
+    judged = []
+    for split in range(splits):
+        order = numpy_generator(split, "threshold split").permutation(len(scores.normals))
+        decision = decide(scores.normals[order[:count]], rate)
+        judged.append(judge(decision, scores.normals[order[count:]], scores.anomalies))
+    return judged
+
+
+def chance_inside(judged: Judged) -> float:
+    """Chance that the measured share lies in the interval, if all is as stated."""
+    decision, many = judged.decision, judged.measured
+    above = round(decision.expected_false_alarm_rate * (decision.normals + 1))
+    shares = np.arange(many + 1) / many
+    inside = decision.false_alarm_rate_low <= shares
+    inside &= shares <= decision.false_alarm_rate_high
+    chances = betabinom.pmf(np.arange(many + 1), many, above, decision.normals + 1 - above)
+    return float(chances[inside].sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="+", type=Path)
+    parser.add_argument("--weights", type=Path, required=True, help="of a MobileNetV2 by timm")
+    parser.add_argument("--anomalies", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=1, help="models a dataset")
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.01, 0.05])
+    options = parser.parse_args()
+    print(
+        "| data, seed | allowed | set on | judged by | expected | stated interval | mean of splits "
+        "| share inside (if as stated) | as predicted | sure ones, mean | refuted | defects above, "
+        "surely |\n" + "|---" * 12 + "|"
+    )
+    for data in options.data:
+        for seed in range(options.seeds):
+            scores = score(data, options.weights, options.anomalies, seed)
+            name = f"{data.name}, {seed}"
+            for rate in options.rates:
+                for count in (len(scores.normals) // 2, len(scores.normals) // 4):
+                    if count < fewest_normals(rate):
+                        print(f"| {name} | {rate:.0%} | {count}: too few |" + " |" * 9)
+                        continue
+                    print_row(name, split_at_random(scores, count, rate, options.splits))
+                if len(scores.left_out) >= fewest_normals(rate):
+                    decision = decide(scores.left_out, rate, held_out=True)
+                    judged = judge(decision, scores.normals, scores.anomalies)
+                    print_row(f"{name}, left out in training", [judged])
+
+
+def print_row(name: str, judged: list[Judged]) -> None:
+    """One line of the table; all splits have one size, and so one statement."""
+    first, many = judged[0], len(judged)
+    stated = first.decision
+    sure = [one.surely for one in judged if one.surely is not None]
+    surely = f"{np.mean(sure):.2%}" if sure else "none can be"
+    print(
+        f"| {name} | {stated.max_false_alarm_rate:.0%} | {stated.normals} | {first.measured} "
+        f"| {stated.expected_false_alarm_rate:.2%} "
+        f"| {stated.false_alarm_rate_low:.2%} to {stated.false_alarm_rate_high:.2%} "
+        f"| {np.mean([one.rate for one in judged]):.2%} "
+        f"| {sum(one.inside for one in judged)} of {many} ({chance_inside(first):.0%}) "
+        f"| {sum(one.predicted for one in judged)} of {many} "
+        f"| {surely} | {sum(one.surely_refuted for one in judged)} "
+        f"| {np.mean([one.found for one in judged]):.0%}, "
+        f"{np.mean([one.found_surely for one in judged]):.0%} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
