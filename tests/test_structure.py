@@ -16,7 +16,7 @@ calibration calibrating decision manifest episode_records exemplars model featur
 distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
 training_state checkpoint settling training cross_fitting learning extraction adaptation
 heat_maps nearest scoring reasons thresholds correction correcting updating
-predictor fitting detector evaluation baselines benchmark
+predictor fitting detector evaluation baselines advice benchmark
 logs report demo cli pretrain
 __main__
 """.split()  # noqa: SIM905

@@ -10,6 +10,7 @@ import click
 
 from ahl import __version__
 from ahl.cli.adapt import adapt
+from ahl.cli.advise import advise
 from ahl.cli.benchmark import benchmark
 from ahl.cli.datasets import datasets
 from ahl.cli.demo import demo
@@ -81,6 +82,7 @@ for _verb in (
     report,
     threshold,
     update,
+    advise,
     info,
     adapt,
     demo,

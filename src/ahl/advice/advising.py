@@ -1,0 +1,259 @@
+"""A labelled folder looked over: what helps, what is wrong, what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ahl.advice.duplicates import Copy, Duplicates, find_duplicates
+from ahl.advice.image_size import SizeAdvice, advise_size, compare_sizes
+from ahl.advice.labels import LabelAdvice, Suspect, compare_labels, find_suspects
+from ahl.advice.learning_curve import LearningCurve, measure_curve
+from ahl.advice.left_out import FOLDS, Progress, cross_fit
+from ahl.advice.pictures import Picture, look_at
+from ahl.advice.ranking import Indices, Ranking, mean_ranking
+from ahl.advice.trials import Trials, open_trials
+from ahl.backbone_choice import BackboneChoice
+from ahl.backbones import Backbone
+from ahl.config import Config, default
+from ahl.datasets import Dataset, open_dataset
+from ahl.detectors import BaseDetector, find_detector
+from ahl.devices import resolve_device
+from ahl.errors import ConfigurationError, DataError
+from ahl.observer import Observer
+from ahl.types import GOOD, Skipped
+
+FEWEST_NORMALS = 15
+"""Different good images of which two thirds can train and calibrate a detector."""
+
+_REPEATS = 2  # draws of the folds: each image is judged by so many detectors of each kind
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Advice:
+    """What was found; None where it was not asked or cannot be told (`notes` say why).
+
+    Attributes:
+        data: name of the folder.
+        base: name of the base detector that stood in for the full training.
+        images: readable images by class.
+        skipped: those that could not be read.
+        copies: images that are there twice, contradictions of the labels first.
+        labels: whether labels beat good images alone.
+        curve: what more labels bring, and what a new kind costs.
+        suspects: images that look mislabelled, likeliest first.
+        suspected: how many there are; the list is cut off.
+        size: whether the image size is enough.
+        notes: what could not be told, and why.
+    """
+
+    data: str
+    base: str
+    images: Mapping[str, int]
+    skipped: tuple[Skipped, ...]
+    copies: tuple[Copy, ...]
+    labels: LabelAdvice | None
+    curve: LearningCurve | None
+    suspects: tuple[Suspect, ...]
+    suspected: int
+    size: SizeAdvice
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as JSON values."""
+        return asdict(replace(self, images=dict(self.images)))
+
+
+def advise(
+    data: str | Path | Dataset,
+    *,
+    base: str | type[BaseDetector] = "devnet",
+    backbone: str | Backbone = "resnet18",
+    weights: str | Path | None = None,
+    backbone_arguments: Mapping[str, Any] | None = None,
+    stages: Sequence[int] | None = None,
+    config: Config | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    cache: str | Path | None = "auto",
+    observer: Observer | None = None,
+) -> Advice:
+    """Look a labelled folder over.
+
+    Nothing here trains AHL itself: the base detector alone, with the memory and the calibration,
+    stands in for it, many times over on parts of the images.
+
+    Args:
+        data: a folder in one of the two layouts, or an opened one.
+        base: the base detector that stands in.
+        backbone: as for `ahl.AHL`; likewise the next three.
+        weights: local weights.
+        backbone_arguments: of the backbone.
+        stages: of the backbone.
+        config: all constants; None takes the preset `default`.
+        quick: each image is judged once, the learning curve has its end only, and no larger image
+            size is measured.
+        seed: of every draw.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
+        cache: folder of cached features, as for `ahl.AHL`.
+        observer: hears of progress and of what is skipped.
+
+    Raises:
+        DataError: if the folder has no layout, no good image, or nothing that can be read.
+        ConfigurationError: if an argument has a value that cannot work.
+        WeightsError: if the backbone's weights cannot be had.
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
+    observer = observer or Observer()
+    dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
+    choice = BackboneChoice(
+        backbone=backbone,
+        weights=None if weights is None else Path(weights),
+        arguments=dict(backbone_arguments or {}),
+        stages=None if stages is None else tuple(stages),
+    )
+    config = config or default()
+    run = _Run(
+        choice=choice,
+        detector=find_detector(base),
+        config=config,
+        quick=quick,
+        seed=seed,
+        device=device,
+        cache=cache,
+        observer=observer,
+    )
+    samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
+    pictures, skipped = look_at(sorted(samples, key=lambda sample: sample.name), observer)
+    if not pictures:
+        raise DataError(
+            f"None of the {len(skipped)} images in {dataset.root} can be read "
+            f"({skipped[0].name}: {skipped[0].reason})."
+        )
+    duplicates = find_duplicates(pictures, observer)
+    return run.advise(dataset, pictures, skipped, duplicates)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """The settings of one look."""
+
+    choice: BackboneChoice
+    detector: type[BaseDetector]
+    config: Config
+    quick: bool
+    seed: int
+    device: str
+    cache: str | Path | None
+    observer: Observer
+
+    def advise(
+        self,
+        dataset: Dataset,
+        pictures: Sequence[Picture],
+        skipped: Sequence[Skipped],
+        duplicates: Duplicates,
+    ) -> Advice:
+        with self.trials(pictures, duplicates.groups, self.config) as trials:
+            _, *grid = trials.table.layout.scales[0]
+            size = advise_size(
+                pictures, dataset.root, self.config.features.image_size, (grid[0], grid[1])
+            )
+            notes = list(_too_few(trials))
+            labels = curve = None
+            suspects: tuple[Suspect, ...] = ()
+            suspected = 0
+            if not notes:
+                first, labelled, memory, second = self.left_out(trials)
+                labels = compare_labels(labelled, memory)
+                suspects, suspected = find_suspects(trials.samples, labelled, second)
+                curve = measure_curve(trials, first, quick=self.quick, observer=self.observer)
+                if size.originals_larger and not self.quick:
+                    size = self.measured(size, trials, pictures, first)
+        return Advice(
+            data=dataset.name,
+            base=self.detector.name,
+            images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
+            skipped=tuple(skipped),
+            copies=duplicates.copies,
+            labels=labels,
+            curve=curve,
+            suspects=suspects,
+            suspected=suspected,
+            size=size,
+            notes=tuple(notes),
+        )
+
+    def left_out(self, trials: Trials) -> tuple[Ranking, Ranking, Ranking, Ranking]:
+        """Rankings by the first labelled detectors, by all, by the memory, by linear ones."""
+        repeats = range(1 if self.quick else _REPEATS)
+        progress = Progress("left-out images, trainings", FOLDS * len(repeats), self.observer)
+        labelled = [cross_fit(trials, trials.labelled, r, progress=progress) for r in repeats]
+        memory = [cross_fit(trials, trials.memory_only, r) for r in repeats]
+        second = [cross_fit(trials, trials.second_opinion, r) for r in repeats]
+        return labelled[0], mean_ranking(labelled), mean_ranking(memory), mean_ranking(second)
+
+    def measured(
+        self, size: SizeAdvice, trials: Trials, pictures: Sequence[Picture], known: Ranking
+    ) -> SizeAdvice:
+        """The advice with both sizes measured."""
+        larger = replace(
+            self.config, features=replace(self.config.features, image_size=size.larger)
+        )
+        place = {picture.sample.name: picture for picture in pictures}
+
+        @contextmanager
+        def at_larger(indices: Indices) -> Iterator[Trials]:
+            chosen = [place[trials.samples[index].name] for index in indices]
+            with self.trials(chosen, trials.groups[indices], larger) as opened:
+                yield opened
+
+        return compare_sizes(size, trials, known, at_larger, observer=self.observer)
+
+    @contextmanager
+    def trials(
+        self, pictures: Sequence[Picture], groups: Indices, config: Config
+    ) -> Iterator[Trials]:
+        with open_trials(
+            [picture.sample for picture in pictures],
+            groups,
+            backbone=self.choice,
+            config=config,
+            detector=self.detector,
+            seed=self.seed,
+            device=resolve_device(self.device),
+            cache=self.cache,
+            observer=self.observer,
+        ) as opened:
+            yield opened
+
+
+def _too_few(trials: Trials) -> Iterator[str]:
+    """Why nothing can be left out, if so."""
+    normals = len(np.unique(trials.groups[~trials.anomalous]))
+    anomalies = len(np.unique(trials.groups[trials.anomalous]))
+    if normals < FEWEST_NORMALS:
+        yield (
+            f"There are {normals} different good images; {FEWEST_NORMALS} are needed before some "
+            "can be left out and asked about, some dozens before the answers mean much. Only "
+            "copies and sizes were looked at."
+        )
+    if anomalies == 0:
+        yield (
+            "There is no labelled defect: put images of one kind into a folder named after it, "
+            f"beside {GOOD}/. Only copies and sizes were looked at."
+        )
+    elif anomalies == 1:
+        yield (
+            "There is one labelled defect. It cannot be left out and trained on at once, so what "
+            "it is worth, and whether labels are right, cannot be told; a second one is enough. "
+            "Only copies and sizes were looked at."
+        )

@@ -1,0 +1,81 @@
+"""Whether two thumbnails show the same photograph: moved onto each other, then correlated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Thumbnail = NDArray[np.float32]
+"""(S, S) luminance."""
+
+_FINE, _COARSE = 0.7, 6.0  # band, as standard deviations in pixels: noise and lighting are left out
+_STEPS = 8
+_MARGIN = 4  # pixels at the edge that a moved image may lack
+
+
+def band_passed(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, S, S) without the finest and the coarsest detail."""
+    from scipy.ndimage import gaussian_filter
+
+    fine = gaussian_filter(thumbnails, (0, _FINE, _FINE), mode="nearest")
+    coarse = gaussian_filter(thumbnails, (0, _COARSE, _COARSE), mode="nearest")
+    passed: NDArray[np.float32] = fine - coarse
+    return passed
+
+
+def alike(one: Thumbnail, other: Thumbnail, common: Thumbnail) -> float:
+    """Correlation of what sets two images apart from all, once one is moved onto the other.
+
+    Args:
+        one: band-passed.
+        other: likewise; it is moved, turned and stretched a little to fit.
+        common: likewise, the mean of all images: what parts of one product share.
+
+    Returns:
+        -1 to 1; about 1 for copies.
+    """
+    moved = _aligned(one, other)
+    inner = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    shared = common[inner]
+    return max(_correlation(one[inner] - shared, found[inner] - shared) for found in (other, moved))
+
+
+def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
+    """The other, moved by the affine map that fits best (Lucas and Kanade, 1981)."""
+    from scipy.ndimage import map_coordinates
+
+    size = len(one)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    y, x = (rows - size / 2) / size, (columns - size / 2) / size
+    places = np.stack([np.ones_like(x), x, y])
+    inner = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    shift_y, shift_x = _whole_shift(one, other)
+    by_row = np.array([shift_y, 0.0, 0.0])
+    by_column = np.array([shift_x, 0.0, 0.0])
+    moved = other
+    for _ in range(_STEPS):
+        at = [rows + np.tensordot(by_row, places, 1), columns + np.tensordot(by_column, places, 1)]
+        moved = map_coordinates(other, at, order=1, mode="nearest")
+        slope_y, slope_x = np.gradient(moved)
+        system = np.concatenate([slope_y * places, slope_x * places])[:, *inner].reshape(6, -1)
+        missing = (one - moved)[inner].ravel()
+        step = np.linalg.lstsq(system @ system.T, system @ missing, rcond=1e-6)[0]
+        by_row, by_column = by_row + step[:3], by_column + step[3:]
+        if np.abs(step).max() < 0.01:
+            break
+    return moved
+
+
+def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[float, float]:
+    """By how many whole pixels the other lies off, by cross-correlation."""
+    product = np.fft.rfft2(other) * np.conj(np.fft.rfft2(one))
+    found = np.fft.irfft2(product, s=one.shape)
+    near = np.r_[: _MARGIN + 1, -_MARGIN:0]
+    best = np.unravel_index(found[np.ix_(near, near)].argmax(), (len(near), len(near)))
+    return float(near[best[0]]), float(near[best[1]])
+
+
+def _correlation(one: Thumbnail, other: Thumbnail) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    lengths = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / lengths if lengths > 0 else 0.0

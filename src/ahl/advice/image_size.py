@@ -1,0 +1,219 @@
+"""Is the size that images are brought to enough for the defects?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.advice.intervals import Figure
+from ahl.advice.labels import SMALL, Verdict
+from ahl.advice.left_out import FOLDS, Progress, cross_fit
+from ahl.advice.pictures import Picture
+from ahl.advice.ranking import Indices, Ranking
+from ahl.advice.trials import Trials
+from ahl.datasets.masks import read_masks
+from ahl.errors import ImageError
+from ahl.images import IMAGE_SUFFIXES
+from ahl.observer import Observer
+from ahl.randomness import numpy_generator
+
+THIN = 2.0
+"""Pixels after resizing below which a defect is all but gone."""
+
+_LARGER = 10 / 7  # 224 to 320
+_STEP = 32
+_ROOM = 1.2  # originals must be so much larger for the larger size to show anything
+_MOST = (300, 150)  # good images and defects that are compared on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedDefects:
+    """What the masks say.
+
+    Attributes:
+        count: images with a mask.
+        thickness: median over them, in pixels after resizing, of the widest place of the defect
+            (twice the radius of the largest disc inside).
+        thinnest: its lowest tenth.
+        too_thin: how many are thinner than `THIN` pixels there.
+        too_thin_larger: how many would be at the larger size.
+    """
+
+    count: int
+    thickness: float
+    thinnest: float
+    too_thin: int
+    too_thin_larger: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeAdvice:
+    """Image size against originals and defects.
+
+    Attributes:
+        size: side that images are resized to.
+        larger: the side that it is compared with.
+        width: median of the originals, in pixels.
+        height: likewise.
+        cell: width and height, in original pixels, of what one feature cell stands for.
+        masked: from masks; None where there are none.
+        compared: images that both sizes were measured on; 0 if not measured.
+        at_size: AUROC at the size; None if not measured.
+        at_larger: at the larger one.
+        gain: how much higher that is.
+        verdict: whether the size is enough.
+        originals_larger: whether the originals hold more than the size shows.
+    """
+
+    size: int
+    larger: int
+    width: int
+    height: int
+    cell: tuple[float, float]
+    masked: MaskedDefects | None
+    compared: int
+    at_size: Figure | None
+    at_larger: Figure | None
+    gain: Figure | None
+    verdict: Verdict
+    originals_larger: bool
+
+
+def larger_size(size: int) -> int:
+    """The size to compare with: 320 for 224."""
+    return max(size + _STEP, round(size * _LARGER / _STEP) * _STEP)
+
+
+def advise_size(
+    pictures: Sequence[Picture], root: Path, size: int, grid: tuple[int, int]
+) -> SizeAdvice:
+    """What sizes and masks say, before anything is measured.
+
+    Args:
+        pictures: of all images.
+        root: the dataset's folder, where `ground_truth/` may be.
+        size: side that images are resized to.
+        grid: rows and columns of the features of such an image.
+    """
+    width = int(np.median([picture.width for picture in pictures]))
+    height = int(np.median([picture.height for picture in pictures]))
+    sides = np.sqrt([float(picture.width * picture.height) for picture in pictures])
+    masked = _masked(pictures, root, size, larger_size(size))
+    originals_larger = bool(np.median(sides) >= _ROOM * size)
+    verdict: Verdict = "cannot tell" if originals_larger else "yes"
+    return SizeAdvice(
+        size=size,
+        larger=larger_size(size),
+        width=width,
+        height=height,
+        cell=(width / grid[1], height / grid[0]),
+        masked=masked,
+        compared=0,
+        at_size=None,
+        at_larger=None,
+        gain=None,
+        verdict=verdict,
+        originals_larger=originals_larger,
+    )
+
+
+def compare_sizes(
+    advice: SizeAdvice,
+    trials: Trials,
+    known: Ranking,
+    at_larger: Callable[[Indices], AbstractContextManager[Trials]],
+    *,
+    observer: Observer,
+) -> SizeAdvice:
+    """Measure the larger size on the same images, or some of them.
+
+    Args:
+        advice: from `advise_size`.
+        trials: the images.
+        known: of all of them at the size, by the first draw of folds.
+        at_larger: opens trials of some of the images at the larger size.
+        observer: hears of progress.
+    """
+    random = numpy_generator(trials.seed, "advice", "sizes")
+    drawn = []
+    for label, most in zip((False, True), _MOST, strict=True):
+        members = np.flatnonzero(trials.anomalous == label)
+        drawn.append(np.sort(random.permutation(members)[:most]))
+    chosen = np.sort(np.concatenate(drawn))
+    whole = len(chosen) == len(trials.samples)
+    progress = Progress("image sizes, trainings", FOLDS * (1 if whole else 2), observer)
+    some = trials.part(chosen)
+    base = known if whole else cross_fit(some, some.labelled, 0, progress=progress)
+    with at_larger(chosen) as others:
+        if len(others.samples) != len(some.samples):  # one became unreadable meanwhile
+            return advice
+        larger = cross_fit(others, others.labelled, 0, progress=progress)
+    gain = larger.minus(base)
+    if gain is None:
+        return advice
+    verdict: Verdict = "cannot tell"
+    if gain.low > 0:
+        verdict = "no"
+    elif gain.high < SMALL:
+        verdict = "yes"
+    return replace(
+        advice,
+        compared=len(chosen),
+        at_size=base.figure(),
+        at_larger=larger.figure(),
+        gain=gain,
+        verdict=verdict,
+    )
+
+
+def _masked(
+    pictures: Sequence[Picture], root: Path, size: int, larger: int
+) -> MaskedDefects | None:
+    masks = _listed(root / "ground_truth")
+    found = []
+    for picture in pictures:
+        sample = picture.sample
+        paths = masks.get((sample.class_name, sample.path.stem))
+        if not sample.is_anomaly or not paths:
+            continue
+        try:
+            mask = read_masks(paths, picture.width, picture.height)
+        except ImageError:
+            continue
+        if mask.any():
+            found.append(_thickness(mask) / float(np.sqrt(picture.width * picture.height)))
+    if not found:
+        return None
+    resized = np.array(found) * size
+    return MaskedDefects(
+        count=len(found),
+        thickness=float(np.median(resized)),
+        thinnest=float(np.quantile(resized, 0.1)),
+        too_thin=int((resized < THIN).sum()),
+        too_thin_larger=int((resized * larger / size < THIN).sum()),
+    )
+
+
+def _thickness(mask: NDArray[np.bool_]) -> float:
+    """Diameter in pixels of the largest disc inside the mask."""
+    from scipy.ndimage import distance_transform_edt
+
+    padded = np.pad(mask, 1)
+    return 2 * float(distance_transform_edt(padded).max()) - 1
+
+
+def _listed(folder: Path) -> dict[tuple[str, str], list[Path]]:
+    """Masks by class and name of the image, as MVTec AD has them: `broken/000_mask.png`."""
+    masks: dict[tuple[str, str], list[Path]] = {}
+    if not folder.is_dir():
+        return masks
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            stem = path.stem.removesuffix("_mask")
+            masks.setdefault((path.parent.name, stem), []).append(path)
+    return masks
