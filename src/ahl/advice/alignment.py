@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ Thumbnail = NDArray[np.float32]
 """(S, S) luminance."""
 
 _FINE, _COARSE = 0.7, 6.0  # band, as standard deviations in pixels: noise and lighting are left out
+_LOWEST, _HIGHEST = 0.03, 0.15  # cycles a pixel that are compared; above, re-encoding tells
 _STEPS = 8
 _MARGIN = 4  # pixels at the edge that a moved image may lack
 
@@ -23,21 +26,60 @@ def band_passed(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     return passed
 
 
-def alike(one: Thumbnail, other: Thumbnail, common: Thumbnail) -> float:
-    """Correlation of what sets two images apart from all, once one is moved onto the other.
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """Compares images by what sets them apart from all others of their dataset.
 
-    Args:
-        one: band-passed.
-        other: likewise; it is moved, turned and stretched a little to fit.
-        common: likewise, the mean of all images: what parts of one product share.
-
-    Returns:
-        -1 to 1; about 1 for copies.
+    Attributes:
+        common: band-passed mean of all images: what parts of one product share.
+        weights: of the spatial frequencies: one over how strong each is in all images, so that a
+            pattern that all parts have, shifted from one to the next, counts as little as it tells.
     """
-    moved = _aligned(one, other)
-    inner = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    shared = common[inner]
-    return max(_correlation(one[inner] - shared, found[inner] - shared) for found in (other, moved))
+
+    common: Thumbnail
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, thumbnails: NDArray[np.float32], mean: Thumbnail) -> Likeness:
+        """Learn what is usual.
+
+        Args:
+            thumbnails: (N, S, S) some of the images.
+            mean: (S, S) of all images.
+        """
+        common = band_passed(mean[None])[0]
+        power = np.mean([np.abs(_spectrum(one - common)) ** 2 for one in thumbnails], axis=0)
+        side = len(common) - 2 * _MARGIN
+        frequencies = np.fft.fftfreq(side)
+        radius = np.hypot(frequencies[:, None], frequencies[None])
+        told = (radius > _LOWEST) & (radius < _HIGHEST) & (power > 0)
+        weights = np.zeros_like(power)
+        weights[told] = 1 / power[told]
+        return cls(common, weights)
+
+    def __call__(self, one: Thumbnail, other: Thumbnail) -> float:
+        """Correlation of two band-passed images, once one is moved onto the other.
+
+        Returns:
+            -1 to 1; about 1 for copies.
+        """
+        return max(self._correlation(one, found) for found in (other, _aligned(one, other)))
+
+    def _correlation(self, one: Thumbnail, other: Thumbnail) -> float:
+        first, second = _spectrum(one - self.common), _spectrum(other - self.common)
+        lengths = float(
+            np.sqrt((np.abs(first) ** 2 * self.weights).sum())
+            * np.sqrt((np.abs(second) ** 2 * self.weights).sum())
+        )
+        product = float(((first * second.conj()).real * self.weights).sum())
+        return product / lengths if lengths > 0 else 0.0
+
+
+def _spectrum(image: NDArray[np.float32]) -> NDArray[np.complex128]:
+    """Of the inner part, faded out towards its edge."""
+    inner = image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    fade = np.sqrt(np.hanning(len(inner)))
+    return np.fft.fft2((inner - inner.mean()) * np.outer(fade, fade))
 
 
 def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
@@ -73,9 +115,3 @@ def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[float, float]:
     near = np.r_[: _MARGIN + 1, -_MARGIN:0]
     best = np.unravel_index(found[np.ix_(near, near)].argmax(), (len(near), len(near)))
     return float(near[best[0]]), float(near[best[1]])
-
-
-def _correlation(one: Thumbnail, other: Thumbnail) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    lengths = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / lengths if lengths > 0 else 0.0

@@ -58,9 +58,11 @@ def auroc_figure(auroc: float, anomalies: int, normals: int) -> Figure:
     def below(true: float) -> float:
         return true - auroc - _NORMAL * error(true)
 
+    # Just inside the ends: where all or nothing is found, the measured value is a root as well.
     tiny = 1e-9
-    low = brentq(above, tiny, auroc) if auroc > tiny and above(tiny) > 0 else 0.0
-    high = brentq(below, auroc, 1 - tiny) if auroc < 1 - tiny and below(1 - tiny) > 0 else 1.0
+    low = brentq(above, tiny, auroc - tiny) if auroc > 2 * tiny and above(tiny) > 0 else 0.0
+    inside = auroc < 1 - 2 * tiny and below(1 - tiny) > 0
+    high = brentq(below, auroc + tiny, 1 - tiny) if inside else 1.0
     return Figure(value=auroc, low=min(low, auroc), high=max(high, auroc))
 
 
