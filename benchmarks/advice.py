@@ -20,7 +20,11 @@ import numpy as np
 from PIL import Image
 
 from ahl.advice import Advice, advise
+from ahl.advice.duplicates import find_duplicates
+from ahl.advice.pictures import look_at
+from ahl.datasets import open_dataset
 from ahl.literals import literal
+from ahl.observer import Observer
 
 
 def plant(source: Path, root: Path, seed: int) -> tuple[set[str], set[frozenset[str]]]:
@@ -82,7 +86,10 @@ def main() -> None:
     def pairs(advice: Advice) -> set[frozenset[str]]:
         return {frozenset((copy.one, copy.other)) for copy in advice.copies}
 
-    real = {frozenset(Path(name).name for name in pair) for pair in pairs(ask(options.data))}
+    dataset = open_dataset(options.data)
+    samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
+    untouched = find_duplicates(look_at(samples, Observer())[0], Observer())
+    real = {frozenset((Path(c.one).name, Path(c.other).name)) for c in untouched.copies}
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
             wrong, copies = plant(options.data, Path(folder) / options.data.name, seed)
@@ -106,6 +113,7 @@ def main() -> None:
         print(
             json.dumps(
                 {
+                    "data": options.data.name,
                     "seed": seed,
                     "wrong_labels": len(wrong),
                     "listed": len(listed),

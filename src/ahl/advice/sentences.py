@@ -11,6 +11,7 @@ from ahl.advice.image_size import THIN, SizeAdvice
 from ahl.advice.intervals import Figure
 from ahl.advice.labels import SMALL, LabelAdvice
 from ahl.advice.learning_curve import MORE, WORTH, LearningCurve
+from ahl.advice.trials import MOST_NORMALS
 from ahl.types import GOOD
 
 _SHOWN_COPIES = 10
@@ -68,8 +69,9 @@ def _overview(advice: Advice) -> Iterator[str]:
     if advice.labels is not None:
         stand_in = _STAND_IN.get(advice.base, f"{advice.base} alone, with memory and calibration")
         yield (
-            f"Figures are of a stand-in for the full training: {stand_in}. Brackets hold 95 % "
-            "intervals of what other images of the same kinds would give."
+            f"Figures are of a stand-in for the full training, on at most {MOST_NORMALS} good "
+            f"images at once: {stand_in}. Brackets hold 95 % intervals: where the figure would lie "
+            "on many more images of these kinds."
         )
     yield from advice.notes
 

@@ -29,6 +29,13 @@ from ahl.types import ImageItem, Sample
 MOST_NORMALS = 300
 """Good images that one stand-in trains on at most: what its time depends on."""
 
+MOST_TWINS = 40
+"""Good images that get a pseudo anomaly of each generator: each draw of folds needs its own.
+
+On SDD (DevNet, 5 and 20 labelled defects, two seeds each) the mean AUROC is 0.956 with these, and
+0.955 with half of all 857 good images.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trials:
@@ -62,6 +69,9 @@ class Trials:
         """Scores (n,) of tested images by a detector of some normals and anomalies."""
         normals, anomalies = self._parts(trained)
         items = chosen(self.items, normals.tolist())
+        shares = self.config.distributions
+        twins = min(shares.twin_fraction, MOST_TWINS / len(normals))
+        config = replace(self.config, distributions=replace(shares, twin_fraction=twins))
         generators = default_generators()
         task = prepare_task(
             self.detector,
@@ -69,10 +79,10 @@ class Trials:
             self.table.chosen(anomalies),
             lambda plan: self.extraction.pseudo(plan, items, generators, seed=self.seed),
             generators=len(generators),
-            config=self.config,
+            config=config,
             seed=self.seed,
         )
-        model = learn(task, self.config, seed=self.seed, device=self.device)
+        model = learn(task, config, seed=self.seed, device=self.device)
         return model.score_table(self.table.chosen(tested))
 
     def memory_only(self, trained: Indices, tested: Indices) -> NDArray[np.float64]:
