@@ -26,6 +26,8 @@ from ahl.datasets import Dataset, open_dataset
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
+from ahl.feature_maps import FeatureLayout
+from ahl.features import FeatureExtractor
 from ahl.observer import Observer
 from ahl.types import GOOD, Skipped
 
@@ -122,7 +124,7 @@ def advise(
     )
     config = config or default()
     run = _Run(
-        choice=choice,
+        choice=BackboneChoice(backbone=choice.build()),  # what it lacks is told at once
         detector=find_detector(base),
         config=config,
         quick=quick,
@@ -162,16 +164,16 @@ class _Run:
         skipped: Sequence[Skipped],
         duplicates: Duplicates,
     ) -> Advice:
-        with self.trials(pictures, duplicates.groups, self.config) as trials:
-            _, *grid = trials.table.layout.scales[0]
-            size = advise_size(
-                pictures, dataset.root, self.config.features.image_size, (grid[0], grid[1])
-            )
-            notes = list(_too_few(trials))
-            labels = curve = None
-            suspects: tuple[Suspect, ...] = ()
-            suspected = 0
-            if not notes:
+        _, *grid = self.layout().scales[0]
+        size = advise_size(
+            pictures, dataset.root, self.config.features.image_size, (grid[0], grid[1])
+        )
+        labels = curve = None
+        suspects: tuple[Suspect, ...] = ()
+        suspected = 0
+        notes = tuple(_too_few(pictures, duplicates.groups))
+        if not notes:
+            with self.trials(pictures, duplicates.groups, self.config) as trials:
                 first, labelled, memory, second = self.left_out(trials)
                 labels = compare_labels(labelled, memory)
                 suspects, suspected = find_suspects(trials.samples, labelled, second)
@@ -189,8 +191,13 @@ class _Run:
             suspects=suspects,
             suspected=suspected,
             size=size,
-            notes=tuple(notes),
+            notes=notes,
         )
+
+    def layout(self) -> FeatureLayout:
+        """Shape of the features of an image."""
+        device = resolve_device(self.device)
+        return FeatureExtractor(self.choice.build(), self.config.features, device).layout
 
     def left_out(self, trials: Trials) -> tuple[Ranking, Ranking, Ranking, Ranking]:
         """Rankings by the first labelled detectors, by all, by the memory, by linear ones."""
@@ -236,10 +243,10 @@ class _Run:
             yield opened
 
 
-def _too_few(trials: Trials) -> Iterator[str]:
+def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     """Why nothing can be left out, if so."""
-    normals = len(np.unique(trials.groups[~trials.anomalous]))
-    anomalies = len(np.unique(trials.groups[trials.anomalous]))
+    anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
+    normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
         yield (
             f"There are {normals} different good images; {FEWEST_NORMALS} are needed before some "
