@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -45,6 +46,7 @@ def whole(folder):
 def test_what_was_planted_is_found(whole):
     assert {one.name for one in whole.suspects} >= {"good/wrong.png", "bar/wrong.png"}
     assert whole.suspects[0].name in {"good/wrong.png", "good/copy.png", "bar/wrong.png"}
+    assert sum(whole.suspected.values()) >= len(whole.suspects)
     (copy,) = whole.copies
     assert (copy.one, copy.other, copy.where) == (
         "dot/001.png",
@@ -112,7 +114,7 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     advice = look_over(tmp_path)
     assert (advice.labels, advice.curve, advice.suspects) == (None, None, ())
     assert said in text(advice)
-    assert "A size above 48 would show nothing" in text(advice)
+    assert "A size above 48 would show little" in text(advice)
 
 
 def test_folders_without_good_or_readable_images_are_refused(tmp_path):
@@ -124,3 +126,9 @@ def test_folders_without_good_or_readable_images_are_refused(tmp_path):
         path.write_text("no image")
     with pytest.raises(DataError, match="None of the 4 images"):
         look_over(tmp_path)
+
+
+def test_a_kind_that_the_model_hardly_sees_is_not_called_mislabelled(whole):
+    hard = replace(whole, suspected={"bar": 2, "dot": 5})
+    assert "5 of the 7 images of dot are among them" in text(hard)
+    assert "images of bar are among them" not in text(hard)

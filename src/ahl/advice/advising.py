@@ -50,7 +50,7 @@ class Advice:
         labels: whether labels beat good images alone.
         curve: what more labels bring, and what a new kind costs.
         suspects: images that look mislabelled, likeliest first.
-        suspected: how many there are; the list is cut off.
+        suspected: how many there are in each class that has any; the list is cut off.
         size: whether the image size is enough.
         notes: what could not be told, and why.
     """
@@ -63,13 +63,13 @@ class Advice:
     labels: LabelAdvice | None
     curve: LearningCurve | None
     suspects: tuple[Suspect, ...]
-    suspected: int
+    suspected: Mapping[str, int]
     size: SizeAdvice
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON values."""
-        return asdict(replace(self, images=dict(self.images)))
+        return asdict(replace(self, images=dict(self.images), suspected=dict(self.suspected)))
 
 
 def advise(
@@ -170,7 +170,7 @@ class _Run:
         )
         labels = curve = None
         suspects: tuple[Suspect, ...] = ()
-        suspected = 0
+        suspected: dict[str, int] = {}
         notes = tuple(_too_few(pictures, duplicates.groups))
         if not notes:
             with self.trials(pictures, duplicates.groups, self.config) as trials:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.advice.intervals import Figure
+from ahl.advice.figures import Figure
 from ahl.advice.labels import SMALL, Verdict
 from ahl.advice.left_out import FOLDS, Progress, cross_fit
 from ahl.advice.pictures import Picture

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ahl.advice.intervals import Figure
+from ahl.advice.figures import Figure
 from ahl.advice.ranking import Ranking
 from ahl.types import Sample
 
@@ -93,7 +94,7 @@ def compare_labels(labelled: Ranking, memory_only: Ranking) -> LabelAdvice | Non
 
 def find_suspects(
     samples: Sequence[Sample], labelled: Ranking, second: Ranking
-) -> tuple[tuple[Suspect, ...], int]:
+) -> tuple[tuple[Suspect, ...], dict[str, int]]:
     """Images that look mislabelled, the likeliest first.
 
     Two kinds of detector see an image differently; where both err in the same direction, the label
@@ -105,7 +106,7 @@ def find_suspects(
         second: by another kind of detector.
 
     Returns:
-        the first `MOST_SUSPECTS`, and how many there are.
+        the first `MOST_SUSPECTS`, and how many there are in each class that has any.
     """
     views = np.stack([one.shares for one in (labelled, second)])
     views = np.where(labelled.anomalous, 1 - views, views)
@@ -121,4 +122,4 @@ def find_suspects(
             looks_wrong=bool(passed[index] > LOOKS_WRONG),
         )
         for index in found[:MOST_SUSPECTS]
-    ), len(found)
+    ), dict(sorted(Counter(samples[index].class_name for index in found).items()))

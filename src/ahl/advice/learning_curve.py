@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ahl.advice.intervals import Figure
+from ahl.advice.figures import Figure
 from ahl.advice.labels import Verdict
 from ahl.advice.left_out import FOLDS, Progress, deal_folds
 from ahl.advice.ranking import Flags, Indices, Ranking, RankingSum

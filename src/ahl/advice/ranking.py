@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.advice.intervals import Figure, auroc_figure, correlation_of, difference_figure
+from ahl.advice.figures import Figure, auroc_figure, correlation_of, difference_figure
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]

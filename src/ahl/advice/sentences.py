@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from ahl.advice.advising import Advice
 from ahl.advice.duplicates import Copy, Where
+from ahl.advice.figures import Figure
 from ahl.advice.image_size import THIN, SizeAdvice
-from ahl.advice.intervals import Figure
 from ahl.advice.labels import SMALL, LabelAdvice
 from ahl.advice.learning_curve import MORE, WORTH, LearningCurve
 from ahl.advice.trials import MOST_NORMALS
 from ahl.types import GOOD
 
 _SHOWN_COPIES = 10
+_HARD_SHARE = 0.2  # of a class among the suspects: it is hard, not mislabelled
 
 _STAND_IN = {
     "devnet": "DevNet alone, with the memory and the calibration (with ten labelled defects it is "
@@ -168,9 +169,10 @@ def _suspects(advice: Advice) -> Iterator[str]:
         yield "None: every image is more like its own label, by detectors that left it out."
         return
     labels = advice.labels
+    total = sum(advice.suspected.values())
     wrong = sum(suspect.looks_wrong for suspect in advice.suspects)
     yield (
-        f"{_plural(advice.suspected, 'image')} to look at again, {wrong} of them more like the "
+        f"{_plural(total, 'image')} to look at again, {wrong} of them more like the "
         "other label than like their own. A hard image looks the same as a wrong label: look "
         "before you change any."
     )
@@ -179,6 +181,12 @@ def _suspects(advice: Advice) -> Iterator[str]:
             f"With an AUROC of {shown(labels.labelled)} the detectors are often wrong themselves: "
             "this list means little."
         )
+    for name, count in advice.suspected.items():
+        if name != GOOD and count >= 3 and count >= _HARD_SHARE * advice.images[name]:
+            yield (
+                f"{count} of the {advice.images[name]} images of {name} are among them: this kind "
+                "is hardly seen by the model, which is likelier than so many wrong labels."
+            )
     for suspect in advice.suspects:
         share = f"{suspect.passed:.0%}"
         what = (
@@ -189,15 +197,15 @@ def _suspects(advice: Advice) -> Iterator[str]:
         mark = "looks wrong" if suspect.looks_wrong else "look again"
         views = " and ".join(f"{view:.0%}" for view in suspect.views)
         yield f"  {suspect.name}: {what} (two detectors: {views}); {mark}"
-    if advice.suspected > len(advice.suspects):
-        yield f"  and {advice.suspected - len(advice.suspects)} more"
+    if total > len(advice.suspects):
+        yield f"  and {total - len(advice.suspects)} more"
 
 
 def _size(size: SizeAdvice) -> Iterator[str]:
     cell = f"one feature cell stands for {size.cell[0]:.0f} x {size.cell[1]:.0f} of their pixels"
     originals = f"the originals have {size.width} x {size.height} pixels (median), and {cell}"
     if not size.originals_larger:
-        yield f"Yes: {originals}. A size above {size.size} would show nothing that they hold."
+        yield f"Yes: {originals}. A size above {size.size} would show little that they hold."
     elif size.gain is None or size.at_size is None or size.at_larger is None:
         yield f"Not measured at a larger size than {size.size}: {originals}."
     else:

@@ -1,7 +1,4 @@
-"""How far an AUROC, and a difference of two, may lie from the truth with so few images.
-
-Neither interval shrinks to a point where every defect is found: few images stay few.
-"""
+"""Measured values with their intervals, and differences of two on the same images."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-_NORMAL = 1.959964  # 97.5 % point of the normal distribution: intervals are of 95 %
+from ahl.intervals import auroc_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,36 +31,15 @@ class Figure:
 
 
 def auroc_figure(auroc: float, anomalies: int, normals: int) -> Figure:
-    """The score interval of an AUROC (Newcombe, Statistics in Medicine 2006, method 5).
-
-    The values that lie no more than 1.96 standard errors from the measured one, where the error is
-    that of Hanley and McNeil (1982) at the value itself, with equal numbers in its inner terms.
+    """An AUROC with its score interval.
 
     Args:
         auroc: as measured, 0 to 1.
         anomalies: tested, at least 1.
         normals: likewise.
     """
-    from scipy.optimize import brentq
-
-    inner = (anomalies + normals) / 2 - 1
-
-    def error(true: float) -> float:
-        terms = 1 + inner * (1 - true) / (2 - true) + inner * true / (1 + true)
-        return sqrt(true * (1 - true) / (anomalies * normals) * terms)
-
-    def above(true: float) -> float:
-        return auroc - true - _NORMAL * error(true)
-
-    def below(true: float) -> float:
-        return true - auroc - _NORMAL * error(true)
-
-    # Just inside the ends: where all or nothing is found, the measured value is a root as well.
-    tiny = 1e-9
-    low = brentq(above, tiny, auroc - tiny) if auroc > 2 * tiny and above(tiny) > 0 else 0.0
-    inside = auroc < 1 - 2 * tiny and below(1 - tiny) > 0
-    high = brentq(below, auroc + tiny, 1 - tiny) if inside else 1.0
-    return Figure(value=auroc, low=min(low, auroc), high=max(high, auroc))
+    low, high = auroc_interval(auroc, normals, anomalies)
+    return Figure(value=auroc, low=low, high=high)
 
 
 def difference_figure(one: Figure, other: Figure, correlation: float) -> Figure:
