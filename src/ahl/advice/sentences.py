@@ -157,7 +157,7 @@ def _kinds(curve: LearningCurve) -> Iterator[str]:
     price = ""
     if curve.price is not None:
         sure = "" if curve.price.low > 0 else ", which may be chance"
-        price = f": a price of {shown(curve.price, signed=True)}{sure}"
+        price = f"; known less new is {shown(curve.price, signed=True)}{sure}"
     yield f"Found as kinds never shown, AUROC is {shown(curve.new)}{known}{price}."
     for kind in curve.kinds:
         beside = "" if kind.known is None else f", known {shown(kind.known)}"
@@ -172,8 +172,8 @@ def _suspects(advice: Advice) -> Iterator[str]:
     total = sum(advice.suspected.values())
     wrong = sum(suspect.looks_wrong for suspect in advice.suspects)
     yield (
-        f"{_plural(total, 'image')} to look at again, {wrong} of them more like the "
-        "other label than like their own. A hard image looks the same as a wrong label: look "
+        f"{_plural(total, 'image')} to look at again; of those listed, {wrong} more like the other "
+        "label than like its own. A hard image looks the same as a wrong label: look "
         "before you change any."
     )
     if labels is not None and labels.labelled.low < 0.7:
