@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from ahl.config import Config, default
 from ahl.detectors import DRA
 from ahl.detectors.base import top_mean
+from ahl.distributions.pseudo import PseudoAnomaly
+from ahl.distributions.task import Task, prepare_task
+from ahl.distributions.training_set import Batch, draw_batch
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_table import FeatureTable
-from ahl.pseudo import PseudoAnomaly
+from ahl.features.table import FeatureTable
+from ahl.learning.training import train
 from ahl.randomness import torch_generator
-from ahl.task import Task, prepare_task
-from ahl.training import train
-from ahl.training_set import Batch, draw_batch
 
 CPU = torch.device("cpu")
 HEADCT = 75

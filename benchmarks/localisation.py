@@ -22,14 +22,14 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
 from ahl import AHL
-from ahl.backbone_choice import BackboneChoice
+from ahl.backbones.choice import BackboneChoice
 from ahl.baselines.patchcore import build_coreset
 from ahl.config import default
-from ahl.coreset import patches_of
 from ahl.datasets import draw_split, open_dataset
-from ahl.extraction import open_extraction
+from ahl.fitting.extraction import open_extraction
+from ahl.images.sources import from_samples, readable_items
 from ahl.observer import Observer
-from ahl.sources import from_samples, readable_items
+from ahl.preparation.coreset import patches_of
 from ahl.types import Sample
 
 HIGHEST_RATE = 0.3

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ahl.backbones import embedded_backbone
-from ahl.features import as_tensor
+from ahl.features.extractor import as_tensor
 from ahl.pretrain.filters import set_inner_scale, set_scale
 from ahl.pretrain.weights import write_weights
 from ahl.randomness import numpy_generator, torch_generator

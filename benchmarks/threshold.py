@@ -20,9 +20,9 @@ from scipy.stats import betabinom, binom
 
 from ahl import AHL
 from ahl.datasets import draw_split, open_dataset
-from ahl.decision import CONFIDENCE, Decision, decide, fewest_normals
+from ahl.model.decision import CONFIDENCE, Decision, decide, fewest_normals
 from ahl.randomness import numpy_generator
-from ahl.thresholds import left_out_normals, score_new_normals
+from ahl.scoring.thresholds import left_out_normals, score_new_normals
 
 Scores = NDArray[np.float64]
 

@@ -23,8 +23,8 @@ from PIL import Image
 
 from ahl import AHL
 from ahl.config import default
-from ahl.features import as_tensor, two_scales
-from ahl.scoring import Scorer
+from ahl.features.extractor import as_tensor, two_scales
+from ahl.scoring.scorer import Scorer
 
 Pixels = NDArray[np.uint8]
 

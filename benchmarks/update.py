@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ahl.correction.images import update_with_images
 from ahl.datasets import open_dataset
-from ahl.images import content_hash
+from ahl.images.reading import content_hash
+from ahl.images.sources import LabelledImage
 from ahl.metrics import auroc
-from ahl.model import TrainedModel
-from ahl.scoring import Scorer
-from ahl.sources import LabelledImage
+from ahl.model.trained import TrainedModel
+from ahl.scoring.scorer import Scorer
 from ahl.types import GOOD
-from ahl.updating import update_with_images
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

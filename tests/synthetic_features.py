@@ -9,12 +9,12 @@ import torch
 
 from ahl.config import DistributionConfig
 from ahl.detectors import BaseDetector
-from ahl.distributions import Episode, make_episodes
+from ahl.detectors.losses import Prior
+from ahl.distributions.episodes import Episode, make_episodes
+from ahl.distributions.pseudo import plan_pseudo_anomalies
+from ahl.distributions.training_set import TrainingSet, index_episodes
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_table import FeatureTable
-from ahl.losses import Prior
-from ahl.pseudo import plan_pseudo_anomalies
-from ahl.training_set import TrainingSet, index_episodes
+from ahl.features.table import FeatureTable
 
 LAYOUT = FeatureLayout(((6, 4, 4), (6, 2, 2)))
 PRIOR = Prior(mean=0.02, deviation=0.98)

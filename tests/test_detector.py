@@ -12,8 +12,8 @@ from PIL import Image
 from ahl import AHL
 from ahl.datasets import draw_split, open_dataset
 from ahl.errors import ConfigurationError, DataError, ImageError, NotFittedError
-from ahl.feature_arrays import table_of_maps
-from ahl.features import FeatureExtractor
+from ahl.features.arrays import table_of_maps
+from ahl.features.extractor import FeatureExtractor
 from ahl.metrics import auroc
 from ahl.observer import Observer
 from small_images import small_image, write_class

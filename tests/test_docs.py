@@ -98,7 +98,7 @@ def test_the_benchmark_documents_examples_run(tmp_path):
     )
     assert small != method
     header = (
-        "from ahl.backbone_choice import BackboneChoice\n"
+        "from ahl.backbones.choice import BackboneChoice\n"
         "from tiny import TinyBackbone, tiny_config\n"
     )
     for script, check in (

@@ -3,24 +3,34 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import ahl
 
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types files literals randomness metrics intervals pages synthetic config records observer
-tensor_file resuming devices _decoding _array_files images datasets sources
-feature_maps backbones backbone_choice feature_table feature_store features
-reduction coreset memory preparation losses detectors head_weights neighbourhood severity
-calibration calibrating decision manifest episode_records exemplars model feature_arrays augment
-distributions pseudo training_set folds task finetuning adam collaboration sample_scores importance
-training_state checkpoint settling training cross_fitting learning extraction adaptation
-heat_maps nearest scoring reasons thresholds correction correcting updating
-predictor fitting detector evaluation baselines advice benchmark
-logs report demo cli pretrain
-__main__
+errors types files literals randomness metrics intervals config records observer tensor_file
+resuming devices pages synthetic images datasets augment feature_maps backbones features
+preparation detectors calibration model distributions learning fitting scoring correction
+predictor detector baselines benchmark logs advice report demo cli pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
+
+INSIDE = {
+    "images": "decoding array_files reading sources",
+    "features": "table store extractor arrays",
+    "preparation": "reduction coreset memory prepared",
+    "calibration": "neighbourhood severity calibration fit",
+    "model": "decision manifest episodes exemplars trained",
+    "distributions": "episodes pseudo training_set folds task",
+    "learning": "finetuning adam collaboration sample_scores importance training_state checkpoint "
+    "settling training cross_fitting learn",
+    "fitting": "extraction adaptation run",
+    "scoring": "heat_maps nearest scorer reasons thresholds evaluation",
+    "correction": "correction correct images",
+}
+"""The same within the folders that the data goes through."""
 
 LEAVES = ("report", "demo")
 """They know what comes before them, but not each other."""
@@ -69,3 +79,18 @@ def test_leaves_do_not_know_each_other():
 def test_no_module_has_grown_beyond_one_concept():
     long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > LONGEST}
     assert not long
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_within_a_folder_too_imports_lead_backwards_only(folder):
+    order = INSIDE[folder].split()
+    files = {path.stem: path for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__"}
+    assert set(files) == set(order)
+    for place, name in enumerate(order):
+        for node in ast.walk(ast.parse(files[name].read_text())):
+            if isinstance(node, ast.ImportFrom):
+                start = f"ahl.{folder}."
+                module = (node.module or "") + "."
+                if module.startswith(start):
+                    assert order.index(module.removeprefix(start)[:-1]) < place, (name, module)
+                assert module != start, "modules are imported from, not folders"

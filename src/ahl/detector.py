@@ -7,27 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ahl.adaptation import EPOCHS, adapt_to_images
 from ahl.augment import default_generators
 from ahl.augment.base import PseudoAnomalyGenerator
-from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import Backbone
+from ahl.backbones.choice import BackboneChoice
 from ahl.config import Config
 from ahl.config import preset as preset_config
-from ahl.correction import Correction
+from ahl.correction.correction import Correction
+from ahl.correction.images import MISSED_CLASS, update_with_images
 from ahl.datasets import TrainingSplit
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
-from ahl.feature_arrays import Maps, table_of_maps
-from ahl.fitting import Fitting, finetuning_checkpoint
-from ahl.images import ImageSource
-from ahl.model import TrainedModel
+from ahl.features.arrays import Maps, table_of_maps
+from ahl.fitting.adaptation import EPOCHS, adapt_to_images
+from ahl.fitting.run import Fitting, finetuning_checkpoint
+from ahl.images.reading import ImageSource
+from ahl.images.sources import from_samples, label_images
+from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
 from ahl.predictor import Predictor
-from ahl.sources import from_samples, label_images
 from ahl.types import GOOD
-from ahl.updating import MISSED_CLASS, update_with_images
 
 
 class AHL(Predictor):

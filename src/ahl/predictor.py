@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ahl.decision import Decision
 from ahl.errors import DataError, NotFittedError
-from ahl.feature_arrays import Maps, table_of_maps
-from ahl.images import ImageSource
-from ahl.model import TrainedModel
-from ahl.scoring import Prediction, Scorer, require_score
-from ahl.sources import image_list
-from ahl.thresholds import set_threshold
+from ahl.features.arrays import Maps, table_of_maps
+from ahl.images.reading import ImageSource
+from ahl.images.sources import image_list
+from ahl.model.decision import Decision
+from ahl.model.trained import TrainedModel
+from ahl.scoring.scorer import Prediction, Scorer, require_score
+from ahl.scoring.thresholds import set_threshold
 
 
 class Predictor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import embedded, embedded_backbone
+from ahl.backbones.choice import BackboneChoice
 from ahl.backbones.embedded import ContrastLayer, EmbeddedBackbone
 from ahl.errors import ConfigurationError, WeightsError
 from ahl.pretrain.weights import write_weights

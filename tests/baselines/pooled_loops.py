@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from ahl.config import HeadConfig
+from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout
-from ahl.losses import Prior
 from ahl.types import Kind
 
 LAYOUT = FeatureLayout(((4, 3, 2), (4, 2, 1)))

@@ -6,10 +6,10 @@ import torch
 
 from ahl.baselines import distil_and_score, distillation
 from ahl.baselines.distillation import Student, discrepancy
-from ahl.coreset import patches_of
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
 from ahl.metrics import auroc
+from ahl.preparation.coreset import patches_of
 from synthetic_features import LAYOUT, SCRATCH, draw_anomalies, draw_normals, group_of, to_rows
 
 WIDE = FeatureLayout(((3, 5, 5), (3, 2, 2)))

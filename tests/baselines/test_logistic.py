@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ahl.baselines import logistic_scores
 from ahl.baselines.logistic import pooled_features
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
 from ahl.metrics import auroc
 from synthetic_features import (
     LAYOUT,

@@ -6,9 +6,9 @@ import torch
 
 from ahl.baselines import patchcore, patchcore_scores
 from ahl.baselines.patchcore import NEIGHBOURS, build_coreset, image_scores
-from ahl.coreset import patches_of
 from ahl.feature_maps import FeatureLayout
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
+from ahl.preparation.coreset import patches_of
 
 LAYOUT = FeatureLayout(((5, 4, 4), (5, 2, 2)))
 

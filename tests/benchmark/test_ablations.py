@@ -17,8 +17,8 @@ from ahl.benchmark.problem import Problem
 from ahl.benchmark.specification import MethodSpec
 from ahl.config import CalibrationConfig
 from ahl.detectors import DevNet
-from ahl.feature_table import FeatureTable
-from ahl.training_set import IndexedSet, TrainingSet
+from ahl.distributions.training_set import IndexedSet, TrainingSet
+from ahl.features.table import FeatureTable
 from ahl.types import Kind
 from synthetic_features import (
     LAYOUT,
@@ -253,7 +253,7 @@ def test_without_psi_importance_is_measured_and_does_weigh(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("psi is trained")
 
-    monkeypatch.setattr("ahl.importance.train_predictor", refuse)
+    monkeypatch.setattr("ahl.learning.importance.train_predictor", refuse)
     problem = make_problem(epochs=7)
     with pytest.raises(AssertionError, match="psi"):
         find_method("ahl-dra").score(problem)

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from ahl.backbone_choice import BackboneChoice
+from ahl.backbones.choice import BackboneChoice
 from ahl.benchmark import (
     METHODS,
     Benchmark,

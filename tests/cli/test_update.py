@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ahl.correction import Correction
+from ahl.correction.correction import Correction
 from commands import run
 from small_images import write_class
 

@@ -1,7 +1,7 @@
 """Mastcam: arrays, in the split they bring."""
 
 from ahl.datasets import draw_split, find_reader
-from ahl.images import read_pixels
+from ahl.images.reading import read_pixels
 from raw_trees import array, mastcam, names, plant
 
 READER = find_reader("mastcam")

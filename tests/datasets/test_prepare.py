@@ -7,7 +7,7 @@ from PIL import Image
 from ahl.datasets import READERS, draw_split, find_reader, open_dataset
 from ahl.datasets.prepare import prepare
 from ahl.errors import ConfigurationError, DataError
-from ahl.images import read_pixels
+from ahl.images.reading import read_pixels
 from raw_trees import TREES, Listener, headct, names, pictures, plant, sdd
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ahl.datasets import READERS, draw_split, find_reader
 from ahl.errors import ConfigurationError, DataError
-from ahl.images import content_hash, read_pixels
+from ahl.images.reading import content_hash, read_pixels
 from raw_trees import TREES, Listener, names, plant
 
 EVERY = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)

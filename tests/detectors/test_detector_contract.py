@@ -12,8 +12,8 @@ from torch.func import grad, vmap
 from ahl.baselines import FocalClassifier, MarginEmbedding, OutlierExposure
 from ahl.config import HeadConfig
 from ahl.detectors import DETECTORS, BaseDetector
+from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout
-from ahl.losses import Prior
 from ahl.types import Kind
 
 DETECTOR_CLASSES: tuple[type[BaseDetector], ...] = (

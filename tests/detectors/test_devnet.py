@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ahl.config import HeadConfig
 from ahl.detectors import DevNet
 from ahl.detectors.base import fan_in_uniform, positions, top_mean
+from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout
-from ahl.losses import Prior
 from ahl.types import Kind
 
 LAYOUT = FeatureLayout(((3, 5, 4), (3, 3, 2)))

@@ -11,8 +11,8 @@ from torch.nn import functional
 from ahl.config import HeadConfig, paper
 from ahl.detectors import DRA
 from ahl.detectors.dra import convolve
+from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout
-from ahl.losses import Prior
 from ahl.types import Kind
 
 LAYOUT = FeatureLayout(((6, 5, 4), (6, 3, 2)))

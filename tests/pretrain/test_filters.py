@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ahl.features import as_tensor
+from ahl.features.extractor import as_tensor
 from ahl.pretrain import filters
 from ahl.pretrain.filter_learning import learn_filters
 from ahl.pretrain.filters import learn_backbone

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ahl.evaluation import evaluate
 from ahl.report.cases import LONGEST, make_cases, where
 from ahl.report.facts import processor
 from ahl.report.inline_images import read_small
 from ahl.report.ranking import worst_false_alarms, worst_misses
 from ahl.report.training_images import pseudo_thumbnails, training_thumbnails
+from ahl.scoring.evaluation import evaluate
 
 
 @pytest.mark.parametrize(

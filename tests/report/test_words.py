@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl.config import default
-from ahl.decision import decide
-from ahl.evaluation import Evaluation
+from ahl.model.decision import decide
 from ahl.report.counts import count, weakest
 from ahl.report.words import digits, images, summarise
+from ahl.scoring.evaluation import Evaluation
 from ahl.types import Sample, ScoredSample, Skipped
 
 

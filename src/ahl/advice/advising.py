@@ -19,15 +19,15 @@ from ahl.advice.left_out import FOLDS, Progress, cross_fit
 from ahl.advice.pictures import Picture, look_at
 from ahl.advice.ranking import Indices, Ranking, mean_ranking
 from ahl.advice.trials import Trials, open_trials
-from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import Backbone
+from ahl.backbones.choice import BackboneChoice
 from ahl.config import Config, default
 from ahl.datasets import Dataset, open_dataset
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
 from ahl.feature_maps import FeatureLayout
-from ahl.features import FeatureExtractor
+from ahl.features.extractor import FeatureExtractor
 from ahl.observer import Observer
 from ahl.types import GOOD, Skipped
 

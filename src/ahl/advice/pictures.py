@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl.errors import ImageError
-from ahl.images import read_pixels
+from ahl.images.reading import read_pixels
 from ahl.observer import Observer
 from ahl.types import Sample, Skipped
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from ahl.advice.ranking import Flags, Indices
 from ahl.augment import default_generators
-from ahl.backbone_choice import BackboneChoice
+from ahl.backbones.choice import BackboneChoice
 from ahl.baselines import logistic_scores, patchcore_scores
 from ahl.config import Config
 from ahl.detectors import BaseDetector
-from ahl.extraction import Extraction, chosen, open_extraction
-from ahl.feature_table import FeatureTable
-from ahl.learning import learn
+from ahl.distributions.task import prepare_task
+from ahl.features.table import FeatureTable
+from ahl.fitting.extraction import Extraction, chosen, open_extraction
+from ahl.images.sources import from_samples, readable_items
+from ahl.learning.learn import learn
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
-from ahl.sources import from_samples, readable_items
-from ahl.task import prepare_task
 from ahl.types import ImageItem, Sample
 
 MOST_NORMALS = 300

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ahl.coreset import patches_of
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
+from ahl.preparation.coreset import patches_of
 from ahl.randomness import derive_seed, torch_generator
 
 BOTTLENECK = 64

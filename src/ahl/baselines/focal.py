@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ahl.baselines._pooled import LogitDetector
 from ahl.detectors.base import HeadScores
-from ahl.losses import kind_weights, weighted_mean
+from ahl.detectors.losses import kind_weights, weighted_mean
 from ahl.types import Kind
 
 FOCUS = 2.0

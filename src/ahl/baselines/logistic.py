@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.feature_maps import pool_rows
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
 
 STRENGTH = 0.01
 """C of scikit-learn, on standardised features: strong shrinkage, fixed for all datasets."""

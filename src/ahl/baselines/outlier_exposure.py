@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ahl.baselines._pooled import LogitDetector
 from ahl.detectors.base import HeadScores
-from ahl.losses import weighted_mean
+from ahl.detectors.losses import weighted_mean
 from ahl.types import Kind
 
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.coreset import draw_patches, greedy_coreset, patches_of
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
+from ahl.preparation.coreset import draw_patches, greedy_coreset, patches_of
 from ahl.randomness import numpy_generator
 
 CANDIDATES = 20_000

@@ -20,10 +20,10 @@ from ahl.benchmark.method_types import (
 from ahl.benchmark.problem import Problem
 from ahl.config import Grouping
 from ahl.detectors import DRA, BaseDetector, DevNet
-from ahl.learning import learn
+from ahl.distributions.task import Task
+from ahl.distributions.training_set import IndexedSet, TrainingSet
+from ahl.learning.learn import learn
 from ahl.randomness import derive_seed
-from ahl.task import Task
-from ahl.training_set import IndexedSet, TrainingSet
 
 ALONE: Settings = (("learning.collaborative", False),)
 """A base detector by itself."""

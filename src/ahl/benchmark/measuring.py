@@ -16,10 +16,10 @@ from ahl.benchmark.cells import Cell
 from ahl.benchmark.problem import OpenedDraw, Problem
 from ahl.benchmark.results import Record, ScoredTest, config_hash
 from ahl.benchmark.watch import Watch
+from ahl.distributions.pseudo import PseudoAnomaly
 from ahl.errors import DataError
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
 from ahl.metrics import open_set_figures
-from ahl.pseudo import PseudoAnomaly
 
 
 def measure(

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from ahl.backbone_choice import BackboneChoice
 from ahl.backbones import EMBEDDED, Backbone
+from ahl.backbones.choice import BackboneChoice
 from ahl.backbones.embedded import SHA256
 from ahl.benchmark.cells import (
     BenchmarkDataset,

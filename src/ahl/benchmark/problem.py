@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 
 from ahl.augment import default_generators
-from ahl.backbone_choice import BackboneChoice
+from ahl.backbones.choice import BackboneChoice
 from ahl.config import Config
 from ahl.datasets import TrainingSplit
+from ahl.distributions.pseudo import PseudoAnomaly
 from ahl.errors import DataError
-from ahl.extraction import chosen, open_extraction
-from ahl.feature_table import FeatureTable
+from ahl.features.table import FeatureTable
+from ahl.fitting.extraction import chosen, open_extraction
+from ahl.images.sources import LabelledImage, check_classes, from_samples, readable_items
 from ahl.observer import Observer
-from ahl.pseudo import PseudoAnomaly
-from ahl.sources import LabelledImage, check_classes, from_samples, readable_items
 from ahl.types import GOOD, ImageItem, Sample
 
 

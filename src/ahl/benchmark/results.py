@@ -35,7 +35,7 @@ class Record:
         title: the method's name in tables.
         kind, labels: what the method is in a comparison, and which anomalies it trains on.
         auroc: image-level; likewise the next figures, None where a test lacks what they need.
-        average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.evaluation.Evaluation`.
+        average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.scoring.evaluation.Evaluation`.
         normals, tested_normals, tested_anomalies: numbers of images.
         skipped: images that could not be read.
         duplicates: test images left out because training has the same content.

@@ -65,7 +65,7 @@ def adapt(
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import refuse_labelled
     from ahl.detector import AHL
-    from ahl.images import expand_paths
+    from ahl.images.reading import expand_paths
 
     use_threads(threads)
     with ConsoleObserver(stderr_console(quiet=as_json)) as console:

@@ -141,7 +141,7 @@ def run(
     A killed run goes on with --resume; a finished cell is computed again only if something that
     its figure depends on has changed.
     """
-    from ahl.backbone_choice import BackboneChoice
+    from ahl.backbones.choice import BackboneChoice
     from ahl.benchmark import Benchmark, run_benchmark
     from ahl.cli.progress import ConsoleObserver
     from ahl.config import preset as preset_config

@@ -41,8 +41,8 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
     from ahl.datasets import draw_split, open_dataset
     from ahl.demo.drawing import draw_dataset
     from ahl.detector import AHL
-    from ahl.evaluation import evaluate
     from ahl.report.picture import draw_picture
+    from ahl.scoring.evaluation import evaluate
 
     use_threads(threads)
     images, model, picture = output / "images", output / "model.ahl", output / "report.png"

@@ -23,7 +23,7 @@ from ahl.cli.common import (
 from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ahl.evaluation import Evaluation
+    from ahl.scoring.evaluation import Evaluation
 
 
 @click.command()
@@ -57,8 +57,8 @@ def evaluate(
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import open_dataset
     from ahl.detector import AHL
-    from ahl.evaluation import evaluate as measure
     from ahl.report.picture import draw_picture
+    from ahl.scoring.evaluation import evaluate as measure
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigurationError(f"The picture is a PNG: call it {picture.with_suffix('.png')}.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @errors_as_messages
 def info(model: Path, files: bool, as_json: bool) -> None:
     """Show what a MODEL file holds: how it was made, on what, and how its losses fell."""
-    from ahl.model import TrainedModel
+    from ahl.model.trained import TrainedModel
 
     loaded = TrainedModel.load(model)
     header = loaded.header()

@@ -27,9 +27,9 @@ _LONGEST_NAME: Final = 200
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ahl.model import TrainedModel
-    from ahl.nearest import Nearest
-    from ahl.scoring import Prediction
+    from ahl.model.trained import TrainedModel
+    from ahl.scoring.nearest import Nearest
+    from ahl.scoring.scorer import Prediction
 
 
 @click.command()
@@ -89,7 +89,7 @@ def predict(
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
     from ahl.detector import AHL
-    from ahl.images import expand_paths
+    from ahl.images.reading import expand_paths
 
     try:
         images = expand_paths(paths)
@@ -127,7 +127,7 @@ def _told(
     prediction: Prediction, source: Path, model: TrainedModel, *, why: bool
 ) -> dict[str, Any]:
     """What is said of an image, as JSON values."""
-    from ahl.reasons import reasons
+    from ahl.scoring.reasons import reasons
 
     if prediction.score is None:
         return {"path": str(source), "error": prediction.error}
@@ -199,8 +199,8 @@ def _write_heat_map(
     import numpy as np
 
     from ahl.files import written_whole
-    from ahl.heat_maps import colour_bounds
     from ahl.report.overlay import draw_overlay
+    from ahl.scoring.heat_maps import colour_bounds
 
     heat = prediction.heat_map
     if heat is None:

@@ -60,11 +60,11 @@ def threshold(
     beyond doubt; until then those above the threshold are uncertain.
     """
     from ahl.datasets import refuse_labelled
-    from ahl.decision import fewest_for_certainty, least_certain_rate
     from ahl.devices import resolve_device
-    from ahl.images import expand_paths
-    from ahl.model import TrainedModel
-    from ahl.thresholds import set_threshold
+    from ahl.images.reading import expand_paths
+    from ahl.model.decision import fewest_for_certainty, least_certain_rate
+    from ahl.model.trained import TrainedModel
+    from ahl.scoring.thresholds import set_threshold
 
     use_threads(threads)
     refuse_labelled(normals)

@@ -22,7 +22,7 @@ from ahl.cli.common import (
 from ahl.errors import DataError
 
 if TYPE_CHECKING:
-    from ahl.correction import Correction
+    from ahl.correction.correction import Correction
 
 SHOWN = 20
 """Images named that are wrong since the correction."""
@@ -90,12 +90,12 @@ def update(
     0.5 takes its place. The images count as trained on from then on.
     """
     from ahl.cli.progress import ConsoleObserver
+    from ahl.correction.images import update_with_images
     from ahl.devices import resolve_device
-    from ahl.images import expand_paths
-    from ahl.model import TrainedModel
-    from ahl.sources import label_images
+    from ahl.images.reading import expand_paths
+    from ahl.images.sources import label_images
+    from ahl.model.trained import TrainedModel
     from ahl.types import GOOD
-    from ahl.updating import update_with_images
 
     if not missed and not false_alarms:
         raise click.UsageError("Give --missed FILE... or --false-alarm FILE..., or both.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.errors import ImageError
-from ahl.images import read_pixels
+from ahl.images.reading import read_pixels
 
 
 def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from typing import final
 from ahl.datasets.folders import Dataset
 from ahl.datasets.raw_folders import file_samples, files_below, subfolder, subfolders
 from ahl.datasets.reader import DatasetReader
-from ahl.images import ARRAY_SUFFIX
+from ahl.images.reading import ARRAY_SUFFIX
 from ahl.observer import Observer
 from ahl.types import GOOD, Sample
 
@@ -19,7 +19,7 @@ _TRAIN, _TEST, _NOVEL = "train_typical", "test_typical", "test_novel"
 class MastcamReader(DatasetReader):
     """Typical images are normal, in the dataset's own split; the novel ones' folders are classes.
 
-    `ahl.images` reads the first three channels of an array.
+    `ahl.images.reading` reads the first three channels of an array.
     """
 
     name = "mastcam"

@@ -17,7 +17,7 @@ from ahl.datasets.folders import Dataset
 from ahl.datasets.reader import DatasetReader
 from ahl.datasets.splits import split_normals
 from ahl.errors import ConfigurationError, DataError, ImageError
-from ahl.images import ARRAY_SUFFIX, read_pixels
+from ahl.images.reading import ARRAY_SUFFIX, read_pixels
 from ahl.observer import Observer
 from ahl.types import Sample, Skipped
 

@@ -6,7 +6,7 @@ from ahl.detectors.base import BaseDetector, HeadScores, Parameters, Statistics
 from ahl.detectors.devnet import DevNet
 from ahl.detectors.dra import DRA
 from ahl.errors import ConfigurationError
-from ahl.memory import MEMORY
+from ahl.preparation.memory import MEMORY
 
 DETECTORS: tuple[type[BaseDetector], ...] = (DRA, DevNet)
 """Ours; `--base` offers these."""

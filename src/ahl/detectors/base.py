@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ahl.config import HeadConfig
+from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout, FeatureMaps
-from ahl.losses import Prior
 
 Parameters = dict[str, Tensor]
 """Trainable tensors by name."""

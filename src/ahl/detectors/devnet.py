@@ -17,8 +17,8 @@ from ahl.detectors.base import (
     fan_in_uniform,
     top_mean,
 )
+from ahl.detectors.losses import deviation_loss, kind_weights, weighted_mean
 from ahl.feature_maps import FeatureMaps
-from ahl.losses import deviation_loss, kind_weights, weighted_mean
 from ahl.types import Kind
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl.backbones.embedded import ContrastLayer, EmbeddedBackbone
-from ahl.features import as_tensor
+from ahl.features.extractor import as_tensor
 from ahl.pretrain.filter_learning import learn_filters
 from ahl.randomness import numpy_generator
 

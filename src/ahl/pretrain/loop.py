@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ahl.backbones.embedded import VERSION as ARCHITECTURE_VERSION
 from ahl.backbones.embedded import EmbeddedBackbone
 from ahl.errors import ConfigurationError
-from ahl.features import as_tensor
+from ahl.features.extractor import as_tensor
 from ahl.pretrain.batches import Batch, batches
 from ahl.pretrain.cells import cell_labels
 from ahl.pretrain.config import PretrainConfig

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.heat_maps import colour_bounds
-from ahl.model import TrainedModel
-from ahl.reasons import reasons
+from ahl.model.trained import TrainedModel
 from ahl.report.inline_images import data_uri, read_small
 from ahl.report.overlay import BLUE, redden
 from ahl.report.ranking import Mistake, kind_of
 from ahl.report.strip import short_number
-from ahl.scoring import Prediction, Scorer
+from ahl.scoring.heat_maps import colour_bounds
+from ahl.scoring.reasons import reasons
+from ahl.scoring.scorer import Prediction, Scorer
 from ahl.types import Pixels, ScoredSample
 
 LONGEST: Final = 420

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.evaluation import Evaluation
 from ahl.intervals import auroc_interval, share_interval
 from ahl.report.ranking import Group, group, kind_of, separation, usable
 from ahl.report.score_plots import Separation
+from ahl.scoring.evaluation import Evaluation
 from ahl.types import GOOD, ScoredSample
 
 Floats = NDArray[np.float64]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ahl.episode_records import EpisodeRecord
-from ahl.model import TrainedModel
+from ahl.model.episodes import EpisodeRecord
+from ahl.model.trained import TrainedModel
 from ahl.report.inline_images import data_uri
 from ahl.report.training_images import pseudo_thumbnails, training_thumbnails
 from ahl.report.words import images

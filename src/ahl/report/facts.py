@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from ahl import __version__
-from ahl.model import TrainedModel
-from ahl.scoring import Scorer
+from ahl.model.trained import TrainedModel
+from ahl.scoring.scorer import Scorer
 
 Facts = list[tuple[str, str]]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from ahl.datasets import Dataset
-from ahl.evaluation import Evaluation, evaluate
 from ahl.files import written_whole
 from ahl.pages.rendering import render_page
 from ahl.records import EpochRecord
@@ -25,7 +24,8 @@ from ahl.report.score_plots import (
 )
 from ahl.report.training_plots import draw_importance, draw_query_losses, draw_support_losses
 from ahl.report.words import Summary, digits, images, rate_words, summarise
-from ahl.scoring import Scorer
+from ahl.scoring.evaluation import Evaluation, evaluate
+from ahl.scoring.scorer import Scorer
 
 WORST: Final = 6
 """Misses and false alarms shown of each, unless told otherwise."""
@@ -75,7 +75,7 @@ def write_report(
 
     Args:
         scorer: the trained model behind its backbone (`detector.scorer`).
-        dataset: what to test on, as for `ahl.evaluation.evaluate`.
+        dataset: what to test on, as for `ahl.scoring.evaluation.evaluate`.
         output: the file, replaced at once when it is complete; its folder is made.
         title: heading of the page; None takes the dataset's name.
         made: when and by whom, for the line below it.

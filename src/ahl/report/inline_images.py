@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ahl.errors import ImageError
-from ahl.images import ImageSource, read_pixels
+from ahl.images.reading import ImageSource, read_pixels
 from ahl.types import Pixels
 
 QUALITY: Final = 82

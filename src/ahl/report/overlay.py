@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ahl.files import written_whole
-from ahl.images import ImageSource, read_pixels
+from ahl.images.reading import ImageSource, read_pixels
 from ahl.types import Pixels
 
 LONGEST: Final = 1600

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.decision import Decision
+from ahl.model.decision import Decision
 from ahl.pages.axes import add_axes, shortened
 from ahl.pages.svg import (
     GROUND,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl.errors import ImageError
-from ahl.images import ImageSource, read_pixels
+from ahl.images.reading import ImageSource, read_pixels
 
 _GREY: Final = (225, 229, 233)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ahl.model import TrainedModel
+from ahl.model.trained import TrainedModel
 from ahl.types import Pixels
 
 

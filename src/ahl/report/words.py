@@ -8,13 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from ahl.decision import Decision, fewest_for_certainty
-from ahl.evaluation import Evaluation
-from ahl.model import TrainedModel
+from ahl.model.decision import Decision, fewest_for_certainty
+from ahl.model.trained import TrainedModel
 from ahl.report.cases import Case, main_reasons
 from ahl.report.counts import ClassRow, Counts, Rate, weakest
 from ahl.report.ranking import share
 from ahl.report.score_plots import Separation
+from ahl.scoring.evaluation import Evaluation
 
 _GRADES: Final = (
     (0.99, "almost perfectly"),

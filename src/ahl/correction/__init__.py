@@ -1,0 +1,1 @@
+"""A trained model corrected by what it got wrong."""

@@ -1,0 +1,289 @@
+"""A trained model corrected by what it got wrong, without the images that it was trained on.
+
+A missed defect is one more labelled anomaly, a false alarm one more normal. The model goes on
+training for a few epochs on them and on what it keeps of its training, as gently as is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ahl.calibration.calibration import Calibration, gather
+from ahl.calibration.fit import LeftOut, recalibrate
+from ahl.calibration.neighbourhood import descriptors
+from ahl.correction.correction import Correction
+from ahl.detectors.weights import HeadWeights
+from ahl.distributions.training_set import TrainingSet
+from ahl.errors import DataError
+from ahl.feature_maps import FeatureMaps
+from ahl.features.table import FeatureTable
+from ahl.learning.cross_fitting import sample_evidence
+from ahl.learning.training import train
+from ahl.learning.training_state import start_state
+from ahl.model.decision import Decision, decide
+from ahl.model.exemplars import Exemplars, Role, half_rows
+from ahl.model.trained import TrainedModel
+from ahl.observer import Observer
+from ahl.preparation.coreset import patches_of
+from ahl.scoring.thresholds import left_out_anomalies
+from ahl.types import Kind
+
+EPOCHS: Final = 10
+"""Of a correction; the weights of the last half are averaged."""
+
+STRENGTHS: Final = (1, 3)
+"""How often each image that was got wrong counts among those of its kind; more if need be."""
+
+
+def correct(
+    model: TrainedModel,
+    wrong: Exemplars,
+    *,
+    device: torch.device,
+    observer: Observer | None = None,
+) -> Correction:
+    """Correct a model; of several strengths the first that mends all and worsens nothing.
+
+    Args:
+        model: that got images wrong; not changed.
+        wrong: those images, at least one: with role `"anomaly"` if missed and `"normal"` if false
+            alarms, and rows as the model's heads see them. What the model keeps of the same images
+            is replaced.
+        device: where to learn.
+        observer: hears of progress.
+
+    Raises:
+        DataError: if the model keeps no normals to go on training with.
+    """
+    if not len(model.exemplars.of_role("normal")):
+        raise DataError("The model keeps no good images: train it again with this version of ahl.")
+    observer = observer or Observer()
+    run, found = _Run.start(model, wrong, device), []
+    for number, strength in enumerate(STRENGTHS):
+        observer.on_stage("correcting", number, len(STRENGTHS))
+        found.append(run.corrected(strength))
+        if _merit(found[-1]) == (True, len(wrong)):
+            break
+    observer.on_stage("correcting", len(STRENGTHS), len(STRENGTHS))
+    return max(found, key=_merit)
+
+
+def _merit(found: Correction) -> tuple[bool, int]:
+    """Whether it worsens nothing, and how much it mends."""
+    return not found.worsens, found.mended
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One model and what it got wrong.
+
+    Attributes:
+        model: before.
+        kept: what it keeps of other images, their memory evidence with the false alarms remembered.
+        kept_before: the same with that of the memory before.
+        wrong: the images that it got wrong, likewise.
+        wrong_before: likewise.
+        extended: the model with the false alarms remembered and the calibration knowing all.
+    """
+
+    model: TrainedModel
+    kept: Exemplars
+    kept_before: Exemplars
+    wrong: Exemplars
+    wrong_before: Exemplars
+    extended: TrainedModel
+    device: torch.device
+
+    @classmethod
+    def start(cls, model: TrainedModel, wrong: Exemplars, device: torch.device) -> _Run:
+        again = {one.sha256 for one in wrong.images if one.sha256}
+        others = [i for i, one in enumerate(model.exemplars.images) if one.sha256 not in again]
+        kept = model.exemplars.chosen(np.array(others, dtype=np.int64))
+        alarms = wrong.of_role("normal") + len(kept)
+        preparation, both = model.preparation, kept + wrong
+        if preparation.memory is not None and len(alarms):
+            both = replace(both, rows=_nearer(model, both, alarms))
+            patches = _patches(model, both.rows[torch.from_numpy(alarms)])
+            preparation = replace(preparation, memory=preparation.memory.including(patches))
+        calibration = model.calibration
+        if calibration is not None:
+            calibration = _taken_into_account(model, calibration, wrong)
+        return cls(
+            model=model,
+            kept=both.chosen(np.arange(len(kept))),
+            kept_before=kept,
+            wrong=both.chosen(np.arange(len(kept), len(both))),
+            wrong_before=wrong,
+            extended=replace(
+                model, preparation=preparation, calibration=calibration, exemplars=both
+            ),
+            device=device,
+        )
+
+    def corrected(self, strength: int) -> Correction:
+        """The model after a few epochs in which each image got wrong counts `strength` times."""
+        model = self.extended
+        learning = model.config.learning.alone(EPOCHS)
+        start = start_state(model.detector, model.config, 1, seed=model.seed)
+        state = train(
+            model.detector,
+            self._training_set(strength),
+            model.reference,
+            replace(model.config, learning=learning),
+            seed=model.seed,
+            device=self.device,
+            state=replace(start, unified=model.unified),
+        )
+        model = replace(model, unified=state.unified)
+        if model.calibration is not None:
+            model = replace(model, calibration=self._moved(model.calibration, state.unified))
+        return self._judged(replace(model, decision=_decision(model)))
+
+    def _training_set(self, strength: int) -> TrainingSet:
+        both = self.kept + self.wrong
+        again = np.arange(len(self.kept), len(both))
+        counted = np.concatenate([np.arange(len(both)), *[again] * (strength - 1)])
+        roles = np.array([one.role for one in both.images])[counted]
+        by_kind = [counted[roles == role] for role in ("normal", "anomaly", "pseudo")]
+        kinds = [
+            torch.full((len(found),), int(kind)) for kind, found in zip(Kind, by_kind, strict=True)
+        ]
+        chosen = np.concatenate(by_kind)
+        return TrainingSet(
+            features=_table(self.model, both).chosen(chosen),
+            kinds=torch.cat(kinds),
+            supports=(),
+            queries=(),
+            unseen=torch.zeros(len(chosen), 0, dtype=torch.bool),
+        )
+
+    def _moved(self, calibration: Calibration, unified: HeadWeights) -> Calibration:
+        """The calibration moved by as much as the evidence of the kept normals has been."""
+        normals = self.kept.of_role("normal")
+        before, after = (
+            sample_evidence(
+                model.detector,
+                heads,
+                _table(model, kept),
+                normals,
+                model.reference,
+                model.preparation,
+            )
+            for model, kept, heads in (
+                (self.model, self.kept_before, self.model.unified),
+                (self.extended, self.kept, unified),
+            )
+        )
+        return calibration.moved(before, after)
+
+    def _judged(self, model: TrainedModel) -> Correction:
+        worked = np.array(
+            [i for i, one in enumerate(self.kept.images) if one.role != "pseudo"], dtype=np.int64
+        )
+        before = self.kept_before.chosen(worked) + self.wrong_before
+        after = self.kept.chosen(worked) + self.wrong
+        return Correction(
+            model=model,
+            known=after,
+            corrected=len(self.wrong),
+            before=self.model.score_prepared(before.rows).score,
+            after=model.score_prepared(after.rows).score,
+            limit_before=_limit(self.model),
+            # Without a threshold the measure stays the same: scores are in spreads of normals.
+            limit_after=_limit(self.model if model.decision is None else model),
+        )
+
+
+def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
+    return FeatureTable.of_rows(model.detector.layout, kept.rows.numpy())
+
+
+def _nearer(model: TrainedModel, both: Exemplars, alarms: NDArray[np.int64]) -> Tensor:
+    """Rows whose memory evidence counts the false alarms as remembered, but for their own."""
+    memory, layout = model.preparation.memory, model.detector.layout
+    if memory is None:
+        return both.rows
+    rows = both.rows.float()
+    maps = layout.split(rows)
+    plain = _plain(model, rows)
+    for alarm in alarms:
+        alone = replace(memory, patches=_patches(model, rows[alarm : alarm + 1]))
+        for scale, evidence in zip(maps, alone.evidence(plain), strict=True):
+            evidence[alarm] = float("inf")  # its own patches do not count
+            scale[:, -1:] = torch.minimum(scale[:, -1:], evidence)
+    return half_rows(rows)
+
+
+def _plain(model: TrainedModel, rows: Tensor) -> FeatureMaps:
+    """Maps (N, C, H_s, W_s) a scale, as the memory knows them, of rows that the heads see."""
+    appended, factor = model.preparation.appended, model.preparation.factor
+    maps = model.detector.layout.split(rows.float())
+    return tuple(scale[:, : scale.shape[1] - appended] / factor for scale in maps)
+
+
+def _patches(model: TrainedModel, rows: Tensor) -> FeatureMaps:
+    """All patches (P, C) a scale of rows, as a memory keeps them."""
+    return tuple(patches_of(scale).flatten(0, 1).half().float() for scale in _plain(model, rows))
+
+
+def _taken_into_account(
+    model: TrainedModel, calibration: Calibration, wrong: Exemplars
+) -> Calibration:
+    """The calibration with what the model says of images that it was not trained on."""
+    known = model.manifest.hashes
+    new = [i for i, one in enumerate(wrong.images) if one.sha256 not in known]
+
+    def left_out(role: Role) -> LeftOut:
+        chosen = [i for i in new if wrong.images[i].role == role]
+        maps = model.detector.layout.split(
+            wrong.rows[torch.tensor(chosen, dtype=torch.long)].float()
+        )
+        heads, _ = model.detector.forward(
+            model.unified.parameters,
+            model.unified.statistics,
+            maps,
+            model.reference,
+            training=False,
+        )
+        weight, appended = model.preparation.memory_weight, model.preparation.appended
+        return LeftOut(
+            evidence=gather(model.detector, heads, maps, weight),
+            descriptors=descriptors(maps, appended),
+        )
+
+    with torch.inference_mode():
+        return recalibrate(
+            calibration,
+            left_out("normal"),
+            left_out("anomaly"),
+            model.config.calibration.prior_count,
+        )
+
+
+def _decision(model: TrainedModel) -> Decision | None:
+    """The threshold for the same rate, on what the model says now; None if that cannot be."""
+    old = model.decision
+    if old is None:
+        return None
+    if old.held_out:
+        scores = np.empty(0) if model.calibration is None else model.calibration.normal_scores
+    else:
+        kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
+        scores = model.score_prepared(kept.rows).score.double().numpy()
+    try:
+        new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
+    except DataError:
+        return None
+    return new.against(left_out_anomalies(model))
+
+
+def _limit(model: TrainedModel) -> float | None:
+    if model.decision is not None:
+        return model.decision.threshold
+    return None if model.calibration is None else model.calibration.severity.midpoint

@@ -1,0 +1,86 @@
+"""What a correction made of a model, held to all that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ahl.model.exemplars import Exemplars
+from ahl.model.trained import TrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Correction:
+    """What a correction made of a model.
+
+    Attributes:
+        model: the corrected one.
+        known: all it was held to: kept normals, anomalies and normals of the threshold, then the
+            corrected images.
+        corrected: how many of the last ones were got wrong before.
+        before: (N,) scores of the known by the model before.
+        after: (N,) by the corrected one.
+        limit_before: score above which the model before calls an image anomalous: its threshold, or
+            else the score of severity 0.5; None if it has neither.
+        limit_after: the corrected one's threshold; the same where it has none.
+    """
+
+    model: TrainedModel
+    known: Exemplars
+    corrected: int
+    before: Tensor
+    after: Tensor
+    limit_before: float | None
+    limit_after: float | None
+
+    @property
+    def anomalous(self) -> Tensor:
+        """(N,) whether each known image is an anomaly."""
+        return torch.tensor([one.role == "anomaly" for one in self.known.images])
+
+    @property
+    def right_before(self) -> Tensor | None:
+        """(N,) whether each was on its side of the limit; None without one."""
+        return self._right(self.before, self.limit_before)
+
+    @property
+    def right_after(self) -> Tensor | None:
+        """(N,) whether each is now."""
+        return self._right(self.after, self.limit_after)
+
+    @property
+    def worked(self) -> slice:
+        """The known images but for the corrected ones."""
+        return slice(0, len(self.known) - self.corrected)
+
+    @property
+    def worsens(self) -> bool:
+        """Whether more normals, or more anomalies, are wrong than before but for those corrected.
+
+        Without a limit: whether more pairs of an anomaly and a normal are in the wrong order.
+        """
+        anomalous, own = self.anomalous[self.worked], self.worked
+        if self.right_before is None or self.right_after is None:
+            return _disorder(self.after[own], anomalous) > _disorder(self.before[own], anomalous)
+        wrong = [~right[own] for right in (self.right_before, self.right_after)]
+        return any(
+            bool((wrong[1] & kind).sum() > (wrong[0] & kind).sum())
+            for kind in (anomalous, ~anomalous)
+        )
+
+    @property
+    def mended(self) -> int:
+        """How many of the corrected images are on their side now; all of them without a limit."""
+        right = self.right_after
+        return self.corrected if right is None else int(right[self.worked.stop :].sum())
+
+    def _right(self, scores: Tensor, limit: float | None) -> Tensor | None:
+        return None if limit is None else (scores > limit) == self.anomalous
+
+
+def _disorder(scores: Tensor, anomalous: Tensor) -> int:
+    """Pairs of a normal and an anomaly that does not score above it."""
+    pairs = scores[~anomalous][:, None] >= scores[anomalous][None, :]
+    return int(pairs.sum())

@@ -1,0 +1,1 @@
+"""Heterogeneous anomaly distributions: episodes, pseudo anomalies, the training set."""

@@ -1,0 +1,90 @@
+"""Which pseudo anomalies the episodes need, and how each is made when it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.distributions.episodes import Episode
+from ahl.randomness import derive_seed
+from ahl.types import ImageItem, Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class PseudoAnomaly:
+    """One pseudo anomaly to be made: indices into the generators and the training normals."""
+
+    generator: int
+    normal: int
+
+
+def plan_pseudo_anomalies(episodes: Sequence[Episode]) -> list[PseudoAnomaly]:
+    """Every (generator, normal) pair that some support or query set uses, once, sorted."""
+    return sorted(
+        {
+            PseudoAnomaly(generator=samples.generator, normal=int(normal))
+            for episode in episodes
+            for samples in (episode.support, episode.query)
+            for normal in samples.twins
+        }
+    )
+
+
+def normals_of(plan: Sequence[PseudoAnomaly]) -> NDArray[np.int64]:
+    """(N,) the normal that each planned pseudo anomaly is made of."""
+    return np.array([entry.normal for entry in plan], dtype=np.int64)
+
+
+def pseudo_items(
+    plan: Sequence[PseudoAnomaly],
+    normals: Sequence[ImageItem],
+    generators: Sequence[PseudoAnomalyGenerator],
+    *,
+    seed: int,
+) -> list[ImageItem]:
+    """Describe the planned pseudo anomalies as images to extract.
+
+    What one looks like depends on the run's seed, the generator and the image's content. The
+    source it takes material from is the normal whose content hash follows a random one, so that
+    another normal in the set changes few of them, and the cache keeps the others.
+    """
+    ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))
+    items = []
+    for entry in plan:
+        generator, normal = generators[entry.generator], normals[entry.normal]
+        settings = json.dumps(generator.settings(), sort_keys=True)
+        own_seed = derive_seed(seed, "pseudo", settings, normal.key)
+        place = bisect(ring, (_digest(str(own_seed)), 0))
+        source = normals[ring[place % len(ring)][1]]
+        if source.key == normal.key:
+            source = normals[ring[(place + 1) % len(ring)][1]]
+        items.append(_item(normal, source, generator, settings, own_seed))
+    return items
+
+
+def _item(
+    normal: ImageItem,
+    source: ImageItem,
+    generator: PseudoAnomalyGenerator,
+    settings: str,
+    own_seed: int,
+) -> ImageItem:
+    def load() -> Pixels:
+        return generator(normal.load(), source.load(), np.random.default_rng(own_seed))
+
+    return ImageItem(
+        name=f"{generator.name} of {normal.name}",
+        key=_digest("\n".join(["pseudo", settings, normal.key, source.key, str(own_seed)])),
+        load=load,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

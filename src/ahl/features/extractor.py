@@ -1,0 +1,181 @@
+"""Images to feature rows, once: extraction at two scales, in batches, with a cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ahl.backbones.base import Backbone
+from ahl.config import FeatureConfig
+from ahl.errors import ImageError
+from ahl.feature_maps import FeatureLayout
+from ahl.features.store import FeatureStore
+from ahl.features.table import FeatureTable
+from ahl.observer import Observer
+from ahl.types import ImageItem, Pixels, Skipped
+
+FEATURE_VERSION = 1
+"""Raised whenever the same image, backbone and size would give other rows."""
+
+HALF_MAXIMUM = 65504.0
+"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
+
+
+def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) as float (N, 3, H, W) in 0..1."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255.0
+
+
+def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature maps of images (N, 3, H, W) at full and at half size."""
+    return backbone(images), backbone(functional.avg_pool2d(images, 2))
+
+
+class FeatureExtractor:
+    """Runs a backbone on images at full and half size.
+
+    Args:
+        backbone: put into evaluation mode; not trained here.
+        config: image size and batch size.
+        device: where the backbone runs.
+    """
+
+    def __init__(self, backbone: Backbone, config: FeatureConfig, device: torch.device) -> None:
+        self.backbone = backbone.eval().to(device)
+        self.config = config
+        self.device = device
+        size = config.image_size
+        with torch.inference_mode():
+            probe = two_scales(self.backbone, torch.zeros(1, 3, size, size, device=device))
+        self.layout = FeatureLayout.of(probe)
+        self.identity: dict[str, Any] = {
+            "version": FEATURE_VERSION,
+            "backbone": backbone.describe().fingerprint,
+            "image_size": size,
+            "device": device.type,
+        }
+
+    def extract(self, pixels: Pixels) -> NDArray[np.float16]:
+        """Feature rows of a batch: uint8 (N, S, S, 3) to float16 (N, row_size).
+
+        Half precision is what the cache stores; scoring rounds the same way, so that an image
+        has one feature row whether it was cached or not.
+        """
+        images = as_tensor(pixels, self.device)
+        with torch.inference_mode():
+            rows = self.layout.join(two_scales(self.backbone, images))
+            rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
+            return rows.to(torch.float16).cpu().numpy()
+
+    def stream(
+        self, items: Sequence[ImageItem], *, workers: int = 2, observer: Observer | None = None
+    ) -> Iterator[tuple[list[int], NDArray[np.float16], list[tuple[int, Skipped]]]]:
+        """Decode in parallel, extract in batches, in order, holding only a few batches.
+
+        Args:
+            items: the images.
+            workers: threads that decode.
+            observer: hears how long decoding was waited for, and how long the backbone took.
+
+        Yields:
+            the indices extracted, their rows (n, row_size), and the items skipped since the
+            last yield. Every item is in one of the two.
+        """
+        size = self.config.batch_size
+        observer = observer or Observer()
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            ahead: deque[tuple[int, Future[Pixels]]] = deque()
+            upcoming = iter(enumerate(items))
+
+            def top_up() -> None:
+                while len(ahead) < 2 * size + workers:
+                    following = next(upcoming, None)
+                    if following is None:
+                        return
+                    ahead.append((following[0], pool.submit(following[1].load)))
+
+            top_up()
+            indices: list[int] = []
+            images: list[Pixels] = []
+            skipped: list[tuple[int, Skipped]] = []
+            try:
+                while ahead:
+                    index, future = ahead.popleft()
+                    try:
+                        with observer.part("decoding"):
+                            images.append(future.result())
+                        indices.append(index)
+                    except ImageError as error:
+                        skipped.append((index, Skipped(name=items[index].name, reason=str(error))))
+                    top_up()
+                    if len(images) == size or (not ahead and (images or skipped)):
+                        with observer.part("backbone"):
+                            rows = (
+                                self.extract(np.stack(images))
+                                if images
+                                else np.empty((0, self.layout.row_size), dtype=np.float16)
+                            )
+                        yield indices, rows, skipped
+                        indices, images, skipped = [], [], []
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+
+def extract_table(
+    extractor: FeatureExtractor,
+    items: Sequence[ImageItem],
+    store: FeatureStore,
+    *,
+    stage: str = "features",
+    workers: int = 2,
+    observer: Observer | None = None,
+) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
+    """Feature rows of all items, from the store where it has them.
+
+    Extracted rows are stored as they come, so that an interrupted extraction goes on where it
+    stopped.
+
+    Args:
+        extractor: the backbone at its image size.
+        items: the images.
+        store: where rows are kept.
+        stage: what the progress is called.
+        workers: threads that decode.
+        observer: hears of progress, and how long each part took.
+
+    Returns:
+        the table of the readable items in order, their indices, and the skipped items.
+    """
+    needed: dict[str, int] = {}
+    for index, item in enumerate(items):
+        if item.key not in store and item.key not in needed:
+            needed[item.key] = index
+    missing = list(needed.values())
+    observer = observer or Observer()
+    observer.on_stage(stage, 0, len(missing))
+    unreadable: dict[str, Skipped] = {}
+    done = 0
+    with store.writer() as writer:
+        wanted = [items[i] for i in missing]
+        for batch, rows, skipped in extractor.stream(wanted, workers=workers, observer=observer):
+            with observer.part("feature store"):
+                writer.add([items[missing[i]].key for i in batch], rows)
+            unreadable.update({items[missing[i]].key: reason for i, reason in skipped})
+            done += len(batch) + len(skipped)
+            observer.on_stage(stage, done, len(missing))
+    kept = [i for i, item in enumerate(items) if item.key not in unreadable]
+    skipped_items = [
+        (i, Skipped(name=item.name, reason=unreadable[item.key].reason))
+        for i, item in enumerate(items)
+        if item.key in unreadable
+    ]
+    return store.table([items[i].key for i in kept]), kept, skipped_items

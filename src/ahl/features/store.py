@@ -1,0 +1,167 @@
+"""Feature rows on disk, memory-mapped: the cache that spares the backbone.
+
+A store is a folder for one backbone, weights and image size. It holds immutable shards, each a
+`.npy` of float16 rows and a `.json` of their keys; a shard exists once its `.json` does. Both
+are written under temporary names and renamed, so a killed process leaves nothing half-written
+and two processes can share a store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import tokenize
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ahl.feature_maps import FeatureLayout
+from ahl.features.table import FeatureTable, Rows
+from ahl.files import written_whole
+
+SHARD_BYTES = 64 * 2**20
+"""A shard is closed when it holds this many bytes: what an interruption can lose."""
+
+LEFTOVER_SECONDS = 24 * 3600
+"""Age at which a file that belongs to no shard is taken for a killed writer's."""
+
+
+class FeatureStore:
+    """Feature rows by content key, in a folder.
+
+    Args:
+        root: folder of all stores; created when needed.
+        identity: what the rows depend on beside the image (backbone, weights, size); JSON.
+        layout: shape of the maps in a row.
+    """
+
+    def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
+        text = json.dumps(identity, sort_keys=True)
+        self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.layout = layout
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._shards: list[Rows] = []
+        self._where: dict[str, tuple[int, int]] = {}
+        _sweep(self.folder)
+        for listing in sorted(self.folder.glob("*.json")):
+            self._open(listing)
+
+    def _open(self, listing: Path) -> None:
+        """Take a shard in; one that is damaged is removed, and its rows made again."""
+        try:
+            keys, rows = _read_shard(listing, self.layout.row_size)
+        except _DAMAGE:
+            for path in (listing, listing.with_suffix(".npy")):
+                path.unlink(missing_ok=True)
+            return
+        number = len(self._shards)
+        self._shards.append(rows)
+        for row, key in enumerate(keys):
+            self._where.setdefault(key, (number, row))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def table(self, keys: Sequence[str]) -> FeatureTable:
+        """The rows of the keys, in their order; every key must be in the store."""
+        places = np.array([self._where[key] for key in keys], dtype=np.int64).reshape(-1, 2)
+        return FeatureTable(self.layout, self._shards, places[:, 0], places[:, 1])
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[ShardWriter]:
+        """Add rows; what was added is kept also when the block ends by an exception."""
+        writer = ShardWriter(self)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def add_shard(self, keys: list[str], rows: Rows) -> None:
+        """Write one shard and take it in."""
+        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:24]
+        if (self.folder / f"{name}.json").exists():
+            # Another process was faster. Windows cannot replace a file that is mapped there.
+            self._open(self.folder / f"{name}.json")
+            if all(key in self for key in keys):
+                return
+        with written_whole(self.folder / f"{name}.npy") as path, path.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+        with written_whole(self.folder / f"{name}.json") as path:
+            path.write_text(json.dumps(keys), encoding="utf-8")
+        self._open(self.folder / f"{name}.json")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left a day ago or earlier; younger files may be in use."""
+    leftovers = [
+        *folder.glob(".*.part"),
+        *(p for p in folder.glob("*.npy") if not p.with_suffix(".json").exists()),
+    ]
+    for path in leftovers:
+        with contextlib.suppress(OSError):  # another process may have been faster
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
+
+
+class ShardWriter:
+    """Collects rows into shards of a store."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+        self._keys: list[str] = []
+        self._rows: list[Rows] = []
+        self._bytes = 0
+
+    def add(self, keys: list[str], rows: Rows) -> None:
+        """Add rows (n, row_size) under n keys."""
+        self._keys += keys
+        self._rows.append(rows)
+        self._bytes += rows.nbytes
+        if self._bytes >= SHARD_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Write what has been collected."""
+        if self._keys:
+            self._store.add_shard(self._keys, np.concatenate(self._rows))
+        self._keys, self._rows, self._bytes = [], [], 0
+
+
+_DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
+"""What reading a damaged shard raises; other errors (memory, permissions) are not its fault."""
+
+
+def _read_shard(listing: Path, row_size: int) -> tuple[list[str], Rows]:
+    """The keys and memory-mapped rows of a shard; raises one of `_DAMAGE` if it is damaged."""
+    keys = json.loads(listing.read_text(encoding="utf-8"))
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"{listing} is not a list of keys")
+    rows = np.lib.format.open_memmap(listing.with_suffix(".npy"), mode="r")
+    if rows.dtype != np.float16 or rows.shape != (len(keys), row_size):
+        raise ValueError(f"the rows of {listing} have another shape")
+    return keys, rows
+
+
+def default_store_root() -> Path:
+    """The folder named by AHL_CACHE, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("AHL_CACHE")
+    return Path(named) if named else user_cache_path("ahl") / "features"
+
+
+@contextlib.contextmanager
+def temporary_store_root() -> Iterator[Path]:
+    """A store folder for one run, removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="ahl-features-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

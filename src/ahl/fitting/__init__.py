@@ -1,0 +1,1 @@
+"""A run from images or feature maps to a trained model."""

@@ -1,0 +1,134 @@
+"""Images to feature tables, through one backbone and one store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.backbones import Backbone
+from ahl.config import FeatureConfig
+from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
+from ahl.errors import DataError
+from ahl.features.extractor import FeatureExtractor, extract_table
+from ahl.features.store import FeatureStore, default_store_root, temporary_store_root
+from ahl.features.table import FeatureTable
+from ahl.images.sources import LabelledImage, report_skipped
+from ahl.observer import Observer
+from ahl.types import ImageItem, Skipped
+
+Value = TypeVar("Value")
+
+
+class Extraction:
+    """Extracts, or finds in the store, the features that a run needs.
+
+    Args:
+        extractor: the backbone at its image size.
+        store: where rows are kept.
+        strict: raise on an unreadable image instead of leaving it out.
+        observer: hears of progress and of what is left out.
+    """
+
+    def __init__(
+        self, extractor: FeatureExtractor, store: FeatureStore, *, strict: bool, observer: Observer
+    ) -> None:
+        self.identity = extractor.identity
+        self._extractor, self._store = extractor, store
+        self._strict, self._observer = strict, observer
+
+    def table(
+        self, stage: str, items: Sequence[ImageItem]
+    ) -> tuple[FeatureTable, list[int], list[Skipped]]:
+        """Features of the images that can be read.
+
+        Args:
+            stage: what the progress is called.
+            items: the images.
+
+        Returns:
+            their table, their indices among the items, and what was left out.
+
+        Raises:
+            ImageError: if strict and one cannot be read.
+        """
+        table, kept, skipped = extract_table(
+            self._extractor, items, self._store, stage=stage, observer=self._observer
+        )
+        for _, one in skipped:
+            report_skipped(one, self._strict, self._observer)
+        return table, kept, [one for _, one in skipped]
+
+    def labelled(
+        self, stage: str, images: Sequence[LabelledImage], items: Sequence[ImageItem]
+    ) -> tuple[FeatureTable, list[LabelledImage], list[ImageItem]]:
+        """As `table`, with the images and items that can be read.
+
+        Args:
+            stage: what the progress is called.
+            images: with their labels.
+            items: the same, to be decoded.
+        """
+        with self._observer.part("images"):
+            table, kept, _ = self.table(stage, items)
+        return table, chosen(images, kept), chosen(items, kept)
+
+    def pseudo(
+        self,
+        plan: Sequence[PseudoAnomaly],
+        normals: Sequence[ImageItem],
+        generators: Sequence[PseudoAnomalyGenerator],
+        *,
+        seed: int,
+    ) -> FeatureTable:
+        """Features of the planned pseudo anomalies, in the plan's order.
+
+        Raises:
+            DataError: if a normal image can no longer be read.
+        """
+        with self._observer.part("pseudo anomalies"):
+            items = pseudo_items(plan, normals, generators, seed=seed)
+            table, made, _ = self.table("features of pseudo anomalies", items)
+        if len(made) != len(items):
+            raise DataError("Normal images became unreadable while training; run again.")
+        return table
+
+
+@contextmanager
+def open_extraction(
+    backbone: Backbone,
+    config: FeatureConfig,
+    device: torch.device,
+    *,
+    cache: str | Path | None,
+    strict: bool,
+    observer: Observer,
+) -> Iterator[Extraction]:
+    """An extraction over a store.
+
+    Args:
+        backbone: what makes the features.
+        config: image size and batch size.
+        device: where the backbone runs.
+        cache: the stores' folder; `"auto"` is the user's, None one that goes with the block.
+        strict: as for `Extraction`.
+        observer: as for `Extraction`.
+    """
+    extractor = FeatureExtractor(backbone, config, device)
+    if cache is None:
+        with temporary_store_root() as root:
+            store = FeatureStore(root, extractor.identity, extractor.layout)
+            yield Extraction(extractor, store, strict=strict, observer=observer)
+        return
+    root = default_store_root() if cache == "auto" else Path(cache)
+    store = FeatureStore(root, extractor.identity, extractor.layout)
+    yield Extraction(extractor, store, strict=strict, observer=observer)
+
+
+def chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:
+    """The values at the given indices."""
+    return [values[i] for i in indices]

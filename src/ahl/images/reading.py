@@ -1,0 +1,286 @@
+"""Any image source becomes uint8 RGB pixels; folders and patterns become image paths.
+
+Reading follows fixed rules that never look at the image's content, so that parts
+photographed alike stay comparable:
+
+- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour. Pillow's 32-bit
+  integers are taken for 16-bit values too, and refused outside 0..65535.
+- Floating point is 0..1 by convention (times 255, rounded to the nearest); other values, NaN
+  included, are refused rather than guessed at.
+- Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
+- EXIF orientation is applied. Of several frames, the first counts.
+- A `.npy` file is an image of at least three channels, of which the first three count; its
+  integers and floats follow the same rules (`ahl.images.array_files`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ahl.errors import ConfigurationError, DataError, ImageError
+from ahl.images.array_files import from_array_file
+from ahl.images.decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
+from ahl.types import Box, Region
+
+ImageSource = str | Path | Region | Image.Image | NDArray[np.uint8]
+"""A file, a region of one, a Pillow image, or a uint8 array (H, W) or (H, W, 1 | 3 | 4)."""
+
+MAX_PIXELS = 100_000_000
+"""Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp"})
+"""Suffixes, in lower case, by which images are found in folders."""
+
+ARRAY_SUFFIX = ".npy"
+"""Suffix of the files read as arrays; folders are not searched for them."""
+
+# Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+_MAGIC = frozenset("*?[")
+
+
+def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read one image as RGB, by the rules at the top of this module.
+
+    Args:
+        source: a path to a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file, a region of such a
+            file, a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 3) as RGB or
+            (H, W, 4) as RGBA.
+        max_pixels: larger images are refused before they are decoded. Files above twice
+            `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
+
+    Returns:
+        Array (H, W, 3), uint8, in memory of its own.
+
+    Raises:
+        ImageError: if the image cannot be read, or a region does not lie inside it. The message
+            is a reason without the image's name, to be put after "skipped: ".
+    """
+    if isinstance(source, Region):
+        return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
+    if isinstance(source, np.ndarray):
+        return from_array(source, max_pixels=max_pixels)
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            return from_pillow(source, max_pixels=max_pixels)
+    with _open_file(Path(source)) as stream, pillow_errors():
+        if not stream.read(1):
+            raise ImageError("the file is empty")
+        stream.seek(0)
+        if Path(source).suffix.lower() == ARRAY_SUFFIX:
+            return from_array_file(stream, max_pixels=max_pixels)
+        with Image.open(stream, formats=_FORMATS) as image:
+            return from_pillow(image, max_pixels=max_pixels)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height that `read_pixels` will find, mostly without decoding the pixels.
+
+    Raises:
+        ImageError: if it is no image file that Pillow reads.
+    """
+    with _open_file(path) as stream, pillow_errors(), Image.open(stream, formats=_FORMATS) as image:
+        if image.format == "PNG" and "exif" not in image.info:  # not looked for behind the pixels
+            return image.size
+        if image.format == "TIFF":  # turned while it is decoded
+            image.load()
+        return image.size if orientation_of(image) < 5 else (image.height, image.width)
+
+
+def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    left, top, right, bottom = box
+    height, width = pixels.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+    return pixels[top:bottom, left:right].copy()
+
+
+def resize_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize to a square, bilinear with antialiasing; the aspect ratio is not kept.
+
+    Args:
+        pixels: (H, W, 3), uint8.
+        size: side of the square, at least 1.
+
+    Returns:
+        Array (size, size, 3), uint8.
+
+    Raises:
+        ConfigurationError: if `size` is below 1.
+        ImageError: if `pixels` is no image array.
+    """
+    if size < 1:
+        raise ConfigurationError(f"size is {size}; it must be at least 1 pixel.")
+    whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
+    return np.array(whole.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def content_hash(source: ImageSource) -> str:
+    """Name an image by its content: sources of equal hash read as equal pixels.
+
+    Args:
+        source: as for `read_pixels`. A file is hashed as its bytes, without decoding it; a
+            region as those and its box; a Pillow image or an array as its mode, shape and
+            pixels.
+
+    Returns:
+        The SHA-256 as 64 hexadecimal digits.
+
+    Raises:
+        ImageError: if the file or image cannot be read.
+    """
+    if isinstance(source, Region):
+        return _digest(f"region {source.box}", content_hash(source.path).encode())
+    if isinstance(source, np.ndarray):
+        # Checked first, because an array of objects would be hashed as their addresses.
+        from_array(source, max_pixels=source.size)
+        return _digest(f"array {source.shape}", source.tobytes())
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            source.load()
+            # No pixels, yet palette and orientation change what read_pixels makes of them.
+            palette = source.getpalette() if source.mode in ("P", "PA") else None
+            header = f"pillow {source.mode} {source.size} {orientation_of(source)} {palette}"
+            return _digest(header, source.tobytes())
+    with _open_file(Path(source)) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageError(brief(error)) from error
+
+
+def find_images(folder: Path, *, recursive: bool) -> list[Path]:
+    """List the image files of a folder, by suffix.
+
+    Hidden files and folders are left out. Linked folders are followed, each real folder once,
+    so loops end. Broken links are listed: reading them reports them.
+
+    Args:
+        folder: where to look.
+        recursive: whether to look in its subfolders as well.
+
+    Returns:
+        Paths that begin with `folder`, sorted by their relative name with forward slashes.
+
+    Raises:
+        DataError: if a folder cannot be listed.
+    """
+    found: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = current.stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            # Sorted, because the first way into a folder linked twice names its images.
+            for entry in sorted(current.iterdir(), key=lambda entry: entry.name, reverse=True):
+                if entry.name.startswith("."):
+                    continue
+                if not entry.is_dir():
+                    found += [entry] if entry.suffix.lower() in IMAGE_SUFFIXES else []
+                elif recursive:
+                    waiting.append(entry)
+        except OSError as error:
+            raise DataError(f"Cannot list the folder {current}: {brief(error)}.") from error
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def expand_paths(patterns: Sequence[str]) -> list[Path]:
+    """Turn what a user typed into image paths; patterns are expanded on every platform.
+
+    Args:
+        patterns: each a file (an image file is kept even where it does not exist, so that
+            reading reports it), a folder (its images, subfolders included) or a pattern with `*`,
+            `?`, `[...]` or `**` (the images it matches, and those in the folders it matches).
+
+    Returns:
+        The paths in the order of `patterns`, sorted within each, every path once.
+
+    Raises:
+        DataError: if a folder holds no image, a pattern matches none, or there is no such path.
+    """
+    paths: dict[Path, Path] = {}
+    for pattern in patterns:
+        if not pattern.strip():  # Path("") would mean the current folder
+            raise DataError("An input path is empty; name a file, a folder or a pattern.")
+        for path in _expand(Path(pattern)):
+            paths.setdefault(path.absolute(), path)
+    return list(paths.values())
+
+
+def _expand(path: Path) -> list[Path]:
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError:  # out of reach: reading reports it
+        is_folder, exists = False, True
+    if exists and not is_folder:
+        return [path]
+    if is_folder:
+        found = find_images(path, recursive=True)
+    elif any(_MAGIC.intersection(part) for part in path.parts):
+        found = _match(path)
+    elif exists or path.suffix.lower() in IMAGE_SUFFIXES:
+        return [path]
+    else:
+        raise DataError(f"There is no file or folder {path}; check the path.")
+    if not found:
+        what = "The folder {} holds" if is_folder else "The pattern {} matches"
+        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"{what.format(path)} no image ({suffixes}).")
+    return found
+
+
+def _match(pattern: Path) -> list[Path]:
+    # pathlib's ** follows no links, so loops cannot hang it, but it wants a fixed start.
+    first = next(n for n, part in enumerate(pattern.parts) if _MAGIC.intersection(part))
+    start = Path(*pattern.parts[:first])
+    found: set[Path] = set()
+    try:
+        for match in start.glob("/".join(pattern.parts[first:])):
+            inner = match.relative_to(start).parts
+            if any(part.startswith(".") and part != ".." for part in inner):
+                continue
+            if match.is_dir():
+                found.update(find_images(match, recursive=True))
+            elif match.suffix.lower() in IMAGE_SUFFIXES:
+                found.add(match)
+    except (OSError, ValueError) as error:  # ValueError: ** beside other characters
+        raise DataError(f"Cannot expand the pattern {pattern}: {brief(error)}.") from error
+    return sorted(found, key=lambda path: path.as_posix())
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[BufferedReader]:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError("it is a folder, not an image file")
+        if not stat.S_ISREG(mode):  # a pipe would block for ever
+            raise ImageError("it is not a regular file")
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise ImageError("there is no such file") from None
+    except PermissionError:
+        raise ImageError("there is no permission to read it") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise ImageError(brief(error)) from error
+    with stream:
+        yield stream
+
+
+def _digest(header: str, pixels: bytes) -> str:
+    digest = hashlib.sha256(f"{header}\n".encode())
+    digest.update(pixels)
+    return digest.hexdigest()

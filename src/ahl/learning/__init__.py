@@ -1,0 +1,1 @@
+"""Collaborative differentiable learning: Algorithm 1, and what follows it."""

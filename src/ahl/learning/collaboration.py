@@ -1,0 +1,182 @@
+"""Collaborative differentiable learning (CDL): AHL, section 3.3, Eq. 1 to 4.
+
+Inner and outer steps as pure functions over parameter dictionaries. One base model's step is
+written for one model; `torch.func.vmap` runs it for all T at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from ahl.detectors.base import BaseDetector, Parameters, Statistics
+from ahl.detectors.weights import HeadWeights
+from ahl.distributions.training_set import Batch
+from ahl.learning.adam import AdamState, adam_start, adam_step
+
+
+def batch_loss(
+    detector: BaseDetector, parameters: Parameters, statistics: Statistics, batch: Batch
+) -> tuple[Tensor, Statistics]:
+    """The base loss of one model on one batch, and the statistics after it."""
+    scores, updated = detector.forward(
+        parameters, statistics, batch.maps, batch.references, training=True
+    )
+    return detector.loss(scores, batch.kinds), updated
+
+
+def inner_step(
+    detector: BaseDetector, model: HeadWeights, state: AdamState, batch: Batch, *, rate: float
+) -> tuple[HeadWeights, AdamState, Tensor]:
+    """Eq. 1: one step of one base model on a batch of its support set.
+
+    Returns:
+        the model and optimiser state after the step, and the loss before it.
+    """
+
+    def objective(parameters: Parameters) -> tuple[Tensor, tuple[Statistics, Tensor]]:
+        loss, statistics = batch_loss(detector, parameters, model.statistics, batch)
+        return loss, (statistics, loss)
+
+    gradients, (statistics, loss) = grad(objective, has_aux=True)(model.parameters)
+    parameters, state = adam_step(model.parameters, gradients, state, rate=rate)
+    return HeadWeights(parameters, statistics), state, loss
+
+
+def descend(
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
+) -> Iterator[tuple[HeadWeights, Tensor]]:
+    """Train T models on batches of their own, side by side.
+
+    Args:
+        detector: the heads.
+        models: T stacked models.
+        batches: batches with a leading T axis, in order.
+        rate: learning rate (Adam).
+
+    Yields:
+        the T models after each batch, and their (T,) losses before it.
+    """
+    gradient = _gradients(detector)
+    state = adam_start(models.parameters)
+    for batch in batches:
+        gradients, (statistics, loss) = gradient(models.parameters, models.statistics, batch)
+        # Adam works element by element: on the stacked models at once, outside vmap, it is the
+        # same arithmetic as `inner_step` with far fewer operations.
+        parameters, state = adam_step(models.parameters, gradients, state, rate=rate)
+        models = HeadWeights(parameters, statistics)
+        yield models, loss
+
+
+def adapt(
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
+) -> tuple[HeadWeights, Tensor]:
+    """Train all T base models on their support batches (Eq. 1).
+
+    Every batch's step builds on the one before; none is thrown away.
+
+    Args:
+        detector: the heads.
+        models: T stacked models.
+        batches: batches with a leading T axis, in order.
+        rate: inner learning rate.
+
+    Returns:
+        the T adapted models, and (T,) losses averaged over the batches.
+    """
+    adapted, losses = models, []
+    for after, loss in descend(detector, models, batches, rate=rate):
+        adapted = after
+        losses.append(loss)
+    return adapted, torch.stack(losses).mean(dim=0)
+
+
+def _gradients(detector: BaseDetector) -> Callable[..., Any]:
+    """Gradients of the batch loss of T stacked models, with their statistics and losses."""
+
+    def objective(
+        parameters: Parameters, statistics: Statistics, batch: Batch
+    ) -> tuple[Tensor, tuple[Statistics, Tensor]]:
+        loss, updated = batch_loss(detector, parameters, statistics, batch)
+        return loss, (updated, loss)
+
+    return vmap(grad(objective, has_aux=True))
+
+
+def first_order_gradient(
+    detector: BaseDetector, adapted: HeadWeights, queries: Sequence[Batch], importance: Tensor
+) -> tuple[Parameters, HeadWeights, Tensor]:
+    """Gradient of Eq. 4 with respect to the adapted weights, to be applied to the unified ones.
+
+    Args:
+        detector: the heads.
+        adapted: the T base models after their inner steps.
+        queries: query batches with a leading T axis; their gradients are averaged.
+        importance: (T,) w_i.
+
+    Returns:
+        the gradient, the base models with their statistics after the queries, and the (T,)
+        query losses before weighting.
+    """
+    model_gradient = _gradients(detector)
+    statistics, losses = adapted.statistics, []
+    total: Parameters = {k: torch.zeros_like(v[0]) for k, v in adapted.parameters.items()}
+    for batch in queries:
+        gradients, (statistics, loss) = model_gradient(adapted.parameters, statistics, batch)
+        losses.append(loss)
+        for name, gradient in gradients.items():
+            total[name] = total[name] + torch.tensordot(importance, gradient, dims=1)
+    gradient = {name: value / len(queries) for name, value in total.items()}
+    return gradient, HeadWeights(adapted.parameters, statistics), torch.stack(losses).mean(dim=0)
+
+
+def second_order_gradient(
+    detector: BaseDetector,
+    unified: HeadWeights,
+    supports: Sequence[Batch],
+    queries: Sequence[Batch],
+    importance: Tensor,
+    *,
+    rate: float,
+) -> tuple[Parameters, HeadWeights, Tensor]:
+    """Gradient of Eq. 4 with respect to the unified weights, through all inner steps.
+
+    Returns:
+        as `first_order_gradient`.
+    """
+
+    def one_model(
+        parameters: Parameters, supports: Sequence[Batch], queries: Sequence[Batch]
+    ) -> tuple[Tensor, HeadWeights]:
+        model, state = HeadWeights(parameters, unified.statistics), adam_start(parameters)
+        for batch in supports:
+            model, state, _ = inner_step(detector, model, state, batch, rate=rate)
+        total = importance.new_zeros(())
+        statistics = model.statistics
+        for batch in queries:
+            loss, statistics = batch_loss(detector, model.parameters, statistics, batch)
+            total = total + loss
+        return total / len(queries), HeadWeights(model.parameters, statistics)
+
+    def objective(parameters: Parameters) -> tuple[Tensor, tuple[HeadWeights, Tensor]]:
+        losses, models = vmap(one_model, in_dims=(None, 0, 0))(parameters, supports, queries)
+        return importance @ losses, (models, losses)
+
+    gradients, (models, losses) = grad(objective, has_aux=True)(unified.parameters)
+    return gradients, models, losses
+
+
+def outer_step(
+    unified: HeadWeights, gradient: Parameters, base: HeadWeights, state: AdamState, *, rate: float
+) -> tuple[HeadWeights, AdamState]:
+    """Eq. 4's update of the unified model, after its gradient has been taken.
+
+    The running statistics of the unified model become the mean of the base models'.
+    """
+    parameters, state = adam_step(unified.parameters, gradient, state, rate=rate)
+    statistics = {name: value.mean(dim=0) for name, value in base.statistics.items()}
+    return HeadWeights(parameters, statistics), state

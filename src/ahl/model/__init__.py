@@ -1,0 +1,1 @@
+"""The trained artefact, and what is in it."""

@@ -1,0 +1,309 @@
+"""The trained artefact: feature rows in, head scores out; one file holds all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ahl import __version__
+from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
+from ahl.calibration.calibration import Calibration, gather
+from ahl.calibration.neighbourhood import descriptors
+from ahl.config import Config
+from ahl.detectors import BaseDetector, known_detectors
+from ahl.detectors.losses import Prior
+from ahl.detectors.weights import HeadWeights
+from ahl.errors import ConfigurationError, ModelFileError, WeightsError
+from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.features.table import FeatureTable
+from ahl.model.decision import Decision
+from ahl.model.episodes import EpisodeRecord, episode_records
+from ahl.model.exemplars import Exemplars
+from ahl.model.manifest import Manifest, TrainingFile
+from ahl.preparation.memory import MEMORY
+from ahl.preparation.prepared import Preparation
+from ahl.records import EpochRecord
+from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowScores:
+    """What a model says of N images.
+
+    Attributes:
+        score: (N,) float32 image scores, higher = more anomalous.
+        heads: (N,) by head name, each turned so that higher = more anomalous.
+        evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
+            score, which is their sum; None where the heads are not calibrated.
+    """
+
+    score: Tensor
+    heads: dict[str, Tensor]
+    evidence: dict[str, Tensor] | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """Everything scoring needs.
+
+    Attributes:
+        detector: the heads, with their constants.
+        unified: weights and running statistics of g.
+        reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
+        preparation: what is done to a feature row before the heads see it.
+        calibration: how its evidence and the heads' become a score; None for the base detector's
+            own sum.
+        backbone: None for a model trained on the caller's own feature maps.
+        config: all constants of the run.
+        seed: of the run.
+        manifest: what it was trained on.
+        records: losses and importance scores of every epoch.
+        exemplars: images that it was trained on, or held to since.
+        decision: where anomalous begins; None if it was not set.
+        episodes: what the T base models had; empty for one that has none, for a model trained on
+            feature maps, and for files made before this was kept.
+    """
+
+    detector: BaseDetector
+    unified: HeadWeights
+    reference: FeatureMaps
+    preparation: Preparation
+    calibration: Calibration | None
+    backbone: Backbone | None
+    config: Config
+    seed: int
+    manifest: Manifest
+    records: tuple[EpochRecord, ...]
+    exemplars: Exemplars
+    decision: Decision | None = None
+    episodes: tuple[EpisodeRecord, ...] = ()
+
+    def score_rows(self, rows: Tensor) -> RowScores:
+        """Score feature rows (N, row_size)."""
+        return self.score_maps(self.preparation.maps(row.unsqueeze(0).float()) for row in rows)
+
+    def score_prepared(self, rows: Tensor) -> RowScores:
+        """Score rows (N, row_size) of the maps that the heads see, as exemplars have them."""
+        return self.score_maps(self.prepared_maps(row) for row in rows)
+
+    def prepared_maps(self, row: Tensor) -> FeatureMaps:
+        """Maps that the heads see, (1, C, H_s, W_s) a scale, of a row (row_size,) of them."""
+        return self.detector.layout.split(row.unsqueeze(0).float())
+
+    def score_maps(self, images: Iterable[FeatureMaps]) -> RowScores:
+        """Score maps that the heads see, of one image each.
+
+        Images are scored one at a time: a matrix product of another height may round
+        differently, and an image must have one score whatever its batch.
+        """
+        nothing = torch.empty(0)
+        heads: dict[str, list[Tensor]] = {name: [nothing] for name in self.detector.head_names}
+        parts: dict[str, list[Tensor]] = {name: [nothing] for name in self.evidence_names}
+        scores = [nothing]
+        with torch.inference_mode():
+            for maps in images:
+                own, _ = self.detector.forward(
+                    self.unified.parameters,
+                    self.unified.statistics,
+                    maps,
+                    self.reference,
+                    training=False,
+                )
+                turned = self.detector.evidence(own)
+                for name, values in heads.items():
+                    values.append(turned[name])
+                if self.calibration is None:
+                    scores.append(self.detector.combine(own))
+                    continue
+                evidence = gather(self.detector, own, maps, self.preparation.memory_weight)
+                described = descriptors(maps, self.preparation.appended)
+                weighed = self.calibration.weigh(evidence, described)
+                for name, values in parts.items():
+                    values.append(weighed[name])
+                scores.append(torch.stack(list(weighed.values())).sum(dim=0))
+        return RowScores(
+            score=torch.cat(scores),
+            heads={name: torch.cat(values) for name, values in heads.items()},
+            evidence=None
+            if self.calibration is None
+            else {name: torch.cat(values) for name, values in parts.items()},
+        )
+
+    def score_table(self, table: FeatureTable) -> NDArray[np.float64]:
+        """Image scores (N,) of a table's rows."""
+        found = [self.score_rows(rows).score for _, rows in table.chunks(64)]
+        return torch.cat([*found, torch.empty(0)]).double().numpy()
+
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """Names of the heads, and of the memory's evidence where there is one."""
+        return evidence_names(self.detector, self.preparation)
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """Shape of the maps in a feature row."""
+        return self.preparation.features
+
+    def header(self) -> dict[str, Any]:
+        """All that is not a tensor, as JSON values."""
+        backbone = None if self.backbone is None else asdict(self.backbone.describe())
+        return {
+            "ahl_version": __version__,
+            "base": self.detector.name,
+            "prior": list(self.detector.prior),
+            **self.preparation.header(),
+            "calibration": None if self.calibration is None else self.calibration.values(),
+            "decision": None if self.decision is None else self.decision.values(),
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+            "backbone": backbone,
+            "manifest": asdict(self.manifest),
+            "records": [asdict(record) for record in self.records],
+            "exemplars": self.exemplars.header(),
+            "episodes": [asdict(episode) for episode in self.episodes],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the model as one file; equal models give equal bytes.
+
+        Raises:
+            ModelFileError: if the file cannot be written.
+        """
+        groups = {
+            "heads": self.unified.parameters,
+            "statistics": self.unified.statistics,
+            **self.preparation.groups(),
+            "calibration": {} if self.calibration is None else self.calibration.tensors(),
+            "exemplars": self.exemplars.tensors(),
+            "reference": {str(i): scale for i, scale in enumerate(self.reference)},
+            "backbone": {} if self.backbone is None else self.backbone.tensors(),
+        }
+        write_tensor_file(path, "model", self.header(), groups)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        backbones: Sequence[type[Backbone]] = (),
+        detectors: Sequence[type[BaseDetector]] = (),
+    ) -> TrainedModel:
+        """Read a model file; no code from it is run and nothing is fetched.
+
+        Args:
+            path: the file.
+            backbones: further backbone classes that the file may name.
+            detectors: further detector classes that the file may name.
+
+        Raises:
+            ModelFileError: if the file is not a whole, unaltered model that this version reads.
+            ConfigurationError: if two of the detectors have one name.
+        """
+        by_name = known_detectors(detectors)
+        header, groups = read_tensor_file(path, "model")
+        try:
+            return cls._build(header, groups, backbones, by_name)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            ArithmeticError,  # a number that is too large
+            RuntimeError,  # RecursionError too; torch's own
+            MemoryError,
+            ConfigurationError,
+            WeightsError,
+        ) as error:
+            raise ModelFileError(
+                f"{path} holds values that do not fit together: {error}"
+            ) from error
+
+    @classmethod
+    def _build(
+        cls,
+        header: dict[str, Any],
+        groups: Groups,
+        backbones: Sequence[type[Backbone]],
+        by_name: dict[str, type[BaseDetector]],
+    ) -> TrainedModel:
+        for group in groups.values():
+            if not all(tensor.isfinite().all() for tensor in group.values()):
+                raise ValueError("a tensor holds numbers that are not finite")
+        config = Config.from_dict(header["config"])
+        reference = _reference(groups["reference"])
+        if header["base"] not in by_name:
+            raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
+        mean, deviation = (float(value) for value in header["prior"])
+        if not (isfinite(mean) and 0.0 < deviation < float("inf")):
+            raise ValueError("the prior is no distribution")
+        detector = by_name[header["base"]](
+            config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
+        )
+        preparation = Preparation.rebuild(header, groups, heads=detector.layout)
+        calibration = None
+        if header["calibration"] is not None:
+            width = detector.layout.channels - preparation.appended
+            calibration = Calibration.rebuild(
+                header["calibration"],
+                groups.get("calibration", {}),
+                evidence_names(detector, preparation),
+                width * len(detector.layout.scales),
+            )
+        decided = header["decision"]
+        unified = HeadWeights(groups.get("heads", {}), groups.get("statistics", {}))
+        expected = HeadWeights(
+            detector.initial_parameters(torch.Generator()), detector.initial_statistics()
+        )
+        for given, wanted in zip(unified, expected, strict=True):
+            if _forms(given) != _forms(wanted):
+                raise ValueError("the heads' weights do not have the shapes of its settings")
+        backbone = None
+        if header["backbone"] is not None:
+            description = BackboneDescription(**header["backbone"])
+            backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
+        manifest = dict(header["manifest"])
+        manifest["files"] = tuple(TrainingFile(**file) for file in manifest["files"])
+        if not 0 <= manifest.get("earlier", 0) <= len(manifest["files"]):
+            raise ValueError("the manifest counts files that it does not have")
+        return cls(
+            detector=detector,
+            unified=unified,
+            reference=reference,
+            preparation=preparation,
+            calibration=calibration,
+            backbone=backbone,
+            config=config,
+            seed=int(header["seed"]),
+            manifest=Manifest(**manifest),
+            records=tuple(EpochRecord.from_values(values) for values in header["records"]),
+            exemplars=Exemplars.rebuild(
+                header["exemplars"], groups["exemplars"], width=detector.layout.row_size
+            ),
+            decision=None if decided is None else Decision.rebuild(decided),
+            episodes=episode_records(header.get("episodes", []), len(manifest["files"])),
+        )
+
+
+def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
+    """Names of the heads, and of the memory's evidence where there is one."""
+    return detector.head_names + (() if preparation.memory is None else (MEMORY,))
+
+
+def _reference(stored: dict[str, Tensor]) -> FeatureMaps:
+    reference = tuple(stored[str(i)] for i in range(len(stored)))
+    if any(scale.ndim != 3 or scale.dtype != torch.float32 for scale in reference):
+        raise ValueError("the reference features are not maps")
+    return reference
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -1,0 +1,1 @@
+"""Preparation: from feature rows to what the heads see."""

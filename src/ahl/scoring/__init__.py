@@ -1,0 +1,1 @@
+"""Scores, where they come from, and what they mean."""

@@ -1,0 +1,191 @@
+"""A trained model against a labelled dataset, by the open-set protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.datasets import Dataset
+from ahl.errors import DataError, ImageError
+from ahl.images.reading import content_hash
+from ahl.metrics import auroc_against_normals, open_set_figures
+from ahl.model.decision import Decision
+from ahl.model.manifest import Manifest
+from ahl.scoring.scorer import Scorer
+from ahl.types import Sample, ScoredSample, Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassResult:
+    """One class of the test.
+
+    Attributes:
+        count: images scored.
+        seen: whether the class had a training example (False for `good`).
+        auroc: against the test's normal images; None for `good` or without normals.
+        called_anomalous: images that score above the model's threshold; None without one.
+    """
+
+    count: int
+    seen: bool
+    auroc: float | None
+    called_anomalous: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of one evaluation; None where a figure needs images that are not there.
+
+    Attributes:
+        auroc: image-level, all anomalies against the normals.
+        average_precision: likewise.
+        auroc_seen: anomalies of classes with a training example.
+        auroc_unseen: anomalies of the other classes.
+        fpr95: false-positive rate where 95 % of the anomalies are found.
+        threshold: of the model; None without one.
+        classes: results by class name, `good` first, then by name.
+        left_out: images not tested because the model was trained on them.
+        left_out_known_class: images of the known class, which the hard setting does not test.
+        skipped: images that could not be read.
+        scored: every tested image with its scores.
+    """
+
+    auroc: float | None
+    average_precision: float | None
+    auroc_seen: float | None
+    auroc_unseen: float | None
+    fpr95: float | None
+    threshold: float | None
+    classes: dict[str, ClassResult]
+    left_out: int
+    left_out_known_class: int
+    skipped: tuple[Skipped, ...]
+    scored: tuple[ScoredSample, ...]
+
+
+def evaluate(
+    scorer: Scorer,
+    dataset: Dataset,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a dataset's test images and sum up.
+
+    The test of a benchmark layout is its `test` folder, of an inspection layout all its
+    images. Images whose content the model was trained on are left out, whatever their name.
+
+    Args:
+        scorer: the trained model behind its backbone.
+        dataset: what to test on.
+        progress: called with (done, total).
+
+    Raises:
+        DataError: if nothing is left to test.
+    """
+    manifest = scorer.model.manifest
+    samples = [*dataset.test_normals, *dataset.anomalies]
+    if dataset.layout == "inspection":
+        samples += dataset.train_normals
+    tested, left_out, known, skipped = _choose(sorted(samples, key=lambda s: s.name), manifest)
+    if not tested:
+        raise DataError(
+            f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
+            "readable images. Evaluate on images that it has not seen."
+        )
+    scored: list[ScoredSample] = []
+    for prediction in scorer.predict([sample.source for sample in tested]):
+        sample = tested[prediction.index]
+        if prediction.score is None:
+            skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
+        else:
+            scored.append(
+                ScoredSample(
+                    sample=sample,
+                    score=prediction.score,
+                    seen=sample.class_name in manifest.seen_classes,
+                )
+            )
+        if progress is not None:
+            progress(prediction.index + 1, len(tested))
+    if not scored:
+        raise DataError(
+            f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
+            f"read ({skipped[0].name}: {skipped[0].reason})."
+        )
+    return _sum_up(scored, left_out, known, skipped, scorer.model.decision)
+
+
+def _choose(
+    samples: Sequence[Sample], manifest: Manifest
+) -> tuple[list[Sample], int, int, list[Skipped]]:
+    """Leave out what was trained on, and the known class in the hard setting."""
+    tested: list[Sample] = []
+    skipped: list[Skipped] = []
+    left_out = known = 0
+    hashes = manifest.hashes
+    for sample in samples:
+        try:
+            trained_on = content_hash(sample.source) in hashes
+        except ImageError as error:
+            skipped.append(Skipped(name=sample.name, reason=str(error)))
+            continue
+        if trained_on:
+            left_out += 1
+        elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
+            known += 1
+        else:
+            tested.append(sample)
+    return tested, left_out, known, skipped
+
+
+def _sum_up(
+    scored: Sequence[ScoredSample],
+    left_out: int,
+    known: int,
+    skipped: Sequence[Skipped],
+    decision: Decision | None,
+) -> Evaluation:
+    labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
+    scores = np.array([one.score for one in scored])
+    seen = np.array([one.seen for one in scored], dtype=np.bool_)
+    figures = open_set_figures(labels, scores, seen)
+    return Evaluation(
+        **asdict(figures),
+        threshold=None if decision is None else decision.threshold,
+        classes=dict(_by_class(scored, labels, scores, decision)),
+        left_out=left_out,
+        left_out_known_class=known,
+        skipped=tuple(skipped),
+        scored=tuple(scored),
+    )
+
+
+def _by_class(
+    scored: Sequence[ScoredSample],
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    decision: Decision | None,
+) -> Iterator[tuple[str, ClassResult]]:
+    counts = Counter(one.sample.class_name for one in scored)
+    anomalous = {one.sample.class_name for one in scored if one.sample.is_anomaly}
+    for name in sorted(counts, key=lambda name: (name in anomalous, name)):
+        of_class = np.array([one.sample.class_name == name for one in scored])
+        yield (
+            name,
+            ClassResult(
+                count=counts[name],
+                seen=any(one.seen for one in scored if one.sample.class_name == name),
+                auroc=(
+                    auroc_against_normals(labels, scores, of_class) if name in anomalous else None
+                ),
+                called_anomalous=(
+                    None
+                    if decision is None
+                    else sum(decision.is_anomalous(float(one)) for one in scores[of_class])
+                ),
+            ),
+        )

@@ -1,0 +1,162 @@
+"""Where anomalous begins for a model: on normal images that it, or a part of it, has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ahl.distributions.folds import FEWEST_NORMALS
+from ahl.errors import DataError, ImageError
+from ahl.images.reading import ImageSource
+from ahl.images.sources import image_item, label_images
+from ahl.model.decision import Decision, decide
+from ahl.model.exemplars import MOST, Exemplars, new_exemplars
+from ahl.model.trained import TrainedModel
+from ahl.scoring.scorer import Scorer
+from ahl.types import GOOD, ImageItem
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormalScores:
+    """Scores, and which images have none.
+
+    Attributes:
+        scores: (N,) of normals that what scored them was not trained on.
+        skipped: images that could not be read.
+        trained_on: images left out because the model was trained on them.
+        kept: some of them, for the threshold of a model that is corrected; None where they are not
+            known.
+    """
+
+    scores: NDArray[np.float64]
+    skipped: int
+    trained_on: int
+    kept: Exemplars | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Threshold:
+    """A model with a threshold, and what it was set on.
+
+    Attributes:
+        model: holds the decision.
+        decision: the threshold with what is known of it.
+        normals: the scores it was set on, and what was left out.
+    """
+
+    model: TrainedModel
+    decision: Decision
+    normals: NormalScores
+
+
+def set_threshold(
+    model: TrainedModel,
+    normals: Sequence[ImageSource] | None,
+    max_false_alarm_rate: float,
+    device: torch.device,
+) -> Threshold:
+    """Set the threshold of a model.
+
+    Args:
+        model: trained on images; not changed.
+        normals: good images, of which those of the training are left out; None takes what detectors
+            of the calibration said of the training normals that each of them left out; these
+            are not the model, which mostly calls fewer anomalous than they do.
+        max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
+        device: where the backbone runs.
+
+    Raises:
+        DataError: if there are too few normals for the rate.
+        ConfigurationError: if the rate cannot be.
+        NotFittedError: if normals are given and the model was trained on feature maps.
+    """
+    if normals is None:
+        found = left_out_normals(model)
+    else:
+        found = score_new_normals(model, normals, device)
+    try:
+        decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
+    except DataError as error:
+        reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
+        reasons += [f"{found.skipped} could not be read"] if found.skipped else []
+        raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+    others = [i for i, one in enumerate(model.exemplars.images) if one.role != "threshold"]
+    exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
+    if found.kept is not None:
+        exemplars += found.kept
+    decision = decision.against(left_out_anomalies(model))
+    return Threshold(
+        model=replace(model, decision=decision, exemplars=exemplars),
+        decision=decision,
+        normals=found,
+    )
+
+
+def score_new_normals(
+    model: TrainedModel, images: Sequence[ImageSource], device: torch.device
+) -> NormalScores:
+    """Score normals, but for those of the training; of equal images one counts.
+
+    Args:
+        model: trained on images.
+        images: good ones.
+        device: where the backbone runs.
+
+    Raises:
+        NotFittedError: if the model was trained on feature maps.
+    """
+    scorer, size = Scorer(model, device), model.config.features.image_size
+    # Copies of one image would count as evidence that there is not.
+    new: dict[str, tuple[ImageSource, ImageItem]] = {}
+    skipped = trained_on = 0
+    for image in label_images(images, GOOD):
+        try:
+            item = image_item(image.source, image.name, size)
+        except ImageError:
+            skipped += 1
+            continue
+        if item.key in model.manifest.hashes:
+            trained_on += 1
+        else:
+            new.setdefault(item.key, (image.source, item))
+    given = list(new.values())
+    places = np.linspace(0, len(given) - 1, min(len(given), MOST["threshold"])).round().astype(int)
+    scores, kept, keeping = [], [], set(places.tolist())
+    for index, maps in scorer.prepared([source for source, _ in given]):
+        if isinstance(maps, str):
+            skipped += 1
+            continue
+        scores.append(float(model.score_maps([maps]).score[0]))
+        if index in keeping:
+            kept.append((given[index][1], GOOD, maps))
+    return NormalScores(
+        scores=np.array(scores, dtype=np.float64),
+        skipped=skipped,
+        trained_on=trained_on,
+        kept=new_exemplars("threshold", kept, model.detector.layout.row_size),
+    )
+
+
+def left_out_normals(model: TrainedModel) -> NormalScores:
+    """What the detectors of the calibration said of the training normals that they left out.
+
+    Raises:
+        DataError: if the model holds none.
+    """
+    kept = np.empty(0) if model.calibration is None else model.calibration.normal_scores
+    if not len(kept):
+        raise DataError(
+            "The model holds no scores of left-out good images (trained with fewer than "
+            f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
+            "trained on."
+        )
+    return NormalScores(scores=kept, skipped=0, trained_on=0)
+
+
+def left_out_anomalies(model: TrainedModel) -> NDArray[np.float64]:
+    """What the same detectors said of the labelled anomalies that they left out; may be none."""
+    return np.empty(0) if model.calibration is None else model.calibration.anomaly_scores

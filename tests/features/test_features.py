@@ -1,0 +1,34 @@
+"""Rows of images: two scales side by side, and what they are kept under."""
+
+import numpy as np
+import torch
+
+from ahl.config import FeatureConfig
+from ahl.features.extractor import FeatureExtractor, as_tensor
+from small_images import small_image
+from tiny import TinyBackbone
+
+CPU = torch.device("cpu")
+
+
+def extractor(size=48):
+    return FeatureExtractor(TinyBackbone(), FeatureConfig(image_size=size), CPU)
+
+
+def test_rows_are_the_maps_at_full_and_at_half_size_side_by_side():
+    pixels = np.stack([small_image("good", i) for i in range(3)])
+    rows, layout = torch.from_numpy(extractor().extract(pixels)).float(), extractor().layout
+    assert layout.scales == ((12, 6, 6), (12, 3, 3))
+    images = as_tensor(pixels, CPU)
+    half = images.unflatten(2, (24, 2)).unflatten(4, (24, 2)).mean(dim=(3, 5))
+    with torch.inference_mode():
+        expected = TinyBackbone()(images), TinyBackbone()(half)
+    for ours, theirs in zip(layout.split(rows), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_of_another_size_or_backbone_are_kept_apart():
+    other = FeatureExtractor(TinyBackbone(seed=1), FeatureConfig(image_size=48), CPU)
+    identities = [str(each.identity) for each in (extractor(), extractor(64), other)]
+    assert len(set(identities)) == 3
+    assert str(extractor().identity) == identities[0]

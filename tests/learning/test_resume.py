@@ -1,0 +1,129 @@
+"""A killed run goes on from its last epoch, with the same final result."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ahl import AHL
+from ahl.errors import ModelFileError, ResumeError
+from ahl.observer import Observer
+from ahl.tensor_file import read_tensor_file
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
+
+
+def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "ahl", "train", str(data), "--output", str(output)),
+        *("--backbone", "embedded", "--image-size", "64", "--epochs", "12", "--threads", "1"),
+        *("--cache", str(cache), "--json", *options),
+    ]
+
+
+def epochs_done(checkpoint: Path) -> int:
+    try:
+        return read_tensor_file(checkpoint, "checkpoint")[0]["epoch"] if checkpoint.exists() else 0
+    except ModelFileError:  # replaced between safetensors' reading of its header and its tensors
+        return 0
+
+
+def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tmp_path):
+    whole = tmp_path / "whole.ahl"
+    subprocess.run(
+        command(inspection_folder, whole, tmp_path / "cache-a"), check=True, capture_output=True
+    )
+    killed = tmp_path / "killed.ahl"
+    checkpoint = tmp_path / "killed.ahl.learning.checkpoint"
+    arguments = command(inspection_folder, killed, tmp_path / "cache-b")
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        limit = time.monotonic() + 120
+        while epochs_done(checkpoint) < 3 and process.poll() is None:
+            assert time.monotonic() < limit, "the run made no progress"
+            time.sleep(0.01)
+        assert process.poll() is None, "the run ended before it could be killed"
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert not killed.exists()
+    assert 3 <= epochs_done(checkpoint) < 12
+    resumed = subprocess.run([*arguments, "--resume"], check=True, capture_output=True)
+    assert b"Traceback" not in resumed.stderr
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not checkpoint.exists()
+
+
+class StopAt(Observer):
+    """Raises in the middle of a run, as a kill would."""
+
+    def __init__(self, epoch=None, step=None):
+        self.epoch, self.step, self.notes = epoch, step, []
+
+    def on_epoch(self, record, epochs):
+        if record.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+    def on_stage(self, stage, done, total):
+        if stage.startswith("fine-tuning") and done == self.step:
+            raise KeyboardInterrupt
+
+    def on_note(self, text):
+        self.notes.append(text)
+
+
+def fit(path: Path, **options) -> AHL:
+    settings = {"backbone": TinyBackbone(), "config": tiny_config(), "checkpoint": path / "c"}
+    detector = AHL(**{**settings, **options})
+    good = [small_image("good", i) for i in range(options.get("normals", 10))]
+    return detector.fit(good, [small_image("dot", i) for i in range(3)])
+
+
+@pytest.mark.parametrize("epoch", [1, 5, 6, 7])
+def test_every_epoch_can_be_resumed_from(tmp_path, epoch):
+    fit(tmp_path, checkpoint=None).save(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, observer=StopAt(epoch))
+    observer = StopAt()
+    resumed = fit(tmp_path, resume=True, observer=observer)
+    resumed.save(tmp_path / "resumed")
+    assert observer.notes == [f"Resuming after epoch {epoch}."]
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, observer=StopAt(3))
+    for other in ({"seed": 1}, {"base": "devnet"}, {"config": tiny_config(inner_steps=4)}):
+        with pytest.raises(ResumeError, match="other images, settings or versions"):
+            fit(tmp_path, resume=True, **other)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, observer=StopAt(2))
+    content = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").write_bytes(content[:-5])
+    with pytest.raises(ResumeError, match="without --resume"):
+        fit(tmp_path, resume=True)
+
+
+def test_resuming_without_a_checkpoint_starts_anew(tmp_path):
+    observer = StopAt()
+    fit(tmp_path, resume=True, observer=observer).save(tmp_path / "model")
+    assert observer.notes == []
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_fine_tuning_resumes_too(tmp_path, step):
+    fit(tmp_path, checkpoint=None, finetune=True).save(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, finetune=True, observer=StopAt(step=step))
+    fit(tmp_path, finetune=True, resume=True, observer=StopAt()).save(tmp_path / "resumed")
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert list(tmp_path.glob("c*")) == []

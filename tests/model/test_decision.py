@@ -1,0 +1,133 @@
+"""A threshold that needs no assumption on the scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from ahl.errors import ConfigurationError, DataError
+from ahl.intervals import share_interval
+from ahl.model.decision import (
+    Decision,
+    decide,
+    fewest_for_certainty,
+    fewest_normals,
+    least_certain_rate,
+)
+
+
+def normal_scores(count, seed=0):
+    return np.random.default_rng(seed).standard_t(3, count)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(20, 400), st.sampled_from([0.01, 0.05, 0.1, 0.5]), st.integers(0, 9))
+def test_the_threshold_is_the_lowest_score_that_keeps_the_rate(count, rate, seed):
+    scores = normal_scores(count, seed)
+    if count < fewest_normals(rate):
+        with pytest.raises(DataError, match="at least"):
+            decide(scores, rate)
+        return
+    found = decide(scores, rate)
+    above = int((scores > found.threshold).sum())
+    assert (above + 1) / (count + 1) <= rate + 1e-9
+    lower = scores[scores < found.threshold]
+    if len(lower):
+        next_above = int((scores > lower.max()).sum())
+        assert (next_above + 1) / (count + 1) > rate
+    assert found.expected_false_alarm_rate == pytest.approx((above + 1) / (count + 1))
+    assert found.false_alarm_rate_low < found.expected_false_alarm_rate
+    assert found.false_alarm_rate_high > found.expected_false_alarm_rate
+
+
+def test_the_interval_holds_for_scores_of_any_shape():
+    """The true rate lies in it in 95 % of draws; the scores here are of a heavy-tailed kind."""
+    many = np.sort(normal_scores(200_000, 99))
+    inside, draws = 0, 400
+    for seed in range(draws):
+        found = decide(normal_scores(150, seed), 0.05)
+        rate = 1 - np.searchsorted(many, found.threshold, side="right") / len(many)
+        inside += found.false_alarm_rate_low <= rate <= found.false_alarm_rate_high
+    assert binom.ppf(0.001, draws, 0.95) <= inside <= binom.ppf(0.999, draws, 0.95)
+
+
+def test_verdicts_are_those_of_exact_binomial_intervals():
+    """A score is called only where the interval of the share of normals above it is on one side."""
+    scores, rate = np.arange(600.0), 0.05
+    found = decide(scores, rate)
+    for score in np.arange(-1, 602, 0.5):
+        above = int((scores > score).sum())
+        surely_more = binom.sf(above - 1, 600, rate) < 0.025
+        at_least = int((scores >= score).sum())
+        surely_fewer = binom.cdf(at_least, 600, rate) < 0.025
+        expected = "normal" if surely_more else "anomalous" if surely_fewer else "uncertain"
+        assert found.verdict(score) == expected, score
+    assert found.verdict(found.threshold) == "uncertain"
+    assert not found.is_anomalous(found.threshold)
+    assert found.is_anomalous(found.threshold + 0.1)
+
+
+def test_few_normals_call_nothing_anomalous_beyond_doubt():
+    found = decide(np.arange(99.0), 0.01)
+    assert found.threshold == 98.0
+    assert found.surely_anomalous is None
+    assert found.verdict(1e9) == "uncertain"
+    assert found.is_anomalous(1e9)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_how_many_normals_are_enough_to_be_sure(rate):
+    enough = fewest_for_certainty(rate)
+    assert decide(np.arange(float(enough)), rate).verdict(1e9) == "anomalous"
+    assert decide(np.arange(enough - 1.0), rate).verdict(1e9) == "uncertain"
+    assert least_certain_rate(enough) == pytest.approx(rate)
+    assert least_certain_rate(enough - 1) > rate
+
+
+def test_too_few_normals_are_refused_with_the_number_that_is_needed():
+    assert [fewest_normals(rate) for rate in (0.01, 0.05, 0.5, 0.3)] == [99, 19, 1, 3]
+    with pytest.raises(DataError, match="at least 99"):
+        decide(np.arange(98.0), 0.01)
+    with pytest.raises(DataError, match="at least 1 "):
+        decide(np.empty(0), 0.9)
+    with pytest.raises(DataError, match="not finite"):
+        decide(np.array([0.0, np.nan, 1.0]), 0.5)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
+def test_rates_that_cannot_be_are_refused(rate):
+    with pytest.raises(ConfigurationError, match="between 0 and 1"):
+        decide(np.arange(100.0), rate)
+
+
+def test_equal_scores_have_a_threshold_that_none_exceeds():
+    found = decide(np.zeros(200), 0.05)
+    assert found.threshold == 0.0
+    assert not found.is_anomalous(0.0)
+
+
+def test_values_come_back():
+    for count in (99, 1000):
+        found = decide(np.arange(float(count)), 0.01, held_out=True)
+        assert Decision.rebuild(found.values()) == found
+
+
+@pytest.mark.parametrize(
+    "change", [{"threshold": float("inf")}, {"surely_normal": "x"}, {"normals": None}]
+)
+def test_values_that_are_none_are_refused(change):
+    values = decide(np.arange(200.0), 0.05).values()
+    with pytest.raises((ValueError, TypeError)):
+        Decision.rebuild({**values, **change})
+
+
+def test_misses_are_the_left_out_anomalies_not_above_the_threshold():
+    plain = decide(np.arange(30.0), 0.1)
+    assert plain.miss_rate is None
+    found = plain.against(np.array([plain.threshold, 5.0, 100.0, 200.0]))
+    assert (found.anomalies, found.missed) == (4, 2)
+    assert found.miss_rate == (0.5, *share_interval(2, 4))
+    assert Decision.rebuild(found.values()) == found
+    with pytest.raises(ValueError, match="more anomalies"):
+        Decision.rebuild(found.values() | {"missed": 5})

@@ -1,0 +1,101 @@
+"""Evaluation by the open-set protocol."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from ahl import AHL
+from ahl.datasets import draw_split, open_dataset
+from ahl.errors import DataError
+from ahl.scoring.evaluation import evaluate
+from small_images import write_class
+from tiny import TinyBackbone, tiny_config
+
+
+def train(root, **draw):
+    split = draw_split(open_dataset(root), **{"anomalies": 4, "seed": 1, **draw})
+    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2))
+    return split, detector.fit_split(split)
+
+
+def pairwise_auroc(bad, good):
+    return np.mean([[(b > g) + 0.5 * (b == g) for g in good] for b in bad])
+
+
+def test_training_files_are_left_out_by_content(benchmark_folder, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(benchmark_folder, root)
+    split, detector = train(root)
+    drawn = split.anomalies[0].path
+    drawn.rename(drawn.with_name("renamed.png"))
+    shutil.copy(split.normals[0].path, root / "test" / "good" / "copy-of-a-training-image.png")
+    result = evaluate(detector.scorer, open_dataset(root))
+    tested = {one.sample.name for one in result.scored}
+    assert result.left_out == 4 + 1
+    assert len(tested) == 12 + 24 - 4
+    assert not tested & {s.name for s in split.anomalies}
+    assert not any("renamed" in name or "copy" in name for name in tested)
+
+
+def test_figures_follow_their_definitions(benchmark_folder):
+    split, detector = train(benchmark_folder, anomalies=2)
+    result = evaluate(detector.scorer, open_dataset(benchmark_folder))
+    seen = {s.class_name for s in split.anomalies}
+    good = [one.score for one in result.scored if one.sample.class_name == "good"]
+    bad = [one for one in result.scored if one.sample.is_anomaly]
+    of_seen = [one.score for one in bad if one.sample.class_name in seen]
+    of_unseen = [one.score for one in bad if one.sample.class_name not in seen]
+    assert of_unseen
+    assert result.auroc == pytest.approx(pairwise_auroc([one.score for one in bad], good))
+    assert result.auroc_seen == pytest.approx(pairwise_auroc(of_seen, good))
+    assert result.auroc_unseen == pytest.approx(pairwise_auroc(of_unseen, good))
+    assert {one.sample.class_name for one in bad if one.seen} == seen
+    assert next(iter(result.classes)) == "good"
+    for name, one in result.classes.items():
+        scores = [s.score for s in result.scored if s.sample.class_name == name]
+        assert one.count == len(scores)
+        if name != "good":
+            assert one.auroc == pytest.approx(pairwise_auroc(scores, good))
+            assert one.seen == (name in seen)
+
+
+def test_the_hard_setting_tests_only_the_other_classes(benchmark_folder):
+    _, detector = train(benchmark_folder, setting="hard", known_class="dot")
+    result = evaluate(detector.scorer, open_dataset(benchmark_folder))
+    assert set(result.classes) == {"good", "bar", "frame"}
+    assert result.left_out == 4
+    assert result.left_out_known_class == 4
+    assert result.auroc_seen is None
+    assert result.auroc_unseen == result.auroc
+
+
+def test_unreadable_images_are_reported(benchmark_folder, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(benchmark_folder, root)
+    _, detector = train(root)
+    (root / "test" / "good" / "bad.png").write_text("no image")
+    result = evaluate(detector.scorer, open_dataset(root))
+    assert [one.name for one in result.skipped] == ["test/good/bad.png"]
+
+
+def test_a_fully_trained_on_folder_leaves_nothing(inspection_folder):
+    _, detector = train(inspection_folder, anomalies=None)
+    with pytest.raises(DataError, match="left to test"):
+        evaluate(detector.scorer, open_dataset(inspection_folder))
+
+
+def test_an_inspection_folder_can_be_evaluated(inspection_folder, tmp_path):
+    _, detector = train(inspection_folder, anomalies=None)
+    write_class(tmp_path / "good", "good", 5, first=70)
+    write_class(tmp_path / "scratch", "bar", 4, first=70)
+    result = evaluate(detector.scorer, open_dataset(tmp_path))
+    assert result.left_out == 0
+    assert result.auroc_seen is None
+    assert {name: one.count for name, one in result.classes.items()} == {"good": 5, "scratch": 4}
+    shutil.rmtree(tmp_path / "good")
+    write_class(tmp_path / "good", "good", 1, first=200)
+    shutil.rmtree(tmp_path / "scratch")
+    only_good = evaluate(detector.scorer, open_dataset(tmp_path))
+    assert only_good.auroc is None
+    assert only_good.fpr95 is None

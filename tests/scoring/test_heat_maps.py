@@ -1,0 +1,99 @@
+"""Where in an image the evidence lies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ahl import AHL
+from ahl.baselines import FocalClassifier
+from ahl.config import MemoryConfig
+from ahl.features.arrays import table_of_maps
+from ahl.scoring.heat_maps import FIRST_RED, colour_bounds, heat_map, position_evidence
+from ahl.scoring.reasons import reasons
+from ahl.scoring.scorer import Prediction
+from tiny import tiny_config
+
+
+def maps(count, seed, place=None):
+    random = np.random.default_rng(seed)
+    full = random.normal(0, 1, (count, 6, 8, 8))
+    if place is not None:
+        full[:, 0, place[0], place[1]] += 8
+    return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
+
+
+@pytest.fixture(scope="module", params=["dra", "devnet"])
+def model(request):
+    config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
+    detector = AHL(base=request.param, config=config, seed=1)
+    return detector.fit_features(
+        maps(30, 0), maps(6, 1, (2, 5)), pseudo=[maps(30, 2, (4, 4))]
+    ).model
+
+
+def seen(model, seed, place=None):
+    """An image's maps as the heads see them."""
+    return model.preparation.maps(table_of_maps(maps(1, seed, place)).rows(np.array([0])).float())
+
+
+@pytest.mark.parametrize("place", [(1, 1), (6, 2), (3, 6)])
+def test_the_hottest_place_is_where_the_defect_is(model, place):
+    heat = heat_map(model, seen(model, 40, place), 64)
+    assert heat.shape == (64, 64)
+    assert heat.dtype == np.float32
+    hottest = np.unravel_index(heat.argmax(), heat.shape)
+    for found, expected in zip(hottest, place, strict=True):
+        assert abs(found - (8 * expected + 3.5)) <= 8
+    low, high = colour_bounds(model)
+    assert low == FIRST_RED
+    assert heat.max() > low
+    assert heat_map(model, seen(model, 41), 64).max() < heat.max()
+    assert high >= low + 3
+
+
+def test_a_place_counts_as_an_image_with_that_evidence_would(model):
+    """Against the calibration's own numbers, without the neighbourhood."""
+    known = replace(model.calibration, neighbourhood=None)
+    plain, given = replace(model, calibration=known), seen(model, 42, (1, 1))
+    found = plain.detector.position_scores(*plain.unified, given, plain.reference)
+    for number, heat in enumerate(position_evidence(plain, given)):
+        places = {name: values[0] for name, values in found[number].items()}
+        if plain.preparation.memory is not None:
+            places["memory"] = given[number][0, -1] / plain.preparation.memory.weight
+        expected = torch.zeros(heat.shape)
+        for i, name in enumerate(known.names):
+            if name in places:
+                z = (places[name] - known.means[i]) / known.deviations[i]
+                expected += known.weights[i] * (z - known.shifts[i]) / known.stretches[i]
+        torch.testing.assert_close(heat, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_calibration_the_heads_positions_are_added(model):
+    plain, given = replace(model, calibration=None), seen(model, 43, (1, 1))
+    found = plain.detector.position_scores(*plain.unified, given, plain.reference)
+    for heat, scale in zip(position_evidence(plain, given), found, strict=True):
+        torch.testing.assert_close(heat, sum(scale.values())[0])
+    assert colour_bounds(plain) is None
+
+
+def test_heads_that_see_no_places_leave_the_memory_or_nothing():
+    config = replace(tiny_config(epochs=1), memory=MemoryConfig(patches=20))
+    detector = AHL(base=FocalClassifier, config=config)
+    blind = detector.fit_features(maps(20, 0), maps(3, 1, (2, 5))).model
+    heat = heat_map(blind, seen(blind, 44, (1, 1)), 64)
+    assert max(np.unravel_index(heat.argmax(), heat.shape)) < 24, "the memory's distance alone"
+    assert not heat_map(replace(blind, calibration=None), seen(blind, 44, (1, 1)), 64).any()
+
+
+def test_reasons_are_what_raises_the_score_most_important_first(model):
+    names = model.evidence_names
+    evidence = dict.fromkeys(names, -1.0) | {names[0]: 4.0, names[-1]: 2.0}
+    told = reasons(Prediction(index=0, score=0.0, evidence=evidence), model)
+    assert [value for _, value in told] == ([4.0, 2.0] if len(names) > 1 else [2.0])
+    assert told[0][0] == model.detector.meanings[names[0]]
+    assert (
+        reasons(Prediction(index=0, score=-3.0, evidence=dict.fromkeys(names, -1.0)), model) == []
+    )
+    assert reasons(Prediction(index=0, score=1.0), model) == []

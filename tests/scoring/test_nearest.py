@@ -1,0 +1,92 @@
+"""Which images of the training an image is most like."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ahl import AHL
+from ahl.features.arrays import table_of_maps
+from ahl.model.exemplars import no_exemplars
+from ahl.scoring.nearest import Album
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
+
+SCRATCH, STAIN = 0, 3
+"""Channels that two kinds of defect show in."""
+
+
+def maps(count, seed, place=None, channel=SCRATCH, shift=0.0):
+    random = np.random.default_rng(seed)
+    full = random.normal(0, 1, (count, 6, 8, 8))
+    full[:, 5] += shift
+    if place is not None:
+        y, x = place
+        full[:, channel, y - 1 : y + 2, x - 1 : x + 2] += 9
+    return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
+
+
+def joined(*parts):
+    return tuple(np.concatenate(scales) for scales in zip(*parts, strict=True))
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
+    detector = AHL(config=config, seed=1)
+    normals = joined(maps(15, 0), maps(15, 5, shift=4.0))
+    anomalies = joined(maps(3, 1, (2, 5), SCRATCH), maps(3, 2, (5, 1), STAIN))
+    return detector.fit_features(normals, anomalies, pseudo=[maps(30, 3, (4, 4))]).model
+
+
+@pytest.fixture(scope="module")
+def named(model):
+    """Kept images that tell which they are."""
+    kept = model.exemplars
+    images = tuple(replace(one, name=str(i)) for i, one in enumerate(kept.images))
+    return replace(model, exemplars=replace(kept, images=images))
+
+
+def seen(model, *args, **keywords):
+    rows = table_of_maps(maps(1, *args, **keywords)).rows(np.array([0]))
+    return model.preparation.maps(rows.float())
+
+
+@pytest.mark.parametrize(("channel", "first"), [(SCRATCH, 30), (STAIN, 33)])
+@pytest.mark.parametrize("place", [(1, 1), (6, 4)])
+def test_the_nearest_anomaly_has_the_same_defect_wherever_it_is(named, channel, first, place):
+    found = Album(named).anomaly(seen(named, 40, place, channel))
+    assert int(found.name) in range(first, first + 3)
+    assert found.place == pytest.approx([(p + 0.5) / 8 for p in place], abs=0.3)
+    shown = ((2, 5), (5, 1))[first == 33]
+    assert found.like == pytest.approx([(p + 0.5) / 8 for p in shown], abs=0.3)
+    assert 0 < found.distance < 0.5
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0.0, range(15)), (4.0, range(15, 30))])
+def test_the_nearest_normal_is_of_the_same_kind(named, shift, expected):
+    for seed in range(50, 55):
+        found = Album(named).normal(seen(named, seed, shift=shift))
+        assert int(found.name) in expected
+        assert found.place is None
+
+
+def test_a_model_that_keeps_none_has_none(model):
+    width = model.detector.layout.row_size
+    album = Album(replace(model, exemplars=no_exemplars(width)))
+    assert album.normal(seen(model, 40)) is None
+    assert album.anomaly(seen(model, 40)) is None
+
+
+def test_predictions_have_names_and_pictures_when_asked():
+    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
+    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)], ["dot"])
+    images = [small_image("good", 3), small_image("dot", 0)]
+    plain, asked = list(detector.predict(images)), list(detector.predict(images, nearest=True))
+    assert plain[0].nearest_normal is None
+    assert plain[0].nearest_anomaly is None
+    assert [p.score for p in plain] == [p.score for p in asked]
+    assert asked[0].nearest_normal.name == "good[3]"
+    assert asked[0].nearest_normal.distance == pytest.approx(0.0, abs=0.1)
+    assert asked[1].nearest_anomaly.class_name == "dot"
+    assert asked[1].nearest_anomaly.picture.shape == (64, 64, 3)
