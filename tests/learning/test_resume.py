@@ -38,7 +38,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tm
         command(inspection_folder, whole, tmp_path / "cache-a"), check=True, capture_output=True
     )
     killed = tmp_path / "killed.ahl"
-    checkpoint = tmp_path / "killed.ahl.learning.checkpoint"
+    checkpoint = tmp_path / "killed.ahl.checkpoint"
     arguments = command(inspection_folder, killed, tmp_path / "cache-b")
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
