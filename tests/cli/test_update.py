@@ -37,7 +37,7 @@ def test_update_shows_before_and_after_and_writes_the_corrected_model(model, wro
     raised = [one["score_after"] for one in told["corrected"][:2]]
     assert scores == pytest.approx(raised, abs=0.05)
     shown = run("update", model, *images, *options).stdout
-    assert "What it got wrong" in shown
+    assert "What it was told" in shown
     assert f"Model: {corrected}" in shown
     assert "frame" in run("info", corrected).stdout
 
@@ -57,11 +57,39 @@ def test_a_correction_that_worsens_writes_nothing(model, wrong, tmp_path, monkey
 
 def test_usage_and_unreadable_files(model, wrong, tmp_path):
     assert "--missed" in run("update", model, code=2).stderr
-    assert "another kind" in run("update", model, "--missed", "x", "--kind", "good", code=2).stderr
+    for kind in ("good", ""):
+        assert "not good" in run("update", model, "--missed", "x", "--kind", kind, code=2).stderr
     bad = tmp_path / "bad.png"
     bad.write_text("no image")
-    assert "no readable image" in run("update", model, "--missed", bad, code=1).stderr
+    options = ("-o", tmp_path / "u.ahl")
+    assert (
+        "bad.png"
+        in run("update", model, "--missed", bad, wrong["frame"][0], *options, code=1).stderr
+    )
+    gone = tmp_path / "gone.png"
+    assert (
+        "gone.png"
+        in run("update", model, "--missed", wrong["frame"][0], gone, *options, code=1).stderr
+    )
+    assert not (tmp_path / "u.ahl").exists()
     same = run(
         "update", model, "--missed", wrong["good"][0], "--false-alarm", wrong["good"][0], code=1
     )
     assert "same image" in same.stderr
+
+
+def test_a_folder_named_like_a_class_that_was_shown_tells_the_class(model, tmp_path):
+    (dot,) = write_class(tmp_path / "dot", "dot", 1, first=90)
+    target = tmp_path / "u.ahl"
+    run("update", model, "--missed", dot, "-o", target, "--force")
+    counts = [
+        json.loads(run("info", m, "--json").stdout)["manifest"]["files"] for m in (model, target)
+    ]
+    before, after = (sum(f["class_name"] == "dot" for f in files) for files in counts)
+    assert after == before + 1
+
+
+def test_a_changed_label_is_said(model, inspection_folder, tmp_path):
+    good = next(iter(sorted((inspection_folder / "good").iterdir())))
+    result = run("update", model, "--missed", good, "-o", tmp_path / "u.ahl", "--force")
+    assert "was trained on as good; it counts as a defect now" in " ".join(result.stderr.split())

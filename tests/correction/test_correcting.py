@@ -134,7 +134,7 @@ def test_a_threshold_is_set_anew_for_its_rate(model):
     found = correct(held, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     own = decide(found.model.calibration.normal_scores, 0.1, held_out=True)
     assert found.model.decision == own.against(found.model.calibration.anomaly_scores)
-    assert found.limit_before == held.decision.threshold
+    assert found.limit_before == pytest.approx(held.decision.threshold)
     assert found.limit_after == own.threshold
     kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
     new = replace(
@@ -186,7 +186,7 @@ def test_a_model_that_keeps_nothing_is_refused(model):
         correct(empty, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
 
 
-def judged(model, before, after, limits=(1.0, 1.0)):
+def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
     """Two normals, two anomalies, then a corrected anomaly."""
     roles = ["normal", "threshold", "anomaly", "anomaly", "anomaly"]
     images = tuple(Exemplar(role=r, name="", sha256="", class_name="") for r in roles)
@@ -199,6 +199,7 @@ def judged(model, before, after, limits=(1.0, 1.0)):
         after=torch.tensor(after),
         limit_before=limits[0],
         limit_after=limits[1],
+        allowed=allowed,
     )
 
 
@@ -220,3 +221,20 @@ def test_worse_is_more_wrong_of_either_kind(model, after, worsens, mended, limit
     else:
         assert not found.worsens, "their order is as good as before"
         assert judged(model, before, [3.0, 0.0, 2.0, 2.0, 2.0], (None, None)).worsens
+
+
+def test_a_threshold_keeps_its_rate_not_its_place(model):
+    before, after = [0.0, 0.0, 2.0, 2.0, 0.0], [0.0, 1.5, 2.0, 2.0, 2.0]
+    assert judged(model, before, after, allowed=0.49).worsens
+    assert not judged(model, before, after, allowed=0.5).worsens
+    assert judged(model, before, [0.0, 0.0, 2.0, 0.5, 2.0], allowed=0.5).worsens, "a defect is lost"
+
+
+def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
+    kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
+    # As set on rows that are not rounded: a little lower.
+    scores = model.score_prepared(kept.rows).score.double().numpy() - 1e-4
+    new = replace(model, exemplars=model.exemplars + kept, decision=decide(scores, 0.05))
+    found = correct(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    own = [i for i, one in enumerate(found.known.images) if one.role == "threshold"]
+    assert found.right_before[own].all()

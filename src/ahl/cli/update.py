@@ -55,7 +55,12 @@ class _ManyValues(click.Command):
     metavar="FILE...",
     help="Good images that it took for defects.",
 )
-@click.option("--kind", default="missed", show_default=True, help="Class of the missed defects.")
+@click.option(
+    "--kind",
+    metavar="CLASS",
+    help="Class of the missed defects [default: their folder's name if that is a class that was "
+    "trained on, else 'missed'].",
+)
 @click.option(
     "--output",
     "-o",
@@ -71,7 +76,7 @@ def update(
     model: Path,
     missed: tuple[str, ...],
     false_alarms: tuple[str, ...],
-    kind: str,
+    kind: str | None,
     output: Path | None,
     force: bool,
     device: str,
@@ -84,13 +89,17 @@ def update(
       ahl update parts.ahl --missed line3/0815.png line3/0816.png --false-alarm line3/0911.png
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
-    those that it keeps, and is held to everything it knows: where more good images, or more
-    defects, would be on the wrong side of the threshold than before, nothing is written, and the
-    exit status is 1. A threshold is set anew for its rate; without one, the score that had severity
-    0.5 takes its place. The images count as trained on from then on.
+    those that it keeps, and is held to everything it knows: where more defects than before would
+    lie below the threshold, or more good images above it than before and than its rate allows,
+    nothing is written, and the exit status is 1. A threshold is set anew for its rate; without one,
+    the score that had severity 0.5 takes its place, and 5 % of the good images may lie above it.
+    The images count as trained on from then on.
+
+    What it keeps of good images is scored as if each were new, without its own patches in the
+    memory: `ahl predict` gives the images themselves lower scores.
     """
     from ahl.cli.progress import ConsoleObserver
-    from ahl.correction.images import update_with_images
+    from ahl.correction.images import MISSED_CLASS, update_with_images
     from ahl.devices import resolve_device
     from ahl.images.reading import expand_paths
     from ahl.images.sources import label_images
@@ -99,30 +108,32 @@ def update(
 
     if not missed and not false_alarms:
         raise click.UsageError("Give --missed FILE... or --false-alarm FILE..., or both.")
-    if kind == GOOD:
-        raise click.UsageError("A missed defect is of another kind than good.")
+    if kind is not None and kind.strip() in ("", GOOD):
+        raise click.UsageError("Name the class of the missed defects: not good, and not nothing.")
     use_threads(threads)
+    loaded = TrainedModel.load(model)
+    paths = expand_paths(missed) if missed else []
+    known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
+    kinds = [kind or (name if name in known else MISSED_CLASS) for name in folders]
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         found = update_with_images(
-            TrainedModel.load(model),
-            label_images(expand_paths(missed) if missed else [], kind),
+            loaded,
+            label_images(paths, kinds),
             label_images(expand_paths(false_alarms) if false_alarms else [], GOOD),
             device=resolve_device(device),
+            strict=True,
             observer=observer,
         )
     target, refused = output or model, found.worsens and not force
-    told = as_values(found) | {
-        "model": None if refused else str(target),
-        "skipped": [{"path": one.name, "error": one.reason} for one in observer.skipped],
-    }
+    told = as_values(found) | {"model": None if refused else str(target)}
     if as_json:
         print_json(told)
     else:
         _show(told)
     if refused:
         raise DataError(
-            "More known images would be wrong than before, so nothing was written. Check the "
-            "labels; train again with the new images; or --force it."
+            "More known images would be wrong than before and than is allowed, so nothing was "
+            "written. Check the labels, or train again with the new images, or --force it."
         )
     found.model.save(target)
     if not as_json:
@@ -158,6 +169,7 @@ def as_values(found: Correction) -> dict[str, Any]:
     return {
         "limit_before": found.limit_before,
         "limit_after": found.limit_after,
+        "allowed_false_alarm_rate": found.allowed,
         "corrected": images[first:],
         "known": known,
         "auroc_before": auroc(own.numpy(), found.before[:first].numpy()),
@@ -174,7 +186,7 @@ def _show(told: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = stdout_console()
-    table = Table(title="What it got wrong", title_justify="left")
+    table = Table(title="What it was told", title_justify="left")
     table.add_column("image", overflow="fold")
     table.add_column("is")
     for name in ("score before", "after"):
@@ -182,13 +194,15 @@ def _show(told: dict[str, Any]) -> None:
     table.add_column("now")
     for one in told["corrected"]:
         words = {None: "-", True: "right", False: "still wrong"}[one["right_after"]]
+        if one["right_before"]:
+            words += ", as before"
         scores = (f"{one[f'score_{when}']:.2f}" for when in ("before", "after"))
         table.add_row(escape(one["name"]), one["label"], *scores, words)
     if told["limit_before"] is not None and told["limit_after"] is not None:
         limits = (f"{told[f'limit_{when}']:.2f}" for when in ("before", "after"))
         table.add_row("anomalous above", "", *limits, "", style="dim")
     console.print(table)
-    known = Table(title="All else it knows", title_justify="left")
+    known = Table(title="All else it knows (good images as if new)", title_justify="left")
     known.add_column("images")
     for name in ("known", "wrong before", "wrong after"):
         known.add_column(name, justify="right")

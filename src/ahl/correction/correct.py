@@ -7,6 +7,7 @@ training for a few epochs on them and on what it keeps of its training, as gentl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -36,6 +37,9 @@ from ahl.types import Kind
 
 EPOCHS: Final = 10
 """Of a correction; the weights of the last half are averaged."""
+
+ALLOWED: Final = 0.05
+"""Share of normals that may lie above the limit of a model without a threshold."""
 
 STRENGTHS: Final = (1, 3)
 """How often each image that was got wrong counts among those of its kind; more if need be."""
@@ -187,17 +191,41 @@ class _Run:
             [i for i, one in enumerate(self.kept.images) if one.role != "pseudo"], dtype=np.int64
         )
         before = self.kept_before.chosen(worked) + self.wrong_before
-        after = self.kept.chosen(worked) + self.wrong
+        after = self.kept.chosen(worked) + self._remembered()
+        decision = model.decision
         return Correction(
             model=model,
             known=after,
             corrected=len(self.wrong),
             before=self.model.score_prepared(before.rows).score,
             after=model.score_prepared(after.rows).score,
-            limit_before=_limit(self.model),
+            limit_before=self.limit_before,
             # Without a threshold the measure stays the same: scores are in spreads of normals.
-            limit_after=_limit(self.model if model.decision is None else model),
+            limit_after=self.limit_before if decision is None else decision.threshold,
+            allowed=ALLOWED if decision is None else decision.max_false_alarm_rate,
         )
+
+    @cached_property
+    def limit_before(self) -> float | None:
+        """The threshold as it comes from what is kept, like the one after; or what stands for it.
+
+        Kept rows are rounded, and the image that the threshold is would lie just above itself.
+        """
+        if self.model.decision is not None:
+            return (_decision(self.model) or self.model.decision).threshold
+        calibration = self.model.calibration
+        return None if calibration is None else calibration.severity.midpoint
+
+    def _remembered(self) -> Exemplars:
+        """The images got wrong as they are seen from now on: alarms with their own patches."""
+        memory = self.extended.preparation.memory
+        if memory is None or not len(self.wrong.of_role("normal")):
+            return self.wrong
+        rows = self.wrong.rows.float()
+        maps = self.model.detector.layout.split(rows)
+        for scale, evidence in zip(maps, memory.evidence(_plain(self.model, rows)), strict=True):
+            scale[:, -1:] = evidence
+        return replace(self.wrong, rows=half_rows(rows))
 
 
 def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
@@ -281,9 +309,3 @@ def _decision(model: TrainedModel) -> Decision | None:
     except DataError:
         return None
     return new.against(left_out_anomalies(model))
-
-
-def _limit(model: TrainedModel) -> float | None:
-    if model.decision is not None:
-        return model.decision.threshold
-    return None if model.calibration is None else model.calibration.severity.midpoint

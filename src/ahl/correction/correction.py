@@ -25,6 +25,8 @@ class Correction:
         limit_before: score above which the model before calls an image anomalous: its threshold, or
             else the score of severity 0.5; None if it has neither.
         limit_after: the corrected one's threshold; the same where it has none.
+        allowed: share of normals that may lie above the limit, where that is more than did before:
+            a threshold keeps its rate, not its place.
     """
 
     model: TrainedModel
@@ -34,6 +36,7 @@ class Correction:
     after: Tensor
     limit_before: float | None
     limit_after: float | None
+    allowed: float
 
     @property
     def anomalous(self) -> Tensor:
@@ -57,18 +60,19 @@ class Correction:
 
     @property
     def worsens(self) -> bool:
-        """Whether more normals, or more anomalies, are wrong than before but for those corrected.
+        """Whether more anomalies are wrong than before, or more normals than before and allowed.
 
-        Without a limit: whether more pairs of an anomaly and a normal are in the wrong order.
+        The corrected images do not count. Without a limit: whether more pairs of an anomaly and a
+        normal are in the wrong order.
         """
         anomalous, own = self.anomalous[self.worked], self.worked
         if self.right_before is None or self.right_after is None:
             return _disorder(self.after[own], anomalous) > _disorder(self.before[own], anomalous)
-        wrong = [~right[own] for right in (self.right_before, self.right_after)]
-        return any(
-            bool((wrong[1] & kind).sum() > (wrong[0] & kind).sum())
-            for kind in (anomalous, ~anomalous)
-        )
+        before, after = (~right[own] for right in (self.right_before, self.right_after))
+        if int((after & anomalous).sum()) > int((before & anomalous).sum()):
+            return True
+        allowed = int(self.allowed * int((~anomalous).sum()))
+        return int((after & ~anomalous).sum()) > max(int((before & ~anomalous).sum()), allowed)
 
     @property
     def mended(self) -> int:

@@ -63,6 +63,14 @@ def update_with_images(
             report_skipped(Skipped(name=image.name, reason=maps), strict, observer)
         else:
             read.setdefault(item.key, (image, item, maps))
+    good_before = {f.sha256: f.class_name == GOOD for f in model.manifest.files}
+    for image, item, _ in read.values():
+        before = good_before.get(item.key)
+        if before is not None and before != (image.class_name == GOOD):
+            words = ("good", "a defect") if before else ("a defect", "good")
+            observer.on_note(
+                f"{image.name} was trained on as {words[0]}; it counts as {words[1]} now."
+            )
     wrong = no_exemplars(model.detector.layout.row_size)
     roles: tuple[tuple[Role, bool], ...] = (("anomaly", False), ("normal", True))
     for role, good in roles:
