@@ -28,7 +28,7 @@ INSIDE = {
     "settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
     "scoring": "heat_maps nearest scorer reasons thresholds evaluation",
-    "correction": "correction correct images",
+    "correction": "correction remembering correct images",
 }
 """The same within the folders that the data goes through."""
 

@@ -237,7 +237,7 @@ def test_values_that_do_not_fit_are_refused(change, names):
         Calibration.rebuild({**calibration().values(), **change}, calibration().tensors(), names, 6)
 
 
-@pytest.mark.parametrize("name", ["normals", "anomalies"])
+@pytest.mark.parametrize("name", ["normals", "anomalies", "missed"])
 @pytest.mark.parametrize("form", [torch.zeros(3), torch.zeros(3, 3), torch.zeros(3, 2).half()])
 def test_left_out_evidence_of_another_form_is_refused(name, form):
     tensors = calibration().tensors() | {name: form}
@@ -246,14 +246,17 @@ def test_left_out_evidence_of_another_form_is_refused(name, form):
 
 
 @pytest.mark.parametrize("neighbours", [0, 5])
-def test_images_known_later_count_like_left_out_ones(neighbours):
+def test_images_known_later_join_neighbours_and_weights_only(neighbours):
     anomalies = {"a": torch.full((3,), 6.0), "b": torch.full((3,), 2.0)}
     before = calibration(anomalies, neighbours=neighbours)
     missed = {"a": torch.tensor([1.0] * 5), "b": torch.tensor([205.0] * 5)}
     good = {"a": torch.tensor([6.0]), "b": torch.tensor([5.0])}
     after = recalibrate(before, left_out(good), left_out(missed, 7), prior_count=3.0)
-    assert len(after.anomaly_scores) == 8
-    assert len(after.normal_scores) == 201
+    assert len(after.missed) == 5
+    assert len(after.anomaly_scores) == 3, "they were chosen, and stand for no others"
+    assert len(after.normal_scores) == 200
+    again = recalibrate(after, left_out(good), left_out(missed, 8), prior_count=3.0)
+    assert len(again.missed) == 10
     assert after.weights[1] > before.weights[1], "what they stand out by weighs more"
     if neighbours:
         assert len(after.neighbourhood.places) == len(before.neighbourhood.places) + 1

@@ -92,4 +92,16 @@ def test_a_folder_named_like_a_class_that_was_shown_tells_the_class(model, tmp_p
 def test_a_changed_label_is_said(model, inspection_folder, tmp_path):
     good = next(iter(sorted((inspection_folder / "good").iterdir())))
     result = run("update", model, "--missed", good, "-o", tmp_path / "u.ahl", "--force")
-    assert "was trained on as good; it counts as a defect now" in " ".join(result.stderr.split())
+    assert "was trained on as good; it is a defect now" in " ".join(result.stderr.split())
+
+
+def test_a_lost_threshold_is_said(model, tmp_path):
+    new = write_class(tmp_path / "new", "good", 19, first=80)
+    decided = tmp_path / "d.ahl"
+    run("threshold", model, *new, "--max-false-alarm-rate", 0.05, "-o", decided)
+    options = ("-o", tmp_path / "u.ahl", "--force")
+    told = json.loads(run("update", decided, "--false-alarm", new[0], *options, "--json").stdout)
+    assert told["threshold_lost"]
+    assert (
+        "The threshold is gone" in run("update", decided, "--false-alarm", new[0], *options).stdout
+    )

@@ -154,6 +154,13 @@ def test_a_threshold_without_enough_images_goes(model):
     assert found.model.decision is None
 
 
+@pytest.fixture
+def roomy(monkeypatch):
+    """The memory of the tests is smaller than one image's patches."""
+    monkeypatch.setattr("ahl.correction.correct.MOST_REMEMBERED", 100)
+
+
+@pytest.mark.usefixtures("roomy")
 def test_a_wrong_label_is_seen_to_worsen(model):
     """The very defects that were shown, given as good images."""
     shown = model.exemplars.chosen(model.exemplars.of_role("anomaly"))
@@ -167,8 +174,8 @@ def test_without_calibration_or_threshold_the_order_is_held_to(model):
     plain = replace(model, calibration=None)
     found = correct(plain, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     assert found.right_after is None
-    assert found.mended == 1
-    assert isinstance(found.worsens, bool)
+    assert not found.worsens
+    assert found.after[-1] > found.before[-1]
 
 
 def test_a_model_without_memory_can_be_corrected(model):
@@ -180,10 +187,37 @@ def test_a_model_without_memory_can_be_corrected(model):
     assert found.model.preparation.memory is None
 
 
-def test_a_model_that_keeps_nothing_is_refused(model):
+@pytest.mark.parametrize("role", ["normal", "anomaly"])
+def test_a_model_with_no_other_good_images_is_refused(model, role):
     empty = replace(model, exemplars=no_exemplars(model.detector.layout.row_size))
-    with pytest.raises(DataError, match="train it again"):
+    with pytest.raises(DataError, match="too few other good images"):
         correct(empty, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    kept = model.exemplars.chosen(model.exemplars.of_role("normal"))
+    told = renamed(kept, role)
+    named = replace(model, exemplars=told)
+    with pytest.raises(DataError, match="too few other good images"):
+        correct(named, told, device=CPU)
+
+
+def test_more_false_alarms_than_can_be_remembered_are_refused(model):
+    many = wrong(model, maps(4, 60, ODD), "normal")
+    with pytest.raises(DataError, match="cannot remember so many"):
+        correct(model, many, device=CPU)
+
+
+@pytest.mark.usefixtures("roomy")
+def test_alarms_do_not_lift_a_threshold_set_on_what_was_left_out(model):
+    """They were chosen because they lie above it: new normals exceed it as often as before."""
+    normals = maps(300, 90)
+    before = scores(model, normals)
+    alarms = before.argsort()[-3:].numpy()
+    chosen = tuple(scale[alarms] for scale in normals)
+    held = replace(model, decision=decide(model.calibration.normal_scores, 0.1, held_out=True))
+    found = correct(held, wrong(model, chosen, "normal"), device=CPU)
+    assert found.model.decision.normals == held.decision.normals
+    assert found.model.decision.threshold == pytest.approx(held.decision.threshold, abs=1e-3)
+    assert found.before[-3:].min() > held.decision.threshold, "they are false alarms indeed"
+    assert found.after[-3:].max() < found.before[-3:].max()
 
 
 def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
@@ -200,6 +234,7 @@ def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
         limit_before=limits[0],
         limit_after=limits[1],
         allowed=allowed,
+        had_threshold=False,
     )
 
 

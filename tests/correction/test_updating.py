@@ -5,7 +5,7 @@ import pytest
 
 from ahl import AHL
 from ahl.correction.correction import Correction
-from ahl.errors import DataError, ImageError, NotFittedError
+from ahl.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.images.reading import content_hash
 from small_images import small_image, write_class
 from tiny import TinyBackbone, tiny_config
@@ -73,6 +73,11 @@ def test_what_cannot_be_used_is_said(detector, tmp_path):
     bad.write_text("no image")
     with pytest.raises(DataError, match="no readable image"):
         detector.update([bad])
+    for name in ("good", ""):
+        with pytest.raises(ConfigurationError, match="missed defect"):
+            detector.update([small_image("dot", 9)], classes=[name])
+    with pytest.raises(DataError, match="more than a correction is for"):
+        detector.update([], [small_image("good", i) for i in range(101)])
     with pytest.raises(DataError, match="the same image"):
         detector.update([small_image("dot", 9)], [small_image("dot", 9)])
     strict = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None, strict=True)

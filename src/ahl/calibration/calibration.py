@@ -30,6 +30,8 @@ Evidence = dict[str, Tensor]
 SMALLEST = 1e-6
 """Spread up to which evidence is constant: it is not divided by, and weighs nothing."""
 
+_LEFT_OUT = ("normals", "anomalies", "missed")
+
 _LARGEST = 1e30  # number that may stand in a file: float32 holds its products with others
 
 
@@ -76,6 +78,8 @@ class Calibration:
         normals: (N, K) z of the left-out normals, or of those that the neighbourhood remembers,
             each against the others; none if the model is not theirs.
         anomalies: (M, K) of left-out anomalies, likewise.
+        missed: (R, K) of anomalies that later corrections were told of. They have a say in the
+            weights alone: chosen because they were missed, they do not stand for others.
         severity: how likely a score is an anomaly's.
     """
 
@@ -88,6 +92,7 @@ class Calibration:
     neighbourhood: Neighbourhood | None
     normals: Tensor
     anomalies: Tensor
+    missed: Tensor
     severity: Severity
 
     @property
@@ -142,6 +147,7 @@ class Calibration:
             neighbourhood=None,
             normals=self.normals[:0],
             anomalies=self.anomalies[:0],
+            missed=self.missed[:0],
         )
 
     def moved(self, before: Evidence, after: Evidence) -> Self:
@@ -168,7 +174,7 @@ class Calibration:
     def tensors(self) -> dict[str, Tensor]:
         """What was left out, and the neighbourhood's tensors, by name."""
         known = {} if self.neighbourhood is None else self.neighbourhood.tensors()
-        return {"normals": self.normals, "anomalies": self.anomalies, **known}
+        return {**{name: getattr(self, name) for name in _LEFT_OUT}, **known}
 
     @classmethod
     def rebuild(
@@ -196,7 +202,7 @@ class Calibration:
             raise ValueError("the calibration does not have a value for each evidence")
         if not all(abs(x) <= _LARGEST for value in numbers.values() for x in value):
             raise ValueError("the calibration is not finite")
-        left_out = {name: tensors[name] for name in ("normals", "anomalies")}
+        left_out = {name: tensors[name] for name in _LEFT_OUT}
         for tensor in left_out.values():
             if tensor.ndim != 2 or tensor.shape[1] != len(names) or tensor.dtype != torch.float32:
                 raise ValueError("what was left out has another form")
@@ -217,6 +223,7 @@ class Calibration:
             neighbourhood=neighbourhood,
             normals=left_out["normals"],
             anomalies=left_out["anomalies"],
+            missed=left_out["missed"],
             severity=severity,
         )
 

@@ -85,6 +85,7 @@ def calibrate(
         neighbourhood=neighbourhood,
         normals=left_out,
         anomalies=stand_out,
+        missed=stand_out[:0],
         severity=fit_severity(weighted(left_out, weights), weighted(stand_out, weights)),
     )
 
@@ -97,8 +98,9 @@ def recalibrate(
 ) -> Calibration:
     """Take further images into account that the heads had not trained on.
 
-    They are what left-out images are, and the same is made of them: the normals join those that
-    others are compared with, the anomalies have their say in what the evidence weighs.
+    The normals join those that others are compared with, the anomalies have their say in what the
+    evidence weighs. Neither stands for images like it: both were chosen for their scores, so that
+    what was left out, and thresholds set on it, stay without them.
 
     Args:
         old: the calibration of the heads that the evidence is of.
@@ -111,21 +113,18 @@ def recalibrate(
     known = old.neighbourhood
     if known is not None and len(normals.descriptors):
         known = known.including(normals.descriptors, old.usual(normals.evidence))
-    left_out, stand_out = (
-        torch.cat([own, old.standardised(found.evidence, found.descriptors).float()])
-        if len(found.descriptors)
-        else own
-        for own, found in ((old.normals, normals), (old.anomalies, anomalies))
-    )
+    if not len(anomalies.descriptors):
+        return replace(old, neighbourhood=known)
+    further = old.standardised(anomalies.evidence, anomalies.descriptors).float()
+    missed = torch.cat([old.missed, further])
     telling = (torch.tensor(old.weights) > 0).double()
-    weights = evidence_weights(stand_out, telling, prior_count)
+    weights = evidence_weights(torch.cat([old.anomalies, missed]), telling, prior_count)
     return replace(
         old,
         weights=weights,
         neighbourhood=known,
-        normals=left_out,
-        anomalies=stand_out,
-        severity=fit_severity(weighted(left_out, weights), weighted(stand_out, weights)),
+        missed=missed,
+        severity=fit_severity(weighted(old.normals, weights), weighted(old.anomalies, weights)),
     )
 
 

@@ -178,6 +178,7 @@ def as_values(found: Correction) -> dict[str, Any]:
             one for one in images[:first] if one["right_before"] and one["right_after"] is False
         ],
         "worsens": found.worsens,
+        "threshold_lost": found.threshold_lost,
     }
 
 
@@ -222,3 +223,14 @@ def _show(told: dict[str, Any]) -> None:
     hidden = len(told["wrong_since"]) - SHOWN
     if hidden > 0:
         console.print(f"... and {hidden} more.")
+    still = sum(one["right_after"] is False for one in told["corrected"])
+    if still:
+        console.print(
+            f"{still} of {len(told['corrected'])} are still wrong: more images like them, or a new "
+            "training, may help."
+        )
+    if told["threshold_lost"]:
+        console.print(
+            "The threshold is gone: too few of the good images that it was set on are left for its "
+            "rate. Set it again with `ahl threshold`."
+        )

@@ -12,17 +12,15 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ahl.calibration.calibration import Calibration, gather
 from ahl.calibration.fit import LeftOut, recalibrate
 from ahl.calibration.neighbourhood import descriptors
 from ahl.correction.correction import Correction
+from ahl.correction.remembering import nearer_rows, own_patches, plain_maps
 from ahl.detectors.weights import HeadWeights
 from ahl.distributions.training_set import TrainingSet
 from ahl.errors import DataError
-from ahl.feature_maps import FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.learning.cross_fitting import sample_evidence
 from ahl.learning.training import train
@@ -31,15 +29,20 @@ from ahl.model.decision import Decision, decide
 from ahl.model.exemplars import Exemplars, Role, half_rows
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
-from ahl.preparation.coreset import patches_of
 from ahl.scoring.thresholds import left_out_anomalies
-from ahl.types import Kind
+from ahl.types import GOOD, Kind
 
 EPOCHS: Final = 10
 """Of a correction; the weights of the last half are averaged."""
 
 ALLOWED: Final = 0.05
 """Share of normals that may lie above the limit of a model without a threshold."""
+
+FEWEST_NORMALS: Final = 2
+"""Kept normals, other than the corrected images, that a correction needs."""
+
+MOST_REMEMBERED: Final = 4
+"""Patches that a memory may come to hold, as a multiple of those it was made with."""
 
 STRENGTHS: Final = (1, 3)
 """How often each image that was got wrong counts among those of its kind; more if need be."""
@@ -63,12 +66,23 @@ def correct(
         observer: hears of progress.
 
     Raises:
-        DataError: if the model keeps no normals to go on training with.
+        DataError: if the model keeps too few normals to go on training with, or would remember too
+            many false alarms.
     """
-    if not len(model.exemplars.of_role("normal")):
-        raise DataError("The model keeps no good images: train it again with this version of ahl.")
     observer = observer or Observer()
     run, found = _Run.start(model, wrong, device), []
+    if len(run.kept.of_role("normal")) < FEWEST_NORMALS:
+        raise DataError(
+            f"The model keeps too few other good images ({FEWEST_NORMALS} are needed): train it "
+            "again with the new images."
+        )
+    memory = run.extended.preparation.memory
+    most = MOST_REMEMBERED * model.config.memory.patches
+    if memory is not None and max(len(patches) for patches in memory.patches) > most:
+        raise DataError(
+            "The model cannot remember so many false alarms: train it again with them among the "
+            "good images."
+        )
     for number, strength in enumerate(STRENGTHS):
         observer.on_stage("correcting", number, len(STRENGTHS))
         found.append(run.corrected(strength))
@@ -112,8 +126,11 @@ class _Run:
         alarms = wrong.of_role("normal") + len(kept)
         preparation, both = model.preparation, kept + wrong
         if preparation.memory is not None and len(alarms):
-            both = replace(both, rows=_nearer(model, both, alarms))
-            patches = _patches(model, both.rows[torch.from_numpy(alarms)])
+            both = replace(both, rows=nearer_rows(model, both, alarms))
+            # What was trained on as good, or told before, is remembered already.
+            known = {file.sha256 for file in model.manifest.files if file.class_name == GOOD}
+            new = [i for i in alarms if both.images[i].sha256 not in known]
+            patches = own_patches(model, both.rows[torch.tensor(new, dtype=torch.long)])
             preparation = replace(preparation, memory=preparation.memory.including(patches))
         calibration = model.calibration
         if calibration is not None:
@@ -203,6 +220,7 @@ class _Run:
             # Without a threshold the measure stays the same: scores are in spreads of normals.
             limit_after=self.limit_before if decision is None else decision.threshold,
             allowed=ALLOWED if decision is None else decision.max_false_alarm_rate,
+            had_threshold=self.model.decision is not None,
         )
 
     @cached_property
@@ -223,41 +241,15 @@ class _Run:
             return self.wrong
         rows = self.wrong.rows.float()
         maps = self.model.detector.layout.split(rows)
-        for scale, evidence in zip(maps, memory.evidence(_plain(self.model, rows)), strict=True):
+        for scale, evidence in zip(
+            maps, memory.evidence(plain_maps(self.model, rows)), strict=True
+        ):
             scale[:, -1:] = evidence
         return replace(self.wrong, rows=half_rows(rows))
 
 
 def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
     return FeatureTable.of_rows(model.detector.layout, kept.rows.numpy())
-
-
-def _nearer(model: TrainedModel, both: Exemplars, alarms: NDArray[np.int64]) -> Tensor:
-    """Rows whose memory evidence counts the false alarms as remembered, but for their own."""
-    memory, layout = model.preparation.memory, model.detector.layout
-    if memory is None:
-        return both.rows
-    rows = both.rows.float()
-    maps = layout.split(rows)
-    plain = _plain(model, rows)
-    for alarm in alarms:
-        alone = replace(memory, patches=_patches(model, rows[alarm : alarm + 1]))
-        for scale, evidence in zip(maps, alone.evidence(plain), strict=True):
-            evidence[alarm] = float("inf")  # its own patches do not count
-            scale[:, -1:] = torch.minimum(scale[:, -1:], evidence)
-    return half_rows(rows)
-
-
-def _plain(model: TrainedModel, rows: Tensor) -> FeatureMaps:
-    """Maps (N, C, H_s, W_s) a scale, as the memory knows them, of rows that the heads see."""
-    appended, factor = model.preparation.appended, model.preparation.factor
-    maps = model.detector.layout.split(rows.float())
-    return tuple(scale[:, : scale.shape[1] - appended] / factor for scale in maps)
-
-
-def _patches(model: TrainedModel, rows: Tensor) -> FeatureMaps:
-    """All patches (P, C) a scale of rows, as a memory keeps them."""
-    return tuple(patches_of(scale).flatten(0, 1).half().float() for scale in _plain(model, rows))
 
 
 def _taken_into_account(

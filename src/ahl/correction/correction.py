@@ -27,6 +27,7 @@ class Correction:
         limit_after: the corrected one's threshold; the same where it has none.
         allowed: share of normals that may lie above the limit, where that is more than did before:
             a threshold keeps its rate, not its place.
+        had_threshold: whether the model before had one.
     """
 
     model: TrainedModel
@@ -37,6 +38,12 @@ class Correction:
     limit_before: float | None
     limit_after: float | None
     allowed: float
+    had_threshold: bool
+
+    @property
+    def threshold_lost(self) -> bool:
+        """Whether too few of the normals that the threshold was set on are left for its rate."""
+        return self.had_threshold and self.model.decision is None
 
     @property
     def anomalous(self) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from ahl.correction.correct import correct
 from ahl.correction.correction import Correction
-from ahl.errors import DataError
+from ahl.errors import ConfigurationError, DataError
 from ahl.feature_maps import FeatureMaps
 from ahl.images.sources import LabelledImage, check_contradictions, readable_items, report_skipped
 from ahl.model.exemplars import Role, new_exemplars, no_exemplars
@@ -18,6 +18,9 @@ from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
 from ahl.scoring.scorer import Scorer
 from ahl.types import GOOD, ImageItem, Skipped
+
+MOST = 100
+"""Images that one correction takes."""
 
 MISSED_CLASS = "missed"
 """Class of a missed defect whose own is not told."""
@@ -47,9 +50,18 @@ def update_with_images(
 
     Raises:
         NotFittedError: if the model was trained on feature maps.
-        DataError: if there is no readable image, one is given as both, or the model keeps none.
+        ConfigurationError: if a missed defect's class is good.
+        DataError: if there is no readable image, one is given as both, there are too many, or the
+            model keeps too few good ones.
         ImageError: if strict and one cannot be read.
     """
+    if any(image.class_name in ("", GOOD) for image in missed):
+        raise ConfigurationError("The class of a missed defect cannot be good, or nothing.")
+    if len(missed) + len(false_alarms) > MOST:
+        raise DataError(
+            f"{len(missed) + len(false_alarms)} images are more than a correction is for ({MOST}): "
+            "train again with them among the others."
+        )
     observer, scorer = observer or Observer(), Scorer(model, device)
     size = model.config.features.image_size
     images, items = readable_items(
@@ -63,14 +75,6 @@ def update_with_images(
             report_skipped(Skipped(name=image.name, reason=maps), strict, observer)
         else:
             read.setdefault(item.key, (image, item, maps))
-    good_before = {f.sha256: f.class_name == GOOD for f in model.manifest.files}
-    for image, item, _ in read.values():
-        before = good_before.get(item.key)
-        if before is not None and before != (image.class_name == GOOD):
-            words = ("good", "a defect") if before else ("a defect", "good")
-            observer.on_note(
-                f"{image.name} was trained on as {words[0]}; it counts as {words[1]} now."
-            )
     wrong = no_exemplars(model.detector.layout.row_size)
     roles: tuple[tuple[Role, bool], ...] = (("anomaly", False), ("normal", True))
     for role, good in roles:
@@ -84,12 +88,18 @@ def update_with_images(
         key: TrainingFile(name=image.name, sha256=key, class_name=image.class_name)
         for key, (image, _, _) in read.items()
     }
+    for file in model.manifest.files:
+        if _relabelled(file, files):
+            words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
+            observer.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
     if not len(wrong):
         raise DataError("There is no readable image to correct the model by.")
     found = correct(model, wrong, device=device, observer=observer)
     manifest = _with_files(model.manifest, files)
     now_at = {file.sha256: index for index, file in enumerate(manifest.files)}
-    places = [now_at[file.sha256] for file in model.manifest.files]
+    places = [
+        None if _relabelled(file, files) else now_at[file.sha256] for file in model.manifest.files
+    ]
     episodes = tuple(episode.renumbered(places) for episode in model.episodes)
     return replace(found, model=replace(found.model, manifest=manifest, episodes=episodes))
 
@@ -99,3 +109,9 @@ def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:
     parts = manifest.files[: manifest.earlier], manifest.files[manifest.earlier :]
     earlier, own = ([file for file in part if file.sha256 not in new] for part in parts)
     return replace(manifest, files=(*earlier, *own, *new.values()), earlier=len(earlier))
+
+
+def _relabelled(file: TrainingFile, new: dict[str, TrainingFile]) -> bool:
+    """Whether a file that was trained on as good is a defect now, or the reverse."""
+    now = new.get(file.sha256)
+    return now is not None and (now.class_name == GOOD) != (file.class_name == GOOD)

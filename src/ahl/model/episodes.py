@@ -47,15 +47,16 @@ class EpisodeRecord:
     query_pseudo: int
     query_generator: str | None
 
-    def renumbered(self, places: Sequence[int]) -> Self:
+    def renumbered(self, places: Sequence[int | None]) -> Self:
         """The same where the manifest's files stand in other places.
 
         Args:
-            places: new index of each file.
+            places: new index of each file; None where it is labelled otherwise now, and not shown.
         """
 
         def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(dict.fromkeys(places[index] for index in indices))
+            found = dict.fromkeys(places[index] for index in indices)
+            return tuple(index for index in found if index is not None)
 
         return replace(
             self,
