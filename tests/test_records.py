@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ahl.records import EpochRecord
+from ahl.records import EpochRecord, epoch_records
 
 RECORD = EpochRecord(epoch=3, support_losses=(0.5, 1.25), query_losses=(), importance=(0.25, 0.75))
 VALUES = asdict(RECORD)
@@ -28,9 +28,25 @@ def test_every_value_is_needed(missing):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epoch": "x"}, {"epoch": None}, {"importance": None}, {"query_losses": ["high"]}],
+    [
+        {"epoch": "x"},
+        {"epoch": None},
+        {"epoch": 0},
+        {"importance": None},
+        {"importance": [1.0]},
+        {"query_losses": ["high"]},
+        {"query_losses": [1.0]},
+        {"support_losses": [float("nan"), 1.0]},
+    ],
     ids=str,
 )
-def test_values_of_other_types_are_refused(wrong):
+def test_values_that_cannot_be_are_refused(wrong):
     with pytest.raises((TypeError, ValueError)):
         EpochRecord.from_values({**VALUES, **wrong})
+
+
+def test_the_number_of_models_changes_only_where_another_training_begins():
+    alone = {"epoch": 1, "support_losses": [1.0], "query_losses": [], "importance": [1.0]}
+    assert len(epoch_records([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
+    with pytest.raises(ValueError, match="another number of models"):
+        epoch_records([VALUES, {**alone, "epoch": 4}])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from itertools import pairwise
+from typing import Any, Final, Self
+
+_LAST: Final = 10**9  # epoch that a file may state
+_LARGEST: Final = 3.5e38  # losses are float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,30 @@ class EpochRecord:
         Raises:
             KeyError, TypeError, ValueError: if they are not those of a record.
         """
-        losses = ("support_losses", "query_losses", "importance")
-        return cls(
-            epoch=int(values["epoch"]),
-            **{name: tuple(float(value) for value in values[name]) for name in losses},
-        )
+        names = ("support_losses", "query_losses", "importance")
+        losses = {name: tuple(float(value) for value in values[name]) for name in names}
+        epoch, count = int(values["epoch"]), len(losses["support_losses"])
+        if not 1 <= epoch <= _LAST:
+            raise ValueError("an epoch has a number that cannot be")
+        if not all(abs(value) <= _LARGEST for own in losses.values() for value in own):
+            raise ValueError(f"epoch {epoch} has a loss or an importance that is not finite")
+        if not count or len(losses["importance"]) != count:
+            raise ValueError(f"epoch {epoch} does not have a loss and an importance for each model")
+        if len(losses["query_losses"]) not in (0, count):  # none of a detector trained alone
+            raise ValueError(f"epoch {epoch} has query losses of another number of models")
+        return cls(epoch=epoch, **losses)
+
+
+def epoch_records(values: Sequence[Mapping[str, Any]]) -> tuple[EpochRecord, ...]:
+    """Rebuild all records of a model file, of its training and of adaptations after it.
+
+    Raises:
+        KeyError, TypeError, ValueError: if they are none, or if the number of models changes
+            within a training.
+    """
+    records = tuple(EpochRecord.from_values(one) for one in values)
+    for before, after in pairwise(records):
+        same = len(before.support_losses) == len(after.support_losses)
+        if after.epoch > before.epoch and not same:  # else another training begins
+            raise ValueError(f"epoch {after.epoch} has another number of models than the last")
+    return records

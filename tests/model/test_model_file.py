@@ -16,6 +16,7 @@ from ahl import AHL
 from ahl.errors import ModelFileError
 from ahl.model.trained import TrainedModel
 from ahl.tensor_file import read_tensor_file, write_tensor_file
+from hostile_contents import HOSTILE
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -130,84 +131,6 @@ def rewritten(model_file: Path, path: Path, change) -> Path:
         changed.setdefault(group, {})[key] = tensor
     write_tensor_file(path, "model", header, changed)
     return path
-
-
-HOSTILE = {
-    "unknown detector": lambda h, t: h.update(base="os.system"),
-    "unknown backbone": lambda h, t: h["backbone"].update(kind="evil"),
-    "no backbone tensors": lambda h, t: [t.pop(k) for k in list(t) if k.startswith("backbone/")],
-    "other backbone tensors": lambda h, t: t.update({"backbone/filters": torch.zeros(1)}),
-    "huge heads": lambda h, t: h["config"]["heads"].update(holistic_hidden=10**12),
-    "wrong type": lambda h, t: h["config"]["heads"].update(margin="five"),
-    "unknown field": lambda h, t: h["config"]["heads"].update(evil=1),
-    "missing section": lambda h, t: h["config"].pop("learning"),
-    "config is a list": lambda h, t: h.update(config=[]),
-    "no prior": lambda h, t: h.pop("prior"),
-    "prior of three": lambda h, t: h.update(prior=[1, 2, 3]),
-    "wrong head shape": lambda h, t: t.update({"heads/seen.weight": torch.zeros(3)}),
-    "head missing": lambda h, t: t.pop("heads/seen.weight"),
-    "wrong dtype": lambda h, t: t.update({"heads/seen.weight": t["heads/seen.weight"].long()}),
-    "reference missing": lambda h, t: t.pop("reference/0"),
-    "reference not a map": lambda h, t: t.update({"reference/0": torch.zeros(3)}),
-    "memory missing": lambda h, t: [t.pop(k) for k in list(t) if k.startswith("memory/")],
-    "memory of other features": lambda h, t: t.update({"memory/0": torch.zeros(5, 3).half()}),
-    "memory not halves": lambda h, t: t.update({"memory/0": t["memory/0"].float()}),
-    "memory without patches": lambda h, t: t.update({"memory/0": t["memory/0"][:0]}),
-    "memory without form": lambda h, t: t.update({"memory/0": torch.zeros(()).half()}),
-    "reduction to other features": lambda h, t: t.update(
-        {"reduction/components": t["reduction/components"][:, :-1]}
-    ),
-    "reduction not halves": lambda h, t: t.update(
-        {"reduction/components": t["reduction/components"].float()}
-    ),
-    "reduction of nonsense": lambda h, t: (
-        t.update({"reduction/evil": torch.zeros(1)}) or t.pop("reduction/components")
-    ),
-    "memory without spread": lambda h, t: h["memory"].update(spreads=[0.0, 0.0]),
-    "memory without weight": lambda h, t: h["memory"].update(weight=0.0),
-    "memory of one scale": lambda h, t: h["memory"].update(means=[1.0]),
-    "memory of nonsense": lambda h, t: h.update(memory="much"),
-    "calibration missing": lambda h, t: h.pop("calibration"),
-    "calibration of other heads": lambda h, t: h["calibration"].update(names=["a"]),
-    "calibration without spread": lambda h, t: h["calibration"].update(stretches=[0.0] * 5),
-    "calibration beyond numbers": lambda h, t: h["calibration"]["means"].insert(0, 10**400),
-    "prior beyond numbers": lambda h, t: h.update(prior=[10**400, 1.0]),
-    "prior without spread": lambda h, t: h.update(prior=[0.0, 0.0]),
-    "factor beyond numbers": lambda h, t: h.update(feature_factor=10**400),
-    "weights that are no numbers": lambda h, t: t["heads/seen.weight"].fill_(float("nan")),
-    "reference without numbers": lambda h, t: t["reference/0"].fill_(float("inf")),
-    "decision of nonsense": lambda h, t: h.update(decision="much"),
-    "calibration of nonsense": lambda h, t: h.update(calibration="much"),
-    "manifest of strings": lambda h, t: h["manifest"].update(files=["a"]),
-    "records of nonsense": lambda h, t: h.update(records=[{"epoch": "x"}]),
-    "exemplars missing": lambda h, t: h.pop("exemplars"),
-    "exemplars of nonsense": lambda h, t: h.update(exemplars=["a"]),
-    "exemplar in another role": lambda h, t: h["exemplars"][0].update(role="king"),
-    "exemplar in a list's role": lambda h, t: h["exemplars"][0].update(role=[]),
-    "exemplar without a name": lambda h, t: h["exemplars"][0].update(name=None),
-    "an exemplar too many": lambda h, t: h["exemplars"].append(h["exemplars"][0]),
-    "exemplars of other features": lambda h, t: t.update(
-        {"exemplars/rows": t["exemplars/rows"][:, :-1]}
-    ),
-    "exemplars without pixels": lambda h, t: t.update(
-        {"exemplars/pictures": t["exemplars/pictures"].float()}
-    ),
-    "a picture too few": lambda h, t: t.update({"exemplars/pictures": t["exemplars/pictures"][1:]}),
-    "backbone is text": lambda h, t: h.update(backbone="resnet18"),
-    "timm from a hub": lambda h, t: h.update(
-        backbone={
-            "kind": "timm",
-            "weights_sha256": "",
-            "settings": {
-                "name": "hf-hub:evil/model",
-                "arguments": {},
-                "stages": [1],
-                "mean": [0, 0, 0],
-                "std": [1, 1, 1],
-            },
-        }
-    ),
-}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ahl.detectors.weights import HeadWeights
+from ahl.errors import ResumeError
 from ahl.learning.adam import AdamState
 from ahl.learning.importance import PredictorState
 from ahl.learning.training_state import TrainingState
@@ -42,6 +43,10 @@ class Checkpoint:
             return None
         header, groups = found
         history = groups.get("history", {})
+        try:
+            records = [EpochRecord.from_values(values) for values in header["records"]]
+        except ValueError as error:  # the losses of a training that diverged
+            raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
         return TrainingState(
             epoch=int(header["epoch"]),
             unified=HeadWeights(groups["parameters"], groups.get("statistics", {})),
@@ -49,7 +54,7 @@ class Checkpoint:
             optimiser=_adam(groups, "outer"),
             predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),
             history=[history[str(i)] for i in range(len(history))],
-            records=[EpochRecord.from_values(values) for values in header["records"]],
+            records=records,
         )
 
 

@@ -23,6 +23,10 @@ CONFIDENCE: Final = 0.95
 
 _TAIL: Final = (1 - CONFIDENCE) / 2
 
+_RATES: Final = ("expected_false_alarm_rate", "false_alarm_rate_low", "false_alarm_rate_high")
+
+_MOST: Final = 10**9  # images that a count in a file may state
+
 Verdict = Literal["normal", "uncertain", "anomalous"]
 
 
@@ -111,9 +115,7 @@ class Decision:
             for name in (
                 "threshold",
                 "max_false_alarm_rate",
-                "expected_false_alarm_rate",
-                "false_alarm_rate_low",
-                "false_alarm_rate_high",
+                *_RATES,
             )
         }
         ends = {
@@ -122,15 +124,25 @@ class Decision:
         }
         if not all(isfinite(x) for x in [*numbers.values(), *ends.values()] if x is not None):
             raise ValueError("the threshold is not finite")
-        anomalies, missed = int(values["anomalies"]), int(values["missed"])
+        if not 0 < numbers["max_false_alarm_rate"] < 1:
+            raise ValueError("the allowed false-alarm rate is not between 0 and 1")
+        if not all(0 <= numbers[name] <= 1 for name in _RATES):
+            raise ValueError("a false-alarm rate is not between 0 and 1")
+        normals, anomalies, missed = (
+            int(values[name]) for name in ("normals", "anomalies", "missed")
+        )
+        if not 1 <= normals <= _MOST or anomalies > _MOST:
+            raise ValueError("the threshold is of more images than there can be, or of none")
+        if not isinstance(values["held_out"], bool):
+            raise TypeError("it is not said whether the normals were held out")
         if not 0 <= missed <= anomalies:
             raise ValueError("more anomalies are missed than there are")
         return cls(
             **numbers,
             surely_normal=ends["surely_normal"],
             surely_anomalous=ends["surely_anomalous"],
-            normals=int(values["normals"]),
-            held_out=bool(values["held_out"]),
+            normals=normals,
+            held_out=values["held_out"],
             anomalies=anomalies,
             missed=missed,
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -27,11 +26,16 @@ from ahl.features.table import FeatureTable
 from ahl.model.decision import Decision
 from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
-from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.manifest import Manifest
 from ahl.preparation.memory import MEMORY
 from ahl.preparation.prepared import Preparation
-from ahl.records import EpochRecord
+from ahl.records import EpochRecord, epoch_records
 from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
+
+# A step of Adam moves a weight by about the learning rate, features are half precision (65504 at
+# most): no training comes near these, and float32 holds the products of all of a head's layers.
+_LARGEST: Final = 1e6  # weight, feature of the reference, number of the prior
+_LARGEST_STATISTIC: Final = 1e12  # mean or variance of responses to such features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -243,7 +247,7 @@ class TrainedModel:
         if header["base"] not in by_name:
             raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
         mean, deviation = (float(value) for value in header["prior"])
-        if not (isfinite(mean) and 0.0 < deviation < float("inf")):
+        if not (abs(mean) <= _LARGEST and 1 / _LARGEST <= deviation <= _LARGEST):
             raise ValueError("the prior is no distribution")
         detector = by_name[header["base"]](
             config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
@@ -266,14 +270,15 @@ class TrainedModel:
         for given, wanted in zip(unified, expected, strict=True):
             if _forms(given) != _forms(wanted):
                 raise ValueError("the heads' weights do not have the shapes of its settings")
+        _check_bounds(unified, reference)
         backbone = None
         if header["backbone"] is not None:
             description = BackboneDescription(**header["backbone"])
             backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
-        manifest = dict(header["manifest"])
-        manifest["files"] = tuple(TrainingFile(**file) for file in manifest["files"])
-        if not 0 <= manifest.get("earlier", 0) <= len(manifest["files"]):
-            raise ValueError("the manifest counts files that it does not have")
+        manifest = Manifest.from_values(header["manifest"])
+        seed = header["seed"]
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ValueError("the seed is not from 0 to 2**32 - 1")
         return cls(
             detector=detector,
             unified=unified,
@@ -282,14 +287,14 @@ class TrainedModel:
             calibration=calibration,
             backbone=backbone,
             config=config,
-            seed=int(header["seed"]),
-            manifest=Manifest(**manifest),
-            records=tuple(EpochRecord.from_values(values) for values in header["records"]),
+            seed=seed,
+            manifest=manifest,
+            records=epoch_records(header["records"]),
             exemplars=Exemplars.rebuild(
                 header["exemplars"], groups["exemplars"], width=detector.layout.row_size
             ),
             decision=None if decided is None else Decision.rebuild(decided),
-            episodes=episode_records(header.get("episodes", []), len(manifest["files"])),
+            episodes=episode_records(header.get("episodes", []), len(manifest.files)),
         )
 
 
@@ -307,3 +312,15 @@ def _reference(stored: dict[str, Tensor]) -> FeatureMaps:
 
 def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _check_bounds(unified: HeadWeights, reference: FeatureMaps) -> None:
+    """Refuse numbers that are finite and whose products would not be."""
+    small = [*unified.parameters.values(), *reference]
+    if any((tensor.abs() > _LARGEST).any() for tensor in small):
+        raise ValueError("a weight or the reference is larger than any training makes it")
+    for name, tensor in unified.statistics.items():
+        if (tensor.abs() > _LARGEST_STATISTIC).any():
+            raise ValueError("a statistic is larger than any training makes it")
+        if name.endswith(".var") and (tensor < 0).any():
+            raise ValueError("a variance is negative")
