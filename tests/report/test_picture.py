@@ -108,6 +108,18 @@ class TestPicture:
         assert said.count("n/a") == 4  # three figures and the class's own
         assert "There are no normal images among these." in said
 
+    def test_the_models_threshold_is_the_line_where_there_is_one(self, tmp_path, said):
+        scored = make("good", 0, 1, 2, 3) + make("dent", 2.5, 6)
+        draw(tmp_path, scored)
+        assert "at most 5 % of normal images lie above this line" in said
+        assert said.count("0 %") == 1
+        said.clear()
+        draw(tmp_path, scored, threshold=1.5)
+        assert "the model's threshold" in said
+        assert {"50 %", "100 %"} <= set(said)
+        assert not [words for words in said if "this line" in words]
+        draw(tmp_path, make("dent", 1, 2), threshold=1e9)  # far off, and without normals
+
     def test_images_without_a_finite_score_are_counted(self, tmp_path, said):
         draw(tmp_path, make("good", 1, math.nan) + make("dent", 2, math.inf))
         assert "2 images without a finite score left out" in said

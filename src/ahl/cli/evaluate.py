@@ -79,6 +79,7 @@ def evaluate(
             picture,
             title=f"{dataset.name}: how well anomalies stand out",
             subtitle=f"AHL({detector.model.detector.name}), seed {detector.model.seed}",
+            threshold=result.threshold,
         )
     if as_json:
         print_json(as_values(result))

@@ -53,7 +53,12 @@ _NO_MISTAKES: Final = 140
 
 
 def draw_picture(
-    scored: Sequence[ScoredSample], output: Path, *, title: str, subtitle: str = ""
+    scored: Sequence[ScoredSample],
+    output: Path,
+    *,
+    title: str,
+    subtitle: str = "",
+    threshold: float | None = None,
 ) -> None:
     """Draw the scores of an evaluation and its worst misses and false alarms as a PNG.
 
@@ -67,6 +72,8 @@ def draw_picture(
         output: the PNG to write, replaced at once when it is complete; its folder is made.
         title: first line.
         subtitle: second line, for instance the model and the data.
+        threshold: score above which the model calls an image anomalous; None draws a line that at
+            most 5 % of the normal images exceed instead.
     """
     finite = usable(scored)
     groups = group(finite)
@@ -80,7 +87,7 @@ def draw_picture(
     sheet.text(_EDGE, 78, title, size=34, bold=True, room=room)
     sheet.text(_EDGE, 110, subtitle, size=17, colour=MUTED, room=room)
     _draw_figures(sheet, finite, left_out=len(scored) - len(finite))
-    _draw_strips(sheet, groups, top=_HEAD)
+    _draw_strips(sheet, groups, threshold, top=_HEAD)
     top = _HEAD + strips + _FOOT
     _draw_mistakes(
         sheet,
@@ -127,11 +134,14 @@ def _draw_figures(sheet: Sheet, finite: Sequence[ScoredSample], *, left_out: int
         sheet.text(_COLUMNS[-1], 190, note, size=15, colour=MUTED, align="right")
 
 
-def _draw_strips(sheet: Sheet, groups: Sequence[Group], *, top: int) -> None:
+def _draw_strips(
+    sheet: Sheet, groups: Sequence[Group], threshold: float | None, *, top: int
+) -> None:
     """One strip per class on a common axis, with the figures of the class beside it."""
     everyone = [one for some in groups for one in some.samples]
-    axis = make_axis([one.score for one in everyone])
-    line = line_of_normals(everyone)
+    marks = [] if threshold is None else [threshold]
+    axis = make_axis([*(one.score for one in everyone), *marks])
+    line = line_of_normals(everyone) if threshold is None else threshold
     if not everyone:
         sheet.text(_EDGE, top + 20, "No scored images.", colour=MUTED)
         return
@@ -156,7 +166,9 @@ def _draw_strips(sheet: Sheet, groups: Sequence[Group], *, top: int) -> None:
     if line is not None:
         x = left + float(axis.place(line)) * (right - left)
         sheet.line((x, x), (top + 6, y + 6), colour=INK, dashed=True)
-        words = "at most 5 % of normal images lie above this line"
+        words = "the model's threshold"
+        if threshold is None:
+            words = "at most 5 % of normal images lie above this line"
         half = sheet.measure(words, size=14) / 2
         x = min(max(x, left + half), right - half)  # off the headings of the columns
         sheet.text(x, top - 8, words, size=14, align="center")
