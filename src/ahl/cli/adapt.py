@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ahl.cli.common import (
+    check_writable,
     device_option,
     errors_as_messages,
     existing_model,
@@ -67,6 +68,7 @@ def adapt(
     from ahl.detector import AHL
     from ahl.images.reading import expand_paths
 
+    check_writable(output)
     use_threads(threads)
     with ConsoleObserver(stderr_console(quiet=as_json)) as console:
         observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from ahl.errors import AHLError, ConfigurationError
+from ahl.errors import AHLError, ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,6 +96,29 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def check_writable(path: Path | None) -> None:
+    """Refuse an output that cannot be written, before any work is done for it.
+
+    Args:
+        path: the file to write, whose missing folders will be made; None is no output.
+
+    Raises:
+        DataError: if it is a folder, or lies where nothing can be written.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the file to write, for instance in it.")
+    # Lexists: a broken link is no folder, and one cannot be made in its place.
+    above = next(
+        one for one in path.absolute().parents if os.path.lexists(one) or one == one.parent
+    )
+    if not above.is_dir():
+        raise DataError(f"{path} cannot be written: {above} is not a folder.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
 
 
 def own_name() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ahl.cli.common import (
+    check_writable,
     device_option,
     errors_as_messages,
     existing_model,
@@ -62,6 +63,7 @@ def evaluate(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigurationError(f"The picture is a PNG: call it {picture.with_suffix('.png')}.")
+    check_writable(picture)
     use_threads(threads)
     dataset = open_dataset(data)
     detector = AHL.load(model, device=device)

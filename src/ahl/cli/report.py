@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ahl.cli.common import (
+    check_writable,
     device_option,
     errors_as_messages,
     existing_model,
@@ -71,6 +72,7 @@ def report(
     if output.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"The report is HTML: call it {output.with_suffix('.html')}.")
     started = time.perf_counter()
+    check_writable(output)
     use_threads(threads)
     dataset = open_dataset(data)
     detector = AHL.load(model, device=device)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ahl.cli.common import (
+    check_writable,
     device_option,
     errors_as_messages,
     existing_model,
@@ -66,6 +67,7 @@ def threshold(
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold
 
+    check_writable(output or model)
     use_threads(threads)
     refuse_labelled(normals)
     found = set_threshold(

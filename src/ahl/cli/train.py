@@ -10,6 +10,7 @@ import click
 
 from ahl.cli.backbone_options import backbone_options, parse_arguments, parse_stages
 from ahl.cli.common import (
+    check_writable,
     device_option,
     errors_as_messages,
     json_option,
@@ -129,6 +130,7 @@ def train(
 
     if cache is not None and no_cache:
         raise ConfigurationError("Give --cache or --no-cache, not both.")
+    check_writable(output)
     use_threads(threads)
     started = time.monotonic()
     checkpoint = output.with_name(f"{output.name}.checkpoint")
