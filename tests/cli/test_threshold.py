@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from commands import run
@@ -16,7 +17,9 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     decided = tmp_path / "decided.ahl"
     options = ("--max-false-alarm-rate", 0.1, "-o", decided)
     told = json.loads(run("threshold", model, *images, *options, "--json").stdout)
-    assert (told["normals"], told["skipped"], told["held_out"]) == (24, 1, False)
+    assert (told["normals"], told["held_out"]) == (24, False)
+    assert [one["path"] for one in told["skipped"]] == [str(tmp_path / "new" / "bad.png")]
+    assert told["skipped"][0]["error"]
     assert told["trained_on"] == len(list((inspection_folder / "good").iterdir()))
     assert told["expected_false_alarm_rate"] <= 0.1
     before = run("predict", model, tmp_path / "new", "--json", code=3).stdout.splitlines()
@@ -40,6 +43,8 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     people = run("threshold", decided, *images, "--max-false-alarm-rate", 0.2)
     assert "from 24 good images not trained on" in people.stdout
     assert "for its own rate" not in people.stdout
+    assert f"skipped {tmp_path / 'new' / 'bad.png'}: " in people.stderr
+    assert "1 image could not be read and was skipped." in people.stderr
     assert "Next: ahl predict" in people.stdout
 
 
@@ -62,6 +67,19 @@ def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
     assert "left out by turns in training" in shown
     assert "Give new ones for its own rate" in shown
     assert f"Of {told['anomalies']} labelled anomalies" in shown
+
+
+def test_defects_among_the_good_images_are_noticed(model, tmp_path, monkeypatch):
+    write_class(tmp_path / "new", "good", 1, first=80)
+    options = ("--max-false-alarm-rate", 0.6, "-o", tmp_path / "decided.ahl")
+    anomalies = np.array([-1e9, -1e9, -1e9])
+    monkeypatch.setattr("ahl.scoring.thresholds.left_out_anomalies", lambda model: anomalies)
+    shown = run("threshold", model, tmp_path / "new", *options).stdout
+    assert "all of these 3 anomalies would be missed. Are the good images really good" in shown
+    assert "from 1 good image not trained on" in shown
+    for few in (anomalies[:2], np.array([-1e9, -1e9, 1e9])):
+        monkeypatch.setattr("ahl.scoring.thresholds.left_out_anomalies", lambda m, few=few: few)
+        assert "Warning" not in run("threshold", model, tmp_path / "new", *options).stdout
 
 
 @pytest.mark.parametrize("verb", ["threshold", "adapt"])

@@ -121,6 +121,12 @@ def check_writable(path: Path | None) -> None:
         raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `3 anomalies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def own_name() -> str:
     """How the command can be called again: its path where `ahl` alone would not find it."""
     called = Path(sys.argv[0])

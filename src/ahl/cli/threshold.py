@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ahl.cli.common import (
     check_writable,
+    counted,
     device_option,
     errors_as_messages,
     existing_model,
@@ -18,6 +21,12 @@ from ahl.cli.common import (
     threads_option,
     use_threads,
 )
+
+if TYPE_CHECKING:
+    from ahl.types import Skipped
+
+FEWEST_TO_DOUBT = 3
+"""Left-out labelled defects that, if all are missed, make one doubt the good images."""
 
 
 @click.command()
@@ -81,19 +90,17 @@ def threshold(
     decision, skipped, trained = found.decision, found.normals.skipped, found.normals.trained_on
     rate = decision.miss_rate
     if as_json:
-        counts = {"skipped": skipped, "trained_on": trained}
+        unread = [{"path": one.name, "error": one.reason} for one in skipped]
+        counts = {"skipped": unread, "trained_on": trained}
         names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
         rates = dict(zip(names, rate or (None, None, None), strict=True))
         print_json({"model": str(target), **decision.values(), **rates, **counts})
         return
-    console = stderr_console()
-    if skipped:
-        console.print(f"{skipped} images could not be read and were skipped.")
-    if trained:
-        console.print(f"{trained} images that the model was trained on were left out.")
+    _tell_left_out(skipped, trained)
+    normals = counted(decision.normals, "good image")
     source = "left out by turns in training" if decision.held_out else "not trained on"
     click.echo(
-        f"Threshold {decision.threshold:.4f}, from {decision.normals} good images {source}.\n"
+        f"Threshold {decision.threshold:.4f}, from {normals} {source}.\n"
         f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
         f"{decision.false_alarm_rate_high:.2%})."
@@ -105,16 +112,44 @@ def threshold(
         )
     if rate is not None:
         click.echo(
-            f"Of {decision.anomalies} labelled anomalies, each judged by a detector that was not "
-            f"trained on it, {decision.missed} would be missed: {rate[0]:.0%} (95 % interval "
-            f"{rate[1]:.0%} to {rate[2]:.0%}). Of kinds that were never shown, more may be."
+            f"Of {counted(decision.anomalies, 'labelled anomaly')}, each judged by a detector that "
+            f"was not trained on it, {decision.missed} would be missed: {rate[0]:.0%} (95 % "
+            f"interval {rate[1]:.0%} to {rate[2]:.0%}). Of kinds that were "
+            "never shown, more may be."
+        )
+    if decision.missed == decision.anomalies >= FEWEST_TO_DOUBT:
+        click.echo(
+            f"Warning: all of these {decision.anomalies} anomalies would be missed. Are the good "
+            "images really good, and of the same product? Defects among them raise the threshold."
         )
     if decision.surely_anomalous is None:
         enough = least_certain_rate(decision.normals)
         other = f"; for --max-false-alarm-rate {enough:g} these are enough" if enough < 1 else ""
         click.echo(
-            f"{decision.normals} good images are too few to call an image anomalous beyond doubt "
-            f"at this rate: those above the threshold are called uncertain. "
+            f"{normals} {'is' if decision.normals == 1 else 'are'} too few to call an image "
+            f"anomalous beyond doubt at this rate: those above the threshold are called uncertain. "
             f"{fewest_for_certainty(max_false_alarm_rate)} are needed{other}."
         )
     click.echo(f"Next: {own_name()} predict {target} FILE_OR_FOLDER...")
+
+
+def _tell_left_out(skipped: Sequence[Skipped], trained: int) -> None:
+    """Name what was not read, up to a limit, and count what was trained on."""
+    from rich.markup import escape
+
+    from ahl.cli.progress import SHOWN_SKIPS
+
+    console = stderr_console()
+    for one in skipped[:SHOWN_SKIPS]:
+        console.print(
+            f"[yellow]skipped[/] {escape(one.name)}: {escape(one.reason)}", soft_wrap=True
+        )
+    if skipped:
+        were = "was" if len(skipped) == 1 else "were"
+        console.print(f"{counted(len(skipped), 'image')} could not be read and {were} skipped.")
+    if trained:
+        were = "was" if trained == 1 else "were"
+        console.print(
+            f"{counted(trained, 'image')} that the model was trained on {were} left out.",
+            soft_wrap=True,
+        )

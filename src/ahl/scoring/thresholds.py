@@ -17,7 +17,7 @@ from ahl.model.decision import Decision, decide
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
 from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
-from ahl.types import GOOD, ImageItem
+from ahl.types import GOOD, ImageItem, Skipped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,14 +26,14 @@ class NormalScores:
 
     Attributes:
         scores: (N,) of normals that what scored them was not trained on.
-        skipped: images that could not be read.
+        skipped: images that could not be read, each with the reason.
         trained_on: images left out because the model was trained on them.
         kept: some of them, for the threshold of a model that is corrected; None where they are not
             known.
     """
 
     scores: NDArray[np.float64]
-    skipped: int
+    skipped: tuple[Skipped, ...]
     trained_on: int
     kept: Exemplars | None = None
 
@@ -82,7 +82,7 @@ def set_threshold(
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
         reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
-        reasons += [f"{found.skipped} could not be read"] if found.skipped else []
+        reasons += [_unreadable(found.skipped)] if found.skipped else []
         raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
     others = [i for i, one in enumerate(model.exemplars.images) if one.role != "threshold"]
     exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
@@ -112,12 +112,12 @@ def score_new_normals(
     scorer, size = Scorer(model, device), model.config.features.image_size
     # Copies of one image would count as evidence that there is not.
     new: dict[str, tuple[ImageSource, ImageItem]] = {}
-    skipped = trained_on = 0
+    skipped, trained_on = list[Skipped](), 0
     for image in label_images(images, GOOD):
         try:
             item = image_item(image.source, image.name, size)
-        except ImageError:
-            skipped += 1
+        except ImageError as error:
+            skipped.append(Skipped(name=image.name, reason=str(error)))
             continue
         if item.key in model.manifest.hashes:
             trained_on += 1
@@ -128,14 +128,14 @@ def score_new_normals(
     scores, kept, keeping = [], [], set(places.tolist())
     for index, maps in scorer.prepared([source for source, _ in given]):
         if isinstance(maps, str):
-            skipped += 1
+            skipped.append(Skipped(name=given[index][1].name, reason=maps))
             continue
         scores.append(float(model.score_maps([maps]).score[0]))
         if index in keeping:
             kept.append((given[index][1], GOOD, maps))
     return NormalScores(
         scores=np.array(scores, dtype=np.float64),
-        skipped=skipped,
+        skipped=tuple(skipped),
         trained_on=trained_on,
         kept=new_exemplars("threshold", kept, model.detector.layout.row_size),
     )
@@ -154,7 +154,13 @@ def left_out_normals(model: TrainedModel) -> NormalScores:
             f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
             "trained on."
         )
-    return NormalScores(scores=kept, skipped=0, trained_on=0)
+    return NormalScores(scores=kept, skipped=(), trained_on=0)
+
+
+def _unreadable(skipped: Sequence[Skipped]) -> str:
+    """Here nothing else names them: the first stands for all."""
+    first = f"{skipped[0].name}: {skipped[0].reason}"
+    return f"{len(skipped)} could not be read, the first {first}"
 
 
 def left_out_anomalies(model: TrainedModel) -> NDArray[np.float64]:
