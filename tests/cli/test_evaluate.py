@@ -47,6 +47,20 @@ def test_evaluate_counts_what_lies_above_the_threshold(model, inspection_folder,
     assert (plain["threshold"], plain["classes"]["bar"]["called_anomalous"]) == (None, None)
 
 
+def test_evaluate_counts_the_images_that_set_the_threshold(model, tmp_path):
+    decided, data = tmp_path / "decided.ahl", tmp_path / "data"
+    write_class(data / "good", "good", 6, first=300)
+    write_class(data / "bar", "bar", 3, first=300)
+    shutil.copytree(data / "good", tmp_path / "new")
+    next(iter(sorted((data / "good").iterdir()))).unlink()
+    run("threshold", model, tmp_path / "new", "--max-false-alarm-rate", 0.2, "-o", decided)
+    assert json.loads(run("evaluate", decided, data, "--json").stdout)["threshold_images"] == 5
+    words = "Of the good images tested, 5 are among those that the threshold was set on"
+    assert words in run("evaluate", decided, data).stdout
+    assert json.loads(run("evaluate", model, data, "--json").stdout)["threshold_images"] == 0
+    assert "was set on" not in run("evaluate", model, data).stdout
+
+
 def test_what_cannot_be_measured_is_said(model, tmp_path):
     write_class(tmp_path / "data" / "good", "good", 2, first=300)
     assert "No anomalies are left to test" in run("evaluate", model, tmp_path / "data").stdout

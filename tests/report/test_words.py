@@ -26,7 +26,7 @@ def scored(class_name, scores, *, seen=False):
     ]
 
 
-def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=()):
+def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_images=0):
     decision = None if threshold_of is None else decide(np.array(threshold_of, float), rate)
     result = Evaluation(
         auroc=None,
@@ -38,6 +38,7 @@ def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=()):
         classes={},
         left_out=0,
         left_out_known_class=0,
+        threshold_images=threshold_images,
         skipped=tuple(Skipped(name="x", reason="bad") for _ in range(skipped)),
         scored=tuple(one for group in groups for one in group),
     )
@@ -77,6 +78,14 @@ def test_misses_and_false_alarms_are_counted_at_the_threshold():
     assert any(
         "set it anew" in one for one in summary.what_to_do
     )  # where a share of 0.1 was allowed
+
+
+def test_good_images_that_set_the_threshold_are_no_news_of_it():
+    groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
+    summary, _ = told(groups, threshold_of=range(10), threshold_images=7)
+    assert any("7 are among those that the threshold was set on" in s for s in summary.how_good)
+    summary, _ = told(groups, threshold_of=range(10))
+    assert not any("was set on" in one for one in summary.how_good)
 
 
 def test_a_threshold_higher_than_need_be_is_noticed():

@@ -103,6 +103,7 @@ def as_values(result: Evaluation) -> dict[str, Any]:
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "left_out": result.left_out,
         "left_out_known_class": result.left_out_known_class,
+        "threshold_images": result.threshold_images,
         "skipped": [{"path": one.name, "error": one.reason} for one in result.skipped],
     }
 
@@ -141,6 +142,13 @@ def show(result: Evaluation) -> None:
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
         console.print(f"No {lacking} are left to test: figures need both.", soft_wrap=True)
+    if result.threshold_images:
+        verb = "is" if result.threshold_images == 1 else "are"
+        console.print(
+            f"Of the good images tested, {result.threshold_images} {verb} among those that the "
+            "threshold was set on: what share of them lies above it was chosen, not found out.",
+            soft_wrap=True,
+        )
     notes = [f"{result.left_out} training images left out"]
     if result.left_out_known_class:
         notes.append(f"{result.left_out_known_class} of the known class left out (hard setting)")

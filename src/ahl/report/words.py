@@ -59,13 +59,13 @@ def summarise(
         alarms: the worst false alarms.
     """
     return Summary(
-        how_good=tuple(_how_good(counts, model.decision)),
+        how_good=tuple(_how_good(result, counts, model.decision)),
         where_it_fails=tuple(_where_it_fails(result, counts, alarms)),
         what_to_do=tuple(_what_to_do(counts, model)) or ("Nothing stands out that needs doing.",),
     )
 
 
-def _how_good(counts: Counts, decision: Decision | None) -> list[str]:
+def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> list[str]:
     normals, anomalies = len(counts.normals), len(counts.anomalies)
     tested = f"{images(normals, 'good image')} and {images(anomalies, 'anomaly')}"
     whole = counts.separation("all")
@@ -82,6 +82,12 @@ def _how_good(counts: Counts, decision: Decision | None) -> list[str]:
         told.append(
             f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
             f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
+        )
+    if result.threshold_images:
+        set_on = result.threshold_images
+        told.append(
+            f"Of these good images, {set_on:,} {'is' if set_on == 1 else 'are'} among those that "
+            "the threshold was set on: what share of them lies above it was chosen, not found out."
         )
     seen, unseen = counts.separation("seen"), counts.separation("unseen")
     if seen is not None and unseen is not None:

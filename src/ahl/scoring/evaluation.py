@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from ahl.errors import DataError, ImageError
 from ahl.images.reading import content_hash
 from ahl.metrics import auroc_against_normals, open_set_figures
 from ahl.model.decision import Decision
-from ahl.model.manifest import Manifest
+from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
 from ahl.types import Sample, ScoredSample, Skipped
 
@@ -50,6 +50,9 @@ class Evaluation:
         classes: results by class name, `good` first, then by name.
         left_out: images not tested because the model was trained on them.
         left_out_known_class: images of the known class, which the hard setting does not test.
+        threshold_images: good images among the tested ones that the threshold was set on, so that
+            what share of them lies above it was chosen and not found out; of a threshold set on
+            more, the model knows 512.
         skipped: images that could not be read.
         scored: every tested image with its scores.
     """
@@ -63,6 +66,7 @@ class Evaluation:
     classes: dict[str, ClassResult]
     left_out: int
     left_out_known_class: int
+    threshold_images: int
     skipped: tuple[Skipped, ...]
     scored: tuple[ScoredSample, ...]
 
@@ -90,7 +94,8 @@ def evaluate(
     samples = [*dataset.test_normals, *dataset.anomalies]
     if dataset.layout == "inspection":
         samples += dataset.train_normals
-    tested, left_out, known, skipped = _choose(sorted(samples, key=lambda s: s.name), manifest)
+    chosen = _choose(sorted(samples, key=lambda s: s.name), scorer.model)
+    tested, skipped = chosen.tested, chosen.skipped
     if not tested:
         raise DataError(
             f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
@@ -116,38 +121,43 @@ def evaluate(
             f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
             f"read ({skipped[0].name}: {skipped[0].reason})."
         )
-    return _sum_up(scored, left_out, known, skipped, scorer.model.decision)
+    return _sum_up(scored, chosen, scorer.model.decision)
 
 
-def _choose(
-    samples: Sequence[Sample], manifest: Manifest
-) -> tuple[list[Sample], int, int, list[Skipped]]:
+@dataclass(kw_only=True)
+class _Chosen:
+    """What is tested, and what is not or is known already; as in `Evaluation`."""
+
+    tested: list[Sample] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    left_out: int = 0
+    left_out_known_class: int = 0
+    threshold_images: int = 0
+
+
+def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
     """Leave out what was trained on, and the known class in the hard setting."""
-    tested: list[Sample] = []
-    skipped: list[Skipped] = []
-    left_out = known = 0
-    hashes = manifest.hashes
+    chosen, manifest, hashes = _Chosen(), model.manifest, model.manifest.hashes
+    images = () if model.decision is None else model.exemplars.images
+    set_on = {one.sha256 for one in images if one.role == "threshold"}
     for sample in samples:
         try:
-            trained_on = content_hash(sample.source) in hashes
+            key = content_hash(sample.source)
         except ImageError as error:
-            skipped.append(Skipped(name=sample.name, reason=str(error)))
+            chosen.skipped.append(Skipped(name=sample.name, reason=str(error)))
             continue
-        if trained_on:
-            left_out += 1
+        if key in hashes:
+            chosen.left_out += 1
         elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
-            known += 1
+            chosen.left_out_known_class += 1
         else:
-            tested.append(sample)
-    return tested, left_out, known, skipped
+            chosen.tested.append(sample)
+            chosen.threshold_images += key in set_on and not sample.is_anomaly
+    return chosen
 
 
 def _sum_up(
-    scored: Sequence[ScoredSample],
-    left_out: int,
-    known: int,
-    skipped: Sequence[Skipped],
-    decision: Decision | None,
+    scored: Sequence[ScoredSample], chosen: _Chosen, decision: Decision | None
 ) -> Evaluation:
     labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
@@ -157,9 +167,10 @@ def _sum_up(
         **asdict(figures),
         threshold=None if decision is None else decision.threshold,
         classes=dict(_by_class(scored, labels, scores, decision)),
-        left_out=left_out,
-        left_out_known_class=known,
-        skipped=tuple(skipped),
+        left_out=chosen.left_out,
+        left_out_known_class=chosen.left_out_known_class,
+        threshold_images=chosen.threshold_images,
+        skipped=tuple(chosen.skipped),
         scored=tuple(scored),
     )
 
