@@ -56,6 +56,7 @@ def test_seen_and_unseen_kinds_are_compared_with_their_intervals():
     assert counts.separation("seen").auroc == 1.0
     assert counts.separation("unseen").auroc == pytest.approx(0.075)
     assert any("a difference beyond chance" in one for one in summary.how_good)
+    assert any("in training have AUROC 1.000, 95 %" in one for one in summary.how_good)
     few = [GOOD, scored("hole", [30, 31], seen=True), scored("dent", [18, 30])]
     assert any("no difference beyond chance" in one for one in told(few)[0].how_good)
 
@@ -74,10 +75,23 @@ def test_misses_and_false_alarms_are_counted_at_the_threshold():
     assert (counts.found.hits, counts.alarms.hits) == (3, 10)  # of 20, above 9
     assert any("3 of 4 (75 %" in one for one in summary.how_good)
     assert "1 of 4 anomalies missed." in summary.where_it_fails
+    assert any("--missed FILES --kind CLASS`" in one for one in summary.what_to_do)
     assert any("they are odd (2 of 3)" in one for one in summary.where_it_fails)
     assert any(
         "set it anew" in one for one in summary.what_to_do
     )  # where a share of 0.1 was allowed
+
+
+@pytest.mark.parametrize(("good", "bad"), [(1, 1), (9, 30), (30, 9)])
+def test_few_images_earn_no_praise(good, bad):
+    groups = [scored("good", range(good)), scored("hole", range(100, 100 + bad), seen=True)]
+    words = " ".join(told(groups)[0].how_good)
+    assert "too few to tell" in words
+    assert "tells the two apart" not in words
+    enough = [scored("good", range(10)), scored("hole", range(100, 110), seen=True)]
+    words = " ".join(told(enough)[0].how_good)
+    assert "tells the two apart almost perfectly" in words
+    assert "too few" not in words
 
 
 def test_good_images_that_set_the_threshold_are_no_news_of_it():

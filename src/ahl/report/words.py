@@ -25,6 +25,9 @@ _GRADES: Final = (
     (0.0, "hardly better than chance"),
 )
 
+_FEWEST: Final = 10
+"""Images of either kind below which an AUROC earns no grade: it may well be chance."""
+
 _WIDE: Final = 0.1
 """Width of an AUROC's interval from which on more images are asked for."""
 
@@ -72,12 +75,19 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
     if whole is None:
         lacking = "anomalies" if normals else "good images"
         return [f"Tested on {tested}: without {lacking} there is nothing to compare."]
-    grade = next(words for least, words in _GRADES if whole.auroc >= least)
-    told = [
-        f"On {tested} that it was not trained on, the model tells the two apart {grade}: an "
-        f"anomaly outscores a good image in {share(round(whole.auroc * 10_000), 10_000)} of all "
-        f"pairs ({auroc_words(whole)})."
-    ]
+    outscored = share(round(whole.auroc * 10_000), 10_000)
+    figures = (
+        f"an anomaly outscores a good image in {outscored} of all pairs ({auroc_words(whole)})."
+    )
+    on = f"On {tested} that it was not trained on"
+    if min(normals, anomalies) < _FEWEST:
+        told = [
+            f"{on}, {figures}",
+            f"That is too few to tell how good the model is: test on {_FEWEST} of each at least.",
+        ]
+    else:
+        grade = next(words for least, words in _GRADES if whole.auroc >= least)
+        told = [f"{on}, the model tells the two apart {grade}: {figures}"]
     if decision is not None and counts.found is not None and counts.alarms is not None:
         told.append(
             f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
@@ -96,15 +106,14 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
 
 
 def _compared(seen: Separation, unseen: Separation) -> str:
-    figures = (
-        f"kinds of anomaly seen in training {auroc_words(seen)}, kinds never seen "
-        f"{auroc_words(unseen)}"
-    )
     apart = seen.low > unseen.high or unseen.low > seen.high
     words = (
         "a difference beyond chance" if apart else "these images show no difference beyond chance"
     )
-    return f"{figures[0].upper()}{figures[1:]}: {words}."
+    return (
+        f"Kinds of anomaly seen in training have {auroc_words(seen)}; kinds never seen have "
+        f"{auroc_words(unseen)}: {words}."
+    )
 
 
 def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) -> list[str]:
@@ -158,7 +167,8 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
         told.append(
             "Look at the worst misses below: can the defect be seen at all at the model's image "
             f"size of {model.config.features.image_size} px? If so, add some of them{most} to the "
-            "training images and train again, or hand them to `ahl update MODEL --missed`."
+            "training images and train again, or hand them to `ahl update MODEL --missed FILES "
+            "--kind CLASS`."
         )
     weak = weakest(counts)
     separation = None if decision is not None or weak is None else weak.separation
@@ -168,7 +178,7 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
         told.append(
             "Look at the worst false alarms below: a real defect among them is a wrong label; if "
             "all are good, train with more good images like them, or hand them to `ahl update "
-            "MODEL --false-alarm`."
+            "MODEL --false-alarm FILES`."
         )
     if decision is not None and decision.surely_anomalous is None:
         needed = fewest_for_certainty(decision.max_false_alarm_rate)
