@@ -97,3 +97,5 @@ def test_reasons_are_what_raises_the_score_most_important_first(model):
         reasons(Prediction(index=0, score=-3.0, evidence=dict.fromkeys(names, -1.0)), model) == []
     )
     assert reasons(Prediction(index=0, score=1.0), model) == []
+    small = dict.fromkeys(names, -1.0) | {names[-1]: 0.049}
+    assert reasons(Prediction(index=0, score=-3.0, evidence=small), model) == [], "reads as +0.0"

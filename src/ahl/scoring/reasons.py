@@ -12,6 +12,8 @@ MEMORY_MEANING: Final = "unlike any good part remembered"
 
 _LEAST_SHARE: Final = 0.25  # of the largest part, below which one is not worth a word
 
+_LEAST: Final = 0.05  # below, one decimal shows +0.0
+
 
 def reasons(prediction: Prediction, model: TrainedModel) -> list[tuple[str, float]]:
     """What makes an image more anomalous than a usual one, most important first.
@@ -26,6 +28,6 @@ def reasons(prediction: Prediction, model: TrainedModel) -> list[tuple[str, floa
     """
     meanings = {**model.detector.meanings, MEMORY: MEMORY_MEANING}
     raised = {name: value for name, value in prediction.evidence.items() if value > 0}
-    least = _LEAST_SHARE * max(raised.values(), default=0.0)
+    least = max(_LEAST, _LEAST_SHARE * max(raised.values(), default=0.0))
     named = [(meanings.get(name, name), value) for name, value in raised.items() if value >= least]
     return sorted(named, key=lambda pair: -pair[1])
