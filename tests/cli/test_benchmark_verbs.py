@@ -81,5 +81,11 @@ def test_adapt_writes_a_model_for_the_new_product(inspection_folder, tmp_path):
     assert result.exit_code == 0, result.output
     values = json.loads(result.stdout)
     assert (values["normals"], len(values["skipped"])) == (5, 1)
-    assert ahl("info", new).exit_code == 0
+    assert values["threshold_dropped"] is False
+    shown = ahl("info", new).stdout
+    assert "3 bar, 3 dot, 24 good; adapted to 5 good" in " ".join(shown.split())
+    assert "adapted" not in ahl("info", old).stdout
+    assert ahl("threshold", old, "--max-false-alarm-rate", 0.2).exit_code == 0
+    shown = ahl("adapt", old, tmp_path / "other", "--output", new, "--epochs", 1).stdout
+    assert f"threshold {new} GOOD_IMAGES... --max-false-alarm-rate 0.2" in shown
     assert ahl("adapt", old, tmp_path / "nowhere", "--output", new).exit_code in (1, 2)

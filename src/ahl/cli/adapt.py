@@ -8,6 +8,7 @@ import click
 
 from ahl.cli.common import (
     check_writable,
+    counted,
     device_option,
     errors_as_messages,
     existing_model,
@@ -78,12 +79,19 @@ def adapt(
         facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
         with observer.run(facts | detector.facts | {"epochs": epochs}):
             refuse_labelled(normals)
-            paths = expand_paths(normals)
+            paths, decision = expand_paths(normals), detector.model.decision
             detector.adapt(paths, epochs=epochs).save(output)
     used = len(paths) - len(console.skipped)
     if as_json:
         skipped = [{"path": one.name, "error": one.reason} for one in console.skipped]
-        print_json({"model": str(output), "normals": used, "skipped": skipped})
+        told = {"model": str(output), "normals": used, "skipped": skipped}
+        print_json(told | {"threshold_dropped": decision is not None})
         return
-    click.echo(f"Adapted to {used} good images. Model: {output}")
+    click.echo(f"Adapted to {counted(used, 'good image')}. Model: {output}")
+    if decision is not None:
+        click.echo(
+            "The threshold of the old model is gone: it was set for the old product. Set it anew, "
+            f"on good images that are not among these: {own_name()} threshold {output} "
+            f"GOOD_IMAGES... --max-false-alarm-rate {decision.max_false_alarm_rate:g}"
+        )
     click.echo(f"Next: {own_name()} predict {output} FILE_OR_FOLDER...")

@@ -49,7 +49,6 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
 
     console = stdout_console()
     manifest, config = header["manifest"], header["config"]
-    counts = Counter(file["class_name"] for file in manifest["files"])
     backbone = header["backbone"]
     rows = {
         "file size": f"{header['bytes'] / 1e6:.1f} MB",
@@ -58,7 +57,7 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
         "backbone": "none: trained on feature maps" if backbone is None else _words(backbone),
         "image size": f"{config['features']['image_size']} px",
         "feature maps": ", ".join("x".join(map(str, scale)) for scale in header["feature_maps"]),
-        "trained on": ", ".join(f"{count} {name}" for name, count in sorted(counts.items())),
+        "trained on": _trained_on(manifest),
         "anomalies drawn": manifest["drawn"]
         + (f" from {manifest['known_class']}" if manifest["known_class"] else ""),
         "skipped images": str(manifest["skipped"]),
@@ -79,6 +78,17 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
     if files:
         for file in manifest["files"]:
             click.echo(f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}")
+
+
+def _trained_on(manifest: dict[str, Any]) -> str:
+    """Images by class; what the model was adapted to, which came last, apart from the rest."""
+    files, earlier = manifest["files"], manifest["earlier"]
+    parts = [files[:earlier], files[earlier:]] if earlier else [files]
+    words = []
+    for part in parts:
+        counts = Counter(file["class_name"] for file in part)
+        words.append(", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
+    return "; adapted to ".join(words)
 
 
 def _words(backbone: dict[str, Any]) -> str:
