@@ -97,10 +97,10 @@ def threshold(
         print_json({"model": str(target), **decision.values(), **rates, **counts})
         return
     _tell_left_out(skipped, trained)
-    normals = counted(decision.normals, "good image")
+    good = counted(decision.normals, "good image")
     source = "left out by turns in training" if decision.held_out else "not trained on"
     click.echo(
-        f"Threshold {decision.threshold:.4f}, from {normals} {source}.\n"
+        f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"
         f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
         f"{decision.false_alarm_rate_high:.2%})."
@@ -126,7 +126,7 @@ def threshold(
         enough = least_certain_rate(decision.normals)
         other = f"; for --max-false-alarm-rate {enough:g} these are enough" if enough < 1 else ""
         click.echo(
-            f"{normals} {'is' if decision.normals == 1 else 'are'} too few to call an image "
+            f"{good} {'is' if decision.normals == 1 else 'are'} too few to call an image "
             f"anomalous beyond doubt at this rate: those above the threshold are called uncertain. "
             f"{fewest_for_certainty(max_false_alarm_rate)} are needed{other}."
         )
