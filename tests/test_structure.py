@@ -32,7 +32,7 @@ INSIDE = {
 }
 """The same within the folders that the data goes through."""
 
-LEAVES = ("report", "demo")
+LEAVES = ("advice", "logs", "report", "demo")
 """They know what comes before them, but not each other."""
 
 LONGEST = 330
