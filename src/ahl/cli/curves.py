@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from ahl.records import EpochRecord
+from ahl.report.trainings import split_trainings
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=+*#"
@@ -48,18 +49,13 @@ def curve_tables(
         records: of all epochs; they are counted from 1 again where another training begins.
         ascii_only: without Unicode.
     """
-    trainings: list[list[EpochRecord]] = []
-    for record in records:
-        if not trainings or record.epoch <= trainings[-1][-1].epoch:
-            trainings.append([])
-        trainings[-1].append(record)
     blocks = ASCII_BLOCKS if ascii_only else BLOCKS
     return [
         (
             f"{'adaptation' if number else 'training'}, first to last of {len(training)} epochs",
             _table(training, blocks),
         )
-        for number, training in enumerate(trainings)
+        for number, training in enumerate(split_trainings(records))
     ]
 
 

@@ -23,6 +23,7 @@ from ahl.report.score_plots import (
     draw_separations,
 )
 from ahl.report.training_plots import draw_importance, draw_query_losses, draw_support_losses
+from ahl.report.trainings import split_trainings
 from ahl.report.words import Summary, digits, images, rate_words, summarise
 from ahl.scoring.evaluation import Evaluation, evaluate
 from ahl.scoring.scorer import Scorer
@@ -152,6 +153,7 @@ def _page(
         misses=misses,
         alarms=alarms,
         training=training,
+        base_models=any(record.query_losses for record in model.records),
         episodes=make_cards(model),
         skipped=result.skipped[:_SKIPPED],
         facts=model_facts(model),
@@ -180,12 +182,20 @@ def _curves(counts: Counts) -> list[tuple[str, str]]:
 
 
 def _training(records: Sequence[EpochRecord]) -> list[tuple[str, str]]:
-    """Importance and losses of the base models; the losses alone where there were none."""
-    together = [record for record in records if record.query_losses]
-    if together:
-        return [
-            ("Importance scores w<sub>i</sub>", draw_importance(together)),
-            ("Losses on the support sets", draw_support_losses(together)),
-            ("Losses on the query sets", draw_query_losses(together)),
-        ]
-    return [("Loss", draw_support_losses(records))] if records else []
+    """Importance and losses of the base models; the loss alone where there were none.
+
+    What came after the training, each with its epochs counted from 1 again, is drawn apart.
+    """
+    drawn = []
+    for number, training in enumerate(split_trainings(records)):
+        if training[0].query_losses:
+            drawn += [
+                ("Importance scores w<sub>i</sub>", draw_importance(training)),
+                ("Losses on the support sets", draw_support_losses(training)),
+                ("Losses on the query sets", draw_query_losses(training)),
+            ]
+        else:
+            caption = "Loss of the adaptation" if number else "Loss"
+            caption += f" {number}" if number > 1 else ""
+            drawn.append((caption, draw_support_losses(training, name=f"support-{number}")))
+    return drawn

@@ -62,6 +62,9 @@ def draw_roc(
 ) -> str:
     """The ROC curve with its band; seen and unseen classes apart where there are both.
 
+    Straight between its points: where scores tie, their order is left to chance, so that the area
+    below is the AUROC.
+
     Args:
         normals: (N,) scores, at least one.
         seen: (S,) scores of anomalies of classes seen in training.
@@ -83,20 +86,12 @@ def draw_roc(
                 axes.plot(
                     part.x,
                     part.y,
-                    drawstyle="steps-post",
                     color=colour,
                     linewidth=1.4,
                     linestyle=dash,
                     label=name,
                 )
-        axes.plot(
-            curve.x,
-            curve.y,
-            drawstyle="steps-post",
-            color=INK,
-            linewidth=1.8,
-            label="all anomalies",
-        )
+        axes.plot(curve.x, curve.y, color=INK, linewidth=1.8, label="all anomalies")
         _finish(axes, point, "good images called anomalous", "anomalies found", "lower right")
         words = _points_in_words(curve, "false-alarm rate", "found")
         return to_svg(figure, name="roc", title="ROC curve", description=words)
@@ -106,6 +101,9 @@ def draw_precision_recall(
     normals: Floats, anomalies: Floats, point: tuple[float, float] | None
 ) -> str:
     """The precision-recall curve with its band.
+
+    In steps: between its points precision does not move in a straight line (Davis and Goadrich,
+    2006), and the area below the steps is the average precision.
 
     Args:
         normals: (N,) scores, at least one.
@@ -119,7 +117,8 @@ def draw_precision_recall(
         chance = len(anomalies) / (len(anomalies) + len(normals))
         axes.plot([0, 1], [chance, chance], color=RULE, linewidth=1, zorder=1)
         _draw_band(axes, curve)
-        axes.plot(curve.x, curve.y, color=INK, linewidth=1.8, label="all anomalies")
+        steps = np.append(0.0, curve.x), np.append(curve.y[0], curve.y)
+        axes.plot(*steps, drawstyle="steps-pre", color=INK, linewidth=1.8, label="all anomalies")
         _finish(axes, point, "anomalies found (recall)", "precision", "lower left")
         words = _points_in_words(curve, "recall", "precision")
         return to_svg(figure, name="pr", title="Precision-recall curve", description=words)

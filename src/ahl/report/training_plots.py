@@ -30,15 +30,18 @@ def draw_importance(records: Sequence[EpochRecord]) -> str:
     )
 
 
-def draw_support_losses(records: Sequence[EpochRecord]) -> str:
-    """Losses of the base models on their support sets; the argument is as above."""
-    return _draw(
-        records, lambda record: record.support_losses, name="support", label="support loss"
-    )
+def draw_support_losses(records: Sequence[EpochRecord], *, name: str = "support") -> str:
+    """Losses of the base models on their support sets.
+
+    Args:
+        records: of one training, at least one.
+        name: tells the plot from those of other trainings on the same page.
+    """
+    return _draw(records, lambda record: record.support_losses, name=name, label="support loss")
 
 
 def draw_query_losses(records: Sequence[EpochRecord]) -> str:
-    """Losses of the adapted base models on their query sets; the argument is as above."""
+    """Losses of the adapted base models on their query sets; the argument as for importance."""
     return _draw(records, lambda record: record.query_losses, name="query", label="query loss")
 
 
