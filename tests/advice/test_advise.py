@@ -103,6 +103,7 @@ def test_larger_originals_are_measured_at_a_larger_size(tmp_path):
     ("goods", "defects", "said"),
     [
         (12, 3, "There are 12 different good images"),
+        (1, 3, "There is 1 good image; "),
         (20, 0, "There is no labelled defect"),
         (20, 1, "There is one labelled defect"),
     ],

@@ -248,8 +248,9 @@ def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
+        many = "is 1 good image" if normals == 1 else f"are {normals} different good images"
         yield (
-            f"There are {normals} different good images; {FEWEST_NORMALS} are needed before some "
+            f"There {many}; {FEWEST_NORMALS} are needed before some "
             "can be left out and asked about, some dozens before the answers mean much. Only "
             "copies and sizes were looked at."
         )
