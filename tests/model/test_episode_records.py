@@ -13,6 +13,7 @@ from ahl.config import DistributionConfig
 from ahl.distributions.episodes import make_episodes
 from ahl.distributions.task import describe_episodes
 from ahl.errors import ModelFileError
+from ahl.images.reading import content_hash
 from ahl.model.episodes import SHOWN, EpisodeRecord, episode_records
 from ahl.model.trained import TrainedModel
 from ahl.tensor_file import read_tensor_file, write_tensor_file
@@ -59,6 +60,7 @@ def test_a_correction_that_moves_files_keeps_the_episodes_true(tmp_path):
     for old, new in zip(before.episodes, after.episodes, strict=True):
         for name in ("shown_normals", "support_anomalies"):
             held = [before.manifest.files[i].sha256 for i in getattr(old, name)]
+            held = [one for one in held if one != content_hash(image)]  # a defect now
             assert [after.manifest.files[i].sha256 for i in getattr(new, name)] == held
     detector.save(tmp_path / "corrected.ahl")
     assert load(tmp_path / "corrected.ahl").episodes == after.episodes

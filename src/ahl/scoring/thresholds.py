@@ -13,7 +13,7 @@ from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.errors import DataError, ImageError
 from ahl.images.reading import ImageSource
 from ahl.images.sources import image_item, label_images
-from ahl.model.decision import Decision, decide
+from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
 from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
@@ -77,7 +77,7 @@ def set_threshold(
     if normals is None:
         found = left_out_normals(model)
     else:
-        found = score_new_normals(model, normals, device)
+        found = score_new_normals(model, normals, device, most=_kept_for(max_false_alarm_rate))
     try:
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
@@ -97,7 +97,11 @@ def set_threshold(
 
 
 def score_new_normals(
-    model: TrainedModel, images: Sequence[ImageSource], device: torch.device
+    model: TrainedModel,
+    images: Sequence[ImageSource],
+    device: torch.device,
+    *,
+    most: int = MOST["threshold"],
 ) -> NormalScores:
     """Score normals, but for those of the training; of equal images one counts.
 
@@ -105,6 +109,7 @@ def score_new_normals(
         model: trained on images.
         images: good ones.
         device: where the backbone runs.
+        most: how many of them to keep.
 
     Raises:
         NotFittedError: if the model was trained on feature maps.
@@ -124,7 +129,7 @@ def score_new_normals(
         else:
             new.setdefault(item.key, (image.source, item))
     given = list(new.values())
-    places = np.linspace(0, len(given) - 1, min(len(given), MOST["threshold"])).round().astype(int)
+    places = np.linspace(0, len(given) - 1, min(len(given), most)).round().astype(int)
     scores, kept, keeping = [], [], set(places.tolist())
     for index, maps in scorer.prepared([source for source, _ in given]):
         if isinstance(maps, str):
@@ -139,6 +144,14 @@ def score_new_normals(
         trained_on=trained_on,
         kept=new_exemplars("threshold", kept, model.detector.layout.row_size),
     )
+
+
+def _kept_for(max_false_alarm_rate: float) -> int:
+    """How many normals are kept: twice as many as the rate needs, within reason."""
+    if not 0 < max_false_alarm_rate < 1:
+        return 0  # `decide` says so
+    needed = 2 * fewest_normals(max_false_alarm_rate)
+    return max(MOST["threshold"], min(needed, 8 * MOST["threshold"]))
 
 
 def left_out_normals(model: TrainedModel) -> NormalScores:
