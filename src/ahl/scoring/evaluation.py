@@ -51,8 +51,8 @@ class Evaluation:
         left_out: images not tested because the model was trained on them.
         left_out_known_class: images of the known class, which the hard setting does not test.
         threshold_images: good images among the tested ones that the threshold was set on, so that
-            what share of them lies above it was chosen and not found out; of a threshold set on
-            more, the model knows 512.
+            what share of them lies above it was chosen and not found out; of more than 512 the
+            model may know a part only.
         skipped: images that could not be read.
         scored: every tested image with its scores.
     """
