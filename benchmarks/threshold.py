@@ -100,10 +100,8 @@ class Judged:
         Of m further normals, beta-binomially many lie above an order statistic of n: the stated
         distribution of the rate, with the chance of drawing m.
         """
-        above = round(self.decision.expected_false_alarm_rate * (self.decision.normals + 1))
-        count = betabinom(self.measured, above, self.decision.normals + 1 - above)
-        hits = round(self.rate * self.measured)
-        return bool(count.cdf(hits) >= TAIL and count.sf(hits - 1) >= TAIL)
+        low, high = self.decision.false_alarms_among(self.measured)
+        return low <= round(self.rate * self.measured) <= high
 
     @property
     def surely_refuted(self) -> bool:

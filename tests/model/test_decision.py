@@ -131,3 +131,15 @@ def test_misses_are_the_left_out_anomalies_not_above_the_threshold():
     assert Decision.rebuild(found.values()) == found
     with pytest.raises(ValueError, match="more anomalies"):
         Decision.rebuild(found.values() | {"missed": 5})
+
+
+@pytest.mark.parametrize(("known", "further", "rate"), [(99, 300, 0.01), (150, 150, 0.05)])
+def test_of_further_normals_as_many_are_called_anomalous_as_is_said(known, further, rate):
+    inside = []
+    for seed in range(300):
+        scores = normal_scores(known + further, seed)
+        decision = decide(scores[:known], rate)
+        low, high = decision.false_alarms_among(further)
+        inside.append(low <= (scores[known:] > decision.threshold).sum() <= high)
+    assert 0.92 <= np.mean(inside) <= 1.0
+    assert low < rate * further < high

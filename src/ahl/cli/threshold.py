@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FEWEST_TO_DOUBT = 3
 """Left-out labelled defects that, if all are missed, make one doubt the good images."""
+
+_NEXT: Final = 1000
+"""Good images of the future that are spoken of."""
 
 
 @click.command()
@@ -89,12 +92,14 @@ def threshold(
     found.model.save(target)
     decision, skipped, trained = found.decision, found.normals.skipped, found.normals.trained_on
     rate = decision.miss_rate
+    low, high = decision.false_alarms_among(_NEXT)
     if as_json:
         unread = [{"path": one.name, "error": one.reason} for one in skipped]
         counts = {"skipped": unread, "trained_on": trained}
+        next_ones = {"next_images": _NEXT, "next_false_alarms": [low, high]}
         names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
         rates = dict(zip(names, rate or (None, None, None), strict=True))
-        print_json({"model": str(target), **decision.values(), **rates, **counts})
+        print_json({"model": str(target), **decision.values(), **rates, **counts, **next_ones})
         return
     _tell_left_out(skipped, trained)
     good = counted(decision.normals, "good image")
@@ -103,7 +108,8 @@ def threshold(
         f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"
         f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
-        f"{decision.false_alarm_rate_high:.2%})."
+        f"{decision.false_alarm_rate_high:.2%}). Of the next {_NEXT:,} good images, {low:,} to "
+        f"{high:,} will lie above it, with a chance of 95 %."
     )
     if decision.held_out:
         click.echo(

@@ -83,6 +83,21 @@ class Decision:
         missed = sum(not self.is_anomalous(float(score)) for score in anomalies)
         return replace(self, anomalies=len(anomalies), missed=missed)
 
+    def false_alarms_among(self, count: int) -> tuple[int, int]:
+        """How many of so many further normals will be called anomalous: ends of a 95 % interval.
+
+        Above an order statistic of n lie beta-binomially many of further ones, whatever the
+        distribution of the scores.
+
+        Args:
+            count: at least one.
+        """
+        from scipy.stats import betabinom  # takes its time to load
+
+        above = round(self.expected_false_alarm_rate * (self.normals + 1))
+        hits = betabinom(count, above, self.normals + 1 - above)
+        return int(hits.ppf(_TAIL)), int(hits.ppf(1 - _TAIL))
+
     def verdict(self, score: float) -> Verdict:
         """What to call an image.
 
