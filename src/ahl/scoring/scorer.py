@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isfinite
 from typing import overload
 
 import numpy as np
@@ -99,6 +100,10 @@ class Scorer:
                 yield Prediction(index=index, error=maps)
                 continue
             prediction = self._prediction(index, self.model.score_maps([maps]))
+            if prediction.score is None or not isfinite(prediction.score):
+                # Of numbers that no training gives, in a file that somebody made.
+                yield Prediction(index=index, error="the model gives it no finite score")
+                continue
             if heat_maps:
                 side = self.model.config.features.image_size
                 prediction = replace(prediction, heat_map=heat_map(self.model, maps, side))
