@@ -25,11 +25,10 @@ from ahl.features.table import FeatureTable
 from ahl.learning.cross_fitting import sample_evidence
 from ahl.learning.training import train
 from ahl.learning.training_state import start_state
-from ahl.model.decision import Decision, decide
 from ahl.model.exemplars import Exemplars, Role, half_rows
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
-from ahl.scoring.thresholds import left_out_anomalies
+from ahl.scoring.thresholds import renewed_decision
 from ahl.types import GOOD, Kind
 
 EPOCHS: Final = 10
@@ -164,7 +163,7 @@ class _Run:
         model = replace(model, unified=state.unified)
         if model.calibration is not None:
             model = replace(model, calibration=self._moved(model.calibration, state.unified))
-        return self._judged(replace(model, decision=_decision(model)))
+        return self._judged(replace(model, decision=renewed_decision(model)))
 
     def _training_set(self, strength: int) -> TrainingSet:
         both = self.kept + self.wrong
@@ -230,7 +229,7 @@ class _Run:
         Kept rows are rounded, and the image that the threshold is would lie just above itself.
         """
         if self.model.decision is not None:
-            return (_decision(self.model) or self.model.decision).threshold
+            return (renewed_decision(self.model) or self.model.decision).threshold
         calibration = self.model.calibration
         return None if calibration is None else calibration.severity.midpoint
 
@@ -284,20 +283,3 @@ def _taken_into_account(
             left_out("anomaly"),
             model.config.calibration.prior_count,
         )
-
-
-def _decision(model: TrainedModel) -> Decision | None:
-    """The threshold for the same rate, on what the model says now; None if that cannot be."""
-    old = model.decision
-    if old is None:
-        return None
-    if old.held_out:
-        scores = np.empty(0) if model.calibration is None else model.calibration.normal_scores
-    else:
-        kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
-        scores = model.score_prepared(kept.rows).score.double().numpy()
-    try:
-        new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
-    except DataError:
-        return None
-    return new.against(left_out_anomalies(model))

@@ -179,3 +179,24 @@ def _unreadable(skipped: Sequence[Skipped]) -> str:
 def left_out_anomalies(model: TrainedModel) -> NDArray[np.float64]:
     """What the same detectors said of the labelled anomalies that they left out; may be none."""
     return np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
+
+
+def renewed_decision(model: TrainedModel) -> Decision | None:
+    """The model's threshold set anew for its rate, by what the model says now of the same normals.
+
+    Returns:
+        the decision; None if the model has none, or keeps too few normals for the rate.
+    """
+    old = model.decision
+    if old is None:
+        return None
+    if old.held_out:
+        scores = np.empty(0) if model.calibration is None else model.calibration.normal_scores
+    else:
+        kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
+        scores = model.score_prepared(kept.rows).score.double().numpy()
+    try:
+        new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
+    except DataError:
+        return None
+    return new.against(left_out_anomalies(model))
