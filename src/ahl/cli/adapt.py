@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ahl.cli.common import (
+    cache_option,
     check_writable,
     counted,
     device_option,
@@ -36,11 +37,7 @@ from ahl.cli.log_options import log_options, with_logs
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
 @device_option
 @threads_option
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
-)
+@cache_option
 @log_options
 @json_option
 @errors_as_messages

@@ -9,15 +9,18 @@ import click
 
 from ahl.cli.backbone_options import backbone_options, parse_arguments, parse_stages
 from ahl.cli.common import (
+    cache_option,
+    chosen_cache,
     device_option,
     errors_as_messages,
     json_option,
+    no_cache_option,
     print_json,
+    seed_option,
     stderr_console,
     threads_option,
     use_threads,
 )
-from ahl.errors import ConfigurationError
 
 
 @click.command()
@@ -35,15 +38,11 @@ from ahl.errors import ConfigurationError
     is_flag=True,
     help="Judge each image once, measure the end of the learning curve only, no larger size.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@seed_option
 @device_option
 @threads_option
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
-)
-@click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
+@cache_option
+@no_cache_option
 @json_option
 @errors_as_messages
 def advise(
@@ -75,8 +74,7 @@ def advise(
     from ahl.cli.progress import ConsoleObserver
     from ahl.config import preset
 
-    if cache is not None and no_cache:
-        raise ConfigurationError("Give --cache or --no-cache, not both.")
+    features = chosen_cache(cache, no_cache)
     use_threads(threads)
     started = time.monotonic()
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
@@ -91,7 +89,7 @@ def advise(
             quick=quick,
             seed=seed,
             device=device,
-            cache=None if no_cache else (cache or "auto"),
+            cache=features,
             observer=observer,
         )
     seconds = round(time.monotonic() - started, 1)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from ahl.cli.common import Verb, add_options
 from ahl.errors import ConfigurationError
 from ahl.literals import literal
-
-Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
@@ -47,9 +45,7 @@ _OPTIONS = (
 
 def backbone_options(verb: Verb) -> Verb:
     """Add --backbone, --weights, --backbone-arg, --stages and --image-size."""
-    for option in reversed(_OPTIONS):
-        verb = option(verb)
-    return verb
+    return add_options(verb, _OPTIONS)
 
 
 def parse_arguments(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ahl.cli.backbone_options import backbone_options, parse_arguments, parse_st
 from ahl.cli.benchmark_report import report
 from ahl.cli.common import (
     FAILED,
+    cache_option,
     device_option,
     errors_as_messages,
     json_option,
@@ -108,11 +109,7 @@ def benchmark() -> None:
     help="Constants before the methods' own settings.",
 )
 @backbone_options
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
-)
+@cache_option
 @device_option
 @threads_option
 @json_option

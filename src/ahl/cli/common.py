@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 FAILED, USAGE, SKIPPED = 1, 2, 3
 
@@ -36,9 +37,36 @@ device_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads [default: all cores]."
 )
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True
+)
+cache_option = click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
+)
+no_cache_option = click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
 existing_model = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+
+
+def add_options(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
+    """Add a group of options to a verb, in the order of its help."""
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+def chosen_cache(cache: Path | None, no_cache: bool) -> Path | str | None:
+    """What `--cache` and `--no-cache` come to, as `ahl.AHL` takes it.
+
+    Raises:
+        ConfigurationError: if both are given.
+    """
+    if cache is not None and no_cache:
+        raise ConfigurationError("Give --cache or --no-cache, not both.")
+    return None if no_cache else (cache or "auto")
 
 
 def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:

@@ -11,6 +11,7 @@ from ahl.cli.common import (
     json_option,
     own_name,
     print_json,
+    seed_option,
     stderr_console,
     threads_option,
     use_threads,
@@ -26,7 +27,7 @@ from ahl.cli.common import (
     show_default=True,
     help="Folder for images, model and picture.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@seed_option
 @threads_option
 @json_option
 @errors_as_messages

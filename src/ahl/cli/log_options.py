@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from ahl.cli.common import Verb, add_options
+
 if TYPE_CHECKING:
     from ahl.observer import Observer
-
-Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
@@ -34,9 +33,7 @@ _OPTIONS = (
 
 def log_options(verb: Verb) -> Verb:
     """Add --log, --tensorboard and --mlflow."""
-    for option in reversed(_OPTIONS):
-        verb = option(verb)
-    return verb
+    return add_options(verb, _OPTIONS)
 
 
 def with_logs(

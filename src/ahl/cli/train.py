@@ -10,19 +10,22 @@ import click
 
 from ahl.cli.backbone_options import backbone_options, parse_arguments, parse_stages
 from ahl.cli.common import (
+    cache_option,
     check_writable,
+    chosen_cache,
     device_option,
     errors_as_messages,
     json_option,
+    no_cache_option,
     own_name,
     print_json,
+    seed_option,
     stderr_console,
     stdout_console,
     threads_option,
     use_threads,
 )
 from ahl.cli.log_options import log_options, with_logs
-from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ahl.config import Config
@@ -69,7 +72,7 @@ if TYPE_CHECKING:
     help="Draw them from all classes, or from one known class only.",
 )
 @click.option("--known-class", metavar="C", help="The class to draw from in the hard setting.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@seed_option
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs [default: the preset's].")
 @click.option("--alone", is_flag=True, help="Train the base detector alone, for comparison.")
 @click.option("--second-order", is_flag=True, help="Differentiate through the inner steps.")
@@ -77,12 +80,8 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
 @device_option
 @threads_option
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for cached features [default: $AHL_CACHE, else your user cache].",
-)
-@click.option("--no-cache", is_flag=True, help="Keep no features after the run.")
+@cache_option
+@no_cache_option
 @click.option("--resume", is_flag=True, help="Go on after the last epoch of a killed run.")
 @log_options
 @click.option("--profile", is_flag=True, help="Say where the time went, part by part.")
@@ -128,8 +127,7 @@ def train(
     from ahl.datasets import draw_split, open_dataset
     from ahl.detector import AHL
 
-    if cache is not None and no_cache:
-        raise ConfigurationError("Give --cache or --no-cache, not both.")
+    features = chosen_cache(cache, no_cache)
     check_writable(output)
     use_threads(threads)
     started = time.monotonic()
@@ -140,7 +138,7 @@ def train(
             config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
             backbone_arguments=parse_arguments(backbone_args),
             stages=parse_stages(stages),
-            cache=None if no_cache else (cache or "auto"),
+            cache=features,
             checkpoint=checkpoint,
             resume=resume,
             observer=observer,
