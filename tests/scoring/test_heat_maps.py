@@ -10,7 +10,7 @@ from ahl import AHL
 from ahl.baselines import FocalClassifier
 from ahl.config import MemoryConfig
 from ahl.features.arrays import table_of_maps
-from ahl.scoring.heat_maps import FIRST_RED, colour_bounds, heat_map, position_evidence
+from ahl.scoring.heat_maps import FIRST_RED, colour_bounds, mean_map, position_evidence
 from ahl.scoring.reasons import reasons
 from ahl.scoring.scorer import Prediction
 from tiny import tiny_config
@@ -22,6 +22,10 @@ def maps(count, seed, place=None):
     if place is not None:
         full[:, 0, place[0], place[1]] += 8
     return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
+
+
+def heat_map(model, given, side):
+    return mean_map(position_evidence(model, given), side)
 
 
 @pytest.fixture(scope="module", params=["dra", "devnet"])

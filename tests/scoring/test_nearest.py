@@ -8,6 +8,7 @@ import pytest
 from ahl import AHL
 from ahl.features.arrays import table_of_maps
 from ahl.model.exemplars import no_exemplars
+from ahl.scoring.heat_maps import position_evidence
 from ahl.scoring.nearest import Album
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
@@ -55,7 +56,8 @@ def seen(model, *args, **keywords):
 @pytest.mark.parametrize(("channel", "first"), [(SCRATCH, 30), (STAIN, 33)])
 @pytest.mark.parametrize("place", [(1, 1), (6, 4)])
 def test_the_nearest_anomaly_has_the_same_defect_wherever_it_is(named, channel, first, place):
-    found = Album(named).anomaly(seen(named, 40, place, channel))
+    maps = seen(named, 40, place, channel)
+    found = Album(named).anomaly(maps, position_evidence(named, maps)[0])
     assert int(found.name) in range(first, first + 3)
     assert found.place == pytest.approx([(p + 0.5) / 8 for p in place], abs=0.3)
     shown = ((2, 5), (5, 1))[first == 33]
@@ -75,7 +77,8 @@ def test_a_model_that_keeps_none_has_none(model):
     width = model.detector.layout.row_size
     album = Album(replace(model, exemplars=no_exemplars(width)))
     assert album.normal(seen(model, 40)) is None
-    assert album.anomaly(seen(model, 40)) is None
+    maps = seen(model, 40)
+    assert album.anomaly(maps, position_evidence(model, maps)[0]) is None
 
 
 def test_predictions_have_names_and_pictures_when_asked():

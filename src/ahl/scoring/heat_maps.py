@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,35 +21,17 @@ FIRST_RED: Final = 1.0
 """Heat from which on a place is coloured, in spreads of unseen normals."""
 
 
-def heat_map(model: TrainedModel, maps: FeatureMaps, side: int) -> NDArray[np.float32]:
-    """What each place adds to an image's score.
+def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
+    """What each place adds to an image's score: (H_s, W_s) a scale.
 
     Each head's position scores, and the memory's distances, are calibrated and weighed as the
-    head's score is, which is their mean over the highest positions; summed, brought to one size and
-    averaged over the scales. Heads that see no places (DRA's holistic one) are not in it.
+    head's score is, which is their mean over the highest positions, and summed. Heads that see no
+    places (DRA's holistic one) are not in it; all zero where no head sees places and there is no
+    memory.
 
     Args:
         model: the trained model.
-        maps: of one image, as the heads see them.
-        side: of the map, in pixels: the image's, as the model sees it.
-
-    Returns:
-        (side, side), higher = more anomalous: in spreads of unseen normals as the score where the
-        model is calibrated, else the sum of the heads' position scores.
-    """
-    with torch.inference_mode():
-        scales = position_evidence(model, maps)
-        resized = [
-            functional.interpolate(scale[None, None], (side, side), mode="bilinear")[0, 0]
-            for scale in scales
-        ]
-        return torch.stack(resized).mean(dim=0).numpy()
-
-
-def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
-    """The same before it is brought to one size: (H_s, W_s) a scale.
-
-    All zero where no head sees places and there is no memory.
+        maps: of one image, (1, C, H_s, W_s) a scale, as the heads see them.
     """
     weights, statistics = model.unified
     found = model.detector.position_scores(weights, statistics, maps, model.reference)
@@ -73,6 +56,24 @@ def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
         weighed = model.calibration.weigh(given, described.expand(count, -1))
         scales.append(sum((weighed[name] for name in places), torch.zeros(count)).view(shape))
     return scales
+
+
+def mean_map(scales: Sequence[Tensor], side: int) -> NDArray[np.float32]:
+    """An image's heat map: its evidence by place, over the scales.
+
+    Args:
+        scales: (H_s, W_s) a scale, from `position_evidence`.
+        side: of the map, in pixels: the image's, as the model sees it.
+
+    Returns:
+        (side, side), higher = more anomalous: in spreads of unseen normals as the score where the
+        model is calibrated, else the sum of the heads' position scores.
+    """
+    resized = [
+        functional.interpolate(scale[None, None], (side, side), mode="bilinear")[0, 0]
+        for scale in scales
+    ]
+    return torch.stack(resized).mean(dim=0).numpy()
 
 
 def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:

@@ -76,20 +76,21 @@ class Album:
         best = int(distances.argmin())
         return _nearest(self._normals, best, float(distances[best]))
 
-    def anomaly(self, maps: FeatureMaps) -> Nearest | None:
+    def anomaly(self, maps: FeatureMaps, heat: Tensor) -> Nearest | None:
         """The labelled anomaly that differs from normals the same way at its most anomalous places.
 
         Each place of the image is compared with all places of an anomaly, and the nearest counts.
 
         Args:
             maps: of one image, as the heads see them.
+            heat: (H, W) its `position_evidence` at the first scale.
 
         Returns:
             the anomaly; None if the model keeps none.
         """
         if not len(self._anomalies):
             return None
-        own, places = self._marks_of(maps)
+        own, places = self._marks_of(maps, heat)
         distances = 1 - torch.einsum("pc,mqc->mpq", own, self._marks[0])
         nearest = distances.min(dim=-1)
         whole = nearest.values.mean(dim=-1)
@@ -105,21 +106,21 @@ class Album:
     @cached_property
     def _marks(self) -> tuple[Tensor, list[list[Place]]]:
         """What sets the anomalies apart, (M, PLACES, C), and where."""
-        found = [self._marks_of(self._model.prepared_maps(row)) for row in self._anomalies.rows]
+        with torch.inference_mode():
+            kept = [self._model.prepared_maps(row) for row in self._anomalies.rows]
+            found = [self._marks_of(maps, position_evidence(self._model, maps)[0]) for maps in kept]
         return torch.stack([marks for marks, _ in found]), [places for _, places in found]
 
     def _look(self, maps: FeatureMaps) -> Tensor:
         return descriptors(maps, self._model.preparation.appended)
 
-    def _marks_of(self, maps: FeatureMaps) -> tuple[Tensor, list[Place]]:
+    def _marks_of(self, maps: FeatureMaps, heat: Tensor) -> tuple[Tensor, list[Place]]:
         """What sets an image apart from normals at its most anomalous places of the first scale.
 
         Returns:
             unit vectors (PLACES, C), from the nearest remembered normal patch (from the reference
             where there is no memory), most anomalous first, and the places.
         """
-        with torch.inference_mode():
-            heat = position_evidence(self._model, maps)[0]
         height, width = heat.shape
         at = heat.flatten().topk(min(PLACES, heat.numel())).indices
         preparation = self._model.preparation

@@ -18,7 +18,7 @@ from ahl.features.extractor import FeatureExtractor
 from ahl.images.reading import ImageSource, read_pixels, resize_pixels
 from ahl.model.decision import Verdict
 from ahl.model.trained import RowScores, TrainedModel
-from ahl.scoring.heat_maps import heat_map
+from ahl.scoring.heat_maps import mean_map, position_evidence
 from ahl.scoring.nearest import Album, Nearest
 from ahl.types import ImageItem
 
@@ -104,14 +104,17 @@ class Scorer:
                 # Of numbers that no training gives, in a file that somebody made.
                 yield Prediction(index=index, error="the model gives it no finite score")
                 continue
+            if heat_maps or nearest:
+                with torch.inference_mode():
+                    scales = position_evidence(self.model, maps)
             if heat_maps:
                 side = self.model.config.features.image_size
-                prediction = replace(prediction, heat_map=heat_map(self.model, maps, side))
+                prediction = replace(prediction, heat_map=mean_map(scales, side))
             if nearest:
                 prediction = replace(
                     prediction,
                     nearest_normal=self.album.normal(maps),
-                    nearest_anomaly=self.album.anomaly(maps),
+                    nearest_anomaly=self.album.anomaly(maps, scales[0]),
                 )
             yield prediction
 
