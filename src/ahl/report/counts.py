@@ -128,10 +128,11 @@ def weakest(counts: Counts) -> ClassRow | None:
     rows = [row for row in counts.rows if row.group.name != GOOD]
     if len(rows) < 2:
         return None
-    if all(row.called is not None for row in rows):
-        return min(rows, key=lambda row: row.called.hits / row.called.total)  # type: ignore[union-attr]
-    rows = [row for row in rows if row.separation is not None]
-    return min(rows, key=lambda row: row.separation.auroc, default=None)  # type: ignore[union-attr]
+    shares = [row.called.hits / row.called.total for row in rows if row.called is not None]
+    if len(shares) < len(rows):
+        rows = [row for row in rows if row.separation is not None]
+        shares = [row.separation.auroc for row in rows if row.separation is not None]
+    return rows[int(np.argmin(shares))] if rows else None
 
 
 def _separation(
