@@ -13,21 +13,22 @@ ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
 resuming devices pages synthetic images datasets augment feature_maps backbones features
 preparation detectors calibration model distributions learning fitting scoring correction
-predictor detector baselines benchmark logs advice report demo cli pretrain __main__
+predictor detector engine baselines benchmark logs advice report demo cli pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 
 INSIDE = {
-    "images": "decoding array_files reading sources",
+    "images": "decoding array_files reading sources batches",
     "features": "table store extractor arrays",
     "preparation": "reduction coreset memory prepared",
     "calibration": "neighbourhood severity calibration fit",
-    "model": "decision manifest episodes exemplars trained",
+    "model": "decision card manifest episodes exemplars row_scores trained",
     "distributions": "episodes pseudo training_set folds task",
     "learning": "finetuning adam collaboration sample_scores importance training_state checkpoint "
     "settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
-    "scoring": "heat_maps nearest scorer reasons thresholds evaluation",
+    "scoring": "prediction outputs reasons heat_maps nearest forward describing scorer thresholds "
+    "evaluation",
     "correction": "correction remembering correct images",
 }
 """The same within the folders that the data goes through."""

@@ -15,7 +15,8 @@ from ahl.images.reading import ImageSource
 from ahl.images.sources import image_list
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
-from ahl.scoring.scorer import Prediction, Scorer, require_score
+from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import Scorer, require_score
 from ahl.scoring.thresholds import set_threshold
 
 

@@ -36,12 +36,7 @@ def write_tensor_file(path: Path, content: Content, header: dict[str, Any], grou
     Raises:
         ModelFileError: if the file cannot be written.
     """
-    text = json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    ordered = {
-        f"{name}/{key}": groups[name][key].contiguous()
-        for name in sorted(groups)
-        for key in sorted(groups[name])
-    }
+    text, ordered = _text(header), _ordered(groups)
     envelope = {
         "content": content,
         "format": FORMAT_VERSION,
@@ -97,6 +92,23 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
         group, _, key = name.partition("/")
         groups.setdefault(group, {})[key] = tensor
     return header, groups
+
+
+def content_checksum(header: dict[str, Any], groups: Groups) -> str:
+    """The SHA-256, in hex, that a file of these carries."""
+    return _checksum(_text(header), _ordered(groups))
+
+
+def _text(header: dict[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
+
+
+def _ordered(groups: Groups) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": groups[name][key].contiguous()
+        for name in sorted(groups)
+        for key in sorted(groups[name])
+    }
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:

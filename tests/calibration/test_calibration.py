@@ -42,7 +42,7 @@ def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
 
 
 def summed(found, given, descriptors):
-    return torch.stack(list(found.weigh(given, descriptors).values())).sum(dim=0)
+    return torch.stack(list(found.weigh(given, found.near(descriptors)).values())).sum(dim=0)
 
 
 def combined(found, given):

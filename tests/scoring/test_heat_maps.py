@@ -10,9 +10,10 @@ from ahl import AHL
 from ahl.baselines import FocalClassifier
 from ahl.config import MemoryConfig
 from ahl.features.arrays import table_of_maps
-from ahl.scoring.heat_maps import FIRST_RED, colour_bounds, mean_map, position_evidence
+from ahl.scoring.describing import FIRST_RED, card_of, colour_bounds
+from ahl.scoring.heat_maps import mean_map, position_evidence
+from ahl.scoring.prediction import Prediction
 from ahl.scoring.reasons import reasons
-from ahl.scoring.scorer import Prediction
 from tiny import tiny_config
 
 
@@ -25,7 +26,7 @@ def maps(count, seed, place=None):
 
 
 def heat_map(model, given, side):
-    return mean_map(position_evidence(model, given), side)
+    return mean_map(position_evidence(model, given), side)[0].numpy()
 
 
 @pytest.fixture(scope="module", params=["dra", "devnet"])
@@ -62,7 +63,8 @@ def test_a_place_counts_as_an_image_with_that_evidence_would(model):
     known = replace(model.calibration, neighbourhood=None)
     plain, given = replace(model, calibration=known), seen(model, 42, (1, 1))
     found = plain.detector.position_scores(*plain.unified, given, plain.reference)
-    for number, heat in enumerate(position_evidence(plain, given)):
+    for number, heats in enumerate(position_evidence(plain, given)):
+        heat = heats[0]
         places = {name: values[0] for name, values in found[number].items()}
         if plain.preparation.memory is not None:
             places["memory"] = given[number][0, -1] / plain.preparation.memory.weight
@@ -78,7 +80,7 @@ def test_without_calibration_the_heads_positions_are_added(model):
     plain, given = replace(model, calibration=None), seen(model, 43, (1, 1))
     found = plain.detector.position_scores(*plain.unified, given, plain.reference)
     for heat, scale in zip(position_evidence(plain, given), found, strict=True):
-        torch.testing.assert_close(heat, sum(scale.values())[0])
+        torch.testing.assert_close(heat, sum(scale.values()))
     assert colour_bounds(plain) is None
 
 
@@ -94,12 +96,17 @@ def test_heads_that_see_no_places_leave_the_memory_or_nothing():
 def test_reasons_are_what_raises_the_score_most_important_first(model):
     names = model.evidence_names
     evidence = dict.fromkeys(names, -1.0) | {names[0]: 4.0, names[-1]: 2.0}
-    told = reasons(Prediction(index=0, score=0.0, evidence=evidence), model)
+    told = reasons(Prediction(index=0, score=0.0, evidence=evidence), card_of(model))
     assert [value for _, value in told] == ([4.0, 2.0] if len(names) > 1 else [2.0])
     assert told[0][0] == model.detector.meanings[names[0]]
     assert (
-        reasons(Prediction(index=0, score=-3.0, evidence=dict.fromkeys(names, -1.0)), model) == []
+        reasons(
+            Prediction(index=0, score=-3.0, evidence=dict.fromkeys(names, -1.0)), card_of(model)
+        )
+        == []
     )
-    assert reasons(Prediction(index=0, score=1.0), model) == []
+    assert reasons(Prediction(index=0, score=1.0), card_of(model)) == []
     small = dict.fromkeys(names, -1.0) | {names[-1]: 0.049}
-    assert reasons(Prediction(index=0, score=-3.0, evidence=small), model) == [], "reads as +0.0"
+    assert reasons(Prediction(index=0, score=-3.0, evidence=small), card_of(model)) == [], (
+        "reads as +0.0"
+    )

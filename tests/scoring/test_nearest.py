@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ahl import AHL
 from ahl.features.arrays import table_of_maps
 from ahl.model.exemplars import no_exemplars
-from ahl.scoring.heat_maps import position_evidence
-from ahl.scoring.nearest import Album
+from ahl.scoring.describing import card_of
+from ahl.scoring.forward import Forward
+from ahl.scoring.outputs import read_outputs
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -53,11 +55,17 @@ def seen(model, *args, **keywords):
     return model.preparation.maps(rows.float())
 
 
+def predicted(model, *images):
+    """What is said of images that are given as the heads see them."""
+    together = tuple(torch.cat(scales) for scales in zip(*images, strict=True))
+    tensors = Forward(model)(together, nearest=True)
+    return read_outputs({name: value.numpy() for name, value in tensors.items()}, card_of(model))
+
+
 @pytest.mark.parametrize(("channel", "first"), [(SCRATCH, 30), (STAIN, 33)])
 @pytest.mark.parametrize("place", [(1, 1), (6, 4)])
 def test_the_nearest_anomaly_has_the_same_defect_wherever_it_is(named, channel, first, place):
-    maps = seen(named, 40, place, channel)
-    found = Album(named).anomaly(maps, position_evidence(named, maps)[0])
+    found = predicted(named, seen(named, 40, place, channel))[0].nearest_anomaly
     assert int(found.name) in range(first, first + 3)
     assert found.place == pytest.approx([(p + 0.5) / 8 for p in place], abs=0.3)
     shown = ((2, 5), (5, 1))[first == 33]
@@ -67,18 +75,33 @@ def test_the_nearest_anomaly_has_the_same_defect_wherever_it_is(named, channel, 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0.0, range(15)), (4.0, range(15, 30))])
 def test_the_nearest_normal_is_of_the_same_kind(named, shift, expected):
-    for seed in range(50, 55):
-        found = Album(named).normal(seen(named, seed, shift=shift))
+    for one in predicted(named, *(seen(named, seed, shift=shift) for seed in range(50, 55))):
+        found = one.nearest_normal
         assert int(found.name) in expected
         assert found.place is None
 
 
 def test_a_model_that_keeps_none_has_none(model):
     width = model.detector.layout.row_size
-    album = Album(replace(model, exemplars=no_exemplars(width)))
-    assert album.normal(seen(model, 40)) is None
-    maps = seen(model, 40)
-    assert album.anomaly(maps, position_evidence(model, maps)[0]) is None
+    (found,) = predicted(replace(model, exemplars=no_exemplars(width)), seen(model, 40))
+    assert found.nearest_normal is None
+    assert found.nearest_anomaly is None
+
+
+def test_an_images_likenesses_do_not_depend_on_its_batch(named):
+    images = [seen(named, 60 + i, (1 + i, 3), SCRATCH if i % 2 else STAIN) for i in range(4)]
+    for one, alone in zip(predicted(named, *images), images, strict=True):
+        (found,) = predicted(named, alone)
+        for near, expected in (
+            (one.nearest_anomaly, found.nearest_anomaly),
+            (one.nearest_normal, found.nearest_normal),
+        ):
+            assert (near.name, near.place, near.like) == (
+                expected.name,
+                expected.place,
+                expected.like,
+            )
+            assert near.distance == pytest.approx(expected.distance, abs=1e-5)
 
 
 def test_predictions_have_names_and_pictures_when_asked():

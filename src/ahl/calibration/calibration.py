@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.calibration.neighbourhood import Neighbourhood
+from ahl.calibration.neighbourhood import Near, Neighbourhood
 from ahl.calibration.severity import Severity
 from ahl.detectors import BaseDetector, HeadScores
 from ahl.detectors.base import top_mean
@@ -105,11 +105,18 @@ class Calibration:
         """(M,) image scores of the left-out anomalies."""
         return weighted(self.anomalies, self.weights)
 
-    def standardised(self, evidence: Evidence, descriptors: Tensor) -> Tensor:
+    def near(self, descriptors: Tensor) -> Near | None:
+        """What is usual near images, (N, D) descriptors; None where all normals are alike.
+
+        See `ahl.calibration.neighbourhood.descriptors`.
+        """
+        return None if self.neighbourhood is None else self.neighbourhood.near(descriptors)
+
+    def standardised(self, evidence: Evidence, near: Near | None) -> Tensor:
         """Evidence z of images, (N, K); the arguments are those of `weigh`."""
         usual = self.usual(evidence)
-        if self.neighbourhood is not None:
-            usual = self.neighbourhood.relative(usual, descriptors)
+        if self.neighbourhood is not None and near is not None:
+            usual = self.neighbourhood.relative(usual, near)
         return usual
 
     def usual(self, evidence: Evidence) -> Tensor:
@@ -120,16 +127,16 @@ class Calibration:
         )
         return ((own - means) / deviations - shifts) / stretches
 
-    def weigh(self, evidence: Evidence, descriptors: Tensor) -> Evidence:
+    def weigh(self, evidence: Evidence, near: Near | None) -> Evidence:
         """What each kind of evidence adds to the image score, in spreads of left-out normals.
 
         Their sum (N,) is the score; 0 is a usual normal.
 
         Args:
             evidence: (N,) by name.
-            descriptors: (N, D), see `ahl.calibration.neighbourhood.descriptors`.
+            near: what is usual near each, or near the one image that all of it is of; from `near`.
         """
-        z = self.standardised(evidence, descriptors)
+        z = self.standardised(evidence, near)
         weights = torch.tensor(self.weights, dtype=z.dtype)
         return dict(zip(self.names, (z * weights).unbind(dim=-1), strict=True))
 

@@ -72,7 +72,7 @@ def calibrate(
     if len(anomalies.descriptors):
         stand_out = usual(anomalies.evidence)
         if neighbourhood is not None:
-            stand_out = neighbourhood.relative(stand_out, anomalies.descriptors)
+            stand_out = neighbourhood.relative(stand_out, neighbourhood.near(anomalies.descriptors))
     left_out, stand_out = left_out.float(), stand_out.float()
     weights = evidence_weights(stand_out, telling, config.prior_count)
     return Calibration(
@@ -115,7 +115,7 @@ def recalibrate(
         known = known.including(normals.descriptors, old.usual(normals.evidence))
     if not len(anomalies.descriptors):
         return replace(old, neighbourhood=known)
-    further = old.standardised(anomalies.evidence, anomalies.descriptors).float()
+    further = old.standardised(anomalies.evidence, old.near(anomalies.descriptors)).float()
     missed = torch.cat([old.missed, further])
     telling = (torch.tensor(old.weights) > 0).double()
     weights = evidence_weights(torch.cat([old.anomalies, missed]), telling, prior_count)

@@ -32,6 +32,23 @@ def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
     return pool_maps(tuple(scale[:, : scale.shape[1] - appended] for scale in maps))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Near:
+    """What is usual among the normals most like each of N images.
+
+    Attributes:
+        mean: (N, K) of their evidence, drawn towards that of all normals.
+        variance: (N, K), likewise.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def by_place(self) -> Near:
+        """The same for evidence (N, P, K) of P places an image."""
+        return Near(mean=self.mean.unsqueeze(1), variance=self.variance.unsqueeze(1))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neighbourhood:
     """Remembered normals, each with the evidence of a detector that it had no part in.
@@ -91,7 +108,7 @@ class Neighbourhood:
             prior_count=prior_count,
         )
         # Each remembered normal against the others: what is near it must predict its evidence.
-        mean, _ = known._usual(known._others())
+        mean = known._usual(known._others()).mean
         explained = (evidence * mean).sum(dim=0) / mean.square().sum(dim=0).clamp_min(_LEAST)
         known = replace(known, shares=explained.clamp(0.0, 1.0))
         spreads = known.own().std(dim=0, correction=0)
@@ -113,13 +130,18 @@ class Neighbourhood:
 
     def own(self) -> Tensor:
         """(M, K) relative evidence of the remembered normals, each against the others."""
-        return self._relative(self.evidence, self._others()) / self.spreads
+        return self.relative(self.evidence, self._usual(self._others()))
 
     def _others(self) -> Tensor:
         """(M, M) distances; infinite to itself."""
         return torch.cdist(self.places, self.places).fill_diagonal_(float("inf"))
 
-    def relative(self, evidence: Tensor, descriptors: Tensor) -> Tensor:
+    def near(self, descriptors: Tensor) -> Near:
+        """What is usual near images, by their descriptors (N, D)."""
+        places = (descriptors - self.centre) / self.scale
+        return self._usual(torch.cdist(places, self.places))
+
+    def relative(self, evidence: Tensor, near: Near) -> Tensor:
         """Evidence in spreads of the normals most like each image.
 
         Mean and variance of the neighbours are drawn towards those of all normals, 0 and 1: as if
@@ -130,23 +152,18 @@ class Neighbourhood:
 
         Args:
             evidence: (N, K), standardised like the remembered one.
-            descriptors: (N, D).
+            near: of the same images, or of the one image that all of it is of.
         """
-        places = (descriptors - self.centre) / self.scale
-        return self._relative(evidence, torch.cdist(places, self.places)) / self.spreads
+        usual = self.shares * near.variance + 1 - self.shares
+        return (evidence - self.shares * near.mean) / usual.sqrt() / self.spreads
 
-    def _relative(self, evidence: Tensor, distances: Tensor) -> Tensor:
-        mean, variance = self._usual(distances)
-        usual = self.shares * variance + 1 - self.shares
-        return (evidence - self.shares * mean) / usual.sqrt()
-
-    def _usual(self, distances: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the nearest, by distances (N, M): (N, K) each."""
+    def _usual(self, distances: Tensor) -> Near:
+        """Mean and variance of the nearest, by distances (N, M)."""
         nearest = distances.topk(self.neighbours, dim=1, largest=False).indices
         near = self.evidence[nearest]  # (N, neighbours, K)
         whole = self.neighbours + self.prior_count
         variance = self.neighbours * near.var(dim=1, correction=0) + self.prior_count
-        return near.sum(dim=1) / whole, variance / whole
+        return Near(mean=near.sum(dim=1) / whole, variance=variance / whole)
 
     def constants(self) -> dict[str, Any]:
         """All but the tensors, as JSON values."""

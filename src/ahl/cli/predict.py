@@ -17,7 +17,6 @@ from ahl.cli.common import (
     print_json,
     stderr_console,
     threads_option,
-    use_threads,
 )
 from ahl.errors import DataError
 
@@ -27,9 +26,8 @@ _LONGEST_NAME: Final = 200
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ahl.model.trained import TrainedModel
-    from ahl.scoring.nearest import Nearest
-    from ahl.scoring.scorer import Prediction
+    from ahl.model.card import ModelCard
+    from ahl.scoring.prediction import Nearest, Prediction
 
 
 @click.command()
@@ -88,7 +86,7 @@ def predict(
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
-    from ahl.detector import AHL
+    from ahl.engine import open_engine
     from ahl.images.reading import expand_paths
 
     try:
@@ -96,22 +94,20 @@ def predict(
     except DataError as error:
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
-    use_threads(threads)
-    detector = AHL.load(model, device=device)
-    decided = detector.model.decision is not None
-    rated = detector.model.calibration is not None
+    engine = open_engine(model, device=device, threads=threads)
+    decided, rated = engine.card.decision is not None, engine.card.severity is not None
     files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
     skipped = 0
     if not as_json:
         columns = f"{'severity  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
-    for prediction in detector.predict(images, heat_maps=heat_maps is not None, nearest=why):
+    for prediction in engine.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        told = _told(prediction, source, detector.model, why=why)
+        told = _told(prediction, source, engine.card, why=why)
         if heat_maps is not None and prediction.heat_map is not None:
             file = files[prediction.index]
-            _write_heat_map(file, source, prediction, detector.model)
+            _write_heat_map(file, source, prediction, engine.card)
             told["heat_map"] = str(file)
         if as_json:
             print_json(told)
@@ -123,9 +119,7 @@ def predict(
         raise SystemExit(SKIPPED)
 
 
-def _told(
-    prediction: Prediction, source: Path, model: TrainedModel, *, why: bool
-) -> dict[str, Any]:
+def _told(prediction: Prediction, source: Path, card: ModelCard, *, why: bool) -> dict[str, Any]:
     """What is said of an image, as JSON values."""
     from ahl.scoring.reasons import reasons
 
@@ -140,7 +134,7 @@ def _told(
     if prediction.evidence:
         told["evidence"] = dict(prediction.evidence)
     if why:
-        told["why"] = [list(pair) for pair in reasons(prediction, model)]
+        told["why"] = [list(pair) for pair in reasons(prediction, card)]
         for key in ("nearest_anomaly", "nearest_normal"):
             found: Nearest | None = getattr(prediction, key)
             if found is not None:
@@ -193,14 +187,11 @@ def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[P
     return list(files)
 
 
-def _write_heat_map(
-    output: Path, source: Path, prediction: Prediction, model: TrainedModel
-) -> None:
+def _write_heat_map(output: Path, source: Path, prediction: Prediction, card: ModelCard) -> None:
     import numpy as np
 
     from ahl.files import written_whole
     from ahl.report.overlay import draw_overlay
-    from ahl.scoring.heat_maps import colour_bounds
 
     heat = prediction.heat_map
     if heat is None:
@@ -214,7 +205,7 @@ def _write_heat_map(
             )
             if found is not None and found.picture is not None
         ]
-        draw_overlay(source, heat, colour_bounds(model), output, beside=beside)
+        draw_overlay(source, heat, card.colour_bounds, output, beside=beside)
         return
     with written_whole(output) as path, path.open("wb") as file:
         np.save(file, heat, allow_pickle=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,12 @@ from torch.nn import functional
 
 from ahl.backbones.base import Backbone
 from ahl.config import FeatureConfig
-from ahl.errors import ImageError
 from ahl.feature_maps import FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
+from ahl.images.batches import decoded_batches
 from ahl.observer import Observer
-from ahl.types import ImageItem, Pixels, Skipped
+from ahl.types import ImageItem, Skipped
 
 FEATURE_VERSION = 1
 """Raised whenever the same image, backbone and size would give other rows."""
@@ -63,7 +61,7 @@ class FeatureExtractor:
             "device": device.type,
         }
 
-    def extract(self, pixels: Pixels) -> NDArray[np.float16]:
+    def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
         """Feature rows of a batch: uint8 (N, S, S, 3) to float16 (N, row_size).
 
         Half precision is what the cache stores; scoring rounds the same way, so that an image
@@ -89,45 +87,14 @@ class FeatureExtractor:
             the indices extracted, their rows (n, row_size), and the items skipped since the
             last yield. Every item is in one of the two.
         """
-        size = self.config.batch_size
         observer = observer or Observer()
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            ahead: deque[tuple[int, Future[Pixels]]] = deque()
-            upcoming = iter(enumerate(items))
-
-            def top_up() -> None:
-                while len(ahead) < 2 * size + workers:
-                    following = next(upcoming, None)
-                    if following is None:
-                        return
-                    ahead.append((following[0], pool.submit(following[1].load)))
-
-            top_up()
-            indices: list[int] = []
-            images: list[Pixels] = []
-            skipped: list[tuple[int, Skipped]] = []
-            try:
-                while ahead:
-                    index, future = ahead.popleft()
-                    try:
-                        with observer.part("decoding"):
-                            images.append(future.result())
-                        indices.append(index)
-                    except ImageError as error:
-                        skipped.append((index, Skipped(name=items[index].name, reason=str(error))))
-                    top_up()
-                    if len(images) == size or (not ahead and (images or skipped)):
-                        with observer.part("backbone"):
-                            rows = (
-                                self.extract(np.stack(images))
-                                if images
-                                else np.empty((0, self.layout.row_size), dtype=np.float16)
-                            )
-                        yield indices, rows, skipped
-                        indices, images, skipped = [], [], []
-            finally:
-                for _, future in ahead:
-                    future.cancel()
+        size = self.config.batch_size
+        for batch in decoded_batches(items, size, workers=workers, observer=observer):
+            rows = np.empty((0, self.layout.row_size), dtype=np.float16)
+            with observer.part("backbone"):
+                if batch.pixels is not None:
+                    rows = self.extract(batch.pixels)
+            yield batch.indices, rows, batch.skipped
 
 
 def extract_table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -80,6 +81,35 @@ def image_item(source: ImageSource, name: str, image_size: int) -> ImageItem:
         return resize_pixels(read_pixels(source), image_size)
 
     return ImageItem(name=name, key=content_hash(source), load=load)
+
+
+class UnhashedItems(Sequence[ImageItem]):
+    """Items made when asked for, without hashing their content: scoring needs no key.
+
+    Args:
+        images: the images.
+        image_size: side that they are resized to.
+    """
+
+    def __init__(self, images: Sequence[ImageSource], image_size: int) -> None:
+        self._images, self._size = images, image_size
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ImageItem]: ...
+    def __getitem__(self, index: int | slice) -> ImageItem | Sequence[ImageItem]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        source = self._images[index]
+        return ImageItem(
+            name=str(index),
+            key="",
+            load=lambda: resize_pixels(read_pixels(source), self._size),
+        )
 
 
 def readable_items(

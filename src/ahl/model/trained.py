@@ -27,31 +27,16 @@ from ahl.model.decision import Decision
 from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
 from ahl.model.manifest import Manifest
+from ahl.model.row_scores import RowScores
 from ahl.preparation.memory import MEMORY
 from ahl.preparation.prepared import Preparation
 from ahl.records import EpochRecord, epoch_records
-from ahl.tensor_file import Groups, read_tensor_file, write_tensor_file
+from ahl.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
 
 # A step of Adam moves a weight by about the learning rate, features are half precision (65504 at
 # most): no training comes near these, and float32 holds the products of all of a head's layers.
 _LARGEST: Final = 1e6  # weight, feature of the reference, number of the prior
 _LARGEST_STATISTIC: Final = 1e12  # mean or variance of responses to such features
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RowScores:
-    """What a model says of N images.
-
-    Attributes:
-        score: (N,) float32 image scores, higher = more anomalous.
-        heads: (N,) by head name, each turned so that higher = more anomalous.
-        evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
-            score, which is their sum; None where the heads are not calibrated.
-    """
-
-    score: Tensor
-    heads: dict[str, Tensor]
-    evidence: dict[str, Tensor] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,38 +93,27 @@ class TrainedModel:
         Images are scored one at a time: a matrix product of another height may round
         differently, and an image must have one score whatever its batch.
         """
-        nothing = torch.empty(0)
-        heads: dict[str, list[Tensor]] = {name: [nothing] for name in self.detector.head_names}
-        parts: dict[str, list[Tensor]] = {name: [nothing] for name in self.evidence_names}
-        scores = [nothing]
         with torch.inference_mode():
-            for maps in images:
-                own, _ = self.detector.forward(
-                    self.unified.parameters,
-                    self.unified.statistics,
-                    maps,
-                    self.reference,
-                    training=False,
-                )
-                turned = self.detector.evidence(own)
-                for name, values in heads.items():
-                    values.append(turned[name])
-                if self.calibration is None:
-                    scores.append(self.detector.combine(own))
-                    continue
-                evidence = gather(self.detector, own, maps, self.preparation.memory_weight)
-                described = descriptors(maps, self.preparation.appended)
-                weighed = self.calibration.weigh(evidence, described)
-                for name, values in parts.items():
-                    values.append(weighed[name])
-                scores.append(torch.stack(list(weighed.values())).sum(dim=0))
-        return RowScores(
-            score=torch.cat(scores),
-            heads={name: torch.cat(values) for name, values in heads.items()},
-            evidence=None
-            if self.calibration is None
-            else {name: torch.cat(values) for name, values in parts.items()},
-        )
+            parts = [self.score_batch(maps) for maps in images]
+        calibrated = () if self.calibration is None else self.evidence_names
+        return RowScores.joined(parts, self.detector.head_names, calibrated)
+
+    def score_batch(self, maps: FeatureMaps) -> RowScores:
+        """Score maps that the heads see, (N, C, H_s, W_s) a scale, in one go.
+
+        What this is made of is all that an exported model computes behind the preparation.
+        """
+        weights, statistics = self.unified
+        own, _ = self.detector.forward(weights, statistics, maps, self.reference, training=False)
+        heads = self.detector.evidence(own)
+        heads = {name: heads[name] for name in self.detector.head_names}
+        if self.calibration is None:
+            return RowScores(score=self.detector.combine(own), heads=heads, evidence=None)
+        evidence = gather(self.detector, own, maps, self.preparation.memory_weight)
+        near = self.calibration.near(descriptors(maps, self.preparation.appended))
+        weighed = self.calibration.weigh(evidence, near)
+        score = torch.stack(list(weighed.values())).sum(dim=0)
+        return RowScores(score=score, heads=heads, evidence=weighed)
 
     def score_table(self, table: FeatureTable) -> NDArray[np.float64]:
         """Image scores (N,) of a table's rows."""
@@ -181,7 +155,15 @@ class TrainedModel:
         Raises:
             ModelFileError: if the file cannot be written.
         """
-        groups = {
+        write_tensor_file(path, "model", self.header(), self._groups())
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its content, in hex: what its file carries as its checksum."""
+        return content_checksum(self.header(), self._groups())
+
+    def _groups(self) -> Groups:
+        return {
             "heads": self.unified.parameters,
             "statistics": self.unified.statistics,
             **self.preparation.groups(),
@@ -190,7 +172,6 @@ class TrainedModel:
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
         }
-        write_tensor_file(path, "model", self.header(), groups)
 
     @classmethod
     def load(

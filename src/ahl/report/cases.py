@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.model.trained import TrainedModel
+from ahl.model.card import ModelCard
 from ahl.report.inline_images import data_uri, read_small
 from ahl.report.overlay import BLUE, redden
 from ahl.report.ranking import Mistake, kind_of
 from ahl.report.strip import short_number
-from ahl.scoring.heat_maps import colour_bounds
+from ahl.scoring.prediction import Prediction
 from ahl.scoring.reasons import reasons
-from ahl.scoring.scorer import Prediction, Scorer
+from ahl.scoring.scorer import Scorer
 from ahl.types import Pixels, ScoredSample
 
 LONGEST: Final = 420
@@ -95,12 +95,12 @@ def make_cases(scorer: Scorer, mistakes: Sequence[Mistake]) -> list[Case]:
     """
     sources = [mistake.scored.sample.source for mistake in mistakes]
     return [
-        _case(scorer.model, mistakes[prediction.index], prediction)
+        _case(scorer.card, mistakes[prediction.index], prediction)
         for prediction in scorer.predict(sources, heat_maps=True, nearest=True)
     ]
 
 
-def _case(model: TrainedModel, mistake: Mistake, prediction: Prediction) -> Case:
+def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
     scored = mistake.scored
     sample, kind = scored.sample, kind_of(scored)
     pixels = read_small(sample.source, LONGEST)
@@ -110,8 +110,8 @@ def _case(model: TrainedModel, mistake: Mistake, prediction: Prediction) -> Case
         what = "good image" if kind == "normal" else f"anomaly of class {sample.class_name}"
         image = Picture(uri=data_uri(pixels), alt=f"{sample.name}, {what}")
     if pixels is not None and prediction.heat_map is not None:
-        overlay, place = _overlay(pixels, prediction.heat_map, colour_bounds(model))
-    decision = model.decision
+        overlay, place = _overlay(pixels, prediction.heat_map, card.colour_bounds)
+    decision = card.decision
     anomalous = decision is not None and decision.is_anomalous(scored.score)
     return Case(
         name=sample.name,
@@ -119,7 +119,7 @@ def _case(model: TrainedModel, mistake: Mistake, prediction: Prediction) -> Case
         facts=_facts(scored, mistake, prediction),
         called=None if decision is None else "called anomalous" if anomalous else "called normal",
         wrong=decision is not None and anomalous != sample.is_anomaly,
-        reasons=_reasons(prediction, model),
+        reasons=_reasons(prediction, card),
         likenesses=_likenesses(prediction),
         place=place,
         image=image,
@@ -155,10 +155,10 @@ def _facts(scored: ScoredSample, mistake: Mistake, prediction: Prediction) -> tu
     return tuple(facts)
 
 
-def _reasons(prediction: Prediction, model: TrainedModel) -> tuple[tuple[str, str], ...]:
+def _reasons(prediction: Prediction, card: ModelCard) -> tuple[tuple[str, str], ...]:
     if prediction.score is None:
         return ()
-    return tuple((meaning, f"{value:+.1f}") for meaning, value in reasons(prediction, model))
+    return tuple((meaning, f"{value:+.1f}") for meaning, value in reasons(prediction, card))
 
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from math import isfinite
-from typing import overload
 
 import numpy as np
 import torch
@@ -15,47 +13,14 @@ from numpy.typing import NDArray
 from ahl.errors import DataError, ImageError, NotFittedError
 from ahl.feature_maps import FeatureMaps
 from ahl.features.extractor import FeatureExtractor
-from ahl.images.reading import ImageSource, read_pixels, resize_pixels
-from ahl.model.decision import Verdict
-from ahl.model.trained import RowScores, TrainedModel
-from ahl.scoring.heat_maps import mean_map, position_evidence
-from ahl.scoring.nearest import Album, Nearest
-from ahl.types import ImageItem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """Scores of one image, or why it has none.
-
-    Attributes:
-        index: position among the images given.
-        score: anomaly score, higher = more anomalous, no fixed range; None without a score.
-        heads: each head's score by name, turned so that higher = more anomalous.
-        evidence: what each head, and the memory of normals, adds to the score, which is their sum;
-            in spreads of unseen normals; empty for a model that is not calibrated.
-        anomalous: whether the score lies above the model's threshold; None without one.
-        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
-        severity: how likely the image is anomalous, 0 to 1, were good and defective ones equally
-            common; None for a model that is not calibrated.
-        heat_map: (S, S) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
-            for.
-        nearest_normal: the training normal that looks most like it; None likewise, or if the
-            model keeps none.
-        nearest_anomaly: the labelled anomaly most like it at its most anomalous places; likewise.
-        error: why the image cannot be read; None when it can.
-    """
-
-    index: int
-    score: float | None = None
-    heads: Mapping[str, float] = field(default_factory=dict)
-    evidence: Mapping[str, float] = field(default_factory=dict)
-    anomalous: bool | None = None
-    verdict: Verdict | None = None
-    severity: float | None = None
-    heat_map: NDArray[np.float32] | None = None
-    nearest_normal: Nearest | None = None
-    nearest_anomaly: Nearest | None = None
-    error: str | None = None
+from ahl.images.reading import ImageSource
+from ahl.images.sources import UnhashedItems
+from ahl.model.card import ModelCard
+from ahl.model.trained import TrainedModel
+from ahl.scoring.describing import card_of
+from ahl.scoring.forward import Forward
+from ahl.scoring.outputs import predict_in_order, read_outputs
+from ahl.scoring.prediction import Prediction
 
 
 class Scorer:
@@ -74,6 +39,7 @@ class Scorer:
         if model.backbone is None:
             raise NotFittedError("This detector was trained on feature maps; use score_features.")
         self.model = model
+        self._forward = Forward(model)
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
         if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")
@@ -95,32 +61,35 @@ class Scorer:
         Yields:
             one prediction an image; an unreadable one has an error instead of scores.
         """
-        for index, maps in self.prepared(images):
-            if isinstance(maps, str):
-                yield Prediction(index=index, error=maps)
-                continue
-            prediction = self._prediction(index, self.model.score_maps([maps]))
-            if prediction.score is None or not isfinite(prediction.score):
-                # Of numbers that no training gives, in a file that somebody made.
-                yield Prediction(index=index, error="the model gives it no finite score")
-                continue
-            if heat_maps or nearest:
-                with torch.inference_mode():
-                    scales = position_evidence(self.model, maps)
-            if heat_maps:
-                side = self.model.config.features.image_size
-                prediction = replace(prediction, heat_map=mean_map(scales, side))
-            if nearest:
-                prediction = replace(
-                    prediction,
-                    nearest_normal=self.album.normal(maps),
-                    nearest_anomaly=self.album.anomaly(maps, scales[0]),
-                )
-            yield prediction
+        return predict_in_order(
+            images,
+            lambda pixels: self.score_pixels(pixels, heat_maps=heat_maps, nearest=nearest),
+            image_size=self.card.image_size,
+            batch_size=self.model.config.features.batch_size,
+        )
+
+    def score_pixels(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> list[Prediction]:
+        """Score images (N, image_size, image_size, 3) that are decoded and resized already.
+
+        They share a pass through the backbone; all behind it is done one at a time, so that an
+        image has one score whatever its batch.
+        """
+        rows = torch.from_numpy(self.extractor.extract(pixels))
+        found: list[Prediction] = []
+        with torch.inference_mode():
+            for index, row in enumerate(rows):
+                maps = self.model.preparation.maps(row.unsqueeze(0).float())
+                tensors = self._forward(maps, heat_maps=heat_maps, nearest=nearest)
+                outputs = {name: tensor.numpy() for name, tensor in tensors.items()}
+                found += [replace(p, index=index) for p in read_outputs(outputs, self.card)]
+        return found
 
     def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
         """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
-        for indices, rows, skipped in self.extractor.stream(_Items(images, self.model)):
+        items = UnhashedItems(images, self.card.image_size)
+        for indices, rows, skipped in self.extractor.stream(items):
             found: list[tuple[int, FeatureMaps | str]] = [
                 (index, one.reason) for index, one in skipped
             ]
@@ -131,47 +100,9 @@ class Scorer:
             yield from sorted(found, key=lambda pair: pair[0])
 
     @cached_property
-    def album(self) -> Album:
-        """The training images that others are compared with."""
-        return Album(self.model)
-
-    def _prediction(self, index: int, scored: RowScores) -> Prediction:
-        score, decision = float(scored.score[0]), self.model.decision
-        calibration = self.model.calibration
-        return Prediction(
-            index=index,
-            score=score,
-            heads={name: float(values[0]) for name, values in scored.heads.items()},
-            evidence={name: float(values[0]) for name, values in (scored.evidence or {}).items()},
-            anomalous=None if decision is None else decision.is_anomalous(score),
-            verdict=None if decision is None else decision.verdict(score),
-            severity=None if calibration is None else calibration.severity.of(score),
-        )
-
-
-class _Items(Sequence[ImageItem]):
-    """Items made when asked for; scoring needs no content hashes."""
-
-    def __init__(self, images: Sequence[ImageSource], model: TrainedModel) -> None:
-        self._images = images
-        self._size = model.config.features.image_size
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @overload
-    def __getitem__(self, index: int) -> ImageItem: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[ImageItem]: ...
-    def __getitem__(self, index: int | slice) -> ImageItem | Sequence[ImageItem]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        source = self._images[index]
-        return ImageItem(
-            name=str(index),
-            key="",
-            load=lambda: resize_pixels(read_pixels(source), self._size),
-        )
+    def card(self) -> ModelCard:
+        """What is to be known of the model by those who only use it."""
+        return card_of(self.model)
 
 
 def require_score(prediction: Prediction, source: ImageSource) -> float:

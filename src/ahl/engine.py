@@ -1,0 +1,69 @@
+"""Whatever scores images: a model file in torch, or an exported one in a light runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.images.reading import ImageSource
+from ahl.model.card import ModelCard
+from ahl.scoring.prediction import Prediction
+
+
+class Engine(Protocol):
+    """Scores images; safe to use from one thread at a time."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is to be known of the model."""
+        ...
+
+    def predict(
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Iterator[Prediction]:
+        """Score images in order, in bounded memory; decoding runs ahead.
+
+        Args:
+            images: paths, Pillow images or uint8 arrays.
+            heat_maps: also say where in each image the evidence lies.
+            nearest: also say which images of the training are most like it.
+
+        Returns:
+            an iterator with one prediction an image; an unreadable one has an error instead.
+        """
+        ...
+
+    def score_pixels(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> list[Prediction]:
+        """Score images (N, S, S, 3) that are decoded, and resized to the model's `image_size`."""
+        ...
+
+
+def open_engine(path: Path, *, device: str = "auto", threads: int | None = None) -> Engine:
+    """Open a model, whatever kind of file it is in.
+
+    Args:
+        path: the file.
+        device: `auto`, `cpu` or `cuda`, where torch computes.
+        threads: of the CPU; None takes all cores.
+
+    Raises:
+        ModelFileError: if it is no whole model.
+        ConfigurationError: if there is no such device.
+        NotFittedError: if the model was trained on feature maps and has no backbone.
+    """
+    import torch
+
+    from ahl.devices import resolve_device
+    from ahl.model.trained import TrainedModel
+    from ahl.scoring.scorer import Scorer
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = resolve_device(device)
+    return Scorer(TrainedModel.load(path), chosen)

@@ -1,0 +1,125 @@
+"""From the numbers that a model computes of a batch to what is said of each image.
+
+The numbers are the same, under the same names, wherever they were computed: in torch, or in an
+exported graph by another runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.images.batches import decoded_batches
+from ahl.images.reading import ImageSource
+from ahl.images.sources import UnhashedItems
+from ahl.model.card import ModelCard, Shown
+from ahl.scoring.prediction import Nearest, Prediction
+
+Outputs = Mapping[str, NDArray[Any]]
+"""Arrays of N images by name, of those below."""
+
+SCORE: Final = "score"
+"""(N,) float32."""
+HEADS: Final = "heads"
+"""(N, K) float32: each head's score, in the order of `ModelCard.heads`, higher = more anomalous."""
+EVIDENCE: Final = "evidence"
+"""(N, E) float32: what each kind adds to the score; not there if the model is not calibrated."""
+HEAT_MAP: Final = "heat_map"
+"""(N, S, S) float32."""
+NORMAL: Final = "nearest_normal"
+"""(N,) int64: which of `ModelCard.shown_normals`; not there if there are none."""
+NORMAL_DISTANCE: Final = "nearest_normal_distance"
+"""(N,) float32."""
+ANOMALY: Final = "nearest_anomaly"
+"""(N,) int64: which of `ModelCard.shown_anomalies`; not there if there are none."""
+ANOMALY_DISTANCE: Final = "nearest_anomaly_distance"
+"""(N,) float32."""
+ANOMALY_PLACE: Final = "nearest_anomaly_place"
+"""(N, 2) float32: the image's own most anomalous place, as shares of height and width."""
+ANOMALY_LIKE: Final = "nearest_anomaly_like"
+"""(N, 2) float32: the place of the anomaly that it is like."""
+
+
+def read_outputs(outputs: Outputs, card: ModelCard) -> list[Prediction]:
+    """What is said of each image of a batch.
+
+    Args:
+        outputs: what the model computed; `SCORE` and `HEADS` at least.
+        card: of the model.
+    """
+    return [_prediction(index, outputs, card) for index in range(len(outputs[SCORE]))]
+
+
+def _prediction(index: int, outputs: Outputs, card: ModelCard) -> Prediction:
+    score, decision = float(outputs[SCORE][index]), card.decision
+    if not isfinite(score):
+        # Of numbers that no training gives, in a file that somebody made.
+        return Prediction(index=index, error="the model gives it no finite score")
+    heads = dict(zip(card.heads, map(float, outputs[HEADS][index]), strict=True))
+    evidence: dict[str, float] = {}
+    if EVIDENCE in outputs:
+        evidence = dict(zip(card.evidence, map(float, outputs[EVIDENCE][index]), strict=True))
+    return Prediction(
+        index=index,
+        score=score,
+        heads=heads,
+        evidence=evidence,
+        anomalous=None if decision is None else decision.is_anomalous(score),
+        verdict=None if decision is None else decision.verdict(score),
+        severity=None if card.severity is None else card.severity.of(score),
+        heat_map=outputs[HEAT_MAP][index] if HEAT_MAP in outputs else None,
+        nearest_normal=_nearest(index, outputs, NORMAL, NORMAL_DISTANCE, card.shown_normals),
+        nearest_anomaly=_nearest(index, outputs, ANOMALY, ANOMALY_DISTANCE, card.shown_anomalies),
+    )
+
+
+def _nearest(
+    index: int, outputs: Outputs, which: str, distance: str, shown: Sequence[Shown]
+) -> Nearest | None:
+    if which not in outputs:
+        return None
+    found = shown[int(outputs[which][index])]
+    by_place = which == ANOMALY
+    return Nearest(
+        name=found.name,
+        class_name=found.class_name,
+        distance=float(outputs[distance][index]),
+        picture=found.picture,
+        place=_place(outputs[ANOMALY_PLACE][index]) if by_place else None,
+        like=_place(outputs[ANOMALY_LIKE][index]) if by_place else None,
+    )
+
+
+def _place(shares: NDArray[Any]) -> tuple[float, float]:
+    return float(shares[0]), float(shares[1])
+
+
+def predict_in_order(
+    images: Sequence[ImageSource],
+    score: Callable[[NDArray[np.uint8]], list[Prediction]],
+    *,
+    image_size: int,
+    batch_size: int,
+) -> Iterator[Prediction]:
+    """Score images in order; decoding runs ahead of the scores, a few batches at most.
+
+    Args:
+        images: what to score.
+        score: scores pixels (n, image_size, image_size, 3).
+        image_size: side in pixels.
+        batch_size: images scored together.
+
+    Yields:
+        one prediction an image; an unreadable one has an error instead of scores.
+    """
+    for batch in decoded_batches(UnhashedItems(images, image_size), batch_size):
+        found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
+        if batch.pixels is not None:
+            scored = zip(batch.indices, score(batch.pixels), strict=True)
+            found += [replace(prediction, index=index) for index, prediction in scored]
+        yield from sorted(found, key=lambda prediction: prediction.index)
