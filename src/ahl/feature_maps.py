@@ -78,6 +78,19 @@ def pool_maps(maps: FeatureMaps) -> Tensor:
     return torch.cat([scale.mean(dim=(-2, -1)) for scale in maps], dim=-1)
 
 
+def project_maps(maps: FeatureMaps, matrix: Tensor) -> FeatureMaps:
+    """Feature vectors x (C,) of every position become x times a (C, K) matrix, all at once.
+
+    Args:
+        maps: (N, C, H_s, W_s) a scale.
+        matrix: (C, K).
+
+    Returns:
+        (N, K, H_s, W_s) a scale.
+    """
+    return tuple((scale.movedim(-3, -1) @ matrix).movedim(-1, -3) for scale in maps)
+
+
 def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
     """Feature vectors x (C,) of every position become x times a (C, K) matrix.
 

@@ -117,7 +117,7 @@ class Memory:
             distances = self.distances(own, scale, None if forgotten is None else forgotten[scale])
             spreads = (distances - self.means[scale]) / self.spreads[scale]
             evidence = self.weight * spreads.clamp(LOWEST, self.highest)
-            found.append(evidence.view(len(own), 1, *own.shape[-2:]))
+            found.append(evidence.view(-1, 1, *own.shape[-2:]))
         return tuple(found)
 
     def distances(self, maps: Tensor, scale: int, forgotten: Tensor | None) -> Tensor:

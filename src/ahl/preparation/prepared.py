@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl.config import Config
-from ahl.feature_maps import FeatureLayout, FeatureMaps, project_rows
+from ahl.feature_maps import FeatureLayout, FeatureMaps, project_maps
 from ahl.features.table import FeatureTable
 from ahl.preparation.memory import Memory, TrainingMemory, build_memory
 from ahl.preparation.reduction import Reduction, fit_reduction, reduced
@@ -52,9 +52,12 @@ class Preparation:
 
     def maps(self, row: Tensor) -> FeatureMaps:
         """What the heads see of a feature row (1, row_size)."""
+        return self.of_maps(self.features.split(row))
+
+    def of_maps(self, maps: FeatureMaps) -> FeatureMaps:
+        """What the heads see of feature maps (N, C, H_s, W_s) a scale, all at once."""
         if self.reduction is not None:
-            row = project_rows(row, self.features, self.reduction.components)
-        maps = self._reduced.split(row)
+            maps = project_maps(maps, self.reduction.components)
         scaled = [scale * self.factor for scale in maps]
         if self.memory is not None:
             evidence = self.memory.evidence(maps)

@@ -1,0 +1,1 @@
+"""Scoring with exported models, where torch need not be installed."""

@@ -1,0 +1,69 @@
+"""ONNX Runtime as what computes an artefact's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl.errors import ConfigurationError, ModelFileError
+from ahl.runtime.artefact import METADATA_KEY, Description, Graph
+
+
+class OnnxSession:
+    """Runs an ONNX graph.
+
+    Args:
+        graph: the artefact's.
+        path: where it is from, for messages.
+        threads: of the CPU; None takes all cores.
+
+    Attributes:
+        description: of the artefact.
+
+    Raises:
+        ConfigurationError: if ONNX Runtime is not installed.
+        ModelFileError: if it does not read the graph, or that is none of ours.
+    """
+
+    def __init__(self, graph: Graph, path: Path, threads: int | None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{path} needs ONNX Runtime: pip install onnxruntime (or ahl[onnx])."
+            ) from error
+        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        try:
+            # From bytes, not by path: no other file can then be drawn in.
+            self._session: Any = onnxruntime.InferenceSession(
+                graph.data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own kinds, of many causes
+            raise ModelFileError(f"{path} is no graph that ONNX Runtime reads: {error}") from error
+        described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if described is None:
+            raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
+        self.description = Description.read(described, path)
+        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self._input = self._session.get_inputs()[0].name
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+
+    def run(self, pixels: NDArray[np.uint8], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Compute outputs by name of images (N, H, W, 3).
+
+        Raises:
+            ModelFileError: if the graph cannot.
+        """
+        try:
+            found = self._session.run(list(wanted), {self._input: pixels}, self._options)
+        except Exception as error:
+            raise ModelFileError(f"The exported graph fails: {error}") from error
+        return dict(zip(wanted, found, strict=True))
