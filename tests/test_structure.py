@@ -13,7 +13,7 @@ ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
 resuming devices pages synthetic images datasets augment feature_maps backbones features
 preparation detectors calibration model distributions learning fitting scoring correction
-predictor detector engine baselines benchmark logs advice report demo cli pretrain __main__
+predictor detector runtime engine baselines benchmark logs advice report export demo cli pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 
@@ -33,7 +33,7 @@ INSIDE = {
 }
 """The same within the folders that the data goes through."""
 
-LEAVES = ("advice", "logs", "report", "demo")
+LEAVES = ("advice", "logs", "report", "export", "demo")
 """They know what comes before them, but not each other."""
 
 LONGEST = 330

@@ -9,8 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl.errors import ConfigurationError
 from ahl.images.reading import ImageSource
 from ahl.model.card import ModelCard
+from ahl.runtime.artefact import format_of
+from ahl.runtime.scorer import ArtefactScorer
 from ahl.scoring.prediction import Prediction
 
 
@@ -54,10 +57,18 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
 
     Raises:
         ModelFileError: if it is no whole model.
-        ConfigurationError: if there is no such device.
+        ConfigurationError: if there is no such device, or what the file needs is not installed.
         NotFittedError: if the model was trained on feature maps and has no backbone.
     """
-    import torch
+    if format_of(path) is not None:
+        return ArtefactScorer(path, device=device, threads=threads)
+    try:
+        import torch
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{path} is a model file, which needs torch (pip install ahl). Without torch, export "
+            "it elsewhere (ahl export MODEL --format onnx --output FILE) and use that file here."
+        ) from error
 
     from ahl.devices import resolve_device
     from ahl.model.trained import TrainedModel

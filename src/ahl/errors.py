@@ -35,3 +35,7 @@ class ResumeError(AHLError):
 
 class NotFittedError(AHLError):
     """A detector was asked to score or save before it was trained or loaded."""
+
+
+class ParityError(AHLError):
+    """An exported model does not score as the model itself does."""

@@ -139,7 +139,9 @@ class Neighbourhood:
     def near(self, descriptors: Tensor) -> Near:
         """What is usual near images, by their descriptors (N, D)."""
         places = (descriptors - self.centre) / self.scale
-        return self._usual(torch.cdist(places, self.places))
+        # One way of computing, whatever the number of images: a graph has no other.
+        distances = torch.cdist(places, self.places, compute_mode="use_mm_for_euclid_dist")
+        return self._usual(distances)
 
     def relative(self, evidence: Tensor, near: Near) -> Tensor:
         """Evidence in spreads of the normals most like each image.

@@ -15,6 +15,7 @@ from ahl.cli.benchmark import benchmark
 from ahl.cli.datasets import datasets
 from ahl.cli.demo import demo
 from ahl.cli.evaluate import evaluate
+from ahl.cli.export import export
 from ahl.cli.info import info
 from ahl.cli.predict import predict
 from ahl.cli.report import report
@@ -83,6 +84,7 @@ for _verb in (
     threshold,
     update,
     advise,
+    export,
     info,
     adapt,
     demo,

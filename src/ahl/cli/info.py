@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 @json_option
 @errors_as_messages
 def info(model: Path, files: bool, as_json: bool) -> None:
-    """Show what a MODEL file holds: how it was made, on what, and how its losses fell."""
+    """Show what a MODEL file holds: how it was made, on what, and how its losses fell.
+
+    Of an exported one: what it is of, and how far its scores lay from the model's own.
+    """
+    from ahl.runtime.artefact import format_of
+
+    exported = format_of(model)
+    if exported is not None:
+        from ahl.cli.exported import show_exported
+
+        show_exported(model, exported, as_json=as_json)
+        return
     from ahl.model.trained import TrainedModel
 
     loaded = TrainedModel.load(model)

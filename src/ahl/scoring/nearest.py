@@ -118,7 +118,8 @@ class Album:
         else:
             own = patches_of(plain).gather(1, of_channels)
             remembered = preparation.memory.patches[0] * preparation.factor
-            usual = remembered[torch.cdist(own, remembered).argmin(dim=-1)]
+            distances = torch.cdist(own, remembered, compute_mode="use_mm_for_euclid_dist")
+            usual = remembered[distances.argmin(dim=-1)]
         rows = (at // width + 0.5) / height
         columns = (at % width + 0.5) / width
         return functional.normalize(own - usual, dim=-1), torch.stack([rows, columns], dim=-1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +18,7 @@ from ahl.model.card import ModelCard
 from ahl.model.trained import TrainedModel
 from ahl.scoring.describing import card_of
 from ahl.scoring.forward import Forward
-from ahl.scoring.outputs import predict_in_order, read_outputs
+from ahl.scoring.outputs import Outputs, predict_in_order, read_outputs
 from ahl.scoring.prediction import Prediction
 
 
@@ -76,15 +75,23 @@ class Scorer:
         They share a pass through the backbone; all behind it is done one at a time, so that an
         image has one score whatever its batch.
         """
+        return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
+
+    def compute(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Outputs:
+        """The same as numbers, by the names of `ahl.scoring.outputs`."""
         rows = torch.from_numpy(self.extractor.extract(pixels))
-        found: list[Prediction] = []
         with torch.inference_mode():
-            for index, row in enumerate(rows):
-                maps = self.model.preparation.maps(row.unsqueeze(0).float())
-                tensors = self._forward(maps, heat_maps=heat_maps, nearest=nearest)
-                outputs = {name: tensor.numpy() for name, tensor in tensors.items()}
-                found += [replace(p, index=index) for p in read_outputs(outputs, self.card)]
-        return found
+            parts = [
+                self._forward(
+                    self.model.preparation.maps(row.unsqueeze(0).float()),
+                    heat_maps=heat_maps,
+                    nearest=nearest,
+                )
+                for row in rows
+            ]
+            return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
     def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
         """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
