@@ -13,7 +13,8 @@ ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
 resuming devices pages synthetic images datasets augment feature_maps backbones features
 preparation detectors calibration model distributions learning fitting scoring correction
-predictor detector runtime engine baselines benchmark logs advice report export demo cli pretrain __main__
+predictor detector runtime engine baselines benchmark logs advice report export demo cli
+pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 
@@ -27,6 +28,8 @@ INSIDE = {
     "learning": "finetuning adam collaboration sample_scores importance training_state checkpoint "
     "settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
+    "runtime": "artefact onnx_session openvino_session scorer",
+    "export": "graph resizing onnx_model openvino_model torch_program parity export",
     "scoring": "prediction outputs reasons heat_maps nearest forward describing scorer thresholds "
     "evaluation",
     "correction": "correction remembering correct images",

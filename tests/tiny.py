@@ -21,7 +21,8 @@ class TinyBackbone(Backbone):
         self.filters = torch.nn.Parameter(torch.randn(12, 3, 5, 5, generator=generator))
 
     def forward(self, images):
-        TinyBackbone.images_seen += len(images)
+        if not torch.compiler.is_exporting():
+            TinyBackbone.images_seen += len(images)
         responses = functional.conv2d(images, self.filters, stride=2, padding=2).abs()
         return functional.avg_pool2d(responses, 4)
 

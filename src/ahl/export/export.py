@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from ahl.datasets import Dataset
-from ahl.errors import ConfigurationError, DataError, ImageError
+from ahl.errors import ConfigurationError, DataError, ImageError, ModelFileError, ParityError
 from ahl.export.graph import ScoringGraph
 from ahl.export.onnx_model import described, eight_bits, half_precision, onnx_model
-from ahl.export.openvino_model import openvino_graph
+from ahl.export.openvino_model import openvino_graph, require_openvino
 from ahl.export.parity import Parity, compare, compare_labelled, sample_images
 from ahl.export.torch_program import load_program, torch_program, write_program
 from ahl.images.reading import read_pixels, resize_pixels
@@ -94,13 +94,18 @@ def export_model(
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial"
         build(trial, description)
-        exported = _computer(trial, format)
-        parity = compare(
-            lambda pixels: scorer.compute(pixels, heat_maps=True, nearest=True),
-            exported,
-            sample_images(scorer.card),
-            graph.image_size,
-        )
+        try:
+            exported = _computer(trial, format)
+            parity = compare(
+                lambda pixels: scorer.compute(pixels, heat_maps=True, nearest=True),
+                exported,
+                sample_images(scorer.card),
+                graph.image_size,
+            )
+        except ModelFileError as error:  # a backbone of somebody's own that fixes a size, say
+            raise ParityError(
+                f"The traced graph does not run, and was not written: {error}"
+            ) from error
         if data is not None:
             parity = _on_labelled(parity, scorer, exported, data, observer)
         parity.check(precision)
@@ -115,6 +120,8 @@ def _builder(
     if format_ == "torch":
         program = torch_program(graph)
         return lambda path, description: write_program(path, program, description)
+    if format_ == "openvino":
+        require_openvino()
     model: Any = onnx_model(graph)
     if precision == "fp16":
         model = half_precision(model)

@@ -11,6 +11,20 @@ from ahl.export.onnx_model import without_resize
 from ahl.runtime.artefact import Graph
 
 
+def require_openvino() -> None:
+    """Refuse at once what could not be finished.
+
+    Raises:
+        ConfigurationError: if OpenVINO is not installed.
+    """
+    try:
+        import openvino  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            "Exporting for OpenVINO needs it: pip install 'ahl[openvino]'."
+        ) from error
+
+
 def openvino_graph(model: Any, side: int) -> Graph:  # noqa: ANN401 - onnx.ModelProto
     """Convert an ONNX model; images may be of any size, and are resized as Pillow does.
 
@@ -19,15 +33,11 @@ def openvino_graph(model: Any, side: int) -> Graph:  # noqa: ANN401 - onnx.Model
         side: in pixels, of the square that images are resized to.
 
     Raises:
-        ConfigurationError: if OpenVINO is not installed, or does not know a part of the model.
+        ConfigurationError: if OpenVINO does not know a part of the model.
     """
-    try:
-        import openvino
-        from openvino.preprocess import PrePostProcessor, ResizeAlgorithm
-    except ImportError as error:
-        raise ConfigurationError(
-            "Exporting for OpenVINO needs it: pip install 'ahl[openvino]'."
-        ) from error
+    import openvino
+    from openvino.preprocess import PrePostProcessor, ResizeAlgorithm
+
     plain = without_resize(model, side)
     names = [output.name for output in plain.graph.output]
     try:

@@ -14,6 +14,9 @@ _BITS: Final = 22
 def resize_like_pillow(images: Tensor, side: int) -> Tensor:
     """Resize to a square, first the width, then the height, each rounded to uint8.
 
+    Pillow 13 takes the height first where an image is much higher than wide, and then rounds some
+    pixels the other way.
+
     Args:
         images: (N, H, W, 3), uint8.
         side: of the square, in pixels.

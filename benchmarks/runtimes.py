@@ -1,0 +1,87 @@
+"""Images a second of one model in torch, ONNX Runtime and OpenVINO, measured in turns.
+
+    python benchmarks/runtimes.py parts.ahl
+    python benchmarks/runtimes.py parts.ahl --int8 parts/
+
+The model is exported first. Each runtime then scores the same decoded images of the model's own
+size (scores and heads, no heat maps), one at a time and sixteen together, with one thread and with
+two. The ratio is to torch, with as many threads and images together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ahl.datasets import open_dataset
+from ahl.engine import Engine
+from ahl.export.export import export_model
+from ahl.model.trained import TrainedModel
+from ahl.runtime.scorer import ArtefactScorer
+from ahl.scoring.scorer import Scorer
+
+FORMATS = ("onnx", "openvino")
+
+
+def seconds(engine: Engine, pixels: np.ndarray, together: int, threads: int) -> float:
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    for start in range(0, len(pixels), together):
+        engine.score_pixels(pixels[start : start + together])
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--int8", type=Path, metavar="DATA", help="labelled folder: 8 bits too")
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    model = TrainedModel.load(options.model)
+    scorer = Scorer(model, torch.device("cpu"))
+    side = scorer.card.image_size
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (options.images, side, side, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for name in FORMATS:
+            files[name] = Path(folder) / name
+            export_model(model, files[name], format=name)
+            if options.int8 is not None:
+                files[f"{name} int8"] = Path(folder) / f"{name}8"
+                export_model(
+                    model,
+                    files[f"{name} int8"],
+                    format=name,
+                    precision="int8",
+                    data=open_dataset(options.int8),
+                )
+        print(f"{scorer.card.backbone}, {side} px, best of {options.turns}, images a second")
+        print(f"{'threads':>7} {'batch':>5}  " + "  ".join(f"{n:>16}" for n in ("torch", *files)))
+        for threads in (1, 2):
+            engines: dict[str, Engine] = {"torch": scorer}
+            for name, file in files.items():
+                engines[name] = ArtefactScorer(file, threads=threads)
+            for together in (1, 16):
+                least = dict.fromkeys(engines, float("inf"))
+                for turn in range(options.turns + 1):  # the first warms up
+                    for name, engine in engines.items():
+                        taken = seconds(engine, pixels, together, threads)
+                        least[name] = min(least[name], taken) if turn else float("inf")
+                print(
+                    f"{threads:>7} {together:>5}  "
+                    + "  ".join(
+                        f"{options.images / taken:>8.1f} ({least['torch'] / taken:4.2f})"
+                        for taken in least.values()
+                    )
+                )
+
+
+if __name__ == "__main__":
+    main()

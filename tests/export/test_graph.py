@@ -1,0 +1,92 @@
+"""The graph that is exported computes what scoring does, all images at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ahl import AHL
+from ahl.config import MemoryConfig, VectorConfig
+from ahl.errors import NotFittedError
+from ahl.export.graph import ScoringGraph, round_to_half
+from ahl.export.resizing import resize_like_pillow
+from ahl.scoring.scorer import Scorer
+from small_images import small_image
+from tiny import TinyBackbone, tiny_config
+
+
+def trained(base="dra", **changes):
+    config = replace(tiny_config(epochs=2), **changes)
+    detector = AHL(base=base, backbone=TinyBackbone(), config=config, cache=None)
+    normals = [small_image("good", i) for i in range(14)]
+    return detector.fit(normals, [small_image("dot", i) for i in range(3)], ["dot"] * 3).model
+
+
+PLAIN = {
+    "memory": MemoryConfig(patches=0),
+    "vectors": VectorConfig(components=0),
+    "calibration": replace(tiny_config().calibration, folds=0),
+}
+
+
+@pytest.mark.parametrize(("base", "changes"), [("dra", {}), ("devnet", {}), ("dra", PLAIN)])
+def test_it_gives_what_scoring_gives(base, changes):
+    model = trained(base, **changes)
+    scorer = Scorer(model, torch.device("cpu"))
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
+    pixels[3:] = [
+        np.asarray(Image.fromarray(small_image("dot", i)).resize((48, 48))) for i in (0, 9)
+    ]
+    expected = scorer.compute(pixels, heat_maps=True, nearest=True)
+    graph = ScoringGraph(model)
+    with torch.no_grad():
+        found = graph(torch.from_numpy(pixels))
+    assert graph.outputs == tuple(found) == tuple(expected)
+    assert ("evidence" in found) == (model.calibration is not None)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_of_feature_maps_has_nothing_to_export():
+    detector = AHL(config=tiny_config(epochs=1))
+    random = np.random.default_rng(0)
+    normals, anomalies, pseudo = (random.normal(i, 1, (12, 6, 4, 4)) for i in range(3))
+    detector.fit_features((normals,), (anomalies[:2],), pseudo=[(pseudo,)])
+    with pytest.raises(NotFittedError, match="no backbone"):
+        ScoringGraph(detector.model)
+
+
+@given(
+    st.lists(
+        st.floats(-65504, 65504, width=32).filter(lambda x: x == 0 or abs(x) > 1e-4), min_size=1
+    )
+)
+def test_rounding_is_that_of_half_precision(values):
+    given = torch.tensor(values, dtype=torch.float32)
+    assert torch.equal(round_to_half(given), given.half().float())
+
+
+def test_what_is_too_large_for_half_precision_becomes_its_largest():
+    found = round_to_half(torch.tensor([1e9, -1e9, 65504.0]))
+    assert found.tolist() == [65504.0, -65504.0, 65504.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    side=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_resizing_is_pillows(height, width, side, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    # One direction after the other: which one Pillow takes first depends on the sizes.
+    narrow = Image.fromarray(image).resize((side, height), Image.Resampling.BILINEAR)
+    expected = narrow.resize((side, side), Image.Resampling.BILINEAR)
+    found = resize_like_pillow(torch.from_numpy(image[None]), side)[0].numpy()
+    np.testing.assert_array_equal(found, np.asarray(expected))
