@@ -23,3 +23,18 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_torn_line(path: Path) -> None:
+    """Cut a file behind its last whole line: a writer that was killed left the rest torn."""
+    block, end = 4096, path.stat().st_size
+    with path.open("r+b") as file:
+        while end:
+            begin = max(0, end - block)
+            file.seek(begin)
+            newline = file.read(end - begin).rfind(b"\n")
+            if newline >= 0:
+                end = begin + newline + 1
+                break
+            end = begin
+        file.truncate(end)

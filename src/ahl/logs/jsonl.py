@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ahl.errors import ConfigurationError
+from ahl.files import remove_torn_line
 from ahl.observer import Observer
 from ahl.records import EpochRecord
 from ahl.types import Skipped
@@ -55,7 +56,7 @@ class JsonLinesLog(Observer):
         """Write the facts, behind whole lines."""
         self._started, self._tenths, self._within = time.monotonic(), {}, {}
         if self._path.exists():
-            _remove_torn_line(self._path)
+            remove_torn_line(self._path)
         self._write("start", facts)
 
     def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
@@ -123,18 +124,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return value
-
-
-def _remove_torn_line(path: Path) -> None:
-    """Cut the file behind its last whole line."""
-    block, end = 4096, path.stat().st_size
-    with path.open("r+b") as file:
-        while end:
-            begin = max(0, end - block)
-            file.seek(begin)
-            newline = file.read(end - begin).rfind(b"\n")
-            if newline >= 0:
-                end = begin + newline + 1
-                break
-            end = begin
-        file.truncate(end)
