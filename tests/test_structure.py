@@ -13,7 +13,17 @@ ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
 resuming devices pages synthetic images datasets augment feature_maps backbones features
 preparation detectors calibration model distributions learning fitting scoring correction
-predictor detector runtime engine baselines benchmark logs advice report export demo cli
+predictor detector
+runtime
+engine
+baselines benchmark
+logs
+advice
+report
+export
+watching
+demo
+cli
 pretrain __main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
@@ -32,11 +42,12 @@ INSIDE = {
     "export": "graph resizing onnx_model openvino_model torch_program parity export",
     "scoring": "prediction outputs reasons heat_maps nearest forward describing scorer thresholds "
     "evaluation",
+    "watching": "arrivals new_names journal results mover lock destinations watcher",
     "correction": "correction remembering correct images",
 }
 """The same within the folders that the data goes through."""
 
-LEAVES = ("advice", "logs", "report", "export", "demo")
+LEAVES = ("advice", "logs", "report", "export", "watching", "demo")
 """They know what comes before them, but not each other."""
 
 LONGEST = 330

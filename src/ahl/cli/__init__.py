@@ -22,13 +22,14 @@ from ahl.cli.report import report
 from ahl.cli.threshold import threshold
 from ahl.cli.train import train
 from ahl.cli.update import update
+from ahl.cli.watch import watch
 
 _EPILOG = """\b
 A first round, on a folder with good/ and a folder for each kind of defect:
   ahl train parts/ --output parts.ahl
   ahl predict parts.ahl new/*.png
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 (predict) done but some images were skipped.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 (predict, watch) done but some images were skipped.
 """
 
 # Parameters of glibc's mallopt (malloc.h), and their values in bytes.
@@ -83,6 +84,7 @@ for _verb in (
     report,
     threshold,
     update,
+    watch,
     advise,
     export,
     info,
