@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="For which runtime.",
 )
 @click.option(
+    "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,

@@ -1,0 +1,37 @@
+"""`ahl export`, and what `ahl info` says of its files."""
+
+import json
+
+import pytest
+
+from commands import run
+
+
+def test_an_export_says_what_was_compared(model, tmp_path):
+    output = tmp_path / "parts.pt2"
+    shown = run("export", model, "--format", "torch", "--output", output).output
+    assert "largest differences" in shown
+    assert "score" in shown
+    told = json.loads(run("export", model, "--format", "torch", "-o", output, "--json").stdout)
+    assert told["bytes"] == output.stat().st_size
+    assert max(told["parity"]["differences"].values()) <= 1e-4
+    assert told["parity"]["labelled"] == 0
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "code"),
+    [
+        (("--format", "torch", "--precision", "fp16"), "fp32", 2),
+        (("--format", "onnx", "--precision", "int8"), "--data", 1),
+        (("--format", "tensorrt"), "tensorrt", 2),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(model, tmp_path, options, expected, code):
+    assert expected in run("export", model, *options, "-o", tmp_path / "x", code=code).output
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_said_at_once(model, tmp_path):
+    found = run("export", model, "--format", "onnx", "-o", tmp_path, code=1)
+    assert "is a folder" in found.output
