@@ -43,6 +43,19 @@ class Region:
     box: Box
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image file that lies elsewhere than in the file system: in a table, in an object store.
+
+    Attributes:
+        name: what it is called in messages.
+        fetch: gives its bytes when the image is read; raises ImageError.
+    """
+
+    name: str
+    fetch: Callable[[], bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One labelled image of a dataset: a whole file, or a region of one.

@@ -19,7 +19,7 @@ import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,11 @@ from PIL import Image
 from ahl.errors import ConfigurationError, DataError, ImageError
 from ahl.images.array_files import from_array_file
 from ahl.images.decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
-from ahl.types import Box, Region
+from ahl.types import Box, EncodedImage, Region
 
-ImageSource = str | Path | Region | Image.Image | NDArray[np.uint8]
-"""A file, a region of one, a Pillow image, or a uint8 array (H, W) or (H, W, 1 | 3 | 4)."""
+ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
+"""A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
+(H, W, 1 | 3 | 4)."""
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
@@ -53,8 +54,8 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
 
     Args:
         source: a path to a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file, a region of such a
-            file, a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 3) as RGB or
-            (H, W, 4) as RGBA.
+            file, the bytes of one (no .npy), a Pillow image, or a uint8 array (H, W), (H, W, 1),
+            (H, W, 3) as RGB or (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
             `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
 
@@ -67,19 +68,32 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
     """
     if isinstance(source, Region):
         return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
+    if isinstance(source, EncodedImage):
+        encoded = BytesIO(source.fetch())
+        with pillow_errors():
+            return _decode(encoded, max_pixels)
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels=max_pixels)
     if isinstance(source, Image.Image):
         with pillow_errors():
             return from_pillow(source, max_pixels=max_pixels)
     with _open_file(Path(source)) as stream, pillow_errors():
-        if not stream.read(1):
-            raise ImageError("the file is empty")
-        stream.seek(0)
         if Path(source).suffix.lower() == ARRAY_SUFFIX:
+            _check_not_empty(stream)
             return from_array_file(stream, max_pixels=max_pixels)
-        with Image.open(stream, formats=_FORMATS) as image:
-            return from_pillow(image, max_pixels=max_pixels)
+        return _decode(stream, max_pixels)
+
+
+def _decode(stream: BufferedReader | BytesIO, max_pixels: int) -> NDArray[np.uint8]:
+    _check_not_empty(stream)
+    with Image.open(stream, formats=_FORMATS) as image:
+        return from_pillow(image, max_pixels=max_pixels)
+
+
+def _check_not_empty(stream: BufferedReader | BytesIO) -> None:
+    if not stream.read(1):
+        raise ImageError("the file is empty")
+    stream.seek(0)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -140,6 +154,8 @@ def content_hash(source: ImageSource) -> str:
     """
     if isinstance(source, Region):
         return _digest(f"region {source.box}", content_hash(source.path).encode())
+    if isinstance(source, EncodedImage):
+        return hashlib.sha256(source.fetch()).hexdigest()
     if isinstance(source, np.ndarray):
         # Checked first, because an array of objects would be hashed as their addresses.
         from_array(source, max_pixels=source.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,3 +72,17 @@ class Prediction:
     nearest_normal: Nearest | None = None
     nearest_anomaly: Nearest | None = None
     error: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The numbers as JSON values: of an unreadable image its error, else what there is."""
+        if self.score is None:
+            return {"error": self.error}
+        told: dict[str, Any] = {"score": self.score}
+        if self.severity is not None:
+            told["severity"] = round(self.severity, 6)
+        if self.verdict is not None:
+            told |= {"anomalous": self.anomalous, "verdict": self.verdict}
+        told["heads"] = dict(self.heads)
+        if self.evidence:
+            told["evidence"] = dict(self.evidence)
+        return told
