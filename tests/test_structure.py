@@ -22,6 +22,7 @@ advice
 report
 export
 watching
+scale
 demo
 cli
 pretrain __main__
@@ -44,10 +45,11 @@ INSIDE = {
     "evaluation",
     "watching": "arrivals new_names journal results mover lock destinations watcher",
     "correction": "correction remembering correct images",
+    "scale": "places inputs images records shard run ray_engine",
 }
 """The same within the folders that the data goes through."""
 
-LEAVES = ("advice", "logs", "report", "export", "watching", "demo")
+LEAVES = ("advice", "logs", "report", "export", "watching", "scale", "demo")
 """They know what comes before them, but not each other."""
 
 LONGEST = 330

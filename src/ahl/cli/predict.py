@@ -18,6 +18,7 @@ from ahl.cli.common import (
     stderr_console,
     threads_option,
 )
+from ahl.cli.scale_options import ScaleOptions, scale_options, score_to_folder
 from ahl.errors import DataError
 
 _LONGEST_NAME: Final = 200
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Say below each image what makes it anomalous, and which training images are like it.",
 )
+@scale_options
 @device_option
 @threads_option
 @json_option
@@ -63,6 +65,7 @@ def predict(
     device: str,
     threads: int | None,
     as_json: bool,
+    **scale: Any,  # noqa: ANN401 - handed on
 ) -> None:
     """Score images with a trained MODEL.
 
@@ -83,9 +86,16 @@ def predict(
     path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
     where a question mark stands otherwise). A bad file never stops the rest.
 
+    With --output, the same values become Parquet files: for collections too large for one machine,
+    or for one evening (docs/scale.md).
+
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
+    into = ScaleOptions(**scale, pictures=why or heat_maps is not None)
+    if into.output is not None:
+        score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
+        return
     from ahl.engine import open_engine
     from ahl.images.reading import expand_paths
 
@@ -123,17 +133,8 @@ def _told(prediction: Prediction, source: Path, card: ModelCard, *, why: bool) -
     """What is said of an image, as JSON values."""
     from ahl.scoring.reasons import reasons
 
-    if prediction.score is None:
-        return {"path": str(source), "error": prediction.error}
-    told: dict[str, Any] = {"path": str(source), "score": prediction.score}
-    if prediction.severity is not None:
-        told["severity"] = round(prediction.severity, 6)
-    if prediction.verdict is not None:
-        told |= {"anomalous": prediction.anomalous, "verdict": prediction.verdict}
-    told["heads"] = dict(prediction.heads)
-    if prediction.evidence:
-        told["evidence"] = dict(prediction.evidence)
-    if why:
+    told = {"path": str(source), **prediction.values()}
+    if why and prediction.score is not None:
         told["why"] = [list(pair) for pair in reasons(prediction, card)]
         for key in ("nearest_anomaly", "nearest_normal"):
             found: Nearest | None = getattr(prediction, key)

@@ -1,0 +1,1 @@
+"""Scoring collections too large for one machine, shard by shard, into Parquet."""
