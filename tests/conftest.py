@@ -35,3 +35,13 @@ def benchmark_folder(tmp_path_factory):
     for name in ("dot", "bar", "frame"):
         write_class(root / "test" / name, name, 8)
     return root
+
+
+@pytest.fixture(scope="session")
+def model(inspection_folder, tmp_path_factory):
+    """A small trained model; no test may change it."""
+    from commands import run, train_options
+
+    folder = tmp_path_factory.mktemp("model")
+    run("train", inspection_folder, "-o", folder / "m.ahl", "--json", *train_options(folder))
+    return folder / "m.ahl"

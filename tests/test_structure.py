@@ -11,7 +11,7 @@ PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
-resuming devices pages synthetic images datasets augment feature_maps backbones features
+resuming devices pages synthetic images drawing datasets augment feature_maps backbones features
 preparation detectors calibration model distributions learning fitting scoring correction
 predictor detector
 runtime
@@ -23,6 +23,7 @@ report
 export
 watching
 scale
+serving
 demo
 cli
 pretrain __main__
@@ -41,15 +42,17 @@ INSIDE = {
     "fitting": "extraction adaptation run",
     "runtime": "artefact onnx_session openvino_session scorer",
     "export": "graph resizing onnx_model openvino_model torch_program parity export",
-    "scoring": "prediction outputs reasons heat_maps nearest forward describing scorer thresholds "
-    "evaluation",
+    "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
+    "thresholds evaluation",
+    "serving": "access settings refusals admission forms bodies batching worker metrics answers "
+    "schema service routes pages gate app server",
     "watching": "arrivals new_names journal results mover lock destinations watcher",
     "correction": "correction remembering correct images",
     "scale": "places inputs images records shard run ray_engine",
 }
 """The same within the folders that the data goes through."""
 
-LEAVES = ("advice", "logs", "report", "export", "watching", "scale", "demo")
+LEAVES = ("advice", "logs", "report", "export", "watching", "scale", "serving", "demo")
 """They know what comes before them, but not each other."""
 
 LONGEST = 330

@@ -1,5 +1,6 @@
 """Every format and mode reads as the pixels that the rules of `ahl.images.reading` promise."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from ahl.errors import ImageError
-from ahl.images.reading import read_pixels
+from ahl.images.reading import read_pixels, read_stream
 
 COLOURS = np.random.default_rng(5).integers(0, 256, (7, 11, 3), dtype=np.uint8)
 GREY = COLOURS[:, :, 0]
@@ -236,3 +237,18 @@ def test_first_frame_counts(tmp_path, name):
     with Image.open(path) as image:
         assert image.n_frames == 2
     assert (read_pixels(path) == (255, 0, 0)).all()
+
+
+def test_bytes_in_memory_read_as_their_file_does(tmp_path):
+    for name in ("a.png", "a.jpg", "a.npy"):
+        path = tmp_path / name
+        if name.endswith("npy"):
+            np.save(path, np.arange(300, dtype=np.uint16).reshape(10, 10, 3) * 200)
+        else:
+            Image.effect_noise((20, 30), 50).convert("RGB").save(path)
+        read = read_stream(io.BytesIO(path.read_bytes()), name)
+        np.testing.assert_array_equal(read, read_pixels(path))
+        with pytest.raises(ImageError, match="allowed"):
+            read_stream(io.BytesIO(path.read_bytes()), name, max_pixels=99)
+    with pytest.raises(ImageError, match="empty"):
+        read_stream(io.BytesIO())

@@ -19,6 +19,7 @@ from ahl.cli.export import export
 from ahl.cli.info import info
 from ahl.cli.predict import predict
 from ahl.cli.report import report
+from ahl.cli.serve import serve
 from ahl.cli.threshold import threshold
 from ahl.cli.train import train
 from ahl.cli.update import update
@@ -87,6 +88,7 @@ for _verb in (
     watch,
     advise,
     export,
+    serve,
     info,
     adapt,
     demo,

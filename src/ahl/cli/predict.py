@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ahl.model.card import ModelCard
-    from ahl.scoring.prediction import Nearest, Prediction
+    from ahl.scoring.prediction import Prediction
 
 
 @click.command()
@@ -98,6 +98,7 @@ def predict(
         return
     from ahl.engine import open_engine
     from ahl.images.reading import expand_paths
+    from ahl.scoring.telling import told_of
 
     try:
         images = expand_paths(paths)
@@ -114,7 +115,7 @@ def predict(
     for prediction in engine.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        told = _told(prediction, source, engine.card, why=why)
+        told = {"path": str(source), **told_of(prediction, engine.card, why=why)}
         if heat_maps is not None and prediction.heat_map is not None:
             file = files[prediction.index]
             _write_heat_map(file, source, prediction, engine.card)
@@ -127,26 +128,6 @@ def predict(
         if not as_json:
             stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
         raise SystemExit(SKIPPED)
-
-
-def _told(prediction: Prediction, source: Path, card: ModelCard, *, why: bool) -> dict[str, Any]:
-    """What is said of an image, as JSON values."""
-    from ahl.scoring.reasons import reasons
-
-    told = {"path": str(source), **prediction.values()}
-    if why and prediction.score is not None:
-        told["why"] = [list(pair) for pair in reasons(prediction, card)]
-        for key in ("nearest_anomaly", "nearest_normal"):
-            found: Nearest | None = getattr(prediction, key)
-            if found is not None:
-                told[key] = {
-                    "name": found.name,
-                    "class": found.class_name,
-                    "distance": found.distance,
-                    "place": found.place,
-                    "like": found.like,
-                }
-    return told
 
 
 def _line(prediction: Prediction, told: dict[str, Any]) -> str:
@@ -191,8 +172,8 @@ def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[P
 def _write_heat_map(output: Path, source: Path, prediction: Prediction, card: ModelCard) -> None:
     import numpy as np
 
+    from ahl.drawing.overlay import draw_overlay
     from ahl.files import written_whole
-    from ahl.report.overlay import draw_overlay
 
     heat = prediction.heat_map
     if heat is None:

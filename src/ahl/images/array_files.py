@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from io import BufferedReader
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from ahl.images.decoding import brief, check_size, eight_bit
 _COLOURS = 3
 
 
-def from_array_file(stream: BufferedReader, *, max_pixels: int) -> NDArray[np.uint8]:
+def from_array_file(stream: BinaryIO, *, max_pixels: int) -> NDArray[np.uint8]:
     """Read the image that an open `.npy` file holds.
 
     Args:
-        stream: the file, at its start.
+        stream: the file, at its start; it can be sought.
         max_pixels: larger images are refused before any of their pixels is read.
 
     Returns:
@@ -49,7 +49,7 @@ def from_array_file(stream: BufferedReader, *, max_pixels: int) -> NDArray[np.ui
     return np.array(colours, dtype=np.uint8, order="C")
 
 
-def _check_header(stream: BufferedReader, max_pixels: int) -> bool:
+def _check_header(stream: BinaryIO, max_pixels: int) -> bool:
     """Refuse what must not be loaded; return whether the channels lie on the last axis."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
@@ -70,7 +70,7 @@ def _check_header(stream: BufferedReader, max_pixels: int) -> bool:
     check_size(width, height, max_pixels)
     if channels < _COLOURS:
         raise ImageError(f"{what}; at least {_COLOURS} channels are needed")
-    held = os.fstat(stream.fileno()).st_size - stream.tell()
-    if held < math.prod(shape) * dtype.itemsize:
+    start = stream.tell()
+    if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
         raise ImageError("the file is truncated")
     return bool(last)

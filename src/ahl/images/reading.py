@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,31 +70,40 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
     if isinstance(source, Region):
         return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
     if isinstance(source, EncodedImage):
-        encoded = BytesIO(source.fetch())
-        with pillow_errors():
-            return _decode(encoded, max_pixels)
+        return read_stream(BytesIO(source.fetch()), max_pixels=max_pixels)
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels=max_pixels)
     if isinstance(source, Image.Image):
         with pillow_errors():
             return from_pillow(source, max_pixels=max_pixels)
-    with _open_file(Path(source)) as stream, pillow_errors():
-        if Path(source).suffix.lower() == ARRAY_SUFFIX:
-            _check_not_empty(stream)
+    with _open_file(Path(source)) as stream:
+        return read_stream(stream, Path(source).name, max_pixels=max_pixels)
+
+
+def read_stream(
+    stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
+
+    Args:
+        stream: can be sought; at its start.
+        name: of the file; one that ends in `.npy` is read as an array.
+        max_pixels: as for `read_pixels`.
+
+    Returns:
+        Array (H, W, 3), uint8, in memory of its own.
+
+    Raises:
+        ImageError: if the image cannot be read.
+    """
+    with pillow_errors():
+        if not stream.read(1):
+            raise ImageError("the file is empty")
+        stream.seek(0)
+        if Path(name).suffix.lower() == ARRAY_SUFFIX:
             return from_array_file(stream, max_pixels=max_pixels)
-        return _decode(stream, max_pixels)
-
-
-def _decode(stream: BufferedReader | BytesIO, max_pixels: int) -> NDArray[np.uint8]:
-    _check_not_empty(stream)
-    with Image.open(stream, formats=_FORMATS) as image:
-        return from_pillow(image, max_pixels=max_pixels)
-
-
-def _check_not_empty(stream: BufferedReader | BytesIO) -> None:
-    if not stream.read(1):
-        raise ImageError("the file is empty")
-    stream.seek(0)
+        with Image.open(stream, formats=_FORMATS) as image:
+            return from_pillow(image, max_pixels=max_pixels)
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl.drawing.overlay import BLUE, redden
 from ahl.model.card import ModelCard
 from ahl.report.inline_images import data_uri, read_small
-from ahl.report.overlay import BLUE, redden
 from ahl.report.ranking import Mistake, kind_of
 from ahl.report.strip import short_number
 from ahl.scoring.prediction import Prediction

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ahl.drawing.overlay import LONGEST, draw_overlay
 from ahl.errors import ImageError
-from ahl.report.overlay import LONGEST, draw_overlay
 
 
 def heat_at(corner):

@@ -55,13 +55,22 @@ def draw_overlay(
     Raises:
         ImageError: if the image cannot be read.
     """
-    image = Image.fromarray(read_pixels(source))
-    image.thumbnail((LONGEST, LONGEST))
-    picture = Image.fromarray(redden(np.asarray(image), heat, bounds))
+    picture = Image.fromarray(redden(brought_down(read_pixels(source)), heat, bounds))
     if beside:
         picture = _with_pictures(picture, beside)
     with written_whole(output) as path:
         picture.save(path, format="PNG")
+
+
+def brought_down(pixels: Pixels) -> Pixels:
+    """An image of any size as large as it is drawn: at most `LONGEST` pixels a side.
+
+    Args:
+        pixels: (H, W, 3).
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((LONGEST, LONGEST))
+    return np.asarray(image)
 
 
 def redden(

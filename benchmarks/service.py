@@ -1,0 +1,231 @@
+"""Images a second of `ahl serve` against the bare engine on the same machine, measured in turns.
+
+    python benchmarks/service.py --backbone embedded
+    python benchmarks/service.py --backbone mobilenetv2_100 --weights mobilenetv2_100.safetensors \
+        --pad-type same
+
+Bare: batches of images that are decoded already, in this process. Files: the same from JPEG files,
+as `ahl predict` does it, in its own batches. Service: the same JPEGs over HTTP on this machine,
+one a request and 16 a request, from several clients at once; what the clients take of the cores
+counts against it. Besides images a second, the processor time that engine or service took for each
+image, which other work on the machine disturbs less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+
+from ahl.cli import return_memory, share_cores
+from ahl.engine import open_engine
+from ahl.images.reading import read_pixels, resize_pixels
+
+Pixels = NDArray[np.uint8]
+FORM = 16
+HEAD = (
+    "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
+)
+
+
+def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
+    """Smooth noise, with a bright square if asked."""
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        coarse = random.integers(60, 190, (8, 8, 3), dtype=np.uint8)
+        image = np.asarray(Image.fromarray(coarse).resize((side, side))).copy()
+        if square:
+            y, x = random.integers(0, side - 24, 2)
+            image[y : y + 24, x : x + 24] = 250
+        images.append(image)
+    return images
+
+
+def train(options: argparse.Namespace, output: Path) -> None:
+    """Train a small model; its epochs do not matter for speed."""
+    from ahl import AHL
+    from ahl.config import default
+
+    config = default()
+    detector = AHL(
+        backbone=options.backbone,
+        weights=options.weights,
+        backbone_arguments={"pad_type": options.pad_type} if options.pad_type else {},
+        config=replace(config, learning=replace(config.learning, epochs=1)),
+        image_size=options.side,
+        cache=None,
+    )
+    good = draw(options.normals, options.side, square=False, seed=0)
+    detector.fit(good, draw(10, options.side, square=True, seed=1))
+    detector.save(output)
+
+
+@contextmanager
+def serving(model: Path, threads: int, batch: int) -> Iterator[tuple[int, psutil.Process]]:
+    """The service in a process of its own; gives its port and that process."""
+    command = [sys.executable, "-m", "ahl", "serve", str(model), "--port", "0"]
+    command += ["--threads", str(threads), "--batch", str(batch)]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stderr=log)
+        try:
+            while True:
+                log.seek(0)
+                found = re.search(r":(\d+)\s*$", log.read(), re.MULTILINE)
+                if found:
+                    break
+                if process.poll() is not None:
+                    raise SystemExit("The service did not start.")
+                time.sleep(0.05)
+            yield int(found[1]), psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def request_of(images: Sequence[bytes]) -> bytes:
+    """One request with one image as it is, or several as a form."""
+    if len(images) == 1:
+        return HEAD.format("image/jpeg", len(images[0])).encode() + images[0]
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n%b\r\n'
+        % one
+        for one in images
+    )
+    body += b"--x--\r\n"
+    return HEAD.format("multipart/form-data; boundary=x", len(body)).encode() + body
+
+
+def ask(port: int, requests: Sequence[bytes]) -> None:
+    """Send requests one after another over one connection."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for request in requests:
+            connection.sendall(request)
+            answer = connection.recv(65536)
+            while b"\r\n\r\n" not in answer:
+                answer += connection.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+            while len(body) < length:
+                body += connection.recv(65536)
+            if b" 200 " not in head[:20] or b'"error"' in body:
+                raise SystemExit(f"The service answered {head[:80]!r} {body[:200]!r}")
+
+
+def all_ask(port: int, requests: Sequence[bytes], clients: int) -> None:
+    """The same, shared among clients."""
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(lambda n: ask(port, requests[n::clients]), range(clients)))
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+Work = tuple[psutil.Process, Callable[[], object]]
+"""Whose processor time counts, and what is done."""
+
+
+def in_turns(works: Mapping[str, Work], turns: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and processor seconds of each piece of work in each turn."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for _ in range(turns):
+        for name, (process, work) in works.items():
+            started, used = time.perf_counter(), processor_seconds(process)
+            work()
+            taken[name].append((time.perf_counter() - started, processor_seconds(process) - used))
+    return taken
+
+
+def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
+    """Print images a second, and the ratios to the bare engine of the same turn."""
+    images = draw(options.images, options.side, square=False, seed=2)
+    contents = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, format="JPEG", quality=90)
+        contents.append(file.getvalue())
+    engine = open_engine(model, device="cpu", threads=threads)
+    with tempfile.TemporaryDirectory() as folder, serving(model, threads, options.batch) as started:
+        port, service = started
+        files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]
+        for content, path in zip(contents, files, strict=True):
+            path.write_bytes(content)
+        pixels = np.stack([resize_pixels(read_pixels(f), engine.card.image_size) for f in files])
+        size = options.batch
+        batches = [pixels[i : i + size] for i in range(0, len(pixels), size)]
+        single = [request_of([content]) for content in contents]
+        forms = [request_of(contents[i : i + FORM]) for i in range(0, len(contents), FORM)]
+        own = psutil.Process()
+        works: dict[str, Work] = {
+            "bare": (own, lambda: [engine.score_pixels(batch) for batch in batches]),
+            "files": (own, lambda: list(engine.predict(files))),
+            f"service, 1 a request, {options.clients} clients": (
+                service,
+                lambda: all_ask(port, single, options.clients),
+            ),
+            "service, 16 a request, 4 clients": (service, lambda: all_ask(port, forms, 4)),
+        }
+        in_turns(works, 1)  # warm
+        taken = in_turns(works, options.turns)
+    name = options.model.name if options.model else options.backbone
+    print(f"{name}, {engine.card.image_size} px, {threads} threads, batches of {options.batch}")
+    for name, turns in taken.items():
+        pairs = list(zip(taken["bare"], turns, strict=True))
+        ratios = [bare / own for (bare, _), (own, _) in pairs]
+        used = [bare / own for (_, bare), (_, own) in pairs]
+        milliseconds = 1000 * min(own for _, own in turns) / len(images)
+        print(
+            f"  {name:36} {len(images) / min(own for own, _ in turns):7.1f} images/s, of bare "
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})   "
+            f"processor {milliseconds:5.1f} ms an image, bare's share of it "
+            f"{statistics.median(used):.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--backbone", default="embedded")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--pad-type", help="as in --backbone-arg pad_type=same")
+    parser.add_argument("--model", type=Path, help="measure this model instead of training one")
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--normals", type=int, default=100, help="that the model is trained on")
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--batch", type=int, default=4, help="of the bare engine and the service")
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the service
+    share_cores()  # as the command does, which the service runs by
+    return_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        model = options.model
+        if model is None:
+            model = Path(folder) / "model.ahl"
+            train(options, model)
+        for threads in options.threads:
+            measure(model, options, threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pictures for people, of what is said of images."""

@@ -1,0 +1,1 @@
+"""A model as an HTTP service: many clients, bounded memory, the scores of `ahl predict`."""

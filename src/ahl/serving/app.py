@@ -1,0 +1,78 @@
+"""The service as an ASGI application: any ASGI server can run it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from ahl import __version__
+from ahl.engine import Engine
+from ahl.serving.gate import Gate
+from ahl.serving.pages import page_routes
+from ahl.serving.refusals import RefusedError, refused
+from ahl.serving.routes import guarded_routes, open_routes
+from ahl.serving.service import Service
+from ahl.serving.settings import Settings
+
+_OPENAPI = "/openapi.json"
+
+
+def create_app(engine: Engine, settings: Settings) -> FastAPI:
+    """Put an engine behind HTTP.
+
+    Args:
+        engine: that scores; used by the application alone, from one thread of its own.
+        settings: who may ask, and how much.
+
+    Returns:
+        the application. When it shuts down it answers what it accepted.
+    """
+    service = Service(engine, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.stop)
+
+    app = FastAPI(
+        title="ahl",
+        version=__version__,
+        description="Scores images with one trained model; higher = more anomalous.",
+        openapi_url=_OPENAPI,
+        docs_url=None,  # FastAPI's own pages load their code from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    guarded, unguarded = guarded_routes(service), (open_routes(service), page_routes())
+    for router in (guarded, *unguarded):
+        app.include_router(router)
+    known = [route.path for route in guarded.routes if isinstance(route, APIRoute)]
+    free = [r.path for router in unguarded for r in router.routes if isinstance(r, APIRoute)]
+    free.append(_OPENAPI)
+    app.add_middleware(Gate, service=service, routes=[*known, *free], unguarded=free)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    return app
+
+
+async def _on_bad_parameter(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    words = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+    return refused(RefusedError(422, "bad_parameter", words), request.scope["ahl.request_id"])
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "refused")
+    message = f"{error.detail}; /docs tells what there is."
+    headers = dict(error.headers or {})
+    return refused(
+        RefusedError(error.status_code, code, message, headers=headers),
+        request.scope["ahl.request_id"],
+    )

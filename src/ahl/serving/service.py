@@ -1,0 +1,51 @@
+"""What the routes share: the model, who scores with it, what is in the house, what is counted."""
+
+from __future__ import annotations
+
+from ahl.engine import Engine
+from ahl.serving.admission import Admission
+from ahl.serving.metrics import Metrics
+from ahl.serving.settings import Settings
+from ahl.serving.worker import Worker
+
+
+class Service:
+    """One process's.
+
+    Args:
+        engine: that scores; from now on used by this service alone.
+        settings: of the service.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.settings, self.limits = settings, settings.limits
+        self.card = engine.card
+        self.admission = Admission(self.limits)
+        self.metrics = Metrics(
+            self.card,
+            waiting=lambda: self.admission.images,
+            line=lambda: len(self.worker.line),
+            batch=self.limits.batch,
+        )
+        self.stopping = False
+        self.worker = Worker(
+            engine,
+            decoders=settings.decoders,
+            batch=self.limits.batch,
+            max_pixels=self.limits.pixels,
+            on_batch=self._on_batch,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.worker.alive and not self.stopping
+
+    def stop(self) -> None:
+        """Answer what was accepted, and no more."""
+        self.stopping = True
+        self.worker.stop()
+
+    def _on_batch(self, images: int, seconds: float) -> None:
+        self.metrics.on_batch(images, seconds)
+        self.admission.answered(images, seconds)

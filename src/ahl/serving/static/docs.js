@@ -1,0 +1,103 @@
+"use strict";
+// Draws /openapi.json. Texts are set as text, never as markup.
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function typeOf(schema) {
+  if (!schema) return "anything";
+  if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" | ");
+  if (schema.type === "array") {
+    if (schema.prefixItems) return "[" + schema.prefixItems.map(typeOf).join(", ") + "]";
+    return "list of " + typeOf(schema.items);
+  }
+  if (schema.type === "object" && schema.additionalProperties) {
+    return "object of " + typeOf(schema.additionalProperties);
+  }
+  return schema.format ? schema.type + " (" + schema.format + ")" : schema.type || "anything";
+}
+
+function table(caption, heads, rows) {
+  const box = element("div", undefined, "table");
+  const made = element("table");
+  made.append(element("caption", caption, "quiet"));
+  const head = element("tr");
+  for (const text of heads) {
+    const cell = element("th", text);
+    cell.scope = "col";
+    head.append(cell);
+  }
+  made.append(head);
+  for (const row of rows) {
+    const line = element("tr");
+    row.forEach((text, column) => {
+      const cell = element("td");
+      cell.append(column < 2 ? element("code", text) : document.createTextNode(text));
+      line.append(cell);
+    });
+    made.append(line);
+  }
+  box.append(made);
+  return box;
+}
+
+function operation(path, method, told) {
+  const section = element("section");
+  const heading = element("h2");
+  heading.append(element("code", method.toUpperCase(), "method"), element("code", path));
+  section.append(heading, element("p", told.summary || ""));
+  if (told.description) section.append(element("p", told.description, "quiet"));
+  if (told.security) section.append(element("p", "Wants the token, if there is one.", "quiet"));
+  if (told.parameters) {
+    section.append(table("Parameters", ["name", "type", "meaning"], told.parameters.map(
+      (one) => [one.name, typeOf(one.schema), one.description || one.schema.description || ""])));
+  }
+  if (told.requestBody) {
+    section.append(table("Body", ["type", "content", "meaning"],
+      Object.entries(told.requestBody.content).map(
+        ([type, one]) => [type, typeOf(one.schema), told.requestBody.description || ""])));
+  }
+  section.append(table("Answers", ["status", "content", "meaning"],
+    Object.entries(told.responses).map(([status, one]) => {
+      const content = one.content && one.content["application/json"];
+      return [status, content ? typeOf(content.schema) : "", one.description || ""];
+    })));
+  return section;
+}
+
+function schema(name, told) {
+  const section = element("section");
+  const heading = element("h2");
+  heading.append(element("code", name));
+  section.append(heading, element("p", told.description || "", "quiet"));
+  section.append(table("Members", ["name", "type", "meaning"],
+    Object.entries(told.properties || {}).map(
+      ([member, one]) => [member, typeOf(one), one.description || ""])));
+  return section;
+}
+
+async function draw() {
+  const answer = await fetch("/openapi.json");
+  if (!answer.ok) throw new Error("openapi.json: status " + answer.status);
+  const told = await answer.json();
+  document.getElementById("title").textContent = told.info.title + " " + told.info.version;
+  document.getElementById("description").textContent = told.info.description || "";
+  const main = document.getElementById("operations");
+  for (const [path, methods] of Object.entries(told.paths)) {
+    for (const [method, one] of Object.entries(methods)) main.append(operation(path, method, one));
+  }
+  for (const [name, one] of Object.entries((told.components || {}).schemas || {})) {
+    main.append(schema(name, one));
+  }
+}
+
+draw().catch((error) => {
+  document.getElementById("description").textContent = "The addresses cannot be shown: " + error.message;
+});

@@ -1,0 +1,115 @@
+"""`ahl serve` as it runs: its own process, a port, sockets, signals."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fakes import png
+from running import FAKE, answer_on, running, until
+
+from commands import run
+
+HEAD = "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+def test_what_was_accepted_is_answered_before_it_stops(model, inspection_folder, tmp_path):
+    images = sorted((inspection_folder / "dot").iterdir())
+    contents = [image.read_bytes() for image in images]
+    lines = run("predict", model, *images, "--json", "--threads", 1).stdout.splitlines()
+    expected = [pytest.approx(json.loads(line)["score"], rel=1e-5) for line in lines]
+    with running(model, tmp_path / "log", "--access-log") as service:
+        with ThreadPoolExecutor(6) as pool:  # many at once, and the scores of the command
+            answers = list(pool.map(service.score, contents * 5))
+        assert [a.json()["images"][0]["score"] for a in answers] == expected * 5
+        halves = []
+        for content in contents:  # accepted, but half of the body is still to come
+            head = f"{HEAD}Content-Length: {len(content)}\r\n\r\n".encode()
+            halves.append(service.connect(head + content[: len(content) // 2]))
+        until(lambda: service.metrics()["ahl_waiting_images"] == len(contents))
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: not service.can_connect())
+        for connection, content in zip(halves, contents, strict=True):
+            connection.sendall(content[len(content) // 2 :])
+        late = [answer_on(connection) for connection in halves]
+        assert [status for status, _ in late] == [200] * len(contents)
+        assert [told["images"][0]["score"] for _, told in late] == expected
+        assert service.process.wait(timeout=60) == 0
+    text = (tmp_path / "log").read_text()
+    assert "Traceback" not in text
+    logged = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    scored = [line for line in logged if line["path"] == "/v1/score"]
+    assert [line["status"] for line in scored] == [200] * 6 * len(contents)
+
+
+@pytest.fixture
+def service(tmp_path):
+    """One with limits, on the fake engine."""
+    model = tmp_path / "m"
+    model.write_bytes(b"")
+    options = ("--max-request-mib", "1", "--max-image-mib", "1", "--timeout", "1")
+    with running(model, tmp_path / "log", *options, command=(FAKE,)) as found:
+        yield found
+
+
+def test_hostile_connections_are_no_fault_of_the_service(service, tmp_path):
+    content, chunked = png(50), f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode()
+    # A length that promises more than comes, and the connection's end.
+    service.connect(f"{HEAD}Content-Length: 9999\r\n\r\n".encode() + content).close()
+    for sent, status in (
+        (f"{HEAD}Content-Length: 9999\r\n\r\n".encode() + content, 408),  # it stays open
+        (f"{HEAD}Content-Length: 99999999\r\n\r\n".encode() + bytes(100), 413),
+        (chunked + (b"10000\r\n" + bytes(0x10000) + b"\r\n") * 20 + b"0\r\n\r\n", 413),
+        (f"{HEAD}Content-Length: 10\r\n\r\n".encode() + content, 422),  # the rest is no request
+    ):
+        told, answer = answer_on(service.connect(sent))
+        assert told == status
+        assert answer["error"]["message"]
+    with service.connect(chunked + b"xyz\r\n") as malformed, malformed.makefile("rb") as file:
+        assert b" 400 " in file.readline()
+    until(lambda: service.metrics()["ahl_waiting_images"] == 0)
+    assert not any('status="500"' in name for name in service.metrics())
+    assert service.score(content).json()["images"][0]["score"] == 50.0
+    assert service.stop() == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_several_processes_share_port_and_counters(tmp_path):
+    model = tmp_path / "m"
+    model.write_bytes(b"")
+    with running(model, tmp_path / "log", "--workers", "2", command=(FAKE,)) as service:
+        for _ in range(10):
+            assert service.score(png()).status_code == 200
+        counted = [service.metrics()['ahl_images_total{outcome="scored"}'] for _ in range(6)]
+        assert counted == [10.0] * 6, "whichever process is asked"
+        assert service.stop() == 0
+        assert not service.can_connect()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_service_that_cannot_start_says_why(model, tmp_path):
+    assert "--token-file" in run("serve", model, "--host", "0.0.0.0", code=2).output
+    token = tmp_path / "token"
+    token.write_text("")
+    token.chmod(0o600)
+    assert "is empty" in run("serve", model, "--token-file", token, code=2).output
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert "Cannot listen" in run("serve", model, "--port", port, code=2).output
+    broken = tmp_path / "broken.ahl"
+    broken.write_bytes(model.read_bytes()[:1000])
+    assert "truncated" in run("serve", broken, "--port", 0, code=1).output
+
+
+def test_processes_that_cannot_start_are_not_started_again(tmp_path):
+    broken = tmp_path / "m"
+    broken.write_bytes(b"broken")
+    command = [sys.executable, FAKE, "serve", str(broken), "--port", "0", "--workers", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 1
+    assert "is broken" in result.stderr
+    assert "did not start" in result.stderr
+    assert "Traceback" not in result.stderr
