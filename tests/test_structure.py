@@ -11,7 +11,8 @@ PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
-resuming devices pages synthetic images drawing datasets augment feature_maps backbones features
+resuming devices processes pages synthetic images drawing datasets augment feature_maps backbones
+features
 preparation detectors calibration model distributions learning fitting scoring correction
 predictor detector
 runtime
@@ -37,7 +38,7 @@ INSIDE = {
     "calibration": "neighbourhood severity calibration fit",
     "model": "decision card manifest episodes exemplars row_scores trained",
     "distributions": "episodes pseudo training_set folds task",
-    "learning": "finetuning adam collaboration sample_scores importance training_state checkpoint "
+    "learning": "data_parallel finetuning adam collaboration sample_scores importance training_state checkpoint "
     "settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
     "runtime": "artefact onnx_session openvino_session scorer",

@@ -27,6 +27,7 @@ from ahl.images.sources import from_samples, label_images
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
 from ahl.predictor import Predictor
+from ahl.processes import Processes
 from ahl.types import GOOD
 
 
@@ -57,6 +58,7 @@ class AHL(Predictor):
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable training image instead of skipping it.
         observer: hears of progress, skipped images and notes.
+        processes: that share the backbone's work (docs/scale.md); only the first one is trained.
 
     Raises:
         ConfigurationError: if an argument has a value that cannot work.
@@ -82,6 +84,7 @@ class AHL(Predictor):
         resume: bool = False,
         strict: bool = False,
         observer: Observer | None = None,
+        processes: Processes | None = None,
     ) -> None:
         if not 0 <= seed < 2**32:
             raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
@@ -109,6 +112,7 @@ class AHL(Predictor):
             resume=resume,
             strict=strict,
             observer=observer or Observer(),
+            processes=processes or Processes(),
         )
         super().__init__(self._fitting.device)
 
@@ -275,9 +279,10 @@ class AHL(Predictor):
             if finished is not None:
                 finished.unlink(missing_ok=True)
 
-    def _run(self, learn: Callable[[], TrainedModel]) -> Self:
+    def _run(self, learn: Callable[[], TrainedModel | None]) -> Self:
         with self._fitting.observer.run(self.facts):
-            return self._trained(learn())
+            model = learn()
+        return self if model is None else self._trained(model)
 
     @classmethod
     def load(

@@ -1,12 +1,16 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Files that are whole or absent: written under a temporary name, then renamed; and awaited."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+SEEN_WITHIN = 20.0
+"""Seconds after which a file that another machine wrote must be there."""
 
 
 @contextlib.contextmanager
@@ -38,3 +42,13 @@ def remove_torn_line(path: Path) -> None:
                 break
             end = begin
         file.truncate(end)
+
+
+def appears(path: Path, within: float = SEEN_WITHIN) -> bool:
+    """Whether a file is there, now or some seconds later: network disks take their time."""
+    until = time.monotonic() + within
+    while not path.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True

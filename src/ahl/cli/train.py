@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from ahl.cli.log_options import log_options, with_logs
 if TYPE_CHECKING:
     from ahl.config import Config
     from ahl.detector import AHL
+    from ahl.observer import Observer
     from ahl.types import Skipped
 
 
@@ -126,14 +128,21 @@ def train(
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import draw_split, open_dataset
     from ahl.detector import AHL
+    from ahl.processes import joined_processes
 
-    features = chosen_cache(cache, no_cache)
-    check_writable(output)
-    use_threads(threads)
     started = time.monotonic()
-    checkpoint = output.with_name(f"{output.name}.checkpoint")
-    with ConsoleObserver(stderr_console(quiet=as_json)) as console:
-        observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
+    with ExitStack() as stack:
+        # First, so that what goes wrong is said by one of them.
+        processes = stack.enter_context(joined_processes(options["device"]))
+        features = chosen_cache(cache, no_cache)
+        use_threads(threads)
+        quiet = as_json or not processes.is_first
+        console = stack.enter_context(ConsoleObserver(stderr_console(quiet=quiet)))
+        observer: Observer = console
+        if processes.is_first:
+            check_writable(output)
+            observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
+        checkpoint = output.with_name(f"{output.name}.checkpoint")
         detector = AHL(
             config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
             backbone_arguments=parse_arguments(backbone_args),
@@ -142,6 +151,7 @@ def train(
             checkpoint=checkpoint,
             resume=resume,
             observer=observer,
+            processes=processes,
             **options,
         )
         with observer.run(
@@ -154,13 +164,18 @@ def train(
                 known_class=known_class,
                 seed=options["seed"],
             )
+            if processes.count > 1:
+                observer.on_note(f"The backbone's work is shared by {processes.count} processes.")
             if checkpoint.exists() and not resume:
                 observer.on_note(
                     "There is an unfinished run, which this one's first epoch will overwrite; "
                     "--resume goes on with it."
                 )
             detector.fit_split(split)
-            detector.save(output)
+            if processes.is_first:
+                detector.save(output)
+    if not processes.is_first:
+        return
     seconds = time.monotonic() - started
     summary = _summary(detector, output, console.skipped, seconds)
     if as_json:

@@ -18,6 +18,7 @@ from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
 from ahl.images.batches import decoded_batches
 from ahl.observer import Observer
+from ahl.processes import Processes
 from ahl.types import ImageItem, Skipped
 
 FEATURE_VERSION = 2
@@ -113,11 +114,13 @@ def extract_table(
     stage: str = "features",
     workers: int = 2,
     observer: Observer | None = None,
+    processes: Processes | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
     """Feature rows of all items, from the store where it has them.
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
-    stopped.
+    stopped. Several processes extract a share each, in the batches that one would make, into one
+    store; then all have the same table.
 
     Args:
         extractor: the backbone at its image size.
@@ -126,6 +129,7 @@ def extract_table(
         stage: what the progress is called.
         workers: threads that decode.
         observer: hears of progress, and how long each part took.
+        processes: that call this together, with the same items; None is this one alone.
 
     Returns:
         the table of the readable items in order, their indices, and the skipped items.
@@ -134,23 +138,28 @@ def extract_table(
     for index, item in enumerate(items):
         if item.key not in store and item.key not in needed:
             needed[item.key] = index
-    missing = list(needed.values())
+    processes = processes or Processes()
+    missing: list[int] = processes.told(list(needed.values()))
     observer = observer or Observer()
     observer.on_stage(stage, 0, len(missing))
-    unreadable: dict[str, Skipped] = {}
-    done = 0
+    reasons: dict[str, str] = {}
+    count = processes.counter()
     with store.writer() as writer:
-        wanted = [items[i] for i in missing]
+        wanted = [items[i] for i in processes.share(missing, block=extractor.config.batch_size)]
         for batch, rows, skipped in extractor.stream(wanted, workers=workers, observer=observer):
             with observer.part("feature store"):
-                writer.add([items[missing[i]].key for i in batch], rows)
-            unreadable.update({items[missing[i]].key: reason for i, reason in skipped})
-            done += len(batch) + len(skipped)
-            observer.on_stage(stage, done, len(missing))
-    kept = [i for i, item in enumerate(items) if item.key not in unreadable]
+                writer.add([wanted[i].key for i in batch], rows)
+            reasons.update({wanted[i].key: one.reason for i, one in skipped})
+            observer.on_stage(stage, count(len(batch) + len(skipped)), len(missing))
+    for shards, others in processes.gathered([store.shards, reasons]):
+        store.take_in(shards)
+        reasons.update(others)
+    if processes.count > 1:
+        observer.on_stage(stage, len(missing), len(missing))
+    kept = [i for i, item in enumerate(items) if item.key not in reasons]
     skipped_items = [
-        (i, Skipped(name=item.name, reason=unreadable[item.key].reason))
+        (i, Skipped(name=item.name, reason=reasons[item.key]))
         for i, item in enumerate(items)
-        if item.key in unreadable
+        if item.key in reasons
     ]
     return store.table([items[i].key for i in kept]), kept, skipped_items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from ahl.features.store import FeatureStore, default_store_root, temporary_store
 from ahl.features.table import FeatureTable
 from ahl.images.sources import LabelledImage, report_skipped
 from ahl.observer import Observer
+from ahl.processes import Processes
 from ahl.types import ImageItem, Skipped
 
 Value = TypeVar("Value")
@@ -32,14 +33,22 @@ class Extraction:
         store: where rows are kept.
         strict: raise on an unreadable image instead of leaving it out.
         observer: hears of progress and of what is left out.
+        processes: that share the work: each extracts a part, and all have all of it.
     """
 
     def __init__(
-        self, extractor: FeatureExtractor, store: FeatureStore, *, strict: bool, observer: Observer
+        self,
+        extractor: FeatureExtractor,
+        store: FeatureStore,
+        *,
+        strict: bool,
+        observer: Observer,
+        processes: Processes,
     ) -> None:
         self.identity = extractor.identity
         self._extractor, self._store = extractor, store
         self._strict, self._observer = strict, observer
+        self._processes = processes
 
     def table(
         self, stage: str, items: Sequence[ImageItem]
@@ -57,7 +66,12 @@ class Extraction:
             ImageError: if strict and one cannot be read.
         """
         table, kept, skipped = extract_table(
-            self._extractor, items, self._store, stage=stage, observer=self._observer
+            self._extractor,
+            items,
+            self._store,
+            stage=stage,
+            observer=self._observer,
+            processes=self._processes,
         )
         for _, one in skipped:
             report_skipped(one, self._strict, self._observer)
@@ -107,6 +121,7 @@ def open_extraction(
     cache: str | Path | None,
     strict: bool,
     observer: Observer,
+    processes: Processes | None = None,
 ) -> Iterator[Extraction]:
     """An extraction over a store.
 
@@ -117,16 +132,23 @@ def open_extraction(
         cache: the stores' folder; `"auto"` is the user's, None one that goes with the block.
         strict: as for `Extraction`.
         observer: as for `Extraction`.
+        processes: as for `Extraction`; None is this one alone.
+
+    Raises:
+        ConfigurationError: if the processes do not share the folder, or have other backbones.
     """
+    processes = processes or Processes()
     extractor = FeatureExtractor(backbone, config, device)
-    if cache is None:
-        with temporary_store_root() as root:
-            store = FeatureStore(root, extractor.identity, extractor.layout)
-            yield Extraction(extractor, store, strict=strict, observer=observer)
-        return
-    root = default_store_root() if cache == "auto" else Path(cache)
-    store = FeatureStore(root, extractor.identity, extractor.layout)
-    yield Extraction(extractor, store, strict=strict, observer=observer)
+    processes.agree(extractor.identity, "weights of the backbone, or settings of it,")
+    with ExitStack() as stack:
+        if cache is None:
+            own = stack.enter_context(temporary_store_root()) if processes.is_first else None
+            root = Path(processes.told(str(own)))
+        else:
+            root = default_store_root() if cache == "auto" else Path(cache)
+        store = FeatureStore(root, extractor.identity, extractor.layout)
+        processes.require_shared(store.folder)
+        yield Extraction(extractor, store, strict=strict, observer=observer, processes=processes)
 
 
 def chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:

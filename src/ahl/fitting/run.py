@@ -37,6 +37,7 @@ from ahl.model.exemplars import Candidates, Exemplars, keep_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
+from ahl.processes import Processes
 from ahl.resuming import run_fingerprint
 from ahl.types import GOOD, ImageItem
 
@@ -60,6 +61,7 @@ class Fitting:
     resume: bool
     strict: bool
     observer: Observer
+    processes: Processes
 
     def facts(self) -> dict[str, Any]:
         """What identifies the run, as JSON values, its data aside."""
@@ -81,9 +83,14 @@ class Fitting:
         *,
         drawn: Drawn = "all",
         known_class: str | None = None,
-    ) -> TrainedModel:
-        """Train on images; see `ahl.AHL.fit` for what is raised."""
+    ) -> TrainedModel | None:
+        """Train on images; see `ahl.AHL.fit` for what is raised.
+
+        Several processes share what the backbone has to do. The first one learns from it and has
+        the model; the others do what it asks for, and return None.
+        """
         given = len(normals) + len(anomalies)
+        self.processes.agree([[i.name, i.class_name] for i in (*normals, *anomalies)], "images")
         with self.observer.part("reading files"):
             normals, normal_items = self._readable(normals)
             anomalies, anomaly_items = self._readable(anomalies)
@@ -107,6 +114,7 @@ class Fitting:
                     observer=self.observer,
                     checkpoint=finetuning_checkpoint(self.checkpoint),
                     resume=self.resume,
+                    processes=self.processes,
                 )
         with open_extraction(
             backbone,
@@ -115,6 +123,7 @@ class Fitting:
             cache=self.cache,
             strict=self.strict,
             observer=self.observer,
+            processes=self.processes,
         ) as extraction:
             normal_table, normals, normal_items = extraction.labelled(
                 "features of normal images", normals, normal_items
@@ -125,7 +134,14 @@ class Fitting:
             check_classes(normals, anomalies)
 
             def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
+                self.processes.told([(entry.generator, entry.normal) for entry in plan])
                 return extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
+
+            if not self.processes.is_first:
+                while asked := self.processes.told(None):  # nothing is asked for at the end
+                    plan = [PseudoAnomaly(generator=which, normal=of) for which, of in asked]
+                    extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
+                return None
 
             def keep(task: Task) -> Exemplars:
                 twins = pseudo_items(task.plan, normal_items, self.generators, seed=self.seed)
@@ -152,7 +168,7 @@ class Fitting:
             manifest = Manifest(
                 files=files, drawn=drawn, known_class=known_class, skipped=given - len(files)
             )
-            return self._learn(
+            model = self._learn(
                 normal_table,
                 anomaly_table,
                 make_pseudo,
@@ -162,6 +178,8 @@ class Fitting:
                 identity=extraction.identity,
                 exemplars_of=keep,
             )
+            self.processes.told([])
+            return model
 
     def on_features(
         self, normals: FeatureTable, anomalies: FeatureTable, twins: Sequence[FeatureTable]

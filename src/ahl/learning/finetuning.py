@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbones import Backbone
@@ -22,7 +22,9 @@ from ahl.distributions.training_set import balanced_counts
 from ahl.errors import ConfigurationError
 from ahl.feature_maps import FeatureLayout
 from ahl.features.extractor import as_tensor, two_scales
+from ahl.learning.data_parallel import data_parallel, whole_batch, whole_batch_norm
 from ahl.observer import Observer
+from ahl.processes import Processes
 from ahl.randomness import derive_seed, numpy_generator, torch_generator
 from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl.types import ImageItem, Kind, Pixels
@@ -56,8 +58,11 @@ def finetune_backbone(
     observer: Observer,
     checkpoint: Path | None,
     resume: bool,
+    processes: Processes | None = None,
 ) -> Backbone:
     """Train a copy of the backbone together with heads, which are then thrown away.
+
+    Several processes each take a part of every batch; the first one keeps the checkpoint.
 
     Args:
         backbone: where the weights start; not modified.
@@ -69,19 +74,29 @@ def finetune_backbone(
         observer: hears of every step.
         checkpoint: file that keeps the state after every epoch; None keeps none.
         resume: go on from the checkpoint if there is one.
+        processes: that call this together; None is this one alone.
 
     Returns:
         the fine-tuned backbone, in evaluation mode.
 
     Raises:
-        ConfigurationError: if the backbone has nothing to train.
+        ConfigurationError: if the backbone has nothing to train, or there are more processes than
+            images in a batch.
         ImageError: if a training image cannot be decoded.
         ResumeError: if the checkpoint is of another run.
     """
-    run = _Finetuning(backbone, detector_type, config, seed, device)
+    processes = processes or Processes()
     settings = config.finetune
+    if processes.count > settings.batch_size:
+        raise ConfigurationError(
+            f"{processes.count} processes cannot share batches of {settings.batch_size} images: "
+            "start fewer, or raise the finetune batch_size."
+        )
+    run = _Finetuning(backbone, detector_type, config, seed, device, processes)
     fingerprint = _fingerprint(backbone, detector_type, images, config, seed)
+    processes.agree(fingerprint, "weights of the backbone, or images,")
     first = run.restore(checkpoint, fingerprint) if checkpoint is not None and resume else 0
+    processes.agree(first, "checkpoints, or none (put the output on a disk that all share),")
     if first:
         observer.on_note(f"Resuming the fine-tuning after epoch {first}.")
     total = settings.epochs * settings.steps
@@ -93,11 +108,14 @@ def finetune_backbone(
                 loaders, kinds = draw_batch(
                     images, config, derive_seed(seed, "finetune", epoch, step)
                 )
-                pixels = np.stack(list(pool.map(lambda load: load(), loaders)))
+                own = loaders[processes.parts(len(loaders))[processes.rank]]
+                pixels = np.stack(list(pool.map(lambda load: load(), own)))
                 run.step(pixels, kinds, rate)
                 observer.on_stage(STAGE, epoch * settings.steps + step + 1, total)
-            if checkpoint is not None:
+            if checkpoint is not None and processes.is_first:
                 run.save(checkpoint, fingerprint, epoch + 1)
+    # Equal up to rounding, and on machines of one kind to the bit: now to the bit everywhere.
+    processes.same(list(run.backbone.state_dict().values()))
     return run.backbone.eval()
 
 
@@ -130,6 +148,40 @@ def draw_batch(
     return loaders, kinds
 
 
+class _BatchLoss(nn.Module):
+    """From this process's part of a batch to the whole batch's loss, which all compute alike."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        detector: BaseDetector,
+        heads: Parameters,
+        references: int,
+        processes: Processes,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.detector = backbone, detector
+        self.names, self.values = list(heads), nn.ParameterList(heads.values())
+        self.references, self.processes = references, processes
+
+    def forward(
+        self, images: Tensor, kinds: Tensor, statistics: Statistics
+    ) -> tuple[Tensor, Statistics]:
+        """Loss and new statistics of a batch: images of this part, kinds (N,) of the whole."""
+        count = self.references
+        with whole_batch_norm(self.processes):
+            own = two_scales(self.backbone, images)
+        maps = [whole_batch(scale, self.processes, count + len(kinds)) for scale in own]
+        scores, statistics = self.detector.forward(
+            dict(zip(self.names, self.values, strict=True)),
+            statistics,
+            tuple(scale[count:] for scale in maps),
+            tuple(scale[:count].mean(dim=0) for scale in maps),
+            training=True,
+        )
+        return self.detector.loss(scores, kinds), statistics
+
+
 class _Finetuning:
     """Backbone, heads and optimiser of the stage."""
 
@@ -140,6 +192,7 @@ class _Finetuning:
         config: Config,
         seed: int,
         device: torch.device,
+        processes: Processes,
     ) -> None:
         self.device = device
         self.backbone = copy.deepcopy(backbone).to(device).train()
@@ -152,40 +205,41 @@ class _Finetuning:
             layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe))
         self.backbone.train()
         prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
-        self.detector = detector_type(config.heads, layout, prior)
+        detector = detector_type(config.heads, layout, prior)
         self.heads: Parameters = {
-            name: value.to(device).requires_grad_()
-            for name, value in self.detector.initial_parameters(
+            name: nn.Parameter(value.to(device))
+            for name, value in detector.initial_parameters(
                 torch_generator(seed, "finetune heads")
             ).items()
         }
         self.statistics: Statistics = {
-            name: value.to(device) for name, value in self.detector.initial_statistics().items()
+            name: value.to(device) for name, value in detector.initial_statistics().items()
         }
+        loss = _BatchLoss(
+            self.backbone, detector, self.heads, config.heads.reference_normals, processes
+        )
+        self.loss = data_parallel(loss, processes)
         self.optimiser = torch.optim.Adam(
             [*trainable, *self.heads.values()],
             lr=config.finetune.rate,
             weight_decay=config.finetune.weight_decay,
         )
-        self.references = config.heads.reference_normals
 
     def step(self, pixels: NDArray[np.uint8], kinds: Tensor, rate: float) -> None:
-        """One step of Adam on a batch: pixels (references + N, S, S, 3), kinds (N,)."""
+        """One step of Adam on a batch.
+
+        Args:
+            pixels: this process's part of the references and then the batch, (n, S, S, 3).
+            kinds: of the whole batch, (N,).
+            rate: of Adam.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images = as_tensor(pixels, self.device)
-        maps = two_scales(self.backbone, images)
-        count = self.references
-        scores, self.statistics = self.detector.forward(
-            self.heads,
-            self.statistics,
-            tuple(scale[count:] for scale in maps),
-            tuple(scale[:count].mean(dim=0) for scale in maps),
-            training=True,
+        loss, self.statistics = self.loss(
+            as_tensor(pixels, self.device), kinds.to(self.device), self.statistics
         )
-        loss = self.detector.loss(scores, kinds.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimiser.step()
 
     def save(self, path: Path, fingerprint: str, epoch: int) -> None:
