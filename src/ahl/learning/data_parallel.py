@@ -8,7 +8,6 @@ parts. Only the order of floating-point sums differs from one process.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -68,14 +67,8 @@ def data_parallel(module: nn.Module, processes: Processes) -> nn.Module:
     """The module, its gradients averaged over the processes as they come."""
     if processes.count == 1:
         return module
-    # torch complains if there is no such parameter, which a backbone's last stages may have.
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
-    return DistributedDataParallel(
-        module,
-        process_group=processes.gradients,
-        broadcast_buffers=False,  # they are the same by `whole_batch_norm`
-        find_unused_parameters=True,
-    )
+    # The same parameters take part in every step, perhaps not all: a static graph allows for it.
+    return DistributedDataParallel(module, process_group=processes.gradients, static_graph=True)
 
 
 def whole_batch_norm(processes: Processes) -> AbstractContextManager[object]:
