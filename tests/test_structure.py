@@ -38,8 +38,8 @@ INSIDE = {
     "calibration": "neighbourhood severity calibration fit",
     "model": "decision card manifest episodes exemplars row_scores trained",
     "distributions": "episodes pseudo training_set folds task",
-    "learning": "data_parallel finetuning adam collaboration sample_scores importance training_state checkpoint "
-    "settling training cross_fitting learn",
+    "learning": "data_parallel finetuning adam collaboration sample_scores importance "
+    "training_state checkpoint settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
     "runtime": "artefact onnx_session openvino_session scorer",
     "export": "graph resizing onnx_model openvino_model torch_program parity export",

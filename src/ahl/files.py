@@ -44,9 +44,9 @@ def remove_torn_line(path: Path) -> None:
         file.truncate(end)
 
 
-def appears(path: Path, within: float = SEEN_WITHIN) -> bool:
+def appears(path: Path) -> bool:
     """Whether a file is there, now or some seconds later: network disks take their time."""
-    until = time.monotonic() + within
+    until = time.monotonic() + SEEN_WITHIN
     while not path.exists():
         if time.monotonic() > until:
             return False

@@ -1,0 +1,40 @@
+"""A fine-tuned detector, by as many processes as there are: `... FOLDER MODEL`."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ahl import AHL
+from ahl.backbones.pretrained import TimmBackbone
+from ahl.observer import Observer
+from ahl.processes import joined_processes
+from small_images import small_image
+from tiny import tiny_config
+
+
+class StopInSecondEpoch(Observer):
+    def on_stage(self, stage, done, total):
+        if (stage, done) == ("fine-tuning the backbone", 3):
+            raise KeyboardInterrupt
+
+
+def fit(folder, **arguments):
+    config = tiny_config(epochs=2)
+    detector = AHL(
+        backbone=TimmBackbone(name="test_efficientnet"),
+        config=replace(config, finetune=replace(config.finetune, epochs=3)),
+        finetune=True,
+        cache=folder / "cache",
+        checkpoint=folder / "checkpoint",
+        **arguments,
+    )
+    return detector.fit(
+        [small_image("good", i) for i in range(8)], [small_image("dot", i) for i in range(3)]
+    )
+
+
+if __name__ == "__main__":
+    with joined_processes("cpu") as processes:
+        detector = fit(Path(sys.argv[1]), processes=processes, resume=True)
+        if processes.is_first:
+            detector.save(sys.argv[2])
