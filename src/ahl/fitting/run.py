@@ -90,12 +90,14 @@ class Fitting:
         the model; the others do what it asks for, and return None.
         """
         given = len(normals) + len(anomalies)
-        self.processes.agree([[i.name, i.class_name] for i in (*normals, *anomalies)], "images")
         with self.observer.part("reading files"):
             normals, normal_items = self._readable(normals)
             anomalies, anomaly_items = self._readable(anomalies)
         check_classes(normals, anomalies)
         check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
+        classes = _classes([*normals, *anomalies])
+        keys = [item.key for item in (*normal_items, *anomaly_items)]
+        self.processes.agree([classes, keys], "images")
         with self.observer.part("building the backbone"):
             backbone = self.backbone.build()
         if self.finetune:
