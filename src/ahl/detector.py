@@ -58,7 +58,8 @@ class AHL(Predictor):
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable training image instead of skipping it.
         observer: hears of progress, skipped images and notes.
-        processes: that share the backbone's work (docs/scale.md); only the first one is trained.
+        processes: that share the backbone's work (docs/scale.md): the first one alone is trained
+            and has an observer.
 
     Raises:
         ConfigurationError: if an argument has a value that cannot work.
@@ -90,6 +91,7 @@ class AHL(Predictor):
             raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
         if config is not None and preset is not None:
             raise ConfigurationError("Give a preset or a config, not both.")
+        processes = processes or Processes()
         if config is None:
             config = preset_config(preset or "default", image_size=image_size)
         elif image_size is not None:
@@ -111,8 +113,8 @@ class AHL(Predictor):
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             strict=strict,
-            observer=observer or Observer(),
-            processes=processes or Processes(),
+            observer=observer if observer and processes.is_first else Observer(),
+            processes=processes,
         )
         super().__init__(self._fitting.device)
 

@@ -50,6 +50,7 @@ class Processes:
     count: int = 1
     gradients: dist.ProcessGroup | None = None
     _store: Store | None = field(default=None, repr=False)
+    _patient: dist.ProcessGroup | None = field(default=None, repr=False)
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     @property
@@ -66,7 +67,7 @@ class Processes:
         if self._store is None:
             return
         try:
-            dist.all_reduce(torch.zeros(1))  # gloo's own barrier would wait for its own timeout
+            dist.all_reduce(torch.zeros(1), group=self._patient)
         except RuntimeError as error:
             raise ProcessError(
                 "Another process of this run has ended: its own message says why, or the system "
@@ -190,7 +191,7 @@ class Processes:
         if first == self.rank:
             raise error
         with contextlib.suppress(RuntimeError):
-            dist.recv(torch.empty(1), src=first)
+            dist.recv(torch.empty(1), src=first, group=self._patient)
         raise SystemExit(1) from None
 
 
@@ -214,9 +215,12 @@ def joined_processes(device: str) -> Iterator[Processes]:
     if not (dist.is_available() and dist.is_gloo_available()):
         raise ConfigurationError("This build of torch has no gloo: start one process only.")
     store, rank, count = next(rendezvous("env://"))
-    # Long, because others wait while the first one learns.
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=LONGEST_WAIT)
-    processes = Processes(rank=rank, count=count, _store=PrefixStore("ahl", store))
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=count)
+    # Apart from that one, whose timeout tells of machines that cannot reach each other.
+    patient = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
+    processes = Processes(
+        rank=rank, count=count, _store=PrefixStore("ahl", store), _patient=patient
+    )
     try:
         if resolve_device(device).type == "cuda":
             _take_device(int(os.environ.get("LOCAL_RANK", "0")))
