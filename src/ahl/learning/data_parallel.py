@@ -51,18 +51,6 @@ class _WholeBatch(torch.autograd.Function):
         return gradient[ctx.part] * ctx.times, None, None
 
 
-class _Sum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, own: Tensor, processes: Processes) -> Tensor:  # noqa: ANN401
-        ctx.processes = processes
-        return processes.sum(own.clone())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        # Every process's outputs depend on the sum, and so on what this one gave to it.
-        return ctx.processes.sum(gradient.contiguous().clone()), None
-
-
 def data_parallel(module: nn.Module, processes: Processes) -> nn.Module:
     """The module, its gradients averaged over the processes as they come."""
     if processes.count == 1:
@@ -117,30 +105,63 @@ class _WholeBatchNorm(TorchFunctionMode):
             return nn.functional.batch_norm(
                 input, running_mean, running_var, weight, bias, training, momentum, eps
             )
-        mean, variance, count = self._statistics(input)
-        with torch.no_grad():
-            if running_mean is not None and running_var is not None:
-                running_mean.lerp_(mean, momentum)
-                running_var.lerp_(variance * (count / (count - 1).clamp_min(1)), momentum)
-        shape = (1, -1, *(1 for _ in input.shape[2:]))
-        normalised = (input - mean.view(shape)) * torch.rsqrt(variance + eps).view(shape)
-        if weight is not None:
-            normalised = normalised * weight.view(shape)
-        return normalised if bias is None else normalised + bias.view(shape)
+        mean, variance, count = self._statistics(input.detach())
+        if running_mean is not None and running_var is not None:
+            running_mean.lerp_(mean, momentum)
+            running_var.lerp_(variance * (count / max(1.0, count - 1)), momentum)
+        weight = torch.ones_like(mean) if weight is None else weight
+        bias = torch.zeros_like(mean) if bias is None else bias
+        normalised: Tensor = _Normalise.apply(
+            input, weight, bias, mean, variance, count, eps, self._processes
+        )
+        return normalised
 
-    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and variance (C,) of (n, C, ...) in all processes, and the number of values ()."""
+    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Mean and variance (C,) of (n, C, ...) in all processes, and the number of values."""
         processes = self._processes
-        axes = [axis for axis in range(values.ndim) if axis != 1]
-        variance, mean = torch.var_mean(values, dim=axes, correction=0)
+        mean, variance = torch.ops.aten.batch_norm_update_stats(values, None, None, 0.0)
         count = torch.full_like(mean, values.numel() // len(mean))
-        own = torch.stack([mean, variance, count])
-        nothing = torch.zeros_like(own)
-        slots = [own if rank == processes.rank else nothing for rank in range(processes.count)]
-        everywhere = _Sum.apply(torch.stack(slots), processes)
-        means, variances, counts = everywhere.unbind(dim=1)  # (processes, C) each
-        shares = (counts / counts.sum(dim=0)).detach()
+        slots = mean.new_zeros(processes.count, 3, len(mean))
+        slots[processes.rank] = torch.stack([mean, variance, count])
+        means, variances, counts = processes.sum(slots).unbind(dim=1)  # (processes, C) each
+        total = counts.sum(dim=0)
+        shares = counts / total
         whole = (shares * means).sum(dim=0)
         # Chan, Golub and LeVeque (1983): variances of parts, and of the parts' means.
         spread = (shares * (variances + (means - whole) ** 2)).sum(dim=0)
-        return whole, spread, counts.sum(dim=0)[0].detach()
+        return whole, spread, float(total[0])
+
+
+class _Normalise(torch.autograd.Function):
+    """Batch norm by the whole batch's mean and variance, in torch's own kernels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        values: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        count: float,
+        epsilon: float,
+        processes: Processes,
+    ) -> Tensor:
+        ctx.save_for_backward(values, weight, mean, variance)
+        ctx.count, ctx.epsilon, ctx.processes = count, epsilon, processes
+        return torch.batch_norm(values, weight, bias, mean, variance, False, 0.0, epsilon, False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        values, weight, mean, variance = ctx.saved_tensors
+        own, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, values, weight, mean, variance, None, None, False, ctx.epsilon, [True] * 3
+        )
+        # So far as if mean and variance were fixed; every value of every part moves them.
+        sums = ctx.processes.sum(torch.stack([of_weight, of_bias])) / ctx.count
+        inverse = torch.rsqrt(variance + ctx.epsilon)
+        slope = weight * inverse**2 * sums[0]
+        offset = weight * inverse * sums[1] - slope * mean
+        shape = (1, -1, *(1 for _ in values.shape[2:]))
+        own = own.addcmul(values, slope.view(shape), value=-1).sub_(offset.view(shape))
+        return own, of_weight, of_bias, None, None, None, None, None
