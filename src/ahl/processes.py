@@ -207,6 +207,7 @@ def joined_processes(device: str) -> Iterator[Processes]:
 
     Raises:
         ConfigurationError: if there is no such device for this process.
+        ProcessError: if the processes do not reach each other.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or "RANK" not in os.environ:
@@ -214,10 +215,17 @@ def joined_processes(device: str) -> Iterator[Processes]:
         return
     if not (dist.is_available() and dist.is_gloo_available()):
         raise ConfigurationError("This build of torch has no gloo: start one process only.")
-    store, rank, count = next(rendezvous("env://"))
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=count)
-    # Apart from that one, whose timeout tells of machines that cannot reach each other.
-    patient = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
+    try:
+        store, rank, count = next(rendezvous("env://"))
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=count)
+        # Apart from that one, whose timeout tells of machines that cannot reach each other.
+        patient = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
+    except (RuntimeError, ValueError) as error:  # the store's, gloo's; the environment's
+        raise ProcessError(
+            f"The {count} processes of this run do not reach each other "
+            f"({str(error).splitlines()[0]}). Start them anew with torchrun; on several machines, "
+            "GLOO_SOCKET_IFNAME names the network interface to use."
+        ) from error
     processes = Processes(
         rank=rank, count=count, _store=PrefixStore("ahl", store), _patient=patient
     )

@@ -8,6 +8,8 @@ import torch
 from finetuned_by_two import StopInSecondEpoch, fit
 
 from ahl import AHL
+from ahl.learning.data_parallel import whole_batch_norm
+from ahl.processes import Processes
 from small_images import small_image
 from two_processes import run_two
 
@@ -34,3 +36,42 @@ def test_two_processes_go_on_from_where_one_stopped_and_come_to_what_one_does(tm
     moved = {name for name in start if not torch.allclose(start[name], expected[name], atol=1e-4)}
     assert any("running_mean" in name for name in moved)  # there was batch norm to agree on
     assert any("weight" in name for name in moved)
+
+
+class TwoAlike(Processes):
+    """As if another process had the same part of the batch."""
+
+    def sum(self, tensor):
+        return tensor.mul_(2) if tensor.ndim == 2 else tensor.copy_(tensor.sum(0).expand(2, 3, -1))
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 7, 4), (6, 5), (3, 5, 9)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm_of_the_whole_batch_is_torchs(shape, affine):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*sizes):
+        return torch.randn(sizes, generator=generator, dtype=torch.float64)
+
+    values, weight, bias, toward = 3 * draw(*shape) + 2, draw(5), draw(5), draw(*shape)
+    found = []
+    for processes in (Processes(), TwoAlike(count=2)):
+        twice = processes.count == 1  # one process has both parts
+        leaves = [tensor.clone().requires_grad_() for tensor in (values, weight, bias)]
+        running = [torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)]
+        with whole_batch_norm(processes):
+            normalised = torch.nn.functional.batch_norm(
+                torch.cat([leaves[0]] * 2) if twice else leaves[0],
+                *running,
+                *(leaves[1:] if affine else (None, None)),
+                training=True,
+            )
+        (normalised * (torch.cat([toward] * 2) if twice else toward)).sum().backward()
+        gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
+        parts = 1 if twice else 2  # each of which has half of the gradients
+        found.append(
+            [normalised[: len(values)].detach(), *running, *(parts * one for one in gradients)]
+        )
+    assert len(found[0]) == (6 if affine else 4)
+    for expected, value in zip(*found, strict=True):
+        torch.testing.assert_close(value, expected)
