@@ -230,7 +230,9 @@ def joined_processes(device: str) -> Iterator[Processes]:
         rank=rank, count=count, _store=PrefixStore("ahl", store), _patient=patient
     )
     try:
-        if resolve_device(device).type == "cuda":
+        kind = resolve_device(device).type
+        processes.agree(kind, "kinds of device")
+        if kind == "cuda":
             _take_device(int(os.environ.get("LOCAL_RANK", "0")))
             group = cast("dist.ProcessGroup", dist.new_group(backend="nccl"))
             processes = replace(processes, gradients=group)
