@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.errors import ConfigurationError
+from ahl.errors import ConfigurationError, ModelFileError
 from ahl.images.reading import ImageSource
 from ahl.model.card import ModelCard
-from ahl.runtime.artefact import format_of
+from ahl.runtime.artefact import format_of, is_like_model_file
 from ahl.runtime.scorer import ArtefactScorer
 from ahl.scoring.prediction import Prediction
 
@@ -62,13 +63,8 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
     """
     if format_of(path) is not None:
         return ArtefactScorer(path, device=device, threads=threads)
-    try:
-        import torch
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{path} is a model file, which needs torch (pip install ahl). Without torch, export "
-            "it elsewhere (ahl export MODEL --format onnx --output FILE) and use that file here."
-        ) from error
+    check_torch(path)
+    import torch
 
     from ahl.devices import resolve_device
     from ahl.model.trained import TrainedModel
@@ -78,3 +74,25 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
     return Scorer(TrainedModel.load(path), chosen)
+
+
+def check_torch(path: Path) -> None:
+    """Say what to do with a file that is not exported where torch is not installed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigurationError: if it seems to be a model file, and torch is not installed.
+        ModelFileError: if it does not, likewise.
+    """
+    if find_spec("torch") is not None:
+        return
+    if not is_like_model_file(path):
+        raise ModelFileError(
+            f"{path} is no model: neither `ahl train` nor `ahl export` writes such a file."
+        )
+    raise ConfigurationError(
+        f"{path} is a model file, which needs torch (pip install ahl). Without torch, export "
+        "it elsewhere (ahl export MODEL --format onnx --output FILE) and use that file here."
+    )

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
@@ -23,6 +23,11 @@ R = TypeVar("R")
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 FAILED, USAGE, SKIPPED = 1, 2, 3
+
+_FULL_ONLY: Final = frozenset(
+    "jinja2 matplotlib psutil safetensors scipy sklearn threadpoolctl timm torch torchvision".split()
+)
+"""Modules that `ahl` depends on and `ahl-runtime`, which has the same verbs, does not."""
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for machines instead of tables."
@@ -82,6 +87,14 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
         except AHLError as error:
             _complain(error)
             raise SystemExit(FAILED) from None
+        except ModuleNotFoundError as error:
+            if error.name not in _FULL_ONLY:
+                raise
+            _complain(
+                f"This needs {error.name}, which is not installed. All that `ahl` needs comes with "
+                "pip install ahl, into an environment without ahl-runtime."
+            )
+            raise SystemExit(USAGE) from None
         except BrokenPipeError:  # the reader of our output has gone, as in `ahl ... | head`
             sys.stderr.close()
             raise SystemExit(FAILED) from None

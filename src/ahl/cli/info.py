@@ -31,6 +31,7 @@ def info(model: Path, files: bool, as_json: bool) -> None:
 
     Of an exported one: what it is of, and how far its scores lay from the model's own.
     """
+    from ahl.engine import check_torch
     from ahl.runtime.artefact import format_of
 
     exported = format_of(model)
@@ -39,6 +40,7 @@ def info(model: Path, files: bool, as_json: bool) -> None:
 
         show_exported(model, exported, as_json=as_json)
         return
+    check_torch(model)
     from ahl.model.trained import TrainedModel
 
     loaded = TrainedModel.load(model)

@@ -144,15 +144,20 @@ def format_of(path: Path) -> Format | None:
     Raises:
         ModelFileError: if the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+    start = _start(path)
     if start.startswith(_ZIP):
         return "openvino"
-    # Field 1 of ModelProto, a small number; a safetensors file starts with a length and `{`.
-    return "onnx" if start[:1] == b"\x08" and start[8:9] != b"{" else None
+    # Field 1 of ModelProto, a small number.
+    return "onnx" if start[:1] == b"\x08" and not _is_safetensors(start) else None
+
+
+def is_like_model_file(path: Path) -> bool:
+    """Whether a file seems to be one that `ahl train` wrote, by its first bytes.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+    """
+    return _is_safetensors(_start(path))
 
 
 def read_graph(path: Path) -> tuple[Graph, Description | None]:
@@ -203,6 +208,18 @@ def _read_archive(data: bytes) -> tuple[Graph, str]:
         raise ValueError("a part of it was altered")
     graph = Graph(format="openvino", data=xml, weights=weights)
     return graph, str(content["description"])
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return start[8:9] == b"{"  # after the length, in eight bytes, of the JSON that begins so
 
 
 def _precision(name: object) -> Precision:
