@@ -1,6 +1,6 @@
 """A fresh environment with `ahl-runtime` from this checkout; as a program, it prints its size.
 
-    python tests/runtime/light_environment.py [openvino] [serve]
+python tests/runtime/light_environment.py [openvino] [serve]
 """
 
 import os
@@ -24,9 +24,7 @@ class LightEnvironment:
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
-        self.packages = (
-            folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-        )
+        self.packages = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
     @classmethod
     def create(cls, folder: Path, *extras: str) -> "LightEnvironment":
@@ -57,9 +55,7 @@ class LightEnvironment:
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk by entry of site-packages, largest first, as `du` counts them."""
         found = {
-            entry.name: sum(
-                file.lstat().st_blocks * 512 for file in (entry, *entry.rglob("*"))
-            )
+            entry.name: sum(file.lstat().st_blocks * 512 for file in (entry, *entry.rglob("*")))
             for entry in self.packages.iterdir()
             if not entry.name.startswith(NOT_OURS)
         }

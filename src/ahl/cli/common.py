@@ -24,8 +24,9 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 FAILED, USAGE, SKIPPED = 1, 2, 3
 
-_FULL_ONLY: Final = frozenset(
-    "jinja2 matplotlib psutil safetensors scipy sklearn threadpoolctl timm torch torchvision".split()
+_FULL_ONLY: Final = (
+    *("jinja2", "matplotlib", "psutil", "safetensors", "scipy", "sklearn", "threadpoolctl"),
+    *("timm", "torch", "torchvision"),
 )
 """Modules that `ahl` depends on and `ahl-runtime`, which has the same verbs, does not."""
 
