@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ahl.cli.common import print_json, stdout_console
+from ahl.errors import ModelFileError
 
 
 def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
@@ -25,6 +26,10 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
 
     description = ArtefactScorer(path, threads=1).description
     card, size = description.card, path.stat().st_size
+    try:
+        compared = parity_lines(description.parity)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} does not say how it was compared: {error!r}") from error
     if as_json:
         print_json(
             {
@@ -54,7 +59,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
     for name, value in rows.items():
         table.add_row(name, escape(value))
     stdout_console().print(table)
-    for line in parity_lines(description.parity):
+    for line in compared:
         click.echo(line)
 
 

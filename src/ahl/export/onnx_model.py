@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ahl.errors import ConfigurationError
 from ahl.export.graph import ScoringGraph
 from ahl.runtime.artefact import METADATA_KEY, Description
+from ahl.runtime.messages import first_line
 
 OPSET: Final = 20
 """Of the ONNX operators; ONNX Runtime reads it from 1.17 on."""
@@ -60,7 +61,7 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
             )
         except Exception as error:  # of many kinds, and long
             raise ConfigurationError(
-                f"This model cannot be written as ONNX: {_first_line(error)}. Its backbone does "
+                f"This model cannot be written as ONNX: {first_line(error)}. Its backbone does "
                 "something that torch.onnx does not know; convolutional networks can be exported."
             ) from error
     if traced is None:
@@ -228,11 +229,6 @@ def described(model: Any, description: Description) -> bytes:  # noqa: ANN401
 def _backbone_inputs(model: Any) -> set[str]:  # noqa: ANN401
     inside = (node for node in model.graph.node if node.doc_string == _BACKBONE)
     return {name for node in inside for name in node.input}
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, Self, cast, get_args
 from ahl.errors import ModelFileError
 from ahl.files import written_whole
 from ahl.model.card import ModelCard
+from ahl.runtime.messages import first_line
 
 Format = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -87,7 +88,7 @@ class Description:
             ValueError,
         ) as error:
             raise ModelFileError(
-                f"{path} holds values that do not fit together: {error}"
+                f"{path} holds values that do not fit together: {first_line(error)}"
             ) from error
         raise ModelFileError(
             f"{path} is an artefact of version {version!r}; this version of ahl reads version "
@@ -180,6 +181,7 @@ def read_graph(path: Path) -> tuple[Graph, Description | None]:
     except (
         zipfile.BadZipFile,
         AttributeError,
+        EOFError,
         KeyError,
         NotImplementedError,
         OSError,
@@ -190,7 +192,7 @@ def read_graph(path: Path) -> tuple[Graph, Description | None]:
     ) as error:
         raise ModelFileError(
             f"{path} is no whole OpenVINO artefact of ahl: it is truncated, damaged or another "
-            f"kind of archive ({error})."
+            f"kind of archive ({first_line(error)})."
         ) from error
     description = Description.read(described, path)
     return graph, description

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError, ModelFileError
 from ahl.runtime.artefact import METADATA_KEY, Description, Graph
+from ahl.runtime.messages import first_line
 
 
 class OnnxSession:
@@ -36,7 +37,7 @@ class OnnxSession:
             raise ConfigurationError(
                 f"{path} needs ONNX Runtime: pip install onnxruntime (or ahl[onnx])."
             ) from error
-        onnxruntime.set_default_logger_severity(3)
+        onnxruntime.set_default_logger_severity(4)  # what fails is raised as well
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
@@ -46,10 +47,14 @@ class OnnxSession:
                 graph.data, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own kinds, of many causes
-            raise ModelFileError(f"{path} is no graph that ONNX Runtime reads: {error}") from error
+            raise ModelFileError(
+                f"{path} is no graph that ONNX Runtime reads: {first_line(error)}"
+            ) from error
         described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if described is None:
             raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
+        if len(self._session.get_inputs()) != 1:
+            raise ModelFileError(f"{path} takes something else than images.")
         self.description = Description.read(described, path)
         self.outputs = tuple(output.name for output in self._session.get_outputs())
         self._input = self._session.get_inputs()[0].name
@@ -65,5 +70,5 @@ class OnnxSession:
         try:
             found = self._session.run(list(wanted), {self._input: pixels}, self._options)
         except Exception as error:
-            raise ModelFileError(f"The exported graph fails: {error}") from error
+            raise ModelFileError(f"The exported graph fails: {first_line(error)}") from error
         return dict(zip(wanted, found, strict=True))

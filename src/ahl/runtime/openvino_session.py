@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError, ModelFileError
 from ahl.runtime.artefact import Description, Graph
+from ahl.runtime.messages import first_line
 
 
 class OpenVinoSession:
@@ -49,7 +50,9 @@ class OpenVinoSession:
             )
             self.outputs = tuple(output.any_name for output in self._model.outputs)
         except Exception as error:  # its own kinds, of many causes
-            raise ModelFileError(f"{path} is no graph that OpenVINO reads: {error}") from error
+            raise ModelFileError(
+                f"{path} is no graph that OpenVINO reads: {first_line(error)}"
+            ) from error
         self._compiled: dict[tuple[bool, tuple[str, ...]], Any] = {}
 
     def run(self, pixels: NDArray[np.uint8], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -63,7 +66,7 @@ class OpenVinoSession:
             found = request(pixels)
             return {name: np.array(found[name]) for name in wanted}
         except Exception as error:
-            raise ModelFileError(f"The exported graph fails: {error}") from error
+            raise ModelFileError(f"The exported graph fails: {first_line(error)}") from error
 
     def _request(self, size: tuple[int, ...], wanted: tuple[str, ...]) -> Any:  # noqa: ANN401
         """The graph compiled for these outputs; for the model's own size, without a resize."""

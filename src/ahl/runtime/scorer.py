@@ -66,13 +66,14 @@ class ArtefactScorer:
     def __init__(self, path: Path, *, device: str = "auto", threads: int | None = None) -> None:
         if device not in ("auto", "cpu"):
             raise ConfigurationError(f"Exported models run on the CPU here, not on {device!r}.")
+        self._path = path
         graph, description = read_graph(path)
         self.session: Session
         if description is None:
             self.session = OnnxSession(graph, path, threads)
         else:
             self.session = OpenVinoSession(graph, description, path, threads)
-        self._check(path)
+        self._try()
 
     @property
     def description(self) -> Description:
@@ -104,8 +105,14 @@ class ArtefactScorer:
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:
-        """What the graph says of images (N, H, W, 3) of any one size, which it resizes itself."""
-        return self.session.run(pixels, self._wanted(heat_maps=heat_maps, nearest=nearest))
+        """What the graph says of images (N, H, W, 3) of any one size, which it resizes itself.
+
+        Raises:
+            ModelFileError: if the graph fails, or gives what its card does not say.
+        """
+        found = self.session.run(pixels, self._wanted(heat_maps=heat_maps, nearest=nearest))
+        self._check(found, len(pixels))
+        return found
 
     def _wanted(self, *, heat_maps: bool, nearest: bool) -> list[str]:
         card = self.card
@@ -116,24 +123,30 @@ class ArtefactScorer:
         wanted += _ANOMALY if nearest and card.shown_anomalies else ()
         return wanted
 
-    def _check(self, path: Path) -> None:
+    def _try(self) -> None:
         """Refuse a graph that does not give what its card says, by one black image."""
-        card = self.card
         wanted = self._wanted(heat_maps=True, nearest=True)
         if missing := set(wanted) - set(self.session.outputs):
-            raise ModelFileError(f"{path} lacks outputs: {', '.join(sorted(missing))}.")
+            raise ModelFileError(f"{self._path} lacks outputs: {', '.join(sorted(missing))}.")
+        side = self.card.image_size
+        self.compute(np.zeros((1, side, side, 3), np.uint8), heat_maps=True, nearest=True)
+
+    def _check(self, found: Outputs, images: int) -> None:
+        card = self.card
         side = card.image_size
-        found = self.session.run(np.zeros((1, side, side, 3), np.uint8), wanted)
         shapes = {
-            SCORE: (1,),
-            HEADS: (1, len(card.heads)),
-            EVIDENCE: (1, len(card.evidence)),
-            HEAT_MAP: (1, side, side),
-            **dict.fromkeys([ANOMALY_PLACE, ANOMALY_LIKE], (1, 2)),
+            HEADS: (len(card.heads),),
+            EVIDENCE: (len(card.evidence),),
+            HEAT_MAP: (side, side),
+            **dict.fromkeys([ANOMALY_PLACE, ANOMALY_LIKE], (2,)),
         }
-        for name in wanted:
-            if found[name].shape != shapes.get(name, (1,)):
-                raise ModelFileError(f"{path} gives {name} of another shape than its card says.")
-        for name, shown in ((NORMAL, card.shown_normals), (ANOMALY, card.shown_anomalies)):
-            if name in found and not 0 <= int(found[name][0]) < len(shown):
-                raise ModelFileError(f"{path} names images that its card does not show.")
+        shown = {NORMAL: len(card.shown_normals), ANOMALY: len(card.shown_anomalies)}
+        for name, values in found.items():
+            if values.shape != (images, *shapes.get(name, ())):
+                raise ModelFileError(
+                    f"{self._path} gives {name} of another shape than its card says."
+                )
+            if values.dtype.kind != ("i" if name in shown else "f"):
+                raise ModelFileError(f"{self._path} gives {name} as another type than it should.")
+            if name in shown and not ((values >= 0) & (values < shown[name])).all():
+                raise ModelFileError(f"{self._path} names images that its card does not show.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +56,7 @@ def read_outputs(outputs: Outputs, card: ModelCard) -> list[Prediction]:
 
 def _prediction(index: int, outputs: Outputs, card: ModelCard) -> Prediction:
     score, decision = float(outputs[SCORE][index]), card.decision
-    if not isfinite(score):
+    if not all(np.isfinite(values[index]).all() for values in outputs.values()):
         # Of numbers that no training gives, in a file that somebody made.
         return Prediction(index=index, error="the model gives it no finite score")
     heads = dict(zip(card.heads, map(float, outputs[HEADS][index]), strict=True))
