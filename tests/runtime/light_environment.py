@@ -41,16 +41,20 @@ class LightEnvironment:
         return new
 
     def run(self, program: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
-        """Run one of its programs; PYTHONPATH would have it run the checkout's sources."""
+        """Run one of its programs."""
         return subprocess.run(
             [self.bin / program, *map(str, arguments)],
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            env=self.variables(),
             capture_output=True,
             text=True,
             check=False,
             timeout=600,
             **options,
         )
+
+    def variables(self) -> dict[str, str]:
+        """What its programs are run with: PYTHONPATH would have them run the checkout's sources."""
+        return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk by entry of site-packages, largest first, as `du` counts them."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import httpx2
 import numpy as np
 import onnx
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 
 from ahl.cli import main
 from commands import run, train_options
+from serving.running import running
 from small_images import write_class
 
 LARGEST = 400e6
@@ -51,7 +53,7 @@ def light(tmp_path_factory, inspection_folder):
         if not folder.exists():
             folder.mkdir()
             with ThreadPoolExecutor() as beside:
-                creation = beside.submit(LightEnvironment.create, folder / "light")
+                creation = beside.submit(LightEnvironment.create, folder / "light", "serve")
                 export(made, inspection_folder, folder / "cache")
             try:
                 creation.result()
@@ -167,6 +169,25 @@ def test_watch_moves_what_arrives(light, images, tmp_path):
     assert not list(images.rglob("*.png"))
 
 
+def test_the_service_says_the_same_and_stops(light, images, tmp_path):
+    image = images / "030.png"
+    own = {"python": light.environment.bin / "python", "env": light.environment.variables()}
+    with running(light.exported, tmp_path / "log", **own) as service:
+        answer = service.score(image.read_bytes())
+        served = httpx2.get(f"{service.address}/v1/model").json()
+        assert service.stop() == 0
+    assert answer.status_code == 200
+    (told,), (expected,) = (
+        answer.json()["images"],
+        records(run("predict", light.exported, image, "--json").stdout),
+    )
+    assert {name: told[name] for name in expected if name != "path"} == {
+        name: value for name, value in expected.items() if name != "path"
+    }
+    known = json.loads(run("info", light.exported, "--json").stdout)
+    assert served["sha256"] == known["sha256"]
+
+
 def test_info_says_the_same(light):
     done = light.ahl("info", light.exported, "--json")
     assert json.loads(done.stdout) == json.loads(run("info", light.exported, "--json").stdout)
@@ -273,5 +294,5 @@ def test_help_loads_nothing_that_computes(light):
 def test_it_is_small_and_the_page_says_how_small(light):
     size = sum(light.environment.sizes().values())
     assert 50e6 < size <= LARGEST
-    stated = re.search(r"takes (\d+) MB", (ROOT / "docs" / "export.md").read_text())
+    stated = re.search(r"`serve` it is (\d+) MB", (ROOT / "docs" / "export.md").read_text())
     assert size == pytest.approx(1e6 * int(stated[1]), rel=0.1)

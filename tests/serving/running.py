@@ -50,11 +50,11 @@ class Running:
 
 
 @contextmanager
-def running(model, log_file, *options, command=("-m", "ahl")):
-    """Start a service on a free port, and wait until it is ready."""
+def running(model, log_file, *options, command=("-m", "ahl"), python=sys.executable, env=None):
+    """Start a service on a free port, and wait until it is ready; may be of another environment."""
     arguments = [*command, "serve", str(model), "--port", "0", "--threads", "1", *options]
     with log_file.open("w") as log:
-        process = subprocess.Popen([sys.executable, *arguments], stderr=log)
+        process = subprocess.Popen([python, *arguments], stderr=log, env=env)
 
     def address():
         assert process.poll() is None, log_file.read_text()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 
-NEEDED: Final = "Install it with: pip install 'ahl[scale]'"
+NEEDED: Final = "Install it with: pip install 'ahl[scale]' (or 'ahl-runtime[scale]')"
 
 
 def is_url(text: str) -> bool:
