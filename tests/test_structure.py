@@ -41,7 +41,7 @@ INSIDE = {
     "learning": "data_parallel finetuning adam collaboration sample_scores importance "
     "training_state checkpoint settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
-    "runtime": "artefact onnx_session openvino_session scorer",
+    "runtime": "messages artefact onnx_session openvino_session scorer",
     "export": "graph resizing onnx_model openvino_model torch_program parity export",
     "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
     "thresholds evaluation",

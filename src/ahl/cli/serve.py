@@ -150,8 +150,8 @@ def serve(
         from ahl.serving.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"The service needs {error.name}: install it with pip install 'ahl[serve]' (where torch "
-            "is not installed, 'ahl-runtime[serve]')."
+            f"The service needs {error.name}: install it with pip install 'ahl[serve]' (without "
+            "torch, 'ahl-runtime[serve]')."
         ) from None
     from ahl.serving.access import read_token
     from ahl.serving.settings import MEBIBYTE, Limits, Settings
