@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError
 from ahl.export.graph import ScoringGraph
-from ahl.runtime.artefact import METADATA_KEY, Description
+from ahl.export.resizing import SingleResize
+from ahl.runtime.artefact import METADATA_KEY, RESIZED, Description
 from ahl.runtime.messages import first_line
 
 OPSET: Final = 20
 """Of the ONNX operators; ONNX Runtime reads it from 1.17 on."""
 
 _IMAGES: Final = "images"
-_RESIZED: Final = "resized"
 _BACKBONE: Final = "backbone"
 
 
@@ -47,26 +47,7 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
         ) from error
     side = graph.image_size
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    with _quiet():
-        try:
-            traced = torch.onnx.export(
-                graph,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[_RESIZED],
-                output_names=list(graph.outputs),
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                verbose=False,
-            )
-        except Exception as error:  # of many kinds, and long
-            raise ConfigurationError(
-                f"This model cannot be written as ONNX: {first_line(error)}. Its backbone does "
-                "something that torch.onnx does not know; convolutional networks can be exported."
-            ) from error
-    if traced is None:
-        raise ConfigurationError("torch.onnx gave no graph; install a newer torch.")
-    model = traced.model_proto
+    model = _traced(graph, example, RESIZED, graph.outputs, ("batch",))
     # Where a graph came from is of no use to who runs it, and names files of this machine.
     for node in model.graph.node:
         scopes = [entry.value for entry in node.metadata_props if entry.key.endswith("name_scopes")]
@@ -82,6 +63,56 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
     _resizing(model, side)
     onnx.checker.check_model(model)
     return model
+
+
+def _traced(
+    module: torch.nn.Module,
+    example: torch.Tensor,
+    given: str,
+    outputs: Sequence[str],
+    free: Sequence[str],
+) -> Any:  # noqa: ANN401 - onnx.ModelProto
+    """A module as ONNX; its first dimensions, by name, are free."""
+    with _quiet():
+        try:
+            traced = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[given],
+                output_names=list(outputs),
+                dynamic_shapes=({i: torch.export.Dim(name) for i, name in enumerate(free)},),
+                verbose=False,
+            )
+        except Exception as error:  # of many kinds, and long
+            raise ConfigurationError(
+                f"This model cannot be written as ONNX: {first_line(error)}. Its backbone does "
+                "something that torch.onnx does not know; convolutional networks can be exported."
+            ) from error
+    if traced is None:
+        raise ConfigurationError("torch.onnx gave no graph; install a newer torch.")
+    return traced.model_proto
+
+
+def with_plain_resize(model: Any, side: int) -> Any:  # noqa: ANN401
+    """A copy that resizes with products and sums alone, for runtimes whose own resize is another.
+
+    Args:
+        model: from `onnx_model`.
+        side: in pixels, of its images.
+    """
+    import onnx
+
+    # Of a size of its own in each dimension, so that none is taken for another.
+    example = torch.zeros(2, side + 3, side + 5, 3, dtype=torch.uint8)
+    free = ("batch", "height", "width")
+    resize = _traced(SingleResize(side), example, _IMAGES, [RESIZED], free)
+    resize = onnx.compose.add_prefix(resize, "resize_", rename_inputs=False, rename_outputs=False)
+    plain = without_resize(model, side)
+    plain.ir_version = resize.ir_version
+    names = [output.name for output in plain.graph.output]
+    return onnx.compose.merge_models(resize, plain, io_map=[(RESIZED, RESIZED)], outputs=names)
 
 
 def _resizing(model: Any, side: int) -> None:  # noqa: ANN401
@@ -101,7 +132,7 @@ def _resizing(model: Any, side: int) -> None:  # noqa: ANN401
         helper.make_node(
             "Resize",
             [_IMAGES, "", "", "ahl_size"],
-            [_RESIZED],
+            [RESIZED],
             name="ahl_resize",
             mode="linear",
             antialias=1,
@@ -130,7 +161,7 @@ def without_resize(model: Any, side: int) -> Any:  # noqa: ANN401
     del copy.graph.node[:], copy.graph.input[:]
     copy.graph.node.extend(kept)
     copy.graph.input.append(
-        helper.make_tensor_value_info(_RESIZED, TensorProto.UINT8, ["batch", side, side, 3])
+        helper.make_tensor_value_info(RESIZED, TensorProto.UINT8, ["batch", side, side, 3])
     )
     return copy
 
@@ -182,14 +213,18 @@ def eight_bits(model: Any, side: int, images: Sequence[NDArray[np.uint8]]) -> An
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
             image = next(self._left, None)
-            return None if image is None else {_RESIZED: image[None]}
+            return None if image is None else {RESIZED: image[None]}
 
     plain = without_resize(model, side)
-    chosen = []
+    inside = []
     for number, node in enumerate(plain.graph.node):
         node.name = node.name or f"node_{number}"
         if node.doc_string == _BACKBONE and node.op_type in ("Conv", "MatMul", "Gemm"):
-            chosen.append(node.name)
+            inside.append(node)
+    # What sees the pixels themselves stays, at both scales: it loses most, and is a small part.
+    first = inside[0].input[1] if inside else ""
+    behind = [node for node in inside if node.input[1] != first]
+    chosen = [node.name for node in behind or inside]
     if not chosen:
         raise ConfigurationError("The backbone has no convolution that could have 8 bits.")
     with tempfile.TemporaryDirectory() as folder, _quiet():

@@ -22,6 +22,9 @@ TOLERANCE: Final[Mapping[Precision, float]] = {"fp32": 1e-4, "fp16": 0.1}
 scores, which are in spreads of unseen normals, 1 is one spread. None for 8 bits, which change every
 score a little, and are judged by how well they rank."""
 
+PARTS_TOLERANCE: Final = 1e-3
+"""The same at least for what a score is made of, whose differences mostly cancel in it."""
+
 RESIZED_TOLERANCE: Final = 0.05
 """The same for images that the graph resizes itself: runtimes round pixels differently."""
 
@@ -78,11 +81,12 @@ class Parity:
         limit = TOLERANCE.get(precision)
         if limit is not None:
             for name, difference in self.differences.items():
-                if not difference <= limit:  # put this way round, NaN is refused too
+                allowed = limit if name == SCORE else max(limit, PARTS_TOLERANCE)
+                if not difference <= allowed:  # put this way round, NaN is refused too
                     raise ParityError(
-                        f"The exported model's {name} differs from the model's own by "
-                        f"{difference:.2g} of its value, more than {limit:g}: nothing was written. "
-                        "Try another format or precision."
+                        f"The exported model's {name.replace('_', ' ')} differs from the model's "
+                        f"own by {difference:.2g} of its value, more than {allowed:g}: nothing was "
+                        "written. Try another format or precision."
                     )
             if self.resized is not None and not self.resized <= max(limit, RESIZED_TOLERANCE):
                 raise ParityError(

@@ -31,6 +31,9 @@ ARTEFACT_VERSION: Final = 1
 METADATA_KEY: Final = "ahl"
 """Of what is ours in an ONNX file's metadata."""
 
+RESIZED: Final = "resized"
+"""Name, within a graph, of the images at the model's own size."""
+
 _CHECKSUM_KEY: Final = b"ahl.sha256"
 _METADATA_FIELD: Final = 14  # of ModelProto, in onnx.proto
 _PARTS: Final = ("model.xml", "model.bin", "ahl.json")

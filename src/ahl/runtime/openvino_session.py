@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError, ModelFileError
-from ahl.runtime.artefact import Description, Graph
+from ahl.runtime.artefact import RESIZED, Description, Graph
 from ahl.runtime.messages import first_line
 
 
@@ -82,7 +82,22 @@ class OpenVinoSession:
             for result in results:
                 model.remove_result(result)
             if own:
-                model.reshape([-1, side, side, 3])
+                model = self._behind_resize(model, side)
             compiled = self._core.compile_model(model, "CPU", self._settings)
             self._compiled[own, wanted] = compiled
         return self._compiled[own, wanted]
+
+    def _behind_resize(self, model: Any, side: int) -> Any:  # noqa: ANN401
+        """The model from its resized images on; where none are found, with a fixed size."""
+        for operation in model.get_ops():
+            for output in operation.outputs():
+                if RESIZED in output.get_names():
+                    given = self._openvino.op.Parameter(
+                        output.get_element_type(),
+                        self._openvino.PartialShape([-1, side, side, 3]),
+                    )
+                    for use in list(output.get_target_inputs()):
+                        use.replace_source_output(given.output(0))
+                    return self._openvino.Model(model.get_results(), [given], "ahl")
+        model.reshape([-1, side, side, 3])
+        return model
