@@ -42,7 +42,7 @@ INSIDE = {
     "training_state checkpoint settling training cross_fitting learn",
     "fitting": "extraction adaptation run",
     "runtime": "messages artefact onnx_session openvino_session scorer",
-    "export": "graph resizing onnx_model openvino_model torch_program parity export",
+    "export": "graph resizing pooling onnx_model openvino_model torch_program parity export",
     "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
     "thresholds evaluation",
     "serving": "access settings refusals admission forms bodies batching worker metrics answers "

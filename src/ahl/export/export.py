@@ -18,6 +18,7 @@ from ahl.export.graph import ScoringGraph
 from ahl.export.onnx_model import described, eight_bits, half_precision, onnx_model
 from ahl.export.openvino_model import openvino_graph, require_openvino
 from ahl.export.parity import Parity, compare, compare_labelled, sample_images
+from ahl.export.pooling import pools_as_convolutions
 from ahl.export.torch_program import load_program, torch_program, write_program
 from ahl.images.reading import read_pixels, resize_pixels
 from ahl.model.trained import TrainedModel
@@ -123,6 +124,8 @@ def _builder(
     if format_ == "openvino":
         require_openvino()
     model: Any = onnx_model(graph)
+    if format_ == "onnx":
+        model = pools_as_convolutions(model)
     if precision == "fp16":
         model = half_precision(model)
     elif precision == "int8" and data is not None:
