@@ -13,7 +13,8 @@ ORDER = """
 errors types files literals randomness metrics intervals config records observer tensor_file
 resuming devices processes pages synthetic images drawing datasets augment feature_maps backbones
 features
-preparation detectors calibration model distributions learning fitting scoring correction
+preparation detectors calibration model distributions learning fitting scoring
+reviews correction
 predictor detector
 runtime
 engine
@@ -46,9 +47,10 @@ INSIDE = {
     "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
     "thresholds evaluation",
     "serving": "access settings refusals admission forms bodies batching worker metrics answers "
-    "schema service routes pages gate app server",
+    "schema service feedback routes pages gate app server",
     "watching": "arrivals new_names journal results mover lock destinations watcher",
-    "correction": "correction remembering correct images",
+    "reviews": "marks store",
+    "correction": "correction remembering correct images reviewed",
     "scale": "places inputs images records shard run ray_engine",
 }
 """The same within the folders that the data goes through."""

@@ -49,6 +49,18 @@ from ahl.errors import ConfigurationError
     metavar="NAME",
     help="Host name that a proxy on this machine passes on; may be repeated.",
 )
+@click.option(
+    "--review-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for images that people mark on the page, for `ahl update --review`.",
+)
+@click.option(
+    "--max-review-mib",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Size of that folder.",
+)
 @click.option("--access-log", is_flag=True, help="Write a JSON line a request to standard error.")
 @click.option(
     "--max-image-mib",
@@ -123,6 +135,8 @@ def serve(
     workers: int,
     token_file: Path | None,
     names: tuple[str, ...],
+    review_dir: Path | None,
+    max_review_mib: int,
     access_log: bool,
     max_image_mib: int,
     max_request_mib: int,
@@ -136,11 +150,12 @@ def serve(
     device: str,
     threads: int | None,
 ) -> None:
-    """Score images over HTTP with a trained MODEL.
+    """Score images over HTTP, and on a page for people, with a trained MODEL.
 
     POST an image, or several as files of a form, to /v1/score; the answer says of each what `ahl
-    predict --json` says. /docs lists all addresses. What was accepted is answered before SIGTERM or
-    Ctrl-C end the service.
+    predict --json` says. / is a page for people: drop images, look, and say what the model got
+    wrong, if there is a --review-dir. /docs lists all addresses. What was accepted is answered
+    before SIGTERM or Ctrl-C end the service.
 
     \b
       ahl serve parts.ahl
@@ -166,6 +181,8 @@ def serve(
         token=None if token_file is None else read_token(token_file),
         names=names,
         access_log=access_log,
+        review_dir=review_dir,
+        max_review_bytes=max_review_mib * MEBIBYTE,
         limits=Limits(
             image_bytes=max_image_mib * MEBIBYTE,
             request_bytes=max_request_mib * MEBIBYTE,

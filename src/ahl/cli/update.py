@@ -56,6 +56,12 @@ class _ManyValues(click.Command):
     help="Good images that it took for defects.",
 )
 @click.option(
+    "--review",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="What people marked in `ahl serve --review-dir FOLDER`.",
+)
+@click.option(
     "--kind",
     metavar="CLASS",
     help="Class of the missed defects [default: their folder's name if that is a class that was "
@@ -76,6 +82,7 @@ def update(
     model: Path,
     missed: tuple[str, ...],
     false_alarms: tuple[str, ...],
+    review: Path | None,
     kind: str | None,
     output: Path | None,
     force: bool,
@@ -87,6 +94,7 @@ def update(
 
     \b
       ahl update parts.ahl --missed line3/0815.png line3/0816.png --false-alarm line3/0911.png
+      ahl update parts.ahl --review marks
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
     those that it keeps, and is held to everything it knows: where more defects than before would
@@ -95,19 +103,25 @@ def update(
     the score that had severity 0.5 takes its place, and 5 % of the good images may lie above it.
     The images count as trained on from then on.
 
+    Of a review folder it takes what the model had wrong when it was marked, and has not learnt yet;
+    each defect with the kind that it was marked as.
+
     What it keeps of good images is scored as if each were new, without its own patches in the
     memory: `ahl predict` gives the images themselves lower scores.
     """
     from ahl.cli.progress import ConsoleObserver
     from ahl.correction.images import MISSED_CLASS, update_with_images
+    from ahl.correction.reviewed import reviewed_images
     from ahl.devices import resolve_device
     from ahl.images.reading import expand_paths
     from ahl.images.sources import label_images
     from ahl.model.trained import TrainedModel
     from ahl.types import GOOD
 
-    if not missed and not false_alarms:
-        raise click.UsageError("Give --missed FILE... or --false-alarm FILE..., or both.")
+    if not missed and not false_alarms and review is None:
+        raise click.UsageError(
+            "Give --missed FILE... or --false-alarm FILE..., or both, or --review FOLDER."
+        )
     if kind is not None and kind.strip() in ("", GOOD):
         raise click.UsageError("Name the class of the missed defects: not good, and not nothing.")
     use_threads(threads)
@@ -115,11 +129,16 @@ def update(
     paths = expand_paths(missed) if missed else []
     known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
     kinds = [kind or (name if name in known else MISSED_CLASS) for name in folders]
+    defects = label_images(paths, kinds)
+    good = label_images(expand_paths(false_alarms) if false_alarms else [], GOOD)
+    if review is not None:
+        reviewed = reviewed_images(review, loaded.manifest)
+        defects, good = defects + reviewed.missed, good + reviewed.false_alarms
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         found = update_with_images(
             loaded,
-            label_images(paths, kinds),
-            label_images(expand_paths(false_alarms) if false_alarms else [], GOOD),
+            defects,
+            good,
             device=resolve_device(device),
             strict=True,
             observer=observer,

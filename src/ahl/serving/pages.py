@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 
 _HTML: Final = "text/html; charset=utf-8"
 _SCRIPT: Final = "text/javascript; charset=utf-8"
 _STYLE: Final = "text/css; charset=utf-8"
+_SCRIPTS: Final = (
+    "docs",
+    "main",
+    "api",
+    "words",
+    "pictures",
+    "items",
+    "facts",
+    "scoring",
+    "inspector",
+    "results",
+    "review",
+    "marks",
+)
 
 FILES: Final = {
+    "/": ("page.html", _HTML),
     "/docs": ("docs.html", _HTML),
-    "/static/docs.js": ("docs.js", _SCRIPT),
+    "/static/page.css": ("page.css", _STYLE),
     "/static/docs.css": ("docs.css", _STYLE),
+    "/static/icon.svg": ("icon.svg", "image/svg+xml"),
+    **{f"/static/{name}.js": (f"{name}.js", _SCRIPT) for name in _SCRIPTS},
 }
 """Addresses, with the file in `static/` that lies there and what it is."""
 
@@ -29,6 +47,13 @@ def page_routes() -> APIRouter:
 
 
 def _add(router: APIRouter, address: str, content: bytes, kind: str) -> None:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    # Kept by browsers, but asked about each time: scripts of two versions never meet.
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+
     @router.get(address)
-    async def page() -> Response:
-        return Response(content, media_type=kind)
+    async def page(if_none_match: Annotated[str, Header()] = "") -> Response:
+        known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+        if tag in known or if_none_match.strip() == "*":
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=kind, headers=headers)

@@ -77,6 +77,35 @@ def out_of_time(seconds: float) -> RefusedError:
     )
 
 
+def one_image(count: int) -> RefusedError:
+    """A mark is of one image."""
+    return RefusedError(
+        400, "one_image", f"There are {count} images in the request; send one with its mark."
+    )
+
+
+def keeps_no_marks() -> RefusedError:
+    """The service was started without a folder for them."""
+    return RefusedError(
+        403, "no_review", "This service keeps no marks; start it with --review-dir FOLDER."
+    )
+
+
+def bad_kind(message: str) -> RefusedError:
+    """A kind of defect that cannot be a folder."""
+    return RefusedError(422, "bad_kind", message)
+
+
+def review_full(message: str) -> RefusedError:
+    """The folder for marks holds as much as it may."""
+    return RefusedError(507, "review_full", message)
+
+
+def review_failed(what: str) -> RefusedError:
+    """The disk, or others that write, did not let the mark be kept."""
+    return RefusedError(507, "review_failed", f"The mark could not be kept: {what}.")
+
+
 def too_slow(seconds: float) -> RefusedError:
     """The body did not arrive in time."""
     return RefusedError(

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from ahl.errors import ImageError
 from ahl.serving.answers import Asked, HeatMapForm, answer_of
 from ahl.serving.bodies import read_uploads
+from ahl.serving.feedback import add_feedback_routes
 from ahl.serving.forms import Upload
 from ahl.serving.metrics import CONTENT_TYPE
 from ahl.serving.refusals import RefusedError, out_of_time, too_slow
@@ -74,6 +75,7 @@ def guarded_routes(service: Service) -> APIRouter:
         text = await asyncio.to_thread(service.metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
 
+    add_feedback_routes(router, service)
     return router
 
 

@@ -63,6 +63,30 @@ class Scores(_Exact):
     request_id: str
 
 
+class Kept(_Exact):
+    """A mark that was kept."""
+
+    file: str = Field(description="Within the review folder.")
+    class_name: str = Field(alias="class", description="good, or the kind of defect.")
+    outcome: Literal["missed", "false_alarm", "right"] = Field(description="How the model did.")
+    score: float
+    verdict: Literal["normal", "uncertain", "anomalous"] | None
+    request_id: str
+
+
+class Marks(_Exact):
+    """What is kept of a review."""
+
+    kept: bool = Field(description="Whether marks are kept at all.")
+    missed: int | None = Field(None, description="Defects that the model did not find.")
+    false_alarms: int | None = Field(None, description="Good images that it took for defects.")
+    right: int | None = Field(None, description="Marked images that it had right.")
+    classes: dict[str, int] | None = Field(None, description="Images of each class.")
+    bytes: int | None = None
+    max_bytes: int | None = None
+    command: str | None = Field(None, description="Teaches the model what was marked.")
+
+
 class Problem(_Exact):
     """Why a request is refused."""
 
@@ -89,13 +113,14 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, description in (
         (400, "No image, a damaged form, or a connection that ended early."),
         (401, "The token is missing or another one."),
-        (403, "A page of another site asks."),
+        (403, "A page of another site asks, or no marks are kept."),
         (408, "The body did not arrive in time."),
         (413, "More bytes or images than one request may have."),
         (415, "The body is of another type."),
         (422, "No image could be read, or a parameter has no such value."),
         (429, "More is waiting than may wait; see Retry-After."),
         (503, "Not scored in time; see Retry-After."),
+        (507, "The folder for marks is full, or cannot be written to."),
     )
 }
 

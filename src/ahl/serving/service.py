@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ahl.engine import Engine
+from ahl.reviews.store import ReviewStore
 from ahl.serving.admission import Admission
 from ahl.serving.metrics import Metrics
 from ahl.serving.settings import Settings
@@ -20,6 +21,8 @@ class Service:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
         self.card = engine.card
+        folder = settings.review_dir
+        self.reviews = None if folder is None else ReviewStore(folder, settings.max_review_bytes)
         self.admission = Admission(self.limits)
         self.metrics = Metrics(
             self.card,

@@ -71,6 +71,8 @@ class Settings:
         token: that clients must show; None asks for none.
         names: of hosts that it is reached by besides this machine's, without a token.
         access_log: write one JSON line a request to standard error.
+        review_dir: folder for images that people mark; None keeps none.
+        max_review_bytes: of it.
         limits: how much may be asked for.
 
     Raises:
@@ -86,6 +88,8 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
     access_log: bool = False
+    review_dir: Path | None = None
+    max_review_bytes: int = 1024 * MEBIBYTE
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,1 @@
+"""What people said of images that a service scored: files and labels to correct a model by."""

@@ -1,0 +1,72 @@
+// What is told of an image, in the places that cards and the closer look have for it.
+
+import { VERDICTS, saidWords, severityWords, verdictOf } from "./words.js";
+
+const NEAR = [["nearest_anomaly", "Nearest defect"], ["nearest_normal", "Nearest good part"]];
+
+export function slot(root, name) {
+  return root.querySelector(`[data-slot="${name}"]`);
+}
+
+export function made(template) {
+  return document.getElementById(template).content.firstElementChild.cloneNode(true);
+}
+
+function text(name, content) {
+  const element = document.createElement(name);
+  element.textContent = content;
+  return element;
+}
+
+export function showFacts(root, item) {
+  const verdict = verdictOf(item);
+  slot(root, "name").textContent = item.name;
+  const badge = slot(root, "badge");
+  badge.className = "badge " + verdict.kind;
+  badge.querySelector("use").setAttribute("href", "#i-" + verdict.kind);
+  badge.querySelector("span").textContent = verdict.words;
+  const told = item.told || {};
+  const score = slot(root, "score");
+  score.replaceChildren();
+  if (told.score !== undefined) {
+    score.append(text("small", "Score "), told.score.toFixed(2));
+  }
+  showSeverity(slot(root, "severity"), told.severity);
+  slot(root, "reasons").replaceChildren(...(told.why || []).map(([words, value]) => {
+    const line = text("li", "");
+    line.append(text("span", words), text("b", "+" + value.toFixed(1)));
+    return line;
+  }));
+  slot(root, "nearest").replaceChildren(...NEAR.filter(([key]) => told[key]).map(
+    ([key, words]) => near(told[key], words)));
+  const said = slot(root, "said");
+  said.hidden = !item.mark;
+  said.textContent = item.mark ? saidWords(item.mark) : "";
+}
+
+function showSeverity(box, severity) {
+  box.hidden = severity === undefined;
+  if (box.hidden) return;
+  box.querySelector(".meter div").style.width = 100 * severity + "%";
+  const words = severityWords(severity);
+  box.querySelector("p").replaceChildren(
+    text("b", words[0].toUpperCase() + words.slice(1)), text("span", "severity " + severity.toFixed(2)));
+}
+
+function near(told, words) {
+  const figure = made("near");
+  const image = figure.querySelector("img");
+  const name = told.class === "good" ? told.name.split("/").at(-1) : told.class;
+  if (told.picture) image.src = told.picture;
+  else image.remove();
+  figure.querySelector("span").textContent = words;
+  figure.querySelector("b").textContent = name;
+  figure.title = told.name;
+  return figure;
+}
+
+export function spoken(item) {
+  const verdict = item.told && item.told.verdict;
+  const words = verdict ? VERDICTS[verdict].toLowerCase() + ", " : "";
+  return item.told ? `${item.name}: ${words}score ${item.told.score.toFixed(2)}.` : `${item.name}: ${item.error}`;
+}

@@ -1,0 +1,106 @@
+// Thumbnails, heat maps, and where they are strongest.
+
+const SMALL = 480;
+const LARGE = 1024;
+const RED = [213, 94, 0];
+const STRONGEST = 0.5; // of the colour: what lies below has to be seen
+const EDGE = 128;
+
+/** A small picture of a file: {url, width, height}; null if this browser cannot draw it. */
+export async function thumbnail(file) {
+  let whole;
+  try {
+    whole = await createImageBitmap(file);
+  } catch {
+    return null;
+  }
+  const scale = Math.min(1, SMALL / Math.max(whole.width, whole.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(whole.width * scale));
+  canvas.height = Math.max(1, Math.round(whole.height * scale));
+  const size = { width: whole.width, height: whole.height };
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(whole, 0, 0, canvas.width, canvas.height);
+  whole.close();
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 0.9));
+  return { url: URL.createObjectURL(blob), ...size };
+}
+
+/** Numbers of the service as {side, shares}: how strongly each place is coloured, 0 to 255. */
+export function heatOf(raw, bounds) {
+  const bytes = Uint8Array.from(atob(raw.data), (letter) => letter.charCodeAt(0));
+  const values = new Float32Array(bytes.buffer);
+  let [low, high] = bounds || [];
+  if (!bounds) {
+    const sorted = values.slice().sort();
+    [low, high] = [sorted[sorted.length >> 1], sorted.at(-1)];
+  }
+  const width = Math.max(high - low, 1e-6);
+  const shares = Uint8ClampedArray.from(values, (value) => 255 * Math.min(1, Math.max(0, (value - low) / width)));
+  return { side: raw.shape[0], shares };
+}
+
+/** Draw a heat map at an image's own proportions, to lie over it. */
+export function drawHeat(canvas, heat, width, height, longest = SMALL) {
+  const layer = document.createElement("canvas");
+  layer.width = layer.height = heat.side;
+  const pixels = new ImageData(heat.side, heat.side);
+  heat.shares.forEach((share, place) => pixels.data.set([...RED, share * STRONGEST], 4 * place));
+  layer.getContext("2d").putImageData(pixels, 0, 0);
+  const scale = longest / Math.max(width, height);
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  outline(context, canvas.width, canvas.height);
+}
+
+/** Draw a line around what is strong, for eyes that do not tell the colour. */
+function outline(context, width, height) {
+  const pixels = context.getImageData(0, 0, width, height);
+  const { data } = pixels;
+  const strong = new Uint8Array(width * height);
+  strong.forEach((_, place) => { strong[place] = data[4 * place + 3] > EDGE * STRONGEST; });
+  const reach = Math.max(1, Math.round(Math.max(width, height) / 400));
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      const place = y * width + x;
+      if (!strong[place]) continue;
+      const inner = x >= reach && x < width - reach && y >= reach && y < height - reach
+        && strong[place - reach] && strong[place + reach]
+        && strong[place - reach * width] && strong[place + reach * width];
+      if (!inner) data.set([...RED, 255], 4 * place);
+    }
+  }
+  context.putImageData(pixels, 0, 0);
+}
+
+/** Show an item's picture in a `.picture`: small in a card, else the whole file. */
+export function showPicture(box, item, large = false) {
+  const [image, canvas] = box.querySelectorAll("img, canvas");
+  const url = large && item.small ? item.url : item.small && item.small.url;
+  const source = url || item.drawn;
+  if (source && image.getAttribute("src") !== source) image.src = source;
+  if (!source) image.removeAttribute("src");
+  image.alt = item.name + (item.heat || item.drawn ? ". " + placeWords(item) : "");
+  const hot = Boolean(item.heat && item.small);
+  box.classList.toggle("hot", hot);
+  if (hot) drawHeat(canvas, item.heat, item.small.width, item.small.height, large ? LARGE : SMALL);
+}
+
+/** Where the heat map is strongest, in words. */
+export function placeWords(item) {
+  if (item.drawn) return "Drawn by the server, heat map included.";
+  if (!item.heat) return "";
+  const { side, shares } = item.heat;
+  let best = 0;
+  shares.forEach((share, place) => { if (share > shares[best]) best = place; });
+  if (!shares[best]) return "No place stands out.";
+  const third = (share) => Math.min(2, Math.floor(3 * share));
+  const row = ["upper", "", "lower"][third(Math.floor(best / side) / side)];
+  const column = ["left", "", "right"][third((best % side) / side)];
+  const words = row || column ? [row, column].filter(Boolean).join(" ") + " part" : "middle";
+  return "Stands out most: the " + words + ".";
+}
