@@ -70,13 +70,28 @@ def test_no_other_word_opens(shown):
 def test_the_service_asks_for_the_token(serve):
     engine = FakeEngine()
     client = serve(engine, settings=TOKEN_SETTINGS)
-    for path in ("/v1/model", "/metrics", "/v1/score", "/v1/unknown", "/unknown"):
+    for path in (
+        "/v1/model",
+        "/metrics",
+        "/v1/score",
+        "/v1/feedback?label=good",
+        "/v1/unknown",
+        "/x",
+    ):
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}):
             answer = client.post(path, content=png(), headers=headers)
             assert answer.status_code == 401, path
             assert answer.headers["www-authenticate"].startswith("Bearer")
     assert not engine.batches
-    for path in ("/healthz", "/readyz", "/docs", "/openapi.json", "/static/docs.js"):
+    for path in (
+        "/",
+        "/static/main.js",
+        "/healthz",
+        "/readyz",
+        "/docs",
+        "/openapi.json",
+        "/static/docs.js",
+    ):
         assert client.get(path).status_code == 200
     shown = {"authorization": f"Bearer {TOKEN}"}
     assert client.get("/v1/model", headers=shown).status_code == 200

@@ -24,7 +24,8 @@ def test_the_curl_examples_work(tmp_path):
     assert len(lines) >= 5
     for name in ("m", "new.png", "other.png", "token"):
         (tmp_path / name).write_bytes(png() if name.endswith("png") else b"")
-    with running(tmp_path / "m", tmp_path / "log", command=(FAKE,)) as service:
+    options = ("--review-dir", str(tmp_path / "marks"))
+    with running(tmp_path / "m", tmp_path / "log", *options, command=(FAKE,)) as service:
         for line in lines:
             there = line.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
             assert there != line
@@ -33,7 +34,8 @@ def test_the_curl_examples_work(tmp_path):
                 ["sh", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False
             )
             assert result.returncode == 0, (line, result.stderr)
-            assert ("score" in result.stdout) == ("/v1/score" in line or "metrics" in line), line
+            scored = any(part in line for part in ("/v1/score", "metrics", "/v1/feedback?"))
+            assert ("score" in result.stdout) == scored, line
 
 
 def test_all_options_are_documented():
@@ -63,15 +65,33 @@ def test_the_page_loads_nothing_from_elsewhere(serve):
         assert answer.status_code == 200
         assert answer.headers["content-type"] == kind
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", answer.text)
-    page = client.get("/docs").text
-    for address in re.findall(r'(?:src|href)="(/[^"]*)"', page):
-        assert client.get(address).status_code == 200, address
+        text = answer.text.replace("http://www.w3.org/2000/svg", "")  # a name, not fetched
+        assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)
+        for name in re.findall(r'^import .* from "\./(.*)";$', text, flags=re.M):
+            assert f"/static/{name}" in FILES, (address, name)
+    for page in ("/docs", "/"):
+        for address in re.findall(r'(?:src|href)="(/[^"]*)"', client.get(page).text):
+            assert client.get(address).status_code == 200, address
+
+
+def test_browsers_keep_the_page_and_ask_whether_it_changed(serve):
+    client = serve(FakeEngine())
+    for address in FILES:
+        first = client.get(address)
+        tag = first.headers["etag"]
+        assert first.headers["cache-control"] == "no-cache"
+        for known in (tag, f'"other", W/{tag}', "*"):
+            again = client.get(address, headers={"if-none-match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == tag
+        assert client.get(address, headers={"if-none-match": '"other"'}).status_code == 200
+    assert client.get("/v1/model").headers["cache-control"] == "no-store"
 
 
 def test_openapi_tells_of_all_addresses(serve):
     told = serve(FakeEngine()).get("/openapi.json").json()
-    assert set(told["paths"]) == {"/v1/score", "/v1/model", "/metrics", "/healthz", "/readyz"}
+    paths = "/v1/score /v1/model /v1/feedback /metrics /healthz /readyz"
+    assert set(told["paths"]) == set(paths.split())
     score = told["paths"]["/v1/score"]["post"]
     assert score["security"]
     assert {"image/*", "multipart/form-data"} == set(score["requestBody"]["content"])

@@ -6,6 +6,8 @@ const RED = [213, 94, 0];
 const STRONGEST = 0.5; // of the colour: what lies below has to be seen
 const EDGE = 128;
 
+const shownHeat = new WeakMap();
+
 /** A small picture of a file: {url, width, height}; null if this browser cannot draw it. */
 export async function thumbnail(file) {
   let whole;
@@ -51,7 +53,7 @@ export function drawHeat(canvas, heat, width, height, longest = SMALL) {
   const scale = longest / Math.max(width, height);
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
   context.drawImage(layer, 0, 0, canvas.width, canvas.height);
   outline(context, canvas.width, canvas.height);
@@ -63,7 +65,7 @@ function outline(context, width, height) {
   const { data } = pixels;
   const strong = new Uint8Array(width * height);
   strong.forEach((_, place) => { strong[place] = data[4 * place + 3] > EDGE * STRONGEST; });
-  const reach = Math.max(1, Math.round(Math.max(width, height) / 400));
+  const reach = Math.max(1, Math.round(Math.max(width, height) / 220));
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
       const place = y * width + x;
@@ -87,7 +89,10 @@ export function showPicture(box, item, large = false) {
   image.alt = item.name + (item.heat || item.drawn ? ". " + placeWords(item) : "");
   const hot = Boolean(item.heat && item.small);
   box.classList.toggle("hot", hot);
-  if (hot) drawHeat(canvas, item.heat, item.small.width, item.small.height, large ? LARGE : SMALL);
+  if (hot && shownHeat.get(canvas) !== item.heat) {
+    shownHeat.set(canvas, item.heat);
+    drawHeat(canvas, item.heat, item.small.width, item.small.height, large ? LARGE : SMALL);
+  }
 }
 
 /** Where the heat map is strongest, in words. */
