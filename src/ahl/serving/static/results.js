@@ -39,7 +39,7 @@ export function startResults() {
   };
   for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, over);
   document.addEventListener("drop", async (event) => {
-    if ($("images").closest("[hidden]") && $("review").hidden) return;
+    if ($("views").hidden) return; // not signed in
     location.hash = "#images";
     add(await filesOf(event.dataTransfer));
   });
