@@ -1,6 +1,6 @@
 // What is told of an image, in the places that cards and the closer look have for it.
 
-import { VERDICTS, saidWords, severityWords, verdictOf } from "./words.js";
+import { VERDICTS, saidWords, severityDigits, severityWords, verdictOf } from "./words.js";
 
 const NEAR = [["nearest_anomaly", "Nearest defect"], ["nearest_normal", "Nearest good part"]];
 
@@ -50,7 +50,7 @@ function showSeverity(box, severity) {
   box.querySelector(".meter div").style.width = 100 * severity + "%";
   const words = severityWords(severity);
   box.querySelector("p").replaceChildren(
-    text("b", words[0].toUpperCase() + words.slice(1)), text("span", "severity " + severity.toFixed(2)));
+    text("b", words[0].toUpperCase() + words.slice(1)), text("span", "severity " + severityDigits(severity)));
 }
 
 function near(told, words) {

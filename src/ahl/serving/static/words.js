@@ -20,6 +20,13 @@ export function severityWords(severity) {
   return SEVERITIES.find(([end]) => severity < end)[1];
 }
 
+/** Two digits, but never a certainty that rounding makes. */
+export function severityDigits(severity) {
+  if (severity > 0.994) return ">\u20090.99";
+  if (severity < 0.006) return "<\u20090.01";
+  return severity.toFixed(2);
+}
+
 export function verdictOf(item) {
   if (item.state === "failed") return { kind: "none", words: "Not scored" };
   if (item.state !== "scored") return { kind: "none", words: item.state === "scoring" ? "Scoring" : "Waiting" };
