@@ -67,7 +67,7 @@ def test_drop_look_sort_and_filter(show, shown_images):
     assert not page.is_visible("#closer")
     assert card.locator(".look").evaluate("look => look === document.activeElement")
     page.click("#clear")
-    assert page.locator("#cards .card").count() == 0
+    page.wait_for_selector("#cards .card", state="detached")
     assert show.refused == [422]
 
 
@@ -134,6 +134,9 @@ def test_the_review_by_keyboard_alone(show, shown_images, page_service):
     assert json.loads(told)["corrected"]
     tab_to(page, "#marked li:nth-child(1) button")
     page.keyboard.press("Enter")
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    assert page.is_visible("#closer"), "only the question is closed"
     page.keyboard.press("g")  # a change of mind
     page.wait_for_selector("#closer .said:has-text('good')")
     (mark,) = (mark for mark in read_marks(page_service.marks) if mark.name == order[0])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -126,7 +127,12 @@ class ReviewStore:
 
     def size(self) -> int:
         """Bytes of all files in the folder."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        size = 0
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # moved meanwhile, by others that write
+                status = path.stat()
+                size += status.st_size if S_ISREG(status.st_mode) else 0
+        return size
 
     def _log(self, mark: Mark) -> None:
         path = self.folder / LOG

@@ -77,7 +77,8 @@ export class Inspector {
     try {
       item.mark = await sendMark(item.file, item.name, label, kind);
     } catch (error) {
-      refused.textContent = error.message;
+      if (item === this.item) refused.textContent = error.message;
+      else say(item.name + ": " + error.message);
       return;
     } finally {
       this.sending = false;
@@ -87,8 +88,10 @@ export class Inspector {
       lastKind = item.mark.class;
       offerKind(item.mark.class);
     }
-    this.form.hidden = true;
-    slot(this.root, "defect").setAttribute("aria-expanded", "false");
+    if (item === this.item) {
+      this.form.hidden = true;
+      slot(this.root, "defect").setAttribute("aria-expanded", "false");
+    }
     changed(item);
     this.answered(item, saidWords(item.mark));
   }

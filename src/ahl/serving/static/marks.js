@@ -42,7 +42,7 @@ function tell(told) {
   $("command").textContent = told.command;
 }
 
-function show() {
+function show(changedItem) {
   const marked = items.filter((item) => item.mark);
   $("marks-count").textContent = marked.length || "";
   $("marked-title").hidden = !marked.length;
@@ -60,7 +60,7 @@ function show() {
     change.addEventListener("click", () => look(item));
     return line;
   }));
-  if (!$("marks").hidden) refreshMarks();
+  if (!$("marks").hidden && changedItem && changedItem.mark) refreshMarks();
 }
 
 async function copy() {

@@ -31,7 +31,9 @@ export async function thumbnail(file) {
 
 /** Numbers of the service as {side, shares}: how strongly each place is coloured, 0 to 255. */
 export function heatOf(raw, bounds) {
-  const bytes = Uint8Array.from(atob(raw.data), (letter) => letter.charCodeAt(0));
+  const letters = atob(raw.data); // loops, here and below: hundreds of images may come in
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < bytes.length; place += 1) bytes[place] = letters.charCodeAt(place);
   const values = new Float32Array(bytes.buffer);
   let [low, high] = bounds || [];
   if (!bounds) {
@@ -39,7 +41,10 @@ export function heatOf(raw, bounds) {
     [low, high] = [sorted[sorted.length >> 1], sorted.at(-1)];
   }
   const width = Math.max(high - low, 1e-6);
-  const shares = Uint8ClampedArray.from(values, (value) => 255 * Math.min(1, Math.max(0, (value - low) / width)));
+  const shares = new Uint8ClampedArray(values.length);
+  for (let place = 0; place < shares.length; place += 1) {
+    shares[place] = (255 * (values[place] - low)) / width;
+  }
   return { side: raw.shape[0], shares };
 }
 
@@ -48,7 +53,11 @@ export function drawHeat(canvas, heat, width, height, longest = SMALL) {
   const layer = document.createElement("canvas");
   layer.width = layer.height = heat.side;
   const pixels = new ImageData(heat.side, heat.side);
-  heat.shares.forEach((share, place) => pixels.data.set([...RED, share * STRONGEST], 4 * place));
+  for (let place = 0; place < heat.shares.length; place += 1) {
+    const at = 4 * place;
+    [pixels.data[at], pixels.data[at + 1], pixels.data[at + 2]] = RED;
+    pixels.data[at + 3] = heat.shares[place] * STRONGEST;
+  }
   layer.getContext("2d").putImageData(pixels, 0, 0);
   const scale = longest / Math.max(width, height);
   canvas.width = Math.max(1, Math.round(width * scale));
@@ -64,7 +73,9 @@ function outline(context, width, height) {
   const pixels = context.getImageData(0, 0, width, height);
   const { data } = pixels;
   const strong = new Uint8Array(width * height);
-  strong.forEach((_, place) => { strong[place] = data[4 * place + 3] > EDGE * STRONGEST; });
+  for (let place = 0; place < strong.length; place += 1) {
+    strong[place] = data[4 * place + 3] > EDGE * STRONGEST ? 1 : 0;
+  }
   const reach = Math.max(1, Math.round(Math.max(width, height) / 220));
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {

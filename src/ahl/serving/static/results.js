@@ -34,12 +34,14 @@ export function startResults() {
     event.target.value = "";
   });
   const over = (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     $("drop").classList.toggle("over", event.type === "dragenter" || event.type === "dragover");
   };
   for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, over);
   document.addEventListener("drop", async (event) => {
-    if ($("views").hidden) return; // not signed in
+    const files = event.dataTransfer.types.includes("Files");
+    if (!files || $("views").hidden) return; // not signed in
     location.hash = "#images";
     add(await filesOf(event.dataTransfer));
   });
@@ -59,8 +61,20 @@ export function startResults() {
   });
   onChange((item) => {
     if (item && cards.has(item)) showCard(item);
-    arrange();
+    arrangeSoon();
   });
+}
+
+let arranging = false;
+
+/** Once for all that changes within a moment: hundreds of images may come in. */
+function arrangeSoon() {
+  if (arranging) return;
+  arranging = true;
+  setTimeout(() => {
+    arranging = false;
+    arrange();
+  }, Math.min(500, items.length));
 }
 
 function add(files) {

@@ -2,7 +2,7 @@
 
 import { Inspector } from "./inspector.js";
 import { changed, items, known, onChange } from "./items.js";
-import { counted, say, verdictOf } from "./words.js";
+import { say, verdictOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 let inspector;
@@ -17,9 +17,12 @@ function isOpen(item) {
 }
 
 export function startReview() {
-  inspector = new Inspector($("review-panel"), (_, words) => advance(words));
-  $("previous").addEventListener("click", () => step(-1));
-  $("next").addEventListener("click", () => step(1));
+  inspector = new Inspector($("review-panel"), (item, words) => {
+    if (item === current) advance(words);
+    else say(words); // it was left before the answer was kept
+  });
+  $("previous").addEventListener("click", (event) => step(-1, event.currentTarget));
+  $("next").addEventListener("click", (event) => step(1, event.currentTarget));
   $("skip-image").addEventListener("click", skip);
   onChange(() => show());
 }
@@ -52,13 +55,13 @@ function show() {
   if (current) inspector.show(current);
 }
 
-function step(by) {
+function step(by, button = null) {
   const all = queue();
   const place = (current ? all.indexOf(current) : all.length) + by;
   if (place < 0 || place > all.length) return;
   current = all[place] || null;
   show();
-  tell("");
+  tell("", button);
 }
 
 function skip() {
@@ -78,8 +81,9 @@ function advance(words) {
   tell(words);
 }
 
-function tell(words) {
-  $("review-title").focus({ preventScroll: true });
+/** Say what is shown now; the focus goes to the start, or stays on a button that still does something. */
+function tell(words, button = null) {
+  (button && !button.disabled ? button : $("review-title")).focus({ preventScroll: true });
   const next = current
     ? `${current.name}, ${verdictOf(current).words.toLowerCase()}. ${$("review-place").textContent}.`
     : $("review-empty-text").textContent;
@@ -93,8 +97,4 @@ export function keyInReview(key) {
   else if (key === "s") skip();
   else return current ? inspector.key(key) : false;
   return true;
-}
-
-export function leftToDecide() {
-  return counted(queue().filter(isOpen).length, "image");
 }

@@ -10,6 +10,7 @@ const AT_ONCE = 3;
 const LIKELY = /\.(png|jpe?g|jpe|bmp|tiff?|webp|gif|npy)$/i;
 
 let running = 0;
+let paused = false; // until somebody signs in again
 let stopping = new AbortController();
 let batch = [];
 
@@ -34,6 +35,7 @@ export function again(item) {
 
 /** Score what was left waiting, after a new sign in. */
 export function goOn() {
+  paused = false;
   run();
 }
 
@@ -49,7 +51,7 @@ export function progress() {
 
 function run() {
   if (stopping.signal.aborted) stopping = new AbortController();
-  while (running < AT_ONCE) {
+  while (running < AT_ONCE && !paused) {
     const item = items.find((one) => one.state === "waiting");
     if (!item) return;
     item.state = "scoring";
@@ -77,9 +79,10 @@ async function scoreOne(item, signal) {
     changed(item);
   } catch (error) {
     if (error.code === "unauthorized") {
+      paused = true;
       item.state = "waiting";
-      batch = batch.filter((one) => one !== item).concat(item);
-      throw error;
+      changed(item);
+      return;
     }
     fail(item, error.name === "AbortError" ? "Stopped." : error.message);
   }
