@@ -80,7 +80,11 @@ document.addEventListener("keydown", onKey);
 document.addEventListener("change", (event) => {
   if (event.target.matches(".heat-toggle")) toggleHeat(event.target.checked);
 });
-addEventListener("hashchange", () => { if (entered) show(viewOf(location.hash), true); });
+addEventListener("hashchange", () => {
+  if (!entered) return;
+  trouble("");
+  show(viewOf(location.hash), true);
+});
 $("keys").checked = !localStorage.getItem(KEYS);
 $("keys").addEventListener("change", () => {
   if ($("keys").checked) localStorage.removeItem(KEYS);

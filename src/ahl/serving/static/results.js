@@ -21,7 +21,8 @@ function scoreOf(item, missing) {
 }
 
 function groupOf(item) {
-  return (item.told && item.told.verdict) || "other";
+  if (item.state !== "scored") return item.state === "failed" ? "other" : "";
+  return item.told.verdict || "other";
 }
 
 function shown() {
