@@ -99,6 +99,12 @@ def test_leaves_do_not_know_each_other():
             assert not imports_of(path) & (set(LEAVES) - {place_of(path)}), path
 
 
+def test_no_two_test_modules_share_a_name():
+    """The folders of tests are no packages: pytest would then stop before the first test."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_no_module_has_grown_beyond_one_concept():
     long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > LONGEST}
     assert not long
