@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -75,6 +76,18 @@ def test_hostile_connections_are_no_fault_of_the_service(service, tmp_path):
     assert service.score(content).json()["images"][0]["score"] == 50.0
     assert service.stop() == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_refusal_reaches_who_goes_on_sending(service):
+    head = f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()
+    with service.connect(head + bytes(100)) as connection, connection.makefile("rb") as file:
+        assert b" 413 " in file.readline(), "at once, though most of the body is still to come"
+        for _ in range(4):  # slower than the service reads, which goes on reading
+            time.sleep(0.2)
+            connection.sendall(bytes(1000))
+        while file.readline().strip():
+            pass
+        assert b"too_large" in file.readline()
 
 
 def test_several_processes_share_port_and_counters(tmp_path):

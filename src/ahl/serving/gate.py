@@ -26,7 +26,7 @@ _LOGGER: Final = logging.getLogger("ahl.serving")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DRAINED_BYTES: Final = 64 * 2**20
 _DRAINED_SECONDS: Final = 5.0
-_QUIET_SECONDS: Final = 0.25
+_QUIET_SECONDS: Final = 2.0
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -151,12 +151,16 @@ class _Passing:
             headers[REQUEST_ID] = self._request_id
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            if self._unread and not self._waits_for_us:
-                await self._drain()
+        ends = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if ends and self._unread and not self._waits_for_us:
+            # The client has its whole answer at once; what ends it also closes the connection.
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            message = {"type": "http.response.body"}
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Read the rest of a body that is refused: closed on unread data, clients see no answer."""
+        """Read the rest of a refused body: closed on unread data, clients lose the answer."""
         size, until = 0, time.monotonic() + _DRAINED_SECONDS
         try:
             while self._unread and size < _DRAINED_BYTES and time.monotonic() < until:
