@@ -47,7 +47,7 @@ INSIDE = {
     "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
     "thresholds evaluation",
     "serving": "access settings refusals admission forms bodies batching worker metrics answers "
-    "schema service feedback routes pages gate app server",
+    "schema service feedback routes pages gate app protocol server",
     "watching": "arrivals new_names journal results mover lock destinations watcher",
     "reviews": "marks store",
     "correction": "correction remembering correct images reviewed",

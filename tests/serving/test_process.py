@@ -78,6 +78,21 @@ def test_hostile_connections_are_no_fault_of_the_service(service, tmp_path):
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("begun", [b"", b"POST /v1/score HT", b"GET /healthz HTTP/1.1\r\nHost: a"])
+def test_who_does_not_come_to_the_point_is_shown_out(service, begun):
+    with service.connect(begun) as fresh:  # uvicorn alone would wait for ever
+        assert fresh.recv(1) == b""
+    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    if begun:
+        with service.connect(whole) as kept:
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += kept.recv(65536)
+            kept.sendall(begun)
+            assert kept.recv(1) == b""
+    assert service.score(png(50)).status_code == 200
+
+
 def test_a_refusal_reaches_who_goes_on_sending(service):
     head = f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()
     with service.connect(head + bytes(100)) as connection, connection.makefile("rb") as file:

@@ -8,9 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
+from asyncio import Protocol
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +23,7 @@ from ahl.engine import open_engine
 from ahl.errors import AHLError, ConfigurationError
 from ahl.serving.app import create_app
 from ahl.serving.metrics import SHARED_FOLDER
+from ahl.serving.protocol import ImpatientProtocol
 from ahl.serving.settings import Settings
 
 _LOGGER: Final = logging.getLogger("ahl.serving")
@@ -129,6 +132,7 @@ def _config(app: FastAPI | Application, settings: Settings) -> uvicorn.Config:
         app,
         factory=isinstance(app, Application),
         workers=settings.workers,
+        http=cast(type[Protocol], partial(ImpatientProtocol, settings.limits.seconds)),
         lifespan="on",
         ws="none",
         access_log=False,
