@@ -2,6 +2,7 @@
 
 from fakes import FakeEngine
 
+import ahl.serving.protocol
 import ahl.serving.server
 from ahl.errors import ModelFileError
 
@@ -13,6 +14,7 @@ def opened(path, **_):
 
 
 ahl.serving.server.open_engine = opened
+ahl.serving.protocol.SLOWEST = 2**30  # tests do not wait long for who does not read
 
 if __name__ == "__main__":
     from ahl.cli import main

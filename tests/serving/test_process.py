@@ -1,6 +1,8 @@
 """`ahl serve` as it runs: its own process, a port, sockets, signals."""
 
+import io
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -8,8 +10,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from fakes import png
+from PIL import Image
 from running import FAKE, answer_on, running, until
 
 from commands import run
@@ -91,6 +95,37 @@ def test_who_does_not_come_to_the_point_is_shown_out(service, begun):
             kept.sendall(begun)
             assert kept.recv(1) == b""
     assert service.score(png(50)).status_code == 200
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_an_answer_that_is_not_taken_is_forgotten(service, behind):
+    """The rest of it would stay in memory for as long as its client likes."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, format="JPEG", quality=10)
+    part = b'--x\r\nContent-Disposition: form-data; name=a; filename="a"\r\n\r\n'
+    body = (part + file.getvalue() + b"\r\n") * 2 + b"--x--\r\n"
+    head = (
+        "POST /v1/score?heat_map=overlay HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    for seconds in (3, 9, 27):  # --timeout is 1; the machine may be busy
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", service.port))
+            connection.sendall(head.encode() + body + behind)
+            with connection.makefile("rb") as answer:
+                if b" 503 " in answer.readline():  # not scored within --timeout
+                    continue
+                time.sleep(seconds)
+                length = int(re.search(rb"content-length: (\d+)", answer.read(200))[1])
+                try:
+                    taken = len(answer.read(length))
+                except ConnectionResetError:
+                    return
+                if taken < length - 1000:
+                    return
+    raise AssertionError("all of it was kept")
 
 
 def test_a_refusal_reaches_who_goes_on_sending(service):

@@ -151,6 +151,8 @@ class _Passing:
             headers[REQUEST_ID] = self._request_id
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            if self._unread:
+                headers["Connection"] = "close"  # what still comes of the body is no request
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
         if ends and self._unread and not self._waits_for_us:
             # The client has its whole answer at once; what ends it also closes the connection.
