@@ -72,6 +72,8 @@ class Site:
 
     def watcher(self, *, at=lambda step: None, engine=None, recursive=True, settle=0.0, **kept):
         destinations = kept.pop("destinations", self.destinations)
+        state = self.folder / ".ahl-watch" / "moving.json"
+        journal = Journal(state, watched=self.folder, goals=destinations.all())
         return Watcher(
             engine or FakeEngine(),
             Arrivals(
@@ -81,7 +83,7 @@ class Site:
                 patience=kept.pop("patience", 5 * settle),
                 excluded=destinations.all(),
             ),
-            Mover(Journal(self.folder / ".ahl-watch" / "moving.json"), ResultLog(self.log), at=at),
+            Mover(journal, ResultLog(self.log), at=at),
             destinations,
             poll=kept.pop("poll", 1.0),
             told=self.told.append,

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -270,8 +271,42 @@ def test_what_a_killed_writer_of_the_journal_left_goes(tmp_path):
     torn = tmp_path / "state" / ".moving.json.1-ab.part"
     torn.parent.mkdir()
     torn.write_text("{")
-    assert Journal(tmp_path / "state" / "moving.json").read() is None
+    assert Journal(tmp_path / "state" / "moving.json", watched=tmp_path, goals=()).read() is None
     assert not torn.exists()
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"taken": "{root}/secret.png"},  # an arbitrary file would be fetched
+        {"taken": "{root}/in/../.ahl-0123456789abcdef.png"},
+        {"taken": "{root}/in/link/.ahl-0123456789abcdef.png", "source": "{root}/in/link/a.png"},
+        {"target": "{root}/bin/ls", "wished": "{root}/bin/ls"},  # or be put anywhere
+        {"target": "{root}/ok/../bin/ls"},
+        {"source": "{root}/bin/ls"},
+        {"copy": "{root}/secret.png", "stage": "copied"},
+        {"copy": "{root}/ok/b.png", "stage": "copied"},
+    ],
+)
+def test_a_planted_journal_moves_nothing(site, tmp_path, planted):
+    with pytest.raises(Killed):
+        site.watcher(at=killed_at(3)).run_once()  # taken, and noted
+    (site.folder / "link").symlink_to(tmp_path)
+    (tmp_path / ".ahl-0123456789abcdef.png").write_text("secret")
+    (tmp_path / "secret.png").write_text("secret")
+    site.destinations.ok.mkdir(exist_ok=True)
+    (site.destinations.ok / "b.png").write_text("mine")
+    journal = site.folder / ".ahl-watch" / "moving.json"
+    noted = journal.read_text()
+    before = files_of(tmp_path, but=".ahl-watch")
+    changed = {name: value.format(root=tmp_path) for name, value in planted.items()}
+    journal.write_text(json.dumps(json.loads(noted) | changed))
+    with pytest.raises(DataError, match="none of the folders given now"):
+        site.watcher().run_once()
+    assert files_of(tmp_path, but=".ahl-watch") == before
+    journal.write_text(noted)
+    site.watcher().run_once()
+    assert len(site.lines()) == 1
 
 
 def test_what_cannot_be_opened_or_changed_is_told_apart(site):

@@ -115,7 +115,10 @@ def watch(
         held.enter_context(held_alone(folder / ".ahl-watch" / "lock", str(folder)))
         if log is not None:
             held.enter_context(held_alone(log.with_name(f".{log.name}.lock"), f"the log {log}"))
-        mover = Mover(Journal(folder / ".ahl-watch" / "moving.json"), ResultLog(log))
+        journal = Journal(
+            folder / ".ahl-watch" / "moving.json", watched=folder, goals=destinations.all()
+        )
+        mover = Mover(journal, ResultLog(log))
         watcher = Watcher(
             open_engine(model, device=device, threads=threads),
             Arrivals(

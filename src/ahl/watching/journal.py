@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from ahl.errors import DataError
 from ahl.files import written_whole
 
 _VERSION: Final = 1
+_HIDDEN: Final = re.compile(r"\.ahl-[0-9a-f]{16}\b.*")  # the names that files have on their way
 
 
 class Stage(StrEnum):
@@ -84,16 +86,39 @@ class Intent:
             copy=None if copy is None else Path(copy),
         )
 
+    def is_between(self, watched: Path, goals: Collection[Path]) -> bool:
+        """Whether it leads from the watched folder to one of others, and nowhere else.
+
+        Args:
+            watched: the folder that files come from.
+            goals: those that they are moved to.
+        """
+        on_the_way = (self.taken,) if self.copy is None else (self.taken, self.copy)
+        goal = self.target.parent.resolve()
+        return (
+            all(_HIDDEN.fullmatch(path.name) for path in on_the_way)
+            and self.source.parent == self.taken.parent
+            and self.wished.parent == self.target.parent
+            and (self.copy is None or self.copy.parent == self.target.parent)
+            and self.taken.parent.resolve().is_relative_to(watched.resolve())
+            and any(goal.is_relative_to(one.resolve()) for one in goals)
+        )
+
 
 class Journal:
     """At most one intent, on the disk before anything is done about it.
 
+    It lies where others may write, and says which files are renamed: an intent that this watch
+    would not have noted is refused.
+
     Args:
         path: the file; its folder is made.
+        watched: the folder that files come from.
+        goals: folders that they are moved to.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, watched: Path, goals: Collection[Path]) -> None:
+        self._path, self._watched, self._goals = path, watched, goals
         path.parent.mkdir(parents=True, exist_ok=True)
         for torn in path.parent.glob(f".{path.name}.*.part"):  # of a writer that was killed
             torn.unlink()
@@ -114,10 +139,10 @@ class Journal:
         """The intent, or None if there is none.
 
         Raises:
-            DataError: if the file is none of this version.
+            DataError: if the file is none of this version, or is about other folders.
         """
         try:
-            return Intent.rebuild(json.loads(self._path.read_bytes()))
+            intent = Intent.rebuild(json.loads(self._path.read_bytes()))
         except FileNotFoundError:
             return None
         except (KeyError, TypeError, ValueError) as error:
@@ -125,6 +150,13 @@ class Journal:
                 f"{self._path} should say which file was being moved, but is damaged or of another "
                 f"version of ahl ({error}). See where that file is, then remove {self._path}."
             ) from error
+        if not intent.is_between(self._watched, self._goals):
+            raise DataError(
+                f"{self._path} says that {intent.taken} is being moved to {intent.target}, which "
+                "is none of the folders given now. Start once with the folders of before, or see "
+                f"where that file is, then remove {self._path}."
+            )
+        return intent
 
     def clear(self) -> None:
         """There is nothing on its way any more."""
