@@ -8,6 +8,7 @@ import pytest
 from shards import files_of, pa, rows_of, told_by_predict, write_rows
 
 from ahl.scale import images as scale_images
+from ahl.scale import run as scale_run
 from ahl.scale.run import LocalEngine, score_collection
 from commands import run
 from small_images import write_class
@@ -108,6 +109,16 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     shutil.copy(out / "part-00000.parquet", foreign / "mine.parquet")
     assert "not of `ahl`" in run("predict", model, new, "--output", foreign, code=1).output
     assert files_of(out) == before
+
+
+def test_another_version_of_what_computes_makes_another_run(monkeypatch):
+    versions = dict.fromkeys(("torch", "onnxruntime", "openvino"), "1")
+    monkeypatch.setattr(scale_run.metadata, "version", versions.__getitem__)
+    formats = (None, "onnx", "openvino")
+    before = [scale_run._fingerprint({}, one) for one in formats]
+    versions["onnxruntime"] = "2"  # of an exported model; that of torch does not matter there
+    after = [scale_run._fingerprint({}, one) for one in formats]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
 
 
 def test_from_tables_and_into_a_store(model, inspection_folder, tmp_path, clean_memory):

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from ahl import __version__
 from ahl.errors import ConfigurationError, ResumeError
 from ahl.observer import Observer
+from ahl.runtime.artefact import Format, format_of
 from ahl.scale.inputs import cut, find_inputs, inputs_digest
 from ahl.scale.places import NEEDED, OutputFolder, located
 from ahl.scale.records import ShardFacts
@@ -30,6 +31,7 @@ DONE: Final = "_SUCCESS"
 """What came of it, written when every shard is there."""
 
 _FORMAT: Final = 1
+_COMPUTES: Final = {None: "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 _STAGE: Final = "scoring"
 _AT_ONCE: Final = 16  # footers read
 
@@ -151,7 +153,7 @@ def score_collection(
         "shard_size": shard_size,
         "device": device,
     }
-    run = _fingerprint(facts)
+    run = _fingerprint(facts, format_of(model))
     shards = cut(parts, shard_size)
     digits = max(5, len(str(len(shards) - 1)))
     tasks = [
@@ -186,11 +188,12 @@ def score_collection(
     return collected
 
 
-def _fingerprint(facts: dict[str, Any]) -> str:
-    """Identity of a run: what it scores, and the versions that compute it."""
+def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
+    """Identity of a run: what it scores, and the versions of what computes it."""
     versions = {"ahl": __version__}
-    with contextlib.suppress(metadata.PackageNotFoundError):  # exported models need none
-        versions["torch"] = metadata.version("torch")
+    with contextlib.suppress(metadata.PackageNotFoundError):  # opening the model will say so
+        package = _COMPUTES[format_]
+        versions[package] = metadata.version(package)
     text = json.dumps({**versions, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -225,7 +228,10 @@ def _difference(found: object, manifest: dict[str, Any]) -> str:
         "device": f"its --device was {found.get('device')}",
     }
     differing = [said for key, said in words.items() if found.get(key) != manifest[key]]
-    return ", ".join(differing) or "it was made by another version of ahl or torch"
+    return (
+        ", ".join(differing)
+        or "it was made by another version of ahl, or of what computes the scores"
+    )
 
 
 def _found(
