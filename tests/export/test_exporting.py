@@ -128,7 +128,7 @@ def test_a_torch_program_says_what_it_is(artefacts, own):
         (name,) = [one for one in archive.namelist() if one.endswith(DESCRIPTION)]
         described = json.loads(archive.read(name))
     assert described["card"]["sha256"] == own.card.sha256
-    with pytest.raises(ModelFileError):
+    with pytest.raises(ModelFileError, match=r"is for torch\.export"):
         open_engine(artefacts["torch"][0])
 
 

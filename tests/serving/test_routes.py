@@ -127,6 +127,7 @@ def test_refusals_have_one_form(serve):
         assert answer.status_code == status
         assert Refused.model_validate(answer.json()).error.code == code
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert f'ahl_refusals_total{{code="{code}"}}' in client.get("/metrics").text
 
 
 def test_a_fault_of_the_engine_is_told_without_a_traceback(serve, caplog):

@@ -204,7 +204,7 @@ def read_graph(path: Path) -> tuple[Graph, Description | None]:
 def _read_archive(data: bytes) -> tuple[Graph, str]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sorted(archive.namelist()) != sorted(_PARTS):
-            raise ValueError("it holds other files")
+            raise ValueError("it holds other files; what --format torch wrote is for torch.export")
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("a file in it is compressed")  # and might be a bomb
         xml, weights, text = (archive.read(name) for name in _PARTS)

@@ -15,7 +15,7 @@ from ahl import __version__
 from ahl.engine import Engine
 from ahl.serving.gate import Gate
 from ahl.serving.pages import page_routes
-from ahl.serving.refusals import RefusedError, refused
+from ahl.serving.refusals import RefusedError
 from ahl.serving.routes import guarded_routes, open_routes
 from ahl.serving.service import Service
 from ahl.serving.settings import Settings
@@ -61,18 +61,14 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     return app
 
 
-async def _on_bad_parameter(request: Request, error: Exception) -> Response:
+async def _on_bad_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     words = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
-    return refused(RefusedError(422, "bad_parameter", words), request.scope["ahl.request_id"])
+    raise RefusedError(422, "bad_parameter", words)  # to the gate, which counts and answers
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "refused")
     message = f"{error.detail}; /docs tells what there is."
-    headers = dict(error.headers or {})
-    return refused(
-        RefusedError(error.status_code, code, message, headers=headers),
-        request.scope["ahl.request_id"],
-    )
+    raise RefusedError(error.status_code, code, message, headers=dict(error.headers or {}))
