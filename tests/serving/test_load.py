@@ -9,6 +9,8 @@ import pytest
 from fakes import FakeEngine, form, png
 
 from ahl.serving.batching import Waiting, WaitingLine, Wishes
+from ahl.serving.forms import Upload
+from ahl.serving.worker import Worker
 
 PNG = {"content-type": "image/png"}
 
@@ -156,3 +158,14 @@ def test_stopping_answers_what_was_accepted(count):
     stopping.join(timeout=10)
     assert not worker.alive
     assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(count)]
+
+
+def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
+    def on_batch(images, seconds):
+        raise OSError("no space left")
+
+    worker = Worker(FakeEngine(), decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
+    for grey in (3, 5):
+        waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
+        assert waiting.answer.result(timeout=10).score == float(grey)
+    worker.stop()

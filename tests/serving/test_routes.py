@@ -159,3 +159,9 @@ def test_serving_imports_no_torch():
         "assert not found & set(sys.modules), found & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_no_answer_repeats_a_host_that_somebody_made_up(serve):
+    answer = serve(FakeEngine()).get("/v1/model/", follow_redirects=False)
+    assert answer.status_code == 404
+    assert "location" not in answer.headers

@@ -25,7 +25,7 @@ score a little, and are judged by how well they rank."""
 PARTS_TOLERANCE: Final = 1e-3
 """The same at least for what a score is made of, whose differences mostly cancel in it."""
 
-RESIZED_TOLERANCE: Final = 0.05
+RESIZED_TOLERANCE: Final = 0.02
 """The same for images that the graph resizes itself: runtimes round pixels differently."""
 
 LARGEST_DROP: Final = 0.005

@@ -13,7 +13,7 @@ _LONGEST_RETRY: Final = 30  # seconds
 
 
 class Admission:
-    """Counts what is in the house; to be used from the event loop alone.
+    """Counts what is in the house, from the event loop; the scorer calls `answered` alone.
 
     Args:
         limits: how much may be.

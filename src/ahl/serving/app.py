@@ -48,6 +48,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's own pages load their code from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # they would repeat the Host that a client made up
     )
     guarded, unguarded = guarded_routes(service), (open_routes(service), page_routes())
     for router in (guarded, *unguarded):

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from asyncio import Protocol
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from ahl.serving.protocol import ImpatientProtocol
 from ahl.serving.settings import Settings
 
 _LOGGER: Final = logging.getLogger("ahl.serving")
+_MINUTE: Final = 60.0
+_MOST_ENDED: Final = 5  # processes within a minute, before another would end as they did
 _GRACE: Final = 5.0  # seconds to write answers in, beyond what a request may take
 _KEPT_ALIVE: Final = 30  # seconds that a connection may be idle
 
@@ -107,6 +110,10 @@ class _Processes(Multiprocess):
 
     failed = False
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.ended: list[float] = []  # when processes ended, of late
+
     def keep_subprocess_alive(self) -> None:
         # Not asked whether they answer, as uvicorn does: one that loads its model is busy for long,
         # and one that failed to would be waited for. /healthz is for that.
@@ -114,6 +121,13 @@ class _Processes(Multiprocess):
             if process.exitcode is None or self.should_exit.is_set():
                 continue
             if process.exitcode == STARTUP_FAILURE:
+                self.failed = True
+                self.should_exit.set()
+                return
+            self.ended = [at for at in self.ended if time.monotonic() - at < _MINUTE]
+            self.ended.append(time.monotonic())
+            if len(self.ended) > _MOST_ENDED:
+                _LOGGER.error("%d processes ended within a minute; giving up.", len(self.ended))
                 self.failed = True
                 self.should_exit.set()
                 return

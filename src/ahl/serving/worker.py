@@ -100,7 +100,10 @@ class Worker:
             for one, prediction in zip(taken, predictions, strict=True):
                 one.answer.set_result(prediction)
             if self._on_batch is not None:
-                self._on_batch(len(taken), time.perf_counter() - started)
+                try:
+                    self._on_batch(len(taken), time.perf_counter() - started)
+                except Exception:  # counting, on a full disk say: no reason to score no more
+                    _LOGGER.exception("A batch could not be counted.")
 
     def _score(self, taken: list[Waiting]) -> list[Prediction]:
         wishes = taken[0].wishes
