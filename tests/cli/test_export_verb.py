@@ -35,3 +35,17 @@ def test_what_cannot_be_is_said_before_any_work(model, tmp_path, options, expect
 def test_an_output_that_cannot_be_written_is_said_at_once(model, tmp_path):
     found = run("export", model, "--format", "onnx", "-o", tmp_path, code=1)
     assert "is a folder" in found.output
+
+
+def test_no_export_replaces_a_model_file(model):
+    before = model.read_bytes()
+    found = run("export", model, "--format", "torch", "-o", model, code=2)
+    assert "is a model file" in found.output
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["adapt", "evaluate", "export", "report", "threshold", "update"])
+def test_verbs_that_want_a_model_file_say_so_of_an_exported_one(verb, tmp_path):
+    exported = tmp_path / "parts.onnx"
+    exported.write_bytes(b"\x08\x0a" + bytes(20))
+    assert "is an exported model" in run(verb, exported, code=2).output

@@ -12,19 +12,19 @@ from ahl.cli.common import (
     counted,
     device_option,
     errors_as_messages,
-    existing_model,
     json_option,
     own_name,
     print_json,
     stderr_console,
     threads_option,
+    trained_model,
     use_threads,
 )
 from ahl.cli.log_options import log_options, with_logs
 
 
 @click.command()
-@existing_model
+@trained_model
 @click.argument("normals", nargs=-1, required=True, metavar="NORMALS...")
 @click.option(
     "--output",

@@ -57,6 +57,24 @@ existing_model = click.argument(
 )
 
 
+def _not_exported(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
+    from ahl.runtime.artefact import format_of
+
+    if format_of(model) is not None:
+        raise click.BadParameter(
+            f"{model} is an exported model; give the model file that it was exported from."
+        )
+    return model
+
+
+trained_model = click.argument(
+    "model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_not_exported,
+)
+"""Of verbs that an exported model does not serve."""
+
+
 def add_options(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
     """Add a group of options to a verb, in the order of its help."""
     for option in reversed(options):
@@ -152,7 +170,7 @@ def check_writable(path: Path | None) -> None:
     if path is None:
         return
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name the file to write, for instance in it.")
+        raise DataError(f"{path} is a folder: name a file, in it or elsewhere.")
     # Lexists: a broken link is no folder, and one cannot be made in its place.
     above = next(
         one for one in path.absolute().parents if os.path.lexists(one) or one == one.parent

@@ -12,13 +12,13 @@ from ahl.cli.common import (
     check_writable,
     device_option,
     errors_as_messages,
-    existing_model,
     figure,
     json_option,
     print_json,
     stderr_console,
     stdout_console,
     threads_option,
+    trained_model,
     use_threads,
 )
 from ahl.errors import ConfigurationError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@existing_model
+@trained_model
 @click.argument("data", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--picture",

@@ -10,20 +10,21 @@ import click
 from ahl.cli.common import (
     check_writable,
     errors_as_messages,
-    existing_model,
     json_option,
     print_json,
     stderr_console,
     threads_option,
+    trained_model,
     use_threads,
 )
+from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ahl.export.export import Export
 
 
 @click.command()
-@existing_model
+@trained_model
 @click.option(
     "--format",
     "format_",
@@ -84,9 +85,13 @@ def export(
     from ahl.datasets import open_dataset
     from ahl.export.export import ExportFormat, export_model
     from ahl.model.trained import TrainedModel
-    from ahl.runtime.artefact import Precision
+    from ahl.runtime.artefact import Precision, is_like_model_file
 
     check_writable(output)
+    if output.exists() and is_like_model_file(output):
+        raise ConfigurationError(
+            f"{output} is a model file, which no export replaces: name another --output."
+        )
     use_threads(threads)
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         result = export_model(

@@ -13,12 +13,12 @@ from ahl.cli.common import (
     counted,
     device_option,
     errors_as_messages,
-    existing_model,
     json_option,
     own_name,
     print_json,
     stderr_console,
     threads_option,
+    trained_model,
     use_threads,
 )
 
@@ -33,7 +33,7 @@ _NEXT: Final = 1000
 
 
 @click.command()
-@existing_model
+@trained_model
 @click.argument("normals", nargs=-1, metavar="[NORMALS]...")
 @click.option(
     "--max-false-alarm-rate",

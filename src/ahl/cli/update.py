@@ -10,13 +10,13 @@ import click
 from ahl.cli.common import (
     device_option,
     errors_as_messages,
-    existing_model,
     json_option,
     own_name,
     print_json,
     stderr_console,
     stdout_console,
     threads_option,
+    trained_model,
     use_threads,
 )
 from ahl.errors import DataError
@@ -46,7 +46,7 @@ class _ManyValues(click.Command):
 
 
 @click.command(cls=_ManyValues)
-@existing_model
+@trained_model
 @click.option("--missed", multiple=True, metavar="FILE...", help="Defects that it did not find.")
 @click.option(
     "--false-alarm",

@@ -60,7 +60,8 @@ class Watcher:
         if engine.card.decision is None:
             raise DataError(
                 "The model has no threshold, without which no image is ok or a reject: "
-                "set one first with `ahl threshold MODEL GOOD_IMAGES...`."
+                "set one first with `ahl threshold MODEL GOOD_IMAGES...` (where this one was "
+                "exported: in the model file, and export that again)."
             )
         self._engine, self._arrivals, self._mover = engine, arrivals, mover
         self._destinations = destinations
