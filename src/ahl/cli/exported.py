@@ -52,7 +52,8 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
         f"({', '.join(card.classes)})",
         "threshold": "none"
         if decision is None
-        else f"{decision.threshold:.4f}, for {decision.max_false_alarm_rate:g} false alarms",
+        else f"{decision.threshold:.4f}, for false alarms of at most "
+        f"{decision.max_false_alarm_rate:.2%}",
         "model": card.sha256[:16],
     }
     table = Table(show_header=False)

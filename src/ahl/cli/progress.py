@@ -163,7 +163,8 @@ class _Lines(_Shown):
 
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
         now = self._clock()
-        due = done == total or now - self._latest >= QUIET_SECONDS
+        begins = done == 0 and total == 1  # nothing tells how far such a stage is
+        due = begins or done == total or now - self._latest >= QUIET_SECONDS
         if not due or self._told.get(stage) == (done, total):
             return
         self._latest, self._told[stage] = now, (done, total)

@@ -158,8 +158,10 @@ def without_resize(model: Any, side: int) -> Any:  # noqa: ANN401
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     kept = [node for node in copy.graph.node if not node.name.startswith("ahl_")]
-    del copy.graph.node[:], copy.graph.input[:]
+    constants = [one for one in copy.graph.initializer if one.name not in ("ahl_first", "ahl_side")]
+    del copy.graph.node[:], copy.graph.input[:], copy.graph.initializer[:]
     copy.graph.node.extend(kept)
+    copy.graph.initializer.extend(constants)  # of those left over, ONNX Runtime would warn
     copy.graph.input.append(
         helper.make_tensor_value_info(RESIZED, TensorProto.UINT8, ["batch", side, side, 3])
     )

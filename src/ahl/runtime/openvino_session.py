@@ -34,9 +34,7 @@ class OpenVinoSession:
         try:
             import openvino
         except ImportError as error:
-            raise ConfigurationError(
-                f"{path} needs OpenVINO: pip install openvino (or ahl[openvino])."
-            ) from error
+            raise ConfigurationError(f"{path} needs OpenVINO: pip install openvino.") from error
         self.description = description
         self._openvino: Any = openvino
         # Processors that have bfloat16 would otherwise compute in it, and score differently.
