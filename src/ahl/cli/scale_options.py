@@ -152,7 +152,8 @@ def _in_words(collected: Collected, output: str) -> str:
     if collected.found:
         words += f" ({collected.found} of them were there)"
     if collected.unreadable:
-        words += f"\n{counted(collected.unreadable, 'image')} could not be read; the column `error` says why."
+        images = counted(collected.unreadable, "image")
+        words += f"\n{images} could not be read; the column `error` says why."
     if collected.unfetched:
         words += (
             f"\n{collected.unfetched} of them could not be fetched; the same command tries again."

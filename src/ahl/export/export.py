@@ -94,8 +94,8 @@ def export_model(
     observer.on_stage("tracing", 1, 1)
     if model.decision is None:
         observer.on_note(
-            "The model has no threshold, and the exported one gets none later: `ahl watch` will not "
-            "take it, nothing is called anomalous. Set one first with `ahl threshold`."
+            "The model has no threshold, and the exported one gets none later: nothing is called "
+            "anomalous, and `ahl watch` does not take it. Set one first with `ahl threshold`."
         )
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial"
