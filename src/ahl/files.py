@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+_A_DAY: Final = 86_400.0  # seconds
+_TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
 
 SEEN_WITHIN = 20.0
 """Seconds after which a file that another machine wrote must be there."""
@@ -18,15 +24,32 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder that becomes `path` if the block succeeds.
 
     The folder is created when it is missing. If the block raises, nothing is left behind and a
-    file that was there before stays as it was.
+    file that was there before stays as it was. A process that is killed leaves its temporary file,
+    which the first to write into the folder a day later removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left, once in a process.
+
+    Their age tells, not whether their process lives: it may live on another machine.
+    """
+    abandoned = time.time() - _A_DAY
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < abandoned:
+                        Path(entry).unlink()
 
 
 def remove_torn_line(path: Path) -> None:

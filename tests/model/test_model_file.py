@@ -96,6 +96,13 @@ def test_foreign_files_are_named(tmp_path, model_file):
         load(tmp_path / "c.ahl")
 
 
+def test_what_is_refused_is_told_in_a_line(model_file, tmp_path):
+    path = rewritten(model_file, tmp_path / "hostile.ahl", lambda h, _: h.update(prior="x" * 10**4))
+    with pytest.raises(ModelFileError, match=r"hostile\.ahl") as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path):
     ran = tmp_path / "ran"
 

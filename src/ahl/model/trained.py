@@ -23,6 +23,7 @@ from ahl.detectors.weights import HeadWeights
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
+from ahl.images.decoding import brief
 from ahl.model.decision import Decision
 from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
@@ -209,7 +210,7 @@ class TrainedModel:
             WeightsError,
         ) as error:
             raise ModelFileError(
-                f"{path} holds values that do not fit together: {error}"
+                f"{path} holds values that do not fit together: {brief(error)}"
             ) from error
 
     @classmethod

@@ -50,7 +50,12 @@ class OnnxSession:
             raise ModelFileError(
                 f"{path} is no graph that ONNX Runtime reads: {first_line(error)}"
             ) from error
-        described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        try:
+            described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        except UnicodeDecodeError as error:
+            raise ModelFileError(
+                f"{path} holds metadata that are no text: {first_line(error)}. Export the model again."
+            ) from error
         if described is None:
             raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
         if len(self._session.get_inputs()) != 1:
