@@ -21,7 +21,7 @@ from pathlib import Path
 from common import export, tell, train
 from hostile_requests import requests
 from mutants import image_mutants, model_mutants
-from parsing import parse_all
+from parsing import open_model, parse_all, read_image
 
 
 def main() -> int:
@@ -42,12 +42,13 @@ def main() -> int:
         if models is None:
             model = train(folder)
             models = [model, export(model, "onnx"), export(model, "openvino")]
-        for what, mutants, count in (
-            ("image", image_mutants(options.images, draw), options.images),
-            ("model", model_mutants(models, options.models, draw, folder), options.models),
+        mutants = model_mutants(models, options.models, draw, folder)
+        for what, take, files, count in (
+            ("image", read_image, image_mutants(options.images, draw), options.images),
+            ("model", open_model, mutants, options.models),
         ):
             if count:
-                told, wrong = parse_all(mutants, what=what)
+                told, wrong = parse_all(files, take)
                 figures[what] = dict(sorted(told.items()))
                 faults += wrong
                 total += count

@@ -184,7 +184,7 @@ def _change_tensor(group: dict[str, torch.Tensor], draw: random.Random) -> None:
         lambda: torch.zeros(()),
         lambda: tensor[:1].contiguous() if tensor.ndim else tensor,
         lambda: tensor.flatten().contiguous(),
-        lambda: tensor.double(),
+        tensor.double,
         lambda: tensor.to(torch.int64),
         lambda: torch.full_like(tensor, 3) if tensor.dtype == torch.uint8 else tensor * 0,
         lambda: tensor if tensor.dtype == torch.uint8 else torch.full_like(tensor, float("nan")),

@@ -8,7 +8,7 @@ import resource
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,24 +18,31 @@ LONGEST = 30.0
 """Seconds that reading a file may take, on a busy machine."""
 
 
-def parse_all(files: Iterable[tuple[str, bytes]], *, what: str) -> tuple[Counter[str], list[str]]:
+Take = Callable[[Path], str]
+"""Reads a file and says how that went; an AHLError is a refusal, anything else a fault."""
+
+
+def parse_all(
+    files: Iterable[tuple[str, bytes]], take: Take, *, longest: float = LONGEST
+) -> tuple[Counter[str], list[str]]:
     """Read each file.
 
     Args:
         files: names and contents.
-        what: `image` or `model`.
+        take: reads one, in the child.
+        longest: seconds that it may take.
 
     Returns:
         how many had which outcome, and what went wrong.
     """
     told: Counter[str] = Counter()
     faults: list[str] = []
-    child = _Child(what)
+    child = _Child(take, longest)
     for number, (name, data) in enumerate(files):
         outcome, fault = child.parse(name, data)
         told[f"{name.rpartition('.')[2]}: {outcome}"] += 1
         if fault:
-            keep = Path(tempfile.gettempdir()) / f"ahl-malformed-{what}-{number}-{name}"
+            keep = Path(tempfile.gettempdir()) / f"ahl-malformed-{number}-{name}"
             keep.write_bytes(data)
             faults.append(f"{outcome}: {keep}: {fault}")
     told["largest MiB of memory"] = child.end()
@@ -43,14 +50,14 @@ def parse_all(files: Iterable[tuple[str, bytes]], *, what: str) -> tuple[Counter
 
 
 class _Child:
-    def __init__(self, what: str) -> None:
-        self._what, self._peak = what, 0
+    def __init__(self, take: Take, longest: float) -> None:
+        self._take, self._longest, self._peak = take, longest, 0
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, self._what), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, self._take), daemon=True)
         self._process.start()
         other.close()
         assert self._pipe.recv() == "ready"
@@ -58,11 +65,11 @@ class _Child:
     def parse(self, name: str, data: bytes) -> tuple[str, str]:
         self._pipe.send((name, data))
         try:
-            if self._pipe.poll(LONGEST):
+            if self._pipe.poll(self._longest):
                 outcome, fault, peak = self._pipe.recv()
                 self._peak = max(self._peak, peak)
                 return outcome, fault
-            outcome, fault = "hang", f"no answer in {LONGEST:g} s"
+            outcome, fault = "hang", f"no answer in {self._longest:g} s"
             self._process.kill()
             self._process.join()
         except EOFError:
@@ -77,11 +84,10 @@ class _Child:
         return self._peak
 
 
-def _serve(pipe: Connection, what: str) -> None:
+def _serve(pipe: Connection, take: Take) -> None:
     from ahl.errors import AHLError
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff tells of each fault there
-    _take = {"image": _image, "model": _model}[what]
     with tempfile.TemporaryDirectory() as folder:
         pipe.send("ready")
         while True:
@@ -92,7 +98,7 @@ def _serve(pipe: Connection, what: str) -> None:
             path, fault = Path(folder) / name, ""
             path.write_bytes(data)
             try:
-                outcome = _take(path)
+                outcome = take(path)
             except AHLError as error:
                 outcome = "refused"
                 if not str(error).strip() or len(str(error)) > 2000:
@@ -104,7 +110,8 @@ def _serve(pipe: Connection, what: str) -> None:
             pipe.send((outcome, fault, peak))
 
 
-def _image(path: Path) -> str:
+def read_image(path: Path) -> str:
+    """Take an image."""
     from ahl.images.reading import read_pixels
 
     pixels = read_pixels(path, max_pixels=50_000_000)
@@ -113,7 +120,8 @@ def _image(path: Path) -> str:
     return "read"
 
 
-def _model(path: Path) -> str:
+def open_model(path: Path) -> str:
+    """Take a model."""
     from common import picture
 
     from ahl.engine import open_engine
