@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_graphs import description
+from tiny_graphs import description, onnx_artefact
 
 from ahl.errors import ModelFileError
 from ahl.runtime.artefact import (
@@ -21,6 +21,7 @@ from ahl.runtime.artefact import (
     write_onnx,
     write_openvino,
 )
+from ahl.runtime.scorer import ArtefactScorer
 
 MODEL = b"\x08\x09" + bytes(range(40))
 """Begins as an ONNX file does; what follows is for its runtime to judge."""
@@ -198,6 +199,16 @@ def test_a_description_with_a_hostile_value_is_refused_or_whole(folder, hostile)
         json.dumps(card.facts(), allow_nan=False)
         assert card.severity is None or 0 <= card.severity.of(-1.5) <= 1
         assert card.decision is None or card.decision.verdict(0.5)
+
+
+def test_a_description_that_is_no_text_is_refused(tmp_path):
+    onnx_artefact(tmp_path / "a.onnx")
+    data = read_graph(tmp_path / "a.onnx")[0].data
+    data = data[: data.rindex(b"ahl.sha256") - 4]
+    assert data.count(b'"dra"') == 1
+    write_onnx(tmp_path / "b.onnx", data.replace(b'"dra"', b'"\xff\xfea"'))
+    with pytest.raises(ModelFileError, match="no text"):
+        ArtefactScorer(tmp_path / "b.onnx", device="cpu")
 
 
 def test_another_version_says_to_upgrade(folder):

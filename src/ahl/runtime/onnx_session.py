@@ -54,7 +54,7 @@ class OnnxSession:
             described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         except UnicodeDecodeError as error:
             raise ModelFileError(
-                f"{path} holds metadata that are no text: {first_line(error)}. Export the model again."
+                f"{path} holds metadata that are no text: {first_line(error)}."
             ) from error
         if described is None:
             raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
