@@ -1,5 +1,6 @@
 """Many at once: passes are shared, the house is bounded, and nobody waits for ever."""
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,12 @@ import numpy as np
 import pytest
 from fakes import FakeEngine, form, png
 
+from ahl.serving import routes
+from ahl.serving.admission import Admission
 from ahl.serving.batching import Waiting, WaitingLine, Wishes
 from ahl.serving.forms import Upload
+from ahl.serving.refusals import RefusedError
+from ahl.serving.settings import Limits
 from ahl.serving.worker import Worker
 
 PNG = {"content-type": "image/png"}
@@ -147,7 +152,6 @@ def test_a_closed_line_is_emptied_first():
 @pytest.mark.parametrize("count", [1, 20])
 def test_stopping_answers_what_was_accepted(count):
     from ahl.serving.forms import Upload
-    from ahl.serving.worker import Worker
 
     engine = FakeEngine(is_open=False)
     worker = Worker(engine, decoders=2, batch=4, max_pixels=1000)
@@ -169,3 +173,41 @@ def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
         waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
         assert waiting.answer.result(timeout=10).score == float(grey)
     worker.stop()
+
+
+def test_what_would_not_be_answered_in_time_is_not_accepted():
+    admission = Admission(Limits(seconds=60.0))
+    for _ in range(100):
+        admission.waited(4, 40.0)  # 10 s an image
+    with contextlib.ExitStack() as house:
+        for _ in range(4):
+            house.enter_context(admission.request())
+        with pytest.raises(RefusedError, match="come back"):
+            house.enter_context(admission.request())
+    assert admission.images == 0
+    with admission.request() as place:  # with nobody waiting it learns how long it takes now
+        place.take(images=60)
+
+
+def test_drawing_does_not_wait_behind_what_waits_to_be_decoded(serve, monkeypatch):
+    decoding, drawn = threading.Event(), []
+    monkeypatch.setattr(routes, "answer_of", lambda name, *_: drawn.append(name) or {"name": name})
+    workers = []
+
+    class Known(Worker):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            workers.append(self)
+
+    monkeypatch.setattr("ahl.serving.service.Worker", Known)
+    engine = FakeEngine(is_open=False)
+    client = serve(engine)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/v1/score?heat_map=1", content=png(), headers=PNG)
+        assert engine.entered.acquire(timeout=10)
+        blocked = [workers[0].pool.submit(decoding.wait, 30) for _ in range(8)]
+        engine.open.set()
+        assert first.result(timeout=20).status_code == 200
+        assert drawn
+        decoding.set()
+    assert all(one.result() for one in blocked)

@@ -10,6 +10,7 @@ from ahl.serving.refusals import queue_full
 from ahl.serving.settings import Limits
 
 _LONGEST_RETRY: Final = 30  # seconds
+_IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as long as expected
 
 
 class Admission:
@@ -32,8 +33,10 @@ class Admission:
         """Let a request in; what it takes is given back at its end.
 
         Raises:
-            RefusedError: if the house is full.
+            RefusedError: if the house is full, or what waits takes too long to be answered in time.
         """
+        if self.images * self.seconds_an_image > _IN_TIME * self._limits.seconds:
+            raise queue_full(self.retry_after)
         place = Place(self, self._limits)
         self.requests += 1
         try:
@@ -43,9 +46,14 @@ class Admission:
             self.requests -= 1
             place.leave()
 
-    def answered(self, images: int, seconds: float) -> None:
-        """Learn how long images take, from a pass through the model."""
-        self.seconds_an_image += 0.2 * (seconds / images - self.seconds_an_image)
+    def waited(self, images: int, seconds: float) -> None:
+        """Learn how long images take.
+
+        Args:
+            images: that were in the house, with its own, when a request's were all there.
+            seconds: from then to its answer.
+        """
+        self.seconds_an_image += 0.1 * (seconds / max(1, images) - self.seconds_an_image)
 
     @property
     def retry_after(self) -> int:

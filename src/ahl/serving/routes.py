@@ -110,6 +110,7 @@ async def _score(service: Service, request: Request, asked: Asked) -> Response:
                 uploads = await read_uploads(request, limits, place)
         except TimeoutError:
             raise too_slow(limits.seconds) from None
+        asked_at, before = loop.time(), service.admission.images
         answering = asyncio.gather(*(_answer(service, upload, asked) for upload in uploads))
         answering.add_done_callback(_note)
         gone = asyncio.ensure_future(_gone(request))
@@ -121,8 +122,10 @@ async def _score(service: Service, request: Request, asked: Asked) -> Response:
             if not answering.done():
                 if gone.done():
                     raise RefusedError(_GONE, "gone", "The client did not wait for its answer.")
+                service.admission.waited(before, loop.time() - asked_at)
                 raise out_of_time(limits.seconds)
             images = answering.result()
+            service.admission.waited(before, loop.time() - asked_at)
         finally:
             gone.cancel()
             answering.cancel()
@@ -151,7 +154,7 @@ async def _answer(service: Service, upload: Upload, asked: Asked) -> dict[str, A
     told = (upload.name, prediction, waiting.picture, asked, service.card)
     if asked.drawn:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(service.worker.pool, answer_of, *told)
+        return await loop.run_in_executor(service.worker.drawing, answer_of, *told)
     return answer_of(*told)
 
 

@@ -36,7 +36,7 @@ class Service:
             decoders=settings.decoders,
             batch=self.limits.batch,
             max_pixels=self.limits.pixels,
-            on_batch=self._on_batch,
+            on_batch=self.metrics.on_batch,
         )
 
     @property
@@ -48,7 +48,3 @@ class Service:
         """Answer what was accepted, and no more."""
         self.stopping = True
         self.worker.stop()
-
-    def _on_batch(self, images: int, seconds: float) -> None:
-        self.metrics.on_batch(images, seconds)
-        self.admission.answered(images, seconds)

@@ -49,6 +49,8 @@ class Worker:
         self._image_size = engine.card.image_size
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
+        # Of its own: behind all that waits to be decoded, a scored image would wait once more.
+        self.drawing = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-draw")
         self._thread = threading.Thread(target=self._score_all, name="ahl-score", daemon=True)
         self._thread.start()
 
@@ -72,6 +74,7 @@ class Worker:
         self.pool.shutdown(wait=True)
         self.line.close()
         self._thread.join()
+        self.drawing.shutdown(wait=True)
 
     def _decode(self, upload: Upload, waiting: Waiting) -> None:
         if waiting.answer.cancelled():
