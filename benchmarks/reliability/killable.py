@@ -110,7 +110,9 @@ def _figures(folder: Path) -> dict[str, bytes]:
     found = {}
     for key, record in results.records.items():
         scored = results.scored(record.key)
-        found[str(key)] = f"{record.auroc!r} {record.ap!r}".encode() + scored.scores.tobytes()
+        found[str(key)] = (
+            f"{record.auroc!r} {record.average_precision!r}".encode() + scored.scores.tobytes()
+        )
     return found
 
 

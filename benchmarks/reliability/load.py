@@ -42,7 +42,8 @@ FLAT = 0.05
 class Sent:
     """What became of a request."""
 
-    ask: Ask
+    kind: str
+    waits: bool
     number: str
     at: float
     status: int | None = None
@@ -62,23 +63,22 @@ class Client:
 
     def start(self, ask: Ask) -> asyncio.Task[None]:
         """Send one, without waiting."""
-        one = Sent(ask, f"n{next(self._numbers)}", time.monotonic())
+        one = Sent(ask.kind, ask.leaves is None, f"n{next(self._numbers)}", time.monotonic())
         self.sent.append(one)
-        task = asyncio.create_task(self._send(one))
+        task = asyncio.create_task(self._send(one, ask))
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
         return task
 
-    async def _send(self, one: Sent) -> None:
+    async def _send(self, one: Sent, ask: Ask) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._exchange(one)
+                await self._exchange(one, ask)
         except (OSError, EOFError, TimeoutError) as error:
             one.failure = repr(error)
         one.seconds = time.monotonic() - one.at
 
-    async def _exchange(self, one: Sent) -> None:
-        ask = one.ask
+    async def _exchange(self, one: Sent, ask: Ask) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
         try:
             writer.write(ask.text(one.number))
@@ -149,8 +149,8 @@ async def offer(
     watching.cancel()
     offered = client.sent[first:]
     for one in client.sent:
-        if one.ask.leaves is None and one.status is None:
-            client.faults.append(f"{one.ask.kind}: no answer: {one.failure}")
+        if one.waits and one.status is None:
+            client.faults.append(f"{one.kind}: no answer: {one.failure}")
     stop = await under_sigterm(client, service, stream, 2 * capacity, options.stop_after)
     return {
         "capacity_requests_s": round(capacity, 1),
@@ -179,13 +179,13 @@ async def under_sigterm(
     if code != 0:
         client.faults.append(f"after SIGTERM the exit status is {code}")
     logged = service.requests()
-    waits = [one for one in client.sent[first:] if one.ask.leaves is None]
+    waits = [one for one in client.sent[first:] if one.waits]
     answered = [one for one in waits if one.status is not None]
     for one in client.sent:
-        told = logged.get(one.number, "nothing") if one.ask.leaves is None else "left"
+        told = logged.get(one.number, "nothing") if one.waits else "left"
         if told not in ("left", one.status if one.status is not None else "nothing"):
             client.faults.append(
-                f"{one.ask.kind}: the service told {told}, the client heard {one.status} "
+                f"{one.kind}: the service told {told}, the client heard {one.status} "
                 f"({one.failure})"
             )
     client.faults += service.complaints()
@@ -203,16 +203,16 @@ async def under_sigterm(
 
 def figures_of(sent: Sequence[Sent]) -> dict[str, object]:
     """Of all requests that were offered."""
-    told = Counter(str(one.status) for one in sent if one.ask.leaves is None)
+    told = Counter(str(one.status) for one in sent if one.waits)
     took = [one.seconds for one in sent if one.status in (200, 422)]
     refused = [one.seconds for one in sent if one.status == 429]
     return {
         "requests": len(sent),
         "by_status": dict(sorted(told.items())),
-        "hung_up": sum(one.ask.leaves is not None for one in sent),
+        "hung_up": sum(not one.waits for one in sent),
         "accepted_s": percentiles(took),
         "refused_s": percentiles(refused),
-        "by_kind": dict(sorted(Counter(one.ask.kind for one in sent).items())),
+        "by_kind": dict(sorted(Counter(one.kind for one in sent).items())),
     }
 
 

@@ -215,6 +215,9 @@ def test_another_version_says_to_upgrade(folder):
     text = json.dumps(json.loads(description().text()) | {"version": 2})
     with pytest.raises(ModelFileError, match=r"version 2; .* Upgrade ahl"):
         Description.read(text, folder / "a.onnx")
+    with pytest.raises(ModelFileError, match="Upgrade ahl") as caught:
+        Description.read(text.replace('"version": 2', f'"version": "{"x" * 9999}"'), folder / "a")
+    assert len(str(caught.value)) < 400
 
 
 def test_kinds_of_files_are_told_by_their_first_bytes(folder):

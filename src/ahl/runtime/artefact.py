@@ -94,7 +94,7 @@ class Description:
                 f"{path} holds values that do not fit together: {first_line(error)}"
             ) from error
         raise ModelFileError(
-            f"{path} is an artefact of version {version!r}; this version of ahl reads version "
+            f"{path} is an artefact of version {version!r:.20}; this version of ahl reads version "
             f"{ARTEFACT_VERSION}. Upgrade ahl, or export the model again."
         )
 
