@@ -25,8 +25,8 @@ REQUEST_ID: Final = "X-Request-ID"
 _LOGGER: Final = logging.getLogger("ahl.serving")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DRAINED_BYTES: Final = 64 * 2**20
-_DRAINED_SECONDS: Final = 5.0
-_QUIET_SECONDS: Final = 2.0
+_DRAINED_SECONDS: Final = 30.0
+_QUIET_SECONDS: Final = 5.0
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
