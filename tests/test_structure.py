@@ -33,7 +33,7 @@ pretrain __main__
 """Modules and folders in the order data meets them; each imports from those before it only."""
 
 INSIDE = {
-    "images": "decoding array_files reading sources batches",
+    "images": "decoding array_files finding reading sources batches",
     "features": "table store extractor arrays",
     "preparation": "reduction coreset memory prepared",
     "calibration": "neighbourhood severity calibration fit",

@@ -21,7 +21,7 @@ def test_every_verb_that_works_long_looks_first(verb, model, inspection_folder, 
         raise AssertionError("work was begun")
 
     monkeypatch.setattr("ahl.datasets.open_dataset", work)
-    monkeypatch.setattr("ahl.images.reading.expand_paths", work)
+    monkeypatch.setattr("ahl.images.finding.expand_paths", work)
     monkeypatch.setattr("ahl.model.trained.TrainedModel.load", work)
     output = file / "new" / {"evaluate": "p.png", "report": "r.html"}.get(verb, "m.ahl")
     given = [inspection_folder] if verb == "train" else [model, inspection_folder]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ahl.errors import DataError, ImageError
-from ahl.images.reading import IMAGE_SUFFIXES, expand_paths, find_images, read_pixels
+from ahl.images.finding import IMAGE_SUFFIXES, expand_paths, find_images
+from ahl.images.reading import read_pixels
 
 NAMES = ["b.png", "a/z.JPG", "a/b.tiff", "a-b/c.webp", "B.Png", "c/d/e.bmp", "é.jpe", "10.tif"]
 

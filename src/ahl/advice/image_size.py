@@ -18,7 +18,7 @@ from ahl.advice.ranking import Indices, Ranking
 from ahl.advice.trials import Trials
 from ahl.datasets.masks import read_masks
 from ahl.errors import ImageError
-from ahl.images.reading import IMAGE_SUFFIXES
+from ahl.images.finding import IMAGE_SUFFIXES
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
 

@@ -64,7 +64,7 @@ def adapt(
     from ahl.cli.progress import ConsoleObserver
     from ahl.datasets import refuse_labelled
     from ahl.detector import AHL
-    from ahl.images.reading import expand_paths
+    from ahl.images.finding import expand_paths
 
     check_writable(output)
     use_threads(threads)

@@ -97,7 +97,7 @@ def predict(
         score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
         return
     from ahl.engine import open_engine
-    from ahl.images.reading import expand_paths
+    from ahl.images.finding import expand_paths
     from ahl.scoring.telling import told_of
 
     try:

@@ -74,7 +74,7 @@ def threshold(
     """
     from ahl.datasets import refuse_labelled
     from ahl.devices import resolve_device
-    from ahl.images.reading import expand_paths
+    from ahl.images.finding import expand_paths
     from ahl.model.decision import fewest_for_certainty, least_certain_rate
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold

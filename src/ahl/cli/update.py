@@ -113,7 +113,7 @@ def update(
     from ahl.correction.images import MISSED_CLASS, update_with_images
     from ahl.correction.reviewed import reviewed_images
     from ahl.devices import resolve_device
-    from ahl.images.reading import expand_paths
+    from ahl.images.finding import expand_paths
     from ahl.images.sources import label_images
     from ahl.model.trained import TrainedModel
     from ahl.types import GOOD

@@ -13,7 +13,8 @@ from ahl.datasets.masks import read_masks
 from ahl.datasets.raw_folders import region_sample, subfolder
 from ahl.datasets.reader import DatasetReader
 from ahl.errors import DataError, ImageError
-from ahl.images.reading import find_images, size_of
+from ahl.images.finding import find_images
+from ahl.images.reading import size_of
 from ahl.observer import Observer
 from ahl.types import GOOD, Box, Sample, Skipped
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from ahl.errors import DataError
-from ahl.images.reading import find_images
+from ahl.images.finding import find_images
 from ahl.types import GOOD, Sample
 
 Layout = Literal["inspection", "benchmark"]

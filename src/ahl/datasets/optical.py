@@ -10,7 +10,7 @@ from ahl.datasets.folders import Dataset
 from ahl.datasets.raw_folders import file_named, file_samples, lines_of, subfolder, subfolders
 from ahl.datasets.reader import DatasetReader
 from ahl.errors import DataError
-from ahl.images.reading import find_images
+from ahl.images.finding import find_images
 from ahl.observer import Observer
 from ahl.types import GOOD, Sample, Skipped
 

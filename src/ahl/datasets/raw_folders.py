@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ahl.errors import DataError
-from ahl.images.reading import find_images
+from ahl.images.finding import find_images
 from ahl.types import Box, Sample
 
 _CLUTTER = "__MACOSX"

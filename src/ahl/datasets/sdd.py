@@ -11,7 +11,8 @@ from ahl.datasets.masks import read_masks
 from ahl.datasets.raw_folders import files, region_sample, subfolder, subfolders
 from ahl.datasets.reader import DatasetReader
 from ahl.errors import ImageError
-from ahl.images.reading import IMAGE_SUFFIXES, size_of
+from ahl.images.finding import IMAGE_SUFFIXES
+from ahl.images.reading import size_of
 from ahl.observer import Observer
 from ahl.types import GOOD, Sample, Skipped
 

@@ -1,4 +1,4 @@
-"""Any image source becomes uint8 RGB pixels; folders and patterns become image paths.
+"""Any image source becomes uint8 RGB pixels.
 
 Reading follows fixed rules that never look at the image's content, so that parts
 photographed alike stay comparable:
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ahl.errors import ConfigurationError, DataError, ImageError
+from ahl.errors import ConfigurationError, ImageError
 from ahl.images.array_files import from_array_file
 from ahl.images.decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
 from ahl.types import Box, EncodedImage, Region
@@ -39,15 +39,11 @@ ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, by which images are found in folders."""
-
 ARRAY_SUFFIX = ".npy"
 """Suffix of the files read as arrays; folders are not searched for them."""
 
 # Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-_MAGIC = frozenset("*?[")
 
 
 def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -182,109 +178,6 @@ def content_hash(source: ImageSource) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ImageError(brief(error)) from error
-
-
-def find_images(folder: Path, *, recursive: bool) -> list[Path]:
-    """List the image files of a folder, by suffix.
-
-    Hidden files and folders are left out. Linked folders are followed, each real folder once,
-    so loops end. Broken links are listed: reading them reports them.
-
-    Args:
-        folder: where to look.
-        recursive: whether to look in its subfolders as well.
-
-    Returns:
-        Paths that begin with `folder`, sorted by their relative name with forward slashes.
-
-    Raises:
-        DataError: if a folder cannot be listed.
-    """
-    found: list[Path] = []
-    visited: set[tuple[int, int]] = set()
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        try:
-            status = current.stat()
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            # Sorted, because the first way into a folder linked twice names its images.
-            for entry in sorted(current.iterdir(), key=lambda entry: entry.name, reverse=True):
-                if entry.name.startswith("."):
-                    continue
-                if not entry.is_dir():
-                    found += [entry] if entry.suffix.lower() in IMAGE_SUFFIXES else []
-                elif recursive:
-                    waiting.append(entry)
-        except OSError as error:
-            raise DataError(f"Cannot list the folder {current}: {brief(error)}.") from error
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def expand_paths(patterns: Sequence[str]) -> list[Path]:
-    """Turn what a user typed into image paths; patterns are expanded on every platform.
-
-    Args:
-        patterns: each a file (an image file is kept even where it does not exist, so that
-            reading reports it), a folder (its images, subfolders included) or a pattern with `*`,
-            `?`, `[...]` or `**` (the images it matches, and those in the folders it matches).
-
-    Returns:
-        The paths in the order of `patterns`, sorted within each, every path once.
-
-    Raises:
-        DataError: if a folder holds no image, a pattern matches none, or there is no such path.
-    """
-    paths: dict[Path, Path] = {}
-    for pattern in patterns:
-        if not pattern.strip():  # Path("") would mean the current folder
-            raise DataError("An input path is empty; name a file, a folder or a pattern.")
-        for path in _expand(Path(pattern)):
-            paths.setdefault(path.absolute(), path)
-    return list(paths.values())
-
-
-def _expand(path: Path) -> list[Path]:
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError:  # out of reach: reading reports it
-        is_folder, exists = False, True
-    if exists and not is_folder:
-        return [path]
-    if is_folder:
-        found = find_images(path, recursive=True)
-    elif any(_MAGIC.intersection(part) for part in path.parts):
-        found = _match(path)
-    elif exists or path.suffix.lower() in IMAGE_SUFFIXES:
-        return [path]
-    else:
-        raise DataError(f"There is no file or folder {path}; check the path.")
-    if not found:
-        what = "The folder {} holds" if is_folder else "The pattern {} matches"
-        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{what.format(path)} no image ({suffixes}).")
-    return found
-
-
-def _match(pattern: Path) -> list[Path]:
-    # pathlib's ** follows no links, so loops cannot hang it, but it wants a fixed start.
-    first = next(n for n, part in enumerate(pattern.parts) if _MAGIC.intersection(part))
-    start = Path(*pattern.parts[:first])
-    found: set[Path] = set()
-    try:
-        for match in start.glob("/".join(pattern.parts[first:])):
-            inner = match.relative_to(start).parts
-            if any(part.startswith(".") and part != ".." for part in inner):
-                continue
-            if match.is_dir():
-                found.update(find_images(match, recursive=True))
-            elif match.suffix.lower() in IMAGE_SUFFIXES:
-                found.add(match)
-    except (OSError, ValueError) as error:  # ValueError: ** beside other characters
-        raise DataError(f"Cannot expand the pattern {pattern}: {brief(error)}.") from error
-    return sorted(found, key=lambda path: path.as_posix())
 
 
 @contextmanager

@@ -10,12 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ahl.errors import DataError
-from ahl.images.reading import IMAGE_SUFFIXES, expand_paths
+from ahl.images.finding import IMAGE_SUFFIXES, MAGIC, expand_paths
 from ahl.scale.places import filesystem_of, is_url, parquet_file, place_errors
 
 PARQUET_SUFFIXES: Final = (".parquet", ".pq")
-
-_MAGIC: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def _local_files(pattern: str, tabular: bool) -> Iterator[tuple[str, str]]:
             yield str(path.absolute()), str(path)
         return
     paths = [Path(pattern)]
-    if _MAGIC.intersection(pattern):
+    if MAGIC.intersection(pattern):
         start = Path(Path(pattern).anchor or ".")
         inside = str(Path(pattern).relative_to(start)) if start.is_absolute() else pattern
         paths = sorted(start.glob(inside))
@@ -153,7 +151,7 @@ def _local_files(pattern: str, tabular: bool) -> Iterator[tuple[str, str]]:
 def _remote_files(url: str, tabular: bool) -> Iterator[tuple[str, str]]:
     filesystem, path = filesystem_of(url)
     with place_errors(url):
-        if _MAGIC.intersection(path):
+        if MAGIC.intersection(path):
             found = sorted(filesystem.glob(path))
         elif tabular or PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
             found = [path]  # not asked whether it is there: reading it reports that

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from ahl.images.reading import IMAGE_SUFFIXES
+from ahl.images.finding import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
