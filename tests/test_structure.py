@@ -47,11 +47,11 @@ INSIDE = {
     "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
     "thresholds evaluation",
     "serving": "access settings refusals admission forms bodies batching worker metrics answers "
-    "schema service feedback routes pages gate app protocol server",
+    "schema service feedback routes static_files gate app protocol server",
     "watching": "arrivals new_names journal results mover lock destinations watcher",
     "reviews": "marks store",
     "correction": "correction remembering correct images reviewed",
-    "scale": "places inputs images records shard run ray_engine",
+    "scale": "places inputs fetching shard_files shard run ray_engine",
 }
 """The same within the folders that the data goes through."""
 

@@ -4,7 +4,7 @@ import pytest
 
 from ahl.errors import ImageError
 from ahl.images.reading import content_hash, read_pixels
-from ahl.scale.images import AHEAD, Fetcher
+from ahl.scale.fetching import AHEAD, Fetcher
 from ahl.types import EncodedImage
 from small_images import small_image, write_class
 

@@ -5,7 +5,7 @@ from shards import pa, write_rows
 
 from ahl.errors import ConfigurationError, DataError
 from ahl.images.reading import read_pixels
-from ahl.scale.images import CHUNK, Fetcher, chunks
+from ahl.scale.fetching import CHUNK, Fetcher, chunks
 from ahl.scale.inputs import (
     PathPart,
     RowPart,

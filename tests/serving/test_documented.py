@@ -11,7 +11,7 @@ from fakes import FakeEngine, png
 from running import FAKE, running
 
 from ahl.cli.serve import serve as verb
-from ahl.serving.pages import FILES
+from ahl.serving.static_files import FILES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "serve.md").read_text()

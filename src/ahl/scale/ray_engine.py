@@ -22,9 +22,9 @@ from ahl import errors
 from ahl.errors import AHLError, ConfigurationError, DataError
 from ahl.images.decoding import brief
 from ahl.scale.inputs import as_values, from_values
-from ahl.scale.records import ShardFacts
 from ahl.scale.run import Job
 from ahl.scale.shard import ShardScorer, ShardTask
+from ahl.scale.shard_files import ShardFacts
 
 _MOST_BLOCKS: Final = 20_000
 """Work items that Ray is given: beyond, several shards go in one."""

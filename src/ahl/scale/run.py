@@ -18,8 +18,8 @@ from ahl.observer import Observer
 from ahl.runtime.artefact import Format, format_of
 from ahl.scale.inputs import cut, find_inputs, inputs_digest
 from ahl.scale.places import NEEDED, OutputFolder, located
-from ahl.scale.records import ShardFacts
 from ahl.scale.shard import ShardScorer, ShardTask, model_digest
+from ahl.scale.shard_files import ShardFacts
 
 SHARD_SIZE: Final = 1024
 """Images in a shard: under a minute of one core's work that a kill can lose."""

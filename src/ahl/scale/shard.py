@@ -9,10 +9,10 @@ from typing import Any
 
 from ahl.engine import open_engine
 from ahl.errors import DataError
-from ahl.scale.images import Fetcher, chunks
+from ahl.scale.fetching import Fetcher, chunks
 from ahl.scale.inputs import Part
 from ahl.scale.places import OutputFolder
-from ahl.scale.records import ShardFacts, as_parquet
+from ahl.scale.shard_files import ShardFacts, as_parquet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

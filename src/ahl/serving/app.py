@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from ahl import __version__
 from ahl.engine import Engine
 from ahl.serving.gate import Gate
-from ahl.serving.pages import page_routes
 from ahl.serving.refusals import RefusedError
 from ahl.serving.routes import guarded_routes, open_routes
 from ahl.serving.service import Service
 from ahl.serving.settings import Settings
+from ahl.serving.static_files import page_routes
 
 _OPENAPI = "/openapi.json"
 
