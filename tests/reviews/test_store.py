@@ -89,6 +89,28 @@ def test_the_limit_holds_whatever_many_writers_do(tmp_path):
     assert len(files(tmp_path)) == len(kept)
 
 
+def test_the_size_is_that_of_all_files_and_mostly_not_counted_anew(tmp_path, monkeypatch):
+    store, other = ReviewStore(tmp_path, 9_000), ReviewStore(tmp_path, 9_000)
+
+    def walked():
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    add(store, image(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(ReviewStore, "_counted", lambda _: pytest.fail("it was known"))
+        add(store, image(1), "dot")
+        add(store, image(1), "bar")
+        assert store.size() == walked()
+    add(other, image(2))
+    assert other.size() == store.size() == walked()
+    with pytest.raises(ReviewFullError):
+        add(store, image(3, size=6_000))
+    for path in tmp_path.glob("*/*"):
+        path.unlink()
+    add(store, image(3, size=6_000))
+    assert store.size() == walked()
+
+
 def test_the_same_image_by_many_at_once_lies_in_one_place(tmp_path):
     store = ReviewStore(tmp_path, 100_000)
     kinds = ["dot", "bar", "good"] * 8

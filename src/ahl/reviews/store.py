@@ -56,6 +56,7 @@ class ReviewStore:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder, self.max_bytes = folder, max_bytes
+        self._known = (-1, 0)  # length of the log, and bytes of all files when it was that long
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._alone():
@@ -105,7 +106,8 @@ class ReviewStore:
         with self._alone():
             there = list(self.folder.glob(f"*/{path.name}"))
             new = _LINE + (0 if there else len(data))
-            if self.size() + new > self.max_bytes:
+            # Counted anew before it is refused: somebody may have taken images out.
+            if self.size() + new > self.max_bytes and self._counted() + new > self.max_bytes:
                 raise ReviewFullError(
                     f"The review folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
                     "the model and empty it, or allow more with --max-review-mib."
@@ -118,7 +120,8 @@ class ReviewStore:
                 there[0].replace(path)
                 if not any(there[0].parent.iterdir()):
                     there[0].parent.rmdir()
-            self._log(mark)
+            written = self._log(mark) + (0 if there else len(data))
+            self._known = (self._log_length(), self._known[1] + written)
         return mark
 
     def marks(self) -> list[Mark]:
@@ -126,22 +129,33 @@ class ReviewStore:
         return read_marks(self.folder) if (self.folder / LOG).exists() else []
 
     def size(self) -> int:
-        """Bytes of all files in the folder."""
-        size = 0
+        """Bytes of all files in the folder; counted anew once others have written to its log."""
+        return self._known[1] if self._known[0] == self._log_length() else self._counted()
+
+    def _log_length(self) -> int:
+        try:
+            return (self.folder / LOG).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _counted(self) -> int:
+        length, size = self._log_length(), 0
         for path in self.folder.rglob("*"):
             with suppress(FileNotFoundError):  # moved meanwhile, by others that write
                 status = path.stat()
                 size += status.st_size if S_ISREG(status.st_mode) else 0
+        self._known = (length, size)
         return size
 
-    def _log(self, mark: Mark) -> None:
+    def _log(self, mark: Mark) -> int:
+        """Write the line of a mark, which is then there; the bytes that it takes."""
         path = self.folder / LOG
         with path.open("ab+") as file:
             start = b""
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 start = b"" if file.read(1) == b"\n" else b"\n"  # after a line that was cut off
-            file.write(start + mark.line().encode())
+            return file.write(start + mark.line().encode())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

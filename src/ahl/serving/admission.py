@@ -14,7 +14,7 @@ _IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as
 
 
 class Admission:
-    """Counts what is in the house, from the event loop; the scorer calls `answered` alone.
+    """Counts what is in the house; to be used from the event loop alone.
 
     Args:
         limits: how much may be.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -9,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ahl.serving.admission import Place
 from ahl.serving.forms import LONGEST_NAME, FormReader, Upload, check_image
-from ahl.serving.refusals import RefusedError, too_large
+from ahl.serving.refusals import RefusedError, too_large, too_slow
 from ahl.serving.settings import Limits
 
 _FORM: Final = "multipart/form-data"
@@ -21,20 +22,31 @@ _RAW: Final = (
 )
 
 
-async def read_uploads(request: Request, limits: Limits, place: Place) -> list[Upload]:
+async def read_uploads(
+    request: Request, limits: Limits, place: Place, until: float
+) -> list[Upload]:
     """Read the images of a request.
 
     Args:
         request: whose body was not read yet.
-        limits: of bytes and images.
+        limits: of bytes, images and time.
         place: takes what is read, as it is read.
+        until: when the body has to be there, in seconds of the event loop's clock.
 
     Returns:
         one at least.
 
     Raises:
-        RefusedError: if there is none, or more than is allowed, or the body is damaged.
+        RefusedError: if there is none, or more than is allowed, or the body is damaged or late.
     """
+    try:
+        async with asyncio.timeout_at(until):
+            return await _read(request, limits, place)
+    except TimeoutError:
+        raise too_slow(limits.seconds) from None
+
+
+async def _read(request: Request, limits: Limits, place: Place) -> list[Upload]:
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
     _check_length(request, limits)

@@ -27,7 +27,6 @@ from ahl.serving.refusals import (
     out_of_time,
     review_failed,
     review_full,
-    too_slow,
 )
 from ahl.serving.schema import BODY, RESPONSES, Kept, Marks
 from ahl.serving.service import Service
@@ -90,11 +89,7 @@ async def _keep(
     limits, loop = service.limits, asyncio.get_running_loop()
     until = loop.time() + limits.seconds
     with service.admission.request() as place:
-        try:
-            async with asyncio.timeout_at(until):
-                uploads = await read_uploads(request, limits, place)
-        except TimeoutError:
-            raise too_slow(limits.seconds) from None
+        uploads = await read_uploads(request, limits, place, until)
         if len(uploads) != 1:
             raise one_image(len(uploads))
         (upload,) = uploads

@@ -128,5 +128,6 @@ def foreign() -> RefusedError:
     return RefusedError(
         403,
         "foreign_origin",
-        "The request comes from a page of another site, or names the service by another host.",
+        "The request comes from a page of another site, or names the service by another host; "
+        "behind a proxy, start it with --allow-host NAME.",
     )

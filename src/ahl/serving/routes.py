@@ -15,7 +15,7 @@ from ahl.serving.bodies import read_uploads
 from ahl.serving.feedback import add_feedback_routes
 from ahl.serving.forms import Upload
 from ahl.serving.metrics import CONTENT_TYPE
-from ahl.serving.refusals import RefusedError, out_of_time, too_slow
+from ahl.serving.refusals import RefusedError, out_of_time
 from ahl.serving.schema import BODY, RESPONSES, Scores, State
 from ahl.serving.service import Service
 
@@ -105,11 +105,7 @@ async def _score(service: Service, request: Request, asked: Asked) -> Response:
     limits, loop = service.limits, asyncio.get_running_loop()
     until = loop.time() + limits.seconds
     with service.admission.request() as place:
-        try:
-            async with asyncio.timeout_at(until):
-                uploads = await read_uploads(request, limits, place)
-        except TimeoutError:
-            raise too_slow(limits.seconds) from None
+        uploads = await read_uploads(request, limits, place, until)
         asked_at, before = loop.time(), service.admission.images
         answering = asyncio.gather(*(_answer(service, upload, asked) for upload in uploads))
         answering.add_done_callback(_note)
