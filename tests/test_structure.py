@@ -37,7 +37,7 @@ INSIDE = {
     "features": "table store extractor arrays",
     "preparation": "reduction coreset memory prepared",
     "calibration": "neighbourhood severity calibration fit",
-    "model": "decision card manifest episodes exemplars row_scores trained",
+    "model": "decision card manifest episodes exemplars row_scores stored_heads trained",
     "distributions": "episodes pseudo training_set folds task",
     "learning": "data_parallel finetuning adam collaboration sample_scores importance "
     "training_state checkpoint settling training cross_fitting learn",

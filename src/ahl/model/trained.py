@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from ahl.calibration.calibration import Calibration, gather
 from ahl.calibration.neighbourhood import descriptors
 from ahl.config import Config
 from ahl.detectors import BaseDetector, known_detectors
-from ahl.detectors.losses import Prior
 from ahl.detectors.weights import HeadWeights
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
@@ -29,15 +28,11 @@ from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
 from ahl.model.manifest import Manifest
 from ahl.model.row_scores import RowScores
+from ahl.model.stored_heads import read_heads
 from ahl.preparation.memory import MEMORY
 from ahl.preparation.prepared import Preparation
 from ahl.records import EpochRecord, epoch_records
 from ahl.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
-
-# A step of Adam moves a weight by about the learning rate, features are half precision (65504 at
-# most): no training comes near these, and float32 holds the products of all of a head's layers.
-_LARGEST: Final = 1e6  # weight, feature of the reference, number of the prior
-_LARGEST_STATISTIC: Final = 1e12  # mean or variance of responses to such features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -225,15 +220,8 @@ class TrainedModel:
             if not all(tensor.isfinite().all() for tensor in group.values()):
                 raise ValueError("a tensor holds numbers that are not finite")
         config = Config.from_dict(header["config"])
-        reference = _reference(groups["reference"])
-        if header["base"] not in by_name:
-            raise ValueError(f"it needs the base detector {header['base']!r}, which is not here")
-        mean, deviation = (float(value) for value in header["prior"])
-        if not (abs(mean) <= _LARGEST and 1 / _LARGEST <= deviation <= _LARGEST):
-            raise ValueError("the prior is no distribution")
-        detector = by_name[header["base"]](
-            config.heads, FeatureLayout.of(reference), Prior(mean, deviation)
-        )
+        heads = read_heads(header, groups, config.heads, by_name)
+        detector = heads.detector
         preparation = Preparation.rebuild(header, groups, heads=detector.layout)
         calibration = None
         if header["calibration"] is not None:
@@ -245,14 +233,6 @@ class TrainedModel:
                 width * len(detector.layout.scales),
             )
         decided = header["decision"]
-        unified = HeadWeights(groups.get("heads", {}), groups.get("statistics", {}))
-        expected = HeadWeights(
-            detector.initial_parameters(torch.Generator()), detector.initial_statistics()
-        )
-        for given, wanted in zip(unified, expected, strict=True):
-            if _forms(given) != _forms(wanted):
-                raise ValueError("the heads' weights do not have the shapes of its settings")
-        _check_bounds(unified, reference)
         backbone = None
         if header["backbone"] is not None:
             description = BackboneDescription(**header["backbone"])
@@ -263,8 +243,8 @@ class TrainedModel:
             raise ValueError("the seed is not from 0 to 2**32 - 1")
         return cls(
             detector=detector,
-            unified=unified,
-            reference=reference,
+            unified=heads.unified,
+            reference=heads.reference,
             preparation=preparation,
             calibration=calibration,
             backbone=backbone,
@@ -283,26 +263,3 @@ class TrainedModel:
 def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
     """Names of the heads, and of the memory's evidence where there is one."""
     return detector.head_names + (() if preparation.memory is None else (MEMORY,))
-
-
-def _reference(stored: dict[str, Tensor]) -> FeatureMaps:
-    reference = tuple(stored[str(i)] for i in range(len(stored)))
-    if any(scale.ndim != 3 or scale.dtype != torch.float32 for scale in reference):
-        raise ValueError("the reference features are not maps")
-    return reference
-
-
-def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def _check_bounds(unified: HeadWeights, reference: FeatureMaps) -> None:
-    """Refuse numbers that are finite and whose products would not be."""
-    small = [*unified.parameters.values(), *reference]
-    if any((tensor.abs() > _LARGEST).any() for tensor in small):
-        raise ValueError("a weight or the reference is larger than any training makes it")
-    for name, tensor in unified.statistics.items():
-        if (tensor.abs() > _LARGEST_STATISTIC).any():
-            raise ValueError("a statistic is larger than any training makes it")
-        if name.endswith(".var") and (tensor < 0).any():
-            raise ValueError("a variance is negative")
