@@ -26,56 +26,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
-from numpy.typing import NDArray
+from drawn_model import add_model_options, draw, train
 from PIL import Image
 
 from ahl.cli import return_memory, share_cores
 from ahl.engine import open_engine
 from ahl.images.reading import read_pixels, resize_pixels
 
-Pixels = NDArray[np.uint8]
 FORM = 16
 HEAD = (
     "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
 )
-
-
-def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
-    """Smooth noise, with a bright square if asked."""
-    random = np.random.default_rng(seed)
-    images = []
-    for _ in range(count):
-        coarse = random.integers(60, 190, (8, 8, 3), dtype=np.uint8)
-        image = np.asarray(Image.fromarray(coarse).resize((side, side))).copy()
-        if square:
-            y, x = random.integers(0, side - 24, 2)
-            image[y : y + 24, x : x + 24] = 250
-        images.append(image)
-    return images
-
-
-def train(options: argparse.Namespace, output: Path) -> None:
-    """Train a small model; its epochs do not matter for speed."""
-    from ahl import AHL
-    from ahl.config import default
-
-    config = default()
-    detector = AHL(
-        backbone=options.backbone,
-        weights=options.weights,
-        backbone_arguments={"pad_type": options.pad_type} if options.pad_type else {},
-        config=replace(config, learning=replace(config.learning, epochs=1)),
-        image_size=options.side,
-        cache=None,
-    )
-    good = draw(options.normals, options.side, square=False, seed=0)
-    detector.fit(good, draw(10, options.side, square=True, seed=1))
-    detector.save(output)
 
 
 @contextmanager
@@ -203,17 +168,13 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--backbone", default="embedded")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--pad-type", help="as in --backbone-arg pad_type=same")
     parser.add_argument("--model", type=Path, help="measure this model instead of training one")
     parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--normals", type=int, default=100, help="that the model is trained on")
-    parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch", type=int, default=4, help="of the bare engine and the service")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--turns", type=int, default=5)
+    add_model_options(parser)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the service
     share_cores()  # as the command does, which the service runs by
@@ -222,7 +183,7 @@ def main() -> None:
         model = options.model
         if model is None:
             model = Path(folder) / "model.ahl"
-            train(options, model)
+            train(options).save(model)
         for threads in options.threads:
             measure(model, options, threads)
 

@@ -13,34 +13,15 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from drawn_model import add_model_options, draw, train
 from PIL import Image
 
-from ahl import AHL
-from ahl.config import default
 from ahl.features.extractor import as_tensor, two_scales
 from ahl.scoring.scorer import Scorer
-
-Pixels = NDArray[np.uint8]
-
-
-def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
-    """Smooth noise, with a bright square if asked."""
-    random = np.random.default_rng(seed)
-    images = []
-    for _ in range(count):
-        coarse = random.integers(60, 190, (8, 8, 3), dtype=np.uint8)
-        image = np.asarray(Image.fromarray(coarse).resize((side, side))).copy()
-        if square:
-            y, x = random.integers(0, side - 24, 2)
-            image[y : y + 24, x : x + 24] = 250
-        images.append(image)
-    return images
 
 
 def best(works: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
@@ -56,32 +37,15 @@ def best(works: Mapping[str, Callable[[], object]], turns: int) -> dict[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--backbone", default="embedded")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--pad-type", help="as in --backbone-arg pad_type=same")
+    add_model_options(parser)
     parser.add_argument("--images", type=int, default=128)
-    parser.add_argument("--normals", type=int, default=200, help="that the model is trained on")
-    parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    arguments = {"pad_type": options.pad_type} if options.pad_type else {}
-    config = default()
+    side = options.side
     with tempfile.TemporaryDirectory() as folder:
-        detector = AHL(
-            backbone=options.backbone,
-            weights=options.weights,
-            backbone_arguments=arguments,
-            config=replace(config, learning=replace(config.learning, epochs=1)),
-            image_size=options.side,
-            cache=None,
-        )
-        side = options.side
-        detector.fit(
-            draw(options.normals, side, square=False, seed=0),
-            draw(10, side, square=True, seed=1),
-        )
+        detector = train(options)
         scorer = Scorer(detector.model, torch.device("cpu"))
         images = draw(options.images, side, square=False, seed=2)
         files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]

@@ -14,7 +14,8 @@ class FeatureConfig:
     Attributes:
         image_size: side, in pixels, of the square every image is resized to; the second scale
             is half of it.
-        batch_size: images that go through the backbone together.
+        batch_size: images decoded together, which on a GPU go through the backbone together; on a
+            processor four at a time do (`ahl.features.extractor.TOGETHER`).
     """
 
     image_size: int = 224

@@ -102,22 +102,7 @@ class Fitting:
             backbone = self.backbone.build()
         if self.finetune:
             with self.observer.part("fine-tuning"):
-                backbone = finetune_backbone(
-                    backbone,
-                    self.detector_type,
-                    FinetuningImages(
-                        normals=normal_items,
-                        anomalies=anomaly_items,
-                        generators=self.generators if self.config.distributions.pseudo else (),
-                    ),
-                    self.config,
-                    seed=self.seed,
-                    device=self.device,
-                    observer=self.observer,
-                    checkpoint=finetuning_checkpoint(self.checkpoint),
-                    resume=self.resume,
-                    processes=self.processes,
-                )
+                backbone = self._finetuned(backbone, normal_items, anomaly_items)
         with open_extraction(
             backbone,
             self.config.features,
@@ -147,20 +132,13 @@ class Fitting:
 
             def keep(task: Task) -> Exemplars:
                 twins = pseudo_items(task.plan, normal_items, self.generators, seed=self.seed)
-                return keep_exemplars(
-                    task.training_set.features,
-                    [
-                        Candidates(role="normal", classes=_classes(normals), items=normal_items),
-                        Candidates(
-                            role="anomaly", classes=_classes(anomalies), items=anomaly_items
-                        ),
-                        Candidates(
-                            role="pseudo",
-                            classes=[self.generators[p.generator].name for p in task.plan],
-                            items=twins,
-                        ),
-                    ],
-                )
+                made_by = [self.generators[entry.generator].name for entry in task.plan]
+                candidates = [
+                    Candidates(role="normal", classes=_classes(normals), items=normal_items),
+                    Candidates(role="anomaly", classes=_classes(anomalies), items=anomaly_items),
+                    Candidates(role="pseudo", classes=made_by, items=twins),
+                ]
+                return keep_exemplars(task.training_set.features, candidates)
 
             used = zip([*normals, *anomalies], [*normal_items, *anomaly_items], strict=True)
             files = tuple(
@@ -238,6 +216,26 @@ class Fitting:
             decode=self.finetune,
             strict=self.strict,
             observer=self.observer,
+        )
+
+    def _finetuned(
+        self, backbone: Backbone, normals: list[ImageItem], anomalies: list[ImageItem]
+    ) -> Backbone:
+        return finetune_backbone(
+            backbone,
+            self.detector_type,
+            FinetuningImages(
+                normals=normals,
+                anomalies=anomalies,
+                generators=self.generators if self.config.distributions.pseudo else (),
+            ),
+            self.config,
+            seed=self.seed,
+            device=self.device,
+            observer=self.observer,
+            checkpoint=finetuning_checkpoint(self.checkpoint),
+            resume=self.resume,
+            processes=self.processes,
         )
 
     def _learn(
