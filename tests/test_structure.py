@@ -10,7 +10,8 @@ import ahl
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types files literals randomness metrics intervals config records observer tensor_file
+errors types printable files literals randomness metrics intervals config records observer
+tensor_file
 resuming devices processes pages synthetic images drawing datasets augment feature_maps backbones
 features
 preparation detectors calibration model distributions learning fitting scoring

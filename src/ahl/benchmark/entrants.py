@@ -15,6 +15,7 @@ from ahl.benchmark.method_types import Labels, MethodKind
 from ahl.benchmark.results import Record
 from ahl.benchmark.specification import Specification
 from ahl.literals import literal
+from ahl.printable import printable
 
 _ORDER = [method.name for method in (*METHODS, *ABLATION_METHODS)]
 
@@ -125,15 +126,10 @@ def condition(record: Record) -> dict[str, str]:
         name = backbone.get("name") or backbone.get("kind")
     digest = hashlib.sha256(json.dumps(backbone, sort_keys=True).encode()).hexdigest()
     return {
-        "backbone": one_line(f"{name} {digest[:6]}"),
-        "device": one_line(str(record.context.get("device"))),
-        "config": one_line(record.config),
+        "backbone": printable(f"{name} {digest[:6]}"),
+        "device": printable(str(record.context.get("device"))),
+        "config": printable(record.config),
     }
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks, control characters and halves of broken letters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def value_of(text: str) -> float | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ahl.benchmark.entrants import one_line
 from ahl.benchmark.summary import Column, Summary
+from ahl.printable import printable
 
 NOTES = (
     "Figures are image-level AUROC: of each seed the mean over the classes drawn from (hard "
@@ -59,7 +59,7 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
     ]
     if summary.replaced:
         facts.append(("Measured again", f"{summary.replaced} earlier records are left out"))
-    return [(name, one_line(value)) for name, value in facts]
+    return [(name, printable(value)) for name, value in facts]
 
 
 def test_sizes(summary: Summary, column: Column) -> tuple[str, ...]:

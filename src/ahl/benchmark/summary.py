@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.benchmark.entrants import Entrant, condition, name_entrants, one_line
+from ahl.benchmark.entrants import Entrant, condition, name_entrants
 from ahl.benchmark.published import published, published_datasets
 from ahl.benchmark.results import Record, Results
 from ahl.benchmark.statistics import Figure, auroc_replicates, image_counts, summarise
+from ahl.printable import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +142,13 @@ def summarise_results(results: Results) -> Summary:
 def _cleaned(record: Record) -> Record:
     return replace(
         record,
-        dataset=one_line(record.dataset),
-        subset=one_line(record.subset),
-        setting=one_line(record.setting),
-        known_class=one_line(record.known_class),
-        source=one_line(record.source),
-        method=one_line(record.method),
-        title=one_line(record.title),
+        dataset=printable(record.dataset),
+        subset=printable(record.subset),
+        setting=printable(record.setting),
+        known_class=printable(record.known_class),
+        source=printable(record.source),
+        method=printable(record.method),
+        title=printable(record.title),
     )
 
 

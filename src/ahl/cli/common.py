@@ -187,6 +187,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
+def called(anomalous: bool | None, verdict: str | None) -> str:
+    """What an image is called, for people; with a question mark where it is too close to call."""
+    side = "anomalous" if anomalous else "normal"
+    return side if verdict == side else f"{side}?"
+
+
 def own_name() -> str:
     """How the command can be called again: its path where `ahl` alone would not find it."""
     called = Path(sys.argv[0])

@@ -10,6 +10,7 @@ import click
 from ahl.cli.common import (
     SKIPPED,
     USAGE,
+    called,
     device_option,
     errors_as_messages,
     existing_model,
@@ -20,6 +21,7 @@ from ahl.cli.common import (
 )
 from ahl.cli.scale_options import ScaleOptions, scale_options, score_to_folder
 from ahl.errors import DataError
+from ahl.printable import printable
 
 _LONGEST_NAME: Final = 200
 """Bytes of a heat map's name before its suffix; file systems take 255."""
@@ -123,7 +125,7 @@ def predict(
         if as_json:
             print_json(told)
         else:
-            click.echo(_line(prediction, told))
+            click.echo(_line(prediction, told | {"path": printable(told["path"])}))
     if skipped:
         if not as_json:
             stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
@@ -136,15 +138,14 @@ def _line(prediction: Prediction, told: dict[str, Any]) -> str:
         return f"{'skipped':>10}  {told['path']}: {prediction.error}"
     verdict = ""
     if prediction.verdict is not None:
-        side = "anomalous" if prediction.anomalous else "normal"
-        verdict = f"{side if prediction.verdict == side else f'{side}?':<12}"
+        verdict = f"{called(prediction.anomalous, prediction.verdict):<12}"
     severity = "" if prediction.severity is None else f"{prediction.severity:>8.2f}  "
     line = f"{prediction.score:>10.4f}  {severity}{verdict}{told['path']}"
     if "why" in told:
         words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
         line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
         like = [
-            f"{what} {found.name}"
+            f"{what} {printable(found.name)}"
             for what, found in (
                 ("its most anomalous place is most like", prediction.nearest_anomaly),
                 ("the good image most like it is", prediction.nearest_normal),

@@ -12,6 +12,7 @@ import click
 
 from ahl.cli.common import (
     SKIPPED,
+    called,
     device_option,
     errors_as_messages,
     existing_model,
@@ -20,6 +21,7 @@ from ahl.cli.common import (
     stderr_console,
     threads_option,
 )
+from ahl.printable import printable
 
 
 def _folder(name: str, text: str, *, required: bool = False) -> Callable[..., Any]:
@@ -152,12 +154,12 @@ def watch(
 
 def _print_line(line: Mapping[str, Any]) -> None:
     """Say for people what became of a file."""
+    path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
     if "error" in line:
-        told = f"{'unreadable':<12}{line['path']} -> {line['moved_to']}: {line['error']}"
+        told = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
     else:
-        side = "anomalous" if line["anomalous"] else "normal"
-        verdict = side if line["verdict"] == side else f"{side}?"
-        told = f"{verdict:<12}{line['score']:>10.4f}  {line['path']} -> {line['moved_to']}"
+        verdict = called(line["anomalous"], line["verdict"])
+        told = f"{verdict:<12}{line['score']:>10.4f}  {path} -> {moved_to}"
     click.echo(told)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ahl.errors import ImageError
+from ahl.printable import printable
 
 
 def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
@@ -132,7 +133,7 @@ def brief(error: Exception) -> str:
     """Say what went wrong in one short, printable line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     first_line = (text.strip() or type(error).__name__).splitlines()[0]
-    return "".join(c if c.isprintable() else "?" for c in first_line)[:120]
+    return printable(first_line, "?")[:120]
 
 
 class _Hush:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
+from ahl.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -128,13 +130,6 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
         element.text = printable(words)
         root.insert(place, element)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def printable(words: str) -> str:
-    """One line without control characters or halves of broken file names."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )
 
 
 def _theme(element: ElementTree.Element) -> None:

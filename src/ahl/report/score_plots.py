@@ -21,9 +21,9 @@ from ahl.pages.svg import (
     SHADE,
     UNSEEN,
     new_figure,
-    printable,
     to_svg,
 )
+from ahl.printable import printable
 from ahl.report.curves import Curve, precision_recall_curve, roc_curve
 from ahl.report.ranking import Group
 from ahl.report.strip import Axis, make_axis

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ahl.files import written_whole
-from ahl.pages.svg import printable
+from ahl.printable import printable
 
 INK: Final = "#1f2933"
 MUTED: Final = "#66717e"
