@@ -59,14 +59,6 @@ ODD = (None, -1, 10**30, [10**400] * 3, "x", [], [1, "x"], {"a": {}}, float("nan
 SIZES = [(224, 224), (112, 112), (64, 64), (16, 16), (17, 16), (37, 90), (30, 200)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=MAKERS)
 def maker(request):
     return MAKERS[request.param]
