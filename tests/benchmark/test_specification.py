@@ -1,10 +1,14 @@
-"""Specifications are taken apart and put together in one place."""
+"""Specifications are taken apart and put together in one place; impossible ones are refused."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.benchmark import MethodSpec
+from ahl.benchmark import MethodSpec, find_method
+from ahl.benchmark.ablations import ABLATIONS
 from ahl.benchmark.specification import Specification
+from ahl.config import default
+from ahl.errors import ConfigurationError
 
 TEXT = "ahl-dra, distributions.clusters=4,importance.source=equal"
 
@@ -24,3 +28,43 @@ def test_name_fields_and_values():
 def test_what_is_taken_apart_can_be_put_together(text):
     read = Specification.read(text)
     assert Specification.read(read.titled(read.name)) == read
+
+
+def test_specifications_are_read_and_refused():
+    spec = MethodSpec.parse("ahl-dra, distributions.clusters=4,importance.source=equal")
+    config = spec.configure(default())
+    assert (config.distributions.clusters, config.importance.source) == (4, "equal")
+    for wrong, reason in (
+        ("nobody", "no method"),
+        ("dra,clusters=4", "SECTION.FIELD=VALUE"),
+        ("dra,distributions.clusters", "SECTION.FIELD=VALUE"),
+        ("dra,distributions.clusters=", "SECTION.FIELD=VALUE"),
+        ("dra,learning.collaborative=True", "dra is what it is by learning.collaborative=False"),
+        ("ahl-dra,learning.collaborative=False", "ahl-dra is what it is by"),
+        ("+cdl-,learning.collaborative=False", "is what it is by"),
+        ("+hadg,distributions.grouping=random", r"\+hadg is what it is by distributions.grouping"),
+        ("+ramhadg,distributions.grouping=random", "is what it is by"),
+        ("+hadg,calibration.folds=2", "is what it is by"),
+        ("patchcore,memory.patches=7", "patchcore takes no settings"),
+        ("kdad,learning.epochs=7", "takes no settings"),
+        ("logistic,heads.margin=7", "takes no settings"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            MethodSpec.parse(wrong)
+    for wrong in (
+        "dra,heads.nothing=1",
+        "dra,heads.margin=-1",
+        "dra,heads.margin=much",
+        "dra,features.image_size=96",
+        "dra,finetune.epochs=3",
+    ):
+        with pytest.raises(ConfigurationError):
+            MethodSpec.parse(wrong).configure(default())
+
+
+def test_every_ablation_names_methods_that_are_there():
+    for specs in ABLATIONS.values():
+        for text in specs:
+            spec = MethodSpec.parse(text)
+            spec.configure(default())
+            assert find_method(spec.method.name) is spec.method

@@ -1,0 +1,61 @@
+"""Transfers: trained on one dataset, tested on another, by the methods that can."""
+
+import pytest
+
+from ahl.benchmark import METHODS, BenchmarkDataset, DetectorMethod, Results, run_benchmark
+from ahl.benchmark.ablations import ABLATION_METHODS
+from ahl.benchmark.planning import plan, run_context
+from ahl.benchmark.report import write_report
+from ahl.datasets import open_dataset
+from ahl.errors import ConfigurationError
+from benchmark.small_benchmarks import Brightness, small
+
+
+def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder, tmp_path):
+    other = BenchmarkDataset(name="others", subsets=(open_dataset(inspection_folder),))
+    benchmark = small(dataset, "ahl-dra", "devnet", datasets=[dataset, other], transfer=True)
+    assert run_benchmark(benchmark, tmp_path).failed == ()
+    records = Results(tmp_path).records.values()
+    assert {(r.source, r.dataset, r.method) for r in records} == {
+        (source, target, method)
+        for source, target in (("parts", "others"), ("others", "parts"))
+        for method in ("ahl-dra", "devnet")
+    }
+    assert all(record.auroc_seen is None for record in records)
+    run_benchmark(
+        small(dataset, "devnet", "logistic"), tmp_path, resume=True
+    )  # beside it in one folder
+    write_report(tmp_path)
+    report = (tmp_path / "report.md").read_text()
+    assert "transfer from others" in report
+    assert "transfer from parts" in report
+
+
+def test_what_cannot_transfer_is_refused_before_anything_is_computed(dataset, inspection_folder):
+    other = BenchmarkDataset(name="others", subsets=(open_dataset(inspection_folder),))
+    methods = ("ahl-dra", "logistic", "fs-dra", "+hadg", "fs-dra,heads.margin=4", "brightness")
+    benchmark = small(
+        dataset, *methods, further=(Brightness(),), datasets=[dataset, other], transfer=True
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        next(plan(benchmark, run_context(benchmark)))
+    assert "train on every class: fs-dra;" in str(refused.value)
+    assert "other normals: logistic, +hadg, brightness." in str(refused.value)
+    assert "ahl-dra" not in str(refused.value)
+
+
+@pytest.mark.parametrize("method", [*METHODS, *ABLATION_METHODS], ids=lambda method: method.name)
+def test_a_method_transfers_where_it_is_a_detector_that_sees_no_more_than_others(method):
+    detector = isinstance(method, DetectorMethod) and method.name != "fs-dra"
+    assert method.transfers is detector
+
+
+def test_an_own_method_transfers_where_it_says_how():
+    class Moving(Brightness):
+        def transfer(self, source, target):
+            return self.score(target)
+
+    class Bound(Moving):
+        labels = "every class"
+
+    assert (Brightness().transfers, Moving().transfers, Bound().transfers) == (False, True, False)
