@@ -15,11 +15,6 @@ from benchmark.records import grid, make_record, write_results
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def summed(tmp_path):
-    return lambda records: summarise_results(write_results(tmp_path / "results", records))
-
-
 def texts_of(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 

@@ -1,0 +1,32 @@
+"""What was run is stated, also where records and configs are odd."""
+
+from ahl.benchmark.facts import describe_backbone, read_configs, run_facts
+from ahl.benchmark.sections import sizes_table
+from benchmark.records import make_record
+
+
+def test_what_was_run_is_stated(summed):
+    records = [make_record("dra", 0.9, duplicates=3), make_record("dra", 0.8, seed=4, duplicates=5)]
+    summary = summed(records)
+    facts = dict(run_facts(summary, {"abcdefabcdef": {"features": {"image_size": 320}}}))
+    assert facts["Seeds"] == "2 (0; 4)"
+    assert facts["Cells"] == "2"
+    assert facts["Image size"] == "320 pixels"
+    assert facts["Backbone"] == f"mobilenetv2_100, weights {'0' * 12}"
+    assert facts["Version of torch"] == "2.14.1"
+    assert facts["Seconds in all"] == "5"
+    assert facts["Measured"] == "2026-01-02"
+    table = sizes_table(summary)
+    assert [cell.text for cell in table.rows[0][1]] == ["2", "75", "25", "30", "3 to 5", "0"]
+
+
+def test_odd_contexts_and_configs_are_survived(tmp_path, summed):
+    assert describe_backbone(None) == "None"
+    assert describe_backbone({"kind": "patches", "settings": {"size": 4}, "n": None}) == (
+        'patches, settings {"size": 4}'
+    )
+    assert read_configs(tmp_path / "none") == {}
+    (tmp_path / "configs.jsonl").write_text('{"hash": "a", "config": 3}\n{"ha\n[]\n')
+    assert read_configs(tmp_path) == {"a": 3}
+    summary = summed([make_record(context={})])
+    assert dict(run_facts(summary, {"abcdefabcdef": 3}))["Image size"] == "not known"

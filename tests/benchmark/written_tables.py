@@ -1,0 +1,15 @@
+"""The report's Markdown as text, and the cells of its rows."""
+
+from ahl.benchmark.facts import run_facts
+from ahl.benchmark.sections import make_sections, sizes_table
+from ahl.benchmark.tables import markdown
+
+
+def written(summary):
+    return markdown(make_sections(summary), sizes_table(summary), run_facts(summary, {}))
+
+
+def row_of(text, name):
+    """Cells of the first row of a Markdown table with this name."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
