@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from ahl.backbones import TimmBackbone
 from ahl.errors import ConfigurationError, WeightsError
@@ -50,13 +49,16 @@ SMUGGLED = {
 
 
 @pytest.mark.parametrize("key", SMUGGLED)
-def test_arguments_cannot_smuggle(key, resnet_weights):
+def test_arguments_cannot_smuggle(key, monkeypatch):
     arguments = {key: SMUGGLED[key]}
     with pytest.raises(ConfigurationError, match="argument"):
         TimmBackbone(name="resnet18", arguments=arguments)
-    rebuilt = {**TimmBackbone(name="resnet18").settings(), "arguments": arguments}
-    with pytest.raises(WeightsError, match="cannot be rebuilt"):
-        TimmBackbone.rebuild(rebuilt, load_file(resnet_weights))
+    whole = TimmBackbone(name="resnet18")
+    rebuilt, tensors = {**whole.settings(), "arguments": arguments}, whole.tensors()
+    # Refused for the arguments, before timm sees them.
+    monkeypatch.setattr("ahl.backbones.pretrained.outline", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(WeightsError, match=r"cannot be rebuilt \(.*[Bb]ackbone argument"):
+        TimmBackbone.rebuild(rebuilt, tensors)
 
 
 def test_arguments_that_timm_does_not_take_are_named():
@@ -67,11 +69,14 @@ def test_arguments_that_timm_does_not_take_are_named():
 def test_settings_cannot_exhaust_the_memory():
     settings = TimmBackbone(name="resnet18").settings()
     settings["arguments"] = {"base_width": 2048, "block": "x", "width": 1.0}
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError, match="cannot build"):
         TimmBackbone.rebuild(settings, {})
+    large = {"embed_dim": 2048, "depth": 48, "num_heads": 2}
     with pytest.raises(ConfigurationError, match="too large"):
-        TimmBackbone(name="vit_tiny_patch16_224", arguments={"embed_dim": 2048, "depth": 48,
-                                                              "num_heads": 2})  # fmt: skip
+        TimmBackbone(name="vit_tiny_patch16_224", arguments=large)
+    settings |= {"name": "vit_tiny_patch16_224", "arguments": large}
+    with pytest.raises(WeightsError, match="too large"):
+        TimmBackbone.rebuild(settings, {})
 
 
 def test_networks_for_one_size_only_are_refused():
