@@ -70,9 +70,9 @@ def test_no_more_than_some_are_fetched_ahead():
 def test_what_fails_for_a_moment_is_tried_again(clean_memory, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
-    from ahl.scale import images
+    from ahl.scale import fetching
 
-    monkeypatch.setattr(images, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(fetching, "_PAUSES", (0.0, 0.0))
     clean_memory.pipe_file("/a.png", b"bytes")
     given, failures = type(clean_memory).cat_file, []
 

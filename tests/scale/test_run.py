@@ -7,7 +7,7 @@ import shutil
 import pytest
 from shards import files_of, pa, rows_of, told_by_predict, write_rows
 
-from ahl.scale import images as scale_images
+from ahl.scale import fetching
 from ahl.scale import run as scale_run
 from ahl.scale.run import LocalEngine, score_collection
 from commands import run
@@ -150,7 +150,7 @@ def test_from_tables_and_into_a_store(model, inspection_folder, tmp_path, clean_
 def test_what_a_store_does_not_give_is_tried_again(
     model, inspection_folder, tmp_path, clean_memory, monkeypatch
 ):
-    monkeypatch.setattr(scale_images, "_PAUSES", ())
+    monkeypatch.setattr(fetching, "_PAUSES", ())
     files = sorted((inspection_folder / "good").iterdir())[:6]
     for file in files:
         clean_memory.pipe_file(f"/in/{file.name}", file.read_bytes())
