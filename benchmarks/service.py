@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,17 +45,20 @@ HEAD = (
 
 
 @contextmanager
-def serving(model: Path, threads: int, batch: int) -> Iterator[tuple[int, psutil.Process]]:
-    """The service in a process of its own; gives its port and that process."""
+def serving(
+    model: Path, threads: int, batch: int, workers: int
+) -> Iterator[tuple[int, psutil.Process]]:
+    """The service in processes of its own; gives its port and their parent."""
     command = [sys.executable, "-m", "ahl", "serve", str(model), "--port", "0"]
-    command += ["--threads", str(threads), "--batch", str(batch)]
+    command += ["--threads", str(max(1, threads // workers)), "--batch", str(batch)]
+    command += ["--workers", str(workers)]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, stderr=log)
         try:
             while True:
                 log.seek(0)
-                found = re.search(r":(\d+)\s*$", log.read(), re.MULTILINE)
-                if found:
+                found = re.search(r"http://127.0.0.1:(\d+)\b", log.read())
+                if found and ready(int(found[1])):
                     break
                 if process.poll() is not None:
                     raise SystemExit("The service did not start.")
@@ -63,6 +67,15 @@ def serving(model: Path, threads: int, batch: int) -> Iterator[tuple[int, psutil
         finally:
             process.terminate()
             process.wait()
+
+
+def ready(port: int) -> bool:
+    """Whether a process answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def request_of(images: Sequence[bytes]) -> bytes:
@@ -101,8 +114,9 @@ def all_ask(port: int, requests: Sequence[bytes], clients: int) -> None:
 
 
 def processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+    """Of a process and those it started."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 Work = tuple[psutil.Process, Callable[[], object]]
@@ -120,7 +134,7 @@ def in_turns(works: Mapping[str, Work], turns: int) -> dict[str, list[tuple[floa
     return taken
 
 
-def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
+def measure(model: Path, options: argparse.Namespace, threads: int, workers: int) -> None:
     """Print images a second, and the ratios to the bare engine of the same turn."""
     images = draw(options.images, options.side, square=False, seed=2)
     contents = []
@@ -129,7 +143,10 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
         Image.fromarray(image).save(file, format="JPEG", quality=90)
         contents.append(file.getvalue())
     engine = open_engine(model, device="cpu", threads=threads)
-    with tempfile.TemporaryDirectory() as folder, serving(model, threads, options.batch) as started:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(model, threads, options.batch, workers) as started,
+    ):
         port, service = started
         files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]
         for content, path in zip(contents, files, strict=True):
@@ -152,7 +169,10 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
         in_turns(works, 1)  # warm
         taken = in_turns(works, options.turns)
     name = options.model.name if options.model else options.backbone
-    print(f"{name}, {engine.card.image_size} px, {threads} threads, batches of {options.batch}")
+    print(
+        f"{name}, {engine.card.image_size} px, {threads} threads in the engine and in "
+        f"{workers} processes of the service, batches of {options.batch}"
+    )
     for name, turns in taken.items():
         pairs = list(zip(taken["bare"], turns, strict=True))
         ratios = [bare / own for (bare, _), (own, _) in pairs]
@@ -169,8 +189,11 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, help="measure this model instead of training one")
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1], help="processes of the service"
+    )
     parser.add_argument("--batch", type=int, default=4, help="of the bare engine and the service")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--turns", type=int, default=5)
@@ -185,7 +208,9 @@ def main() -> None:
             model = Path(folder) / "model.ahl"
             train(options).save(model)
         for threads in options.threads:
-            measure(model, options, threads)
+            for workers in options.workers:
+                if workers <= threads:
+                    measure(model, options, threads, workers)
 
 
 if __name__ == "__main__":
