@@ -6,9 +6,10 @@
 
 Bare: batches of images that are decoded already, in this process. Files: the same from JPEG files,
 as `ahl predict` does it, in its own batches. Service: the same JPEGs over HTTP on this machine,
-one a request and 16 a request, from several clients at once; what the clients take of the cores
-counts against it. Besides images a second, the processor time that engine or service took for each
-image, which other work on the machine disturbs less.
+one a request and 16 a request, from several clients at once, and from one client, which tells how
+long one image takes that is alone. What the clients take of the cores counts against the service.
+Besides images a second, the processor time that engine or service took for each image, which other
+work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ HEAD = (
 
 @contextmanager
 def serving(
-    model: Path, threads: int, batch: int, workers: int
+    model: Path, options: argparse.Namespace, threads: int
 ) -> Iterator[tuple[int, psutil.Process]]:
     """The service in processes of its own; gives its port and their parent."""
     command = [sys.executable, "-m", "ahl", "serve", str(model), "--port", "0"]
-    command += ["--threads", str(max(1, threads // workers)), "--batch", str(batch)]
-    command += ["--workers", str(workers)]
+    command += ["--threads", str(max(1, threads // options.workers))]
+    command += ["--batch", str(options.batch), "--workers", str(options.workers)]
+    if options.passes is not None:
+        command += ["--passes", str(options.passes)]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, stderr=log)
         try:
@@ -134,7 +137,7 @@ def in_turns(works: Mapping[str, Work], turns: int) -> dict[str, list[tuple[floa
     return taken
 
 
-def measure(model: Path, options: argparse.Namespace, threads: int, workers: int) -> None:
+def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
     """Print images a second, and the ratios to the bare engine of the same turn."""
     images = draw(options.images, options.side, square=False, seed=2)
     contents = []
@@ -143,10 +146,7 @@ def measure(model: Path, options: argparse.Namespace, threads: int, workers: int
         Image.fromarray(image).save(file, format="JPEG", quality=90)
         contents.append(file.getvalue())
     engine = open_engine(model, device="cpu", threads=threads)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving(model, threads, options.batch, workers) as started,
-    ):
+    with tempfile.TemporaryDirectory() as folder, serving(model, options, threads) as started:
         port, service = started
         files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]
         for content, path in zip(contents, files, strict=True):
@@ -164,14 +164,15 @@ def measure(model: Path, options: argparse.Namespace, threads: int, workers: int
                 service,
                 lambda: all_ask(port, single, options.clients),
             ),
+            "service, 1 a request, 1 client": (service, lambda: all_ask(port, single, 1)),
             "service, 16 a request, 4 clients": (service, lambda: all_ask(port, forms, 4)),
         }
         in_turns(works, 1)  # warm
         taken = in_turns(works, options.turns)
     name = options.model.name if options.model else options.backbone
     print(
-        f"{name}, {engine.card.image_size} px, {threads} threads in the engine and in "
-        f"{workers} processes of the service, batches of {options.batch}"
+        f"{name}, {engine.card.image_size} px, {threads} threads, batches of {options.batch}, "
+        f"service: {options.workers} processes, {options.passes or 'its own choice of'} passes"
     )
     for name, turns in taken.items():
         pairs = list(zip(taken["bare"], turns, strict=True))
@@ -191,9 +192,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="measure this model instead of training one")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument(
-        "--workers", type=int, nargs="+", default=[1], help="processes of the service"
-    )
+    parser.add_argument("--workers", type=int, default=1, help="processes of the service")
+    parser.add_argument("--passes", type=int, help="of the service at a time [default: its own]")
     parser.add_argument("--batch", type=int, default=4, help="of the bare engine and the service")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--turns", type=int, default=5)
@@ -208,9 +208,7 @@ def main() -> None:
             model = Path(folder) / "model.ahl"
             train(options).save(model)
         for threads in options.threads:
-            for workers in options.workers:
-                if workers <= threads:
-                    measure(model, options, threads, workers)
+            measure(model, options, threads)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,6 +75,45 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
     return Scorer(TrainedModel.load(path), chosen)
+
+
+def open_engines(
+    path: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    passes: int | None = None,
+) -> list[Engine]:
+    """Open a model for several passes through it at a time, each from a thread of its own.
+
+    Two passes with half of the threads each get through more images than one with all of them:
+    what is done in one thread, or waits for another, does not stop both. One image alone may take
+    longer.
+
+    Args:
+        path: the file.
+        device: as in `open_engine`.
+        threads: of the CPU, shared among the passes; None takes all cores.
+        passes: how many; None takes two, but one on a GPU or with one thread.
+
+    Raises:
+        As `open_engine`.
+    """
+    cores = threads or os.cpu_count() or 1
+    if passes is None:
+        passes = 1 if _is_on_gpu(path, device) else min(2, cores)
+    if passes == 1:
+        return [open_engine(path, device=device, threads=threads)]
+    each = max(1, cores // passes)
+    return [open_engine(path, device=device, threads=each) for _ in range(passes)]
+
+
+def _is_on_gpu(path: Path, device: str) -> bool:
+    if format_of(path) is not None or find_spec("torch") is None:
+        return False
+    from ahl.devices import resolve_device
+
+    return resolve_device(device).type != "cpu"
 
 
 def check_torch(path: Path) -> None:

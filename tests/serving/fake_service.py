@@ -10,10 +10,10 @@ from ahl.errors import ModelFileError
 def opened(path, **_):
     if path.read_bytes() == b"broken":
         raise ModelFileError(f"{path} is broken")
-    return FakeEngine()
+    return [FakeEngine()]
 
 
-ahl.serving.server.open_engine = opened
+ahl.serving.server.open_engines = opened
 ahl.serving.protocol.SLOWEST = 2**30  # tests do not wait long for who does not read
 
 if __name__ == "__main__":

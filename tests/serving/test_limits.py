@@ -111,7 +111,7 @@ def form_client(tmp_path_factory):
     from ahl.serving.app import create_app
     from ahl.serving.settings import Settings
 
-    app = create_app(FakeEngine(), Settings(model=tmp_path_factory.mktemp("x") / "m"))
+    app = create_app([FakeEngine()], Settings(model=tmp_path_factory.mktemp("x") / "m"))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 

@@ -151,10 +151,8 @@ def test_a_closed_line_is_emptied_first():
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_stopping_answers_what_was_accepted(count):
-    from ahl.serving.forms import Upload
-
     engine = FakeEngine(is_open=False)
-    worker = Worker(engine, decoders=2, batch=4, max_pixels=1000)
+    worker = Worker([engine], decoders=2, batch=4, max_pixels=1000)
     jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(count)]
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
@@ -164,11 +162,29 @@ def test_stopping_answers_what_was_accepted(count):
     assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(count)]
 
 
+def test_each_engine_has_a_pass_of_its_own_and_stopping_waits_for_all():
+    engines = [FakeEngine(is_open=False), FakeEngine(is_open=False)]
+    worker = Worker(engines, decoders=1, batch=2, max_pixels=10**6)
+    jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(9)]
+    for engine in engines:
+        assert engine.entered.acquire(timeout=10), "both are in a pass at the same time"
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    engines[0].open.set()
+    held = engines[1].batches[0][0]
+    until(lambda: sum(job.answer.done() for job in jobs) == 9 - held)
+    assert stopping.is_alive(), "the other pass has not ended"
+    engines[1].open.set()
+    stopping.join(timeout=10)
+    assert not worker.alive
+    assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(9)]
+
+
 def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
     def on_batch(images, seconds):
         raise OSError("no space left")
 
-    worker = Worker(FakeEngine(), decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
+    worker = Worker([FakeEngine()], decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
     for grey in (3, 5):
         waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
         assert waiting.answer.result(timeout=10).score == float(grey)

@@ -125,6 +125,12 @@ from ahl.errors import ConfigurationError
     show_default=True,
     help="Images that share a pass through the model, if so many wait.",
 )
+@click.option(
+    "--passes",
+    type=click.IntRange(1, 64),
+    help="Passes at a time, which share the threads; 1: an idle service is quicker [default: 2, "
+    "on a GPU 1].",
+)
 @device_option
 @threads_option
 @errors_as_messages
@@ -147,6 +153,7 @@ def serve(
     max_connections: int,
     timeout: float,
     batch: int,
+    passes: int | None,
     device: str,
     threads: int | None,
 ) -> None:
@@ -177,6 +184,7 @@ def serve(
         port=port,
         workers=workers,
         threads=threads,
+        passes=passes,
         device=device,
         token=None if token_file is None else read_token(token_file),
         names=names,

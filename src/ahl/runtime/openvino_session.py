@@ -38,7 +38,10 @@ class OpenVinoSession:
         self.description = description
         self._openvino: Any = openvino
         # Processors that have bfloat16 would otherwise compute in it, and score differently.
-        self._settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        self._settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,
+        }
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         self._core = openvino.Core()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
@@ -23,17 +23,18 @@ from ahl.serving.static_files import page_routes
 _OPENAPI = "/openapi.json"
 
 
-def create_app(engine: Engine, settings: Settings) -> FastAPI:
-    """Put an engine behind HTTP.
+def create_app(engines: Sequence[Engine], settings: Settings) -> FastAPI:
+    """Put a model behind HTTP.
 
     Args:
-        engine: that scores; used by the application alone, from one thread of its own.
+        engines: of one model, that score at a time; used by the application alone, each from one
+            thread.
         settings: who may ask, and how much.
 
     Returns:
         the application. When it shuts down it answers what it accepted.
     """
-    service = Service(engine, settings)
+    service = Service(engines, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from ahl.engine import open_engine
+from ahl.engine import open_engines
 from ahl.errors import AHLError, ConfigurationError
 from ahl.serving.app import create_app
 from ahl.serving.metrics import SHARED_FOLDER
@@ -67,8 +67,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 def open_app(settings: Settings) -> FastAPI:
     """Open the model and put it behind HTTP."""
-    engine = open_engine(settings.model, device=settings.device, threads=settings.worker_threads)
-    return create_app(engine, settings)
+    engines = open_engines(
+        settings.model,
+        device=settings.device,
+        threads=settings.worker_threads,
+        passes=settings.passes,
+    )
+    return create_app(engines, settings)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ahl.engine import Engine
 from ahl.reviews.store import ReviewStore
 from ahl.serving.admission import Admission
@@ -14,13 +16,13 @@ class Service:
     """One process's.
 
     Args:
-        engine: that scores; from now on used by this service alone.
+        engines: of one model, that score at a time; from now on used by this service alone.
         settings: of the service.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engines: Sequence[Engine], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
-        self.card = engine.card
+        self.card = engines[0].card
         folder = settings.review_dir
         self.reviews = None if folder is None else ReviewStore(folder, settings.max_review_bytes)
         self.admission = Admission(self.limits)
@@ -32,7 +34,7 @@ class Service:
         )
         self.stopping = False
         self.worker = Worker(
-            engine,
+            engines,
             decoders=settings.decoders,
             batch=self.limits.batch,
             max_pixels=self.limits.pixels,

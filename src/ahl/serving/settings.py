@@ -13,7 +13,7 @@ from ahl.serving.access import is_loopback
 
 MEBIBYTE: Final = 2**20
 
-_DECODERS: Final = 4  # threads that decode, at most; more wait for the scoring thread anyway
+_DECODERS: Final = 4  # threads that decode, at most; more wait to be scored anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,8 @@ class Settings:
         port: to listen on; 0 takes a free one.
         workers: processes that share the port.
         threads: of the CPU, a process; None shares the cores among the processes.
+        passes: through the model at a time in each process, which share its threads; None takes
+            two, but one on a GPU or with one thread.
         device: where torch computes.
         token: that clients must show; None asks for none.
         names: of hosts that it is reached by besides this machine's, without a token.
@@ -84,6 +86,7 @@ class Settings:
     port: int = 8000
     workers: int = 1
     threads: int | None = None
+    passes: int | None = None
     device: str = "auto"
     token: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Files to predictions: several threads decode, one scores."""
+"""Files to predictions: some threads decode, others score, each with an engine of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,7 +28,7 @@ class Worker:
     """Scores images for many who ask at once.
 
     Args:
-        engine: used from one thread of this worker only.
+        engines: of one model; each is used from one thread of this worker only.
         decoders: threads that decode.
         batch: images a pass at most.
         max_pixels: of an image.
@@ -37,27 +37,31 @@ class Worker:
 
     def __init__(
         self,
-        engine: Engine,
+        engines: Sequence[Engine],
         *,
         decoders: int,
         batch: int,
         max_pixels: int,
         on_batch: OnBatch | None = None,
     ) -> None:
-        self._engine, self._batch, self._max_pixels = engine, batch, max_pixels
+        self._batch, self._max_pixels = batch, max_pixels
         self._on_batch = on_batch
-        self._image_size = engine.card.image_size
+        self._image_size = engines[0].card.image_size
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
         # Of its own: behind all that waits to be decoded, a scored image would wait once more.
         self.drawing = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-draw")
-        self._thread = threading.Thread(target=self._score_all, name="ahl-score", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._score_all, args=(one,), name="ahl-score", daemon=True)
+            for one in engines
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether it still scores."""
-        return self._thread.is_alive()
+        """Whether it still scores, with all engines."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, upload: Upload, wishes: Wishes) -> Waiting:
         """Have an image decoded and scored.
@@ -73,7 +77,8 @@ class Worker:
         """Answer what was accepted, then end the threads."""
         self.pool.shutdown(wait=True)
         self.line.close()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self.drawing.shutdown(wait=True)
 
     def _decode(self, upload: Upload, waiting: Waiting) -> None:
@@ -90,11 +95,11 @@ class Worker:
             return
         self.line.put(waiting)
 
-    def _score_all(self) -> None:
+    def _score_all(self, engine: Engine) -> None:
         while taken := self.line.take(self._batch):
             started = time.perf_counter()
             try:
-                predictions = self._score(taken)
+                predictions = self._score(engine, taken)
             except Exception as error:  # whatever it is, those who wait have to be told
                 _LOGGER.exception("%d images could not be scored.", len(taken))
                 for one in taken:
@@ -108,9 +113,9 @@ class Worker:
                 except Exception:  # counting, on a full disk say: no reason to score no more
                     _LOGGER.exception("A batch could not be counted.")
 
-    def _score(self, taken: list[Waiting]) -> list[Prediction]:
+    def _score(self, engine: Engine, taken: list[Waiting]) -> list[Prediction]:
         wishes = taken[0].wishes
-        predictions = self._engine.score_pixels(
+        predictions = engine.score_pixels(
             np.stack([one.pixels for one in taken if one.pixels is not None]),
             heat_maps=wishes.heat_maps,
             nearest=wishes.nearest,
