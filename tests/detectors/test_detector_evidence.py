@@ -26,6 +26,7 @@ def test_position_scores_are_what_evidence_is_pooled_from(detector):
     )
     found = detector.position_scores(*arguments)
     assert len(found) == len(detector.layout.scales)
+    assert all(scale.keys() == found[0].keys() <= set(detector.head_names) for scale in found)
     heads, _ = detector.forward(*arguments, training=False)
     evidence = detector.evidence(heads)
     for name in found[0]:

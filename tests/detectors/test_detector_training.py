@@ -32,6 +32,7 @@ def test_statistics_move_towards_those_of_the_batch_by_the_momentum(detector):
             draw_maps(detector.layout, seed=1),
             training=True,
         )
+        assert moved.keys() == start.keys(), "who keeps no statistics begins none"
         found.append({k: (moved[k] - (1 - momentum) * start[k]) / momentum for k in start})
     for other in found[1:]:
         assert_close(other, found[0])
