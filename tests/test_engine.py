@@ -1,57 +1,77 @@
 """Opening a model for one pass at a time, or for several."""
 
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from ahl import engine
+from ahl import devices, engine
+from ahl.errors import ConfigurationError, ModelFileError
 
 
 @pytest.fixture
 def opened(monkeypatch):
-    """On a machine of five cores: with how many threads each engine was opened."""
-    threads = []
-    monkeypatch.setattr(engine.os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(engine, "open_engine", lambda path, **given: threads.append(given))
-    return threads
+    """How each engine was opened, where torch and exported models take five threads."""
+    given = []
+
+    def open_engine(path, *, device, threads):
+        given.append((device, threads))
+        return SimpleNamespace(card=SimpleNamespace(sha256=path.read_text()))
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(5)), raising=False)
+    monkeypatch.setattr(engine, "open_engine", open_engine)
+    return given
 
 
-@pytest.fixture
-def no_export(tmp_path):
-    path = tmp_path / "parts.ahl"
-    path.write_bytes(b"as far as its beginning tells")
+@pytest.fixture(params=[None, "onnx"])
+def path(request, monkeypatch, tmp_path):
+    """A model file, and an exported one."""
+    monkeypatch.setattr(engine, "format_of", lambda _: request.param)
+    path = tmp_path / "model"
+    path.write_text("contents")
     return path
 
 
 @pytest.mark.parametrize(
     ("threads", "passes", "each"),
     [
-        (None, None, [2, 2]),
+        (None, None, [3, 2]),
         (4, None, [2, 2]),
         (1, None, [1]),
         (None, 1, [None]),
         (3, 1, [3]),
-        (2, 3, [1, 1, 1]),
-        (None, 3, [1, 1, 1]),
+        (3, 3, [1, 1, 1]),
+        (None, 4, [2, 1, 1, 1]),
     ],
 )
-def test_passes_share_the_threads(threads, passes, each, opened, no_export):
-    engines = engine.open_engines(no_export, device="cpu", threads=threads, passes=passes)
+def test_passes_share_the_threads(threads, passes, each, opened, path):
+    engines = engine.open_engines(path, device="cpu", threads=threads, passes=passes)
     assert len(engines) == len(each)
-    assert [one["threads"] for one in opened] == each
-    assert {one["device"] for one in opened} == {"cpu"}
+    assert opened == [("cpu", number) for number in each]
 
 
-def test_a_gpu_has_one_pass_unless_more_are_asked_for(opened, monkeypatch, no_export):
-    import torch
-
-    from ahl import devices
-
-    monkeypatch.setattr(devices, "resolve_device", lambda device: torch.device("cuda"))
-    assert len(engine.open_engines(no_export)) == 1
-    assert len(engine.open_engines(no_export, passes=2)) == 2
+def test_more_passes_than_threads_are_refused(opened, path):
+    with pytest.raises(ConfigurationError, match=r"3 passes .* 2 threads; ask for --passes 2"):
+        engine.open_engines(path, threads=2, passes=3)
+    assert opened == []
 
 
-def test_an_exported_model_is_never_on_a_gpu(opened, monkeypatch):
-    monkeypatch.setattr(engine, "format_of", lambda path: "onnx")
-    assert len(engine.open_engines(Path("a.onnx"))) == 2
+def test_on_a_gpu_a_model_file_has_one_pass_unless_more_are_asked_for(opened, monkeypatch, path):
+    monkeypatch.setattr(devices, "resolve_device", lambda _: torch.device("cuda"))
+    exported = engine.format_of(path) is not None
+    assert len(engine.open_engines(path)) == (2 if exported else 1)
+    assert len(engine.open_engines(path, passes=2)) == 2
+
+
+def test_a_file_that_is_replaced_meanwhile_is_not_opened_half(opened, monkeypatch, path):
+    given = engine.open_engine
+
+    def replacing(path, **arguments):
+        found = given(path, **arguments)
+        path.write_text("other contents")
+        return found
+
+    monkeypatch.setattr(engine, "open_engine", replacing)
+    with pytest.raises(ModelFileError, match="replaced while it was opened"):
+        engine.open_engines(path)

@@ -93,19 +93,42 @@ def open_engines(
     Args:
         path: the file.
         device: as in `open_engine`.
-        threads: of the CPU, shared among the passes; None takes all cores.
+        threads: of the CPU, shared among the passes; None takes all cores. What cannot be shared
+            evenly goes to the first passes (torch has one number for all: the smallest).
         passes: how many; None takes two, but one on a GPU or with one thread.
 
     Raises:
-        As `open_engine`.
+        ModelFileError: as `open_engine`, and if the file was replaced meanwhile.
+        ConfigurationError: as `open_engine`, and if there are more passes than threads.
+        NotFittedError: as `open_engine`.
     """
-    cores = threads or os.cpu_count() or 1
+    shared = threads or _own_threads(path)
     if passes is None:
-        passes = 1 if _is_on_gpu(path, device) else min(2, cores)
+        passes = 1 if _is_on_gpu(path, device) else min(2, shared)
     if passes == 1:
         return [open_engine(path, device=device, threads=threads)]
-    each = max(1, cores // passes)
-    return [open_engine(path, device=device, threads=each) for _ in range(passes)]
+    if passes > shared:
+        raise ConfigurationError(
+            f"{passes} passes at a time cannot share {shared} threads; ask for --passes {shared} "
+            "at most, or for more --threads."
+        )
+    each, left = divmod(shared, passes)
+    engines = [
+        open_engine(path, device=device, threads=each + (place < left)) for place in range(passes)
+    ]
+    if len({one.card.sha256 for one in engines}) > 1:
+        raise ModelFileError(f"{path} was replaced while it was opened; try again.")
+    return engines
+
+
+def _own_threads(path: Path) -> int:
+    """What computes with a file takes when nobody says how many."""
+    if format_of(path) is None and find_spec("torch") is not None:
+        import torch
+
+        return torch.get_num_threads()
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _is_on_gpu(path: Path, device: str) -> bool:

@@ -172,7 +172,7 @@ def test_watch_moves_what_arrives(light, images, tmp_path):
 def test_the_service_says_the_same_and_stops(light, images, tmp_path):
     image = images / "030.png"
     own = {"python": light.environment.bin / "python", "env": light.environment.variables()}
-    with running(light.exported, tmp_path / "log", **own) as service:
+    with running(light.exported, tmp_path / "log", "--threads", "2", **own) as service:
         answer = service.score(image.read_bytes())
         served = httpx2.get(f"{service.address}/v1/model").json()
         assert service.stop() == 0

@@ -99,6 +99,7 @@ def test_a_token_is_asked_for_and_stays_in_the_tab(browser, tmp_path):
         assert "9.00" in page.inner_text("#cards .score")
         page.click("#cards [data-slot=queue]")
         page.click("nav a[href='#review']")
+        page.wait_for_selector("#review:not([hidden])")
         assert page.is_visible("#no-store")
         assert not page.is_visible("[data-slot=good]")
         page.keyboard.press("g")  # does nothing where no marks are kept

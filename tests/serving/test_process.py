@@ -21,12 +21,13 @@ from commands import run
 HEAD = "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 
 
-def test_what_was_accepted_is_answered_before_it_stops(model, inspection_folder, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--threads", "2", "--passes", "2")], ids=["one", "two"])
+def test_what_was_accepted_is_answered_before_it_stops(options, model, inspection_folder, tmp_path):
     images = sorted((inspection_folder / "dot").iterdir())
     contents = [image.read_bytes() for image in images]
     lines = run("predict", model, *images, "--json", "--threads", 1).stdout.splitlines()
     expected = [pytest.approx(json.loads(line)["score"], rel=1e-5) for line in lines]
-    with running(model, tmp_path / "log", "--access-log") as service:
+    with running(model, tmp_path / "log", "--access-log", *options) as service:
         with ThreadPoolExecutor(6) as pool:  # many at once, and the scores of the command
             answers = list(pool.map(service.score, contents * 5))
         assert [a.json()["images"][0]["score"] for a in answers] == expected * 5

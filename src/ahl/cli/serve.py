@@ -35,7 +35,7 @@ from ahl.errors import ConfigurationError
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that share the port, each with the model in its memory.",
+    help="Processes that share the port, each with the model in its memory, once a pass.",
 )
 @click.option(
     "--token-file",
@@ -128,8 +128,8 @@ from ahl.errors import ConfigurationError
 @click.option(
     "--passes",
     type=click.IntRange(1, 64),
-    help="Passes at a time, which share the threads; 1: an idle service is quicker [default: 2, "
-    "on a GPU 1].",
+    help="Passes at a time, each with the model in memory and a share of the threads; 1: an idle "
+    "service is quicker [default: 2; 1 on a GPU, or with one thread].",
 )
 @device_option
 @threads_option

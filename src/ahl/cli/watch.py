@@ -111,7 +111,7 @@ def watch(
     console = stderr_console()
 
     def warned(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(printable(text), soft_wrap=True, markup=False)
 
     with contextlib.ExitStack() as held:
         held.enter_context(held_alone(folder / ".ahl-watch" / "lock", str(folder)))

@@ -117,10 +117,10 @@ def score_collection(
 ) -> Collected:
     """Score images into Parquet files `part-00000.parquet`, ... of a folder.
 
-    A file depends on the inputs, the model and the shard size alone, not on the engine, the number
-    of workers or what was killed in between (the last digits of a score may differ between kinds of
-    processors, or numbers of threads). Called again, it scores the shards that are missing, damaged
-    or hold images that could not be fetched.
+    A file depends on the inputs, the model, the shard size, the device and the versions of what
+    computes alone, not on the engine, the number of workers or what was killed in between (the last
+    digits of a score may differ between kinds of processors, or numbers of threads). Called again,
+    it scores the shards that are missing, damaged or hold images that could not be fetched.
 
     Args:
         model: the model file.

@@ -42,7 +42,7 @@ class Waiting:
 
 
 class WaitingLine:
-    """First come, first served, from many threads to one.
+    """First come, first served, from many threads to those that score.
 
     It is bounded by who lets images in (`ahl.serving.admission`).
     """

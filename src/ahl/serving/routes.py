@@ -94,7 +94,10 @@ def open_routes(service: Service) -> APIRouter:
 
     @router.get("/readyz", response_model=State, summary="Is the service ready?")
     async def readyz() -> Response:
-        """200 while images are scored, 503 when it is stopping or scores no more."""
+        """200 while images are scored, 503 when that is over.
+
+        A service that was asked to stop lets nobody connect any more.
+        """
         ready = service.ready
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
