@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 from torch import Tensor, nn

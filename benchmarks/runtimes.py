@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 

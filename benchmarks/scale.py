@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import as_command  # noqa: F401 - before torch
 import numpy as np
 from PIL import Image
 

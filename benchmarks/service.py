@@ -30,12 +30,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import as_command  # noqa: F401 - before torch
 import numpy as np
 import psutil
 from drawn_model import add_model_options, draw, train
 from PIL import Image
 
-from ahl.cli import return_memory, share_cores
 from ahl.engine import open_engine
 from ahl.images.reading import read_pixels, resize_pixels
 
@@ -200,8 +200,6 @@ def main() -> None:
     add_model_options(parser)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the service
-    share_cores()  # as the command does, which the service runs by
-    return_memory()
     with tempfile.TemporaryDirectory() as folder:
         model = options.model
         if model is None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 from drawn_model import add_model_options, draw, train

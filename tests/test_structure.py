@@ -12,7 +12,8 @@ PACKAGE = Path(ahl.__file__).parent
 ORDER = """
 errors types printable files literals randomness metrics intervals config records observer
 tensor_file
-resuming devices processes pages synthetic images drawing datasets augment feature_maps backbones
+resuming devices process_settings processes
+pages synthetic images drawing datasets augment feature_maps backbones
 features
 preparation detectors calibration model distributions learning fitting scoring
 reviews correction

@@ -100,6 +100,16 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
         assert os.environ.get("GOMP_SPINCOUNT") == expected
 
 
+@pytest.mark.parametrize("given", [None, "0"])
+def test_torch_takes_large_pages_unless_the_user_says_otherwise(given, monkeypatch):
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    if given is not None:
+        monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", given)
+    run("info", "--help")
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == (given or "1")
+
+
 def test_info_shows_what_a_model_holds(model):
     values = json.loads(run("info", model, "--json").stdout)
     assert values["base"] == "dra"

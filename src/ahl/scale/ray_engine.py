@@ -21,6 +21,7 @@ from typing import Any, Final
 from ahl import errors
 from ahl.errors import AHLError, ConfigurationError, DataError
 from ahl.images.decoding import brief
+from ahl.process_settings import SETTINGS
 from ahl.scale.inputs import as_values, from_values
 from ahl.scale.run import Job
 from ahl.scale.shard import ShardScorer, ShardTask
@@ -244,9 +245,7 @@ def _environment(threads: int) -> dict[str, str]:
     ours = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
-        "GOMP_SPINCOUNT": "3000",
-        "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
-        "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+        **SETTINGS,
     }
     passed = {k: v for k, v in os.environ.items() if k.startswith("FSSPEC_")}
     return ours | passed
