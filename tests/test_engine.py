@@ -19,7 +19,7 @@ def opened(monkeypatch):
         return SimpleNamespace(card=SimpleNamespace(sha256=path.read_text()))
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(5)), raising=False)
+    monkeypatch.setattr(engine, "usable_cores", lambda: 5)
     monkeypatch.setattr(engine, "open_engine", open_engine)
     return given
 

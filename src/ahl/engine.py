@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ahl.errors import ConfigurationError, ModelFileError
 from ahl.images.reading import ImageSource
 from ahl.model.card import ModelCard
+from ahl.process_settings import usable_cores
 from ahl.runtime.artefact import format_of, is_like_model_file
 from ahl.runtime.scorer import ArtefactScorer
 from ahl.scoring.prediction import Prediction
@@ -127,8 +127,7 @@ def _own_threads(path: Path) -> int:
         import torch
 
         return torch.get_num_threads()
-    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    return usable_cores()
 
 
 def _is_on_gpu(path: Path, device: str) -> bool:

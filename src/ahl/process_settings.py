@@ -20,7 +20,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def settle_process() -> None:
-    """All that is below, before torch is loaded."""
+    """Have this process share cores and memory as that of the `ahl` command does.
+
+    For programs of their own, before anything loads torch: it changes environment variables and
+    the C library's allocator, for all of the process. What the user has set stays.
+    """
     share_cores()
     take_large_pages()
     return_memory()
@@ -61,6 +65,12 @@ def return_memory() -> None:
         change(_M_MMAP_THRESHOLD, int(SETTINGS["MALLOC_MMAP_THRESHOLD_"]))
         # Of smaller blocks much may stay: trimming costs time, and is on by the change above.
         change(_M_TRIM_THRESHOLD, int(SETTINGS["MALLOC_TRIM_THRESHOLD_"]))
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on, where the system tells; else how many there are."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _set(name: str) -> None:

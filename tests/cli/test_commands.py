@@ -102,7 +102,7 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
 
 @pytest.mark.parametrize("given", [None, "0"])
 def test_torch_takes_large_pages_unless_the_user_says_otherwise(given, monkeypatch):
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")  # so that it is as it was after the test
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
     if given is not None:
         monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", given)

@@ -14,6 +14,7 @@ from ahl.detectors.dra import convolve
 from ahl.detectors.losses import Prior
 from ahl.feature_maps import FeatureLayout
 from ahl.types import Kind
+from detectors.contract import draw_parameters, seeded
 
 LAYOUT = FeatureLayout(((6, 5, 4), (6, 3, 2)))
 PRIOR = Prior(mean=0.05, deviation=1.1)
@@ -32,20 +33,6 @@ CONFIGS = {
 @pytest.fixture(params=CONFIGS)
 def detector(request):
     return DRA(CONFIGS[request.param], LAYOUT, PRIOR)
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def draw_parameters(detector, seed=0):
-    """Parameters away from the ones and zeros that the batch norm starts from."""
-    parameters = detector.initial_parameters(seeded(seed))
-    generator = seeded(seed + 1)
-    return {
-        name: value + 0.2 * torch.randn(value.shape, generator=generator)
-        for name, value in parameters.items()
-    }
 
 
 def draw_maps(count, seed=0):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from ahl.cli.common import errors_as_messages, stderr_console, threads_option, use_threads
 from ahl.pretrain.config import PretrainConfig
+from ahl.process_settings import usable_cores
 
 DEFAULT = PretrainConfig()
 
@@ -87,7 +87,7 @@ def main(
         draw_shards(
             folder,
             config.shards,
-            processes=threads or os.cpu_count() or 1,
+            processes=threads or usable_cores(),
             progress=lambda done, total: observer.on_stage("drawing, shards", done, total),
         )
         run = Pretraining(config, DrawnGroups(folder, config.shards), seed, state)

@@ -40,6 +40,7 @@ class OpenVinoSession:
         # Processors that have bfloat16 would otherwise compute in it, and score differently.
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
+            # Two models compiled for one thread each would be tied to the same core.
             "ENABLE_CPU_PINNING": False,
         }
         if threads is not None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from ahl import errors
 from ahl.errors import AHLError, ConfigurationError, DataError
 from ahl.images.decoding import brief
-from ahl.process_settings import SETTINGS
+from ahl.process_settings import SETTINGS, usable_cores
 from ahl.scale.inputs import as_values, from_values
 from ahl.scale.run import Job
 from ahl.scale.shard import ShardScorer, ShardTask
@@ -92,7 +92,7 @@ class RayEngine:
             if self.address is not None:
                 ray.init(address=self.address, **quiet)
                 return
-            cores = max(os.cpu_count() or 1, (self.workers or 1) * self.threads)
+            cores = max(usable_cores(), (self.workers or 1) * self.threads)
             ray.init(
                 address="local",
                 num_cpus=cores,

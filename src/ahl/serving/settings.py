@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
 from ahl.errors import ConfigurationError
 from ahl.images.reading import MAX_PIXELS
+from ahl.process_settings import usable_cores
 from ahl.serving.access import is_loopback
 
 MEBIBYTE: Final = 2**20
@@ -107,9 +107,9 @@ class Settings:
         """Threads that the model computes with in each process; None takes all cores."""
         if self.threads is not None or self.workers == 1:
             return self.threads
-        return max(1, (os.cpu_count() or 1) // self.workers)
+        return max(1, usable_cores() // self.workers)
 
     @property
     def decoders(self) -> int:
         """Threads that decode images in each process."""
-        return max(1, min(_DECODERS, (os.cpu_count() or 1) // self.workers))
+        return max(1, min(_DECODERS, usable_cores() // self.workers))

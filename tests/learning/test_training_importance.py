@@ -1,0 +1,103 @@
+"""The epoch loop: when importance begins to count, and what it comes from."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ahl.detectors import DRA
+from ahl.learning import sample_scores, training
+from ahl.learning.importance import ScorePredictor, importance_scores, predict
+from ahl.types import Kind
+from learning.small_runs import CONFIG, HEADS, IMPORTANCE, run, with_learning
+from synthetic_features import (
+    LAYOUT,
+    PRIOR,
+    make_training_set,
+    mean_reference,
+)
+
+
+@pytest.mark.parametrize(
+    ("history", "first_epoch", "first_trained", "first_weighed"),
+    [(2, 4, 2, 4), (3, 1, 3, 3), (1, 0, 1, 1), (5, 5, 5, 5)],
+)
+def test_importance_is_equal_until_its_first_epoch(
+    history, first_epoch, first_trained, first_weighed
+):
+    importance = replace(IMPORTANCE, history=history, first_epoch=first_epoch)
+    # Scores are measured, and psi trained, once an epoch however many rounds it has.
+    config = replace(with_learning(epochs=7, rounds=2), importance=importance)
+    _, recorder = run(DRA(HEADS, LAYOUT, PRIOR), config)
+    for epoch, state in enumerate(recorder.states):
+        weights = state.records[-1].importance
+        assert sum(weights) == pytest.approx(1.0, abs=1e-6)
+        equal = weights == pytest.approx([1 / 7] * 7, abs=1e-7)
+        assert equal == (epoch < first_weighed), f"epoch {epoch}"
+        trained_epochs = max(0, epoch + 1 - first_trained)
+        assert float(state.predictor.optimiser.step) == importance.steps * trained_epochs
+        assert len(state.history) == min(epoch + 1, history)
+
+
+def loop_importance(detector, training_set, before, after, config):
+    """Eq. 6 and 7 for one epoch, from the state before it and psi after it."""
+    low, high = detector.expected_scores
+    past = torch.stack(before.history, dim=1)
+    if config.error == "calibrated":
+        past = ((past - low) / (high - low)).clamp(0, 1)
+    predicted = predict(ScorePredictor(7, config.hidden), after.predictor.parameters, past)
+    errors = []
+    for i, support in enumerate(training_set.supports):
+        terms = []
+        for j, kind in enumerate(training_set.kinds.tolist()):
+            if j in support.normals:
+                continue
+            label = 0.0 if kind == Kind.NORMAL else 1.0
+            weight = 1.0 if training_set.unseen[j, i] else 0.5
+            terms.append(weight * (float(predicted[j, i]) - label) ** 2)
+        errors.append(sum(terms) / len(terms))
+    return importance_scores(torch.tensor(errors)).tolist()
+
+
+@pytest.mark.parametrize("form", ["calibrated", "paper"])
+def test_importance_comes_from_the_errors_of_predicted_scores(detector, form):
+    importance = replace(IMPORTANCE, error=form)
+    config = replace(CONFIG, importance=importance)
+    training_set = make_training_set()[0]
+    _, recorder = run(detector, config, training_set=training_set)
+    for before, after in zip(recorder.states[2:], recorder.states[3:], strict=False):
+        expected = loop_importance(detector, training_set, before, after, importance)
+        assert after.records[-1].importance == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch):
+    adapted = []
+    adapt = training.adapt
+
+    def kept(*arguments, **constants):
+        adapted.append(adapt(*arguments, **constants))
+        return adapted[-1]
+
+    monkeypatch.setattr(training, "adapt", kept)
+    monkeypatch.setattr(sample_scores, "SCORING_CHUNK", 10)  # the training set is larger
+    training_set = make_training_set()[0]
+    _, recorder = run(detector, with_learning(epochs=2), training_set=training_set)
+    reference = mean_reference(training_set)
+    for (base, _), state in zip(adapted, recorder.states, strict=True):
+        scores = state.history[-1]
+        assert scores.shape == (len(training_set), 7)
+        assert len(training_set) > 20
+        for i in range(7):
+            parameters, statistics = (
+                {name: value[i] for name, value in part.items()} for part in base
+            )
+            for j in range(0, len(training_set), 7):
+                heads, _ = detector.forward(
+                    parameters,
+                    statistics,
+                    training_set.features.maps(torch.tensor([j])),
+                    reference,
+                    training=False,
+                )
+                expected = float(detector.combine(heads)[0])
+                assert float(scores[j, i]) == pytest.approx(expected, rel=1e-5, abs=1e-5)
