@@ -77,6 +77,6 @@ def test_two_processes_agree_and_one_that_fails_ends_the_other_which_is_silent(t
     first, second = run_two(("-c", TALK, tmp_path), ("-c", TALK, tmp_path))
     assert (first.stdout, second.stdout) == ("agreed\n", "agreed\n"), second.stderr
     assert list(tmp_path.iterdir()) == []
-    assert (first.returncode, second.returncode) == (1, 1)
     assert first.stderr == ""
+    assert (first.returncode, second.returncode) == (1, 1)
     assert "RuntimeError: a mistake" in second.stderr

@@ -67,7 +67,9 @@ class Processes:
         if self._store is None:
             return
         try:
-            dist.all_reduce(torch.zeros(1), group=self._patient)
+            # No tensor in it: gloo's thread may let go of its last one while Python ends, which
+            # needs the interpreter's lock and aborts the process instead of ending it.
+            dist.barrier(group=self._patient)
         except RuntimeError as error:
             raise ProcessError(
                 "Another process of this run has ended: its own message says why, or the system "
