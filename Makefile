@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+# `make test EXTRAS=dev,elpv,ray` tests the engine ray too, whose packages take 350 MB.
+EXTRAS ?= dev,elpv
 # What can be measured with a package index alone; name more datasets and a better backbone with
 # make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
 BENCHMARK ?= --dataset elpv --backbone embedded
@@ -19,7 +21,7 @@ setup: $(STAMP)  ## create .venv and install ahl with the committed versions
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; name yours with: make PYTHON=python3 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,elpv]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $(STAMP)
 
 demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.png
