@@ -55,7 +55,7 @@ def plain_false_positive_rate(labels, scores):
     raise AssertionError
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(labelled_scores())
 def test_figures_follow_their_definitions(data):
     labels, scores = data

@@ -27,7 +27,7 @@ def noise_image(shape, seed=0):
 
 @every_generator
 @given(shape=SHAPES, source_shape=SHAPES, seed=SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_size_gives_a_different_image_of_that_size(generator, shape, source_shape, seed):
     image, source = noise_image(shape, seed), noise_image(source_shape, seed + 1)
     image_before, source_before = image.copy(), source.copy()
@@ -43,7 +43,7 @@ def test_any_size_gives_a_different_image_of_that_size(generator, shape, source_
 
 @every_generator
 @given(shape=SHAPES, seed=SEEDS, level=st.integers(0, 255))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_flat_images_differ_too(generator, shape, seed, level):
     flat = np.full(shape, level, dtype=np.uint8)
     tampered = generator(flat, flat, np.random.default_rng(seed))

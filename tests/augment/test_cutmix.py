@@ -21,7 +21,7 @@ def bounding_box(changed):
 
 
 @given(st.integers(8, 120), st.integers(8, 120), st.integers(0, 9999))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_one_rectangle_comes_from_the_source_and_the_rest_from_the_image(height, width, seed):
     image, source = images((height, width, 3), seed)
     mixed = CutMix()(image, source, np.random.default_rng(seed))

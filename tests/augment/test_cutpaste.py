@@ -35,7 +35,7 @@ def test_a_plain_patch_is_a_copy_of_another_part(seed):
 
 
 @given(st.integers(8, 120), st.integers(8, 120), st.integers(0, 9999))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_change_is_confined(height, width, seed):
     changed = changed_pixels(CutPaste(), noise_image((height, width, 3), seed), seed)
     # 0.15 of the image, and what rounding adds to either side of a small one.

@@ -55,7 +55,7 @@ def test_full_opacity_shows_the_filling_alone():
 
 
 @given(st.integers(8, 120), st.integers(8, 120), st.integers(0, 9999))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_masks_are_neither_empty_nor_everything(height, width, seed):
     mask = DraemMask().draw_mask(height, width, np.random.default_rng(seed))
     assert mask.shape == (height, width)

@@ -46,7 +46,7 @@ def test_equals_the_definition(height, width, rows, columns):
     st.integers(1, 40),
     st.integers(0, 999),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shape_and_range(height, width, rows, columns, seed):
     random = np.random.default_rng(seed)
     noise = perlin_noise(height, width, rows=rows, columns=columns, random=random)

@@ -76,7 +76,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(seeds):
     assert 0.90 <= covered / trials <= 0.98
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(-5, 5), min_size=1, max_size=12),
     st.lists(st.integers(-5, 5), min_size=1, max_size=12),
@@ -92,7 +92,7 @@ def test_replicates_do_not_care_for_the_scale_or_the_order(normal, anomalous):
     assert again == pytest.approx(values, abs=1e-12, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=9))
 def test_equal_scores_are_worth_a_half_and_apart_ones_all(scores):
     count = len(scores)
@@ -152,7 +152,7 @@ def test_mean_ranks_by_hand():
     assert mean_ranks({}) == {}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_ranks_always_sum_to_the_same(rows):
     table = {str(n): dict(zip("abcd", row, strict=True)) for n, row in enumerate(rows)}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl.calibration.calibration import MEMORY, Calibration, gather
@@ -103,7 +103,6 @@ def test_anomalies_lifted_by_nothing_leave_equal_weights():
     assert calibration({"a": torch.tensor([-5.0]), "b": torch.tensor([-5.0])}).weights == (0.5, 0.5)
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 1000), st.floats(-100, 100))
 def test_the_scale_of_evidence_does_not_matter(factor, offset):
     """What a head's unit is says nothing of what it is worth."""

@@ -96,7 +96,7 @@ def test_an_images_result_does_not_depend_on_the_others():
     torch.testing.assert_close(torch.cat(alone), together, rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 30), st.integers(1, 40), st.floats(0.1, 100))
 def test_any_few_normals_give_finite_results(count, neighbours, prior_count):
     places, evidence, _ = two_kinds(count)

@@ -1,7 +1,7 @@
 """Folds leave out what they are asked about."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl.distributions.folds import FEWEST_NORMALS, draw_folds
@@ -14,7 +14,6 @@ def plan_of(normals):
     return [PseudoAnomaly(generator=g, normal=i) for g in range(2) for i in range(0, normals, 2)]
 
 
-@settings(deadline=None)
 @given(*COUNTS, st.integers(0, 99))
 def test_every_normal_and_anomaly_is_left_out_once(normals, anomalies, wanted, seed):
     folds = draw_folds(normals, anomalies, plan_of(normals), wanted, seed=seed)
@@ -26,7 +25,6 @@ def test_every_normal_and_anomaly_is_left_out_once(normals, anomalies, wanted, s
     assert sorted(left_out) == expected
 
 
-@settings(deadline=None)
 @given(*COUNTS, st.integers(0, 99))
 def test_a_fold_trains_on_nothing_it_is_asked_about(normals, anomalies, wanted, seed):
     plan = plan_of(normals)

@@ -76,7 +76,7 @@ def test_what_is_too_large_for_half_precision_becomes_its_largest():
     assert found.tolist() == [65504.0, -65504.0, 65504.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 90),

@@ -99,7 +99,7 @@ def test_a_file_cut_short_is_refused(folder, name, share):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_cut_and_altered_files(folder, name, data):
     content = bytearray(FILES[name])
@@ -111,7 +111,7 @@ def test_cut_and_altered_files(folder, name, data):
     check_pixels_or_refusal(folder, bytes(content[:cut]))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     start=st.sampled_from(
         [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM", b"II*\0\x08\0\0\0", b"GIF89a"]

@@ -93,7 +93,7 @@ def test_inner_parts_are_told_with_the_outermost(tmp_path):
     assert (calibration["seconds"], calibration["within"]) == (0.25, {})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(cut=st.integers(min_value=0, max_value=10_000), note=st.text(max_size=6000))
 def test_whatever_a_kill_leaves_the_next_run_begins_on_a_new_line(tmp_path_factory, cut, note):
     path = tmp_path_factory.mktemp("log") / "run.jsonl"

@@ -21,7 +21,7 @@ def normal_scores(count, seed=0):
     return np.random.default_rng(seed).standard_t(3, count)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(20, 400), st.sampled_from([0.01, 0.05, 0.1, 0.5]), st.integers(0, 9))
 def test_the_threshold_is_the_lowest_score_that_keeps_the_rate(count, rate, seed):
     scores = normal_scores(count, seed)

@@ -74,7 +74,7 @@ def test_image_bombs_are_refused_by_their_header(serve):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damaged_forms_are_never_a_fault(form_client, data):
     parts = data.draw(
         st.lists(

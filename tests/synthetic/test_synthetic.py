@@ -84,7 +84,7 @@ class TestDefects:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_groups_hold_what_they_promise(seed):
     group = draw_group(SIZE, np.random.default_rng(seed))
     assert group.normals.shape == (NORMALS, SIZE, SIZE, 3)

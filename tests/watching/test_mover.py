@@ -62,7 +62,7 @@ ACTION = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     actions=st.lists(ACTION, max_size=12),
     way=st.sampled_from(sorted(RENAMES)),
