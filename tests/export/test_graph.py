@@ -12,7 +12,7 @@ from PIL import Image
 from ahl import AHL
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.errors import NotFittedError
-from ahl.export.graph import ScoringGraph, round_to_half
+from ahl.export.graph import ScoringGraph
 from ahl.export.resizing import resize_like_pillow
 from ahl.scoring.scorer import Scorer
 from small_images import small_image
@@ -59,21 +59,6 @@ def test_a_model_of_feature_maps_has_nothing_to_export():
     detector.fit_features((normals,), (anomalies[:2],), pseudo=[(pseudo,)])
     with pytest.raises(NotFittedError, match="no backbone"):
         ScoringGraph(detector.model)
-
-
-@given(
-    st.lists(
-        st.floats(-65504, 65504, width=32).filter(lambda x: x == 0 or abs(x) > 1e-4), min_size=1
-    )
-)
-def test_rounding_is_that_of_half_precision(values):
-    given = torch.tensor(values, dtype=torch.float32)
-    assert torch.equal(round_to_half(given), given.half().float())
-
-
-def test_what_is_too_large_for_half_precision_becomes_its_largest():
-    found = round_to_half(torch.tensor([1e9, -1e9, 65504.0]))
-    assert found.tolist() == [65504.0, -65504.0, 65504.0]
 
 
 @settings(max_examples=40)

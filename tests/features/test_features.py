@@ -17,14 +17,14 @@ def extractor(size=48):
 
 def test_rows_are_the_maps_at_full_and_at_half_size_side_by_side():
     pixels = np.stack([small_image("good", i) for i in range(3)])
-    rows, layout = torch.from_numpy(extractor().extract(pixels)).float(), extractor().layout
+    rows, layout = torch.from_numpy(extractor().extract(pixels)), extractor().layout
     assert layout.scales == ((12, 6, 6), (12, 3, 3))
     images = as_tensor(pixels, CPU)
     half = images.unflatten(2, (24, 2)).unflatten(4, (24, 2)).mean(dim=(3, 5))
     with torch.inference_mode():
         expected = TinyBackbone()(images), TinyBackbone()(half)
     for ours, theirs in zip(layout.split(rows), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_of_another_size_or_backbone_are_kept_apart():

@@ -45,17 +45,5 @@ class ScoringGraph(nn.Module):
         """Score images (N, image_size, image_size, 3), uint8."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
         scales = two_scales(self.backbone, pixels)
-        # Features are kept in half precision, and so is what the model was trained on.
-        rounded = tuple(round_to_half(scale) for scale in scales)
-        return self._forward(self._preparation.of_maps(rounded), heat_maps=True, nearest=True)
-
-
-def round_to_half(values: Tensor) -> Tensor:
-    """Single-precision values rounded to the 11 digits of half precision (Veltkamp, 1968).
-
-    Runtimes take a conversion there and back for superfluous and leave it out; subtractions they
-    keep.
-    """
-    bounded = values.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
-    large = bounded * (2.0**13 + 1)
-    return large - (large - bounded)
+        bounded = tuple(scale.clamp(-HALF_MAXIMUM, HALF_MAXIMUM) for scale in scales)
+        return self._forward(self._preparation.of_maps(bounded), heat_maps=True, nearest=True)

@@ -18,12 +18,9 @@ from ahl.runtime.artefact import Precision
 from ahl.scoring.outputs import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs
 
 TOLERANCE: Final[Mapping[Precision, float]] = {"fp32": 1e-4, "fp16": 0.1}
-"""Largest difference that is let through, relative to the value, or to 1 where it is smaller: of
-scores, which are in spreads of unseen normals, 1 is one spread. None for 8 bits, which change every
-score a little, and are judged by how well they rank."""
-
-PARTS_TOLERANCE: Final = 1e-3
-"""The same at least for what a score is made of, whose differences mostly cancel in it."""
+"""Largest difference that is let through, of a score and of all that it is made of, relative to the
+value, or to 1 where it is smaller: of scores, which are in spreads of unseen normals, 1 is one
+spread. None for 8 bits, which change every score a little, and are judged by how well they rank."""
 
 RESIZED_TOLERANCE: Final = 0.02
 """The same for images that the graph resizes itself: runtimes round pixels differently."""
@@ -81,11 +78,10 @@ class Parity:
         limit = TOLERANCE.get(precision)
         if limit is not None:
             for name, difference in self.differences.items():
-                allowed = limit if name == SCORE else max(limit, PARTS_TOLERANCE)
-                if not difference <= allowed:  # put this way round, NaN is refused too
+                if not difference <= limit:  # put this way round, NaN is refused too
                     raise ParityError(
                         f"The exported model's {name.replace('_', ' ')} differs from the model's "
-                        f"own by {difference:.2g} of its value, more than {allowed:g}: nothing was "
+                        f"own by {difference:.2g} of its value, more than {limit:g}: nothing was "
                         "written. Try another format or precision."
                     )
             if self.resized is not None and not self.resized <= max(limit, RESIZED_TOLERANCE):

@@ -66,11 +66,12 @@ class FeatureExtractor:
             "device": device.type,
         }
 
-    def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Feature rows of a batch: uint8 (N, S, S, 3) to float16 (N, row_size).
+    def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Feature rows of a batch: uint8 (N, S, S, 3) to float32 (N, row_size).
 
-        Half precision is what the cache stores; scoring rounds the same way, so that an image
-        has one feature row whether it was cached or not.
+        Half precision is for what is kept, and learned from. Scoring does not round: where a
+        processor or a runtime differs in a value's last bit, half precision would make a
+        thousandth of it, and scores would differ by more than 1e-4 of a spread.
         """
         together = TOGETHER if self.device.type == "cpu" else len(pixels)
         parts = []
@@ -79,12 +80,12 @@ class FeatureExtractor:
                 images = as_tensor(pixels[start : start + together], self.device)
                 rows = self.layout.join(two_scales(self.backbone, images))
                 rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
-                parts.append(rows.to(torch.float16).cpu().numpy())
+                parts.append(rows.float().cpu().numpy())
         return np.concatenate(parts)
 
     def stream(
         self, items: Sequence[ImageItem], *, workers: int = 2, observer: Observer | None = None
-    ) -> Iterator[tuple[list[int], NDArray[np.float16], list[tuple[int, Skipped]]]]:
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 
         Args:
@@ -99,7 +100,7 @@ class FeatureExtractor:
         observer = observer or Observer()
         size = self.config.batch_size
         for batch in decoded_batches(items, size, workers=workers, observer=observer):
-            rows = np.empty((0, self.layout.row_size), dtype=np.float16)
+            rows = np.empty((0, self.layout.row_size), dtype=np.float32)
             with observer.part("backbone"):
                 if batch.pixels is not None:
                     rows = self.extract(batch.pixels)
@@ -148,7 +149,8 @@ def extract_table(
         wanted = [items[i] for i in processes.share(missing, block=extractor.config.batch_size)]
         for batch, rows, skipped in extractor.stream(wanted, workers=workers, observer=observer):
             with observer.part("feature store"):
-                writer.add([wanted[i].key for i in batch], rows)
+                halves = torch.from_numpy(rows).half().numpy()
+                writer.add([wanted[i].key for i in batch], halves)
             reasons.update({wanted[i].key: one.reason for i, one in skipped})
             observer.on_stage(stage, count(len(batch) + len(skipped)), len(missing))
     for shards, others in processes.gathered([store.shards, reasons]):

@@ -85,7 +85,7 @@ class Scorer:
         with torch.inference_mode():
             parts = [
                 self._forward(
-                    self.model.preparation.maps(row.unsqueeze(0).float()),
+                    self.model.preparation.maps(row.unsqueeze(0)),
                     heat_maps=heat_maps,
                     nearest=nearest,
                 )
@@ -102,7 +102,7 @@ class Scorer:
             ]
             for index, row in zip(indices, torch.from_numpy(rows), strict=True):
                 with torch.inference_mode():
-                    maps = self.model.preparation.maps(row.unsqueeze(0).float())
+                    maps = self.model.preparation.maps(row.unsqueeze(0))
                 found.append((index, maps))
             yield from sorted(found, key=lambda pair: pair[0])
 
