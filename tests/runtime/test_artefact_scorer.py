@@ -116,17 +116,27 @@ def test_no_graph_of_ours(tmp_path, capfd):
     two = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "ab"]
     output = helper.make_tensor_value_info("score", TensorProto.FLOAT, [1])
     add = helper.make_graph([helper.make_node("Add", "ab", ["score"])], "add", two, [output])
+    odd = helper.make_tensor_value_info("odd", TensorProto.FLOAT, [1])
+    node = helper.make_node("Add", ["odd", "odd"], ["score"])
+    twice = helper.make_graph([node], "twice", [odd], [output])
     for model, message in (
         (of(add), "none that `ahl export` wrote"),
         (of(add, description().text()), "something else than images"),
         (graph(), "none that `ahl export` wrote"),
         (of(helper.make_graph([], "empty", [], [])), "no graph that ONNX Runtime reads"),
         (b"\x08\x09 no protobuf", "no graph that ONNX Runtime reads"),
+        (
+            of(add, "no text").replace(b"no text", b"no t\x81xt"),
+            "names or metadata that are no text",
+        ),
+        (
+            of(twice, description().text()).replace(b"odd", b"o\x81d"),
+            "names or metadata that are no text",
+        ),
     ):
         write_onnx(path, model)
         assert message in run("info", path, code=1).output
-        told = capfd.readouterr().err
-        assert not told, "ONNX Runtime says nothing of its own"
+        assert capfd.readouterr() == ("", ""), "ONNX Runtime says nothing of its own"
 
 
 @pytest.mark.parametrize("kind", ARTEFACTS)

@@ -87,8 +87,9 @@ class Memory:
         weight, highest = float(constants["weight"]), float(constants["highest"])
         if not len(means) == len(spreads) == len(patches):
             raise ValueError("the memory has another number of scales")
-        finite = all(abs(value) < float("inf") for value in (*means, *spreads, weight, highest))
-        if not finite or min(*spreads, weight) <= 0:
+        largest = torch.finfo(torch.float32).max
+        single = all(abs(value) <= largest for value in (*means, *spreads, weight, highest))
+        if not single or min(*spreads, weight) <= 0:
             raise ValueError("the memory's constants are no distances")
         return cls(
             patches=tuple(p.float() for p in patches),

@@ -53,7 +53,7 @@ class OnnxSession:
         try:
             # From bytes, not by path: no other file can then be drawn in.
             self._session: Any = onnxruntime.InferenceSession(
-                graph.data, options, providers=["CPUExecutionProvider"]
+                graph.data, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:  # its own kinds, of many causes
             raise ModelFileError(
@@ -61,17 +61,18 @@ class OnnxSession:
             ) from error
         try:
             described = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            inputs = [one.name for one in self._session.get_inputs()]
+            self.outputs = tuple(output.name for output in self._session.get_outputs())
         except UnicodeDecodeError as error:
             raise ModelFileError(
-                f"{path} holds metadata that are no text: {first_line(error)}."
+                f"{path} holds names or metadata that are no text: {first_line(error)}."
             ) from error
         if described is None:
             raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
-        if len(self._session.get_inputs()) != 1:
+        if len(inputs) != 1:
             raise ModelFileError(f"{path} takes something else than images.")
         self.description = Description.read(described, path)
-        self.outputs = tuple(output.name for output in self._session.get_outputs())
-        self._input = self._session.get_inputs()[0].name
+        self._input = inputs[0]
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
 
