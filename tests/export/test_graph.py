@@ -14,6 +14,7 @@ from ahl.config import MemoryConfig, VectorConfig
 from ahl.errors import NotFittedError
 from ahl.export.graph import ScoringGraph
 from ahl.export.resizing import resize_like_pillow
+from ahl.features.extractor import bounded_scales
 from ahl.scoring.scorer import Scorer
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
@@ -50,6 +51,29 @@ def test_it_gives_what_scoring_gives(base, changes):
     assert ("evidence" in found) == (model.calibration is not None)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-4, atol=1e-4)
+
+
+class Loud(TinyBackbone):
+    """Its features lie beyond half precision, both ways."""
+
+    def forward(self, images):
+        maps = super().forward(images)
+        return (maps - maps.mean()) * 1e9
+
+
+def test_what_is_too_large_for_half_precision_becomes_its_largest():
+    images = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    for scale in bounded_scales(Loud(), images):
+        assert scale.aminmax() == (-65504.0, 65504.0)
+
+
+def test_the_graph_bounds_features_as_scoring_does():
+    model = replace(trained(), backbone=Loud())
+    pixels = small_image("dot", 3)[None]
+    expected = Scorer(model, torch.device("cpu")).compute(pixels)["score"]
+    with torch.no_grad():
+        found = ScoringGraph(model)(torch.from_numpy(pixels))["score"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_a_model_of_feature_maps_has_nothing_to_export():

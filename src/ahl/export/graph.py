@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ahl.errors import NotFittedError
-from ahl.features.extractor import HALF_MAXIMUM, two_scales
+from ahl.features.extractor import bounded_scales
 from ahl.model.trained import TrainedModel
 from ahl.scoring.forward import Forward
 
@@ -44,6 +44,5 @@ class ScoringGraph(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Score images (N, image_size, image_size, 3), uint8."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
-        scales = two_scales(self.backbone, pixels)
-        bounded = tuple(scale.clamp(-HALF_MAXIMUM, HALF_MAXIMUM) for scale in scales)
-        return self._forward(self._preparation.of_maps(bounded), heat_maps=True, nearest=True)
+        scales = bounded_scales(self.backbone, pixels)
+        return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)

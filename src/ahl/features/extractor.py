@@ -42,6 +42,12 @@ def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
     return backbone(images), backbone(functional.avg_pool2d(images, 2))
 
 
+def bounded_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with no value beyond `HALF_MAXIMUM`: what is kept, and what is scored."""
+    full, half = two_scales(backbone, images)
+    return full.clamp(-HALF_MAXIMUM, HALF_MAXIMUM), half.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
+
+
 class FeatureExtractor:
     """Runs a backbone on images at full and half size.
 
@@ -78,9 +84,8 @@ class FeatureExtractor:
         with torch.inference_mode():
             for start in range(0, len(pixels), together):
                 images = as_tensor(pixels[start : start + together], self.device)
-                rows = self.layout.join(two_scales(self.backbone, images))
-                rows = rows.nan_to_num(0.0).clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
-                parts.append(rows.float().cpu().numpy())
+                rows = self.layout.join(bounded_scales(self.backbone, images))
+                parts.append(rows.nan_to_num(0.0).cpu().numpy())
         return np.concatenate(parts)
 
     def stream(
