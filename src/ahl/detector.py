@@ -21,13 +21,14 @@ from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
 from ahl.features.arrays import Maps, table_of_maps
 from ahl.fitting.adaptation import EPOCHS, adapt_to_images
-from ahl.fitting.run import Fitting, finetuning_checkpoint
+from ahl.fitting.run import Fitting
 from ahl.images.reading import ImageSource
 from ahl.images.sources import from_samples, label_images
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
 from ahl.predictor import Predictor
 from ahl.processes import Processes
+from ahl.resuming import finetuning_checkpoint
 from ahl.types import GOOD
 
 

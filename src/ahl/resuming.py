@@ -49,3 +49,8 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
             "the same ones, or start anew without --resume."
         )
     return header, groups
+
+
+def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
+    """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
+    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")

@@ -38,7 +38,7 @@ from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.observer import Observer
 from ahl.processes import Processes
-from ahl.resuming import run_fingerprint
+from ahl.resuming import finetuning_checkpoint, run_fingerprint
 from ahl.types import GOOD, ImageItem
 
 
@@ -304,8 +304,3 @@ class Fitting:
 
 def _classes(images: Sequence[LabelledImage]) -> list[str]:
     return [image.class_name for image in images]
-
-
-def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
-    """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
-    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")
