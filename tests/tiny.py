@@ -45,6 +45,16 @@ SHORT = {
     "outer_rate": 0.02,
 }
 
+ENOUGH = {
+    "epochs": 20,
+    "rounds": 5,
+    "inner_steps": 2,
+    "batch_size": 18,
+    "outer_rate": 0.02,
+    "averaged_epochs": 5,
+}
+"""What finds defects on small pictures and maps."""
+
 
 def tiny_config(**learning) -> Config:
     config = default()
