@@ -50,6 +50,9 @@ def timm_from_file(folder: Path, name, **arguments):
 MAKERS = {
     "resnet18": lambda folder: timm_from_file(folder, "resnet18"),
     "mobilenetv2_100": lambda folder: timm_from_file(folder, "mobilenetv2_100", pad_type="same"),
+    "vit": lambda folder: timm_from_file(
+        folder, "vit_tiny_patch16_224", depth=6, embed_dim=24, num_heads=2
+    ),
     "embedded": lambda folder: embedded_backbone(),
 }
 

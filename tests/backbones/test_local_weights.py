@@ -13,13 +13,14 @@ def test_a_missing_file_is_told(tmp_path):
         TimmBackbone.load(weights=tmp_path / "nowhere.safetensors")
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a pickle", b"\xff" * 64])
-def test_other_files_are_refused(content, tmp_path):
-    path = tmp_path / "weights.pth"
+def test_other_files_are_refused(content, suffix, tmp_path):
+    path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="no readable weights file"):
         TimmBackbone.load(weights=path)
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="no readable weights file"):
         TimmBackbone.load(weights=tmp_path)
 
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from ahl.backbones import TimmBackbone
 from ahl.errors import ConfigurationError, WeightsError
@@ -77,17 +76,6 @@ def test_settings_cannot_exhaust_the_memory():
     settings |= {"name": "vit_tiny_patch16_224", "arguments": large}
     with pytest.raises(WeightsError, match="too large"):
         TimmBackbone.rebuild(settings, {})
-
-
-def test_networks_for_one_size_only_are_refused():
-    with pytest.raises(ConfigurationError, match=r"any size.*dynamic_img_size=True"):
-        TimmBackbone(name="vit_tiny_patch16_224")
-    backbone = TimmBackbone(
-        name="vit_tiny_patch16_224",
-        arguments={"dynamic_img_size": True, "dynamic_img_pad": True},
-        stages=(11,),
-    )
-    assert backbone(torch.zeros(1, 3, 112, 112)).shape == (1, 192, 7, 7)
 
 
 def test_settings_are_json(resnet_weights):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -15,13 +16,23 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ahl.backbones._hub import quiet
 from ahl.backbones.embedded import EMBEDDED
 from ahl.errors import ConfigurationError
 
 DEFAULT_STAGE_COUNT = 3
 """The last three stages: strides 8, 16 and 32 of the usual networks."""
+
+SHORT_NAMES = {
+    "dinov2-small": "vit_small_patch14_dinov2",
+    "dinov2-base": "vit_base_patch14_dinov2",
+}
+"""Names for timm models that people know under others (Oquab et al., 2023)."""
+
+TRANSFORMER_DEPTHS = (1 / 3, 1 / 2, 2 / 3)
+"""Of a plain vision transformer's blocks: its middle, where places are told apart best."""
 
 LARGEST_NETWORK = 2**31
 """Parameters and buffers, in numbers; more than that is no backbone but an attack."""
@@ -48,7 +59,9 @@ def check_name(name: object) -> None:
         )
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = get_close_matches(architecture, [EMBEDDED, *timm.list_models()], 3, 0.75)
+        close = get_close_matches(
+            architecture, [EMBEDDED, *SHORT_NAMES, *timm.list_models()], 3, 0.75
+        )
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         raise ConfigurationError(
             f"There is no backbone {architecture!r}: give the name of a timm model, or "
@@ -94,11 +107,48 @@ def _plain_value(key: str, value: object) -> object:
     )
 
 
+def with_positions(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with `dynamic_img_size` where a plain vision transformer needs it.
+
+    Its positions are then fitted to each image size, which two scales need.
+    """
+    model = getattr(outline(name, arguments), "model", None)
+    if getattr(model, "dynamic_img_size", None) is False:
+        return {**arguments, "dynamic_img_size": True}
+    return dict(arguments)
+
+
+def patch_side(network: nn.Module) -> int:
+    """Side in pixels of a vision transformer's patches; 1 for networks that take any size."""
+    model: Any = getattr(network, "model", None)
+    if not getattr(model, "dynamic_img_size", False) or model.patch_embed.dynamic_img_pad:
+        return 1
+    return int(model.patch_embed.patch_size[0])
+
+
+def as_timm_names(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A vision transformer's weights as timm names them, its positions in the network's grid.
+
+    Weights as their authors publish them, or of another image size, become those of the network;
+    the weights of other networks are returned as they are.
+    """
+    model: Any = getattr(network, "model", None)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if not hasattr(model, "dynamic_img_size") or convert is None:
+        return state
+    with quiet("timm"):
+        converted: dict[str, Tensor] = convert(state, model)
+    return converted
+
+
 def check_stages(name: str, stages: Sequence[int] | None, network: nn.Module) -> tuple[int, ...]:
     """Return the stages to join, checked against what the network has."""
     info: Any = network.feature_info
     strides = [int(stage["reduction"]) for stage in info.info]
     if stages is None:
+        if patch_side(network) > 1:
+            middle = {round(share * len(strides)) for share in TRANSFORMER_DEPTHS}
+            return tuple(sorted(block for block in middle if block < len(strides)))
         return tuple(range(len(strides)))[-DEFAULT_STAGE_COUNT:]
     chosen = list(stages)
     if (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import torch
@@ -16,13 +17,17 @@ from torch.nn import functional
 from ahl.backbones._checks import check_settings, check_tensors
 from ahl.backbones._hub import WAYS_OUT, fetch_weights, quiet
 from ahl.backbones._timm_models import (
+    SHORT_NAMES,
+    as_timm_names,
     build,
     check_name,
     check_stages,
     first_line,
     for_timm,
     outline,
+    patch_side,
     plain_arguments,
+    with_positions,
 )
 from ahl.backbones.base import Backbone, BackboneTensors, join_stages
 from ahl.errors import ConfigurationError, WeightsError
@@ -30,13 +35,19 @@ from ahl.errors import ConfigurationError, WeightsError
 SMALLEST_SIDE = 32
 """Smaller images are enlarged to it, for networks that halve the side five times."""
 
+CHECKPOINT_SUFFIXES = (".pth", ".pt")
+"""Of torch checkpoints, as most authors publish weights."""
+
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _TENSORFLOW = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @final
 class TimmBackbone(Backbone):
-    """Stages of a timm classification network.
+    """Stages of a timm classification network, or blocks of a plain vision transformer.
+
+    A transformer's positions are fitted to each image size; images whose sides are no multiples
+    of its patch are resized to the nearest ones.
 
     Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
     with fixed random weights, and never reaches the network.
@@ -45,7 +56,8 @@ class TimmBackbone(Backbone):
         name: timm model name, such as `resnet18` or `resnet18.a1_in1k`; never an address or path.
         arguments: further arguments of `timm.create_model`, such as `{"pad_type": "same"}`:
             words, numbers, truth values or lists of them.
-        stages: indices of the stages to join, increasing; None takes the last three.
+        stages: indices of the stages to join, increasing; None takes the last three of a
+            network, and blocks at a third, half and two thirds of a transformer's depth.
         mean: of each input channel, in 0..1.
         std: of each input channel, positive.
 
@@ -70,8 +82,10 @@ class TimmBackbone(Backbone):
         super().__init__()
         self.name, self.arguments = name, plain_arguments(arguments or {})
         self.mean, self.std = _three_numbers("mean", mean), _three_numbers("std", std)
+        self.arguments = with_positions(name, self.arguments)
         self.stages = check_stages(name, stages, outline(name, self.arguments))
         self.network = build(name, self.arguments, self.stages)
+        self._patch = patch_side(self.network)
         self.register_buffer("shift", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
         self.eval()
@@ -93,9 +107,11 @@ class TimmBackbone(Backbone):
         converted from TensorFlow, which scales inputs to -1..1.
 
         Args:
-            name: timm model name.
-            weights: local safetensors state dict of the same timm model, with or without its
-                classifier; None takes timm's own from the hub's cache or downloads them.
+            name: timm model name, `dinov2-small` or `dinov2-base`.
+            weights: local state dict of the same timm model, with or without its classifier, as
+                safetensors or a torch checkpoint; of vision transformers also as their authors
+                publish it, for any image size; None takes timm's own from the hub's cache or
+                downloads them.
             arguments: as for the constructor; `mean` and `std` among them, one number or three,
                 override the normalisation.
             stages: as for the constructor.
@@ -104,7 +120,7 @@ class TimmBackbone(Backbone):
             ConfigurationError: as for the constructor.
             WeightsError: if the weights cannot be reached, read or fitted.
         """
-        arguments = dict(arguments or {})
+        name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
         # Before anything slow, so that a mistyped path is told at once.
         state = None if weights is None else _read_weights(weights)
@@ -119,14 +135,18 @@ class TimmBackbone(Backbone):
         )
         if state is None:
             state = _download(name, backbone.arguments)
+        else:
+            state = as_timm_names(backbone.network, state)
         _fit(backbone.network, state, source=str(weights or f"timm's {name}"))
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Backbone.forward`."""
-        height, width = images.shape[-2:]
-        if min(height, width) < SMALLEST_SIDE:
-            size = max(height, SMALLEST_SIDE), max(width, SMALLEST_SIDE)
+        size = [
+            max(round(side / self._patch), math.ceil(SMALLEST_SIDE / self._patch)) * self._patch
+            for side in images.shape[-2:]
+        ]
+        if size != list(images.shape[-2:]):
             images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
         normalised = (images - self.shift) / self.scale
         stages = self.network(normalised.contiguous(memory_format=torch.channels_last))
@@ -179,9 +199,8 @@ class TimmBackbone(Backbone):
         except Exception as error:  # networks check their input each in their own way
             raise ConfigurationError(
                 f"{self.name} does not take images of any size, which two scales need "
-                f"({first_line(error)}). Plain vision transformers may, with --backbone-arg "
-                "dynamic_img_size=True --backbone-arg dynamic_img_pad=True; otherwise choose a "
-                "convolutional network."
+                f"({first_line(error)}). Choose a convolutional network or a plain vision "
+                "transformer, such as efficientnet-lite0, resnet18 or dinov2-small."
             ) from error
 
 
@@ -242,14 +261,27 @@ def _download(name: str, arguments: Mapping[str, Any]) -> BackboneTensors:
 
 def _read_weights(path: Path) -> BackboneTensors:
     try:
+        if path.suffix in CHECKPOINT_SUFFIXES:
+            return _checkpoint(path)
         return load_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"There is no weights file {path}.") from error
     except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a readable safetensors file ({first_line(error)}). Convert a torch "
-            "checkpoint with safetensors.torch.save_file(state_dict, path)."
+            f"{path} is no readable weights file ({first_line(error)}). Give a safetensors file, "
+            "or a torch checkpoint (.pth, .pt) that holds tensors by name and nothing else."
         ) from error
+
+
+def _checkpoint(path: Path) -> BackboneTensors:
+    """Tensors by name of a torch checkpoint; nothing in it is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(first_line(error)) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError("it holds more than tensors by name")
+    return {str(key): value for key, value in state.items()}
 
 
 def _fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
