@@ -54,6 +54,10 @@ class Backbone(nn.Module, ABC):
         same C.
         """
 
+    def for_inference(self) -> Backbone:
+        """The backbone as a processor runs it fastest: the same features, but for rounding."""
+        return self
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What `rebuild` needs beside the tensors, as JSON values."""

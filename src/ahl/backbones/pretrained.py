@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -153,6 +154,14 @@ class TimmBackbone(Backbone):
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             stages = [stage.permute(0, 3, 1, 2) for stage in stages]
         return join_stages(list(stages))
+
+    def for_inference(self) -> TimmBackbone:
+        """See `Backbone.for_inference`."""
+        from ahl.backbones.fused import fused_network  # it loads timm
+
+        faster = copy.copy(self)  # the weights are shared
+        faster._modules = {**self._modules, "network": fused_network(self.network)}
+        return faster
 
     def settings(self) -> dict[str, Any]:
         """See `Backbone.settings`."""

@@ -21,7 +21,7 @@ from ahl.observer import Observer
 from ahl.processes import Processes
 from ahl.types import ImageItem, Skipped
 
-FEATURE_VERSION = 2
+FEATURE_VERSION = 3
 """Raised whenever the same image, backbone and size would give other rows."""
 
 TOGETHER = 4
@@ -58,7 +58,8 @@ class FeatureExtractor:
     """
 
     def __init__(self, backbone: Backbone, config: FeatureConfig, device: torch.device) -> None:
-        self.backbone = backbone.eval().to(device)
+        backbone = backbone.eval().to(device)
+        self.backbone = backbone.for_inference() if device.type == "cpu" else backbone
         self.config = config
         self.device = device
         size = config.image_size

@@ -1,0 +1,143 @@
+"""Networks for inference on a processor: fewer passes over memory, the same features.
+
+Batch norms become part of the convolutions before them, and a convolution with its activation
+is one call of oneDNN, the operator that `torch.compile` emits. On one thread PyTorch itself
+sends 1x1 convolutions past oneDNN.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.norm_act import BatchNormAct2d
+from timm.layers.padding import pad_same
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+PROBE: Final = (1, 3, 64, 64)
+"""Shape of the images that show which batch norm follows which convolution."""
+
+TOLERANCE: Final = 1e-3
+"""Of the largest feature: a fused network that is farther off is not used."""
+
+_ACTIVATIONS: Final[dict[type[nn.Module], tuple[str, list[float]]]] = {
+    nn.Identity: ("none", []),
+    nn.ReLU: ("relu", []),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
+}
+"""What oneDNN applies to a convolution's output, with its constants."""
+
+
+class FusedConvolution(nn.Module):
+    """A convolution and its activation in one call.
+
+    Args:
+        convolution: with a bias.
+        activation: one of ReLU, ReLU6 and the identity.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, activation: nn.Module) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.attribute, self.constants = _ACTIVATIONS[type(activation)]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, K, h, w), as the two would one after the other."""
+        own = self.convolution
+        padding = [side for side in own.padding if isinstance(side, int)]
+        if isinstance(own, Conv2dSame):
+            images = pad_same(images, list(own.kernel_size), list(own.stride), list(own.dilation))
+            padding = [0, 0]
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            images,
+            own.weight,
+            own.bias,
+            padding,
+            list(own.stride),
+            list(own.dilation),
+            own.groups,
+            self.attribute,
+            self.constants,
+            "",
+        )
+        return result
+
+
+def fused_network(network: nn.Module) -> nn.Module:
+    """A copy for inference on a processor, or the network itself where nothing can be fused.
+
+    Args:
+        network: in evaluation mode; takes (N, 3, H, W) and gives a list of maps.
+
+    Returns:
+        a network whose maps differ by rounding only.
+    """
+    pairs = _followed_by_norms(network)
+    if not pairs:
+        return network
+    fused = copy.deepcopy(network)
+    modules = dict(fused.named_modules())
+    for norm_name, convolution_name in pairs.items():
+        norm, convolution = modules[norm_name], modules[convolution_name]
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(convolution, nn.Conv2d)
+        folded = fuse_conv_bn_eval(convolution, norm)
+        replacement: nn.Module = folded
+        activation = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
+        if type(activation) in _ACTIVATIONS and not isinstance(convolution.padding, str):
+            replacement, activation = FusedConvolution(folded, activation), nn.Identity()
+        fused.set_submodule(convolution_name, replacement)
+        fused.set_submodule(norm_name, activation)
+    fused = fused.to(memory_format=torch.channels_last).eval()
+    return fused if _alike(fused, network) else network
+
+
+def _followed_by_norms(network: nn.Module) -> dict[str, str]:
+    """Names of batch norms, with those of the convolutions that they alone follow."""
+    outputs: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that its id stays its own
+    pairs: dict[str, str] = {}
+
+    def remember(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, __: object, output: Tensor) -> None:
+            outputs[id(output)] = (name, output)
+
+        return hook
+
+    def compare(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if id(inputs[0]) in outputs:
+                pairs[name] = outputs[id(inputs[0])][0]
+
+        return hook
+
+    handles = []
+    for name, module in network.named_modules():
+        if type(module) in (nn.Conv2d, Conv2dSame) and module.padding_mode == "zeros":
+            handles.append(module.register_forward_hook(remember(name)))
+        elif type(module) in (nn.BatchNorm2d, BatchNormAct2d):
+            handles.append(module.register_forward_pre_hook(compare(name)))
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(PROBE))
+    finally:
+        for handle in handles:
+            handle.remove()
+    convolutions = list(pairs.values())
+    return {n: c for n, c in pairs.items() if convolutions.count(c) == 1}
+
+
+def _alike(fused: nn.Module, network: nn.Module) -> bool:
+    """True where both give the same maps: a convolution's output may go elsewhere too."""
+    images = torch.rand(PROBE, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        try:
+            pairs = list(zip(fused(images), network(images), strict=True))
+        except (RuntimeError, NotImplementedError):  # an operator that this build lacks
+            return False
+    return all(
+        bool((own - other).abs().max() <= TOLERANCE * other.abs().max()) for own, other in pairs
+    )
