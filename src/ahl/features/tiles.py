@@ -1,0 +1,113 @@
+"""Large images in overlapping tiles: one feature map an image, as if it had been seen whole.
+
+A backbone sees each tile by itself. Every position of the joined map comes from the tile in which
+it lies farther from the edge, so that tiles leave no seams and no position counts twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ahl.backbones.base import Backbone
+
+TOGETHER: Final = 4
+"""Tiles in one pass of a backbone: the maps of more do not stay in a processor's caches."""
+
+OVERLAP: Final = 0.25
+"""Share of a tile that it has in common with the next one, at least two positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One tile along one axis.
+
+    Attributes:
+        start: first pixel.
+        stop: first pixel outside.
+        first: first position of the joined map that is taken from it.
+        last: first position that is not.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
+    """Lay tiles along one axis.
+
+    Args:
+        length: of the axis in pixels, a multiple of `stride`.
+        tile: side of a tile in pixels, a multiple of `stride`, at least four times as large.
+        stride: pixels a position.
+
+    Returns:
+        tiles whose positions, `first` to `last`, make up the axis in order; one, as long as the
+        axis, if that is no longer than a tile.
+    """
+    if length <= tile:
+        return (Window(0, length, 0, length // stride),)
+    overlap = max(2, 2 * round(OVERLAP * tile / (2 * stride))) * stride
+    count = math.ceil((length - overlap) / (tile - overlap))
+    starts = [min(number * (tile - overlap), length - tile) for number in range(count)]
+    # The middle of each overlap, in positions.
+    seams = [(start + before + tile) // (2 * stride) for before, start in zip(starts, starts[1:])]
+    return tuple(
+        Window(start, start + tile, first, last)
+        for start, first, last in zip(
+            starts, [0, *seams], [*seams, length // stride], strict=True
+        )
+    )
+
+
+def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
+    """Feature map of images that are seen tile by tile.
+
+    Args:
+        backbone: its stride is half of `Backbone.multiple`.
+        images: (N, 3, H, W); H and W are multiples of the stride.
+        tile: side of a tile in pixels.
+
+    Returns:
+        (N, C, H / stride, W / stride).
+    """
+    stride = backbone.multiple // 2
+    rows, columns = (windows(length, tile, stride) for length in images.shape[-2:])
+    places = list(product(rows, columns))
+    if len(places) == 1:
+        return backbone(images)
+    tiles = torch.cat([images[..., r.start : r.stop, c.start : c.stop] for r, c in places])
+    # A traced graph holds the backbone once.
+    together = len(tiles) if torch.compiler.is_exporting() else TOGETHER
+    maps = torch.cat([backbone(some) for some in tiles.split(together)])
+    owned = [
+        each[
+            ...,
+            r.first - r.start // stride : r.last - r.start // stride,
+            c.first - c.start // stride : c.last - c.start // stride,
+        ]
+        for each, (r, c) in zip(maps.chunk(len(places)), places, strict=True)
+    ]
+    across = [
+        torch.cat(owned[start : start + len(columns)], dim=-1)
+        for start in range(0, len(owned), len(columns))
+    ]
+    return torch.cat(across, dim=-2)
+
+
+def tile_share(size: tuple[int, int], tile: int) -> float:
+    """Share of an image that one tile is; 1 where the image is no larger or `tile` is 0.
+
+    Args:
+        size: (height, width) of the image in pixels.
+        tile: side of a tile in pixels; 0 for none.
+    """
+    height, width = size
+    return min(tile, height) * min(tile, width) / (height * width) if tile else 1.0
