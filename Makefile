@@ -6,9 +6,9 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 # `make test EXTRAS=dev,elpv,ray` tests the engine ray too, whose packages take 350 MB.
 EXTRAS ?= dev,elpv
-# What can be measured with a package index alone; name more datasets and a better backbone with
+# What can be measured with a package index alone; name more datasets and another backbone with
 # make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
-BENCHMARK ?= --dataset elpv --backbone embedded
+BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
 .PHONY: help setup demo test check benchmark clean

@@ -22,6 +22,7 @@ from PIL import Image
 from ahl.advice import Advice, advise
 from ahl.advice.duplicates import find_duplicates
 from ahl.advice.pictures import look_at
+from ahl.config import DEFAULT_BACKBONE
 from ahl.datasets import open_dataset
 from ahl.literals import literal
 from ahl.observer import Observer
@@ -69,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--backbone", default="embedded")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--backbone-arg", action="append", default=[])
     options = parser.parse_args()

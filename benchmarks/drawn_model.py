@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ahl.config import DEFAULT_BACKBONE
+
 if TYPE_CHECKING:
     from ahl import AHL
 
@@ -33,7 +35,7 @@ def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """What `train` reads."""
-    parser.add_argument("--backbone", default="embedded")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--pad-type", help="as in --backbone-arg pad_type=same")
     parser.add_argument("--normals", type=int, default=200, help="that the model is trained on")

@@ -1,6 +1,6 @@
 """Images a second of `ahl serve` against the bare engine on the same machine, measured in turns.
 
-    python benchmarks/service.py --backbone embedded
+    python benchmarks/service.py
     python benchmarks/service.py --backbone mobilenetv2_100 --weights mobilenetv2_100.safetensors \
         --pad-type same
 

@@ -1,6 +1,6 @@
 """Images a second of a trained model, against its bare backbone, measured in turns.
 
-    python benchmarks/throughput.py --backbone embedded
+    python benchmarks/throughput.py
     python benchmarks/throughput.py --backbone mobilenetv2_100 --weights mobilenetv2_100.safetensors
 
 Bare: the backbone at full and at half size on batches of 16 decoded images. Decoded: the same

@@ -21,6 +21,7 @@ def blocks(path, language):
 @pytest.mark.parametrize("example", blocks(ROOT / "docs" / "extending.md", "python"))
 def test_the_extension_examples_train_and_score(example, tmp_path):
     from ahl import AHL
+    from ahl.config import DEFAULT_BACKBONE
     from tiny import TinyBackbone, tiny_config
 
     script = f"{example}\n"
@@ -30,7 +31,7 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     given = fitting.backbone.backbone
     detector = AHL(
         base=fitting.detector_type,
-        backbone=TinyBackbone() if given == "resnet18" else given,
+        backbone=TinyBackbone() if given == DEFAULT_BACKBONE else given,
         generators=fitting.generators,
         config=tiny_config(epochs=2),
     )
@@ -49,10 +50,9 @@ def test_the_readmes_python_example_runs(tmp_path):
     (example,) = blocks(ROOT / "README.md", "python")
     for name, count in (("good", 6), ("scratch", 2), ("new", 3)):
         write_class(tmp_path / "parts" / name, "dot" if name == "scratch" else "good", count)
-    script = example.replace('"resnet18"', '"embedded"')
     environment = {**os.environ, "AHL_CACHE": str(tmp_path / "cache")}
     result = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", example],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -67,7 +67,7 @@ def test_the_log_documents_example_runs(tmp_path):
     for name, kind, count in (("good", "good", 6), ("scratch", "dot", 2)):
         write_class(tmp_path / "parts" / name, kind, count)
     small = example.replace(
-        'AHL(backbone="embedded",', "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2),"
+        "AHL(observer", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), observer"
     )
     assert small != example
     check = "events = [json.loads(line)['event'] for line in open('parts.jsonl')]\n"

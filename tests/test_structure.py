@@ -13,7 +13,7 @@ ORDER = """
 errors types printable files literals randomness metrics intervals config records observer
 tensor_file
 resuming devices process_settings processes
-pages synthetic images drawing datasets augment feature_maps backbones
+pages images drawing datasets augment feature_maps backbones
 features
 preparation detectors calibration model distributions learning fitting scoring
 reviews correction
@@ -30,7 +30,7 @@ scale
 serving
 demo
 cli
-pretrain __main__
+__main__
 """.split()  # noqa: SIM905
 """Modules and folders in the order data meets them; each imports from those before it only."""
 

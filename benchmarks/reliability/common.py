@@ -57,7 +57,7 @@ def train(folder: Path, *, side: int = 128) -> Path:
     parts = draw_parts(folder / "parts", good=40, defects=6)
     model = folder / "parts.ahl"
     ahl(
-        *("train", parts, "-o", model, "--backbone", "embedded", "--image-size", side),
+        *("train", parts, "-o", model, "--image-size", side),
         *("--epochs", 2, "--no-cache"),
     )
     fresh = draw_parts(folder / "fresh", good=40, defects=0, first=500)

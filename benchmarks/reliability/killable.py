@@ -13,7 +13,7 @@ from ahl.engine import open_engine
 from ahl.runtime.artefact import read_graph
 from ahl.tensor_file import read_tensor_file
 
-TRAIN = ("--backbone", "embedded", "--image-size", "48", "--threads", "1")
+TRAIN = ("--image-size", "48", "--threads", "1")
 OURS = ("parts", "fresh", "in", "m.ahl", "log.txt", "cache")
 """What stands in a trial's folder besides what the verb makes."""
 

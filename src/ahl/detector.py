@@ -11,7 +11,7 @@ from ahl.augment import default_generators
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.backbones import Backbone
 from ahl.backbones.choice import BackboneChoice
-from ahl.config import Config
+from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.config import preset as preset_config
 from ahl.correction.correction import Correction
 from ahl.correction.images import MISSED_CLASS, update_with_images
@@ -40,8 +40,8 @@ class AHL(Predictor):
 
     Args:
         base: the base detector: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
-        backbone: a timm model name, `"embedded"` for our own that needs no download, or a
-            `Backbone` of your own.
+        backbone: a name of `ahl.backbones.PACKAGED`, whose weights are Python packages, a timm
+            model name, or a `Backbone` of your own.
         seed: of every draw; the same data, seed and machine give the same model.
         preset: `"default"` (None is the same) or `"paper"`; not with `config`.
         config: all constants, instead of a preset.
@@ -69,7 +69,7 @@ class AHL(Predictor):
     def __init__(
         self,
         base: str | type[BaseDetector] = "dra",
-        backbone: str | Backbone = "resnet18",
+        backbone: str | Backbone = DEFAULT_BACKBONE,
         *,
         seed: int = 0,
         preset: Literal["default", "paper"] | None = None,
@@ -321,7 +321,7 @@ class AHL(Predictor):
             seed=model.seed,
             config=model.config,
             device=device,
-            backbone="resnet18" if model.backbone is None else model.backbone,
+            backbone=DEFAULT_BACKBONE if model.backbone is None else model.backbone,
             generators=generators,
             cache=cache,
             strict=strict,

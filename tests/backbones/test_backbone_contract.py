@@ -17,11 +17,10 @@ from ahl.backbones import (
     BACKBONES,
     BackboneDescription,
     TimmBackbone,
-    embedded_backbone,
     hash_tensors,
     rebuild_backbone,
 )
-from ahl.errors import WeightsError
+from ahl.errors import ModelFileError, WeightsError
 
 
 def drawn_images(count, size=64, seed=0):
@@ -53,7 +52,7 @@ MAKERS = {
     "vit": lambda folder: timm_from_file(
         folder, "vit_tiny_patch16_224", depth=6, embed_dim=24, num_heads=2
     ),
-    "embedded": lambda folder: embedded_backbone(),
+    "efficientnet-lite0": lambda folder: TimmBackbone.load("efficientnet-lite0"),
 }
 
 ODD = (None, -1, 10**30, [10**400] * 3, "x", [], [1, "x"], {"a": {}}, float("nan"))
@@ -234,7 +233,14 @@ def test_kinds_are_unique():
 
 def test_unknown_kind_is_refused_with_the_known_ones():
     description = BackboneDescription(kind="mine", settings={}, weights_sha256=hash_tensors({}))
-    with pytest.raises(WeightsError, match=r"'mine'.*embedded, timm.*extra"):
+    with pytest.raises(WeightsError, match=r"'mine'.*known here: timm\..*extra"):
+        rebuild_backbone(description, {})
+
+
+def test_a_model_of_the_embedded_backbone_is_refused_with_the_way_out():
+    settings = {"version": 2, "filters": [40, 80]}
+    description = BackboneDescription(kind="embedded", settings=settings, weights_sha256="0")
+    with pytest.raises(ModelFileError, match=r"^This model .* embedded .* gone: train it again"):
         rebuild_backbone(description, {})
 
 

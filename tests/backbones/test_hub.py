@@ -72,17 +72,17 @@ def closed_port():
 
 
 def test_downloaded_once_then_taken_from_the_cache(hub, resnet_weights, capfd):
-    backbone = TimmBackbone.load()
-    assert backbone.describe() == TimmBackbone.load(weights=resnet_weights).describe()
+    backbone = TimmBackbone.load("resnet18")
+    assert backbone.describe() == TimmBackbone.load("resnet18", weights=resnet_weights).describe()
     assert any(line.startswith("GET") for line in hub.requests)
     hub.requests.clear()
-    assert TimmBackbone.load().describe() == backbone.describe()
+    assert TimmBackbone.load("resnet18").describe() == backbone.describe()
     assert not hub.requests
     assert capfd.readouterr().err == ""
 
 
 def test_weights_given_or_stored_reach_no_network(hub, resnet_weights):
-    backbone = TimmBackbone.load(weights=resnet_weights)
+    backbone = TimmBackbone.load("resnet18", weights=resnet_weights)
     TimmBackbone.rebuild(backbone.settings(), backbone.tensors())
     assert not hub.requests
 
@@ -90,13 +90,13 @@ def test_weights_given_or_stored_reach_no_network(hub, resnet_weights):
 def test_a_damaged_download_is_told(hub, capfd):
     hub.content = hub.content[:1000]
     with pytest.raises(WeightsError, match=r"do not fit .*delete .*damaged"):
-        TimmBackbone.load()
+        TimmBackbone.load("resnet18")
     assert capfd.readouterr().err == ""
 
 
 def test_arguments_that_the_pretrained_weights_do_not_fit(hub):
     with pytest.raises(WeightsError, match=r"do not fit .*Leave out --backbone-arg"):
-        TimmBackbone.load(arguments={"stem_width": 16, "stem_type": "deep"})
+        TimmBackbone.load("resnet18", arguments={"stem_width": 16, "stem_type": "deep"})
 
 
 def test_a_hub_in_trouble_is_told_at_once(hub, capfd):
@@ -118,7 +118,7 @@ def test_unreachable_hub_is_one_sentence_at_once(tmp_path):
         "from ahl.backbones import TimmBackbone\n"
         "from ahl.errors import WeightsError\n"
         "import timm\n"
-        "try: TimmBackbone.load()\n"
+        "try: TimmBackbone.load('resnet18')\n"
         "except WeightsError as error: print(error)\n"
     )
     for switch in ({"HF_HUB_OFFLINE": "0"}, {"HF_HUB_OFFLINE": "1"}):
@@ -138,5 +138,5 @@ def test_unreachable_hub_is_one_sentence_at_once(tmp_path):
         )
         (message,) = done.stdout.splitlines()
         assert message.startswith("The pretrained weights of resnet18 cannot be downloaded")
-        assert all(way in message for way in ("--weights FILE", "--backbone embedded"))
+        assert all(way in message for way in ("--weights FILE", "--backbone efficientnet-lite0"))
         assert done.stderr == ""

@@ -10,7 +10,7 @@ from ahl.errors import WeightsError
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(WeightsError, match=r"no weights file .*nowhere"):
-        TimmBackbone.load(weights=tmp_path / "nowhere.safetensors")
+        TimmBackbone.load("resnet18", weights=tmp_path / "nowhere.safetensors")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -19,9 +19,9 @@ def test_other_files_are_refused(content, suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="no readable weights file"):
-        TimmBackbone.load(weights=path)
+        TimmBackbone.load("resnet18", weights=path)
     with pytest.raises(WeightsError, match="no readable weights file"):
-        TimmBackbone.load(weights=tmp_path)
+        TimmBackbone.load("resnet18", weights=tmp_path)
 
 
 def test_weights_of_another_network_are_refused(resnet_weights, tmp_path):
@@ -30,7 +30,7 @@ def test_weights_of_another_network_are_refused(resnet_weights, tmp_path):
     narrow = {**load_file(resnet_weights), "conv1.weight": torch.zeros(32, 3, 7, 7)}
     save_file(narrow, tmp_path / "narrow.safetensors")
     with pytest.raises(WeightsError, match=r"conv1\.weight has shape \(32, .*timm name"):
-        TimmBackbone.load(weights=tmp_path / "narrow.safetensors")
+        TimmBackbone.load("resnet18", weights=tmp_path / "narrow.safetensors")
 
 
 def test_half_precision_weights_serve_but_not_broken_ones(resnet_weights, tmp_path):
@@ -38,7 +38,7 @@ def test_half_precision_weights_serve_but_not_broken_ones(resnet_weights, tmp_pa
     path = tmp_path / "weights.safetensors"
     half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     save_file(half, path)
-    backbone = TimmBackbone.load(weights=path)
+    backbone = TimmBackbone.load("resnet18", weights=path)
     assert torch.equal(backbone.tensors()["network.conv1.weight"], half["conv1.weight"].float())
 
     for broken in (
@@ -47,7 +47,7 @@ def test_half_precision_weights_serve_but_not_broken_ones(resnet_weights, tmp_pa
     ):
         save_file({**state, "conv1.weight": broken}, path)
         with pytest.raises(WeightsError, match=r"conv1\.weight"):
-            TimmBackbone.load(weights=path)
+            TimmBackbone.load("resnet18", weights=path)
 
 
 def test_without_classifier_and_counters_it_fits(resnet_weights, tmp_path):
@@ -55,5 +55,5 @@ def test_without_classifier_and_counters_it_fits(resnet_weights, tmp_path):
     path = tmp_path / "weights.safetensors"
     kept = {k: v for k, v in state.items() if not k.startswith("fc") and "num_batches" not in k}
     save_file(kept, path)
-    whole = TimmBackbone.load(weights=resnet_weights)
-    assert TimmBackbone.load(weights=path).describe() == whole.describe()
+    whole = TimmBackbone.load("resnet18", weights=resnet_weights)
+    assert TimmBackbone.load("resnet18", weights=path).describe() == whole.describe()

@@ -80,7 +80,7 @@ def test_settings_cannot_exhaust_the_memory():
 
 def test_settings_are_json(resnet_weights):
     arguments = {"act_layer": "silu", "layers": (2, 2, 2, 2), "drop_rate": 0.0}
-    backbone = TimmBackbone.load(weights=resnet_weights, arguments=arguments)
+    backbone = TimmBackbone.load("resnet18", weights=resnet_weights, arguments=arguments)
     settings = json.loads(json.dumps(backbone.settings()))
     assert settings["arguments"] == {"act_layer": "silu", "layers": [2, 2, 2, 2], "drop_rate": 0.0}
     assert TimmBackbone.rebuild(settings, backbone.tensors()).describe() == backbone.describe()

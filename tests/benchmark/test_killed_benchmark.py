@@ -13,6 +13,7 @@ import pytest
 from ahl.benchmark import (
     Results,
 )
+from commands import small_backbone
 
 
 def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
@@ -20,7 +21,7 @@ def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
     command = [
         *(sys.executable, "-m", "ahl", "benchmark", "run", "--dataset", f"x={benchmark_folder}"),
         *("--method", "logistic", "--method", "patchcore", "--method", "devnet", "--seeds", "4"),
-        *("--anomalies", "3", "--backbone", "embedded", "--image-size", "64", "--threads", "1"),
+        *("--anomalies", "3", *small_backbone(tmp_path), "--image-size", "64", "--threads", "1"),
         *("--cache", str(tmp_path / "cache"), "--output", str(output), "--json"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -58,7 +59,7 @@ def runs(process):
 def test_processes_end_with_a_parent_that_is_killed(benchmark_folder, tmp_path):
     command = [
         *(sys.executable, "-m", "ahl", "benchmark", "run", "--dataset", f"x={benchmark_folder}"),
-        *("--method", "ahl-dra", "--seeds", "2", "--anomalies", "3", "--backbone", "embedded"),
+        *("--method", "ahl-dra", "--seeds", "2", "--anomalies", "3", *small_backbone(tmp_path)),
         *("--image-size", "64", "--jobs", "2", "--cache", str(tmp_path / "cache")),
         *("--output", str(tmp_path / "results")),
     ]

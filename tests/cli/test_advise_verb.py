@@ -2,16 +2,16 @@
 
 import json
 
-from commands import run
+from commands import run, small_backbone
 from small_images import write_class
 from tiny import tiny_config
 
-OPTIONS = ("--backbone", "embedded", "--image-size", 48, "--quick")
+OPTIONS = ("--image-size", 48, "--quick")
 
 
 def test_advice_for_people_and_for_machines(inspection_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("ahl.config.preset", lambda name, image_size: tiny_config(epochs=1))
-    options = (*OPTIONS, "--cache", tmp_path)
+    options = (*small_backbone(tmp_path), *OPTIONS, "--cache", tmp_path)
     told = json.loads(run("advise", inspection_folder, *options, "--json").stdout)
     assert told["images"] == {"bar": 3, "dot": 3, "good": 24}
     assert told["labels"]["verdict"] in ("yes", "no", "cannot tell")

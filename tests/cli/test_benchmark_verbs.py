@@ -9,6 +9,7 @@ from ahl.benchmark.ablations import ABLATIONS
 from ahl.benchmark.known_methods import METHODS
 from ahl.cli import main
 from ahl.cli.benchmark import _methods
+from commands import small_backbone
 from small_images import write_class
 
 
@@ -16,14 +17,15 @@ def ahl(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def small(*others):
-    return (*others, "--backbone", "embedded", "--image-size", 64, "--threads", 1)
+def small(folder, *others):
+    return (*others, *small_backbone(folder), "--image-size", 64, "--threads", 1)
 
 
 def test_run_then_report(benchmark_folder, tmp_path):
     output = tmp_path / "results"
     run = ("benchmark", "run", "--dataset", f"Parts={benchmark_folder}", "--output", output)
-    options = small("--method", "logistic", "--method", "patchcore", "--seeds", 2, "--anomalies", 3)
+    methods = ("--method", "logistic", "--method", "patchcore")
+    options = small(tmp_path, *methods, "--seeds", 2, "--anomalies", 3)
     first = ahl(*run, *options)
     assert first.exit_code == 0, first.output
     assert "4 cells computed, 0 there already, 0 failed" in first.output
@@ -73,7 +75,8 @@ def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, argume
 
 def test_adapt_writes_a_model_for_the_new_product(inspection_folder, tmp_path):
     old, new = tmp_path / "old.ahl", tmp_path / "new.ahl"
-    trained = ahl("train", inspection_folder, "--output", old, *small("--epochs", 2, "--no-cache"))
+    options = small(tmp_path, "--epochs", 2, "--no-cache")
+    trained = ahl("train", inspection_folder, "--output", old, *options)
     assert trained.exit_code == 0, trained.output
     write_class(tmp_path / "other", "good", 5, first=500)
     (tmp_path / "other" / "broken.png").write_text("no image")

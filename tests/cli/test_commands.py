@@ -11,7 +11,7 @@ import pytest
 
 from ahl.cli import main
 from ahl.cli.common import own_name
-from commands import run, train_options
+from commands import run, small_backbone, train_options
 from small_images import write_class
 
 VERBS = ("train", "predict", "evaluate", "info", "demo")
@@ -114,10 +114,10 @@ def test_info_shows_what_a_model_holds(model):
     values = json.loads(run("info", model, "--json").stdout)
     assert values["base"] == "dra"
     assert len(values["manifest"]["files"]) == 30
-    assert values["backbone"]["kind"] == "embedded"
+    assert values["backbone"]["kind"] == "timm"
     people = run("info", model, "--files").stdout
     assert "good/000.png" in people
-    assert "embedded" in people
+    assert "resnet18" in people
 
 
 def test_a_benchmark_run(benchmark_folder, tmp_path):
@@ -169,7 +169,7 @@ def test_folders_that_cannot_serve(tmp_path, content):
 def test_a_cache_that_cannot_be_made_is_one_clear_line(inspection_folder, tmp_path):
     (tmp_path / "file").write_text("no folder")
     result = run(
-        *("train", inspection_folder, "-o", tmp_path / "m.ahl", "--backbone", "embedded"),
+        *("train", inspection_folder, "-o", tmp_path / "m.ahl", *small_backbone(tmp_path)),
         *("--image-size", 64, "--cache", tmp_path / "file" / "cache"),
         code=1,
     )

@@ -25,7 +25,7 @@ def test_training_and_adapting_are_logged_one_behind_the_other(inspection_folder
         str(inspection_folder),
         str(model),
     )
-    assert first["backbone"]["name"] == "embedded"
+    assert first["backbone"]["name"] == "resnet18"
     epochs = [line for line in told if line["event"] == "epoch"]
     records = json.loads(run("info", model, "--json").stdout)["records"]
     for line, record in zip(epochs, records, strict=True):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from commands import run
+from commands import run, small_backbone
 from small_images import write_class
 from two_processes import run_two
 
@@ -24,8 +24,8 @@ def parts(tmp_path):
 
 
 def train(parts, output, cache):
-    options = ("--backbone", "embedded", "--image-size", 64, "--epochs", 2, "--cache", cache)
-    return ("train", parts, "--output", output, *options)
+    options = ("--image-size", 64, "--epochs", 2, "--cache", cache)
+    return ("train", parts, "--output", output, *small_backbone(parts.parent), *options)
 
 
 def test_two_processes_write_the_same_bytes_as_one(parts, tmp_path):

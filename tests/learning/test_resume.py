@@ -13,6 +13,7 @@ from ahl import AHL
 from ahl.errors import ModelFileError, ResumeError
 from ahl.observer import Observer
 from ahl.tensor_file import read_tensor_file
+from commands import small_backbone
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -20,7 +21,7 @@ from tiny import TinyBackbone, tiny_config
 def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "ahl", "train", str(data), "--output", str(output)),
-        *("--backbone", "embedded", "--image-size", "64", "--epochs", "12", "--threads", "1"),
+        *(*small_backbone(output.parent), "--image-size", "64", "--epochs", "12", "--threads", "1"),
         *("--cache", str(cache), "--json", *options),
     ]
 

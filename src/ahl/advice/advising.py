@@ -21,7 +21,7 @@ from ahl.advice.ranking import Indices, Ranking, mean_ranking
 from ahl.advice.trials import Trials, open_trials
 from ahl.backbones import Backbone
 from ahl.backbones.choice import BackboneChoice
-from ahl.config import Config, default
+from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.datasets import Dataset, open_dataset
 from ahl.detectors import BaseDetector, find_detector
 from ahl.devices import resolve_device
@@ -76,7 +76,7 @@ def advise(
     data: str | Path | Dataset,
     *,
     base: str | type[BaseDetector] = "devnet",
-    backbone: str | Backbone = "resnet18",
+    backbone: str | Backbone = DEFAULT_BACKBONE,
     weights: str | Path | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
     stages: Sequence[int] | None = None,

@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 
 from ahl.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
-from ahl.backbones.embedded import EMBEDDED, EmbeddedBackbone, embedded_backbone
+from ahl.backbones.packaged import PACKAGED
 from ahl.backbones.pretrained import TimmBackbone
-from ahl.errors import WeightsError
+from ahl.errors import ModelFileError, WeightsError
 
 __all__ = [
     "BACKBONES",
-    "EMBEDDED",
+    "PACKAGED",
     "Backbone",
     "BackboneDescription",
     "BackboneTensors",
     "TimmBackbone",
-    "embedded_backbone",
     "rebuild_backbone",
 ]
 
-BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone, EmbeddedBackbone)
+BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone,)
 """The kinds that model files may name."""
 
 
@@ -36,10 +35,16 @@ def rebuild_backbone(
         extra: your own classes, beside `BACKBONES`; the first of a kind counts.
 
     Raises:
+        ModelFileError: if it is the embedded backbone of ahl 0.1.0, which is gone.
         WeightsError: if the kind is unknown, the tensors are not the described ones, or the
             settings do not fit.
     """
     kinds = {each.kind: each for each in reversed((*BACKBONES, *extra))}
+    if description.kind == "embedded" and "embedded" not in kinds:
+        raise ModelFileError(
+            "This model was made with the embedded backbone of ahl 0.1.0, which is gone: train it "
+            "again with the default backbone."
+        )
     if description.kind not in kinds:
         raise WeightsError(
             f"The backbone is of kind {description.kind!r}; known here: "

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
+from ahl.config import DEFAULT_BACKBONE
 from ahl.errors import WeightsError
 
 WAYS_OUT = (
     "Ways out: run once where the internet can be reached (the weights are kept), give a "
     "local file with --weights FILE (a safetensors state dict of the same timm model), or use "
-    "--backbone embedded, whose weights are in the package."
+    f"--backbone {DEFAULT_BACKBONE}, whose weights are installed with ahl."
 )
 
 _PATIENCE = 5.0

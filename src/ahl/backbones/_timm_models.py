@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ahl.backbones._hub import quiet
-from ahl.backbones.embedded import EMBEDDED
+from ahl.backbones.packaged import PACKAGED
 from ahl.errors import ConfigurationError
 
 DEFAULT_STAGE_COUNT = 3
@@ -55,17 +55,17 @@ def check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not the name of a timm model, such as resnet18 (addresses and paths are "
-            "not taken; local weights go with --weights FILE)."
+            "not taken; local weights go with --weights FILE; the packaged networks are "
+            f"{', '.join(PACKAGED)})."
         )
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = get_close_matches(
-            architecture, [EMBEDDED, *SHORT_NAMES, *timm.list_models()], 3, 0.75
-        )
+        names = [*PACKAGED, *SHORT_NAMES, *timm.list_models()]
+        close = get_close_matches(architecture, names, 3, 0.75)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         raise ConfigurationError(
-            f"There is no backbone {architecture!r}: give the name of a timm model, or "
-            f"{EMBEDDED}.{hint}"
+            f"There is no backbone {architecture!r}: give the name of a timm model, or one of "
+            f"{', '.join(PACKAGED)}.{hint}"
         )
     if tag and not timm.models.is_model_pretrained(name):
         known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"

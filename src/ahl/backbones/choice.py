@@ -1,4 +1,4 @@
-"""Which backbone a run uses, and how it is had: by name, embedded, or handed in."""
+"""The backbone options of a run: a name and what goes with it, or a backbone handed in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ahl.backbones import EMBEDDED, Backbone, TimmBackbone, embedded_backbone
+from ahl.backbones import Backbone, TimmBackbone
 from ahl.errors import ConfigurationError
 
 
@@ -16,9 +16,10 @@ class BackboneChoice:
     """The backbone options of a run.
 
     Attributes:
-        backbone: a timm model name, `"embedded"`, or a backbone ready to use.
-        weights: local safetensors weights; None downloads those of a timm model, and takes the
-            package's own of the embedded one.
+        backbone: a name of `ahl.backbones.PACKAGED`, a timm model name, or a backbone ready to
+            use.
+        weights: local safetensors weights of a timm model; None takes those of the package or
+            downloads them.
         arguments: further arguments of `timm.create_model`, and `mean` and `std`.
         stages: stages of a timm model to join; None takes the last three.
     """
@@ -46,10 +47,6 @@ class BackboneChoice:
             ConfigurationError: if the options contradict each other or name no backbone.
             WeightsError: if the weights cannot be had.
         """
-        if self.backbone == EMBEDDED:
-            if self.arguments or self.stages is not None:
-                raise ConfigurationError("backbone arguments and stages go with a timm backbone.")
-            return embedded_backbone(self.weights)
         if isinstance(self.backbone, Backbone):
             if self.weights is not None or self.arguments or self.stages is not None:
                 raise ConfigurationError(

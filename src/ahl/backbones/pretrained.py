@@ -1,4 +1,4 @@
-"""Backbones by timm name, with timm's own download or a local weights file."""
+"""Backbones by timm name: weights of an installed package, a download, or a local file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from ahl.backbones._timm_models import (
     with_positions,
 )
 from ahl.backbones.base import Backbone, BackboneTensors, join_stages
+from ahl.backbones.packaged import PACKAGED, read_packaged
+from ahl.config import DEFAULT_BACKBONE
 from ahl.errors import ConfigurationError, WeightsError
 
 SMALLEST_SIDE = 32
@@ -95,7 +97,7 @@ class TimmBackbone(Backbone):
     @classmethod
     def load(
         cls,
-        name: str = "resnet18",
+        name: str = DEFAULT_BACKBONE,
         *,
         weights: Path | None = None,
         arguments: Mapping[str, Any] | None = None,
@@ -108,11 +110,11 @@ class TimmBackbone(Backbone):
         converted from TensorFlow, which scales inputs to -1..1.
 
         Args:
-            name: timm model name, `dinov2-small` or `dinov2-base`.
+            name: timm model name, or one of `PACKAGED` and `SHORT_NAMES` for some of these.
             weights: local state dict of the same timm model, with or without its classifier, as
                 safetensors or a torch checkpoint; of vision transformers also as their authors
-                publish it, for any image size; None takes timm's own from the hub's cache or
-                downloads them.
+                publish it, for any image size. None reads a package's, or takes timm's own from
+                the hub's cache or downloads them.
             arguments: as for the constructor; `mean` and `std` among them, one number or three,
                 override the normalisation.
             stages: as for the constructor.
@@ -124,7 +126,9 @@ class TimmBackbone(Backbone):
         name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
         # Before anything slow, so that a mistyped path is told at once.
-        state = None if weights is None else _read_weights(weights)
+        source, state = str(weights or name), None if weights is None else _read_weights(weights)
+        if name in PACKAGED:
+            name, state = read_packaged(name, weights=weights)
         check_name(name)
         known_mean, known_std = _normalisation(name, arguments, local=weights is not None)
         backbone = cls(
@@ -138,7 +142,7 @@ class TimmBackbone(Backbone):
             state = _download(name, backbone.arguments)
         else:
             state = as_timm_names(backbone.network, state)
-        _fit(backbone.network, state, source=str(weights or f"timm's {name}"))
+        _fit(backbone.network, state, source=source)
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from ahl.backbones import EMBEDDED, Backbone
+from ahl.backbones import PACKAGED, Backbone
 from ahl.backbones.choice import BackboneChoice
-from ahl.backbones.embedded import SHA256
 from ahl.benchmark.cells import (
     BenchmarkDataset,
     Cell,
@@ -23,7 +22,7 @@ from ahl.benchmark.cells import (
 )
 from ahl.benchmark.method_types import Labels, Method
 from ahl.benchmark.specification import MethodSpec
-from ahl.config import Config, default
+from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.datasets import Dataset, Setting
 from ahl.errors import ConfigurationError
 
@@ -51,7 +50,9 @@ class Benchmark:
     settings: Sequence[Setting] = ("general",)
     anomalies: Sequence[int] = (10,)
     seeds: Sequence[int] = (0, 1, 2)
-    backbone: BackboneChoice = field(default_factory=lambda: BackboneChoice(backbone="resnet18"))
+    backbone: BackboneChoice = field(
+        default_factory=lambda: BackboneChoice(backbone=DEFAULT_BACKBONE)
+    )
     config: Config = field(default_factory=default)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     cache: str | Path | None = "auto"
@@ -150,7 +151,8 @@ def run_context(benchmark: Benchmark) -> dict[str, Any]:
 def _weights_identity(choice: BackboneChoice) -> str:
     if choice.weights is not None:
         return _file_hash(choice.weights)
-    return SHA256 if choice.backbone == EMBEDDED else "timm"
+    packaged = PACKAGED.get(str(choice.backbone))
+    return packaged.sha256 if packaged else "timm"
 
 
 def _file_hash(path: Path) -> str:

@@ -8,20 +8,21 @@ from typing import Any
 import click
 
 from ahl.cli.common import Verb, add_options
+from ahl.config import DEFAULT_BACKBONE
 from ahl.errors import ConfigurationError
 from ahl.literals import literal
 
 _OPTIONS = (
     click.option(
         "--backbone",
-        default="resnet18",
+        default=DEFAULT_BACKBONE,
         show_default=True,
-        help="A timm model name, or 'embedded': our own, inside the package, no download.",
+        help="efficientnet-lite0, -lite1 or -lite2 (Python packages), or a timm model name.",
     ),
     click.option(
         "--weights",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Local safetensors weights of the backbone, instead of a download.",
+        help="Local safetensors weights of a timm model, instead of a download.",
     ),
     click.option(
         "--backbone-arg",

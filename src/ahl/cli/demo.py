@@ -39,6 +39,7 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
     """
     from ahl.cli.evaluate import as_values, show
     from ahl.cli.progress import ConsoleObserver
+    from ahl.config import DEFAULT_BACKBONE
     from ahl.datasets import draw_split, open_dataset
     from ahl.demo.drawing import draw_dataset
     from ahl.detector import AHL
@@ -50,7 +51,7 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
     with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
         observer.on_note(f"Drawing inspection images into {images} ...")
         draw_dataset(images, seed=seed)
-        detector = AHL(backbone="embedded", seed=seed, observer=observer, cache=output / "features")
+        detector = AHL(seed=seed, observer=observer, cache=output / "features")
         split = draw_split(open_dataset(images / "train"), anomalies=None)
         detector.fit_split(split)
         detector.save(model)
@@ -65,7 +66,7 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
         picture,
         title="Drawn front panels: defects seen in training, and kinds never seen",
         subtitle=f"AHL(DRA) trained on {counts[0]} good parts and {counts[1]} defects; "
-        "the embedded backbone, nothing downloaded",
+        f"{DEFAULT_BACKBONE}, nothing downloaded",
     )
     if as_json:
         print_json({**as_values(result), "model": str(model), "picture": str(picture)})

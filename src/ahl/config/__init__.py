@@ -6,7 +6,7 @@ method (docs/deviations.md lists the differences).
 
 from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import AnomalyOverlap, DistributionConfig, Grouping
-from ahl.config.features import FeatureConfig
+from ahl.config.features import DEFAULT_BACKBONE, FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
 from ahl.config.heads import HeadConfig
 from ahl.config.importance import ErrorForm, ImportanceConfig, ImportanceSource
@@ -17,6 +17,7 @@ from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
 
 __all__ = [
+    "DEFAULT_BACKBONE",
     "AnomalyOverlap",
     "CalibrationConfig",
     "Config",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ahl.config._checks import require
+
+DEFAULT_BACKBONE: Final = "efficientnet-lite0"
+"""The backbone that is installed with ahl (`ahl.backbones.packaged`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

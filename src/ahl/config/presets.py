@@ -24,7 +24,8 @@ def paper() -> Config:
     """The published constants, all spelled out (docs/method.md names the sections).
 
     What the papers leave open is as in docs/deviations.md. Fine-tuning (stage 0) and the last
-    stage of a ResNet-18 are no constants but options of a run: `--finetune --stages 4`.
+    stage of a ResNet-18 are no constants but options of a run: `--finetune --backbone resnet18
+    --stages 4`.
     """
     return Config(
         features=FeatureConfig(image_size=448, batch_size=16),

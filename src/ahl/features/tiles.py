@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Final
 
 import torch
@@ -58,12 +58,10 @@ def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
     count = math.ceil((length - overlap) / (tile - overlap))
     starts = [min(number * (tile - overlap), length - tile) for number in range(count)]
     # The middle of each overlap, in positions.
-    seams = [(start + before + tile) // (2 * stride) for before, start in zip(starts, starts[1:])]
+    seams = [(start + before + tile) // (2 * stride) for before, start in pairwise(starts)]
     return tuple(
         Window(start, start + tile, first, last)
-        for start, first, last in zip(
-            starts, [0, *seams], [*seams, length // stride], strict=True
-        )
+        for start, first, last in zip(starts, [0, *seams], [*seams, length // stride], strict=True)
     )
 
 
@@ -82,11 +80,12 @@ def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
     rows, columns = (windows(length, tile, stride) for length in images.shape[-2:])
     places = list(product(rows, columns))
     if len(places) == 1:
-        return backbone(images)
+        whole: Tensor = backbone(images)
+        return whole
     tiles = torch.cat([images[..., r.start : r.stop, c.start : c.stop] for r, c in places])
     # A traced graph holds the backbone once.
     together = len(tiles) if torch.compiler.is_exporting() else TOGETHER
-    maps = torch.cat([backbone(some) for some in tiles.split(together)])
+    maps = torch.cat([backbone(some) for some in torch.split(tiles, together)])
     owned = [
         each[
             ...,

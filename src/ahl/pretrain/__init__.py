@@ -1,1 +1,0 @@
-"""How the embedded backbone is made: trained from nothing on drawn images alone."""
