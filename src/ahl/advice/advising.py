@@ -165,9 +165,7 @@ class _Run:
         duplicates: Duplicates,
     ) -> Advice:
         _, *grid = self.layout().scales[0]
-        size = advise_size(
-            pictures, dataset.root, self.config.features.image_size, (grid[0], grid[1])
-        )
+        size = advise_size(pictures, dataset.root, self.config.features.size, (grid[0], grid[1]))
         labels = curve = None
         suspects: tuple[Suspect, ...] = ()
         suspected: dict[str, int] = {}
@@ -212,9 +210,7 @@ class _Run:
         self, size: SizeAdvice, trials: Trials, pictures: Sequence[Picture], known: Ranking
     ) -> SizeAdvice:
         """The advice with both sizes measured."""
-        larger = replace(
-            self.config, features=replace(self.config.features, image_size=size.larger)
-        )
+        larger = self.config.with_image_size(size.larger)
         place = {picture.sample.name: picture for picture in pictures}
 
         @contextmanager

@@ -96,7 +96,7 @@ def open_draw(
         DataError: if too few images can be read.
         WeightsError: if the backbone's weights cannot be had.
     """
-    size = config.features.image_size
+    size = config.features.size
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(

@@ -212,7 +212,7 @@ class Fitting:
     ) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
             images,
-            self.config.features.image_size,
+            self.config.features.size,
             decode=self.finetune,
             strict=self.strict,
             observer=self.observer,

@@ -30,7 +30,7 @@ from PIL import Image
 from ahl.errors import ConfigurationError, ImageError
 from ahl.images.array_files import from_array_file
 from ahl.images.decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
-from ahl.types import Box, EncodedImage, Region
+from ahl.types import Box, EncodedImage, ImageSize, Region
 
 ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
@@ -124,24 +124,25 @@ def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     return pixels[top:bottom, left:right].copy()
 
 
-def resize_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize to a square, bilinear with antialiasing; the aspect ratio is not kept.
+def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
+    """Resize, bilinear with antialiasing; the aspect ratio is not kept.
 
     Args:
         pixels: (H, W, 3), uint8.
-        size: side of the square, at least 1.
+        size: height and width, each at least 1.
 
     Returns:
-        Array (size, size, 3), uint8.
+        Array (*size, 3), uint8.
 
     Raises:
-        ConfigurationError: if `size` is below 1.
+        ConfigurationError: if a side is below 1.
         ImageError: if `pixels` is no image array.
     """
-    if size < 1:
-        raise ConfigurationError(f"size is {size}; it must be at least 1 pixel.")
+    height, width = size
+    if min(size) < 1:
+        raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
     whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
-    return np.array(whole.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return np.array(whole.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def content_hash(source: ImageSource) -> str:
