@@ -62,3 +62,24 @@ def test_a_model_file_with_one_side_is_of_squares(tmp_path):
     assert loaded.config.features.size == (SIZE, SIZE)
     image = small_image("dot", 9)
     assert loaded.score([image]) == detector.score([image])
+
+
+def test_a_size_of_auto_is_chosen_when_the_images_are_known():
+    config = tiny_config(epochs=1).with_image_size("auto")
+    detector = AHL(backbone=TinyBackbone(), config=config, cache=None)
+    normals, defect = [wide_image("good", i) for i in range(6)], wide_image("dot", 0)
+    model = detector.fit(normals, [defect]).model
+    assert model.config.features.size == (192, 320)
+    (prediction,) = detector.predict(normals[:1], heat_maps=True)
+    assert prediction.heat_map.shape == (192, 320)
+    assert detector.config.features.image_size is None  # other images get their own
+    *tall, turned = [image.transpose(1, 0, 2) for image in (*normals, defect)]
+    assert detector.fit(tall, [turned]).model.config.features.size == (320, 192)
+
+
+def test_maps_of_ones_own_have_no_size():
+    random = np.random.default_rng(0)
+    normals, anomalies = (random.normal(i, 1, (12, 6, 4, 8)) for i in range(2))
+    config = tiny_config(epochs=1).with_image_size("auto")
+    model = AHL(config=config).fit_features((normals,), (anomalies[:2],)).model
+    assert model.config.features.image_size is None

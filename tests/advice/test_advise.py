@@ -118,6 +118,14 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     assert "A size above 48 x 48 px would show little" in text(advice)
 
 
+def test_a_size_of_auto_is_that_of_the_images(tmp_path):
+    write_class(tmp_path / "good", "good", 3)
+    write_class(tmp_path / "dot", "dot", 1)
+    config = tiny_config().with_image_size("auto")
+    found = advise(tmp_path, backbone=TinyBackbone(), config=config, cache=None, device="cpu")
+    assert found.size.size == (256, 256)
+
+
 def test_folders_without_good_or_readable_images_are_refused(tmp_path):
     write_class(tmp_path / "dot", "dot", 3)
     with pytest.raises(DataError, match="Expected either good/"):

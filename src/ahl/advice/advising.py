@@ -28,6 +28,7 @@ from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
 from ahl.feature_maps import FeatureLayout
 from ahl.features.extractor import FeatureExtractor
+from ahl.features.sizing import with_size
 from ahl.observer import Observer
 from ahl.types import GOOD, Skipped
 
@@ -122,9 +123,16 @@ def advise(
         arguments=dict(backbone_arguments or {}),
         stages=None if stages is None else tuple(stages),
     )
-    config = config or default()
+    built = choice.build()  # what it lacks is told at once
+    config = with_size(
+        config or default(),
+        built,
+        [sample.source for sample in dataset.train_normals],
+        [sample.source for sample in dataset.anomalies],
+        observer=observer,
+    )
     run = _Run(
-        choice=BackboneChoice(backbone=choice.build()),  # what it lacks is told at once
+        choice=BackboneChoice(backbone=built),
         detector=find_detector(base),
         config=config,
         quick=quick,

@@ -134,6 +134,11 @@ class TimmBackbone(Backbone):
             stages = [stage.permute(0, 3, 1, 2) for stage in stages]
         return join_stages(list(stages))
 
+    @property
+    def multiple(self) -> int:
+        """See `Backbone.multiple`."""
+        return 2 * int(self.network.feature_info.reduction()[-1])  # type: ignore[operator, union-attr]
+
     def settings(self) -> dict[str, Any]:
         """See `Backbone.settings`."""
         return {

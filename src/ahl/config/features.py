@@ -22,7 +22,7 @@ class FeatureConfig:
             processor four at a time do (`ahl.features.extractor.TOGETHER`).
     """
 
-    image_size: ImageSize | None = (224, 224)
+    image_size: ImageSize | None = None
     minutes: float = 10.0
     batch_size: int = 16
 
