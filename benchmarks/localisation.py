@@ -24,13 +24,13 @@ from torch.nn import functional
 from ahl import AHL
 from ahl.backbones.choice import BackboneChoice
 from ahl.baselines.patchcore import build_coreset
-from ahl.config import default
+from ahl.config import preset
 from ahl.datasets import draw_split, open_dataset
 from ahl.fitting.extraction import open_extraction
 from ahl.images.sources import from_samples, readable_items
 from ahl.observer import Observer
 from ahl.preparation.coreset import patches_of
-from ahl.types import Sample
+from ahl.types import ImageSize, Sample
 
 HIGHEST_RATE = 0.3
 RATES = np.linspace(0.0, HIGHEST_RATE, 301)
@@ -39,14 +39,14 @@ Maps = NDArray[np.float32]
 """(N, S, S)."""
 
 
-def mask_of(sample: Sample, root: Path, side: int) -> NDArray[np.bool_]:
+def mask_of(sample: Sample, root: Path, size: ImageSize) -> NDArray[np.bool_]:
     """The defect's pixels, at the size of the maps; none for a normal image."""
     if not sample.is_anomaly:
-        return np.zeros((side, side), dtype=np.bool_)
+        return np.zeros(size, dtype=np.bool_)
     path = root / "ground_truth" / sample.class_name / f"{sample.path.stem}_mask.png"
     with Image.open(path) as mask:
         # A thin crack must not fall between the pixels of a smaller mask.
-        return np.asarray(mask.convert("L").resize((side, side), Image.Resampling.BOX)) > 0
+        return np.asarray(mask.convert("L").resize(size[::-1], Image.Resampling.BOX)) > 0
 
 
 def aupro(maps: Maps, masks: NDArray[np.bool_]) -> float:
@@ -68,11 +68,11 @@ def main() -> None:
     parser.add_argument("--anomalies", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    dataset, config = open_dataset(options.data), default()
+    dataset, config = open_dataset(options.data), preset("default", image_size=224)
     choice = BackboneChoice(
         backbone="mobilenetv2_100", weights=options.weights, arguments={"pad_type": "same"}
     )
-    side = config.features.image_size
+    size = config.features.size
     for seed in range(options.seeds):
         split = draw_split(dataset, anomalies=options.anomalies, seed=seed)
         backbone = choice.build()
@@ -81,12 +81,12 @@ def main() -> None:
         ours = np.stack(
             [p.heat_map for p in detector.predict([s.source for s in test], heat_maps=True)]
         )
-        masks = np.stack([mask_of(sample, options.data, side) for sample in test])
+        masks = np.stack([mask_of(sample, options.data, size) for sample in test])
         _, normal_items = readable_items(
-            from_samples(split.normals), side, decode=False, strict=True, observer=Observer()
+            from_samples(split.normals), size, decode=False, strict=True, observer=Observer()
         )
         _, test_items = readable_items(
-            from_samples(test), side, decode=False, strict=True, observer=Observer()
+            from_samples(test), size, decode=False, strict=True, observer=Observer()
         )
         with open_extraction(
             backbone,
@@ -103,7 +103,7 @@ def main() -> None:
             scale = table.layout.split(rows)[0]
             found = torch.cdist(patches_of(scale).flatten(0, 1), memory).min(dim=1).values
             found = found.view(len(scale), 1, *scale.shape[-2:])
-            nearest.append(functional.interpolate(found, (side, side), mode="bilinear")[:, 0])
+            nearest.append(functional.interpolate(found, size, mode="bilinear")[:, 0])
         for name, maps in (("AHL", ours), ("nearest neighbour", torch.cat(nearest).numpy())):
             pixel = roc_auc_score(masks.ravel(), maps.ravel())
             print(

@@ -19,6 +19,7 @@ import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 
+from ahl.config.image_size import in_pixels
 from ahl.datasets import open_dataset
 from ahl.engine import Engine
 from ahl.export.export import export_model
@@ -46,9 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     model = TrainedModel.load(options.model)
     scorer = Scorer(model, torch.device("cpu"))
-    side = scorer.card.image_size
+    size = scorer.card.image_size
     random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (options.images, side, side, 3), dtype=np.uint8)
+    pixels = random.integers(0, 256, (options.images, *size, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for name in FORMATS:
@@ -63,7 +64,9 @@ def main() -> None:
                     precision="int8",
                     data=open_dataset(options.int8),
                 )
-        print(f"{scorer.card.backbone}, {side} px, best of {options.turns}, images a second")
+        print(
+            f"{scorer.card.backbone}, {in_pixels(size)}, best of {options.turns}, images a second"
+        )
         print(f"{'threads':>7} {'batch':>5}  " + "  ".join(f"{n:>16}" for n in ("torch", *files)))
         for threads in (1, 2):
             engines: dict[str, Engine] = {"torch": scorer}

@@ -36,6 +36,7 @@ import psutil
 from drawn_model import add_model_options, draw, train
 from PIL import Image
 
+from ahl.config.image_size import in_pixels
 from ahl.engine import open_engine
 from ahl.images.reading import read_pixels, resize_pixels
 
@@ -171,7 +172,8 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
         taken = in_turns(works, options.turns)
     name = options.model.name if options.model else options.backbone
     print(
-        f"{name}, {engine.card.image_size} px, {threads} threads, batches of {options.batch}, "
+        f"{name}, {in_pixels(engine.card.image_size)}, {threads} threads, "
+        f"batches of {options.batch}, "
         f"service: {options.workers} processes, {options.passes or 'its own choice of'} passes"
     )
     for name, turns in taken.items():

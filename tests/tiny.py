@@ -60,7 +60,7 @@ def tiny_config(**learning) -> Config:
     config = default()
     return replace(
         config,
-        features=FeatureConfig(image_size=48, batch_size=4),
+        features=FeatureConfig(image_size=(48, 48), batch_size=4),
         vectors=VectorConfig(components=8),
         # Rates are a hundred times the default's: lighter evidence keeps pace.
         memory=MemoryConfig(patches=50, weight=0.5),

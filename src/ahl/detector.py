@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -29,7 +28,7 @@ from ahl.observer import Observer
 from ahl.predictor import Predictor
 from ahl.processes import Processes
 from ahl.resuming import finetuning_checkpoint
-from ahl.types import GOOD
+from ahl.types import GOOD, ImageSize
 
 
 class AHL(Predictor):
@@ -45,7 +44,8 @@ class AHL(Predictor):
         seed: of every draw; the same data, seed and machine give the same model.
         preset: `"default"` (None is the same) or `"paper"`; not with `config`.
         config: all constants, instead of a preset.
-        image_size: side in pixels; overrides the preset's or config's.
+        image_size: side of a square, (height, width) or `"auto"`; overrides the preset's or
+            config's.
         weights: local safetensors weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.
@@ -74,7 +74,7 @@ class AHL(Predictor):
         seed: int = 0,
         preset: Literal["default", "paper"] | None = None,
         config: Config | None = None,
-        image_size: int | None = None,
+        image_size: int | ImageSize | str | None = None,
         weights: str | Path | None = None,
         backbone_arguments: Mapping[str, Any] | None = None,
         stages: Sequence[int] | None = None,
@@ -93,10 +93,7 @@ class AHL(Predictor):
         if config is not None and preset is not None:
             raise ConfigurationError("Give a preset or a config, not both.")
         processes = processes or Processes()
-        if config is None:
-            config = preset_config(preset or "default", image_size=image_size)
-        elif image_size is not None:
-            config = replace(config, features=replace(config.features, image_size=image_size))
+        config = config or preset_config(preset or "default")
         self._fitting = Fitting(
             detector_type=find_detector(base),
             backbone=BackboneChoice(
@@ -105,7 +102,7 @@ class AHL(Predictor):
                 arguments=dict(backbone_arguments or {}),
                 stages=None if stages is None else tuple(stages),
             ),
-            config=config,
+            config=config.with_image_size(image_size),
             seed=seed,
             generators=tuple(default_generators() if generators is None else generators),
             device=resolve_device(device),

@@ -45,7 +45,7 @@ class Engine(Protocol):
     def score_pixels(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> list[Prediction]:
-        """Score images (N, S, S, 3) that are decoded, and resized to the model's `image_size`."""
+        """Score images (N, H, W, 3) that are decoded, and resized to the model's `image_size`."""
         ...
 
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 """One image: (H, W, 3) RGB."""
 
+ImageSize = tuple[int, int]
+"""Height and width in pixels."""
+
 GOOD = "good"
 """Class name of normal images in every layout."""
 
@@ -91,7 +94,7 @@ class ImageItem:
     Attributes:
         name: for messages.
         key: identity of the content; equal keys are extracted once.
-        load: decodes it: uint8, (image_size, image_size, 3); raises ImageError.
+        load: decodes it at the image size: uint8, (H, W, 3); raises ImageError.
     """
 
     name: str

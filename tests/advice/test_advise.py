@@ -95,7 +95,7 @@ def test_larger_originals_are_measured_at_a_larger_size(tmp_path):
             image = Image.fromarray(small_image(name, number)).resize((2 * SIZE, 2 * SIZE))
             image.save(tmp_path / name / f"{number}.png")
     size = look_over(tmp_path, epochs=1).size
-    assert (size.size, size.larger, size.compared) == (48, 80, 24)
+    assert (size.size, size.larger, size.compared) == ((48, 48), (80, 80), 24)
     assert size.gain.value == pytest.approx(size.at_larger.value - size.at_size.value)
 
 
@@ -115,7 +115,15 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     advice = look_over(tmp_path)
     assert (advice.labels, advice.curve, advice.suspects) == (None, None, ())
     assert said in text(advice)
-    assert "A size above 48 would show little" in text(advice)
+    assert "A size above 48 x 48 px would show little" in text(advice)
+
+
+def test_a_size_of_auto_is_that_of_the_images(tmp_path):
+    write_class(tmp_path / "good", "good", 3)
+    write_class(tmp_path / "dot", "dot", 1)
+    config = tiny_config().with_image_size("auto")
+    found = advise(tmp_path, backbone=TinyBackbone(), config=config, cache=None, device="cpu")
+    assert found.size.size == (256, 256)
 
 
 def test_folders_without_good_or_readable_images_are_refused(tmp_path):

@@ -27,7 +27,7 @@ def folder(tmp_path):
 def advice(root, size):
     dataset = open_dataset(root)
     pictures, _ = look_at([*dataset.train_normals, *dataset.anomalies], Observer())
-    return advise_size(pictures, root, size, (5, 10))
+    return advise_size(pictures, root, (size, size), (5, 10))
 
 
 def test_a_cell_is_told_in_original_pixels(folder):
@@ -62,4 +62,5 @@ def test_masks_of_another_size_and_no_masks_are_left_out(folder):
 
 
 def test_the_next_size_is_a_multiple_of_32():
-    assert [larger_size(size) for size in (32, 48, 224, 320)] == [64, 80, 320, 448]
+    assert [larger_size((n, n))[0] for n in (32, 48, 224, 320)] == [64, 80, 320, 448]
+    assert larger_size((448, 224)) == (640, 320)

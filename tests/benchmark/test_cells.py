@@ -95,6 +95,8 @@ def another(value):
     if isinstance(value, str):
         options = next(choice for choice in CHOICES if value in choice)
         return next(option for option in options if option != value)
+    if value is None:  # the image size, still to be chosen
+        return [64, 96]
     return 2 * value + 2 if isinstance(value, int) else value * 0.75 + 1e-4
 
 

@@ -11,7 +11,7 @@ def test_what_was_run_is_stated(summed):
     facts = dict(run_facts(summary, {"abcdefabcdef": {"features": {"image_size": 320}}}))
     assert facts["Seeds"] == "2 (0; 4)"
     assert facts["Cells"] == "2"
-    assert facts["Image size"] == "320 pixels"
+    assert facts["Image size"] == "320 x 320 px"
     assert facts["Backbone"] == f"mobilenetv2_100, weights {'0' * 12}"
     assert facts["Version of torch"] == "2.14.1"
     assert facts["Seconds in all"] == "5"

@@ -119,3 +119,29 @@ def test_classes_the_protocol_does_not_name_are_left_out_of_the_hard_setting(dat
     benchmark = small(named, "logistic", settings=("hard",), anomalies=(3, 8))
     batches = list(plan(benchmark, run_context(benchmark)))
     assert [(b.draw.known_class, b.draw.anomalies) for b in batches] == [("dot", 3)]
+
+
+def test_every_record_has_the_size_that_was_chosen(dataset, tmp_path):
+    auto = small(dataset, "logistic", config=tiny_config(epochs=2).with_image_size("auto"))
+    given = small(dataset, "logistic")
+    for benchmark, size in ((auto, (256, 256)), (given, (48, 48))):
+        run_benchmark(benchmark, tmp_path, resume=True)
+        *_, line = (tmp_path / "results.jsonl").read_text().splitlines()
+        assert json.loads(line)["image_size"] == list(size)
+        *_, record = Results(tmp_path).records.values()
+        assert record.image_size == size
+    assert run_benchmark(auto, tmp_path, resume=True).kept == 1
+
+
+def test_records_of_earlier_versions_have_no_size_and_are_read(dataset, tmp_path):
+    run_benchmark(small(dataset, "logistic"), tmp_path)
+    file = tmp_path / "results.jsonl"
+    values = json.loads(file.read_text())
+    del values["image_size"]
+    file.write_text(json.dumps(values) + "\n")
+    (record,) = Results(tmp_path).records.values()
+    assert record.image_size is None
+    del values["seconds"]
+    file.write_text(json.dumps(values) + "\n")
+    with pytest.raises(DataError, match="records of another form"):
+        Results(tmp_path)

@@ -1,6 +1,7 @@
 """Transfers: trained on one dataset, tested on another, by the methods that can."""
 
 import pytest
+from PIL import Image
 
 from ahl.benchmark import METHODS, BenchmarkDataset, DetectorMethod, Results, run_benchmark
 from ahl.benchmark.ablations import ABLATION_METHODS
@@ -9,6 +10,8 @@ from ahl.benchmark.report import write_report
 from ahl.datasets import open_dataset
 from ahl.errors import ConfigurationError
 from benchmark.small_benchmarks import Brightness, small
+from small_images import SIZE, small_image
+from tiny import tiny_config
 
 
 def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder, tmp_path):
@@ -29,6 +32,21 @@ def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder,
     report = (tmp_path / "report.md").read_text()
     assert "transfer from others" in report
     assert "transfer from parts" in report
+
+
+def test_a_target_of_another_shape_has_the_size_of_the_source(dataset, tmp_path):
+    for name, count in (("good", 8), ("dot", 5)):
+        (tmp_path / "wide" / name).mkdir(parents=True)
+        for number in range(count):
+            image = Image.fromarray(small_image(name, number)).resize((2 * SIZE, SIZE))
+            image.save(tmp_path / "wide" / name / f"{number}.png")
+    wide = BenchmarkDataset(name="wide", subsets=(open_dataset(tmp_path / "wide"),))
+    config = tiny_config(epochs=1).with_image_size("auto")
+    benchmark = small(dataset, "devnet", datasets=[dataset, wide], transfer=True, config=config)
+    assert run_benchmark(benchmark, tmp_path / "results").failed == ()
+    records = Results(tmp_path / "results").records.values()
+    sizes = {record.source: record.image_size for record in records}
+    assert sizes == {"parts": (256, 256), "wide": (192, 320)}
 
 
 def test_what_cannot_transfer_is_refused_before_anything_is_computed(dataset, inspection_folder):

@@ -130,10 +130,20 @@ def test_a_benchmark_run(benchmark_folder, tmp_path):
     assert values["auroc_seen"] is None
 
 
+def test_train_tells_the_size_that_it_chose(tmp_path):
+    for name, count in (("good", 4), ("dot", 1)):
+        write_class(tmp_path / "parts" / name, name, count)
+    options = [*train_options(tmp_path), "--image-size", "auto", "--base", "devnet"]
+    people = run("train", tmp_path / "parts", "-o", tmp_path / "m.ahl", *options)
+    assert "Images are resized to 256 x 256 px" in " ".join(people.stderr.split())
+    assert "256 x 256 px" in run("info", tmp_path / "m.ahl").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (["--image-size", "7"], 2, "image_size"),
+        (["--image-size", "wide"], 2, "HxW"),
         (["--known-class", "dot"], 2, "known"),
         (["--setting", "hard"], 2, "--anomalies M"),
         (["--setting", "hard", "--anomalies", "2"], 2, "known"),

@@ -89,13 +89,13 @@ def test_a_model_of_feature_maps_has_nothing_to_export():
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 90),
-    side=st.integers(1, 40),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     seed=st.integers(0, 99),
 )
-def test_resizing_is_pillows(height, width, side, seed):
+def test_resizing_is_pillows(height, width, size, seed):
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     # One direction after the other: which one Pillow takes first depends on the sizes.
-    narrow = Image.fromarray(image).resize((side, height), Image.Resampling.BILINEAR)
-    expected = narrow.resize((side, side), Image.Resampling.BILINEAR)
-    found = resize_like_pillow(torch.from_numpy(image[None]), side)[0].numpy()
+    narrow = Image.fromarray(image).resize((size[1], height), Image.Resampling.BILINEAR)
+    expected = narrow.resize(size[::-1], Image.Resampling.BILINEAR)
+    found = resize_like_pillow(torch.from_numpy(image[None]), size)[0].numpy()
     np.testing.assert_array_equal(found, np.asarray(expected))

@@ -19,7 +19,7 @@ def test_the_largest_difference_counts_relative_to_the_value_or_to_one():
     expected = iter([0.4, 12.0])
     images = [np.zeros((8, 8, 3), np.uint8)] * 2
     found = compare(
-        lambda _: outputs(next(expected)), lambda _: outputs(next(scores)), images, side=8
+        lambda _: outputs(next(expected)), lambda _: outputs(next(scores)), images, size=(8, 8)
     )
     assert found.images == 2
     assert found.differences == pytest.approx({SCORE: 1 / 6, HEADS: 1 / 6}, rel=1e-6)
@@ -30,7 +30,7 @@ def test_images_of_other_sizes_are_also_resized_by_the_graph():
     def exported(images):
         return outputs(1.5 if images.shape[1] == 8 else 1.8)
 
-    found = compare(lambda _: outputs(1.5), exported, [np.zeros((9, 8, 3), np.uint8)], side=8)
+    found = compare(lambda _: outputs(1.5), exported, [np.zeros((9, 8, 3), np.uint8)], size=(8, 8))
     assert found.differences[SCORE] == 0.0
     assert found.resized == pytest.approx(0.2)
 

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def extractor(size=48):
-    return FeatureExtractor(TinyBackbone(), FeatureConfig(image_size=size), CPU)
+    return FeatureExtractor(TinyBackbone(), FeatureConfig(image_size=(size, size)), CPU)
 
 
 def test_rows_are_the_maps_at_full_and_at_half_size_side_by_side():
@@ -28,7 +28,21 @@ def test_rows_are_the_maps_at_full_and_at_half_size_side_by_side():
 
 
 def test_rows_of_another_size_or_backbone_are_kept_apart():
-    other = FeatureExtractor(TinyBackbone(seed=1), FeatureConfig(image_size=48), CPU)
+    other = FeatureExtractor(TinyBackbone(seed=1), FeatureConfig(image_size=(48, 48)), CPU)
     identities = [str(each.identity) for each in (extractor(), extractor(64), other)]
     assert len(set(identities)) == 3
     assert str(extractor().identity) == identities[0]
+
+
+def test_other_shapes_than_squares_are_extracted_and_kept_apart():
+    wide, tall = (
+        FeatureExtractor(TinyBackbone(), FeatureConfig(image_size=size), CPU)
+        for size in ((48, 64), (64, 48))
+    )
+    assert wide.layout.scales == ((12, 6, 8), (12, 3, 4))
+    assert wide.extract(np.zeros((2, 48, 64, 3), np.uint8)).shape == (2, wide.layout.row_size)
+    assert wide.identity["image_size"] == [48, 64] != tall.identity["image_size"]
+
+
+def test_rows_of_squares_are_found_in_stores_of_versions_that_knew_no_other_shape():
+    assert extractor().identity["image_size"] == 48

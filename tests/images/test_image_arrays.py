@@ -56,19 +56,19 @@ def test_reading_leaves_a_pillow_image_as_it_was():
 
 
 def test_resize():
-    assert resize_pixels(COLOURS, 5).shape == (5, 5, 3)
-    np.testing.assert_array_equal(resize_pixels(COLOURS[:, :7], 7), COLOURS[:, :7])
+    assert resize_pixels(COLOURS, (5, 9)).shape == (5, 9, 3)
+    np.testing.assert_array_equal(resize_pixels(COLOURS[:, :7], (7, 7)), COLOURS[:, :7])
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert abs(int(resize_pixels(stripes, 8).astype(int).mean()) - 127) <= 2
-    assert np.ptp(resize_pixels(stripes, 8)[2:-2, 2:-2]) <= 8  # without antialiasing: 255
-    with pytest.raises(ConfigurationError, match="size is 0"):
-        resize_pixels(COLOURS, 0)
+    assert abs(int(resize_pixels(stripes, (8, 8)).astype(int).mean()) - 127) <= 2
+    assert np.ptp(resize_pixels(stripes, (8, 8))[2:-2, 2:-2]) <= 8  # without antialiasing: 255
+    with pytest.raises(ConfigurationError, match="size is 4 x 0"):
+        resize_pixels(COLOURS, (4, 0))
 
 
 def test_resize_weighs_as_pillow_does():
-    expected = Image.fromarray(COLOURS).resize((6, 6), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(resize_pixels(COLOURS, 6), np.asarray(expected))
+    expected = Image.fromarray(COLOURS).resize((6, 4), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(resize_pixels(COLOURS, (4, 6)), np.asarray(expected))
 
 
 def test_hash_of_a_file_is_that_of_its_bytes(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from ahl import AHL
 from ahl.datasets import draw_split, find_reader
 from ahl.errors import ImageError
-from ahl.images.reading import content_hash, read_pixels, size_of
+from ahl.images.reading import content_hash, image_shape, read_pixels
 from ahl.images.sources import from_samples, label_images
 from ahl.scoring.evaluation import evaluate
 from ahl.types import GOOD, Region, Sample
@@ -80,7 +80,7 @@ def test_boxes_and_sizes_are_those_of_the_upright_image(tmp_path, suffix, orient
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]
     assert (width, height) == ((30, 8) if orientation < 5 else (8, 30))
-    assert size_of(path) == (width, height)
+    assert image_shape(path) == (height, width)
     box = (width - 3, height - 4, width, height)
     assert np.array_equal(read_pixels(Region(path, box)), pixels[-4:, -3:])
 
@@ -89,12 +89,12 @@ def test_the_size_of_a_plain_png_is_known_without_its_pixels(photograph, tmp_pat
     path, _ = photograph
     cut = tmp_path / "cut.png"
     cut.write_bytes(path.read_bytes()[:60])
-    assert size_of(cut) == (10, 6)
+    assert image_shape(cut) == (6, 10)
     with pytest.raises(ImageError):
         read_pixels(cut)
     cut.write_bytes(b"")
     with pytest.raises(ImageError):
-        size_of(cut)
+        image_shape(cut)
 
 
 def test_samples_lead_to_their_region(photograph):

@@ -25,7 +25,7 @@ def card():
 
 def test_it_says_what_the_model_was_shown(card):
     assert (card.normals, card.anomalies, card.classes) == (24, 1, ("dot",))
-    assert (card.base, card.backbone, card.image_size) == ("dra", "tiny", 48)
+    assert (card.base, card.backbone, card.image_size) == ("dra", "tiny", (48, 48))
     assert card.evidence == (*card.heads, "memory")
     assert set(card.meanings) == set(card.evidence)
     assert card.decision.max_false_alarm_rate == 0.2
@@ -40,6 +40,11 @@ def test_it_comes_back_from_json(card):
         assert (own.name, own.class_name) == (again.name, again.class_name)
         np.testing.assert_array_equal(own.picture, again.picture)
     assert len(back.shown_anomalies) == 1
+
+
+def test_one_number_as_the_size_is_the_side_of_a_square(card):
+    """As artefacts of earlier versions have it."""
+    assert ModelCard.rebuild({**card.values(), "image_size": 48}) == card
 
 
 def test_equal_models_have_equal_hashes_and_others_do_not(card):
@@ -68,6 +73,8 @@ def test_other_pictures_are_refused(card, shown, value):
         ("image_size", 10**6),
         ("image_size", True),
         ("image_size", "224"),
+        ("image_size", [224]),
+        ("image_size", [224, 0]),
         ("heads", "seen"),
         ("meanings", {"seen": 1}),
         ("colour_bounds", [2.0, 1.0]),

@@ -21,6 +21,12 @@ def test_the_highest_place_in_words(row, column, words):
     assert where(heat) == words
 
 
+def test_places_of_a_wide_map_are_told_by_its_own_sides():
+    heat = np.zeros((6, 24), dtype=np.float32)
+    heat[5, 13] = 1
+    assert where(heat) == "bottom centre"
+
+
 def test_cases_are_those_asked_for_in_their_order(detector, dataset):
     result = evaluate(detector.scorer, dataset)
     mistakes = [*worst_misses(result.scored, 3), *worst_false_alarms(result.scored, 2)]

@@ -35,7 +35,7 @@ def card(**change) -> ModelCard:
         "sha256": "0" * 64,
         "base": "dra",
         "backbone": "none",
-        "image_size": SIDE,
+        "image_size": (SIDE, SIDE),
         "heads": ("seen", "residual"),
         "evidence": ("seen", "residual", "memory"),
         "meanings": {"seen": "like a defect"},

@@ -26,7 +26,7 @@ def maps(count, seed, place=None):
 
 
 def heat_map(model, given, side):
-    return mean_map(position_evidence(model, given), side)[0].numpy()
+    return mean_map(position_evidence(model, given), (side, side))[0].numpy()
 
 
 @pytest.fixture(scope="module", params=["dra", "devnet"])

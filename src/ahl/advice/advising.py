@@ -28,6 +28,7 @@ from ahl.devices import resolve_device
 from ahl.errors import ConfigurationError, DataError
 from ahl.feature_maps import FeatureLayout
 from ahl.features.extractor import FeatureExtractor
+from ahl.features.sizing import with_size
 from ahl.observer import Observer
 from ahl.types import GOOD, Skipped
 
@@ -122,9 +123,16 @@ def advise(
         arguments=dict(backbone_arguments or {}),
         stages=None if stages is None else tuple(stages),
     )
-    config = config or default()
+    built = choice.build()  # what it lacks is told at once
+    config = with_size(
+        config or default(),
+        built,
+        [sample.source for sample in dataset.train_normals],
+        [sample.source for sample in dataset.anomalies],
+        observer=observer,
+    )
     run = _Run(
-        choice=BackboneChoice(backbone=choice.build()),  # what it lacks is told at once
+        choice=BackboneChoice(backbone=built),
         detector=find_detector(base),
         config=config,
         quick=quick,
@@ -165,9 +173,7 @@ class _Run:
         duplicates: Duplicates,
     ) -> Advice:
         _, *grid = self.layout().scales[0]
-        size = advise_size(
-            pictures, dataset.root, self.config.features.image_size, (grid[0], grid[1])
-        )
+        size = advise_size(pictures, dataset.root, self.config.features.size, (grid[0], grid[1]))
         labels = curve = None
         suspects: tuple[Suspect, ...] = ()
         suspected: dict[str, int] = {}
@@ -212,9 +218,7 @@ class _Run:
         self, size: SizeAdvice, trials: Trials, pictures: Sequence[Picture], known: Ranking
     ) -> SizeAdvice:
         """The advice with both sizes measured."""
-        larger = replace(
-            self.config, features=replace(self.config.features, image_size=size.larger)
-        )
+        larger = self.config.with_image_size(size.larger)
         place = {picture.sample.name: picture for picture in pictures}
 
         @contextmanager

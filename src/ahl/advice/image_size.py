@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from ahl.errors import ImageError
 from ahl.images.finding import IMAGE_SUFFIXES
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
+from ahl.types import ImageSize
 
 THIN = 2.0
 """Pixels after resizing below which a defect is all but gone."""
@@ -56,8 +58,8 @@ class SizeAdvice:
     """Image size against originals and defects.
 
     Attributes:
-        size: side that images are resized to.
-        larger: the side that it is compared with.
+        size: height and width that images are resized to.
+        larger: those that they are compared with.
         width: median of the originals, in pixels.
         height: likewise.
         cell: width and height, in original pixels, of what one feature cell stands for.
@@ -70,8 +72,8 @@ class SizeAdvice:
         originals_larger: whether the originals hold more than the size shows.
     """
 
-    size: int
-    larger: int
+    size: ImageSize
+    larger: ImageSize
     width: int
     height: int
     cell: tuple[float, float]
@@ -84,27 +86,28 @@ class SizeAdvice:
     originals_larger: bool
 
 
-def larger_size(size: int) -> int:
-    """The size to compare with: 320 for 224."""
-    return max(size + _STEP, round(size * _LARGER / _STEP) * _STEP)
+def larger_size(size: ImageSize) -> ImageSize:
+    """The size to compare with: 320 x 320 for 224 x 224."""
+    height, width = (max(side + _STEP, round(side * _LARGER / _STEP) * _STEP) for side in size)
+    return height, width
 
 
 def advise_size(
-    pictures: Sequence[Picture], root: Path, size: int, grid: tuple[int, int]
+    pictures: Sequence[Picture], root: Path, size: ImageSize, grid: tuple[int, int]
 ) -> SizeAdvice:
     """What sizes and masks say, before anything is measured.
 
     Args:
         pictures: of all images.
         root: the dataset's folder, where `ground_truth/` may be.
-        size: side that images are resized to.
+        size: height and width that images are resized to.
         grid: rows and columns of the features of such an image.
     """
     width = int(np.median([picture.width for picture in pictures]))
     height = int(np.median([picture.height for picture in pictures]))
-    sides = np.sqrt([float(picture.width * picture.height) for picture in pictures])
+    sides = [_side((picture.height, picture.width)) for picture in pictures]
     masked = _masked(pictures, root, size, larger_size(size))
-    originals_larger = bool(np.median(sides) >= _ROOM * size)
+    originals_larger = bool(np.median(sides) >= _ROOM * _side(size))
     verdict: Verdict = "cannot tell" if originals_larger else "yes"
     return SizeAdvice(
         size=size,
@@ -172,7 +175,7 @@ def compare_sizes(
 
 
 def _masked(
-    pictures: Sequence[Picture], root: Path, size: int, larger: int
+    pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize
 ) -> MaskedDefects | None:
     masks = _listed(root / "ground_truth")
     found = []
@@ -186,17 +189,22 @@ def _masked(
         except ImageError:
             continue
         if mask.any():
-            found.append(_thickness(mask) / float(np.sqrt(picture.width * picture.height)))
+            found.append(_thickness(mask) / _side((picture.height, picture.width)))
     if not found:
         return None
-    resized = np.array(found) * size
+    resized, at_larger = np.array(found) * _side(size), np.array(found) * _side(larger)
     return MaskedDefects(
         count=len(found),
         thickness=float(np.median(resized)),
         thinnest=float(np.quantile(resized, 0.1)),
         too_thin=int((resized < THIN).sum()),
-        too_thin_larger=int((resized * larger / size < THIN).sum()),
+        too_thin_larger=int((at_larger < THIN).sum()),
     )
+
+
+def _side(size: ImageSize) -> float:
+    """Side of the square of as many pixels."""
+    return math.sqrt(size[0] * size[1])
 
 
 def _thickness(mask: NDArray[np.bool_]) -> float:

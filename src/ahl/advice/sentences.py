@@ -12,6 +12,7 @@ from ahl.advice.image_size import THIN, SizeAdvice
 from ahl.advice.labels import SMALL, LabelAdvice
 from ahl.advice.learning_curve import MORE, WORTH, LearningCurve
 from ahl.advice.trials import MOST_NORMALS
+from ahl.config.image_size import as_option, in_pixels
 from ahl.types import GOOD
 
 _SHOWN_COPIES = 10
@@ -202,20 +203,24 @@ def _suspects(advice: Advice) -> Iterator[str]:
 
 
 def _size(size: SizeAdvice) -> Iterator[str]:
-    cell = f"one feature cell stands for {size.cell[0]:.0f} x {size.cell[1]:.0f} of their pixels"
-    originals = f"the originals have {size.width} x {size.height} pixels (median), and {cell}"
+    cell = f"one feature cell stands for {size.cell[1]:.0f} x {size.cell[0]:.0f} of them"
+    originals = (
+        f"the originals have {in_pixels((size.height, size.width))} (height x width, median), and "
+        f"{cell}"
+    )
+    own, larger = in_pixels(size.size), in_pixels(size.larger)
     if not size.originals_larger:
-        yield f"Yes: {originals}. A size above {size.size} would show little that they hold."
+        yield f"Yes: {originals}. A size above {own} would show little that they hold."
     elif size.gain is None or size.at_size is None or size.at_larger is None:
-        yield f"Not measured at a larger size than {size.size}: {originals}."
+        yield f"Not measured at a larger size than {own}: {originals}."
     else:
         figures = (
-            f"on {size.compared} images AUROC is {shown(size.at_size)} at {size.size} and "
-            f"{shown(size.at_larger)} at {size.larger}, difference {shown(size.gain, signed=True)}"
+            f"on {size.compared} images AUROC is {shown(size.at_size)} at {own} and "
+            f"{shown(size.at_larger)} at {larger}, difference {shown(size.gain, signed=True)}"
         )
         yield {
             "yes": f"Yes, a larger one brings surely less than {SMALL:g}: {figures}.",
-            "no": f"No, try --image-size {size.larger}: {figures}.",
+            "no": f"No, try --image-size {as_option(size.larger)}: {figures}.",
             "cannot tell": f"Cannot tell: {figures}.",
         }[size.verdict]
         yield f"{originals[0].upper()}{originals[1:]}."
@@ -225,9 +230,9 @@ def _size(size: SizeAdvice) -> Iterator[str]:
         return
     yield (
         f"By {_plural(masked.count, 'mask')}, a defect's widest place is {masked.thickness:.1f} "
-        f"pixels at {size.size} (median; a tenth are below {masked.thinnest:.1f}). "
+        f"pixels at {own} (median; a tenth are below {masked.thinnest:.1f}). "
         f"{masked.too_thin} are thinner than {THIN:g} pixels there, {masked.too_thin_larger} at "
-        f"{size.larger}."
+        f"{larger}."
     )
 
 

@@ -16,6 +16,7 @@ from ahl.augment import default_generators
 from ahl.backbones.choice import BackboneChoice
 from ahl.baselines import logistic_scores, patchcore_scores
 from ahl.config import Config
+from ahl.config.image_size import in_pixels
 from ahl.detectors import BaseDetector
 from ahl.distributions.task import prepare_task
 from ahl.features.table import FeatureTable
@@ -152,14 +153,14 @@ def open_trials(
         cache: folder of the feature stores, as for `ahl.AHL`.
         observer: hears of progress.
     """
-    size = config.features.image_size
+    size = config.features.size
     images, items = readable_items(
         from_samples(samples), size, decode=False, strict=False, observer=observer
     )
     with open_extraction(
         backbone.build(), config.features, device, cache=cache, strict=False, observer=observer
     ) as extraction:
-        table, images, items = extraction.labelled(f"features at {size} px", images, items)
+        table, images, items = extraction.labelled(f"features at {in_pixels(size)}", images, items)
         place = {sample.name: index for index, sample in enumerate(samples)}
         kept = np.array([place[image.name] for image in images], dtype=np.int64)
         own = tuple(samples[index] for index in kept)

@@ -62,6 +62,15 @@ class Backbone(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """What `rebuild` needs beside the tensors, as JSON values."""
 
+    @property
+    def multiple(self) -> int:
+        """Pixels of which a side should be a multiple, so that whole cells cover both scales.
+
+        Twice the stride of the coarsest features: the second scale has half the side. Any side
+        works; others leave cells that lie partly outside.
+        """
+        return 64
+
     def tensors(self) -> BackboneTensors:
         """The weights by name, on the CPU, contiguous."""
         return {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}

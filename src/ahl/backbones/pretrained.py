@@ -167,6 +167,11 @@ class TimmBackbone(Backbone):
         faster._modules = {**self._modules, "network": fused_network(self.network)}
         return faster
 
+    @property
+    def multiple(self) -> int:
+        """See `Backbone.multiple`."""
+        return 2 * int(self.network.feature_info.reduction()[-1])  # type: ignore[operator, union-attr]
+
     def settings(self) -> dict[str, Any]:
         """See `Backbone.settings`."""
         return {

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ahl.benchmark.summary import Column, Summary
+from ahl.config.image_size import in_pixels, read_size
+from ahl.errors import ConfigurationError
 from ahl.printable import printable
+from ahl.types import ImageSize
 
 NOTES = (
     "Figures are image-level AUROC: of each seed the mean over the classes drawn from (hard "
@@ -38,14 +41,14 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
     """
     records = summary.records
     seeds = sorted({record.seed for record in records})
-    sizes = [_image_size(configs.get(record.config)) for record in records]
+    sizes = [r.image_size or _image_size(configs.get(r.config)) for r in records]
     facts = [
         ("Methods", f"{len(summary.entrants)}"),
         ("Datasets", _listed(column.dataset for column in summary.columns)),
         ("Seeds", f"{len(seeds)} ({_listed(map(str, seeds))})"),
         ("Cells", f"{len(records):,}"),
         ("Backbone", _listed(describe_backbone(r.context.get("backbone")) for r in records)),
-        ("Image size", _listed(f"{size} pixels" if size else "not known" for size in sizes)),
+        ("Image size", _listed(in_pixels(size) if size else "not known" for size in sizes)),
         ("Device", _listed(str(record.context.get("device")) for record in records)),
         ("Threads", _listed(str(record.context.get("threads")) for record in records)),
         ("Machine", _listed(str(record.context.get("machine")) for record in records)),
@@ -106,10 +109,10 @@ def describe_backbone(backbone: object) -> str:
     return ", ".join(words)
 
 
-def _image_size(config: object) -> int | None:
+def _image_size(config: object) -> ImageSize | None:
     try:
-        return int(config["features"]["image_size"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+        return read_size(config["features"]["image_size"])  # type: ignore[index]
+    except (ConfigurationError, KeyError, TypeError):
         return None
 
 

@@ -80,6 +80,7 @@ def measure(
         peak_mebibytes=round(watch.peak_mebibytes, 1),
         config=config_hash(cell.config.to_dict()),
         context={**context, **versions()},
+        image_size=problem.config.features.size,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return record, ScoredTest(
@@ -100,7 +101,8 @@ def _watched(problem: Problem, cell: Cell, watch: Watch) -> Problem:
         with watch.paused():
             return problem.make_pseudo(plan)
 
-    return replace(problem, config=cell.config, make_pseudo=make_pseudo)
+    config = replace(cell.config, features=problem.config.features)
+    return replace(problem, config=config, make_pseudo=make_pseudo)
 
 
 def versions() -> dict[str, Any]:

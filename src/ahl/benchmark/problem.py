@@ -15,6 +15,7 @@ from ahl.config import Config
 from ahl.datasets import TrainingSplit
 from ahl.distributions.pseudo import PseudoAnomaly
 from ahl.errors import DataError
+from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
 from ahl.fitting.extraction import chosen, open_extraction
 from ahl.images.sources import LabelledImage, check_classes, from_samples, readable_items
@@ -34,7 +35,8 @@ class Problem:
         test: features of the test images.
         make_pseudo: gives the features of planned pseudo anomalies.
         generators: how many pseudo-anomaly generators `make_pseudo` knows.
-        config: all constants; a method may set its own learning constants.
+        config: all constants, the image size among them; a method may set its own learning
+            constants.
         seed: of every draw.
         device: where to learn.
     """
@@ -85,7 +87,7 @@ def open_draw(
     Args:
         split: which images train and which are tested.
         backbone: what makes the features.
-        config: all constants.
+        config: all constants; an image size that is auto is chosen from the training images.
         seed: of the pseudo anomalies and of the methods.
         device: where backbone and heads run.
         cache: folder of the feature stores, as for `ahl.AHL`.
@@ -96,7 +98,15 @@ def open_draw(
         DataError: if too few images can be read.
         WeightsError: if the backbone's weights cannot be had.
     """
-    size = config.features.image_size
+    built = backbone.build()
+    config = with_size(
+        config,
+        built,
+        [sample.source for sample in split.normals],
+        [sample.source for sample in split.anomalies],
+        observer=observer,
+    )
+    size = config.features.size
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
@@ -116,7 +126,7 @@ def open_draw(
     tested, test_items = chosen(tested, new), chosen(test_items, new)
     generators = default_generators()  # used by methods whose config wants pseudo anomalies
     with open_extraction(
-        backbone.build(),
+        built,
         config.features,
         device,
         cache=cache,

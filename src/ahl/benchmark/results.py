@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ahl.benchmark.method_types import Labels, MethodKind
 from ahl.errors import DataError
 from ahl.files import written_whole
+from ahl.types import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class Record:
         config: hash of the config in `configs.jsonl`.
         context: backbone, device, threads and versions.
         finished: when, ISO 8601, UTC.
+        image_size: height and width that images were resized to; None in records of earlier
+            versions, whose config has it.
     """
 
     key: str
@@ -73,6 +76,7 @@ class Record:
     config: str
     context: dict[str, Any]
     finished: str
+    image_size: ImageSize | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,6 +158,8 @@ def config_hash(config: dict[str, Any]) -> str:
 
 def _record(values: dict[str, Any]) -> Record:
     expected = {field.name for field in fields(Record)}
+    size = values.get("image_size")
+    values = values | {"image_size": None if size is None else tuple(size)}
     if set(values) != expected:
         raise DataError(
             "The results folder holds records of another form, made by another version of ahl; "

@@ -23,6 +23,7 @@ from ahl.benchmark.measuring import measure
 from ahl.benchmark.planning import Benchmark, CellBatch, plan, run_context
 from ahl.benchmark.problem import OpenedDraw, open_draw
 from ahl.benchmark.results import Record, Results, ScoredTest
+from ahl.config import Config
 from ahl.datasets import (
     Dataset,
     TrainingSplit,
@@ -122,12 +123,18 @@ def run_batch(
         with ExitStack() as stack:
             source = None
             if batch.source is None:
-                opened = stack.enter_context(_open(_split(batch), benchmark, batch, observer))
+                split = _split(batch)
+                opened = stack.enter_context(
+                    _open(split, benchmark, benchmark.config, batch, observer)
+                )
             else:
                 split = _draw(batch.source, batch.draw)
-                source = stack.enter_context(_open(split, benchmark, batch, observer))
+                source = stack.enter_context(
+                    _open(split, benchmark, benchmark.config, batch, observer)
+                )
+                target, config = _unlabelled(batch.dataset), source.problem.config
                 opened = stack.enter_context(
-                    _open(_unlabelled(batch.dataset), benchmark, batch, observer, labelled=False)
+                    _open(target, benchmark, config, batch, observer, labelled=False)
                 )
             for cell in batch.cells:
                 try:
@@ -144,6 +151,7 @@ def run_batch(
 def _open(
     split: TrainingSplit,
     benchmark: Benchmark,
+    config: Config,
     batch: CellBatch,
     observer: Observer,
     *,
@@ -152,7 +160,7 @@ def _open(
     return open_draw(
         split,
         benchmark.backbone,
-        benchmark.config,
+        config,
         seed=batch.draw.seed,
         device=benchmark.device,
         cache=benchmark.cache,

@@ -52,7 +52,7 @@ def advise(
     weights: Path | None,
     backbone_args: tuple[str, ...],
     stages: str | None,
-    image_size: int | None,
+    image_size: str | None,
     quick: bool,
     seed: int,
     device: str,

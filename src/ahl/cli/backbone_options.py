@@ -37,9 +37,10 @@ _OPTIONS = (
     ),
     click.option(
         "--image-size",
-        type=int,
-        metavar="N",
-        help="Side, in pixels, that images are resized to [default: the preset's].",
+        metavar="SIZE",
+        help="Pixels that images are resized to [default: the preset's]. N is a square. HxW is "
+        "height and width, such as 448x192. auto keeps the aspect ratio of the training images, "
+        "and is as large as they are within limits of size and time.",
     ),
 )
 

@@ -124,7 +124,7 @@ def run(
     transfer: bool,
     jobs: int,
     preset: str,
-    image_size: int | None,
+    image_size: str | None,
     backbone_args: tuple[str, ...],
     stages: str | None,
     cache: Path | None,

@@ -22,6 +22,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from ahl.config.image_size import in_pixels
     from ahl.runtime.scorer import ArtefactScorer
 
     description = ArtefactScorer(path, threads=1).description
@@ -47,7 +48,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
         "exported": f"{format_}, {description.precision}, by ahl {card.version}",
         "base detector": f"{card.base} ({', '.join(card.heads)})",
         "backbone": card.backbone,
-        "image size": f"{card.image_size} px",
+        "image size": in_pixels(card.image_size),
         "trained on": f"{card.normals} good images, {card.anomalies} anomalies "
         f"({', '.join(card.classes)})",
         "threshold": "none"

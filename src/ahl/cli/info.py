@@ -59,16 +59,17 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
     from rich.table import Table
 
     from ahl.cli.curves import curve_tables
+    from ahl.config.image_size import in_pixels
 
     console = stdout_console()
     manifest, config = header["manifest"], header["config"]
-    backbone = header["backbone"]
+    backbone, size = header["backbone"], config["features"]["image_size"]
     rows = {
         "file size": f"{header['bytes'] / 1e6:.1f} MB",
         "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
         "base detector": f"{header['base']} ({', '.join(header['heads'])})",
         "backbone": "none: trained on feature maps" if backbone is None else _words(backbone),
-        "image size": f"{config['features']['image_size']} px",
+        "image size": "none: trained on feature maps" if size is None else in_pixels(size),
         "feature maps": ", ".join("x".join(map(str, scale)) for scale in header["feature_maps"]),
         "trained on": _trained_on(manifest),
         "anomalies drawn": manifest["drawn"]

@@ -93,7 +93,7 @@ def train(
     data: Path,
     output: Path,
     preset: str,
-    image_size: int | None,
+    image_size: str | None,
     epochs: int | None,
     backbone_args: tuple[str, ...],
     anomalies: int | None,
@@ -189,7 +189,7 @@ def train(
 
 
 def _config(
-    preset: str, image_size: int | None, epochs: int | None, *, alone: bool, second_order: bool
+    preset: str, image_size: str | None, epochs: int | None, *, alone: bool, second_order: bool
 ) -> Config:
     from dataclasses import replace
 

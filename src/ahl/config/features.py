@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ahl.config._checks import require
+from ahl.errors import ConfigurationError
+from ahl.types import ImageSize
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
 """The backbone that is installed with ahl (`ahl.backbones.packaged`)."""
@@ -16,20 +18,39 @@ class FeatureConfig:
     """How images become feature maps.
 
     Attributes:
-        image_size: side, in pixels, of the square every image is resized to; the second scale
-            is half of it.
+        image_size: height and width, in pixels, that every image is resized to; the second scale
+            is half of it. None chooses it from the training images (`ahl.features.sizing`).
+        minutes: a chosen size is not larger than lets one core extract the features of the
+            training in about this time.
         batch_size: images decoded together, which on a GPU go through the backbone together; on a
             processor four at a time do (`ahl.features.extractor.TOGETHER`).
     """
 
-    image_size: int = 224
+    image_size: ImageSize | None = None
+    minutes: float = 10.0
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         require(
-            32 <= self.image_size <= 4096 and self.image_size % 2 == 0,
+            self.image_size is None
+            or all(32 <= side <= 4096 and side % 2 == 0 for side in self.image_size),
             "image_size",
             self.image_size,
-            "an even number of pixels from 32 to 4096",
+            "of even sides from 32 to 4096 pixels",
         )
+        require(0 < self.minutes < float("inf"), "minutes", self.minutes, "positive")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+
+    @property
+    def size(self) -> ImageSize:
+        """Height and width that images are resized to.
+
+        Raises:
+            ConfigurationError: if they are still to be chosen from training images.
+        """
+        if self.image_size is None:
+            raise ConfigurationError(
+                "image_size is auto, and there are no training images to choose it from; give a "
+                "size, such as 224 or 448x192."
+            )
+        return self.image_size

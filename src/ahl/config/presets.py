@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from ahl.config.calibration import CalibrationConfig
@@ -16,6 +15,7 @@ from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
 from ahl.errors import ConfigurationError
+from ahl.types import ImageSize
 
 PresetName = Literal["default", "paper"]
 
@@ -28,7 +28,7 @@ def paper() -> Config:
     --stages 4`.
     """
     return Config(
-        features=FeatureConfig(image_size=448, batch_size=16),
+        features=FeatureConfig(image_size=(448, 448), batch_size=16),
         vectors=VectorConfig(components=0, l1_norm=0.0),
         distributions=DistributionConfig(
             grouping="k-means",
@@ -98,8 +98,8 @@ def default() -> Config:
     return Config()
 
 
-def preset(name: str, *, image_size: int | None = None) -> Config:
-    """Look a preset up by name, optionally with another image size.
+def preset(name: str, *, image_size: int | ImageSize | str | None = None) -> Config:
+    """Look a preset up by name, optionally with another image size (None keeps the preset's).
 
     Raises:
         ConfigurationError: if there is no such preset or the size cannot work.
@@ -107,7 +107,4 @@ def preset(name: str, *, image_size: int | None = None) -> Config:
     presets = {"default": default, "paper": paper}
     if name not in presets:
         raise ConfigurationError(f"There is no preset {name!r}; choose default or paper.")
-    config = presets[name]()
-    if image_size is not None:
-        config = replace(config, features=replace(config.features, image_size=image_size))
-    return config
+    return presets[name]().with_image_size(image_size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
 
 from ahl.config._checks import require
 from ahl.config.calibration import CalibrationConfig
@@ -11,11 +11,16 @@ from ahl.config.distributions import DistributionConfig
 from ahl.config.features import FeatureConfig
 from ahl.config.finetuning import FinetuneConfig
 from ahl.config.heads import HeadConfig
+from ahl.config.image_size import read_size
 from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
 from ahl.errors import ConfigurationError
+from ahl.types import ImageSize
+
+OLDER: Final[dict[str, dict[str, Any]]] = {"features": {"minutes": 10.0}}
+"""Fields by section that files of earlier versions lack, and what stands for them there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +37,28 @@ class Config:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
+    def with_image_size(self, image_size: int | ImageSize | str | None) -> Config:
+        """The same with another image size, as `read_size` takes it; None keeps this one's.
+
+        Raises:
+            ConfigurationError: if the size cannot work.
+        """
+        if image_size is None:
+            return self
+        return replace(self, features=replace(self.features, image_size=read_size(image_size)))
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Nested JSON values; `Config.from_dict` is the inverse."""
-        return asdict(self)
+        values = asdict(self)
+        size = self.features.image_size
+        values["features"]["image_size"] = None if size is None else list(size)
+        return values
 
     @classmethod
     def from_dict(cls, values: object) -> Config:
         """Rebuild a config, refusing unknown or missing sections and fields.
+
+        In files of earlier versions, one number as the image size is the side of a square.
 
         Raises:
             ConfigurationError: if `values` is not what `to_dict` makes.
@@ -50,12 +70,16 @@ class Config:
         for name, factory in sections.items():
             known = asdict(factory())  # type: ignore[operator]
             given = values[name]
+            if isinstance(given, dict):
+                given = OLDER.get(name, {}) | given
             if not isinstance(given, dict) or set(given) != set(known):
                 raise ConfigurationError(f"Config section {name} needs {', '.join(known)}.")
+            if name == "features":
+                given["image_size"] = known["image_size"] = read_size(given["image_size"])
             for key, value in given.items():
                 expected = type(known[key])
                 fits = type(value) is expected or (expected is float and type(value) is int)
                 require(fits, f"{name}.{key}", value, f"of type {expected.__name__}")
-            typed = {key: type(known[key])(value) for key, value in given.items()}
+            typed = {k: float(v) if type(known[k]) is float else v for k, v in given.items()}
             built[name] = type(factory())(**typed)  # type: ignore[operator]
         return cls(**built)

@@ -63,7 +63,7 @@ def update_with_images(
             "train again with them among the others."
         )
     observer, scorer = observer or Observer(), Scorer(model, device)
-    size = model.config.features.image_size
+    size = model.config.features.size
     images, items = readable_items(
         [*missed, *false_alarms], size, decode=False, strict=strict, observer=observer
     )

@@ -14,7 +14,7 @@ from ahl.datasets.raw_folders import region_sample, subfolder
 from ahl.datasets.reader import DatasetReader
 from ahl.errors import DataError, ImageError
 from ahl.images.finding import find_images
-from ahl.images.reading import size_of
+from ahl.images.reading import image_shape
 from ahl.observer import Observer
 from ahl.types import GOOD, Box, Sample, Skipped
 
@@ -104,7 +104,7 @@ def _anomalous_tiles(root: Path, path: Path, masks: list[Path]) -> list[Sample]:
 
 def _tiles(path: Path, masks: list[Path]) -> Iterator[tuple[Box, bool]]:
     """Boxes of the whole tiles, and whether a mask touches them."""
-    width, height = size_of(path)
+    height, width = image_shape(path)
     if width < _TILE:
         raise ImageError(f"it is {width} pixels wide, less than a tile of {_TILE}")
     united = read_masks(masks, width, height)

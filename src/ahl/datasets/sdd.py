@@ -12,7 +12,7 @@ from ahl.datasets.raw_folders import files, region_sample, subfolder, subfolders
 from ahl.datasets.reader import DatasetReader
 from ahl.errors import ImageError
 from ahl.images.finding import IMAGE_SUFFIXES
-from ahl.images.reading import size_of
+from ahl.images.reading import image_shape
 from ahl.observer import Observer
 from ahl.types import GOOD, Sample, Skipped
 
@@ -69,7 +69,7 @@ class SDDReader(DatasetReader):
 def _bands(root: Path, path: Path, label: Path | None) -> list[Sample]:
     if label is None:
         raise ImageError("it has no label, so its bands may be normal or not")
-    width, height = size_of(path)
+    height, width = image_shape(path)
     if height < _BANDS:
         raise ImageError(f"it is {height} pixels high, too low to be cut into {_BANDS} bands")
     mask = read_masks([label], width, height)

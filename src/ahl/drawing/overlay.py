@@ -46,7 +46,7 @@ def draw_overlay(
 
     Args:
         source: the image.
-        heat: (S, S) of it.
+        heat: (h, w) of it.
         bounds: heat from which on, and from which on fully, it is coloured; None takes the
             map's own median and maximum.
         output: the PNG, replaced at once when it is complete; its folder is made.
@@ -84,7 +84,7 @@ def redden(
 
     Args:
         pixels: (H, W, 3).
-        heat: (S, S) of it.
+        heat: (h, w) of it.
         bounds: as for `draw_overlay`.
         colour: instead of red.
 

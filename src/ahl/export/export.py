@@ -28,6 +28,7 @@ from ahl.runtime.scorer import ArtefactScorer
 from ahl.scoring.evaluation import evaluate
 from ahl.scoring.outputs import SCORE, Outputs
 from ahl.scoring.scorer import Scorer
+from ahl.types import ImageSize
 
 ExportFormat = Literal["onnx", "openvino", "torch"]
 
@@ -149,14 +150,14 @@ def _computer(path: Path, format_: ExportFormat) -> Callable[[NDArray[np.uint8]]
     return lambda pixels: exported.compute(pixels, heat_maps=True, nearest=True)
 
 
-def _ranges(data: Dataset, side: int) -> list[NDArray[np.uint8]]:
+def _ranges(data: Dataset, size: ImageSize) -> list[NDArray[np.uint8]]:
     """Good images of the training part, evenly spaced, at the model's size."""
     samples = data.train_normals or data.test_normals
     chosen = np.linspace(0, len(samples) - 1, min(RANGES, len(samples))).round().astype(int)
     found = []
     for number in chosen:
         try:
-            found.append(resize_pixels(read_pixels(samples[number].source), side))
+            found.append(resize_pixels(read_pixels(samples[number].source), size))
         except ImageError:
             continue
     if not found:

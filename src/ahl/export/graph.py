@@ -34,15 +34,15 @@ class ScoringGraph(nn.Module):
                 "This detector was trained on feature maps: there is no backbone to export."
             )
         self.backbone = model.backbone.eval().cpu()
-        self.image_size = model.config.features.image_size
+        self.image_size = model.config.features.size
         self._preparation = model.preparation
         self._forward = Forward(model)
         with torch.no_grad():  # what is computed once is then a constant of the graph
-            found = self(torch.zeros(1, self.image_size, self.image_size, 3, dtype=torch.uint8))
+            found = self(torch.zeros(1, *self.image_size, 3, dtype=torch.uint8))
         self.outputs = tuple(found)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Score images (N, image_size, image_size, 3), uint8."""
+        """Score images (N, *image_size, 3), uint8."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
         scales = bounded_scales(self.backbone, pixels)
         return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)

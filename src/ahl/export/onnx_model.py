@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from ahl.errors import ConfigurationError
 from ahl.export.graph import ScoringGraph
-from ahl.export.resizing import SingleResize
+from ahl.export.resizing import SingleResize, other_size
 from ahl.runtime.artefact import METADATA_KEY, RESIZED, Description
 from ahl.runtime.messages import first_line
+from ahl.types import ImageSize
 
 OPSET: Final = 20
 """Of the ONNX operators; ONNX Runtime reads it from 1.17 on."""
@@ -45,8 +46,7 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
         raise ConfigurationError(
             "Exporting needs two packages: pip install 'ahl[onnx]'."
         ) from error
-    side = graph.image_size
-    example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    example = torch.zeros(2, *graph.image_size, 3, dtype=torch.uint8)
     model = _traced(graph, example, RESIZED, graph.outputs, ("batch",))
     # Where a graph came from is of no use to who runs it, and names files of this machine.
     for node in model.graph.node:
@@ -60,7 +60,7 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
         del value.metadata_props[:]
     model.producer_name, model.producer_version = "ahl", ""
     model.graph.name = "ahl"
-    _resizing(model, side)
+    _resizing(model, graph.image_size)
     onnx.checker.check_model(model)
     return model
 
@@ -95,33 +95,32 @@ def _traced(
     return traced.model_proto
 
 
-def with_plain_resize(model: Any, side: int) -> Any:  # noqa: ANN401
+def with_plain_resize(model: Any, size: ImageSize) -> Any:  # noqa: ANN401
     """A copy that resizes with products and sums alone, for runtimes whose own resize is another.
 
     Args:
         model: from `onnx_model`.
-        side: in pixels, of its images.
+        size: height and width of its images.
     """
     import onnx
 
-    # Of a size of its own in each dimension, so that none is taken for another.
-    example = torch.zeros(2, side + 3, side + 5, 3, dtype=torch.uint8)
+    example = torch.zeros(2, *other_size(size), 3, dtype=torch.uint8)
     free = ("batch", "height", "width")
-    resize = _traced(SingleResize(side), example, _IMAGES, [RESIZED], free)
+    resize = _traced(SingleResize(size), example, _IMAGES, [RESIZED], free)
     resize = onnx.compose.add_prefix(resize, "resize_", rename_inputs=False, rename_outputs=False)
-    plain = without_resize(model, side)
+    plain = without_resize(model, size)
     plain.ir_version = resize.ir_version
     names = [output.name for output in plain.graph.output]
     return onnx.compose.merge_models(resize, plain, io_map=[(RESIZED, RESIZED)], outputs=names)
 
 
-def _resizing(model: Any, side: int) -> None:  # noqa: ANN401
+def _resizing(model: Any, size: ImageSize) -> None:  # noqa: ANN401
     """Put a resize before the graph: as Pillow's, bilinear with antialiasing, rounded to uint8."""
     from onnx import TensorProto, helper
 
     constants = [
         helper.make_tensor("ahl_first", TensorProto.INT64, [1], [0]),
-        helper.make_tensor("ahl_side", TensorProto.INT64, [3], [side, side, 3]),
+        helper.make_tensor("ahl_side", TensorProto.INT64, [3], [*size, 3]),
     ]
     nodes = [
         helper.make_node("Shape", [_IMAGES], ["ahl_shape"], name="ahl_shape"),
@@ -150,7 +149,7 @@ def _resizing(model: Any, side: int) -> None:  # noqa: ANN401
     model.graph.node.extend(nodes + rest)
 
 
-def without_resize(model: Any, side: int) -> Any:  # noqa: ANN401
+def without_resize(model: Any, size: ImageSize) -> Any:  # noqa: ANN401
     """A copy that takes images of the model's own size only."""
     import onnx
     from onnx import TensorProto, helper
@@ -163,7 +162,7 @@ def without_resize(model: Any, side: int) -> Any:  # noqa: ANN401
     copy.graph.node.extend(kept)
     copy.graph.initializer.extend(constants)  # of those left over, ONNX Runtime would warn
     copy.graph.input.append(
-        helper.make_tensor_value_info(RESIZED, TensorProto.UINT8, ["batch", side, side, 3])
+        helper.make_tensor_value_info(RESIZED, TensorProto.UINT8, ["batch", *size, 3])
     )
     return copy
 
@@ -190,15 +189,19 @@ def half_precision(model: Any) -> Any:  # noqa: ANN401
     return model
 
 
-def eight_bits(model: Any, side: int, images: Sequence[NDArray[np.uint8]]) -> Any:  # noqa: ANN401
+def eight_bits(
+    model: Any,  # noqa: ANN401
+    size: ImageSize,
+    images: Sequence[NDArray[np.uint8]],
+) -> Any:  # noqa: ANN401
     """The backbone's convolutions and products in 8 bits, ranges taken from images.
 
     All behind the backbone stays in single precision: it is small, and decides.
 
     Args:
         model: in single precision.
-        side: of the images that it takes, in pixels.
-        images: (side, side, 3), what it will see.
+        size: height and width of the images that it takes.
+        images: (*size, 3), what it will see.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -217,7 +220,7 @@ def eight_bits(model: Any, side: int, images: Sequence[NDArray[np.uint8]]) -> An
             image = next(self._left, None)
             return None if image is None else {RESIZED: image[None]}
 
-    plain = without_resize(model, side)
+    plain = without_resize(model, size)
     inside = []
     for number, node in enumerate(plain.graph.node):
         node.name = node.name or f"node_{number}"
@@ -244,7 +247,7 @@ def eight_bits(model: Any, side: int, images: Sequence[NDArray[np.uint8]]) -> An
             nodes_to_quantize=chosen,
         )
         quantised = onnx.load(str(result))
-    _resizing(quantised, side)
+    _resizing(quantised, size)
     return quantised
 
 

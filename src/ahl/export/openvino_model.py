@@ -9,6 +9,7 @@ from typing import Any
 from ahl.errors import ConfigurationError
 from ahl.export.onnx_model import with_plain_resize
 from ahl.runtime.artefact import Graph
+from ahl.types import ImageSize
 
 
 def require_openvino() -> None:
@@ -25,12 +26,12 @@ def require_openvino() -> None:
         ) from error
 
 
-def openvino_graph(model: Any, side: int) -> Graph:  # noqa: ANN401 - onnx.ModelProto
+def openvino_graph(model: Any, size: ImageSize) -> Graph:  # noqa: ANN401 - onnx.ModelProto
     """Convert an ONNX model; images may be of any size, and are resized as Pillow does.
 
     Args:
         model: of any precision.
-        side: in pixels, of the square that images are resized to.
+        size: height and width that images are resized to.
 
     Raises:
         ConfigurationError: if OpenVINO does not know a part of the model.
@@ -38,7 +39,7 @@ def openvino_graph(model: Any, side: int) -> Graph:  # noqa: ANN401 - onnx.Model
     import openvino
 
     # Its own resize as Pillow's takes seconds an image, and is up to two grey values off.
-    resizing = with_plain_resize(model, side)
+    resizing = with_plain_resize(model, size)
     names = [output.name for output in resizing.graph.output]
     try:
         converted = openvino.Core().read_model(resizing.SerializeToString())

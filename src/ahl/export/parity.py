@@ -16,6 +16,7 @@ from ahl.model.card import ModelCard
 from ahl.model.decision import Decision
 from ahl.runtime.artefact import Precision
 from ahl.scoring.outputs import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs
+from ahl.types import ImageSize
 
 TOLERANCE: Final[Mapping[Precision, float]] = {"fp32": 1e-4, "fp16": 0.1}
 """Largest difference that is let through, of a score and of all that it is made of, relative to the
@@ -110,24 +111,26 @@ def sample_images(card: ModelCard, count: int = 8) -> list[NDArray[np.uint8]]:
     Returns:
         (H, W, 3) each, of different sizes.
     """
-    side = card.image_size
+    height, width = card.image_size
     kept = [one.picture for one in (*card.shown_anomalies, *card.shown_normals)]
     pictures = [picture for picture in kept if picture is not None]
     chosen = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
-    found = [resize_pixels(pictures[i], side + 10 * n) for n, i in enumerate(chosen)]
+    found = [
+        resize_pixels(pictures[i], (height + 10 * n, width + 10 * n)) for n, i in enumerate(chosen)
+    ]
     random = np.random.default_rng(0)
     found += [
-        random.integers(0, 256, (side, side, 3), dtype=np.uint8),
-        random.integers(0, 256, (2 * side, side + 37, 3), dtype=np.uint8),
-        np.full((side // 2, side // 2, 3), 127, dtype=np.uint8),
+        random.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        random.integers(0, 256, (2 * height, width + 37, 3), dtype=np.uint8),
+        np.full((height // 2, width // 2, 3), 127, dtype=np.uint8),
     ]
-    ramp = np.linspace(0, 255, 2 * side).astype(np.uint8)
-    found.append(np.broadcast_to(ramp[None, :, None], (side, 2 * side, 3)).copy())
+    ramp = np.linspace(0, 255, 2 * width).astype(np.uint8)
+    found.append(np.broadcast_to(ramp[None, :, None], (height, 2 * width, 3)).copy())
     return found
 
 
 def compare(
-    own: Compute, exported: Compute, images: Sequence[NDArray[np.uint8]], side: int
+    own: Compute, exported: Compute, images: Sequence[NDArray[np.uint8]], size: ImageSize
 ) -> Parity:
     """Score a sample through both paths.
 
@@ -135,18 +138,18 @@ def compare(
         own: the model itself, on images of its own size.
         exported: the artefact, as written, on images of any size.
         images: (H, W, 3) each.
-        side: of the model's own size.
+        size: the model's own.
     """
     largest: dict[str, float] = {}
     resized = 0.0
     for image in images:
-        small = resize_pixels(image, side)[None]
+        small = resize_pixels(image, size)[None]
         expected, found = own(small), exported(small)
         for name in COMPARED:
             if name in expected:
                 distance = _apart(found[name], expected[name])
                 largest[name] = max(largest.get(name, 0.0), distance)
-        if image.shape[:2] != (side, side):
+        if image.shape[:2] != size:
             by_graph = exported(image[None])[SCORE]
             resized = max(resized, _apart(by_graph, expected[SCORE]))
     return Parity(images=len(images), differences=largest, resized=resized)

@@ -7,28 +7,35 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ahl.types import ImageSize
+
 _BITS: Final = 22
 """Of Pillow's weights behind the point (`Resample.c`, 8 bits a channel)."""
 
 _UNIT: Final = 2.0 ** (_BITS // 2)
 
 
-def resize_like_pillow(images: Tensor, side: int) -> Tensor:
-    """Resize to a square, first the width, then the height, each rounded to uint8.
+def other_size(size: ImageSize) -> ImageSize:
+    """A size to trace a resize with: no side of it is taken for another, or for one of `size`."""
+    return size[0] + 3, size[0] + size[1] + 5
+
+
+def resize_like_pillow(images: Tensor, size: ImageSize) -> Tensor:
+    """Resize, first the width, then the height, each rounded to uint8.
 
     Pillow 13 takes the height first where an image is much higher than wide, and then rounds some
     pixels the other way.
 
     Args:
         images: (N, H, W, 3), uint8.
-        side: of the square, in pixels.
+        size: height and width.
 
     Returns:
-        (N, side, side, 3), uint8.
+        (N, *size, 3), uint8.
     """
-    columns = _weights(images.shape[2], side)
+    columns = _weights(images.shape[2], size[1])
     narrow = _rounded(torch.einsum("nhwc,sw->nhsc", images.double(), columns))
-    rows = _weights(images.shape[1], side)
+    rows = _weights(images.shape[1], size[0])
     return _rounded(torch.einsum("nhsc,th->ntsc", narrow.double(), rows))
 
 
@@ -66,21 +73,21 @@ class SingleResize(nn.Module):
     either are exact, up to 32 pixels for the low one.
 
     Args:
-        side: of the square, in pixels.
+        size: height and width.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, size: ImageSize) -> None:
         super().__init__()
-        self.side = side
+        self.size = size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Resize images (N, H, W, 3), uint8, to (N, side, side, 3), uint8."""
-        high, low = _halves(images.shape[2], self.side)
+        """Resize images (N, H, W, 3), uint8, to (N, *size, 3), uint8."""
+        high, low = _halves(images.shape[2], self.size[1])
         pixels = images.float()
         narrow = _joined(
             torch.einsum("nhwc,sw->nhsc", pixels, high), torch.einsum("nhwc,sw->nhsc", pixels, low)
         )
-        high, low = _halves(images.shape[1], self.side)
+        high, low = _halves(images.shape[1], self.size[0])
         small = _joined(
             torch.einsum("nhsc,th->ntsc", narrow, high), torch.einsum("nhsc,th->ntsc", narrow, low)
         )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ahl.errors import ConfigurationError, ModelFileError
 from ahl.export.graph import ScoringGraph
-from ahl.export.resizing import resize_like_pillow
+from ahl.export.resizing import other_size, resize_like_pillow
 from ahl.files import written_whole
 from ahl.runtime.artefact import Description
 from ahl.scoring.outputs import Outputs
@@ -42,8 +42,7 @@ def torch_program(graph: ScoringGraph) -> Any:  # noqa: ANN401 - torch.export.Ex
     Raises:
         ConfigurationError: if the backbone does what cannot be traced.
     """
-    side = graph.image_size
-    example = torch.zeros(2, side + 3, side + 5, 3, dtype=torch.uint8)
+    example = torch.zeros(2, *other_size(graph.image_size), 3, dtype=torch.uint8)
     dimensions = {
         0: torch.export.Dim("batch"),
         1: torch.export.Dim("height"),

@@ -62,19 +62,20 @@ class FeatureExtractor:
         self.backbone = backbone.for_inference() if device.type == "cpu" else backbone
         self.config = config
         self.device = device
-        size = config.image_size
+        height, width = config.size
         with torch.inference_mode():
-            probe = two_scales(self.backbone, torch.zeros(1, 3, size, size, device=device))
+            probe = two_scales(self.backbone, torch.zeros(1, 3, height, width, device=device))
         self.layout = FeatureLayout.of(probe)
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
             "backbone": backbone.describe().fingerprint,
-            "image_size": size,
+            # One number for a square, as before other sizes: stores of that time are still found.
+            "image_size": height if height == width else [height, width],
             "device": device.type,
         }
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Feature rows of a batch: uint8 (N, S, S, 3) to float32 (N, row_size).
+        """Feature rows of a batch: uint8 (N, H, W, 3) to float32 (N, row_size).
 
         Half precision is for what is kept, and learned from. Scoring does not round: where a
         processor or a runtime differs in a value's last bit, half precision would make a

@@ -67,7 +67,7 @@ def adapt_to_images(
         raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
     images, items = readable_items(
-        normals, features.image_size, decode=False, strict=strict, observer=observer
+        normals, features.size, decode=False, strict=strict, observer=observer
     )
     used = generators if model.config.distributions.pseudo else ()
     with open_extraction(

@@ -21,6 +21,7 @@ from ahl.detectors import BaseDetector
 from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
 from ahl.distributions.task import Task, describe_episodes, prepare_task
 from ahl.errors import DataError
+from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
 from ahl.fitting.extraction import open_extraction
 from ahl.images.sources import (
@@ -89,6 +90,29 @@ class Fitting:
         Several processes share what the backbone has to do. The first one learns from it and has
         the model; the others do what it asks for, and return None.
         """
+        check_classes(normals, anomalies)  # before anything that takes time
+        with self.observer.part("building the backbone"):
+            backbone = self.backbone.build()
+        with self.observer.part("reading files"):
+            config = with_size(
+                self.config,
+                backbone,
+                [image.source for image in normals],
+                [image.source for image in anomalies],
+                observer=self.observer,
+            )
+        sized = replace(self, config=config)
+        return sized._on_images(backbone, normals, anomalies, drawn=drawn, known_class=known_class)
+
+    def _on_images(
+        self,
+        backbone: Backbone,
+        normals: Sequence[LabelledImage],
+        anomalies: Sequence[LabelledImage],
+        *,
+        drawn: Drawn,
+        known_class: str | None,
+    ) -> TrainedModel | None:
         given = len(normals) + len(anomalies)
         with self.observer.part("reading files"):
             normals, normal_items = self._readable(normals)
@@ -98,8 +122,6 @@ class Fitting:
         classes = _classes([*normals, *anomalies])
         keys = [item.key for item in (*normal_items, *anomaly_items)]
         self.processes.agree([classes, keys], "images")
-        with self.observer.part("building the backbone"):
-            backbone = self.backbone.build()
         if self.finetune:
             with self.observer.part("fine-tuning"):
                 backbone = self._finetuned(backbone, normal_items, anomaly_items)
@@ -212,7 +234,7 @@ class Fitting:
     ) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
             images,
-            self.config.features.image_size,
+            self.config.features.size,
             decode=self.finetune,
             strict=self.strict,
             observer=self.observer,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from ahl.errors import ImageError
 from ahl.images.decoding import brief, check_size, eight_bit
+from ahl.types import ImageSize
 
 _COLOURS = 3
 
@@ -33,24 +36,41 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int) -> NDArray[np.uint8]:
     Raises:
         ImageError: if the file is damaged, holds objects or an array that is no such image.
     """
-    try:
-        last = _check_header(stream, max_pixels)
+    with _array_errors():
+        _, last = _check_header(stream, max_pixels)
         stream.seek(0)
         array = np.load(stream, allow_pickle=False)
-    except ImageError:
-        raise
-    except MemoryError:
-        raise ImageError("there is not enough memory to load it") from None
-    except Exception as error:  # a hostile header can provoke nearly any of them
-        raise ImageError(f"it is no .npy file, or a damaged one ({brief(error)})") from error
     colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
     if colours.dtype != np.uint8:
         colours = eight_bit(colours, "F" if colours.dtype.kind == "f" else "I;16")
     return np.array(colours, dtype=np.uint8, order="C")
 
 
-def _check_header(stream: BinaryIO, max_pixels: int) -> bool:
-    """Refuse what must not be loaded; return whether the channels lie on the last axis."""
+def shape_in_array_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
+    """Height and width of the image that an open `.npy` file holds, by its header.
+
+    Raises:
+        ImageError: as `from_array_file`.
+    """
+    with _array_errors():
+        return _check_header(stream, max_pixels)[0]
+
+
+@contextmanager
+def _array_errors() -> Iterator[None]:
+    """Turn everything that numpy raises into an `ImageError`."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError("there is not enough memory to load it") from None
+    except Exception as error:  # a hostile header can provoke nearly any of them
+        raise ImageError(f"it is no .npy file, or a damaged one ({brief(error)})") from error
+
+
+def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
+    """Refuse what must not be loaded; the image's size, and True for channels on the last axis."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -73,4 +93,4 @@ def _check_header(stream: BinaryIO, max_pixels: int) -> bool:
     start = stream.tell()
     if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
         raise ImageError("the file is truncated")
-    return bool(last)
+    return (height, width), bool(last)

@@ -21,7 +21,7 @@ class Batch:
 
     Attributes:
         indices: of the decoded ones among all.
-        pixels: (n, S, S, 3) uint8 of these; None if there are none.
+        pixels: (n, H, W, 3) uint8 of these; None if there are none.
         skipped: the others, with their indices.
     """
 

@@ -17,10 +17,22 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ahl.errors import ImageError
 from ahl.printable import printable
+from ahl.types import ImageSize
 
 
 def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
     """Copy a uint8 array (H, W) or (H, W, 1 | 3 | 4) to RGB (H, W, 3), dropping alpha.
+
+    Raises:
+        ImageError: as `shape_of_array`.
+    """
+    height, width = shape_of_array(array, max_pixels=max_pixels)
+    channels = array.reshape(height, width, -1)[:, :, :3]
+    return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
+
+
+def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
+    """Height and width of a uint8 array (H, W) or (H, W, 1 | 3 | 4).
 
     Raises:
         ImageError: if it is no such array, is empty or has more than `max_pixels` pixels.
@@ -34,8 +46,7 @@ def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
         )
     height, width = array.shape[:2]
     check_size(width, height, max_pixels)
-    channels = array.reshape(height, width, -1)[:, :, :3]
-    return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
+    return height, width
 
 
 def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
@@ -61,6 +72,23 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
     bare = Image.fromarray(pixels)
     bare.getexif()[ExifTags.Base.Orientation] = orientation
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
+
+
+def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
+    """Height and width of a Pillow image, upright, mostly without decoding its pixels.
+
+    EXIF that a PNG has behind its pixels is not looked for. To be called within `pillow_errors`.
+
+    Raises:
+        ImageError: if it has no or too many pixels.
+    """
+    check_size(image.width, image.height, max_pixels)
+    if image.format == "PNG" and "exif" not in image.info:
+        return image.height, image.width
+    if image.format == "TIFF":  # turned while it is decoded
+        image.load()
+    turned = orientation_of(image) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def orientation_of(image: Image.Image) -> int:

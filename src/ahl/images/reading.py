@@ -28,9 +28,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl.errors import ConfigurationError, ImageError
-from ahl.images.array_files import from_array_file
-from ahl.images.decoding import brief, from_array, from_pillow, orientation_of, pillow_errors
-from ahl.types import Box, EncodedImage, Region
+from ahl.images.array_files import from_array_file, shape_in_array_file
+from ahl.images.decoding import (
+    brief,
+    from_array,
+    from_pillow,
+    orientation_of,
+    pillow_errors,
+    shape_of_array,
+    shape_of_pillow,
+)
+from ahl.types import Box, EncodedImage, ImageSize, Region
 
 ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
@@ -93,55 +101,82 @@ def read_stream(
         ImageError: if the image cannot be read.
     """
     with pillow_errors():
-        if not stream.read(1):
-            raise ImageError("the file is empty")
-        stream.seek(0)
+        _check_not_empty(stream)
         if Path(name).suffix.lower() == ARRAY_SUFFIX:
             return from_array_file(stream, max_pixels=max_pixels)
         with Image.open(stream, formats=_FORMATS) as image:
             return from_pillow(image, max_pixels=max_pixels)
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Width and height that `read_pixels` will find, mostly without decoding the pixels.
+def image_shape(source: ImageSource) -> ImageSize:
+    """Height and width of what `read_pixels` gives, mostly without decoding any pixels.
 
     Raises:
-        ImageError: if it is no image file that Pillow reads.
+        ImageError: if the image cannot be opened, or a region does not lie inside it.
     """
-    with _open_file(path) as stream, pillow_errors(), Image.open(stream, formats=_FORMATS) as image:
-        if image.format == "PNG" and "exif" not in image.info:  # not looked for behind the pixels
-            return image.size
-        if image.format == "TIFF":  # turned while it is decoded
-            image.load()
-        return image.size if orientation_of(image) < 5 else (image.height, image.width)
+    if isinstance(source, Region):
+        _check_box(source.box, image_shape(source.path))
+        left, top, right, bottom = source.box
+        return bottom - top, right - left
+    if isinstance(source, EncodedImage):
+        return _shape_in(BytesIO(source.fetch()), "")
+    if isinstance(source, np.ndarray):
+        return shape_of_array(source, max_pixels=MAX_PIXELS)
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            return shape_of_pillow(source, max_pixels=MAX_PIXELS)
+    with _open_file(Path(source)) as stream:
+        return _shape_in(stream, Path(source).name)
+
+
+def _shape_in(stream: BinaryIO, name: str) -> ImageSize:
+    with pillow_errors():
+        _check_not_empty(stream)
+        if Path(name).suffix.lower() == ARRAY_SUFFIX:
+            return shape_in_array_file(stream, max_pixels=MAX_PIXELS)
+        with Image.open(stream, formats=_FORMATS) as image:
+            return shape_of_pillow(image, max_pixels=MAX_PIXELS)
+
+
+def _check_not_empty(stream: BinaryIO) -> None:
+    if not stream.read(1):
+        raise ImageError("the file is empty")
+    stream.seek(0)
 
 
 def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    left, top, right, bottom = box
     height, width = pixels.shape[:2]
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+    _check_box(box, (height, width))
+    left, top, right, bottom = box
     return pixels[top:bottom, left:right].copy()
 
 
-def resize_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize to a square, bilinear with antialiasing; the aspect ratio is not kept.
+def _check_box(box: Box, size: ImageSize) -> None:
+    left, top, right, bottom = box
+    height, width = size
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+
+
+def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
+    """Resize, bilinear with antialiasing; the aspect ratio is not kept.
 
     Args:
         pixels: (H, W, 3), uint8.
-        size: side of the square, at least 1.
+        size: height and width, each at least 1.
 
     Returns:
-        Array (size, size, 3), uint8.
+        Array (*size, 3), uint8.
 
     Raises:
-        ConfigurationError: if `size` is below 1.
+        ConfigurationError: if a side is below 1.
         ImageError: if `pixels` is no image array.
     """
-    if size < 1:
-        raise ConfigurationError(f"size is {size}; it must be at least 1 pixel.")
+    height, width = size
+    if min(size) < 1:
+        raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
     whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
-    return np.array(whole.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return np.array(whole.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def content_hash(source: ImageSource) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from ahl.errors import DataError, ImageError
 from ahl.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
 from ahl.observer import Observer
-from ahl.types import GOOD, ImageItem, Pixels, Sample, Skipped
+from ahl.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +70,7 @@ def label_images(
     ]
 
 
-def image_item(source: ImageSource, name: str, image_size: int) -> ImageItem:
+def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageItem:
     """The item to extract for one image.
 
     Raises:
@@ -88,10 +88,10 @@ class UnhashedItems(Sequence[ImageItem]):
 
     Args:
         images: the images.
-        image_size: side that they are resized to.
+        image_size: height and width that they are resized to.
     """
 
-    def __init__(self, images: Sequence[ImageSource], image_size: int) -> None:
+    def __init__(self, images: Sequence[ImageSource], image_size: ImageSize) -> None:
         self._images, self._size = images, image_size
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class UnhashedItems(Sequence[ImageItem]):
 
 def readable_items(
     images: Sequence[LabelledImage],
-    image_size: int,
+    image_size: ImageSize,
     *,
     decode: bool,
     strict: bool,
@@ -124,7 +124,7 @@ def readable_items(
 
     Args:
         images: the training images.
-        image_size: side that they will be resized to.
+        image_size: height and width that they will be resized to.
         decode: also decode each once, for runs that draw images before their features are
             taken, and must not meet a damaged one then.
         strict: raise instead of skipping.

@@ -199,9 +199,8 @@ class _Finetuning:
         trainable = [p for p in self.backbone.parameters() if p.requires_grad]
         if not trainable:
             raise ConfigurationError(f"A {backbone.kind} backbone has no weights to fine-tune.")
-        size = config.features.image_size
         with torch.no_grad():
-            probe = torch.zeros(1, 3, size, size, device=device)
+            probe = torch.zeros(1, 3, *config.features.size, device=device)
             layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe))
         self.backbone.train()
         prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
@@ -229,7 +228,7 @@ class _Finetuning:
         """One step of Adam on a batch.
 
         Args:
-            pixels: this process's part of the references and then the batch, (n, S, S, 3).
+            pixels: this process's part of the references and then the batch, (n, H, W, 3).
             kinds: of the whole batch, (N,).
             rate: of Adam.
         """
@@ -286,7 +285,7 @@ def _fingerprint(
         "backbone": backbone.describe().fingerprint,
         "heads": asdict(config.heads),
         "finetune": asdict(config.finetune),
-        "image_size": config.features.image_size,
+        "image_size": list(config.features.size),
         "normals": [item.key for item in images.normals],
         "anomalies": [item.key for item in images.anomalies],
         "generators": [generator.settings() for generator in images.generators],

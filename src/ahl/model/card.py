@@ -15,9 +15,9 @@ from PIL import Image
 
 from ahl.calibration.severity import Severity
 from ahl.model.decision import Decision
-from ahl.types import Pixels
+from ahl.types import ImageSize, Pixels
 
-_LARGEST_SIDE: Final = 4096  # of the square that images are resized to
+_LARGEST_SIDE: Final = 4096  # that images are resized to
 _MOST: Final = 10**9  # images that a count may state
 _MOST_SHOWN: Final = 10_000
 
@@ -46,7 +46,7 @@ class ModelCard:
         sha256: hash of its content; equal hashes score alike.
         base: name of the base detector.
         backbone: what the features are of, for people.
-        image_size: side in pixels of the square that images are resized to.
+        image_size: height and width in pixels that images are resized to.
         heads: names of the heads.
         evidence: names of what adds to the score; empty for a model that is not calibrated.
         meanings: what it means that a head, or the memory, finds an image anomalous.
@@ -65,7 +65,7 @@ class ModelCard:
     sha256: str
     base: str
     backbone: str
-    image_size: int
+    image_size: ImageSize
     heads: tuple[str, ...]
     evidence: tuple[str, ...]
     meanings: Mapping[str, str]
@@ -85,7 +85,7 @@ class ModelCard:
             "sha256": self.sha256,
             "base": self.base,
             "backbone": self.backbone,
-            "image_size": self.image_size,
+            "image_size": list(self.image_size),
             "heads": list(self.heads),
             "evidence": list(self.evidence),
             "meanings": dict(self.meanings),
@@ -117,7 +117,7 @@ class ModelCard:
         )
         return cls(
             **{name: _text(values[name]) for name in ("version", "sha256", "base", "backbone")},
-            image_size=_count(values["image_size"], 1, _LARGEST_SIDE),
+            image_size=_size(values["image_size"]),
             heads=_texts(values["heads"]),
             evidence=_texts(values["evidence"]),
             meanings={_text(name): _text(text) for name, text in values["meanings"].items()},
@@ -180,6 +180,13 @@ def _count(value: object, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError("a number of the card cannot be")
     return value
+
+
+def _size(value: object) -> ImageSize:
+    """Height and width; one number, as earlier versions wrote it, is the side of a square."""
+    sides = value if isinstance(value, (list, tuple)) else (value, value)
+    height, width = (_count(side, 1, _LARGEST_SIDE) for side in sides)
+    return height, width
 
 
 def _bounds(values: Sequence[Any]) -> tuple[float, float]:

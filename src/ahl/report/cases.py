@@ -178,10 +178,10 @@ def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
 
 
 def where(heat: NDArray[np.float32]) -> str:
-    """The highest place of a map (S, S) in words."""
+    """The highest place of a map (H, W) in words."""
     row, column = (int(place) for place in np.unravel_index(heat.argmax(), heat.shape))
-    side = len(heat)
-    words = f"{_ROWS[3 * row // side]} {_COLUMNS[3 * column // side]}"
+    height, width = heat.shape
+    words = f"{_ROWS[3 * row // height]} {_COLUMNS[3 * column // width]}"
     return "centre" if words == "middle centre" else words
 
 

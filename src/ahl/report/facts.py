@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ahl import __version__
+from ahl.config.image_size import in_pixels
 from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
 
@@ -27,7 +28,7 @@ def model_facts(model: TrainedModel) -> Facts:
         ("Base detector", f"{model.detector.name} ({', '.join(model.detector.head_names)})"),
         ("Backbone", _backbone(model)),
         ("Seed", str(model.seed)),
-        ("Image size", f"{model.config.features.image_size} px"),
+        ("Image size", in_pixels(model.config.features.size)),
         ("Trained on", trained or "feature maps"),
         ("Training anomalies", drawn),
     ]

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from ahl.config.image_size import in_pixels
 from ahl.model.decision import Decision, fewest_for_certainty
 from ahl.model.trained import TrainedModel
 from ahl.report.cases import Case, main_reasons
@@ -164,9 +165,10 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
     if counts.found is not None and counts.found.hits < counts.found.total:
         weak = weakest(counts)
         most = "" if weak is None or _perfect(weak) else f", of class {weak.group.name} above all,"
+        size = in_pixels(model.config.features.size)
         told.append(
             "Look at the worst misses below: can the defect be seen at all at the model's image "
-            f"size of {model.config.features.image_size} px? If so, add some of them{most} to the "
+            f"size of {size}? If so, add some of them{most} to the "
             "training images and train again, or hand them to `ahl update MODEL --missed FILES "
             "--kind CLASS`."
         )

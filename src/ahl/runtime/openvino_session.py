@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ahl.errors import ConfigurationError, ModelFileError
 from ahl.runtime.artefact import RESIZED, Description, Graph
 from ahl.runtime.messages import first_line
+from ahl.types import ImageSize
 
 
 class OpenVinoSession:
@@ -72,8 +73,8 @@ class OpenVinoSession:
 
     def _request(self, size: tuple[int, ...], wanted: tuple[str, ...]) -> Any:  # noqa: ANN401
         """The graph compiled for these outputs; for the model's own size, without a resize."""
-        side = self.description.card.image_size
-        own = size == (side, side)
+        own_size = self.description.card.image_size
+        own = size == own_size
         if (own, wanted) not in self._compiled:
             model = self._model.clone()
             results = [
@@ -84,22 +85,22 @@ class OpenVinoSession:
             for result in results:
                 model.remove_result(result)
             if own:
-                model = self._behind_resize(model, side)
+                model = self._behind_resize(model, own_size)
             compiled = self._core.compile_model(model, "CPU", self._settings)
             self._compiled[own, wanted] = compiled
         return self._compiled[own, wanted]
 
-    def _behind_resize(self, model: Any, side: int) -> Any:  # noqa: ANN401
+    def _behind_resize(self, model: Any, size: ImageSize) -> Any:  # noqa: ANN401
         """The model from its resized images on; where none are found, with a fixed size."""
         for operation in model.get_ops():
             for output in operation.outputs():
                 if RESIZED in output.get_names():
                     given = self._openvino.op.Parameter(
                         output.get_element_type(),
-                        self._openvino.PartialShape([-1, side, side, 3]),
+                        self._openvino.PartialShape([-1, *size, 3]),
                     )
                     for use in list(output.get_target_inputs()):
                         use.replace_source_output(given.output(0))
                     return self._openvino.Model(model.get_results(), [given], "ahl")
-        model.reshape([-1, side, side, 3])
+        model.reshape([-1, *size, 3])
         return model

@@ -99,7 +99,7 @@ class ArtefactScorer:
     def score_pixels(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> list[Prediction]:
-        """Score images (N, image_size, image_size, 3) that are decoded and resized already."""
+        """Score images (N, *image_size, 3) that are decoded and resized already."""
         return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
 
     def compute(
@@ -128,16 +128,15 @@ class ArtefactScorer:
         wanted = self._wanted(heat_maps=True, nearest=True)
         if missing := set(wanted) - set(self.session.outputs):
             raise ModelFileError(f"{self._path} lacks outputs: {', '.join(sorted(missing))}.")
-        side = self.card.image_size
-        self.compute(np.zeros((1, side, side, 3), np.uint8), heat_maps=True, nearest=True)
+        black = np.zeros((1, *self.card.image_size, 3), np.uint8)
+        self.compute(black, heat_maps=True, nearest=True)
 
     def _check(self, found: Outputs, images: int) -> None:
         card = self.card
-        side = card.image_size
         shapes = {
             HEADS: (len(card.heads),),
             EVIDENCE: (len(card.evidence),),
-            HEAT_MAP: (side, side),
+            HEAT_MAP: card.image_size,
             **dict.fromkeys([ANOMALY_PLACE, ANOMALY_LIKE], (2,)),
         }
         shown = {NORMAL: len(card.shown_normals), ANOMALY: len(card.shown_anomalies)}

@@ -35,7 +35,7 @@ def card_of(model: TrainedModel) -> ModelCard:
         sha256=model.sha256,
         base=model.detector.name,
         backbone=_backbone(model),
-        image_size=model.config.features.image_size,
+        image_size=model.config.features.size,
         heads=model.detector.head_names,
         evidence=evidence,
         meanings={name: meanings.get(name, name) for name in evidence},

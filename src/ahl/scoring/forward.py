@@ -67,7 +67,7 @@ class Forward:
         if heat_maps or nearest:
             scales = position_evidence(self.model, maps)
         if heat_maps:
-            found[HEAT_MAP] = mean_map(scales, self.model.config.features.image_size)
+            found[HEAT_MAP] = mean_map(scales, self.model.config.features.size)
         if nearest and len(self.album.normals):
             which, distances = self.album.nearest_normal(maps)
             found |= {NORMAL: which, NORMAL_DISTANCE: distances}

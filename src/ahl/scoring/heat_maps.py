@@ -13,6 +13,7 @@ from ahl.calibration.neighbourhood import descriptors
 from ahl.feature_maps import FeatureMaps
 from ahl.model.trained import TrainedModel
 from ahl.preparation.memory import MEMORY
+from ahl.types import ImageSize
 
 
 def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
@@ -52,19 +53,18 @@ def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
     return scales
 
 
-def mean_map(scales: Sequence[Tensor], side: int) -> Tensor:
+def mean_map(scales: Sequence[Tensor], size: ImageSize) -> Tensor:
     """Heat maps of images: their evidence by place, over the scales.
 
     Args:
         scales: (N, H_s, W_s) a scale, from `position_evidence`.
-        side: of the maps, in pixels: the image's, as the model sees it.
+        size: height and width of the maps: the image's, as the model sees it.
 
     Returns:
-        (N, side, side), higher = more anomalous: in spreads of unseen normals as the score where
+        (N, *size), higher = more anomalous: in spreads of unseen normals as the score where
         the model is calibrated, else the sum of the heads' position scores.
     """
     resized = [
-        functional.interpolate(scale[:, None], (side, side), mode="bilinear")[:, 0]
-        for scale in scales
+        functional.interpolate(scale[:, None], size, mode="bilinear")[:, 0] for scale in scales
     ]
     return torch.stack(resized).mean(dim=0)

@@ -18,6 +18,7 @@ from ahl.images.reading import ImageSource
 from ahl.images.sources import UnhashedItems
 from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
+from ahl.types import ImageSize
 
 Outputs = Mapping[str, NDArray[Any]]
 """Arrays of N images by name, of those below."""
@@ -29,7 +30,7 @@ HEADS: Final = "heads"
 EVIDENCE: Final = "evidence"
 """(N, E) float32: what each kind adds to the score; not there if the model is not calibrated."""
 HEAT_MAP: Final = "heat_map"
-"""(N, S, S) float32."""
+"""(N, H, W) float32, of the model's own size."""
 NORMAL: Final = "nearest_normal"
 """(N,) int64: which of `ModelCard.shown_normals`; not there if there are none."""
 NORMAL_DISTANCE: Final = "nearest_normal_distance"
@@ -103,15 +104,15 @@ def predict_in_order(
     images: Sequence[ImageSource],
     score: Callable[[NDArray[np.uint8]], list[Prediction]],
     *,
-    image_size: int,
+    image_size: ImageSize,
     batch_size: int,
 ) -> Iterator[Prediction]:
     """Score images in order; decoding runs ahead of the scores, a few batches at most.
 
     Args:
         images: what to score.
-        score: scores pixels (n, image_size, image_size, 3).
-        image_size: side in pixels.
+        score: scores pixels (n, *image_size, 3).
+        image_size: height and width in pixels.
         batch_size: images scored together.
 
     Yields:

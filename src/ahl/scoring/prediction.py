@@ -53,7 +53,7 @@ class Prediction:
         verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
         severity: how likely the image is anomalous, 0 to 1, were good and defective ones equally
             common; None for a model that is not calibrated.
-        heat_map: (S, S) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
+        heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
             for.
         nearest_normal: the training normal that looks most like it; None likewise, or if the
             model keeps none.

@@ -70,7 +70,7 @@ class Scorer:
     def score_pixels(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> list[Prediction]:
-        """Score images (N, image_size, image_size, 3) that are decoded and resized already.
+        """Score images (N, *image_size, 3) that are decoded and resized already.
 
         They share a pass through the backbone; all behind it is done one at a time, so that an
         image has one score whatever its batch.

@@ -114,7 +114,7 @@ def score_new_normals(
     Raises:
         NotFittedError: if the model was trained on feature maps.
     """
-    scorer, size = Scorer(model, device), model.config.features.image_size
+    scorer, size = Scorer(model, device), model.config.features.size
     # Copies of one image would count as evidence that there is not.
     new: dict[str, tuple[ImageSource, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0

@@ -88,7 +88,7 @@ def raw_map(heat: NDArray[np.float32]) -> dict[str, Any]:
     """A heat map as numbers.
 
     Args:
-        heat: (S, S).
+        heat: (H, W).
     """
     data = base64.b64encode(heat.astype("<f4").tobytes()).decode("ascii")
     return {"shape": list(heat.shape), "dtype": "<f4", "data": data}

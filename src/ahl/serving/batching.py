@@ -31,7 +31,7 @@ class Waiting:
     Attributes:
         wishes: what is asked.
         answer: for who asks; cancelled when nobody waits for it any more.
-        pixels: (S, S, 3), once it is decoded.
+        pixels: (H, W, 3), once it is decoded.
         picture: (H, W, 3), brought down to the size that is drawn, if a heat map is asked for.
     """
 

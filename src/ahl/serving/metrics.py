@@ -11,6 +11,7 @@ import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from ahl.config.image_size import as_option
 from ahl.model.card import ModelCard
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -96,7 +97,7 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
-        model.labels(card.sha256, card.version, card.backbone, str(card.image_size)).set(1)
+        model.labels(card.sha256, card.version, card.backbone, as_option(card.image_size)).set(1)
 
     def on_batch(self, images: int, seconds: float) -> None:
         """Count a pass through the model."""

@@ -1,0 +1,158 @@
+"""An image size that suits the training images: their shape, within limits of pixels and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ahl.backbones import Backbone
+from ahl.config import Config
+from ahl.config.image_size import in_pixels
+from ahl.errors import ImageError
+from ahl.images.reading import ImageSource, image_shape
+from ahl.observer import Observer
+from ahl.types import ImageSize
+
+LEAST: Final = 224 * 224
+"""Pixels that smaller images are enlarged to."""
+
+MOST: Final = 448 * 448
+"""Pixels that larger images are brought down to."""
+
+ABOVE: Final = 1.1
+"""Rounding of the sides may go beyond a limit of pixels by this factor."""
+
+LONGEST: Final = 16.0
+"""Largest ratio of the sides: of longer images, the aspect ratio is not kept."""
+
+LOOKED_AT: Final = 200
+"""Images whose shapes are read, at most."""
+
+NOMINAL: Final = 25e9
+"""Multiply-adds a second of one core. A fixed number: a size depends on no measurement."""
+
+_SCALES: Final = 1.25  # pixels of both scales, in those of the first
+_PROBE: Final = 224
+_SMALLEST_SIDE: Final = 32  # as `FeatureConfig` has it
+
+
+def with_size(
+    config: Config,
+    backbone: Backbone,
+    normals: Sequence[ImageSource],
+    anomalies: Sequence[ImageSource],
+    *,
+    observer: Observer,
+) -> Config:
+    """The config with its image size; where that is auto, it is chosen from the training images.
+
+    Args:
+        config: all constants.
+        backbone: what makes the features.
+        normals: the training normals, in any order that is the same each time.
+        anomalies: the labelled training anomalies.
+        observer: is told what was chosen.
+    """
+    if config.features.image_size is not None:
+        return config
+    shapes = list(_shapes([*normals, *anomalies]))
+    # Each normal is extracted once more as a pseudo anomaly.
+    images = 2 * len(normals) + len(anomalies)
+    affordable = affordable_pixels(backbone, images, config.features.minutes)
+    size = choose_size(shapes, multiple=backbone.multiple, affordable=affordable)
+    why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
+    if affordable < min(MOST, math.prod(_median(shapes))):
+        why += f", and from what one core extracts in {config.features.minutes:g} minutes"
+    observer.on_note(
+        f"Images are resized to {in_pixels(size)} (chosen from {why}; --image-size HxW sets "
+        "another)."
+    )
+    return replace(config, features=replace(config.features, image_size=size))
+
+
+def choose_size(
+    shapes: Sequence[ImageSize], *, multiple: int, affordable: float = math.inf
+) -> ImageSize:
+    """The size that suits images of these shapes.
+
+    It has the aspect ratio of their median height and width, and as many pixels as they have:
+    at least about `LEAST`, at most about `MOST` and `affordable`, of which `LEAST` comes first.
+    Of all roundings of both sides to the nearest multiple, it is the one whose pixels are nearest
+    to that.
+
+    Args:
+        shapes: of the images; none counts as a square of `LEAST`.
+        multiple: what both sides are multiples of (twice, if it is odd).
+        affordable: pixels that there is time for.
+
+    Returns:
+        height and width.
+    """
+    height, width = _median(shapes)
+    limit = max(LEAST, min(MOST, affordable))
+    wanted = min(max(height * width, LEAST), limit)
+    unit = multiple if multiple % 2 == 0 else 2 * multiple
+    sizes = list(_roundings(min(max(height, width) / min(height, width), LONGEST), unit))
+    enough = [one for one in sizes if one[0] >= LEAST / ABOVE]
+    # Coarse multiples may have nothing between the least and the limit: then the next one above.
+    possible = [one for one in enough if one[0] <= max(ABOVE * limit, enough[0][0])]
+    _, (longer, shorter) = min(possible, key=lambda one: abs(math.log(one[0] / wanted)))
+    return (longer, shorter) if height >= width else (shorter, longer)
+
+
+def _roundings(ratio: float, unit: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Pixels and sides, the longer one first, of all sizes of a ratio rounded to a unit, growing.
+
+    As an ideal size grows, its rounded sides do, one at a time or both: these are all that it
+    passes through.
+    """
+    fewest = math.ceil(_SMALLEST_SIDE / unit)
+    for count in range(fewest, max(fewest, MOST // (unit * fewest * unit)) + 2):
+        first = math.floor((count - 0.5) / ratio + 0.5)
+        last = math.ceil((count + 0.5) / ratio + 0.5) - 1
+        for other in sorted({max(fewest, first), max(fewest, last)}):
+            yield count * other * unit * unit, (count * unit, other * unit)
+
+
+def affordable_pixels(backbone: Backbone, images: int, minutes: float) -> float:
+    """Pixels an image for which one core extracts the features of all images in the time.
+
+    Args:
+        backbone: what makes the features.
+        images: how many.
+        minutes: the time.
+    """
+    work = multiply_adds(backbone) * _SCALES * images
+    return minutes * 60 * NOMINAL / work if work else math.inf
+
+
+def multiply_adds(backbone: Backbone) -> float:
+    """Multiply-adds of a backbone for each pixel of an image."""
+    device = next((one.device for one in backbone.parameters()), torch.device("cpu"))
+    image = torch.zeros(1, 3, _PROBE, _PROBE, device=device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        backbone.eval()(image)
+    return float(counter.get_total_flops()) / 2 / _PROBE**2
+
+
+def _shapes(images: Sequence[ImageSource]) -> Iterator[ImageSize]:
+    """Shapes of images evenly spaced among all, those that can be read."""
+    places = np.linspace(0, len(images) - 1, min(len(images), LOOKED_AT)).round().astype(int)
+    for place in places:
+        try:
+            yield image_shape(images[place])
+        except ImageError:  # told of where all images are read
+            continue
+
+
+def _median(shapes: Sequence[ImageSize]) -> ImageSize:
+    if not shapes:
+        return _PROBE, _PROBE
+    height, width = np.median(np.array(shapes), axis=0).round().astype(int).tolist()
+    return height, width
