@@ -29,9 +29,11 @@ from ahl.learning.collaboration import (
     adapt,
     batch_loss,
     first_order_gradient,
+    in_turn,
     inner_step,
     outer_step,
     second_order_gradient,
+    side_by_side,
 )
 
 
@@ -253,3 +255,18 @@ def test_batch_loss_is_that_of_training(detector):
     )
     assert torch.equal(loss, expected)
     assert_close(statistics, expected_statistics)
+
+
+def test_gradients_in_turn_are_those_side_by_side(detector):
+    models, batch = replicate(start(detector), MODELS), draw_batches(1, seed=3)[0]
+    for ours, expected in zip(
+        in_turn(detector, models, batch)[:2], side_by_side(detector, models, batch)[:2], strict=True
+    ):
+        assert_close(ours, expected)
+
+
+def test_losses_in_turn_are_those_side_by_side(detector):
+    models, batch = replicate(start(detector), MODELS), draw_batches(1, seed=3)[0]
+    ours, expected = (way(detector, models, batch)[2] for way in (in_turn, side_by_side))
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
+    assert not ours.requires_grad

@@ -33,22 +33,22 @@ def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: floa
     `max(0, margin - dev)` for label 1.
 
     Args:
-        scores: (N,) image scores of one head.
-        labels: (N,) 0 or 1, any dtype.
+        scores: (..., N) image scores.
+        labels: (..., N) 0 or 1, any dtype.
         prior: mean and deviation of the reference scores.
         margin: m, in deviations.
 
     Returns:
-        (N,) losses, not averaged.
+        (..., N) losses, not averaged.
     """
     deviation = (scores - prior.mean) / prior.deviation
     return torch.where(labels > 0, torch.relu(margin - deviation), deviation.abs())
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean of (N,) `values` with (N,) `weights` of 0 or more; 0 where all weights are 0."""
-    total = weights.sum()
-    return (values * weights).sum() / torch.where(total > 0, total, 1.0)
+    """Mean of (..., N) `values` with `weights` of 0 or more; 0 where all weights are 0."""
+    total = weights.sum(dim=-1)
+    return (values * weights).sum(dim=-1) / torch.where(total > 0, total, 1.0)
 
 
 def kind_weights(kinds: Tensor, *, anomaly: float, pseudo: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,11 @@ def moved(weights: HeadWeights, device: torch.device) -> HeadWeights:
 def one_of(stacked: HeadWeights, number: int) -> HeadWeights:
     """Those of one of T models."""
     return HeadWeights(*({name: value[number] for name, value in part.items()} for part in stacked))
+
+
+def stack(values: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Tensors by name of T models, stacked along a leading axis."""
+    return {name: torch.stack([each[name] for each in values]) for name in values[0]}
 
 
 def replicate(weights: HeadWeights, copies: int) -> HeadWeights:

@@ -148,7 +148,7 @@ class FeatureTable:
         flat = indices.reshape(-1)
         if self._resident is not None:
             return tuple(
-                scale[flat].view(*indices.shape, *scale.shape[1:]).movedim(-1, -3)
+                scale.index_select(0, flat).view(*indices.shape, *scale.shape[1:]).movedim(-1, -3)
                 for scale in self._resident
             )
         # Each scale is made contiguous: heads flatten positions, which a slice of a row forbids.

@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from ahl.detectors.base import BaseDetector, HeadScores
-from ahl.detectors.weights import HeadWeights
+from ahl.detectors.weights import HeadWeights, one_of
 from ahl.distributions.episodes import Indices
 from ahl.feature_maps import FeatureMaps
 from ahl.features.table import FeatureTable
 
-SCORING_CHUNK = 256
-"""Samples scored together; bounds memory, does not change the scores."""
+SCORING_CHUNK = 32
+"""Samples scored together: few, so that what is computed of them stays in a processor's cache."""
 
 Reading = Callable[[HeadScores, FeatureMaps], dict[str, Tensor]]
 """What is wanted of the heads' scores (N,) of some maps: (N,) by name."""
@@ -29,7 +28,7 @@ def score_samples(
     reference: FeatureMaps,
     read: Reading,
 ) -> dict[str, Tensor]:
-    """Score samples by all T models, side by side.
+    """Score samples by all T models.
 
     Args:
         detector: the heads.
@@ -42,18 +41,15 @@ def score_samples(
     Returns:
         (N, T) on the CPU, by the names that `read` gives.
     """
-    device = reference[0].device
-
-    def one_model(model: HeadWeights, maps: FeatureMaps) -> dict[str, Tensor]:
-        heads, _ = detector.forward(
-            model.parameters, model.statistics, maps, reference, training=False
-        )
-        return read(heads, maps)
-
-    all_models = vmap(one_model, in_dims=(0, None))
+    device, count = reference[0].device, len(next(iter(models.parameters.values())))
     found: dict[str, list[Tensor]] = {}
     for chunk in torch.split(torch.from_numpy(samples), SCORING_CHUNK):
         maps = tuple(scale.to(device) for scale in features.maps(chunk))
-        for name, scores in all_models(models, maps).items():
-            found.setdefault(name, []).append(scores.T.cpu())
+        by_model = []
+        for number in range(count):
+            heads, _ = detector.forward(*one_of(models, number), maps, reference, training=False)
+            by_model.append(read(heads, maps))
+        for name in by_model[0]:
+            scores = torch.stack([each[name] for each in by_model], dim=-1)
+            found.setdefault(name, []).append(scores.cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}
