@@ -1,16 +1,20 @@
 """The runner: every cell once, whatever happens in between."""
 
+import hashlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ahl.backbones import PACKAGED
+from ahl.backbones.choice import BackboneChoice
 from ahl.benchmark import (
     Results,
     run_benchmark,
 )
 from ahl.benchmark.planning import plan, run_context
+from ahl.config import DEFAULT_BACKBONE
 from ahl.errors import ConfigurationError, DataError
 from benchmark.small_benchmarks import Brightness, small
 from tiny import TinyBackbone, tiny_config
@@ -145,3 +149,15 @@ def test_records_of_earlier_versions_have_no_size_and_are_read(dataset, tmp_path
     file.write_text(json.dumps(values) + "\n")
     with pytest.raises(DataError, match="records of another form"):
         Results(tmp_path)
+
+
+def test_cells_depend_on_the_very_weights(dataset, tmp_path):
+    def weights(**choice):
+        benchmark = small(dataset, "logistic", backbone=BackboneChoice(**choice))
+        return run_context(benchmark)["backbone"]["weights"]
+
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"")
+    assert weights(backbone=DEFAULT_BACKBONE) == PACKAGED[DEFAULT_BACKBONE].sha256
+    assert weights(backbone="resnet18", weights=file) == hashlib.sha256(b"").hexdigest()
+    assert weights(backbone="resnet18") == "timm"
