@@ -46,7 +46,9 @@ class AHL(Predictor):
         config: all constants, instead of a preset.
         image_size: side of a square, (height, width) or `"auto"`; overrides the preset's or
             config's.
-        weights: local safetensors weights of a timm backbone, instead of a download.
+        tiles: side in pixels of the overlapping tiles in which images are seen, for defects that
+            are small in large images; 0 sees them whole, None is the preset's or config's.
+        weights: local weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.
         stages: backbone stages to join; None takes the last three.
@@ -75,6 +77,7 @@ class AHL(Predictor):
         preset: Literal["default", "paper"] | None = None,
         config: Config | None = None,
         image_size: int | ImageSize | str | None = None,
+        tiles: int | None = None,
         weights: str | Path | None = None,
         backbone_arguments: Mapping[str, Any] | None = None,
         stages: Sequence[int] | None = None,
@@ -102,7 +105,7 @@ class AHL(Predictor):
                 arguments=dict(backbone_arguments or {}),
                 stages=None if stages is None else tuple(stages),
             ),
-            config=config.with_image_size(image_size),
+            config=config.with_image_size(image_size, tiles),
             seed=seed,
             generators=tuple(default_generators() if generators is None else generators),
             device=resolve_device(device),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.config import default
+from ahl.config import preset
 from ahl.model.decision import decide
 from ahl.report.counts import count, weakest
 from ahl.report.words import digits, images, summarise
@@ -42,7 +42,7 @@ def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_i
         skipped=tuple(Skipped(name="x", reason="bad") for _ in range(skipped)),
         scored=tuple(one for group in groups for one in group),
     )
-    model = SimpleNamespace(decision=decision, config=default())
+    model = SimpleNamespace(decision=decision, config=preset("default", image_size=224))
     alarms = [SimpleNamespace(wrong=True, reasons=((one, "+1.0"),)) for one in reasons]
     return summarise(result, count(result), model, alarms), count(result)
 

@@ -42,11 +42,20 @@ _OPTIONS = (
         "height and width, such as 448x192. auto keeps the aspect ratio of the training images, "
         "and is as large as they are within limits of size and time.",
     ),
+    click.option(
+        "--tiles",
+        type=int,
+        is_flag=False,
+        flag_value=448,
+        metavar="[N]",
+        help="See images in overlapping tiles of N pixels (448 without N): for defects that are "
+        "small in large images. auto then keeps the images' own size where time allows.",
+    ),
 )
 
 
 def backbone_options(verb: Verb) -> Verb:
-    """Add --backbone, --weights, --backbone-arg, --stages and --image-size."""
+    """Add --backbone, --weights, --backbone-arg, --stages, --image-size and --tiles."""
     return add_options(verb, _OPTIONS)
 
 

@@ -94,6 +94,7 @@ def train(
     output: Path,
     preset: str,
     image_size: str | None,
+    tiles: int | None,
     epochs: int | None,
     backbone_args: tuple[str, ...],
     anomalies: int | None,
@@ -126,6 +127,7 @@ def train(
     # click keeps the options in their groups; what follows is the order of the work.
     from ahl.cli.profile import profile_table, profile_values
     from ahl.cli.progress import ConsoleObserver
+    from ahl.config import preset as preset_config
     from ahl.datasets import draw_split, open_dataset
     from ahl.detector import AHL
     from ahl.processes import joined_processes
@@ -144,7 +146,12 @@ def train(
             observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         checkpoint = output.with_name(f"{output.name}.checkpoint")
         detector = AHL(
-            config=_config(preset, image_size, epochs, alone=alone, second_order=second_order),
+            config=_config(
+                preset_config(preset, image_size=image_size, tiles=tiles),
+                epochs,
+                alone=alone,
+                second_order=second_order,
+            ),
             backbone_arguments=parse_arguments(backbone_args),
             stages=parse_stages(stages),
             cache=features,
@@ -188,14 +195,9 @@ def train(
     _show(summary, data, drawn=split.drawn != "all")
 
 
-def _config(
-    preset: str, image_size: str | None, epochs: int | None, *, alone: bool, second_order: bool
-) -> Config:
+def _config(config: Config, epochs: int | None, *, alone: bool, second_order: bool) -> Config:
     from dataclasses import replace
 
-    from ahl.config import preset as preset_config
-
-    config = preset_config(preset, image_size=image_size)
     learning = replace(
         config.learning,
         collaborative=not alone,

@@ -20,6 +20,9 @@ class FeatureConfig:
     Attributes:
         image_size: height and width, in pixels, that every image is resized to; the second scale
             is half of it. None chooses it from the training images (`ahl.features.sizing`).
+        tiles: side in pixels of the overlapping tiles in which images are seen; 0 sees them whole.
+            A size that is chosen from the training images is then not brought down to what a
+            whole image may have.
         minutes: a chosen size is not larger than lets one core extract the features of the
             training in about this time.
         batch_size: images decoded together, which on a GPU go through the backbone together; on a
@@ -27,6 +30,7 @@ class FeatureConfig:
     """
 
     image_size: ImageSize | None = None
+    tiles: int = 0
     minutes: float = 10.0
     batch_size: int = 16
 
@@ -37,6 +41,9 @@ class FeatureConfig:
             "image_size",
             self.image_size,
             "of even sides from 32 to 4096 pixels",
+        )
+        require(
+            self.tiles == 0 or 32 <= self.tiles <= 4096, "tiles", self.tiles, "0, or 32 to 4096"
         )
         require(0 < self.minutes < float("inf"), "minutes", self.minutes, "positive")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
@@ -54,3 +61,15 @@ class FeatureConfig:
                 "size, such as 224 or 448x192."
             )
         return self.image_size
+
+    @property
+    def tile_share(self) -> float:
+        """Share of an image that one tile is; 1 for images that are seen whole.
+
+        Raises:
+            ConfigurationError: as for `size`.
+        """
+        if not self.tiles:
+            return 1.0
+        height, width = self.size
+        return min(self.tiles, height) * min(self.tiles, width) / (height * width)

@@ -98,8 +98,10 @@ def default() -> Config:
     return Config()
 
 
-def preset(name: str, *, image_size: int | ImageSize | str | None = None) -> Config:
-    """Look a preset up by name, optionally with another image size (None keeps the preset's).
+def preset(
+    name: str, *, image_size: int | ImageSize | str | None = None, tiles: int | None = None
+) -> Config:
+    """Look a preset up by name, optionally with another image size and tiles (None keeps its own).
 
     Raises:
         ConfigurationError: if there is no such preset or the size cannot work.
@@ -107,4 +109,4 @@ def preset(name: str, *, image_size: int | ImageSize | str | None = None) -> Con
     presets = {"default": default, "paper": paper}
     if name not in presets:
         raise ConfigurationError(f"There is no preset {name!r}; choose default or paper.")
-    return presets[name]().with_image_size(image_size)
+    return presets[name]().with_image_size(image_size, tiles)

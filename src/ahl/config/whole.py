@@ -19,7 +19,7 @@ from ahl.config.vectors import VectorConfig
 from ahl.errors import ConfigurationError
 from ahl.types import ImageSize
 
-OLDER: Final[dict[str, dict[str, Any]]] = {"features": {"minutes": 10.0}}
+OLDER: Final[dict[str, dict[str, Any]]] = {"features": {"minutes": 10.0, "tiles": 0}}
 """Fields by section that files of earlier versions lack, and what stands for them there."""
 
 
@@ -37,15 +37,28 @@ class Config:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
-    def with_image_size(self, image_size: int | ImageSize | str | None) -> Config:
-        """The same with another image size, as `read_size` takes it; None keeps this one's.
+    def with_image_size(
+        self, image_size: int | ImageSize | str | None, tiles: int | None = None
+    ) -> Config:
+        """The same with another image size, as `read_size` takes it, and other tiles.
+
+        None keeps this one's; tiles without a size make it auto.
 
         Raises:
-            ConfigurationError: if the size cannot work.
+            ConfigurationError: if they cannot work.
         """
-        if image_size is None:
-            return self
-        return replace(self, features=replace(self.features, image_size=read_size(image_size)))
+        features = self.features
+        if tiles is not None:
+            features = replace(features, tiles=tiles, image_size=None)
+        if image_size is not None:
+            features = replace(features, image_size=read_size(image_size))
+        return replace(self, features=features)
+
+    @property
+    def position_heads(self) -> HeadConfig:
+        """The heads' constants with `top_fraction` of a tile's positions, taken over all tiles."""
+        fraction = self.heads.top_fraction * self.features.tile_share
+        return replace(self.heads, top_fraction=fraction)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Nested JSON values; `Config.from_dict` is the inverse."""

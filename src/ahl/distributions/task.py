@@ -88,7 +88,7 @@ def prepare_task(
     features = prepared.everything
     return Task(
         detector=detector_type(
-            config.heads,
+            config.position_heads,
             features.layout,
             draw_prior(config.heads.prior_draws, torch_generator(seed, "prior")),
         ),

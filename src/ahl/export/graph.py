@@ -35,6 +35,7 @@ class ScoringGraph(nn.Module):
             )
         self.backbone = model.backbone.eval().cpu()
         self.image_size = model.config.features.size
+        self._tiles = model.config.features.tiles
         self._preparation = model.preparation
         self._forward = Forward(model)
         with torch.no_grad():  # what is computed once is then a constant of the graph
@@ -44,5 +45,5 @@ class ScoringGraph(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Score images (N, *image_size, 3), uint8."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
-        scales = bounded_scales(self.backbone, pixels)
+        scales = bounded_scales(self.backbone, pixels, self._tiles)
         return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)

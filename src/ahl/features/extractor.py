@@ -16,6 +16,7 @@ from ahl.config import FeatureConfig
 from ahl.feature_maps import FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
+from ahl.features.tiles import tiled_map
 from ahl.images.batches import decoded_batches
 from ahl.observer import Observer
 from ahl.processes import Processes
@@ -37,14 +38,23 @@ def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255.0
 
 
-def two_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Feature maps of images (N, 3, H, W) at full and at half size."""
-    return backbone(images), backbone(functional.avg_pool2d(images, 2))
+def two_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[Tensor, Tensor]:
+    """Feature maps of images (N, 3, H, W) at full and at half size.
+
+    Args:
+        backbone: what makes them.
+        images: in 0..1.
+        tiles: side of the tiles in which both sizes are seen; 0 sees them whole.
+    """
+    half = functional.avg_pool2d(images, 2)
+    if tiles:
+        return tiled_map(backbone, images, tiles), tiled_map(backbone, half, tiles)
+    return backbone(images), backbone(half)
 
 
-def bounded_scales(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
+def bounded_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[Tensor, Tensor]:
     """The same with no value beyond `HALF_MAXIMUM`: what is kept, and what is scored."""
-    full, half = two_scales(backbone, images)
+    full, half = two_scales(backbone, images, tiles)
     return full.clamp(-HALF_MAXIMUM, HALF_MAXIMUM), half.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
 
 
@@ -64,7 +74,9 @@ class FeatureExtractor:
         self.device = device
         height, width = config.size
         with torch.inference_mode():
-            probe = two_scales(self.backbone, torch.zeros(1, 3, height, width, device=device))
+            probe = two_scales(
+                self.backbone, torch.zeros(1, 3, height, width, device=device), config.tiles
+            )
         self.layout = FeatureLayout.of(probe)
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
@@ -72,7 +84,7 @@ class FeatureExtractor:
             # One number for a square, as before other sizes: stores of that time are still found.
             "image_size": height if height == width else [height, width],
             "device": device.type,
-        }
+        } | ({"tiles": config.tiles} if config.tiles else {})
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Feature rows of a batch: uint8 (N, H, W, 3) to float32 (N, row_size).
@@ -86,7 +98,7 @@ class FeatureExtractor:
         with torch.inference_mode():
             for start in range(0, len(pixels), together):
                 images = as_tensor(pixels[start : start + together], self.device)
-                rows = self.layout.join(bounded_scales(self.backbone, images))
+                rows = self.layout.join(bounded_scales(self.backbone, images, self.config.tiles))
                 parts.append(rows.nan_to_num(0.0).cpu().numpy())
         return np.concatenate(parts)
 

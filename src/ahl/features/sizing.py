@@ -12,9 +12,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ahl.backbones import Backbone
-from ahl.config import Config
-from ahl.config.image_size import in_pixels
-from ahl.errors import ImageError
+from ahl.config import Config, FeatureConfig
+from ahl.config.image_size import as_option, in_pixels
+from ahl.errors import ConfigurationError, ImageError
 from ahl.images.reading import ImageSource, image_shape
 from ahl.observer import Observer
 from ahl.types import ImageSize
@@ -23,7 +23,10 @@ LEAST: Final = 224 * 224
 """Pixels that smaller images are enlarged to."""
 
 MOST: Final = 448 * 448
-"""Pixels that larger images are brought down to."""
+"""Pixels that larger images are brought down to, if they are seen whole."""
+
+MOST_IN_TILES: Final = 2048 * 2048
+"""The same for images that are seen in tiles."""
 
 ABOVE: Final = 1.1
 """Rounding of the sides may go beyond a limit of pixels by this factor."""
@@ -58,31 +61,40 @@ def with_size(
         normals: the training normals, in any order that is the same each time.
         anomalies: the labelled training anomalies.
         observer: is told what was chosen.
+
+    Raises:
+        ConfigurationError: if the images are seen in tiles, and the size does not suit them.
     """
-    if config.features.image_size is not None:
+    features = config.features
+    if features.tiles:
+        _check_tiles(features, backbone.multiple)
+    if features.image_size is not None:
         return config
     shapes = list(_shapes([*normals, *anomalies]))
     # Each normal is extracted once more as a pseudo anomaly.
     images = 2 * len(normals) + len(anomalies)
-    affordable = affordable_pixels(backbone, images, config.features.minutes)
-    size = choose_size(shapes, multiple=backbone.multiple, affordable=affordable)
+    affordable = affordable_pixels(backbone, images, features.minutes)
+    most = MOST_IN_TILES if features.tiles else MOST
+    # Seen whole, the second scale may end in half a cell; a tile may not.
+    unit = backbone.multiple if features.tiles else backbone.multiple // 2
+    size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
-    if affordable < min(MOST, math.prod(_median(shapes))):
-        why += f", and from what one core extracts in {config.features.minutes:g} minutes"
+    if affordable < min(most, math.prod(_median(shapes))):
+        why += f", and from what one core extracts in {features.minutes:g} minutes"
     observer.on_note(
         f"Images are resized to {in_pixels(size)} (chosen from {why}; --image-size HxW sets "
         "another)."
     )
-    return replace(config, features=replace(config.features, image_size=size))
+    return replace(config, features=replace(features, image_size=size))
 
 
 def choose_size(
-    shapes: Sequence[ImageSize], *, multiple: int, affordable: float = math.inf
+    shapes: Sequence[ImageSize], *, multiple: int, affordable: float = math.inf, most: int = MOST
 ) -> ImageSize:
     """The size that suits images of these shapes.
 
     It has the aspect ratio of their median height and width, and as many pixels as they have:
-    at least about `LEAST`, at most about `MOST` and `affordable`, of which `LEAST` comes first.
+    at least about `LEAST`, at most about `most` and `affordable`, of which `LEAST` comes first.
     Of all roundings of both sides to the nearest multiple, it is the one whose pixels are nearest
     to that.
 
@@ -90,15 +102,16 @@ def choose_size(
         shapes: of the images; none counts as a square of `LEAST`.
         multiple: what both sides are multiples of (twice, if it is odd).
         affordable: pixels that there is time for.
+        most: pixels that larger images are brought down to.
 
     Returns:
         height and width.
     """
     height, width = _median(shapes)
-    limit = max(LEAST, min(MOST, affordable))
+    limit = max(LEAST, min(most, affordable))
     wanted = min(max(height * width, LEAST), limit)
     unit = multiple if multiple % 2 == 0 else 2 * multiple
-    sizes = list(_roundings(min(max(height, width) / min(height, width), LONGEST), unit))
+    sizes = list(_roundings(min(max(height, width) / min(height, width), LONGEST), unit, most))
     enough = [one for one in sizes if one[0] >= LEAST / ABOVE]
     # Coarse multiples may have nothing between the least and the limit: then the next one above.
     possible = [one for one in enough if one[0] <= max(ABOVE * limit, enough[0][0])]
@@ -106,14 +119,14 @@ def choose_size(
     return (longer, shorter) if height >= width else (shorter, longer)
 
 
-def _roundings(ratio: float, unit: int) -> Iterator[tuple[int, tuple[int, int]]]:
+def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[int, int]]]:
     """Pixels and sides, the longer one first, of all sizes of a ratio rounded to a unit, growing.
 
     As an ideal size grows, its rounded sides do, one at a time or both: these are all that it
     passes through.
     """
     fewest = math.ceil(_SMALLEST_SIDE / unit)
-    for count in range(fewest, max(fewest, MOST // (unit * fewest * unit)) + 2):
+    for count in range(fewest, max(fewest, most // (unit * fewest * unit)) + 2):
         first = math.floor((count - 0.5) / ratio + 0.5)
         last = math.ceil((count + 0.5) / ratio + 0.5) - 1
         for other in sorted({max(fewest, first), max(fewest, last)}):
@@ -156,3 +169,16 @@ def _median(shapes: Sequence[ImageSize]) -> ImageSize:
         return _PROBE, _PROBE
     height, width = np.median(np.array(shapes), axis=0).round().astype(int).tolist()
     return height, width
+
+
+def _check_tiles(features: FeatureConfig, multiple: int) -> None:
+    if features.tiles < 2 * multiple or 2 * features.tiles % multiple:
+        raise ConfigurationError(
+            f"tiles is {features.tiles}; this backbone needs multiples of {multiple // 2} pixels, "
+            f"at least {2 * multiple}."
+        )
+    if features.image_size is not None and any(side % multiple for side in features.image_size):
+        raise ConfigurationError(
+            f"image_size is {as_option(features.image_size)}; in tiles, this backbone needs "
+            f"multiples of {multiple} pixels. Give others, or auto."
+        )

@@ -99,14 +99,3 @@ def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
         for start in range(0, len(owned), len(columns))
     ]
     return torch.cat(across, dim=-2)
-
-
-def tile_share(size: tuple[int, int], tile: int) -> float:
-    """Share of an image that one tile is; 1 where the image is no larger or `tile` is 0.
-
-    Args:
-        size: (height, width) of the image in pixels.
-        tile: side of a tile in pixels; 0 for none.
-    """
-    height, width = size
-    return min(tile, height) * min(tile, width) / (height * width) if tile else 1.0

@@ -157,12 +157,13 @@ class _BatchLoss(nn.Module):
         detector: BaseDetector,
         heads: Parameters,
         references: int,
+        tiles: int,
         processes: Processes,
     ) -> None:
         super().__init__()
         self.backbone, self.detector = backbone, detector
         self.names, self.values = list(heads), nn.ParameterList(heads.values())
-        self.references, self.processes = references, processes
+        self.references, self.tiles, self.processes = references, tiles, processes
 
     def forward(
         self, images: Tensor, kinds: Tensor, statistics: Statistics
@@ -170,7 +171,7 @@ class _BatchLoss(nn.Module):
         """Loss and new statistics of a batch: images of this part, kinds (N,) of the whole."""
         count = self.references
         with whole_batch_norm(self.processes):
-            own = two_scales(self.backbone, images)
+            own = two_scales(self.backbone, images, self.tiles)
         maps = [whole_batch(scale, self.processes, count + len(kinds)) for scale in own]
         scores, statistics = self.detector.forward(
             dict(zip(self.names, self.values, strict=True)),
@@ -201,10 +202,12 @@ class _Finetuning:
             raise ConfigurationError(f"A {backbone.kind} backbone has no weights to fine-tune.")
         with torch.no_grad():
             probe = torch.zeros(1, 3, *config.features.size, device=device)
-            layout = FeatureLayout.of(two_scales(self.backbone.eval(), probe))
+            layout = FeatureLayout.of(
+                two_scales(self.backbone.eval(), probe, config.features.tiles)
+            )
         self.backbone.train()
         prior = draw_prior(config.heads.prior_draws, torch_generator(seed, "prior"))
-        detector = detector_type(config.heads, layout, prior)
+        detector = detector_type(config.position_heads, layout, prior)
         self.heads: Parameters = {
             name: nn.Parameter(value.to(device))
             for name, value in detector.initial_parameters(
@@ -215,7 +218,12 @@ class _Finetuning:
             name: value.to(device) for name, value in detector.initial_statistics().items()
         }
         loss = _BatchLoss(
-            self.backbone, detector, self.heads, config.heads.reference_normals, processes
+            self.backbone,
+            detector,
+            self.heads,
+            config.heads.reference_normals,
+            config.features.tiles,
+            processes,
         )
         self.loss = data_parallel(loss, processes)
         self.optimiser = torch.optim.Adam(

@@ -220,7 +220,7 @@ class TrainedModel:
             if not all(tensor.isfinite().all() for tensor in group.values()):
                 raise ValueError("a tensor holds numbers that are not finite")
         config = Config.from_dict(header["config"])
-        heads = read_heads(header, groups, config.heads, by_name)
+        heads = read_heads(header, groups, config.position_heads, by_name)
         detector = heads.detector
         preparation = Preparation.rebuild(header, groups, heads=detector.layout)
         calibration = None
