@@ -58,7 +58,7 @@ def draw(training_set, sets, *, batch_size=12, reference_normals=5, seed=0):
         reference_normals=reference_normals,
         generator=torch.Generator().manual_seed(seed),
         device=CPU,
-    ).together()
+    )
 
 
 # --- indices and masks -----------------------------------------------------------------------
@@ -262,8 +262,8 @@ def test_batches_follow_one_another_in_a_generator():
     training_set = numbered(make_training_set()[0])
     generator = torch.Generator().manual_seed(0)
     constants = {"batch_size": 12, "reference_normals": 5, "generator": generator, "device": CPU}
-    one = draw_batch(training_set, training_set.supports, **constants).together()
-    two = draw_batch(training_set, training_set.supports, **constants).together()
+    one = draw_batch(training_set, training_set.supports, **constants)
+    two = draw_batch(training_set, training_set.supports, **constants)
     assert not torch.equal(one.maps[0], two.maps[0])
 
 

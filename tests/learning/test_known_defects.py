@@ -48,7 +48,7 @@ def draw(training_set: TrainingSet, draw_function=draw_batch, *, seed: int = 0):
         reference_normals=4,
         generator=torch.Generator().manual_seed(seed),
         device=CPU,
-    ).together()
+    )
 
 
 # --- clusters ignored when datasets are built ------------------------------------------------
@@ -98,8 +98,8 @@ def check_both_scales_refer_to_the_same_normals(draw_function: Callable[..., Any
 
 
 def draw_each_scale_apart(*arguments, generator, **constants):
-    batch = draw_batch(*arguments, generator=generator, **constants).together()
-    other = draw_batch(*arguments, generator=generator, **constants).together()
+    batch = draw_batch(*arguments, generator=generator, **constants)
+    other = draw_batch(*arguments, generator=generator, **constants)
     return batch._replace(references=(batch.references[0], other.references[1]))
 
 
@@ -108,7 +108,7 @@ def keep_an_old_coarse_reference():
     kept = []
 
     def drawn(*arguments, **constants):
-        batch = draw_batch(*arguments, **constants).together()
+        batch = draw_batch(*arguments, **constants)
         kept.append(batch.references[1])
         return batch._replace(references=(batch.references[0], kept[max(0, len(kept) - 2)]))
 

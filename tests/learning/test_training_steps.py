@@ -69,7 +69,7 @@ def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second
     assert float(final.optimiser.step) == 2 * 3
     assert [len(batches) for batches in seen["adapt"]] == [4] * 6
     assert [len(batches) for batches in seen["queries"]] == [2] * 6
-    drawn = [b.together().maps[0] for batches in seen["adapt"] + seen["queries"] for b in batches]
+    drawn = [b.maps[0] for batches in seen["adapt"] + seen["queries"] for b in batches]
     for i, one in enumerate(drawn):
         for other in drawn[:i]:
             assert not torch.equal(one, other), "every batch must be drawn anew"
@@ -92,8 +92,7 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
     def kept_gradient(*arguments, **constants):
         queries.extend(arguments[place])
         if second_order:  # it goes through the very steps that the base models took
-            used, taken = ([b.together() for b in of] for of in (arguments[2], supports))
-            for one, other in zip(used, taken[-len(used) :], strict=True):
+            for one, other in zip(arguments[2], supports[-len(arguments[2]) :], strict=True):
                 assert all(torch.equal(a, b) for a, b in zip(one.maps, other.maps, strict=True))
         return gradient(*arguments, **constants)
 
@@ -108,7 +107,7 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
             allowed = {int(j) for part in indexed.by_kind() for j in part}
             drawn = set()
             for batch in batches:
-                drawn |= numbers_of(batch.together().maps[0][i], training_set.features)
+                drawn |= numbers_of(batch.maps[0][i], training_set.features)
             assert drawn <= allowed
             assert len(drawn) > 0.8 * len(allowed)
 

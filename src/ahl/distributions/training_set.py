@@ -93,51 +93,12 @@ class Batch(NamedTuple):
     references: FeatureMaps
     kinds: Tensor
 
-    def together(self) -> Batch:
-        """The batches of all T: these."""
-        return self
-
     def of(self, model: int) -> Batch:
         """One model's batch out of those of all T."""
         return Batch(
             tuple(scale[model] for scale in self.maps),
             tuple(scale[model] for scale in self.references),
             self.kinds[model],
-        )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DrawnBatch:
-    """A batch for each of T base models, whose maps are gathered when they are asked for.
-
-    Attributes:
-        features: of the training set.
-        samples: (T, N) which.
-        normals: (T, R) whose mean is the reference.
-        kinds: (T, N), on the device.
-        device: where the maps go.
-    """
-
-    features: FeatureTable
-    samples: Tensor
-    normals: Tensor
-    kinds: Tensor
-    device: torch.device
-
-    def of(self, model: int) -> Batch:
-        """One model's batch; gathered just before it is used, it is still in the caches then."""
-        return self._gathered(self.samples[model], self.normals[model], self.kinds[model])
-
-    def together(self) -> Batch:
-        """The batches of all T."""
-        return self._gathered(self.samples, self.normals, self.kinds)
-
-    def _gathered(self, samples: Tensor, normals: Tensor, kinds: Tensor) -> Batch:
-        references = self.features.maps(normals)
-        return Batch(
-            tuple(scale.to(self.device) for scale in self.features.maps(samples)),
-            tuple(scale.mean(dim=-4).to(self.device) for scale in references),
-            kinds,
         )
 
 
@@ -217,8 +178,8 @@ def draw_batch(
     reference_normals: int,
     generator: torch.Generator,
     device: torch.device,
-) -> DrawnBatch:
-    """Draw one balanced batch from each of T sets.
+) -> Batch:
+    """Draw one balanced batch from each of T sets, stacked along a leading T axis.
 
     Samples are drawn with replacement. The reference of a batch is the mean of normals of the
     same set, drawn apart; both scales are of the same normals.
@@ -232,12 +193,10 @@ def draw_batch(
     )
     references = torch.stack([_draw(s.normals, reference_normals, generator) for s in sets])
     kinds = torch.cat([torch.full((counts[kind],), int(kind)) for kind in Kind])
-    return DrawnBatch(
-        features=training_set.features,
-        samples=chosen,
-        normals=references,
+    return Batch(
+        maps=tuple(m.to(device) for m in training_set.features.maps(chosen)),
+        references=tuple(m.mean(dim=1).to(device) for m in training_set.features.maps(references)),
         kinds=kinds.expand(len(sets), -1).to(device),
-        device=device,
     )
 
 
@@ -250,7 +209,7 @@ def draw_batches(
     reference_normals: int,
     generator: torch.Generator,
     device: torch.device,
-) -> Iterator[DrawnBatch]:
+) -> Iterator[Batch]:
     """Draw `count` batches one after another; the arguments are those of `draw_batch`."""
     for _ in range(count):
         yield draw_batch(

@@ -15,14 +15,8 @@ from torch.func import grad, vmap
 
 from ahl.detectors.base import BaseDetector, Parameters, Statistics
 from ahl.detectors.weights import HeadWeights, one_of, stack
-from ahl.distributions.training_set import Batch, DrawnBatch
+from ahl.distributions.training_set import Batch
 from ahl.learning.adam import AdamState, adam_start, adam_step
-
-Batches = Batch | DrawnBatch
-"""A batch for each of T models."""
-
-Gradients = tuple[Parameters, Statistics, Tensor]
-"""Gradients of the batch losses of T stacked models, their statistics after it, and (T,) losses."""
 
 
 def batch_loss(
@@ -54,14 +48,14 @@ def inner_step(
 
 
 def descend(
-    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batches], *, rate: float
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
 ) -> Iterator[tuple[HeadWeights, Tensor]]:
     """Train T models on batches of their own, side by side.
 
     Args:
         detector: the heads.
         models: T stacked models.
-        batches: for each of the T models, in order.
+        batches: batches with a leading T axis, in order.
         rate: learning rate (Adam).
 
     Yields:
@@ -78,7 +72,7 @@ def descend(
 
 
 def adapt(
-    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batches], *, rate: float
+    detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
 ) -> tuple[HeadWeights, Tensor]:
     """Train all T base models on their support batches (Eq. 1).
 
@@ -87,7 +81,7 @@ def adapt(
     Args:
         detector: the heads.
         models: T stacked models.
-        batches: for each of the T models, in order.
+        batches: batches with a leading T axis, in order.
         rate: inner learning rate.
 
     Returns:
@@ -100,14 +94,17 @@ def adapt(
     return adapted, torch.stack(losses).mean(dim=0)
 
 
-def gradients_of(detector: BaseDetector, models: HeadWeights, batch: Batches) -> Gradients:
+Gradients = tuple[Parameters, Statistics, Tensor]
+"""Gradients of the batch losses of T stacked models, their statistics after it, and (T,) losses."""
+
+
+def gradients_of(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradients:
     """The gradients of T stacked models on batches of their own, by the faster way."""
-    if batch.kinds.device.type == "cpu":
-        return in_turn(detector, models, batch)
-    return side_by_side(detector, models, batch.together())
+    way = in_turn if batch.kinds.device.type == "cpu" else side_by_side
+    return way(detector, models, batch)
 
 
-def in_turn(detector: BaseDetector, models: HeadWeights, batch: Batches) -> Gradients:
+def in_turn(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradients:
     """The gradients of one model after another."""
     gradients, statistics, losses = [], [], []
     for i in range(len(batch.kinds)):
@@ -135,14 +132,14 @@ def side_by_side(detector: BaseDetector, models: HeadWeights, batch: Batch) -> G
 
 
 def first_order_gradient(
-    detector: BaseDetector, adapted: HeadWeights, queries: Sequence[Batches], importance: Tensor
+    detector: BaseDetector, adapted: HeadWeights, queries: Sequence[Batch], importance: Tensor
 ) -> tuple[Parameters, HeadWeights, Tensor]:
     """Gradient of Eq. 4 with respect to the adapted weights, to be applied to the unified ones.
 
     Args:
         detector: the heads.
         adapted: the T base models after their inner steps.
-        queries: query batches for each of the T models; their gradients are averaged.
+        queries: query batches with a leading T axis; their gradients are averaged.
         importance: (T,) w_i.
 
     Returns:
@@ -164,8 +161,8 @@ def first_order_gradient(
 def second_order_gradient(
     detector: BaseDetector,
     unified: HeadWeights,
-    supports: Sequence[Batches],
-    queries: Sequence[Batches],
+    supports: Sequence[Batch],
+    queries: Sequence[Batch],
     importance: Tensor,
     *,
     rate: float,
@@ -190,10 +187,9 @@ def second_order_gradient(
         return total / len(queries), HeadWeights(model.parameters, statistics)
 
     def objective(parameters: Parameters) -> tuple[Tensor, tuple[HeadWeights, Tensor]]:
-        losses, models = vmap(one_model, in_dims=(None, 0, 0))(parameters, *drawn)
+        losses, models = vmap(one_model, in_dims=(None, 0, 0))(parameters, supports, queries)
         return importance @ losses, (models, losses)
 
-    drawn = tuple([batch.together() for batch in batches] for batches in (supports, queries))
     gradients, (models, losses) = grad(objective, has_aux=True)(unified.parameters)
     return gradients, models, losses
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ahl.config import Config
 from ahl.detectors.base import BaseDetector, HeadScores
 from ahl.detectors.weights import HeadWeights, replicate
-from ahl.distributions.training_set import DrawnBatch, IndexedSet, TrainingSet, draw_batches
+from ahl.distributions.training_set import Batch, IndexedSet, TrainingSet, draw_batches
 from ahl.feature_maps import FeatureMaps
 from ahl.learning.collaboration import (
     adapt,
@@ -104,7 +104,7 @@ class _Epochs:
 
     def draw(
         self, sets: Sequence[IndexedSet], count: int, purpose: str, *position: int
-    ) -> Iterator[DrawnBatch]:
+    ) -> Iterator[Batch]:
         """`count` batches, from a generator for this purpose and position."""
         return draw_batches(
             self.training_set,
