@@ -2,6 +2,7 @@
 
     python benchmarks/ahl_stage.py                    the ratio, at the size of HeadCT
     python benchmarks/ahl_stage.py --scaling plot.png seconds an epoch by normals and by T
+    python benchmarks/ahl_stage.py --sizes            the whole stage at 448 px against 224 px
 
 Features are random numbers: what they are does not matter to the time. The plain loop is what
 one would write first: a torch module and a torch optimiser a base model, one model after another,
@@ -30,6 +31,7 @@ from ahl.distributions.task import Task, prepare_task
 from ahl.distributions.training_set import Batch, draw_batch
 from ahl.feature_maps import FeatureLayout
 from ahl.features.table import FeatureTable
+from ahl.learning.learn import learn
 from ahl.learning.training import train
 from ahl.randomness import torch_generator
 
@@ -38,19 +40,24 @@ HEADCT = 75
 """Training normals of HeadCT."""
 
 
-def table(count: int, channels: int, seed: int) -> FeatureTable:
-    layout = FeatureLayout(((channels, 7, 7), (channels, 4, 4)))
+def table(count: int, layout: FeatureLayout, seed: int) -> FeatureTable:
     rows = np.random.default_rng(seed).standard_normal((count, layout.row_size), dtype=np.float32)
     return FeatureTable.of_rows(layout, rows.astype(np.float16))
 
 
-def draw_task(normals: int, channels: int, config: Config) -> Task:
-    def make_pseudo(plan: Iterable[PseudoAnomaly]) -> FeatureTable:
-        return table(len(list(plan)), channels, 2)
+def layout_of(channels: int, image_size: int = 224) -> FeatureLayout:
+    """Maps of a backbone of stride 32, at full and at half size."""
+    side = image_size // 32
+    return FeatureLayout(tuple((channels, n, n) for n in (side, (side + 1) // 2)))
 
-    good = table(normals, channels, 0)
+
+def draw_task(normals: int, layout: FeatureLayout, config: Config) -> Task:
+    def make_pseudo(plan: Iterable[PseudoAnomaly]) -> FeatureTable:
+        return table(len(list(plan)), layout, 2)
+
+    good = table(normals, layout, 0)
     return prepare_task(
-        DRA, good, table(10, channels, 1), make_pseudo, generators=3, config=config, seed=0
+        DRA, good, table(10, layout, 1), make_pseudo, generators=3, config=config, seed=0
     )
 
 
@@ -163,7 +170,7 @@ def seconds(work: object, *arguments: object, **options: object) -> float:
 def compare(config: Config, epochs: int, turns: int) -> None:
     """Print the library's time beside those of the loops, measured in turns."""
     config = replace(config, learning=replace(config.learning, epochs=epochs))
-    task = draw_task(HEADCT, 448, config)
+    task = draw_task(HEADCT, layout_of(448), config)
     times: dict[str, list[float]] = {"library": [], "plain loop": [], "published heads": []}
     for _ in range(turns):
         times["library"].append(
@@ -184,6 +191,29 @@ def compare(config: Config, epochs: int, turns: int) -> None:
         print(f"{label:<32} {least[name]:7.2f} s   {ratio:.1f} times as long")
 
 
+def sizes(config: Config, normals: int, turns: int, channels: int = 472) -> None:
+    """Print the time of the stage, preparation and calibration included, at two image sizes.
+
+    472 channels are those of EfficientNet-Lite0. The sizes take turns; the first one is not
+    counted.
+    """
+    layouts = {size: layout_of(channels, size) for size in (224, 448)}
+    spent: dict[int, list[tuple[float, float]]] = {size: [] for size in layouts}
+    for turn in range(turns + 1):
+        for size, layout in layouts.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            learn(draw_task(normals, layout, config), config, seed=0, device=CPU)
+            if turn:
+                taken = time.process_time() - cpu, time.perf_counter() - wall
+                spent[size].append(taken)
+                print(f"turn {turn}: {size} px {taken[0]:7.2f} s of CPU, {taken[1]:7.2f} s")
+    print(f"{normals} normals, {torch.get_num_threads()} threads, best of {turns}")
+    for i, clock in enumerate(("CPU", "wall")):
+        small, large = (min(taken[i] for taken in spent[size]) for size in layouts)
+        ratio = f"{large / small:.2f} times as long"
+        print(f"{clock:<4} 224 px {small:7.2f} s   448 px {large:7.2f} s   {ratio}")
+
+
 def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> None:
     """Print and draw seconds an epoch for 100 to 10,000 normals and T = 3, 7, 15."""
     counts, models = (100, 1000, 10_000), (3, 7, 15)
@@ -200,7 +230,7 @@ def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> 
                 memory=replace(config.memory, patches=0),
                 calibration=replace(config.calibration, folds=0),
             )
-            task = draw_task(normals, channels, own)
+            task = draw_task(normals, layout_of(channels), own)
             assert len(task.training_set.supports) == episodes
             spent = seconds(
                 train, task.detector, task.training_set, task.reference, own, seed=0, device=CPU
@@ -229,10 +259,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="of the comparison")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--scaling", type=Path, metavar="PNG", help="measure by size instead")
+    parser.add_argument("--sizes", action="store_true", help="compare 224 px with 448 px instead")
+    parser.add_argument("--normals", type=int, default=HEADCT, help="of --sizes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.scaling is not None:
         scaling(default(), options.scaling)
+    elif options.sizes:
+        sizes(default(), options.normals, options.turns)
     else:
         compare(default(), options.epochs, options.turns)
 
