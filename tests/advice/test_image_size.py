@@ -53,6 +53,13 @@ def test_masks_tell_how_thin_defects_become(folder):
     assert (larger.too_thin, larger.too_thin_larger) == (0, 0)
 
 
+def test_defects_smaller_than_a_cell_are_counted(folder):
+    mask = np.zeros((100, 400), np.uint8)
+    mask[40:58, 50:88] = 255  # a cell of the 5 x 10 map is 20 x 40 pixels
+    Image.fromarray(mask).save(folder / "ground_truth" / "line" / "0_mask.png")
+    assert advice(folder, 100).masked.below_cell == 1
+
+
 def test_masks_of_another_size_and_no_masks_are_left_out(folder):
     Image.new("L", (4, 4), 255).save(folder / "ground_truth" / "line" / "0_mask.png")
     assert advice(folder, 100).masked.count == 1

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ahl.cli import main
 from ahl.cli.common import own_name
@@ -128,6 +130,38 @@ def test_a_benchmark_run(benchmark_folder, tmp_path):
     assert set(values["classes"]) == {"good", "bar", "frame"}
     assert values["left_out"] == 3
     assert values["auroc_seen"] is None
+
+
+def test_train_tells_of_defects_smaller_than_a_cell_and_tiles_see_them(tmp_path):
+    random = np.random.default_rng(0)
+    for kind, count in (("good", 8), ("dot", 2)):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(100, 140, (128, 256), dtype=np.uint8)
+            mask = np.zeros((128, 256), np.uint8)
+            if kind == "dot":
+                at = slice(40, 46), slice(100 + number, 106 + number)
+                pixels[at], mask[at] = 255, 255
+                (tmp_path / "data" / "ground_truth" / "dot").mkdir(parents=True, exist_ok=True)
+                Image.fromarray(mask).save(
+                    tmp_path / "data" / "ground_truth" / "dot" / f"{number}_mask.png"
+                )
+            Image.fromarray(pixels).save(tmp_path / "data" / kind / f"{number}.png")
+    options = (*small_backbone(tmp_path), "--epochs", 1, "--cache", tmp_path / "cache")
+    train = ("train", tmp_path / "data", "-o", tmp_path / "m.ahl", *options)
+    whole = run(*train, "--image-size", "64x128").stderr
+    assert "2 of the 2 training defects that have masks are smaller than one cell" in spaced(whole)
+    assert "--tiles sees images at their own size" in spaced(whole)
+    assert "smaller than one cell" not in spaced(run(*train, "--image-size", "512x1024").stderr)
+    run(*train, "--tiles", "128")
+    assert (
+        json.loads(run("info", tmp_path / "m.ahl", "--json").stdout)["config"]["features"]["tiles"]
+        == 128
+    )
+
+
+def spaced(text):
+    return " ".join(text.split())
 
 
 def test_train_tells_the_size_that_it_chose(tmp_path):

@@ -17,9 +17,7 @@ from ahl.advice.left_out import FOLDS, Progress, cross_fit
 from ahl.advice.pictures import Picture
 from ahl.advice.ranking import Indices, Ranking
 from ahl.advice.trials import Trials
-from ahl.datasets.masks import read_masks
-from ahl.errors import ImageError
-from ahl.images.finding import IMAGE_SUFFIXES
+from ahl.datasets.masks import masked_defects, smaller_than_a_cell
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
 from ahl.types import ImageSize
@@ -44,6 +42,7 @@ class MaskedDefects:
         thinnest: its lowest tenth.
         too_thin: how many are thinner than `THIN` pixels there.
         too_thin_larger: how many would be at the larger size.
+        below_cell: how many cover less of the image than one feature cell does.
     """
 
     count: int
@@ -51,6 +50,7 @@ class MaskedDefects:
     thinnest: float
     too_thin: int
     too_thin_larger: int
+    below_cell: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def advise_size(
     width = int(np.median([picture.width for picture in pictures]))
     height = int(np.median([picture.height for picture in pictures]))
     sides = [_side((picture.height, picture.width)) for picture in pictures]
-    masked = _masked(pictures, root, size, larger_size(size))
+    masked = _masked(pictures, root, size, larger_size(size), grid[0] * grid[1])
     originals_larger = bool(np.median(sides) >= _ROOM * _side(size))
     verdict: Verdict = "cannot tell" if originals_larger else "yes"
     return SizeAdvice(
@@ -175,36 +175,23 @@ def compare_sizes(
 
 
 def _masked(
-    pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize
+    pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize, cells: int
 ) -> MaskedDefects | None:
-    masks = _listed(root / "ground_truth")
-    found = []
-    for picture in pictures:
-        sample = picture.sample
-        paths = masks.get((sample.class_name, sample.path.stem))
-        if not sample.is_anomaly or not paths:
-            continue
-        try:
-            mask = read_masks(paths, picture.width, picture.height)
-        except ImageError:
-            continue
-        if mask.any():
-            found.append(_thickness(mask) / _side((picture.height, picture.width)))
-    if not found:
+    samples = [picture.sample for picture in pictures]
+    thickness = [
+        _thickness(mask) / math.sqrt(mask.size) for _, mask in masked_defects(samples, root)
+    ]
+    if not thickness:
         return None
-    resized, at_larger = np.array(found) * _side(size), np.array(found) * _side(larger)
+    resized, at_larger = np.array(thickness) * _side(size), np.array(thickness) * _side(larger)
     return MaskedDefects(
-        count=len(found),
+        count=len(thickness),
         thickness=float(np.median(resized)),
         thinnest=float(np.quantile(resized, 0.1)),
         too_thin=int((resized < THIN).sum()),
         too_thin_larger=int((at_larger < THIN).sum()),
+        below_cell=smaller_than_a_cell(samples, root, cells)[0],
     )
-
-
-def _side(size: ImageSize) -> float:
-    """Side of the square of as many pixels."""
-    return math.sqrt(size[0] * size[1])
 
 
 def _thickness(mask: NDArray[np.bool_]) -> float:
@@ -215,13 +202,6 @@ def _thickness(mask: NDArray[np.bool_]) -> float:
     return 2 * float(distance_transform_edt(padded).max()) - 1
 
 
-def _listed(folder: Path) -> dict[tuple[str, str], list[Path]]:
-    """Masks by class and name of the image, as MVTec AD has them: `broken/000_mask.png`."""
-    masks: dict[tuple[str, str], list[Path]] = {}
-    if not folder.is_dir():
-        return masks
-    for path in sorted(folder.glob("*/*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            stem = path.stem.removesuffix("_mask")
-            masks.setdefault((path.parent.name, stem), []).append(path)
-    return masks
+def _side(size: ImageSize) -> float:
+    """Side of the square of as many pixels."""
+    return math.sqrt(size[0] * size[1])

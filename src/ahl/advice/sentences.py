@@ -234,6 +234,11 @@ def _size(size: SizeAdvice) -> Iterator[str]:
         f"{masked.too_thin} are thinner than {THIN:g} pixels there, {masked.too_thin_larger} at "
         f"{larger}."
     )
+    if masked.below_cell:
+        yield (
+            f"{masked.below_cell} of {masked.count} masked defects are smaller than one feature "
+            "cell: --tiles sees images at their own size."
+        )
 
 
 def _plural(count: int, noun: str) -> str:

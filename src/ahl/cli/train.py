@@ -30,6 +30,7 @@ from ahl.cli.log_options import log_options, with_logs
 
 if TYPE_CHECKING:
     from ahl.config import Config
+    from ahl.datasets import TrainingSplit
     from ahl.detector import AHL
     from ahl.observer import Observer
     from ahl.types import Skipped
@@ -180,6 +181,7 @@ def train(
                 )
             detector.fit_split(split)
             if processes.is_first:
+                _tell_of_small_defects(detector, split, data, observer)
                 detector.save(output)
     if not processes.is_first:
         return
@@ -205,6 +207,26 @@ def _config(config: Config, epochs: int | None, *, alone: bool, second_order: bo
         epochs=config.learning.epochs if epochs is None else epochs,
     )
     return replace(config, learning=learning)
+
+
+def _tell_of_small_defects(
+    detector: AHL, split: TrainingSplit, root: Path, observer: Observer
+) -> None:
+    from ahl.datasets.masks import smaller_than_a_cell
+
+    model = detector.model
+    _, rows, columns = model.layout.scales[0]
+    small, masked = smaller_than_a_cell(split.anomalies, root, rows * columns)
+    if small:
+        observer.on_note(
+            f"{small} of the {masked} training defects that have masks are smaller than one cell "
+            f"of the {rows} x {columns} feature map and may be missed: "
+            + (
+                "give a larger --image-size."
+                if model.config.features.tiles
+                else "--tiles sees images at their own size."
+            )
+        )
 
 
 def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ahl.config._checks import require
 from ahl.errors import ConfigurationError
-from ahl.types import ImageSize
+
+if TYPE_CHECKING:
+    from ahl.types import ImageSize
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
 """The backbone that is installed with ahl (`ahl.backbones.packaged`)."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ahl.errors import ConfigurationError
-from ahl.types import ImageSize
+
+if TYPE_CHECKING:
+    from ahl.types import ImageSize
 
 AUTO = "auto"
 """The size is chosen from the training images."""

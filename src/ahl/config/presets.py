@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import DistributionConfig
@@ -15,7 +15,9 @@ from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
 from ahl.errors import ConfigurationError
-from ahl.types import ImageSize
+
+if TYPE_CHECKING:
+    from ahl.types import ImageSize
 
 PresetName = Literal["default", "paper"]
 

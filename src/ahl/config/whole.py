@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ahl.config._checks import require
 from ahl.config.calibration import CalibrationConfig
@@ -17,7 +17,9 @@ from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
 from ahl.errors import ConfigurationError
-from ahl.types import ImageSize
+
+if TYPE_CHECKING:
+    from ahl.types import ImageSize
 
 OLDER: Final[dict[str, dict[str, Any]]] = {"features": {"minutes": 10.0, "tiles": 0}}
 """Fields by section that files of earlier versions lack, and what stands for them there."""
