@@ -140,7 +140,7 @@ def test_train_tells_of_defects_smaller_than_a_cell_and_tiles_see_them(tmp_path)
             pixels = random.integers(100, 140, (128, 256), dtype=np.uint8)
             mask = np.zeros((128, 256), np.uint8)
             if kind == "dot":
-                at = slice(40, 46), slice(100 + number, 106 + number)
+                at = slice(40, 49), slice(100 + number, 109 + number)
                 pixels[at], mask[at] = 255, 255
                 (tmp_path / "data" / "ground_truth" / "dot").mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask).save(
@@ -169,8 +169,8 @@ def test_train_tells_the_size_that_it_chose(tmp_path):
         write_class(tmp_path / "parts" / name, name, count)
     options = [*train_options(tmp_path), "--image-size", "auto", "--base", "devnet"]
     people = run("train", tmp_path / "parts", "-o", tmp_path / "m.ahl", *options)
-    assert "Images are resized to 256 x 256 px" in " ".join(people.stderr.split())
-    assert "256 x 256 px" in run("info", tmp_path / "m.ahl").stdout
+    assert "Images are resized to 224 x 224 px" in " ".join(people.stderr.split())
+    assert "224 x 224 px" in run("info", tmp_path / "m.ahl").stdout
 
 
 @pytest.mark.parametrize(

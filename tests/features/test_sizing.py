@@ -151,9 +151,9 @@ def images(tmp_path):
 def test_a_size_of_auto_is_chosen_and_told(images):
     observer = Notes()
     found = with_size(default(), TinyBackbone(), images[:3], images[3:], observer=observer)
-    assert found.features.size == (576, 320)
+    assert found.features.size == (608, 288)
     assert observer.notes == [
-        "Images are resized to 576 x 320 px (chosen from their median size 600 x 302 px; "
+        "Images are resized to 608 x 288 px (chosen from their median size 600 x 302 px; "
         "--image-size HxW sets another)."
     ]
     assert replace(found, features=FeatureConfig()) == default()
@@ -163,7 +163,7 @@ def test_little_time_makes_a_smaller_size_and_says_so(images):
     observer, config = Notes(), default()
     config = replace(config, features=replace(config.features, minutes=1e-9))
     found = with_size(config, TinyBackbone(), images, [], observer=observer)
-    assert found.features.size == (320, 192)
+    assert found.features.size == (320, 160)
     assert "and from what one core extracts in 1e-09 minutes" in observer.notes[0]
 
 
@@ -185,7 +185,7 @@ def test_at_most_two_hundred_images_are_looked_at(monkeypatch):
         default(), TinyBackbone(), range(4000), range(4000, 5000), observer=Observer()
     )
     assert (len(seen), seen[0], seen[-1]) == (200, 0, 4999)
-    assert found.features.size == (320, 320)
+    assert found.features.size == (288, 288)
 
 
 def test_probing_leaves_no_trace():

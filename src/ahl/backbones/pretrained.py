@@ -6,17 +6,13 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ahl.backbones._checks import check_settings, check_tensors
-from ahl.backbones._hub import WAYS_OUT, fetch_weights, quiet
 from ahl.backbones._timm_models import (
     SHORT_NAMES,
     as_timm_names,
@@ -24,12 +20,12 @@ from ahl.backbones._timm_models import (
     check_name,
     check_stages,
     first_line,
-    for_timm,
     outline,
     patch_side,
     plain_arguments,
     with_positions,
 )
+from ahl.backbones._weights import downloaded, fit, read_weights
 from ahl.backbones.base import Backbone, BackboneTensors, join_stages
 from ahl.backbones.packaged import PACKAGED, read_packaged
 from ahl.config import DEFAULT_BACKBONE
@@ -37,9 +33,6 @@ from ahl.errors import ConfigurationError, WeightsError
 
 SMALLEST_SIDE = 32
 """Smaller images are enlarged to it, for networks that halve the side five times."""
-
-CHECKPOINT_SUFFIXES = (".pth", ".pt")
-"""Of torch checkpoints, as most authors publish weights."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _TENSORFLOW = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -126,7 +119,7 @@ class TimmBackbone(Backbone):
         name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
         # Before anything slow, so that a mistyped path is told at once.
-        source, state = str(weights or name), None if weights is None else _read_weights(weights)
+        source, state = str(weights or name), None if weights is None else read_weights(weights)
         if name in PACKAGED:
             name, state = read_packaged(name, weights=weights)
         check_name(name)
@@ -139,10 +132,10 @@ class TimmBackbone(Backbone):
             std=known_std if std is None else _three_numbers("std", std),
         )
         if state is None:
-            state = _download(name, backbone.arguments)
+            state = downloaded(name, backbone.arguments)
         else:
             state = as_timm_names(backbone.network, state)
-        _fit(backbone.network, state, source=source)
+        fit(backbone.network, state, source=source)
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
@@ -253,81 +246,3 @@ def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
     if field == "std" and min(first, second, third) <= 0:
         raise ConfigurationError(f"std is {value!r}; it must be positive.")
     return first, second, third
-
-
-def _download(name: str, arguments: Mapping[str, Any]) -> BackboneTensors:
-    """State dict of the whole pretrained network, read by timm, which knows its formats."""
-    import timm
-
-    path = fetch_weights(name)
-    try:
-        with quiet("timm"), torch.random.fork_rng(devices=[]):
-            network = timm.create_model(
-                name,
-                pretrained=True,
-                pretrained_cfg_overlay={"file": str(path)},
-                **for_timm(arguments),
-            )
-    except Exception as error:  # a damaged file and a foreign shape raise in many ways
-        raise WeightsError(
-            f"The pretrained weights of {name} do not fit ({first_line(error)}). Leave out "
-            f"--backbone-arg options that change the architecture, or delete {path} if it is "
-            f"damaged. {WAYS_OUT}"
-        ) from error
-    return dict(network.state_dict())
-
-
-def _read_weights(path: Path) -> BackboneTensors:
-    try:
-        if path.suffix in CHECKPOINT_SUFFIXES:
-            return _checkpoint(path)
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise WeightsError(f"There is no weights file {path}.") from error
-    except (OSError, SafetensorError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is no readable weights file ({first_line(error)}). Give a safetensors file, "
-            "or a torch checkpoint (.pth, .pt) that holds tensors by name and nothing else."
-        ) from error
-
-
-def _checkpoint(path: Path) -> BackboneTensors:
-    """Tensors by name of a torch checkpoint; nothing in it is run."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(first_line(error)) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError("it holds more than tensors by name")
-    return {str(key): value for key, value in state.items()}
-
-
-def _fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
-    """Load what the stages need; a classifier left over in the state dict is ignored."""
-    wanted = network.state_dict()
-    # timm's feature networks rename what they cut through (stem.0 to stem_0) or wrap.
-    flat = {_flatten(key.removeprefix("model.").removeprefix("body.")): key for key in wanted}
-    found: BackboneTensors = {}
-    for key, value in state.items():
-        target = key if key in wanted else flat.get(_flatten(key))
-        if target is not None:
-            found[target] = value
-    missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(
-            f"{source} lacks {len(missing)} of the {len(wanted)} tensors this backbone needs, "
-            f"such as {missing[0]}: it belongs to another architecture. Give the timm name (and "
-            "every --backbone-arg) of the network it was saved from."
-        )
-    try:
-        check_tensors(found, wanted, exact=False)
-    except ValueError as error:
-        raise WeightsError(
-            f"{source} does not fit: {error}. Give the timm name (and every --backbone-arg) of the "
-            "network it was saved from."
-        ) from error
-    network.load_state_dict(found, strict=False)
-
-
-def _flatten(key: str) -> str:
-    return key.replace(".", "_")
