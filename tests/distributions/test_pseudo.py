@@ -129,6 +129,25 @@ def test_whatever_changes_the_pixels_changes_the_key(change):
     assert (other.load() != first.load()).any()
 
 
+def test_in_tiles_one_tile_alone_is_tampered_with():
+    class Inverting(Recorder):
+        def __call__(self, image, source, random):
+            return 255 - image
+
+    plan = [PseudoAnomaly(generator=0, normal=0)]
+    pixels = np.zeros((40, 100, 3), np.uint8)
+    normals = [ImageItem(name=str(i), key=str(i), load=lambda: pixels) for i in range(2)]
+    whole, tiled = (
+        pseudo_items(plan, normals, [Inverting()], seed=0, tiles=tiles)[0] for tiles in (0, 16)
+    )
+    assert tiled.key != whole.key
+    changed = (tiled.load() == 255).all(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert changed.sum() == 16 * 16
+    assert (np.ptp(rows), np.ptp(columns)) == (15, 15)
+    assert not pixels.any()
+
+
 def test_a_new_version_of_a_generator_changes_the_key():
     class Newer(Recorder):
         version = 2

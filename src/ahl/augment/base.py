@@ -44,3 +44,28 @@ class PseudoAnomalyGenerator(ABC):
     def settings(self) -> dict[str, Any]:
         """Name, version and fields, as JSON values; equal settings make equal pixels."""
         return {"name": self.name, "version": self.version, **asdict(self)}
+
+
+def tampered_within_a_tile(
+    generator: PseudoAnomalyGenerator,
+    image: Pixels,
+    source: Pixels,
+    tile: int,
+    random: np.random.Generator,
+) -> Pixels:
+    """A tampered copy of `image` whose defect is as small as one of a tile's size would have.
+
+    Args:
+        generator: what tampers.
+        image: the normal image, uint8, (H, W, 3), not modified.
+        source: another normal image of the same size.
+        tile: side of the tile in pixels; a longer one is cut off at the image's edge.
+        random: source of all randomness, of the tile's place too.
+    """
+    height, width = image.shape[:2]
+    top = random.integers(max(height - tile, 0) + 1)
+    left = random.integers(max(width - tile, 0) + 1)
+    place = slice(top, top + tile), slice(left, left + tile)
+    tampered = image.copy()
+    tampered[place] = generator(image[place], source[place], random)
+    return tampered

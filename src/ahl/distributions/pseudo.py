@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.augment.base import PseudoAnomalyGenerator, tampered_within_a_tile
 from ahl.distributions.episodes import Episode
 from ahl.randomness import derive_seed
 from ahl.types import ImageItem, Pixels
@@ -48,12 +48,21 @@ def pseudo_items(
     generators: Sequence[PseudoAnomalyGenerator],
     *,
     seed: int,
+    tiles: int = 0,
 ) -> list[ImageItem]:
     """Describe the planned pseudo anomalies as images to extract.
 
     What one looks like depends on the run's seed, the generator and the image's content. The
     source it takes material from is the normal whose content hash follows a random one, so that
     another normal in the set changes few of them, and the cache keeps the others.
+
+    Args:
+        plan: which to make.
+        normals: the training normals.
+        generators: that make them.
+        seed: of the run.
+        tiles: side of the tiles in which images are seen, one of which is tampered with; 0 tampers
+            with whole images.
     """
     ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))
     items = []
@@ -65,7 +74,7 @@ def pseudo_items(
         source = normals[ring[place % len(ring)][1]]
         if source.key == normal.key:
             source = normals[ring[(place + 1) % len(ring)][1]]
-        items.append(_item(normal, source, generator, settings, own_seed))
+        items.append(_item(normal, source, generator, settings, own_seed, tiles))
     return items
 
 
@@ -75,13 +84,19 @@ def _item(
     generator: PseudoAnomalyGenerator,
     settings: str,
     own_seed: int,
+    tiles: int,
 ) -> ImageItem:
     def load() -> Pixels:
-        return generator(normal.load(), source.load(), np.random.default_rng(own_seed))
+        image, other, random = normal.load(), source.load(), np.random.default_rng(own_seed)
+        if tiles:
+            return tampered_within_a_tile(generator, image, other, tiles, random)
+        return generator(image, other, random)
 
+    made_of = ["pseudo", settings, normal.key, source.key, str(own_seed)]
+    made_of += [f"tiles {tiles}"] if tiles else []
     return ImageItem(
         name=f"{generator.name} of {normal.name}",
-        key=_digest("\n".join(["pseudo", settings, normal.key, source.key, str(own_seed)])),
+        key=_digest("\n".join(made_of)),
         load=load,
     )
 

@@ -66,6 +66,7 @@ def adapt_to_images(
     if model.backbone is None:
         raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
+    tiles = features.tiles
     images, items = readable_items(
         normals, features.size, decode=False, strict=strict, observer=observer
     )
@@ -78,7 +79,7 @@ def adapt_to_images(
             raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
 
         def keep(features: FeatureTable, plan: Sequence[PseudoAnomaly]) -> Exemplars:
-            twins = pseudo_items(plan, items, used, seed=model.seed)
+            twins = pseudo_items(plan, items, used, seed=model.seed, tiles=tiles)
             made_by = [used[entry.generator].name for entry in plan]
             return keep_exemplars(
                 features,

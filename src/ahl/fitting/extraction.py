@@ -105,7 +105,9 @@ class Extraction:
             DataError: if a normal image can no longer be read.
         """
         with self._observer.part("pseudo anomalies"):
-            items = pseudo_items(plan, normals, generators, seed=seed)
+            items = pseudo_items(
+                plan, normals, generators, seed=seed, tiles=self._extractor.config.tiles
+            )
             table, made, _ = self.table("features of pseudo anomalies", items)
         if len(made) != len(items):
             raise DataError("Normal images became unreadable while training; run again.")

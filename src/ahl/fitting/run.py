@@ -153,7 +153,13 @@ class Fitting:
                 return None
 
             def keep(task: Task) -> Exemplars:
-                twins = pseudo_items(task.plan, normal_items, self.generators, seed=self.seed)
+                twins = pseudo_items(
+                    task.plan,
+                    normal_items,
+                    self.generators,
+                    seed=self.seed,
+                    tiles=self.config.features.tiles,
+                )
                 made_by = [self.generators[entry.generator].name for entry in task.plan]
                 candidates = [
                     Candidates(role="normal", classes=_classes(normals), items=normal_items),
