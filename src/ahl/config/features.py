@@ -44,9 +44,7 @@ class FeatureConfig:
             self.image_size,
             "of even sides from 32 to 4096 pixels",
         )
-        require(
-            self.tiles == 0 or 32 <= self.tiles <= 4096, "tiles", self.tiles, "0, or 32 to 4096"
-        )
+        require(0 <= self.tiles <= 4096, "tiles", self.tiles, "from 0 to 4096 pixels")
         require(0 < self.minutes < float("inf"), "minutes", self.minutes, "positive")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
 
