@@ -17,6 +17,8 @@ from ahl.features.sizing import (
     LEAST,
     LONGEST,
     MOST,
+    MOST_CELLS,
+    MOST_CELLS_IN_TILES,
     NOMINAL,
     affordable_pixels,
     choose_size,
@@ -165,6 +167,18 @@ def test_little_time_makes_a_smaller_size_and_says_so(images):
     found = with_size(config, TinyBackbone(), images, [], observer=observer)
     assert found.features.size == (320, 160)
     assert "and from what one core extracts in 1e-09 minutes" in observer.notes[0]
+
+
+def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):
+    class Fine(TinyBackbone):
+        multiple = 28
+
+    config = default()
+    for tiles, most in ((0, MOST_CELLS), (112, MOST_CELLS_IN_TILES)):
+        config = replace(config, features=replace(config.features, tiles=tiles))
+        large = [np.zeros((3000, 3000, 3), np.uint8)]
+        height, width = with_size(config, Fine(), large, [], observer=Observer()).features.size
+        assert 0.9 * most < height * width / 14**2 < 1.1 * most
 
 
 def test_a_given_size_stays_and_nothing_is_told(images):

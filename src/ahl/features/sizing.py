@@ -28,6 +28,13 @@ MOST: Final = 448 * 448
 MOST_IN_TILES: Final = 2048 * 2048
 """The same for images that are seen in tiles."""
 
+MOST_CELLS: Final = 256
+"""Cells of the larger feature map: learning costs time and memory for each. Vision transformers
+have many."""
+
+MOST_CELLS_IN_TILES: Final = 4096
+"""The same for images that are seen in tiles."""
+
 ABOVE: Final = 1.1
 """Rounding of the sides may go beyond a limit of pixels by this factor."""
 
@@ -74,9 +81,12 @@ def with_size(
     # Each normal is extracted once more as a pseudo anomaly.
     images = 2 * len(normals) + len(anomalies)
     affordable = affordable_pixels(backbone, images, features.minutes)
-    most = MOST_IN_TILES if features.tiles else MOST
-    # Seen whole, the second scale may end in half a cell; a tile may not.
-    unit = backbone.multiple if features.tiles else backbone.multiple // 2
+    stride = backbone.multiple // 2
+    if features.tiles:
+        most = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2)
+        unit = backbone.multiple
+    else:  # the second scale may end in half a cell
+        most, unit = min(MOST, MOST_CELLS * stride**2), stride
     size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
     if affordable < min(most, math.prod(_median(shapes))):
