@@ -95,17 +95,22 @@ def test_an_artefact_says_what_the_model_says(format_, own, artefacts):
 
 
 @pytest.mark.parametrize("format_", ["onnx", "openvino", "torch"])
-@pytest.mark.parametrize("size", [(48, 64), (48, 48), (96, 128), (31, 130)])
+@pytest.mark.parametrize(
+    "size", [(48, 64), (48, 48), (96, 128), (31, 130), (130, 31), (90, 75), (136, 60)]
+)
 def test_the_graph_takes_batches_of_any_size(format_, size, own, artefacts):
     path, parity = artefacts[format_]
     random = np.random.default_rng(1)
-    images = np.kron(random.integers(0, 256, (3, 8, 8, 3)), np.ones((1, 17, 17, 1)))
-    images = images[:, : size[0], : size[1]].astype(np.uint8)
+    coarse = np.kron(random.integers(20, 236, (3, 8, 8, 3)), np.ones((1, 17, 17, 1)))
+    images = (coarse + random.integers(-20, 20, coarse.shape))[:, : size[0], : size[1]]
+    images = images.astype(np.uint8)
     compute = load_program(path) if format_ == "torch" else ArtefactScorer(path).compute
     expected = [p.score for p in own.predict(list(images))]
-    np.testing.assert_allclose(compute(images)["score"], expected, rtol=0.02, atol=0.02)
+    # ONNX Runtime's own resize rounds a few pixels the other way.
+    largest = 0.02 if format_ == "onnx" else 1e-4
+    np.testing.assert_allclose(compute(images)["score"], expected, rtol=largest, atol=largest)
     assert max(parity.differences.values()) <= 1e-4
-    assert parity.resized <= 0.05
+    assert parity.resized <= largest
 
 
 def test_equal_models_give_equal_files(model, artefacts, tmp_path):

@@ -5,15 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from ahl import AHL
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.errors import NotFittedError
 from ahl.export.graph import ScoringGraph
-from ahl.export.resizing import resize_like_pillow
 from ahl.features.extractor import bounded_scales
 from ahl.scoring.scorer import Scorer
 from small_images import small_image
@@ -83,19 +80,3 @@ def test_a_model_of_feature_maps_has_nothing_to_export():
     detector.fit_features((normals,), (anomalies[:2],), pseudo=[(pseudo,)])
     with pytest.raises(NotFittedError, match="no backbone"):
         ScoringGraph(detector.model)
-
-
-@settings(max_examples=40)
-@given(
-    height=st.integers(1, 90),
-    width=st.integers(1, 90),
-    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    seed=st.integers(0, 99),
-)
-def test_resizing_is_pillows(height, width, size, seed):
-    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    # One direction after the other: which one Pillow takes first depends on the sizes.
-    narrow = Image.fromarray(image).resize((size[1], height), Image.Resampling.BILINEAR)
-    expected = narrow.resize(size[::-1], Image.Resampling.BILINEAR)
-    found = resize_like_pillow(torch.from_numpy(image[None]), size)[0].numpy()
-    np.testing.assert_array_equal(found, np.asarray(expected))

@@ -68,7 +68,15 @@ def test_resize():
 
 def test_resize_weighs_as_pillow_does():
     expected = Image.fromarray(COLOURS).resize((6, 4), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(resize_pixels(COLOURS, (4, 6)), np.asarray(expected))
+    np.testing.assert_allclose(resize_pixels(COLOURS, (4, 6)), np.asarray(expected), atol=1)
+
+
+@pytest.mark.parametrize("shape", [(90, 75), (130, 31), (31, 130)], ids=str)
+def test_resize_takes_the_width_first(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    narrow = Image.fromarray(pixels).resize((64, shape[0]), Image.Resampling.BILINEAR)
+    expected = narrow.resize((64, 48), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(resize_pixels(pixels, (48, 64)), np.asarray(expected))
 
 
 def test_hash_of_a_file_is_that_of_its_bytes(tmp_path):

@@ -7,6 +7,7 @@ sends 1x1 convolutions past oneDNN.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Final
@@ -14,8 +15,9 @@ from typing import Final
 import torch
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
-from timm.layers.padding import pad_same
+from timm.layers.padding import pad_same_arg
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 PROBE: Final = (1, 3, 64, 64)
@@ -33,7 +35,10 @@ _ACTIVATIONS: Final[dict[type[nn.Module], tuple[str, list[float]]]] = {
 
 
 class FusedConvolution(nn.Module):
-    """A convolution and its activation in one call.
+    """A convolution and its activation in one call, weights in oneDNN's own layout.
+
+    TensorFlow's "same" pads even sides with one more zero at the end than at the start. With a zero
+    row and column before the kernel, all sides have the same padding, which needs no copy.
 
     Args:
         convolution: with a bias.
@@ -44,17 +49,20 @@ class FusedConvolution(nn.Module):
         super().__init__()
         self.convolution = convolution
         self.attribute, self.constants = _ACTIVATIONS[type(activation)]
+        self._packed: dict[int, Tensor] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_packed": {}}  # a packed tensor cannot be copied
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, K, h, w), as the two would one after the other."""
         own = self.convolution
-        padding = [side for side in own.padding if isinstance(side, int)]
+        padding, more = [side for side in own.padding if isinstance(side, int)], 0
         if isinstance(own, Conv2dSame):
-            images = pad_same(images, list(own.kernel_size), list(own.stride), list(own.dilation))
-            padding = [0, 0]
+            images, padding, more = _padded(images, own)
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             images,
-            own.weight,
+            self._weight(padding, more),
             own.bias,
             padding,
             list(own.stride),
@@ -65,6 +73,31 @@ class FusedConvolution(nn.Module):
             "",
         )
         return result
+
+    def _weight(self, padding: list[int], more: int) -> Tensor:
+        """The kernel with so many more rows and columns, packed. Threads at worst pack it twice."""
+        weight = self._packed.get(more)
+        if weight is None:
+            own = self.convolution
+            weight = functional.pad(own.weight.detach(), (more, 0, more, 0))
+            sides = padding, list(own.stride), list(own.dilation)
+            with contextlib.suppress(AttributeError, RuntimeError):  # a build that cannot pack
+                weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+                    weight.to_mkldnn(), *sides, own.groups
+                )
+            self._packed[more] = weight
+        return weight
+
+
+def _padded(images: Tensor, convolution: Conv2dSame) -> tuple[Tensor, list[int], int]:
+    """Images, the padding still to add, and the rows and columns to put before the kernel."""
+    sides = list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation)
+    left, right, top, bottom = pad_same_arg(list(images.shape[-2:]), *sides)
+    if (left, top) == (right, bottom):
+        return images, [top, left], 0
+    if (left + 1, top + 1) == (right, bottom) and convolution.dilation == (1, 1):
+        return images, [bottom, right], 1
+    return functional.pad(images, (left, right, top, bottom)), [0, 0], 0
 
 
 def fused_network(network: nn.Module) -> nn.Module:

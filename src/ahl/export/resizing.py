@@ -1,4 +1,4 @@
-"""Pillow's bilinear resize with antialiasing, in tensor operations that a graph can hold."""
+"""The resize of `ahl.images.reading` by Pillow, in tensor operations that a graph can hold."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ def other_size(size: ImageSize) -> ImageSize:
 
 
 def resize_like_pillow(images: Tensor, size: ImageSize) -> Tensor:
-    """Resize, first the width, then the height, each rounded to uint8.
-
-    Pillow 13 takes the height first where an image is much higher than wide, and then rounds some
-    pixels the other way.
+    """Resize as `resize_pixels` does: first the width, then the height, each rounded to uint8.
 
     Args:
         images: (N, H, W, 3), uint8.

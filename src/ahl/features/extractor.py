@@ -22,7 +22,7 @@ from ahl.observer import Observer
 from ahl.processes import Processes
 from ahl.types import ImageItem, Skipped
 
-FEATURE_VERSION = 3
+FEATURE_VERSION = 4
 """Raised whenever the same image, backbone and size would give other rows."""
 
 TOGETHER = 4

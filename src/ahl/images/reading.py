@@ -161,6 +161,9 @@ def _check_box(box: Box, size: ImageSize) -> None:
 def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
     """Resize, bilinear with antialiasing; the aspect ratio is not kept.
 
+    First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
+    the sizes, and not the same in each release.
+
     Args:
         pixels: (H, W, 3), uint8.
         size: height and width, each at least 1.
@@ -176,7 +179,8 @@ def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint
     if min(size) < 1:
         raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
     whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
-    return np.array(whole.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+    narrow = whole.resize((width, whole.height), Image.Resampling.BILINEAR)
+    return np.array(narrow.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def content_hash(source: ImageSource) -> str:
