@@ -69,12 +69,12 @@ def test_a_size_of_auto_is_chosen_when_the_images_are_known():
     detector = AHL(backbone=TinyBackbone(), config=config, cache=None)
     normals, defect = [wide_image("good", i) for i in range(6)], wide_image("dot", 0)
     model = detector.fit(normals, [defect]).model
-    assert model.config.features.size == (192, 320)
+    assert model.config.features.size == (160, 320)
     (prediction,) = detector.predict(normals[:1], heat_maps=True)
-    assert prediction.heat_map.shape == (192, 320)
+    assert prediction.heat_map.shape == (160, 320)
     assert detector.config.features.image_size is None  # other images get their own
     *tall, turned = [image.transpose(1, 0, 2) for image in (*normals, defect)]
-    assert detector.fit(tall, [turned]).model.config.features.size == (320, 192)
+    assert detector.fit(tall, [turned]).model.config.features.size == (320, 160)
 
 
 def test_maps_of_ones_own_have_no_size():

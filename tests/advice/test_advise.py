@@ -123,7 +123,7 @@ def test_a_size_of_auto_is_that_of_the_images(tmp_path):
     write_class(tmp_path / "dot", "dot", 1)
     config = tiny_config().with_image_size("auto")
     found = advise(tmp_path, backbone=TinyBackbone(), config=config, cache=None, device="cpu")
-    assert found.size.size == (256, 256)
+    assert found.size.size == (224, 224)
 
 
 def test_folders_without_good_or_readable_images_are_refused(tmp_path):

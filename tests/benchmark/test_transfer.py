@@ -46,7 +46,7 @@ def test_a_target_of_another_shape_has_the_size_of_the_source(dataset, tmp_path)
     assert run_benchmark(benchmark, tmp_path / "results").failed == ()
     records = Results(tmp_path / "results").records.values()
     sizes = {record.source: record.image_size for record in records}
-    assert sizes == {"parts": (256, 256), "wide": (192, 320)}
+    assert sizes == {"parts": (224, 224), "wide": (160, 320)}
 
 
 def test_what_cannot_transfer_is_refused_before_anything_is_computed(dataset, inspection_folder):

@@ -10,7 +10,7 @@ OPTIONS = ("--image-size", 48, "--quick")
 
 
 def test_advice_for_people_and_for_machines(inspection_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("ahl.config.preset", lambda name, image_size: tiny_config(epochs=1))
+    monkeypatch.setattr("ahl.config.preset", lambda name, image_size, tiles: tiny_config(epochs=1))
     options = (*small_backbone(tmp_path), *OPTIONS, "--cache", tmp_path)
     told = json.loads(run("advise", inspection_folder, *options, "--json").stdout)
     assert told["images"] == {"bar": 3, "dot": 3, "good": 24}

@@ -104,7 +104,7 @@ def test_what_is_marked_teaches_the_model(serve, model, tmp_path):
     faint = [tmp_path / f"{number}.png" for number in range(200, 206)]
     for path in faint:
         pixels = small_image("good", int(path.stem))
-        pixels[20:28, 20:28] -= 12
+        pixels[16:32, 16:32] -= 40
         Image.fromarray(pixels).save(path)
     folder = tmp_path / "marks"
     client = serve(open_engine(model, device="cpu"), settings={"review_dir": folder})

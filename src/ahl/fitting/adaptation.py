@@ -11,7 +11,7 @@ import torch
 
 from ahl.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import draw_twins
-from ahl.distributions.pseudo import PseudoAnomaly, normals_of, pseudo_items
+from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.task import reference_of
 from ahl.distributions.training_set import TrainingSet
 from ahl.errors import ConfigurationError, DataError, NotFittedError
@@ -66,7 +66,6 @@ def adapt_to_images(
     if model.backbone is None:
         raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
-    tiles = features.tiles
     images, items = readable_items(
         normals, features.size, decode=False, strict=strict, observer=observer
     )
@@ -79,7 +78,7 @@ def adapt_to_images(
             raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
 
         def keep(features: FeatureTable, plan: Sequence[PseudoAnomaly]) -> Exemplars:
-            twins = pseudo_items(plan, items, used, seed=model.seed, tiles=tiles)
+            twins = extraction.pseudo_items(plan, items, used, seed=model.seed)
             made_by = [used[entry.generator].name for entry in plan]
             return keep_exemplars(
                 features,

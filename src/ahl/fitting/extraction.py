@@ -91,6 +91,18 @@ class Extraction:
             table, kept, _ = self.table(stage, items)
         return table, chosen(images, kept), chosen(items, kept)
 
+    def pseudo_items(
+        self,
+        plan: Sequence[PseudoAnomaly],
+        normals: Sequence[ImageItem],
+        generators: Sequence[PseudoAnomalyGenerator],
+        *,
+        seed: int,
+    ) -> list[ImageItem]:
+        """The planned pseudo anomalies as images, as small as the tiles ask for."""
+        tiles = self._extractor.config.tiles
+        return pseudo_items(plan, normals, generators, seed=seed, tiles=tiles)
+
     def pseudo(
         self,
         plan: Sequence[PseudoAnomaly],
@@ -105,9 +117,7 @@ class Extraction:
             DataError: if a normal image can no longer be read.
         """
         with self._observer.part("pseudo anomalies"):
-            items = pseudo_items(
-                plan, normals, generators, seed=seed, tiles=self._extractor.config.tiles
-            )
+            items = self.pseudo_items(plan, normals, generators, seed=seed)
             table, made, _ = self.table("features of pseudo anomalies", items)
         if len(made) != len(items):
             raise DataError("Normal images became unreadable while training; run again.")

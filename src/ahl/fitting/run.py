@@ -18,7 +18,7 @@ from ahl.backbones.choice import BackboneChoice
 from ahl.config import Config
 from ahl.datasets import Drawn
 from ahl.detectors import BaseDetector
-from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
+from ahl.distributions.pseudo import PseudoAnomaly
 from ahl.distributions.task import Task, describe_episodes, prepare_task
 from ahl.errors import DataError
 from ahl.features.sizing import with_size
@@ -153,12 +153,8 @@ class Fitting:
                 return None
 
             def keep(task: Task) -> Exemplars:
-                twins = pseudo_items(
-                    task.plan,
-                    normal_items,
-                    self.generators,
-                    seed=self.seed,
-                    tiles=self.config.features.tiles,
+                twins = extraction.pseudo_items(
+                    task.plan, normal_items, self.generators, seed=self.seed
                 )
                 made_by = [self.generators[entry.generator].name for entry in task.plan]
                 candidates = [
