@@ -17,12 +17,13 @@ _OPTIONS = (
         "--backbone",
         default=DEFAULT_BACKBONE,
         show_default=True,
-        help="efficientnet-lite0, -lite1 or -lite2 (Python packages), or a timm model name.",
+        help="efficientnet-lite0, -lite1 or -lite2 (Python packages), dinov2-small or -base, or any "
+        "timm network or plain vision transformer.",
     ),
     click.option(
         "--weights",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Local safetensors weights of a timm model, instead of a download.",
+        help="Local weights of a timm model (safetensors or .pth), instead of a download.",
     ),
     click.option(
         "--backbone-arg",
@@ -39,8 +40,9 @@ _OPTIONS = (
         "--image-size",
         metavar="SIZE",
         help="Pixels that images are resized to [default: the preset's]. N is a square. HxW is "
-        "height and width, such as 448x192. auto keeps the aspect ratio of the training images, "
-        "and is as large as they are within limits of size and time.",
+        "height and width, such as 448x192. auto keeps the aspect ratio of the training images "
+        "and is as large as they are: from 224 x 224 to 448 x 448 pixels, and no larger than one "
+        "core extracts in ten minutes.",
     ),
     click.option(
         "--tiles",
