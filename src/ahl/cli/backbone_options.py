@@ -17,8 +17,8 @@ _OPTIONS = (
         "--backbone",
         default=DEFAULT_BACKBONE,
         show_default=True,
-        help="efficientnet-lite0, -lite1 or -lite2 (Python packages), dinov2-small or -base, or any "
-        "timm network or plain vision transformer.",
+        help="efficientnet-lite0, -lite1 or -lite2 (Python packages), dinov2-small or -base, or "
+        "any timm network or plain vision transformer.",
     ),
     click.option(
         "--weights",
