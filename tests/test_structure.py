@@ -36,7 +36,7 @@ __main__
 
 INSIDE = {
     "images": "decoding array_files finding reading sources batches",
-    "features": "sizing table store tiles extractor arrays",
+    "features": "tiles sizing table store extractor arrays",
     "preparation": "reduction coreset memory prepared",
     "calibration": "neighbourhood severity calibration fit",
     "model": "decision card manifest episodes exemplars row_scores stored_heads trained",

@@ -51,7 +51,7 @@ class AHL(Predictor):
         weights: local weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.
-        stages: backbone stages to join; None takes the last three.
+        stages: backbone stages to join; None takes the last three, or a transformer's middle ones.
         generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them

@@ -8,8 +8,15 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
+from ahl import AHL
 from ahl.backbones import TimmBackbone
+from ahl.config import FeatureConfig
 from ahl.errors import ConfigurationError, WeightsError
+from ahl.features.extractor import FeatureExtractor
+from small_images import small_image
+from tiny import tiny_config
+
+CPU = torch.device("cpu")
 
 NAME = "vit_tiny_patch16_224"
 SMALL = {"depth": 6, "embed_dim": 24, "num_heads": 2}
@@ -82,6 +89,34 @@ def test_the_authors_checkpoint_is_taken_as_it_is(tmp_path):
     assert backbone(torch.zeros(1, 3, 112, 112)).shape == (1, 72, 8, 8)
     fitted = backbone.network.model.patch_embed.proj.weight
     assert torch.equal(fitted, state["patch_embed.proj.weight"])
+
+
+def test_patches_of_14_pixels_train_and_score_end_to_end(tmp_path):
+    """Where patches do not divide the sizes that other networks are tried out with."""
+    backbone = TimmBackbone(
+        name="vit_small_patch14_dinov2", arguments={"depth": 3, "embed_dim": 24, "num_heads": 2}
+    )
+    assert FeatureExtractor(backbone, FeatureConfig(image_size=(112, 84)), CPU).layout.scales == (
+        (24 * len(backbone.stages), 8, 6),
+        (24 * len(backbone.stages), 4, 3),
+    )
+    config = tiny_config(epochs=1).with_image_size("auto")
+    detector = AHL(backbone=backbone, config=config, cache=None)
+    detector.fit([small_image("good", i) for i in range(8)], [small_image("dot", 0)])
+    assert detector.model.config.features.size == (224, 224)
+    detector.save(tmp_path / "m.ahl")
+    found = AHL.load(tmp_path / "m.ahl").score([small_image("dot", 5)])
+    assert found == detector.score([small_image("dot", 5)])
+
+
+def test_weights_with_registers_are_refused_in_words(tmp_path):
+    arguments = {"depth": 3, "embed_dim": 24, "num_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        network = timm.create_model("vit_small_patch14_reg4_dinov2", **arguments)
+    state = {**network.state_dict(), "mask_token": torch.zeros(1, 24)}
+    torch.save(state, tmp_path / "reg4.pth")
+    with pytest.raises(WeightsError, match=r"reg4"):
+        TimmBackbone.load("dinov2-small", weights=tmp_path / "reg4.pth", arguments=arguments)
 
 
 class Harmful:

@@ -55,6 +55,12 @@ def test_sides_are_multiples_that_a_config_takes(shapes, multiple, affordable):
     assert size == choose_size(shapes, multiple=multiple, affordable=affordable)
 
 
+@given(SHAPES, MULTIPLES, st.sampled_from([16, 1024, 65536, MOST, 2048 * 2048]))
+def test_every_limit_of_pixels_gives_a_size_that_a_config_takes(shapes, multiple, most):
+    size = choose_size(shapes, multiple=multiple, most=most)
+    assert FeatureConfig(image_size=size).size == size
+
+
 @given(SHAPES, MULTIPLES, AFFORDABLE)
 def test_sides_are_the_nearest_multiples_of_ones_with_the_images_ratio(shapes, multiple, most):
     size = choose_size(shapes, multiple=multiple, affordable=most)
@@ -153,7 +159,7 @@ def images(tmp_path):
 
 def test_a_size_of_auto_is_chosen_and_told(images):
     observer = Notes()
-    found = with_size(default(), TinyBackbone(), images[:3], images[3:], observer=observer)
+    found = with_size(default(), TinyBackbone(), images, observer=observer)
     assert found.features.size == (608, 288)
     assert observer.notes == [
         "Images are resized to 608 x 288 px (chosen from their median size 600 x 302 px; "
@@ -165,7 +171,7 @@ def test_a_size_of_auto_is_chosen_and_told(images):
 def test_little_time_makes_a_smaller_size_and_says_so(images):
     observer, config = Notes(), default()
     config = replace(config, features=replace(config.features, minutes=1e-9))
-    found = with_size(config, TinyBackbone(), images, [], observer=observer)
+    found = with_size(config, TinyBackbone(), images, observer=observer)
     assert found.features.size == (320, 160)
     assert "and from what one core extracts in 1e-09 minutes" in observer.notes[0]
 
@@ -178,13 +184,13 @@ def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):
     for tiles, most in ((0, MOST_CELLS), (112, MOST_CELLS_IN_TILES)):
         config = replace(config, features=replace(config.features, tiles=tiles))
         large = [np.zeros((3000, 3000, 3), np.uint8)]
-        height, width = with_size(config, Fine(), large, [], observer=Observer()).features.size
+        height, width = with_size(config, Fine(), large, observer=Observer()).features.size
         assert 0.9 * most < height * width / 14**2 < 1.1 * most
 
 
 def test_a_given_size_stays_and_nothing_is_told(images):
     observer, config = Notes(), default().with_image_size(96)
-    assert with_size(config, TinyBackbone(), images, [], observer=observer) is config
+    assert with_size(config, TinyBackbone(), images, observer=observer) is config
     assert not observer.notes
 
 
@@ -196,9 +202,7 @@ def test_at_most_two_hundred_images_are_looked_at(monkeypatch):
         return (300, 300 if source < 4990 else 9)
 
     monkeypatch.setattr("ahl.features.sizing.image_shape", shape)
-    found = with_size(
-        default(), TinyBackbone(), range(4000), range(4000, 5000), observer=Observer()
-    )
+    found = with_size(default(), TinyBackbone(), range(5000), observer=Observer())
     assert (len(seen), seen[0], seen[-1]) == (200, 0, 4999)
     assert found.features.size == (288, 288)
 

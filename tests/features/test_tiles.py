@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahl.errors import ConfigurationError
 from ahl.features.tiles import TOGETHER, tiled_map, windows
 from tiny import TinyBackbone
 
@@ -44,8 +45,13 @@ def test_tiles_of_a_backbone_that_looks_nearby_leave_no_seam(size):
         torch.testing.assert_close(tiled_map(backbone, images, 48), backbone(images))
 
 
+def test_a_backbone_of_another_stride_is_refused_in_words():
+    with pytest.raises(ConfigurationError, match=r"16 x 16 for tiles of 128.*expected 4 x 4"):
+        tiled_map(TinyBackbone(), torch.zeros(1, 3, 256, 256), 128)
+
+
 def test_the_backbone_sees_a_few_tiles_at_a_time(monkeypatch):
-    backbone, seen = Fine(), []
+    backbone, seen = Fine().eval(), []
     monkeypatch.setattr(
         Fine,
         "forward",

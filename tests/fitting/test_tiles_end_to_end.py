@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.errors import ConfigurationError
+from ahl.errors import ConfigurationError, ModelFileError
 from ahl.export.graph import ScoringGraph
 from tiny import TinyBackbone, tiny_config
 
@@ -91,6 +91,19 @@ def test_tiles_that_do_not_suit_the_backbone_are_refused(tiles):
     coarse = AHL(backbone=Coarse(), config=config, cache=None)
     with pytest.raises(ConfigurationError, match=rf"tiles is {tiles}.*multiples of 12.*least 48"):
         coarse.fit([strip(i) for i in range(3)], [strip(9, defect=True)])
+
+
+@pytest.mark.parametrize(
+    "features", [{"tiles": 16}, {"tiles": 64}, {"image_size": (4096, 4096)}, {"image_size": None}]
+)
+def test_model_files_with_sizes_that_cannot_be_are_refused(detector, features, tmp_path):
+    model = detector.model
+    config = replace(model.config, features=replace(model.config.features, **features))
+    if features == {"tiles": 64}:  # fits the backbone, and not the maps
+        config = config.with_image_size((4096, 4096))
+    replace(model, config=config).save(tmp_path / "m.ahl")
+    with pytest.raises(ModelFileError):
+        AHL.load(tmp_path / "m.ahl", backbones=[Fine])
 
 
 def test_a_size_that_does_not_suit_tiles_is_refused_with_one_that_does():

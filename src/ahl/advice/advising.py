@@ -128,7 +128,6 @@ def advise(
         config or default(),
         built,
         [sample.source for sample in dataset.train_normals],
-        [sample.source for sample in dataset.anomalies],
         observer=observer,
     )
     run = _Run(
@@ -173,7 +172,9 @@ class _Run:
         duplicates: Duplicates,
     ) -> Advice:
         _, *grid = self.layout().scales[0]
-        size = advise_size(pictures, dataset.root, self.config.features.size, (grid[0], grid[1]))
+        features = self.config.features
+        step = self.choice.build().multiple if features.tiles else 32
+        size = advise_size(pictures, dataset.root, features.size, (grid[0], grid[1]), step=step)
         labels = curve = None
         suspects: tuple[Suspect, ...] = ()
         suspected: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Is the size that images are brought to enough for the defects?"""
+"""Advice on the image size, from masks and by measurement."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ahl.advice.left_out import FOLDS, Progress, cross_fit
 from ahl.advice.pictures import Picture
 from ahl.advice.ranking import Indices, Ranking
 from ahl.advice.trials import Trials
+from ahl.config.features import LARGEST_SIDE
 from ahl.datasets.masks import masked_defects, smaller_than_a_cell
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
@@ -86,14 +87,21 @@ class SizeAdvice:
     originals_larger: bool
 
 
-def larger_size(size: ImageSize) -> ImageSize:
-    """The size to compare with: 320 x 320 for 224 x 224."""
-    height, width = (max(side + _STEP, round(side * _LARGER / _STEP) * _STEP) for side in size)
+def larger_size(size: ImageSize, step: int = _STEP) -> ImageSize:
+    """The size to compare with: 320 x 320 for 224 x 224; no side beyond `LARGEST_SIDE`."""
+    height, width = (
+        min(LARGEST_SIDE, max(side + step, round(side * _LARGER / step) * step)) for side in size
+    )
     return height, width
 
 
 def advise_size(
-    pictures: Sequence[Picture], root: Path, size: ImageSize, grid: tuple[int, int]
+    pictures: Sequence[Picture],
+    root: Path,
+    size: ImageSize,
+    grid: tuple[int, int],
+    *,
+    step: int = _STEP,
 ) -> SizeAdvice:
     """What sizes and masks say, before anything is measured.
 
@@ -102,16 +110,18 @@ def advise_size(
         root: the dataset's folder, where `ground_truth/` may be.
         size: height and width that images are resized to.
         grid: rows and columns of the features of such an image.
+        step: what the sides of a larger size are multiples of.
     """
     width = int(np.median([picture.width for picture in pictures]))
     height = int(np.median([picture.height for picture in pictures]))
     sides = [_side((picture.height, picture.width)) for picture in pictures]
-    masked = _masked(pictures, root, size, larger_size(size), grid[0] * grid[1])
+    larger = larger_size(size, step)
+    masked = _masked(pictures, root, size, larger, grid[0] * grid[1])
     originals_larger = bool(np.median(sides) >= _ROOM * _side(size))
     verdict: Verdict = "cannot tell" if originals_larger else "yes"
     return SizeAdvice(
         size=size,
-        larger=larger_size(size),
+        larger=larger,
         width=width,
         height=height,
         cell=(width / grid[1], height / grid[0]),

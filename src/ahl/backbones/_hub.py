@@ -13,7 +13,7 @@ from ahl.errors import WeightsError
 
 WAYS_OUT = (
     "Ways out: run once where the internet can be reached (the weights are kept), give a "
-    "local file with --weights FILE (a safetensors state dict of the same timm model), or use "
+    "local file with --weights FILE (safetensors or .pth, of the same timm model), or use "
     f"--backbone {DEFAULT_BACKBONE}, whose weights are installed with ahl."
 )
 

@@ -1,4 +1,4 @@
-"""Networks by timm name: what is let through to timm, and how it is built.
+"""timm networks by name, checked before they are built.
 
 Names, arguments and stages may come from a stranger's model file, so only what timm itself ships
 is built: no hub address, no path, no network larger than a backbone can be.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ahl.backbones._hub import quiet
 from ahl.backbones.packaged import PACKAGED
-from ahl.errors import ConfigurationError
+from ahl.errors import ConfigurationError, WeightsError
 
 DEFAULT_STAGE_COUNT = 3
 """The last three stages: strides 8, 16 and 32 of the usual networks."""
@@ -136,8 +136,14 @@ def as_timm_names(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Ten
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if not hasattr(model, "dynamic_img_size") or convert is None:
         return state
-    with quiet("timm"):
-        converted: dict[str, Tensor] = convert(state, model)
+    try:
+        with quiet("timm"):
+            converted: dict[str, Tensor] = convert(state, model)
+    except Exception as error:  # timm's conversion checks nothing by itself
+        raise WeightsError(
+            f"The weights do not fit this vision transformer ({first_line(error)}). Give the timm "
+            "name of the network they were saved from, such as vit_small_patch14_reg4_dinov2."
+        ) from error
     return converted
 
 

@@ -18,10 +18,11 @@ class BackboneChoice:
     Attributes:
         backbone: a name of `ahl.backbones.PACKAGED`, a timm model name, or a backbone ready to
             use.
-        weights: local safetensors weights of a timm model; None takes those of the package or
+        weights: local weights of a timm model; None takes those of the package or
             downloads them.
         arguments: further arguments of `timm.create_model`, and `mean` and `std`.
-        stages: stages of a timm model to join; None takes the last three.
+        stages: stages of a timm model to join; None takes the last three, or three in a
+            transformer's middle.
     """
 
     backbone: str | Backbone
@@ -30,7 +31,7 @@ class BackboneChoice:
     stages: tuple[int, ...] | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What it says, as JSON values."""
+        """The options as JSON values."""
         if isinstance(self.backbone, Backbone):
             return {"name": self.backbone.kind, **self.backbone.settings()}
         return {

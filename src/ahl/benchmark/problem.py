@@ -103,7 +103,6 @@ def open_draw(
         config,
         built,
         [sample.source for sample in split.normals],
-        [sample.source for sample in split.anomalies],
         observer=observer,
     )
     size = config.features.size

@@ -34,7 +34,10 @@ _OPTIONS = (
         "the normalisation. May be repeated.",
     ),
     click.option(
-        "--stages", metavar="I,J,...", help="Backbone stages to join [default: last three]."
+        "--stages",
+        metavar="I,J,...",
+        help="Backbone stages to join [default: the last three; of a transformer, three in its "
+        "middle].",
     ),
     click.option(
         "--image-size",
@@ -51,7 +54,8 @@ _OPTIONS = (
         flag_value=448,
         metavar="[N]",
         help="See images in overlapping tiles of N pixels (448 without N): for defects that are "
-        "small in large images. auto then keeps the images' own size where time allows.",
+        "small in large images. auto then keeps the images' own size, up to 2048 x 2048 pixels "
+        "and where time allows. Without N, put it last.",
     ),
 )
 

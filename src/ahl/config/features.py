@@ -1,4 +1,4 @@
-"""How images become feature maps."""
+"""Constants of feature extraction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ahl.types import ImageSize
+
+SMALLEST_SIDE: Final = 32
+"""Pixels of an image's shorter side at least."""
+
+LARGEST_SIDE: Final = 4096
+"""Pixels of an image's longer side, and of a tile's, at most."""
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
 """The backbone that is installed with ahl (`ahl.backbones.packaged`)."""
@@ -39,12 +45,14 @@ class FeatureConfig:
     def __post_init__(self) -> None:
         require(
             self.image_size is None
-            or all(32 <= side <= 4096 and side % 2 == 0 for side in self.image_size),
+            or all(
+                SMALLEST_SIDE <= side <= LARGEST_SIDE and side % 2 == 0 for side in self.image_size
+            ),
             "image_size",
             self.image_size,
             "of even sides from 32 to 4096 pixels",
         )
-        require(0 <= self.tiles <= 4096, "tiles", self.tiles, "from 0 to 4096 pixels")
+        require(0 <= self.tiles <= LARGEST_SIDE, "tiles", self.tiles, "from 0 to 4096 pixels")
         require(0 < self.minutes < float("inf"), "minutes", self.minutes, "positive")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
 

@@ -44,14 +44,15 @@ class Config:
     ) -> Config:
         """The same with another image size, as `read_size` takes it, and other tiles.
 
-        None keeps this one's; tiles without a size make it auto.
+        None keeps this one's. Tiles without a size make a size of whole images auto.
 
         Raises:
             ConfigurationError: if they cannot work.
         """
         features = self.features
         if tiles is not None:
-            features = replace(features, tiles=tiles, image_size=None)
+            size = features.image_size if features.tiles or not tiles else None
+            features = replace(features, tiles=tiles, image_size=size)
         if image_size is not None:
             features = replace(features, image_size=read_size(image_size))
         return replace(self, features=features)

@@ -22,7 +22,7 @@ UNSEEN_CLASSES: Final = ("crack", "stain", "missing_print", "dent")
 """Defect classes that appear in the test folder only."""
 
 LEAST_SEVERITY: Final = 0.5
-"""Of the dataset's defects: what plain filters, without pretraining, can be asked to see."""
+"""Of the dataset's defects."""
 
 _SMALLEST: Final = 64
 

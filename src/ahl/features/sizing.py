@@ -12,9 +12,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ahl.backbones import Backbone
-from ahl.config import Config, FeatureConfig
-from ahl.config.image_size import as_option, in_pixels
-from ahl.errors import ConfigurationError, ImageError
+from ahl.config import Config
+from ahl.config.features import LARGEST_SIDE, SMALLEST_SIDE
+from ahl.config.image_size import in_pixels
+from ahl.errors import ImageError
+from ahl.features.tiles import OVERLAP, check_tiles
 from ahl.images.reading import ImageSource, image_shape
 from ahl.observer import Observer
 from ahl.types import ImageSize
@@ -49,38 +51,38 @@ NOMINAL: Final = 25e9
 
 _SCALES: Final = 1.25  # pixels of both scales, in those of the first
 _PROBE: Final = 224
-_SMALLEST_SIDE: Final = 32  # as `FeatureConfig` has it
 
 
 def with_size(
     config: Config,
     backbone: Backbone,
     normals: Sequence[ImageSource],
-    anomalies: Sequence[ImageSource],
     *,
     observer: Observer,
 ) -> Config:
-    """The config with its image size; where that is auto, it is chosen from the training images.
+    """The config with its image size; where that is auto, it is chosen from the training normals.
+
+    Anomalies have no say, so that methods and draws with the same normals share a size.
 
     Args:
         config: all constants.
         backbone: what makes the features.
         normals: the training normals, in any order that is the same each time.
-        anomalies: the labelled training anomalies.
-        observer: is told what was chosen.
+        observer: gets a note with the chosen size.
 
     Raises:
         ConfigurationError: if the images are seen in tiles, and the size does not suit them.
     """
     features = config.features
     if features.tiles:
-        _check_tiles(features, backbone.multiple)
+        check_tiles(features, backbone)
     if features.image_size is not None:
         return config
-    shapes = list(_shapes([*normals, *anomalies]))
+    shapes = list(_shapes(normals))
     # Each normal is extracted once more as a pseudo anomaly.
-    images = 2 * len(normals) + len(anomalies)
-    affordable = affordable_pixels(backbone, images, features.minutes)
+    affordable = affordable_pixels(backbone, 2 * len(normals), features.minutes)
+    if features.tiles:  # they overlap, both ways
+        affordable *= (1 - OVERLAP) ** 2
     stride = backbone.multiple // 2
     if features.tiles:
         most = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2)
@@ -121,7 +123,8 @@ def choose_size(
     limit = max(LEAST, min(most, affordable))
     wanted = min(max(height * width, LEAST), limit)
     unit = multiple if multiple % 2 == 0 else 2 * multiple
-    sizes = list(_roundings(min(max(height, width) / min(height, width), LONGEST), unit, most))
+    ratio = min(max(height, width) / min(height, width), LONGEST)
+    sizes = [one for one in _roundings(ratio, unit, most) if max(one[1]) <= LARGEST_SIDE]
     enough = [one for one in sizes if one[0] >= LEAST / ABOVE]
     # Coarse multiples may have nothing between the least and the limit: then the next one above.
     possible = [one for one in enough if one[0] <= max(ABOVE * limit, enough[0][0])]
@@ -135,8 +138,8 @@ def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[
     As an ideal size grows, its rounded sides do, one at a time or both: these are all that it
     passes through.
     """
-    fewest = math.ceil(_SMALLEST_SIDE / unit)
-    for count in range(fewest, max(fewest, most // (unit * fewest * unit)) + 2):
+    fewest = math.ceil(SMALLEST_SIDE / unit)
+    for count in range(fewest, max(fewest, max(LEAST, most) // (unit * fewest * unit)) + 2):
         first = math.floor((count - 0.5) / ratio + 0.5)
         last = math.ceil((count + 0.5) / ratio + 0.5) - 1
         for other in sorted({max(fewest, first), max(fewest, last)}):
@@ -170,7 +173,7 @@ def _shapes(images: Sequence[ImageSource]) -> Iterator[ImageSize]:
     for place in places:
         try:
             yield image_shape(images[place])
-        except ImageError:  # told of where all images are read
+        except ImageError:  # reported where all images are read
             continue
 
 
@@ -179,16 +182,3 @@ def _median(shapes: Sequence[ImageSize]) -> ImageSize:
         return _PROBE, _PROBE
     height, width = np.median(np.array(shapes), axis=0).round().astype(int).tolist()
     return height, width
-
-
-def _check_tiles(features: FeatureConfig, multiple: int) -> None:
-    if features.tiles < 2 * multiple or 2 * features.tiles % multiple:
-        raise ConfigurationError(
-            f"tiles is {features.tiles}; this backbone needs multiples of {multiple // 2} pixels, "
-            f"at least {2 * multiple}."
-        )
-    if features.image_size is not None and any(side % multiple for side in features.image_size):
-        raise ConfigurationError(
-            f"image_size is {as_option(features.image_size)}; in tiles, this backbone needs "
-            f"multiples of {multiple} pixels. Give others, or auto."
-        )

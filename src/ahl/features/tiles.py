@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 
 from ahl.backbones.base import Backbone
+from ahl.config import FeatureConfig
+from ahl.config.image_size import as_option
+from ahl.errors import ConfigurationError
 
 TOGETHER: Final = 4
 """Tiles in one pass of a backbone: the maps of more do not stay in a processor's caches."""
@@ -65,6 +68,29 @@ def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
     )
 
 
+def check_tiles(features: FeatureConfig, backbone: Backbone) -> None:
+    """Refuse tiles, or an image size, that a backbone cannot see in whole positions.
+
+    Args:
+        features: with tiles; the size may still be open.
+        backbone: what sees them.
+
+    Raises:
+        ConfigurationError: if either does not suit the backbone.
+    """
+    multiple = backbone.multiple
+    if features.tiles < 2 * multiple or 2 * features.tiles % multiple:
+        raise ConfigurationError(
+            f"tiles is {features.tiles}; this backbone needs multiples of {multiple // 2} pixels, "
+            f"at least {2 * multiple}."
+        )
+    if features.image_size is not None and any(side % multiple for side in features.image_size):
+        raise ConfigurationError(
+            f"image_size is {as_option(features.image_size)}; in tiles, this backbone needs "
+            f"multiples of {multiple} pixels. Give others, or auto."
+        )
+
+
 def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
     """Feature map of images that are seen tile by tile.
 
@@ -75,17 +101,28 @@ def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
 
     Returns:
         (N, C, H / stride, W / stride).
+
+    Raises:
+        ConfigurationError: if the backbone's stride is another one.
     """
     stride = backbone.multiple // 2
     rows, columns = (windows(length, tile, stride) for length in images.shape[-2:])
     places = list(product(rows, columns))
     if len(places) == 1:
-        whole: Tensor = backbone(images)
-        return whole
+        alone: Tensor = backbone(images)
+        return alone
     tiles = torch.cat([images[..., r.start : r.stop, c.start : c.stop] for r, c in places])
-    # A traced graph holds the backbone once.
-    together = len(tiles) if torch.compiler.is_exporting() else TOGETHER
+    # A traced graph holds the backbone once, and batch norm in training sees all at once.
+    whole = torch.compiler.is_exporting() or backbone.training or tiles.device.type != "cpu"
+    together = len(tiles) if whole else TOGETHER
     maps = torch.cat([backbone(some) for some in torch.split(tiles, together)])
+    expected = [tiles.shape[-2] // stride, tiles.shape[-1] // stride]
+    if list(maps.shape[-2:]) != expected:
+        raise ConfigurationError(
+            f"This backbone's maps are {maps.shape[-2]} x {maps.shape[-1]} for tiles of "
+            f"{tiles.shape[-2]} x {tiles.shape[-1]} px; expected {expected[0]} x {expected[1]}. "
+            "Set its `multiple` to twice its stride, or leave out --tiles."
+        )
     owned = [
         each[
             ...,

@@ -98,7 +98,6 @@ class Fitting:
                 self.config,
                 backbone,
                 [image.source for image in normals],
-                [image.source for image in anomalies],
                 observer=self.observer,
             )
         sized = replace(self, config=config)

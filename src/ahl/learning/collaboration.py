@@ -111,9 +111,11 @@ def in_turn(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradie
         model = one_of(models, i)
         leaves = {name: value.detach().requires_grad_() for name, value in model.parameters.items()}
         loss, updated = batch_loss(detector, leaves, model.statistics, batch.of(i))
-        found = torch.autograd.grad(loss, list(leaves.values()))
+        found = torch.autograd.grad(
+            loss, list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
         gradients.append(dict(zip(leaves, found, strict=True)))
-        statistics.append(updated)
+        statistics.append({name: value.detach() for name, value in updated.items()})
         losses.append(loss.detach())
     return stack(gradients), stack(statistics), torch.stack(losses)
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ahl.augment.base import PseudoAnomalyGenerator
+from ahl.augment.base import PseudoAnomalyGenerator, tampered_within_a_tile
 from ahl.backbones import Backbone
 from ahl.config import Config
 from ahl.detectors import BaseDetector, Parameters, Statistics
@@ -138,7 +138,15 @@ def draw_batch(
         image, source = pick(images.normals), pick(images.normals)
         generator = images.generators[int(random.integers(len(images.generators)))]
         own_seed = int(random.integers(2**63))
-        return lambda: generator(image(), source(), np.random.default_rng(own_seed))
+        tiles = config.features.tiles
+
+        def load() -> Pixels:
+            random = np.random.default_rng(own_seed)
+            if tiles:
+                return tampered_within_a_tile(generator, image(), source(), tiles, random)
+            return generator(image(), source(), random)
+
+        return load
 
     loaders = [pick(images.normals) for _ in range(config.heads.reference_normals)]
     loaders += [pick(images.normals) for _ in range(counts[Kind.NORMAL])]
@@ -294,6 +302,7 @@ def _fingerprint(
         "heads": asdict(config.heads),
         "finetune": asdict(config.finetune),
         "image_size": list(config.features.size),
+        "tiles": config.features.tiles,
         "normals": [item.key for item in images.normals],
         "anomalies": [item.key for item in images.anomalies],
         "generators": [generator.settings() for generator in images.generators],

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from ahl.calibration.severity import Severity
+from ahl.config.features import LARGEST_SIDE
 from ahl.model.decision import Decision
 from ahl.types import ImageSize, Pixels
 
-_LARGEST_SIDE: Final = 4096  # that images are resized to
 _MOST: Final = 10**9  # images that a count may state
 _MOST_SHOWN: Final = 10_000
 
@@ -185,7 +185,7 @@ def _count(value: object, least: int, most: int) -> int:
 def _size(value: object) -> ImageSize:
     """Height and width; one number, as earlier versions wrote it, is the side of a square."""
     sides = value if isinstance(value, (list, tuple)) else (value, value)
-    height, width = (_count(side, 1, _LARGEST_SIDE) for side in sides)
+    height, width = (_count(side, 1, LARGEST_SIDE) for side in sides)
     return height, width
 
 

@@ -16,12 +16,13 @@ from ahl import __version__
 from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
 from ahl.calibration.calibration import Calibration, gather
 from ahl.calibration.neighbourhood import descriptors
-from ahl.config import Config
+from ahl.config import Config, FeatureConfig
 from ahl.detectors import BaseDetector, known_detectors
 from ahl.detectors.weights import HeadWeights
 from ahl.errors import ConfigurationError, ModelFileError, WeightsError
 from ahl.feature_maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
+from ahl.features.tiles import check_tiles
 from ahl.images.decoding import brief
 from ahl.model.decision import Decision
 from ahl.model.episodes import EpisodeRecord, episode_records
@@ -237,6 +238,7 @@ class TrainedModel:
         if header["backbone"] is not None:
             description = BackboneDescription(**header["backbone"])
             backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
+            _check_sizes(config.features, backbone, detector.layout)
         manifest = Manifest.from_values(header["manifest"])
         seed = header["seed"]
         if not isinstance(seed, int) or not 0 <= seed < 2**32:
@@ -263,3 +265,14 @@ class TrainedModel:
 def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
     """Names of the heads, and of the memory's evidence where there is one."""
     return detector.head_names + (() if preparation.memory is None else (MEMORY,))
+
+
+def _check_sizes(features: FeatureConfig, backbone: Backbone, layout: FeatureLayout) -> None:
+    """Refuse sizes that the backbone cannot have been trained at: they may cost any memory."""
+    if features.image_size is None:
+        raise ValueError("the model has a backbone and no image size")
+    if features.tiles:
+        check_tiles(features, backbone)
+        height, width = (2 * side // backbone.multiple for side in features.image_size)
+        if layout.scales[0][1:] != (height, width):
+            raise ValueError("the tiles do not make up the feature maps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -34,6 +35,10 @@ from ahl.scoring.prediction import Prediction
 
 BATCH: Final = 16
 """Images scored together."""
+
+AT_ONCE: Final = 448 * 448
+"""Pixels of such an image: of larger ones, fewer go through the graph together. A graph in tiles
+holds all tiles of its images at once."""
 
 _NEAREST: Final = (NORMAL, NORMAL_DISTANCE)
 _ANOMALY: Final = (ANOMALY, ANOMALY_DISTANCE, ANOMALY_PLACE, ANOMALY_LIKE)
@@ -110,9 +115,15 @@ class ArtefactScorer:
         Raises:
             ModelFileError: if the graph fails, or gives what its card does not say.
         """
-        found = self.session.run(pixels, self._wanted(heat_maps=heat_maps, nearest=nearest))
-        self._check(found, len(pixels))
-        return found
+        wanted = self._wanted(heat_maps=heat_maps, nearest=nearest)
+        parts = []
+        together = max(1, BATCH * AT_ONCE // math.prod(self.card.image_size))
+        for start in range(0, len(pixels), together):
+            some = pixels[start : start + together]
+            found = self.session.run(some, wanted)
+            self._check(found, len(some))
+            parts.append(found)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _wanted(self, *, heat_maps: bool, nearest: bool) -> list[str]:
         card = self.card
