@@ -51,6 +51,7 @@ def test_what_is_printed_can_be_read(size):
 
 def test_a_size_for_people_has_the_height_first():
     assert in_pixels((448, 1120)) == "448 x 1120 px"
+    assert in_pixels((256, 4096), 256) == "256 x 4096 px in tiles of 256 px"
 
 
 @pytest.mark.parametrize("size", [(30, 64), (64, 4098), (64, 65), (65, 64)])

@@ -69,7 +69,9 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
         "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
         "base detector": f"{header['base']} ({', '.join(header['heads'])})",
         "backbone": "none: trained on feature maps" if backbone is None else _words(backbone),
-        "image size": "none: trained on feature maps" if size is None else in_pixels(size),
+        "image size": "none: trained on feature maps"
+        if size is None
+        else in_pixels(size, config["features"].get("tiles", 0)),
         "feature maps": ", ".join("x".join(map(str, scale)) for scale in header["feature_maps"]),
         "trained on": _trained_on(manifest),
         "anomalies drawn": manifest["drawn"]

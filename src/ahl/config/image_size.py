@@ -53,6 +53,7 @@ def as_option(size: ImageSize) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def in_pixels(size: ImageSize) -> str:
-    """A size for people: `448 x 192 px`, height first."""
-    return f"{size[0]} x {size[1]} px"
+def in_pixels(size: ImageSize, tiles: int = 0) -> str:
+    """A size for people, height first: `448 x 192 px`, `256 x 4096 px in tiles of 256 px`."""
+    seen = f" in tiles of {tiles} px" if tiles else ""
+    return f"{size[0]} x {size[1]} px{seen}"

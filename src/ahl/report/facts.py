@@ -28,7 +28,7 @@ def model_facts(model: TrainedModel) -> Facts:
         ("Base detector", f"{model.detector.name} ({', '.join(model.detector.head_names)})"),
         ("Backbone", _backbone(model)),
         ("Seed", str(model.seed)),
-        ("Image size", in_pixels(model.config.features.size)),
+        ("Image size", in_pixels(model.config.features.size, model.config.features.tiles)),
         ("Trained on", trained or "feature maps"),
         ("Training anomalies", drawn),
     ]
