@@ -34,7 +34,7 @@ class FeatureConfig:
         minutes: a chosen size is not larger than lets one core extract the features of the
             training in about this time.
         batch_size: images decoded together, which on a GPU go through the backbone together; on a
-            processor four at a time do (`ahl.features.extractor.TOGETHER`).
+            processor four at a time do (`ahl.features.tiles.TOGETHER`).
     """
 
     image_size: ImageSize | None = None

@@ -16,7 +16,7 @@ from ahl.config import FeatureConfig
 from ahl.feature_maps import FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
-from ahl.features.tiles import tiled_map
+from ahl.features.tiles import TOGETHER, tiled_map
 from ahl.images.batches import decoded_batches
 from ahl.observer import Observer
 from ahl.processes import Processes
@@ -24,10 +24,6 @@ from ahl.types import ImageItem, Skipped
 
 FEATURE_VERSION = 4
 """Raised whenever the same image, backbone and size would give other rows."""
-
-TOGETHER = 4
-"""Images in one pass of a backbone on a processor: the maps of more do not stay in its caches, and
-sixteen take up to 1.8 times as long an image (benchmarks/results/README.md, Speed)."""
 
 HALF_MAXIMUM = 65504.0
 """Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
