@@ -23,7 +23,7 @@ TOLERANCE: Final[Mapping[Precision, float]] = {"fp32": 1e-4, "fp16": 0.1}
 value, or to 1 where it is smaller: of scores, which are in spreads of unseen normals, 1 is one
 spread. None for 8 bits, which change every score a little, and are judged by how well they rank."""
 
-RESIZED_TOLERANCE: Final = 0.02
+RESIZED_TOLERANCE: Final = 0.05
 """The same for images that the graph resizes itself: runtimes round pixels differently."""
 
 LARGEST_DROP: Final = 0.005
