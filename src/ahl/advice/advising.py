@@ -174,7 +174,14 @@ class _Run:
         _, *grid = self.layout().scales[0]
         features = self.config.features
         step = self.choice.build().multiple if features.tiles else 32
-        size = advise_size(pictures, dataset.root, features.size, (grid[0], grid[1]), step=step)
+        size = advise_size(
+            pictures,
+            dataset.root,
+            features.size,
+            (grid[0], grid[1]),
+            tiles=features.tiles,
+            step=step,
+        )
         labels = curve = None
         suspects: tuple[Suspect, ...] = ()
         suspected: dict[str, int] = {}

@@ -18,7 +18,7 @@ from ahl.advice.pictures import Picture
 from ahl.advice.ranking import Indices, Ranking
 from ahl.advice.trials import Trials
 from ahl.config.features import LARGEST_SIDE
-from ahl.datasets.masks import masked_defects, smaller_than_a_cell
+from ahl.datasets.masks import defect_masks, is_smaller_than_a_cell
 from ahl.observer import Observer
 from ahl.randomness import numpy_generator
 from ahl.types import ImageSize
@@ -71,6 +71,7 @@ class SizeAdvice:
         gain: how much higher that is.
         verdict: whether the size is enough.
         originals_larger: whether the originals hold more than the size shows.
+        tiles: side in pixels of the tiles in which images are seen; 0 for whole images.
     """
 
     size: ImageSize
@@ -85,6 +86,7 @@ class SizeAdvice:
     gain: Figure | None
     verdict: Verdict
     originals_larger: bool
+    tiles: int
 
 
 def larger_size(size: ImageSize, step: int = _STEP) -> ImageSize:
@@ -101,6 +103,7 @@ def advise_size(
     size: ImageSize,
     grid: tuple[int, int],
     *,
+    tiles: int = 0,
     step: int = _STEP,
 ) -> SizeAdvice:
     """What sizes and masks say, before anything is measured.
@@ -110,6 +113,7 @@ def advise_size(
         root: the dataset's folder, where `ground_truth/` may be.
         size: height and width that images are resized to.
         grid: rows and columns of the features of such an image.
+        tiles: side of the tiles in which images are seen; 0 for whole images.
         step: what the sides of a larger size are multiples of.
     """
     width = int(np.median([picture.width for picture in pictures]))
@@ -132,6 +136,7 @@ def advise_size(
         gain=None,
         verdict=verdict,
         originals_larger=originals_larger,
+        tiles=tiles,
     )
 
 
@@ -188,9 +193,10 @@ def _masked(
     pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize, cells: int
 ) -> MaskedDefects | None:
     samples = [picture.sample for picture in pictures]
-    thickness = [
-        _thickness(mask) / math.sqrt(mask.size) for _, mask in masked_defects(samples, root)
-    ]
+    thickness, below_cell = [], 0
+    for mask in defect_masks(samples, root):
+        thickness.append(_thickness(mask) / math.sqrt(mask.size))
+        below_cell += is_smaller_than_a_cell(mask, cells)
     if not thickness:
         return None
     resized, at_larger = np.array(thickness) * _side(size), np.array(thickness) * _side(larger)
@@ -200,7 +206,7 @@ def _masked(
         thinnest=float(np.quantile(resized, 0.1)),
         too_thin=int((resized < THIN).sum()),
         too_thin_larger=int((at_larger < THIN).sum()),
-        below_cell=smaller_than_a_cell(samples, root, cells)[0],
+        below_cell=below_cell,
     )
 
 

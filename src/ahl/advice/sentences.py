@@ -13,6 +13,7 @@ from ahl.advice.labels import SMALL, LabelAdvice
 from ahl.advice.learning_curve import MORE, WORTH, LearningCurve
 from ahl.advice.trials import MOST_NORMALS
 from ahl.config.image_size import as_option, in_pixels
+from ahl.datasets.masks import help_for_small_defects
 from ahl.types import GOOD
 
 _SHOWN_COPIES = 10
@@ -237,7 +238,7 @@ def _size(size: SizeAdvice) -> Iterator[str]:
     if masked.below_cell:
         yield (
             f"{masked.below_cell} of {masked.count} masked defects are smaller than one feature "
-            "cell: --tiles sees images at their own size."
+            f"cell: {help_for_small_defects(size.tiles)}."
         )
 
 

@@ -212,20 +212,18 @@ def _config(config: Config, epochs: int | None, *, alone: bool, second_order: bo
 def _tell_of_small_defects(
     detector: AHL, split: TrainingSplit, root: Path, observer: Observer
 ) -> None:
-    from ahl.datasets.masks import smaller_than_a_cell
+    from ahl.datasets.masks import defect_masks, help_for_small_defects, is_smaller_than_a_cell
 
     model = detector.model
     _, rows, columns = model.layout.scales[0]
-    small, masked = smaller_than_a_cell(split.anomalies, root, rows * columns)
-    if small:
+    small = [
+        is_smaller_than_a_cell(mask, rows * columns) for mask in defect_masks(split.anomalies, root)
+    ]
+    if any(small):
         observer.on_note(
-            f"{small} of the {masked} training defects that have masks are smaller than one cell "
-            f"of the {rows} x {columns} feature map and may be missed: "
-            + (
-                "give a larger --image-size."
-                if model.config.features.tiles
-                else "--tiles sees images at their own size."
-            )
+            f"{sum(small)} of the {len(small)} training defects that have masks are smaller than "
+            f"one cell of the {rows} x {columns} feature map and may be missed: "
+            f"{help_for_small_defects(model.config.features.tiles)}."
         )
 
 

@@ -43,17 +43,15 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
     return united
 
 
-def masked_defects(
-    samples: Sequence[Sample], root: Path
-) -> Iterator[tuple[Sample, NDArray[np.bool_]]]:
-    """Anomalous samples that have a mask, with it; unreadable and empty masks are passed over.
+def defect_masks(samples: Sequence[Sample], root: Path) -> Iterator[NDArray[np.bool_]]:
+    """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
 
     Args:
         samples: of a dataset in MVTec AD's layout.
         root: its folder; the mask of `test/broken/000.png` is `ground_truth/broken/000_mask.png`.
 
     Yields:
-        each with a mask (H, W) of its image's size, True on the defect.
+        (H, W) of an image's size, True on the defect.
     """
     masks: dict[tuple[str, str], list[Path]] = {}
     for path in sorted((root / "ground_truth").glob("*/*")):
@@ -70,19 +68,23 @@ def masked_defects(
         except ImageError:
             continue
         if mask.any():
-            yield sample, mask
+            yield mask
 
 
-def smaller_than_a_cell(samples: Sequence[Sample], root: Path, cells: int) -> tuple[int, int]:
-    """Count masked defects that cover less of their image than one feature cell does.
+def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:
+    """True for a defect that covers less of its image than one of `cells` feature cells does.
 
     Args:
-        samples: as for `masked_defects`.
-        root: likewise.
+        mask: (H, W), True on the defect.
         cells: positions of the larger feature map.
-
-    Returns:
-        how many cover less, and how many have a mask.
     """
-    shares = [float(mask.mean()) for _, mask in masked_defects(samples, root)]
-    return sum(share * cells < 1 for share in shares), len(shares)
+    return float(mask.mean()) * cells < 1
+
+
+def help_for_small_defects(tiles: int) -> str:
+    """Advice for defects that are smaller than a feature cell.
+
+    Args:
+        tiles: side of the tiles in which images are seen; 0 for whole images.
+    """
+    return "give a larger --image-size" if tiles else "--tiles sees images at their own size"

@@ -100,12 +100,10 @@ def read_stream(
     Raises:
         ImageError: if the image cannot be read.
     """
-    with pillow_errors():
-        _check_not_empty(stream)
-        if Path(name).suffix.lower() == ARRAY_SUFFIX:
-            return from_array_file(stream, max_pixels=max_pixels)
-        with Image.open(stream, formats=_FORMATS) as image:
-            return from_pillow(image, max_pixels=max_pixels)
+    with _opened(stream, name) as opened:
+        if isinstance(opened, Image.Image):
+            return from_pillow(opened, max_pixels=max_pixels)
+        return from_array_file(opened, max_pixels=max_pixels)
 
 
 def image_shape(source: ImageSource) -> ImageSize:
@@ -130,18 +128,24 @@ def image_shape(source: ImageSource) -> ImageSize:
 
 
 def _shape_in(stream: BinaryIO, name: str) -> ImageSize:
+    with _opened(stream, name) as opened:
+        if isinstance(opened, Image.Image):
+            return shape_of_pillow(opened, max_pixels=MAX_PIXELS)
+        return shape_in_array_file(opened, max_pixels=MAX_PIXELS)
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image | BinaryIO]:
+    """The stream itself for an array file, else a Pillow image that is not decoded yet."""
     with pillow_errors():
-        _check_not_empty(stream)
+        if not stream.read(1):
+            raise ImageError("the file is empty")
+        stream.seek(0)
         if Path(name).suffix.lower() == ARRAY_SUFFIX:
-            return shape_in_array_file(stream, max_pixels=MAX_PIXELS)
+            yield stream
+            return
         with Image.open(stream, formats=_FORMATS) as image:
-            return shape_of_pillow(image, max_pixels=MAX_PIXELS)
-
-
-def _check_not_empty(stream: BinaryIO) -> None:
-    if not stream.read(1):
-        raise ImageError("the file is empty")
-    stream.seek(0)
+            yield image
 
 
 def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
