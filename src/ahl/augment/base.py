@@ -46,26 +46,33 @@ class PseudoAnomalyGenerator(ABC):
         return {"name": self.name, "version": self.version, **asdict(self)}
 
 
-def tampered_within_a_tile(
+def tampered(
     generator: PseudoAnomalyGenerator,
     image: Pixels,
     source: Pixels,
-    tile: int,
     random: np.random.Generator,
+    *,
+    tiles: int,
 ) -> Pixels:
-    """A tampered copy of `image` whose defect is as small as one of a tile's size would have.
+    """A tampered copy of `image`; of images seen in tiles, one tile is tampered with.
 
     Args:
         generator: what tampers.
         image: the normal image, uint8, (H, W, 3), not modified.
         source: another normal image of the same size.
-        tile: side of the tile in pixels; a longer one is cut off at the image's edge.
         random: source of all randomness, of the tile's place too.
+        tiles: side of the tiles in pixels; a longer one is cut off at the image's edge. 0 tampers
+            with the whole image.
+
+    Returns:
+        uint8, (H, W, 3).
     """
+    if not tiles:
+        return generator(image, source, random)
     height, width = image.shape[:2]
-    top = random.integers(max(height - tile, 0) + 1)
-    left = random.integers(max(width - tile, 0) + 1)
-    place = slice(top, top + tile), slice(left, left + tile)
-    tampered = image.copy()
-    tampered[place] = generator(image[place], source[place], random)
-    return tampered
+    top = random.integers(max(height - tiles, 0) + 1)
+    left = random.integers(max(width - tiles, 0) + 1)
+    place = slice(top, top + tiles), slice(left, left + tiles)
+    copy = image.copy()
+    copy[place] = generator(image[place], source[place], random)
+    return copy

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.augment.base import PseudoAnomalyGenerator, tampered_within_a_tile
+from ahl.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.distributions.episodes import Episode
 from ahl.randomness import derive_seed
 from ahl.types import ImageItem, Pixels
@@ -87,10 +87,8 @@ def _item(
     tiles: int,
 ) -> ImageItem:
     def load() -> Pixels:
-        image, other, random = normal.load(), source.load(), np.random.default_rng(own_seed)
-        if tiles:
-            return tampered_within_a_tile(generator, image, other, tiles, random)
-        return generator(image, other, random)
+        random = np.random.default_rng(own_seed)
+        return tampered(generator, normal.load(), source.load(), random, tiles=tiles)
 
     made_of = ["pseudo", settings, normal.key, source.key, str(own_seed)]
     made_of += [f"tiles {tiles}"] if tiles else []

@@ -77,10 +77,10 @@ class FeatureExtractor:
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
             "backbone": backbone.describe().fingerprint,
-            # One number for a square, as before other sizes: stores of that time are still found.
-            "image_size": height if height == width else [height, width],
+            "image_size": [height, width],
+            "tiles": config.tiles,
             "device": device.type,
-        } | ({"tiles": config.tiles} if config.tiles else {})
+        }
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Feature rows of a batch: uint8 (N, H, W, 3) to float32 (N, row_size).

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ahl.augment.base import PseudoAnomalyGenerator, tampered_within_a_tile
+from ahl.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.backbones import Backbone
 from ahl.config import Config
 from ahl.detectors import BaseDetector, Parameters, Statistics
@@ -134,24 +134,22 @@ def draw_batch(
     def pick(items: Sequence[ImageItem]) -> Callable[[], Pixels]:
         return items[int(random.integers(len(items)))].load
 
-    def tampered() -> Callable[[], Pixels]:
+    def twin() -> Callable[[], Pixels]:
         image, source = pick(images.normals), pick(images.normals)
         generator = images.generators[int(random.integers(len(images.generators)))]
         own_seed = int(random.integers(2**63))
-        tiles = config.features.tiles
-
-        def load() -> Pixels:
-            random = np.random.default_rng(own_seed)
-            if tiles:
-                return tampered_within_a_tile(generator, image(), source(), tiles, random)
-            return generator(image(), source(), random)
-
-        return load
+        return lambda: tampered(
+            generator,
+            image(),
+            source(),
+            np.random.default_rng(own_seed),
+            tiles=config.features.tiles,
+        )
 
     loaders = [pick(images.normals) for _ in range(config.heads.reference_normals)]
     loaders += [pick(images.normals) for _ in range(counts[Kind.NORMAL])]
     loaders += [pick(images.anomalies) for _ in range(counts[Kind.ANOMALY])]
-    loaders += [tampered() for _ in range(counts[Kind.PSEUDO])]
+    loaders += [twin() for _ in range(counts[Kind.PSEUDO])]
     kinds = torch.cat([torch.full((count,), int(kind)) for kind, count in enumerate(counts)])
     return loaders, kinds
 
