@@ -42,7 +42,3 @@ def test_other_shapes_than_squares_are_extracted_and_kept_apart():
     assert wide.layout.scales == ((12, 6, 8), (12, 3, 4))
     assert wide.extract(np.zeros((2, 48, 64, 3), np.uint8)).shape == (2, wide.layout.row_size)
     assert wide.identity["image_size"] == [48, 64] != tall.identity["image_size"]
-
-
-def test_rows_of_squares_are_found_in_stores_of_versions_that_knew_no_other_shape():
-    assert extractor().identity["image_size"] == 48
