@@ -51,6 +51,13 @@ def test_by_its_name_it_takes_every_size_in_whole_patches(backbone):
         assert backbone(torch.zeros(1, 3, *size)).shape == (1, 3 * 24, *grid)
 
 
+def test_timms_own_arguments_for_other_sizes_still_serve():
+    backbone = TimmBackbone(
+        name=NAME, arguments={"dynamic_img_size": True, "dynamic_img_pad": True}, stages=(11,)
+    )
+    assert backbone(torch.zeros(1, 3, 112, 112)).shape == (1, 192, 7, 7)
+
+
 def test_maps_are_those_of_the_whole_network_with_positions_of_the_size(backbone):
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     network = whole(image_size=(64, 96))
