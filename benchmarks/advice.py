@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ahl.advice import Advice, advise
-from ahl.advice.duplicates import find_duplicates
-from ahl.advice.pictures import look_at
+from ahl._common.literals import literal
+from ahl._common.observer import Observer
+from ahl.apps.advise import Advice, advise
+from ahl.apps.advise.duplicates import find_duplicates
+from ahl.apps.advise.pictures import look_at
 from ahl.config import DEFAULT_BACKBONE
-from ahl.datasets import open_dataset
-from ahl.literals import literal
-from ahl.observer import Observer
+from ahl.data import open_dataset
 
 
 def plant(source: Path, root: Path, seed: int) -> tuple[set[str], set[frozenset[str]]]:

@@ -23,17 +23,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ahl._common.randomness import torch_generator
 from ahl.config import Config, default
-from ahl.detectors import DRA
-from ahl.detectors.base import top_mean
 from ahl.distributions.pseudo import PseudoAnomaly
-from ahl.distributions.task import Task, prepare_task
 from ahl.distributions.training_set import Batch, draw_batch
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
-from ahl.learning.learn import learn
+from ahl.heads import DRA
+from ahl.heads.base import top_mean
 from ahl.learning.training import train
-from ahl.randomness import torch_generator
+from ahl.pipeline.learn import learn
+from ahl.pipeline.task import Task, prepare_task
 
 CPU = torch.device("cpu")
 HEADCT = 75

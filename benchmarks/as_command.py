@@ -3,6 +3,6 @@
 Before torch is loaded, which reads the settings then.
 """
 
-from ahl.process_settings import settle_process
+from ahl._common.process_settings import settle_process
 
 settle_process()

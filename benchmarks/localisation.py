@@ -22,15 +22,15 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
 from ahl import AHL
-from ahl.backbones.choice import BackboneChoice
-from ahl.baselines.patchcore import build_coreset
+from ahl._common.observer import Observer
+from ahl._common.types import ImageSize, Sample
+from ahl.benchmark.baselines.patchcore import build_coreset
 from ahl.config import preset
-from ahl.datasets import draw_split, open_dataset
-from ahl.fitting.extraction import open_extraction
-from ahl.images.sources import from_samples, readable_items
-from ahl.observer import Observer
-from ahl.preparation.coreset import patches_of
-from ahl.types import ImageSize, Sample
+from ahl.data import draw_split, open_dataset
+from ahl.data.images.sources import from_samples, readable_items
+from ahl.evidence.coreset import patches_of
+from ahl.features.backbones.choice import BackboneChoice
+from ahl.pipeline.extraction import open_extraction
 
 HIGHEST_RATE = 0.3
 RATES = np.linspace(0.0, HIGHEST_RATE, 301)

@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from drawn_model import add_model_options, draw, train
 
-from ahl.backbones.pretrained import TimmBackbone
-from ahl.export.export import export_model
+from ahl.apps.export.export import export_model
+from ahl.features.backbones.pretrained import TimmBackbone
 from ahl.features.extractor import as_tensor, two_scales
-from ahl.runtime.scorer import ArtefactScorer
+from ahl.scoring.runtime.scorer import ArtefactScorer
 from ahl.scoring.scorer import Scorer
 
 TOGETHER = 16

@@ -19,12 +19,12 @@ import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 
+from ahl.apps.export.export import export_model
 from ahl.config.image_size import in_pixels
-from ahl.datasets import open_dataset
-from ahl.engine import Engine
-from ahl.export.export import export_model
+from ahl.data import open_dataset
 from ahl.model.trained import TrainedModel
-from ahl.runtime.scorer import ArtefactScorer
+from ahl.scoring.engine import Engine
+from ahl.scoring.runtime.scorer import ArtefactScorer
 from ahl.scoring.scorer import Scorer
 
 FORMATS = ("onnx", "openvino")

@@ -20,8 +20,8 @@ import as_command  # noqa: F401 - before torch
 import numpy as np
 from PIL import Image
 
-from ahl.observer import Observer
-from ahl.scale.run import LocalEngine, ShardEngine, score_collection
+from ahl._common.observer import Observer
+from ahl.apps.bulk.run import LocalEngine, ShardEngine, score_collection
 
 
 def jpeg(side: int, seed: int) -> bytes:
@@ -94,7 +94,7 @@ def main() -> None:
                 f"{1 / processor:.1f} images a core-second; by the clock {1 / seconds:.1f}"
             )
             if options.workers:
-                from ahl.scale.ray_engine import RayEngine
+                from ahl.apps.bulk.ray_engine import RayEngine
 
                 both = run(
                     options.model, folder, Path(name) / "ray", RayEngine(workers=options.workers),

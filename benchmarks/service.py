@@ -37,8 +37,8 @@ from drawn_model import add_model_options, draw, train
 from PIL import Image
 
 from ahl.config.image_size import in_pixels
-from ahl.engine import open_engine
-from ahl.images.reading import read_pixels, resize_pixels
+from ahl.data.images.reading import read_pixels, resize_pixels
+from ahl.scoring.engine import open_engine
 
 FORM = 16
 HEAD = (

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom, binom
 
 from ahl import AHL
-from ahl.datasets import draw_split, open_dataset
+from ahl._common.randomness import numpy_generator
+from ahl.data import draw_split, open_dataset
 from ahl.model.decision import CONFIDENCE, Decision, decide, fewest_normals
-from ahl.randomness import numpy_generator
 from ahl.scoring.thresholds import left_out_normals, score_new_normals
 
 Scores = NDArray[np.float64]

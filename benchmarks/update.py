@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ahl.correction.images import update_with_images
-from ahl.datasets import open_dataset
-from ahl.images.reading import content_hash
-from ahl.images.sources import LabelledImage
-from ahl.metrics import auroc
+from ahl._common.types import GOOD
+from ahl.data import open_dataset
+from ahl.data.images.reading import content_hash
+from ahl.data.images.sources import LabelledImage
 from ahl.model.trained import TrainedModel
+from ahl.pipeline.update import update_with_images
+from ahl.scoring.metrics import auroc
 from ahl.scoring.scorer import Scorer
-from ahl.types import GOOD
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

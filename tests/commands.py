@@ -5,8 +5,8 @@ from pathlib import Path
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from ahl.backbones import TimmBackbone
-from ahl.cli import main
+from ahl.apps.cli import main
+from ahl.features.backbones import TimmBackbone
 
 
 def run(*arguments, code=0):

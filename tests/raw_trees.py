@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ahl.observer import Observer
-from ahl.types import Skipped
+from ahl._common.observer import Observer
+from ahl._common.types import Skipped
 
 TILE = 256
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from ahl.config import DistributionConfig
-from ahl.detectors import BaseDetector
-from ahl.detectors.losses import Prior
 from ahl.distributions.episodes import Episode, make_episodes
 from ahl.distributions.pseudo import plan_pseudo_anomalies
 from ahl.distributions.training_set import TrainingSet, index_episodes
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
+from ahl.heads import BaseDetector
+from ahl.heads.losses import Prior
 
 LAYOUT = FeatureLayout(((6, 4, 4), (6, 2, 2)))
 PRIOR = Prior(mean=0.02, deviation=0.98)

@@ -98,7 +98,7 @@ def test_the_benchmark_documents_examples_run(tmp_path):
     )
     assert small != method
     header = (
-        "from ahl.backbones.choice import BackboneChoice\n"
+        "from ahl.features.backbones.choice import BackboneChoice\n"
         "from tiny import TinyBackbone, tiny_config\n"
     )
     for script, check in (
@@ -117,7 +117,7 @@ def test_the_benchmark_documents_examples_run(tmp_path):
 
 
 def test_the_commands_in_the_documents_exist():
-    from ahl.cli import main
+    from ahl.apps.cli import main
 
     for path in DOCUMENTS:
         for block in blocks(path, "(?:bash|sh|console|text)?"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ahl import AHL
-from ahl.tensor_file import read_tensor_file, write_tensor_file
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from small_images import SIZE, small_image
 from tiny import TinyBackbone, tiny_config
 

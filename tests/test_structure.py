@@ -1,6 +1,7 @@
 """The house: imports follow the data, one way."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,95 +11,78 @@ import ahl
 PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
-errors types printable files literals randomness metrics intervals config records observer
-tensor_file
-resuming devices process_settings processes
-pages images drawing datasets augment feature_maps backbones
-features
-preparation detectors calibration model distributions learning fitting scoring
-reviews correction
-predictor detector
-runtime
-engine
-baselines benchmark
-logs
-advice
-report
-export
-watching
-scale
-serving
-demo
-cli
-__main__
+_common config data features distributions heads learning evidence model scoring pipeline
+predictor estimator benchmark apps __main__
 """.split()  # noqa: SIM905
-"""Modules and folders in the order data meets them; each imports from those before it only."""
+"""Rooms in the order data meets them; each imports from those before it only."""
 
-INSIDE = {
-    "images": "decoding array_files finding reading sources batches",
-    "features": "tiles sizing table store extractor arrays",
-    "preparation": "reduction coreset memory prepared",
-    "calibration": "neighbourhood severity calibration fit",
-    "model": "decision card manifest episodes exemplars row_scores stored_heads trained",
-    "distributions": "episodes pseudo training_set folds task",
-    "learning": "data_parallel finetuning adam collaboration sample_scores importance "
-    "training_state checkpoint settling training cross_fitting learn",
-    "fitting": "extraction adaptation run",
-    "runtime": "messages artefact onnx_session openvino_session scorer",
-    "export": "graph resizing pooling onnx_model openvino_model torch_program parity export",
-    "scoring": "prediction outputs reasons telling heat_maps nearest forward describing scorer "
-    "thresholds evaluation",
-    "serving": "access settings refusals admission forms bodies batching worker metrics answers "
-    "schema service feedback routes static_files gate app protocol server",
-    "watching": "arrivals new_names journal results mover lock destinations watcher",
-    "reviews": "marks store",
-    "correction": "correction remembering correct images reviewed",
-    "scale": "places inputs fetching shard_files shard run ray_engine",
-}
-"""The same within the folders that the data goes through."""
-
-LEAVES = ("advice", "logs", "report", "export", "watching", "scale", "serving", "demo")
-"""They know what comes before them, but not each other."""
+APPS = sorted(path.name for path in (PACKAGE / "apps").iterdir() if path.name[0] != "_")
+"""They know what comes before them, but not each other; the command line knows them all."""
 
 LONGEST = 330
 """Lines of the longest module: beyond, it holds more than one concept."""
 
-
-def place_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
 
-def imports_of(path: Path) -> set[str]:
-    """Top-level parts of ahl that a file imports, also inside its functions."""
+def name_of(path: Path) -> tuple[str, ...]:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports_of(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports of ahl, also inside its functions: ("data", "images", "reading")."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ahl."):
-            found.add(node.module.split(".")[1])
-        elif isinstance(node, ast.ImportFrom) and node.module == "ahl":
-            found |= {alias.name for alias in node.names} & set(ORDER)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ahl":
+            within = tuple(node.module.split(".")[1:])
+            found |= {(*within, a.name) for a in node.names}
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("ahl.")}
+            names = [tuple(a.name.split(".")) for a in node.names]
+            found |= {name[1:] for name in names if name[0] == "ahl"}
     return found
 
 
-FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem != "__init__")
+def test_every_room_has_its_place():
+    assert {name_of(path)[0] for path in FILES} == set(ORDER)
 
 
-def test_every_module_has_its_place():
-    assert {place_of(path) for path in FILES} == set(ORDER)
+def test_the_top_is_read_at_a_glance():
+    assert len([p for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()]) <= 18
 
 
 def test_imports_lead_backwards_only():
     for path in FILES:
-        here = place_of(path)
-        for imported in imports_of(path) - {here}:
-            assert ORDER.index(imported) < ORDER.index(here), f"{path.name} imports {imported}"
+        here = name_of(path)[0]
+        for imported in {name[0] for name in imports_of(path)} - {here}:
+            assert imported in ORDER, f"{path} imports {imported} from the top"
+            assert ORDER.index(imported) < ORDER.index(here), f"{path} imports {imported}"
 
 
-def test_leaves_do_not_know_each_other():
-    for path in FILES:
-        if place_of(path) in LEAVES:
-            assert not imports_of(path) & (set(LEAVES) - {place_of(path)}), path
+@pytest.mark.parametrize("app", [app for app in APPS if app != "cli"])
+def test_no_application_knows_another(app):
+    for path in (PACKAGE / "apps" / app).rglob("*.py"):
+        others = {name[1] for name in imports_of(path) if name[0] == "apps"} - {app}
+        assert not others, path
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES} - {PACKAGE}))
+def test_within_a_folder_no_import_comes_back(folder):
+    """Its modules and folders have an order in which each imports from those before it only."""
+    place = folder.relative_to(PACKAGE).parts
+    graph: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        name = name_of(path)
+        if len(name) == len(place):
+            continue
+        graph.setdefault(name[len(place)], set()).update(
+            imported[len(place)]
+            for imported in imports_of(path)
+            if imported[: len(place)] == place
+            and len(imported) > len(place) + 1
+            and imported[len(place)] != name[len(place)]
+        )
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_no_two_test_modules_share_a_name():
@@ -110,18 +94,3 @@ def test_no_two_test_modules_share_a_name():
 def test_no_module_has_grown_beyond_one_concept():
     long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > LONGEST}
     assert not long
-
-
-@pytest.mark.parametrize("folder", INSIDE)
-def test_within_a_folder_too_imports_lead_backwards_only(folder):
-    order = INSIDE[folder].split()
-    files = {path.stem: path for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__"}
-    assert set(files) == set(order)
-    for place, name in enumerate(order):
-        for node in ast.walk(ast.parse(files[name].read_text())):
-            if isinstance(node, ast.ImportFrom):
-                start = f"ahl.{folder}."
-                module = (node.module or "") + "."
-                if module.startswith(start):
-                    assert order.index(module.removeprefix(start)[:-1]) < place, (name, module)
-                assert module != start, "modules are imported from, not folders"

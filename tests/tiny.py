@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
-from ahl.backbones import Backbone
 from ahl.config import Config, FeatureConfig, MemoryConfig, VectorConfig, default
+from ahl.features.backbones import Backbone
 
 
 class TinyBackbone(Backbone):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from common import ahl, draw_parts
 
-from ahl.engine import open_engine
-from ahl.runtime.artefact import read_graph
-from ahl.tensor_file import read_tensor_file
+from ahl._common.tensor_file import read_tensor_file
+from ahl.scoring.engine import open_engine
+from ahl.scoring.runtime.artefact import read_graph
 
 TRAIN = ("--image-size", "48", "--threads", "1")
 OURS = ("parts", "fresh", "in", "m.ahl", "log.txt", "cache")
@@ -89,7 +89,7 @@ def _whole_graphs(folder: Path) -> None:
 def _whole_results(folder: Path) -> None:
     import numpy as np
 
-    from ahl.benchmark import Results
+    from ahl.benchmark.results import Results
 
     if not (folder / "results").is_dir():
         return
@@ -104,7 +104,7 @@ def _whole_results(folder: Path) -> None:
 
 def _figures(folder: Path) -> dict[str, bytes]:
     """Figures and scores; when and how long are not the same twice."""
-    from ahl.benchmark import Results
+    from ahl.benchmark.results import Results
 
     results = Results(folder / "results", writable=False)
     found = {}

@@ -52,7 +52,7 @@ def _become(arguments: list[str], folder: Path) -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.chdir(folder)
-        from ahl.cli import main
+        from ahl.apps.cli import main
 
         main(arguments, standalone_mode=False)
         code = 0

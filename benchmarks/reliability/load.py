@@ -29,7 +29,7 @@ import psutil
 from common import Service, export, serving, tell, train
 from traffic import Ask, Judge, asks, known_images
 
-from ahl.engine import open_engine
+from ahl.scoring.engine import open_engine
 
 PATIENCE = 90.0
 """Seconds after which an answer counts as lost; the service itself gives up after 30."""

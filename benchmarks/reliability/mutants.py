@@ -15,8 +15,8 @@ import torch
 from common import picture
 from PIL import Image
 
-from ahl.runtime.artefact import read_graph, write_onnx
-from ahl.tensor_file import read_tensor_file, write_tensor_file
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
+from ahl.scoring.runtime.artefact import read_graph, write_onnx
 
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000)
 HOSTILE_VALUES: Sequence[Any] = (

@@ -85,7 +85,7 @@ class _Child:
 
 
 def _serve(pipe: Connection, take: Take) -> None:
-    from ahl.errors import AHLError
+    from ahl._common.errors import AHLError
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff tells of each fault there
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ def _serve(pipe: Connection, take: Take) -> None:
 
 def read_image(path: Path) -> str:
     """Take an image."""
-    from ahl.images.reading import read_pixels
+    from ahl.data.images.reading import read_pixels
 
     pixels = read_pixels(path, max_pixels=50_000_000)
     if not (pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3):
@@ -124,7 +124,7 @@ def open_model(path: Path) -> str:
     """Take a model."""
     from common import picture
 
-    from ahl.engine import open_engine
+    from ahl.scoring.engine import open_engine
 
     engine = open_engine(path, device="cpu", threads=1)
     (prediction,) = engine.predict([picture(64, 1)], heat_maps=True, nearest=True)

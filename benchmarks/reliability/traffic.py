@@ -16,7 +16,7 @@ import numpy as np
 from common import picture
 from PIL import Image
 
-from ahl.engine import Engine
+from ahl.scoring.engine import Engine
 from ahl.scoring.prediction import Prediction
 
 TOLERANCE = 1e-4

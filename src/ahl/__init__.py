@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ahl._common.version import __version__
 
 if TYPE_CHECKING:
-    from ahl.detector import AHL
+    from ahl.estimator import AHL
 
 __all__ = ["AHL", "__version__"]
 
@@ -18,7 +18,7 @@ __all__ = ["AHL", "__version__"]
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of any type
     """Import the detector when it is asked for: torch takes seconds, `ahl --help` must not."""
     if name == "AHL":
-        from ahl.detector import AHL
+        from ahl.estimator import AHL
 
         return AHL
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """`python -m ahl` is the `ahl` command."""
 
-from ahl.cli import main
+from ahl.apps.cli import main
 
 main(prog_name="ahl")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ahl.benchmark import BenchmarkDataset
+from ahl.benchmark.cells import BenchmarkDataset
 from ahl.benchmark.summary import summarise_results
-from ahl.datasets import open_dataset
+from ahl.data import open_dataset
 from benchmark.records import write_results
 
 

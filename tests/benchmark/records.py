@@ -7,9 +7,8 @@ from itertools import product
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from ahl.benchmark import Record, Results
 from ahl.benchmark.known_methods import find_method
-from ahl.benchmark.results import ScoredTest
+from ahl.benchmark.results import Record, Results, ScoredTest
 
 CONFIG = {"features": {"image_size": 224}}
 CONTEXT = {

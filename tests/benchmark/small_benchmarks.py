@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ahl.backbones.choice import BackboneChoice
-from ahl.benchmark import Benchmark, Method
+from ahl.benchmark.method_types import Method
+from ahl.benchmark.planning import Benchmark
+from ahl.features.backbones.choice import BackboneChoice
 from tiny import TinyBackbone, tiny_config
 
 

@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from ahl.benchmark import METHODS, ablations, find_method, method_types
+from ahl._common.types import Kind
+from ahl.benchmark import ablations, method_types
 from ahl.benchmark.ablations import (
     ABLATION_METHODS,
     DistributionEnsemble,
     SeedEnsemble,
 )
 from ahl.benchmark.cells import Draw, make_cell
+from ahl.benchmark.known_methods import METHODS, find_method
 from ahl.benchmark.problem import Problem
 from ahl.benchmark.specification import MethodSpec
 from ahl.config import CalibrationConfig
-from ahl.detectors import DevNet
 from ahl.distributions.training_set import IndexedSet, TrainingSet
 from ahl.features.table import FeatureTable
-from ahl.types import Kind
+from ahl.heads import DevNet
 from synthetic_features import (
     LAYOUT,
     SCRATCH,

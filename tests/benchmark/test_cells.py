@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.benchmark import BenchmarkDataset, MethodSpec
-from ahl.benchmark.cells import Draw, make_cell, plan_draws, plan_transfers
+from ahl._common.types import GOOD, Sample
+from ahl.benchmark.cells import BenchmarkDataset, Draw, make_cell, plan_draws, plan_transfers
+from ahl.benchmark.specification import MethodSpec
 from ahl.config import Config, default
 from ahl.config.distributions import AnomalyOverlap, Grouping
 from ahl.config.importance import ErrorForm, ImportanceSource
-from ahl.datasets import Dataset
-from ahl.types import GOOD, Sample
+from ahl.data import Dataset
 
 DRAW = Draw(dataset="tiles", subset="", setting="general", known_class="", anomalies=10, seed=0)
 CONTEXT = {"backbone": {"name": "resnet18", "stages": [2, 3]}, "device": "cpu", "dataset": "ab"}

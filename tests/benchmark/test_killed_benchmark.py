@@ -10,9 +10,7 @@ import time
 import psutil
 import pytest
 
-from ahl.benchmark import (
-    Results,
-)
+from ahl.benchmark.results import Results
 from commands import small_backbone
 
 

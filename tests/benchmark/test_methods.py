@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from ahl.benchmark import METHODS, Results, run_benchmark
 from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.metrics import auroc
+from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.results import Results
+from ahl.benchmark.runner import run_benchmark
+from ahl.scoring.metrics import auroc
 from benchmark.small_benchmarks import Brightness, small
 
 

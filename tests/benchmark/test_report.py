@@ -8,9 +8,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from ahl._common.errors import DataError
+from ahl.apps.cli.benchmark_report import report
 from ahl.benchmark.report import write_report
-from ahl.cli.benchmark_report import report
-from ahl.errors import DataError
 from benchmark.records import grid, write_results
 
 NAMES = ["report.md", "results.csv", "table.tex", "report.html"]
@@ -85,7 +85,7 @@ def test_the_command_says_what_is_wrong(tmp_path):
 
 def test_the_command_explains_itself_without_anything_heavy():
     code = (
-        "import sys; from ahl.cli.benchmark_report import report\n"
+        "import sys; from ahl.apps.cli.benchmark_report import report\n"
         "try: report(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'matplotlib', 'numpy', 'jinja2'} & set(sys.modules)))"

@@ -7,15 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ahl.backbones import PACKAGED
-from ahl.backbones.choice import BackboneChoice
-from ahl.benchmark import (
-    Results,
-    run_benchmark,
-)
+from ahl._common.errors import ConfigurationError, DataError
 from ahl.benchmark.planning import plan, run_context
+from ahl.benchmark.results import Results
+from ahl.benchmark.runner import run_benchmark
 from ahl.config import DEFAULT_BACKBONE
-from ahl.errors import ConfigurationError, DataError
+from ahl.features.backbones import PACKAGED
+from ahl.features.backbones.choice import BackboneChoice
 from benchmark.small_benchmarks import Brightness, small
 from tiny import TinyBackbone, tiny_config
 

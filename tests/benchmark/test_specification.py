@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.benchmark import MethodSpec, find_method
+from ahl._common.errors import ConfigurationError
 from ahl.benchmark.ablations import ABLATIONS
-from ahl.benchmark.specification import Specification
+from ahl.benchmark.known_methods import find_method
+from ahl.benchmark.specification import MethodSpec, Specification
 from ahl.config import default
-from ahl.errors import ConfigurationError
 
 TEXT = "ahl-dra, distributions.clusters=4,importance.source=equal"
 

@@ -3,12 +3,16 @@
 import pytest
 from PIL import Image
 
-from ahl.benchmark import METHODS, BenchmarkDataset, DetectorMethod, Results, run_benchmark
+from ahl._common.errors import ConfigurationError
 from ahl.benchmark.ablations import ABLATION_METHODS
+from ahl.benchmark.cells import BenchmarkDataset
+from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.method_types import DetectorMethod
 from ahl.benchmark.planning import plan, run_context
 from ahl.benchmark.report import write_report
-from ahl.datasets import open_dataset
-from ahl.errors import ConfigurationError
+from ahl.benchmark.results import Results
+from ahl.benchmark.runner import run_benchmark
+from ahl.data import open_dataset
 from benchmark.small_benchmarks import Brightness, small
 from small_images import SIZE, small_image
 from tiny import tiny_config

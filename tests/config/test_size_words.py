@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahl._common.errors import ConfigurationError
 from ahl.config import Config, FeatureConfig, default, paper, preset
 from ahl.config.image_size import as_option, in_pixels, read_size
-from ahl.errors import ConfigurationError
 
 SIDES = st.integers(16, 2048).map(lambda half: 2 * half)
 SIZES = st.tuples(SIDES, SIDES)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahl._common.types import Kind
 from ahl.distributions.training_set import balanced_counts, draw_batch, draw_batches
-from ahl.types import Kind
 from synthetic_features import make_training_set
 
 KINDS = st.tuples(st.just(True), st.booleans(), st.booleans())

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ahl.augment.base import PseudoAnomalyGenerator
+from ahl._common.types import ImageItem
 from ahl.config import DistributionConfig
+from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import make_episodes
 from ahl.distributions.pseudo import PseudoAnomaly, plan_pseudo_anomalies, pseudo_items
-from ahl.types import ImageItem
 
 
 @dataclass(frozen=True, kw_only=True)

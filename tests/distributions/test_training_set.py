@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ahl._common.types import Kind
 from ahl.config import DistributionConfig
 from ahl.distributions.pseudo import plan_pseudo_anomalies
 from ahl.distributions.training_set import (
@@ -16,7 +17,6 @@ from ahl.distributions.training_set import (
     kind_counts,
 )
 from ahl.features.table import FeatureTable
-from ahl.types import Kind
 from synthetic_features import LAYOUT, make_training_set
 
 CPU = torch.device("cpu")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
 from ahl.features.store import FeatureStore
 
 LAYOUT = FeatureLayout(((3, 2, 2), (3, 1, 1)))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 
 LAYOUT = FeatureLayout(((2, 2, 3), (2, 1, 2)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_rows import LAYOUT, fill, open_store, rows_of
 
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 
 

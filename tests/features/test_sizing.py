@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ahl.backbones import TimmBackbone
+from ahl._common.observer import Observer
 from ahl.config import FeatureConfig, default
+from ahl.features.backbones import TimmBackbone
 from ahl.features.sizing import (
     ABOVE,
     LEAST,
@@ -25,7 +26,6 @@ from ahl.features.sizing import (
     multiply_adds,
     with_size,
 )
-from ahl.observer import Observer
 from tiny import TinyBackbone
 
 SIDES = st.integers(8, 6000)

@@ -14,7 +14,7 @@ KILLED_WRITER = """
     from pathlib import Path
     import numpy as np
     from ahl.features import store as feature_store
-    from ahl.feature_maps import FeatureLayout
+    from ahl.features.maps import FeatureLayout
 
     root, moment = Path(sys.argv[1]), sys.argv[2]
     store = feature_store.FeatureStore(root, {identity!r}, FeatureLayout({scales!r}))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.errors import ConfigurationError
+from ahl._common.errors import ConfigurationError
 from ahl.features.tiles import TOGETHER, tiled_map, windows
 from tiny import TinyBackbone
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ahl.detectors import DETECTORS
+from ahl.heads import DETECTORS
 from learning.small_runs import HEADS
 from synthetic_features import (
     LAYOUT,

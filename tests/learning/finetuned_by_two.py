@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ahl import AHL
-from ahl.backbones.pretrained import TimmBackbone
-from ahl.observer import Observer
-from ahl.processes import joined_processes
+from ahl._common.observer import Observer
+from ahl._common.processes import joined_processes
+from ahl.features.backbones.pretrained import TimmBackbone
 from small_images import small_image
 from tiny import tiny_config
 

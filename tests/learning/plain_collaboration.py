@@ -3,11 +3,11 @@
 import torch
 
 from ahl.config import HeadConfig
-from ahl.detectors import DRA, DevNet
-from ahl.detectors.losses import Prior
-from ahl.detectors.weights import HeadWeights
 from ahl.distributions.training_set import Batch
-from ahl.feature_maps import FeatureLayout
+from ahl.features.maps import FeatureLayout
+from ahl.heads import DRA, DevNet
+from ahl.heads.losses import Prior
+from ahl.heads.weights import HeadWeights
 
 LAYOUT = FeatureLayout(((5, 4, 4), (5, 2, 2)))
 PRIOR = Prior(mean=0.05, deviation=1.1)

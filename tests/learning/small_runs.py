@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import torch
 
+from ahl._common.observer import Observer
 from ahl.config import Config, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.learning.training import train
-from ahl.observer import Observer
 from synthetic_features import (
     make_training_set,
     mean_reference,

@@ -23,7 +23,7 @@ from plain_collaboration import (
     together,
 )
 
-from ahl.detectors.weights import HeadWeights, replicate
+from ahl.heads.weights import HeadWeights, replicate
 from ahl.learning.adam import adam_start
 from ahl.learning.collaboration import (
     adapt,

@@ -8,8 +8,8 @@ import torch
 from finetuned_by_two import StopInSecondEpoch, fit
 
 from ahl import AHL
+from ahl._common.processes import Processes
 from ahl.learning.data_parallel import whole_batch_norm
-from ahl.processes import Processes
 from small_images import small_image
 from two_processes import run_two
 

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 
 from ahl import AHL
-from ahl.augment import default_generators
-from ahl.detectors import DRA, DevNet
-from ahl.errors import ConfigurationError
+from ahl._common.errors import ConfigurationError
+from ahl._common.observer import Observer
+from ahl._common.types import ImageItem, Kind
+from ahl.distributions.augment import default_generators
+from ahl.heads import DRA, DevNet
 from ahl.learning.finetuning import FinetuningImages, draw_batch, finetune_backbone
-from ahl.observer import Observer
-from ahl.types import ImageItem, Kind
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

@@ -18,10 +18,10 @@ import torch
 from torch.func import functional_call
 
 from ahl.config import Config, DistributionConfig, HeadConfig, ImportanceConfig, LearningConfig
-from ahl.detectors import DRA, DevNet
-from ahl.detectors.weights import HeadWeights, replicate
 from ahl.distributions.episodes import make_episodes
 from ahl.distributions.training_set import TrainingSet, draw_batch
+from ahl.heads import DRA, DevNet
+from ahl.heads.weights import HeadWeights, replicate
 from ahl.learning import training
 from ahl.learning.adam import AdamState
 from ahl.learning.collaboration import adapt, first_order_gradient, outer_step

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ahl import AHL
-from ahl.errors import ModelFileError, ResumeError
-from ahl.observer import Observer
-from ahl.tensor_file import read_tensor_file
+from ahl._common.errors import ModelFileError, ResumeError
+from ahl._common.observer import Observer
+from ahl._common.tensor_file import read_tensor_file
 from commands import small_backbone
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config

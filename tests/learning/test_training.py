@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ahl.detectors import DRA
 from ahl.features.table import FeatureTable
+from ahl.heads import DRA
 from learning.small_runs import (
     HEADS,
     LEARNING,

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ahl.detectors import DRA
+from ahl._common.types import Kind
+from ahl.heads import DRA
 from ahl.learning import sample_scores, training
 from ahl.learning.importance import ScorePredictor, importance_scores, predict
-from ahl.types import Kind
 from learning.small_runs import CONFIG, HEADS, IMPORTANCE, run, with_learning
 from synthetic_features import (
     LAYOUT,

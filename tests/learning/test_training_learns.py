@@ -7,7 +7,7 @@ import pytest
 
 from ahl.config import Config, LearningConfig
 from ahl.learning.training_state import start_state
-from ahl.metrics import auroc
+from ahl.scoring.metrics import auroc
 from learning.small_runs import HEADS, run
 from synthetic_features import (
     CRACK,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ahl.detectors import DevNet
+from ahl.heads import DevNet
 from ahl.learning import training
 from learning.small_runs import HEADS, LEARNING, numbers_of, run, with_learning
 from synthetic_features import (

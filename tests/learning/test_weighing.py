@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from ahl._common.types import Kind
 from ahl.config import ImportanceConfig
 from ahl.distributions.training_set import IndexedSet, TrainingSet
 from ahl.features.table import FeatureTable
 from ahl.learning.importance import start_predictor, weigh
-from ahl.types import Kind
 from synthetic_features import LAYOUT
 
 EXPECTED = (0.0, 1.0)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from ahl.errors import ConfigurationError, DataError
-from ahl.intervals import share_interval
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.intervals import share_interval
 from ahl.model.decision import (
     Decision,
     decide,

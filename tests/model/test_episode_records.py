@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl import AHL
+from ahl._common.errors import ModelFileError
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.config import DistributionConfig
+from ahl.data.images.reading import content_hash
 from ahl.distributions.episodes import make_episodes
-from ahl.distributions.task import describe_episodes
-from ahl.errors import ModelFileError
-from ahl.images.reading import content_hash
 from ahl.model.episodes import SHOWN, EpisodeRecord, episode_records
 from ahl.model.trained import TrainedModel
-from ahl.tensor_file import read_tensor_file, write_tensor_file
+from ahl.pipeline.task import describe_episodes
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

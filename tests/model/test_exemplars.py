@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.errors import ImageError
-from ahl.feature_maps import FeatureLayout
+from ahl._common.errors import ImageError
+from ahl._common.types import ImageItem
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.model.exemplars import MOST, SIDE, Candidates, keep_exemplars, no_exemplars
-from ahl.types import ImageItem
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

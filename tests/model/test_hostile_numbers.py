@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.errors import AHLError
+from ahl._common.errors import AHLError
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
-from ahl.tensor_file import read_tensor_file, write_tensor_file
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

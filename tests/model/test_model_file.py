@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from ahl import AHL
-from ahl.errors import ModelFileError
+from ahl._common.errors import ModelFileError
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.model.trained import TrainedModel
-from ahl.tensor_file import read_tensor_file, write_tensor_file
 from hostile_contents import HOSTILE
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config

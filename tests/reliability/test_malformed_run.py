@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ahl.errors import ImageError
+from ahl._common.errors import ImageError
 from reliability_runs import benchmark, module
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ahl import AHL
-from ahl.datasets import draw_split, open_dataset
-from ahl.errors import DataError
+from ahl._common.errors import DataError
+from ahl.data import draw_split, open_dataset
 from ahl.scoring.evaluation import evaluate
 from small_images import write_class
 from tiny import TinyBackbone, tiny_config

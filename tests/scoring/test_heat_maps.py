@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.baselines import FocalClassifier
+from ahl.benchmark.baselines import FocalClassifier
 from ahl.config import MemoryConfig
 from ahl.features.arrays import table_of_maps
 from ahl.scoring.describing import FIRST_RED, card_of, colour_bounds

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.errors import DataError
+from ahl._common.errors import DataError
 from ahl.scoring.thresholds import left_out_normals, score_new_normals
 from tiny import TinyBackbone, tiny_config
 

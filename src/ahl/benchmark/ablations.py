@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 import torch
 
+from ahl._common.randomness import derive_seed
 from ahl.benchmark.method_types import (
     PLAIN,
     DetectorMethod,
@@ -19,11 +20,10 @@ from ahl.benchmark.method_types import (
 )
 from ahl.benchmark.problem import Problem
 from ahl.config import Grouping
-from ahl.detectors import DRA, BaseDetector, DevNet
-from ahl.distributions.task import Task
 from ahl.distributions.training_set import IndexedSet, TrainingSet
-from ahl.learning.learn import learn
-from ahl.randomness import derive_seed
+from ahl.heads import DRA, BaseDetector, DevNet
+from ahl.pipeline.learn import learn
+from ahl.pipeline.task import Task
 
 ALONE: Settings = (("learning.collaborative", False),)
 """A base detector by itself."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ahl._common.errors import DataError
 from ahl.benchmark.specification import MethodSpec
 from ahl.config import Config
-from ahl.datasets import Dataset, Setting
-from ahl.errors import DataError
+from ahl.data import Dataset, Setting
 
 BENCHMARK_VERSION = 3
 """Raised when a method or the protocol changes so that equal configs give other figures."""

@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ahl._common.literals import literal
+from ahl._common.printable import printable
 from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.known_methods import METHODS
 from ahl.benchmark.method_types import Labels, MethodKind
 from ahl.benchmark.results import Record
 from ahl.benchmark.specification import Specification
-from ahl.literals import literal
-from ahl.printable import printable
 
 _ORDER = [method.name for method in (*METHODS, *ABLATION_METHODS)]
 

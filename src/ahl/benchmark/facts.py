@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ahl._common.errors import ConfigurationError
+from ahl._common.printable import printable
+from ahl._common.types import ImageSize
 from ahl.benchmark.summary import Column, Summary
 from ahl.config.image_size import in_pixels, read_size
-from ahl.errors import ConfigurationError
-from ahl.printable import printable
-from ahl.types import ImageSize
 
 NOTES = (
     "Figures are image-level AUROC: of each seed the mean over the classes drawn from (hard "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ahl.baselines import (
+from ahl._common.errors import ConfigurationError
+from ahl.benchmark.ablations import ABLATION_METHODS
+from ahl.benchmark.baselines import (
     FocalClassifier,
     MarginEmbedding,
     OutlierExposure,
@@ -10,7 +12,6 @@ from ahl.baselines import (
     logistic_scores,
     patchcore_scores,
 )
-from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.method_types import (
     PLAIN,
     DetectorMethod,
@@ -20,8 +21,7 @@ from ahl.benchmark.method_types import (
     Scores,
 )
 from ahl.benchmark.problem import Problem
-from ahl.detectors import DRA, BaseDetector, DevNet
-from ahl.errors import ConfigurationError
+from ahl.heads import DRA, BaseDetector, DevNet
 
 
 # Functions with a name, because processes hand methods to each other by name.

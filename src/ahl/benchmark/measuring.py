@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ahl import __version__
+from ahl._common.errors import DataError
+from ahl._common.version import __version__
 from ahl.benchmark.cells import Cell
 from ahl.benchmark.problem import OpenedDraw, Problem
 from ahl.benchmark.results import Record, ScoredTest, config_hash
 from ahl.benchmark.watch import Watch
 from ahl.distributions.pseudo import PseudoAnomaly
-from ahl.errors import DataError
 from ahl.features.table import FeatureTable
-from ahl.metrics import open_set_figures
+from ahl.scoring.metrics import open_set_figures
 
 
 def measure(

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.errors import ConfigurationError
 from ahl.benchmark.problem import Problem
-from ahl.detectors import BaseDetector
-from ahl.distributions.task import Task, prepare_task
-from ahl.errors import ConfigurationError
-from ahl.fitting.adaptation import adapt_model
-from ahl.learning.learn import learn
+from ahl.heads import BaseDetector
 from ahl.model.trained import TrainedModel
+from ahl.pipeline.adapt import adapt_model
+from ahl.pipeline.learn import learn
+from ahl.pipeline.task import Task, prepare_task
 
 Scores = NDArray[np.float64]
 """(N_test,) image scores, higher = more anomalous."""

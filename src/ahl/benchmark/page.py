@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ahl._common.pages.rendering import render_page
 from ahl.benchmark.facts import NOTES
 from ahl.benchmark.plots import draw_bars, draw_ranks, draw_sweep
 from ahl.benchmark.ranking import Ranking
@@ -11,7 +12,6 @@ from ahl.benchmark.sections import Section, Table
 from ahl.benchmark.summary import Summary
 from ahl.benchmark.sweeps import find_sweeps
 from ahl.benchmark.tables import TITLE
-from ahl.pages.rendering import render_page
 
 
 def make_page(

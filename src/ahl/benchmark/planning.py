@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from ahl.backbones import PACKAGED, Backbone
-from ahl.backbones.choice import BackboneChoice
+from ahl._common.errors import ConfigurationError
 from ahl.benchmark.cells import (
     BenchmarkDataset,
     Cell,
@@ -23,8 +22,9 @@ from ahl.benchmark.cells import (
 from ahl.benchmark.method_types import Labels, Method
 from ahl.benchmark.specification import MethodSpec
 from ahl.config import DEFAULT_BACKBONE, Config, default
-from ahl.datasets import Dataset, Setting
-from ahl.errors import ConfigurationError
+from ahl.data import Dataset, Setting
+from ahl.features.backbones import PACKAGED, Backbone
+from ahl.features.backbones.choice import BackboneChoice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ahl._common.pages.axes import add_axes, shortened
+from ahl._common.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
 from ahl.benchmark.entrants import Entrant, value_of
 from ahl.benchmark.ranking import Ranking
 from ahl.benchmark.summary import Column, Entry
 from ahl.benchmark.sweeps import Sweep
 from ahl.benchmark.verdicts import digits
-from ahl.pages.axes import add_axes, shortened
-from ahl.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
 
 _LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 _DASHES: Final = ("-", "--", "-.", ":")

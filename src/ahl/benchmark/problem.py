@@ -9,18 +9,18 @@ from pathlib import Path
 
 import torch
 
-from ahl.augment import default_generators
-from ahl.backbones.choice import BackboneChoice
+from ahl._common.errors import DataError
+from ahl._common.observer import Observer
+from ahl._common.types import GOOD, ImageItem, Sample
 from ahl.config import Config
-from ahl.datasets import TrainingSplit
+from ahl.data import TrainingSplit
+from ahl.data.images.sources import LabelledImage, check_classes, from_samples, readable_items
+from ahl.distributions.augment import default_generators
 from ahl.distributions.pseudo import PseudoAnomaly
-from ahl.errors import DataError
+from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
-from ahl.fitting.extraction import chosen, open_extraction
-from ahl.images.sources import LabelledImage, check_classes, from_samples, readable_items
-from ahl.observer import Observer
-from ahl.types import GOOD, ImageItem, Sample
+from ahl.pipeline.extraction import chosen, open_extraction
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

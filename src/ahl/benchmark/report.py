@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ahl._common.errors import DataError
+from ahl._common.files import written_whole
 from ahl.benchmark.facts import read_configs, run_facts
 from ahl.benchmark.page import make_page
 from ahl.benchmark.ranking import rank_methods
@@ -12,8 +14,6 @@ from ahl.benchmark.results import Results
 from ahl.benchmark.sections import make_sections, sizes_table
 from ahl.benchmark.summary import Summary, summarise_results
 from ahl.benchmark.tables import csv_table, latex, markdown
-from ahl.errors import DataError
-from ahl.files import written_whole
 
 
 @dataclass(frozen=True, kw_only=True)

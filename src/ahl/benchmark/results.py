@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.errors import DataError
+from ahl._common.files import written_whole
+from ahl._common.types import ImageSize
 from ahl.benchmark.method_types import Labels, MethodKind
-from ahl.errors import DataError
-from ahl.files import written_whole
-from ahl.types import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)

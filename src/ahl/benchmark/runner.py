@@ -18,21 +18,16 @@ from typing import Any
 import psutil
 import torch
 
+from ahl._common.errors import AHLError, ConfigurationError, DataError
+from ahl._common.observer import Observer
 from ahl.benchmark.cells import Cell, Draw
 from ahl.benchmark.measuring import measure
 from ahl.benchmark.planning import Benchmark, CellBatch, plan, run_context
 from ahl.benchmark.problem import OpenedDraw, open_draw
 from ahl.benchmark.results import Record, Results, ScoredTest
 from ahl.config import Config
-from ahl.datasets import (
-    Dataset,
-    TrainingSplit,
-    draw_every_class,
-    draw_split,
-)
-from ahl.datasets.splits import split_normals
-from ahl.errors import AHLError, ConfigurationError, DataError
-from ahl.observer import Observer
+from ahl.data import Dataset, TrainingSplit, draw_every_class, draw_split
+from ahl.data.splits import split_normals
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from ahl._common.errors import ConfigurationError
+from ahl._common.literals import literal
 from ahl.benchmark.known_methods import find_method
 from ahl.benchmark.method_types import Method, Settings
 from ahl.config import Config
-from ahl.errors import ConfigurationError
-from ahl.literals import literal
 
 
 @dataclass(frozen=True, kw_only=True)

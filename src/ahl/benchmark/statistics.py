@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.randomness import numpy_generator
 from ahl.benchmark.results import Record
-from ahl.randomness import numpy_generator
 
 REPLICATES = 1000
 LEVEL = 0.95

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.printable import printable
 from ahl.benchmark.entrants import Entrant, condition, name_entrants
 from ahl.benchmark.published import published, published_datasets
 from ahl.benchmark.results import Record, Results
 from ahl.benchmark.statistics import Figure, auroc_replicates, image_counts, summarise
-from ahl.printable import printable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ahl.errors import ConfigurationError
+from ahl._common.errors import ConfigurationError
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ahl._common.errors import ConfigurationError
 from ahl.config._checks import require
-from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ahl.types import ImageSize
+    from ahl._common.types import ImageSize
 
 SMALLEST_SIDE: Final = 32
 """Pixels of an image's shorter side at least."""
@@ -18,7 +18,7 @@ LARGEST_SIDE: Final = 4096
 """Pixels of an image's longer side, and of a tile's, at most."""
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
-"""The backbone that is installed with ahl (`ahl.backbones.packaged`)."""
+"""The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ahl.errors import ConfigurationError
+from ahl._common.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ahl.types import ImageSize
+    from ahl._common.types import ImageSize
 
 AUTO = "auto"
 """The size is chosen from the training images."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from ahl._common.errors import ConfigurationError
 from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import DistributionConfig
 from ahl.config.features import FeatureConfig
@@ -14,10 +15,9 @@ from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
 from ahl.config.whole import Config
-from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ahl.types import ImageSize
+    from ahl._common.types import ImageSize
 
 PresetName = Literal["default", "paper"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ahl._common.errors import ConfigurationError
 from ahl.config._checks import require
 from ahl.config.calibration import CalibrationConfig
 from ahl.config.distributions import DistributionConfig
@@ -16,10 +17,9 @@ from ahl.config.importance import ImportanceConfig
 from ahl.config.learning import LearningConfig
 from ahl.config.memory import MemoryConfig
 from ahl.config.vectors import VectorConfig
-from ahl.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ahl.types import ImageSize
+    from ahl._common.types import ImageSize
 
 OLDER: Final[dict[str, dict[str, Any]]] = {"features": {"minutes": 10.0, "tiles": 0}}
 """Fields by section that files of earlier versions lack, and what stands for them there."""

@@ -12,8 +12,8 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.randomness import derive_seed, numpy_generator
 from ahl.config import DistributionConfig
-from ahl.randomness import derive_seed, numpy_generator
 
 Indices = NDArray[np.int64]
 

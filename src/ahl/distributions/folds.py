@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ahl._common.randomness import numpy_generator
 from ahl.distributions.episodes import Indices
 from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.training_set import IndexedSet
-from ahl.randomness import numpy_generator
 
 FEWEST_NORMALS = 10
 """Of fewer, the spread cannot be told."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.augment.base import PseudoAnomalyGenerator, tampered
+from ahl._common.randomness import derive_seed
+from ahl._common.types import ImageItem, Pixels
+from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.distributions.episodes import Episode
-from ahl.randomness import derive_seed
-from ahl.types import ImageItem, Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ahl._common.types import Kind
 from ahl.distributions.episodes import Episode, Indices, SampleSet
 from ahl.distributions.pseudo import PseudoAnomaly
-from ahl.feature_maps import FeatureMaps
+from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
-from ahl.types import Kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +86,7 @@ class Batch(NamedTuple):
         maps: (N, C, H_s, W_s) a scale.
         references: (C, H_s, W_s) a scale, the mean of some normals of the same set; both
             scales from the same normals.
-        kinds: (N,) of `ahl.types.Kind` values.
+        kinds: (N,) of `ahl._common.types.Kind` values.
     """
 
     maps: FeatureMaps

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ahl.errors import DataError
-from ahl.feature_maps import FeatureLayout
+from ahl._common.errors import DataError
 from ahl.features.extractor import HALF_MAXIMUM
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 
 Maps = ArrayLike | Sequence[ArrayLike]

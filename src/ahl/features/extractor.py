@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.backbones.base import Backbone
+from ahl._common.observer import Observer
+from ahl._common.processes import Processes
+from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
-from ahl.feature_maps import FeatureLayout
+from ahl.data.images.batches import decoded_batches
+from ahl.features.backbones.base import Backbone
+from ahl.features.maps import FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
 from ahl.features.tiles import TOGETHER, tiled_map
-from ahl.images.batches import decoded_batches
-from ahl.observer import Observer
-from ahl.processes import Processes
-from ahl.types import ImageItem, Skipped
 
 FEATURE_VERSION = 4
 """Raised whenever the same image, backbone and size would give other rows."""

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ahl.backbones import Backbone
+from ahl._common.errors import ImageError
+from ahl._common.observer import Observer
+from ahl._common.types import ImageSize
 from ahl.config import Config
 from ahl.config.features import LARGEST_SIDE, SMALLEST_SIDE
 from ahl.config.image_size import in_pixels
-from ahl.errors import ImageError
+from ahl.data.images.reading import ImageSource, image_shape
+from ahl.features.backbones import Backbone
 from ahl.features.tiles import OVERLAP, check_tiles
-from ahl.images.reading import ImageSource, image_shape
-from ahl.observer import Observer
-from ahl.types import ImageSize
 
 LEAST: Final = 224 * 224
 """Pixels that smaller images are enlarged to."""

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from ahl.errors import DataError
-from ahl.feature_maps import FeatureLayout
+from ahl._common.errors import DataError
+from ahl._common.files import appears, written_whole
+from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable, Rows
-from ahl.files import appears, written_whole
 
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when it holds this many bytes: what an interruption can lose."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.feature_maps import FeatureLayout, FeatureMaps, append_channels, project_rows
+from ahl.features.maps import FeatureLayout, FeatureMaps, append_channels, project_rows
 
 Rows = NDArray[np.float16]
 

@@ -14,10 +14,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ahl.backbones.base import Backbone
+from ahl._common.errors import ConfigurationError
 from ahl.config import FeatureConfig
 from ahl.config.image_size import as_option
-from ahl.errors import ConfigurationError
+from ahl.features.backbones.base import Backbone
 
 TOGETHER: Final = 4
 """Images or tiles in one pass of a backbone on a processor: the maps of more do not stay in its

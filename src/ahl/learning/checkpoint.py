@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from ahl.detectors.weights import HeadWeights
-from ahl.errors import ResumeError
+from ahl._common.errors import ResumeError
+from ahl._common.records import EpochRecord
+from ahl._common.resuming import read_checkpoint, write_checkpoint
+from ahl._common.tensor_file import Groups
+from ahl.heads.weights import HeadWeights
 from ahl.learning.adam import AdamState
 from ahl.learning.importance import PredictorState
 from ahl.learning.training_state import TrainingState
-from ahl.records import EpochRecord
-from ahl.resuming import read_checkpoint, write_checkpoint
-from ahl.tensor_file import Groups
 
 
 class Checkpoint:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from ahl.detectors.base import BaseDetector, Parameters, Statistics
-from ahl.detectors.weights import HeadWeights, one_of, stack
 from ahl.distributions.training_set import Batch
+from ahl.heads.base import BaseDetector, Parameters, Statistics
+from ahl.heads.weights import HeadWeights, one_of, stack
 from ahl.learning.adam import AdamState, adam_start, adam_step
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
-from ahl.processes import Processes
+from ahl._common.processes import Processes
 
 
 def whole_batch(own: Tensor, processes: Processes, count: int) -> Tensor:

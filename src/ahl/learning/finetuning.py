@@ -13,21 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ahl.augment.base import PseudoAnomalyGenerator, tampered
-from ahl.backbones import Backbone
+from ahl._common.errors import ConfigurationError
+from ahl._common.observer import Observer
+from ahl._common.processes import Processes
+from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
+from ahl._common.resuming import read_checkpoint, run_fingerprint, write_checkpoint
+from ahl._common.types import ImageItem, Kind, Pixels
 from ahl.config import Config
-from ahl.detectors import BaseDetector, Parameters, Statistics
-from ahl.detectors.losses import draw_prior
+from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.distributions.training_set import balanced_counts
-from ahl.errors import ConfigurationError
-from ahl.feature_maps import FeatureLayout
+from ahl.features.backbones import Backbone
 from ahl.features.extractor import as_tensor, two_scales
+from ahl.features.maps import FeatureLayout
+from ahl.heads import BaseDetector, Parameters, Statistics
+from ahl.heads.losses import draw_prior
 from ahl.learning.data_parallel import data_parallel, whole_batch, whole_batch_norm
-from ahl.observer import Observer
-from ahl.processes import Processes
-from ahl.randomness import derive_seed, numpy_generator, torch_generator
-from ahl.resuming import read_checkpoint, run_fingerprint, write_checkpoint
-from ahl.types import ImageItem, Kind, Pixels
 
 STAGE = "fine-tuning the backbone"
 

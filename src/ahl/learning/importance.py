@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
+from ahl._common.types import Kind
 from ahl.config import ImportanceConfig
-from ahl.detectors.base import Parameters
 from ahl.distributions.training_set import TrainingSet
+from ahl.heads.base import Parameters
 from ahl.learning.adam import AdamState, adam_start, adam_step
-from ahl.types import Kind
 
 
 class ScorePredictor(nn.Module):

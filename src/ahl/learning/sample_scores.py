@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ahl.detectors.base import BaseDetector, HeadScores
-from ahl.detectors.weights import HeadWeights, one_of
 from ahl.distributions.episodes import Indices
-from ahl.feature_maps import FeatureMaps
+from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
+from ahl.heads.base import BaseDetector, HeadScores
+from ahl.heads.weights import HeadWeights, one_of
 
 SCORING_CHUNK = 32
 """Samples scored together: few, so that what is computed of them stays in a processor's cache."""

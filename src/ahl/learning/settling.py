@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from ahl.detectors.base import BaseDetector, Parameters
-from ahl.detectors.weights import HeadWeights
+from ahl._common.randomness import torch_generator
 from ahl.distributions.training_set import IndexedSet, TrainingSet, draw_batches
-from ahl.feature_maps import FeatureMaps
+from ahl.features.maps import FeatureMaps
+from ahl.heads.base import BaseDetector, Parameters
+from ahl.heads.weights import HeadWeights
 from ahl.learning.collaboration import batch_loss
-from ahl.randomness import torch_generator
 
 SETTLING_BATCHES = 40
 """Batches that the final running statistics are taken from."""

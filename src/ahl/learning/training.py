@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ahl._common.observer import Observer
+from ahl._common.randomness import torch_generator
+from ahl._common.records import EpochRecord
 from ahl.config import Config
-from ahl.detectors.base import BaseDetector, HeadScores
-from ahl.detectors.weights import HeadWeights, replicate
 from ahl.distributions.training_set import Batch, IndexedSet, TrainingSet, draw_batches
-from ahl.feature_maps import FeatureMaps
+from ahl.features.maps import FeatureMaps
+from ahl.heads.base import BaseDetector, HeadScores
+from ahl.heads.weights import HeadWeights, replicate
 from ahl.learning.collaboration import (
     adapt,
     first_order_gradient,
@@ -25,9 +28,6 @@ from ahl.learning.importance import weigh
 from ahl.learning.sample_scores import score_samples
 from ahl.learning.settling import include, settle
 from ahl.learning.training_state import TrainingState, on_device, start_state
-from ahl.observer import Observer
-from ahl.randomness import torch_generator
-from ahl.records import EpochRecord
 
 
 def train(

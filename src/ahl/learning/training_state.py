@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ahl._common.randomness import torch_generator
+from ahl._common.records import EpochRecord
 from ahl.config import Config
-from ahl.detectors.base import BaseDetector, Parameters
-from ahl.detectors.weights import HeadWeights, moved
+from ahl.heads.base import BaseDetector, Parameters
+from ahl.heads.weights import HeadWeights, moved
 from ahl.learning.adam import AdamState, adam_start
 from ahl.learning.importance import PredictorState, start_predictor
-from ahl.randomness import torch_generator
-from ahl.records import EpochRecord
 
 
 @dataclass

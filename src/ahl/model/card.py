@@ -13,10 +13,10 @@ from typing import Any, Final, Self
 import numpy as np
 from PIL import Image
 
-from ahl.calibration.severity import Severity
+from ahl._common.types import ImageSize, Pixels
 from ahl.config.features import LARGEST_SIDE
+from ahl.evidence.severity import Severity
 from ahl.model.decision import Decision
-from ahl.types import ImageSize, Pixels
 
 _MOST: Final = 10**9  # images that a count may state
 _MOST_SHOWN: Final = 10_000

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.errors import ConfigurationError, DataError
-from ahl.intervals import share_interval
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.intervals import share_interval
 
 CONFIDENCE: Final = 0.95
 """Of all intervals here."""

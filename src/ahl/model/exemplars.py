@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ahl.errors import ImageError
-from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl._common.errors import ImageError
+from ahl._common.types import ImageItem, Pixels
+from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
-from ahl.types import ImageItem, Pixels
 
 SIDE: Final = 64
 """Of a picture, in pixels."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self, get_args
 
-from ahl.datasets import Drawn
-from ahl.types import GOOD
+from ahl._common.types import GOOD
+from ahl.data import Drawn
 
 _MOST: Final = 10**9  # images that a count may state
 

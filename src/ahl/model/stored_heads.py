@@ -9,12 +9,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from ahl._common.tensor_file import Groups
 from ahl.config import HeadConfig
-from ahl.detectors import BaseDetector
-from ahl.detectors.losses import Prior
-from ahl.detectors.weights import HeadWeights
-from ahl.feature_maps import FeatureLayout, FeatureMaps
-from ahl.tensor_file import Groups
+from ahl.features.maps import FeatureLayout, FeatureMaps
+from ahl.heads import BaseDetector
+from ahl.heads.losses import Prior
+from ahl.heads.weights import HeadWeights
 
 # A step of Adam moves a weight by about the learning rate, features are half precision (65504 at
 # most): no training comes near these, and float32 holds the products of all of a head's layers.

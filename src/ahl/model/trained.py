@@ -12,28 +12,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl import __version__
-from ahl.backbones import Backbone, BackboneDescription, rebuild_backbone
-from ahl.calibration.calibration import Calibration, gather
-from ahl.calibration.neighbourhood import descriptors
+from ahl._common.errors import ConfigurationError, ModelFileError, WeightsError
+from ahl._common.records import EpochRecord, epoch_records
+from ahl._common.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
+from ahl._common.version import __version__
 from ahl.config import Config, FeatureConfig
-from ahl.detectors import BaseDetector, known_detectors
-from ahl.detectors.weights import HeadWeights
-from ahl.errors import ConfigurationError, ModelFileError, WeightsError
-from ahl.feature_maps import FeatureLayout, FeatureMaps
+from ahl.data.images.decoding import brief
+from ahl.evidence.calibration import Calibration, gather
+from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.prepared import Preparation
+from ahl.features.backbones import Backbone, BackboneDescription, rebuild_backbone
+from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.features.tiles import check_tiles
-from ahl.images.decoding import brief
+from ahl.heads import BaseDetector, known_detectors
+from ahl.heads.base import MEMORY
+from ahl.heads.weights import HeadWeights
 from ahl.model.decision import Decision
 from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
 from ahl.model.manifest import Manifest
 from ahl.model.row_scores import RowScores
 from ahl.model.stored_heads import read_heads
-from ahl.preparation.memory import MEMORY
-from ahl.preparation.prepared import Preparation
-from ahl.records import EpochRecord, epoch_records
-from ahl.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

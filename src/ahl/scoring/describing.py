@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from ahl import __version__
+from ahl._common.types import GOOD
+from ahl._common.version import __version__
+from ahl.heads.base import MEMORY
 from ahl.model.card import ModelCard, Shown
 from ahl.model.exemplars import Role
 from ahl.model.trained import TrainedModel
-from ahl.preparation.memory import MEMORY
-from ahl.types import GOOD
 
 MEMORY_MEANING: Final = "unlike any good part remembered"
 

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.datasets import Dataset
-from ahl.errors import DataError, ImageError
-from ahl.images.reading import content_hash
-from ahl.metrics import auroc_against_normals, open_set_figures
+from ahl._common.errors import DataError, ImageError
+from ahl._common.types import Sample, ScoredSample, Skipped
+from ahl.data import Dataset
+from ahl.data.images.reading import content_hash
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
+from ahl.scoring.metrics import auroc_against_normals, open_set_figures
 from ahl.scoring.scorer import Scorer
-from ahl.types import Sample, ScoredSample, Skipped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ahl.feature_maps import FeatureMaps
+from ahl.features.maps import FeatureMaps
 from ahl.model.trained import TrainedModel
 from ahl.scoring.heat_maps import mean_map, position_evidence
 from ahl.scoring.nearest import Album

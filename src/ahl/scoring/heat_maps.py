@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.calibration.calibration import Evidence, gather
-from ahl.calibration.neighbourhood import descriptors
-from ahl.feature_maps import FeatureMaps
+from ahl._common.types import ImageSize
+from ahl.evidence.calibration import Evidence, gather
+from ahl.evidence.neighbourhood import descriptors
+from ahl.features.maps import FeatureMaps
+from ahl.heads.base import MEMORY
 from ahl.model.trained import TrainedModel
-from ahl.preparation.memory import MEMORY
-from ahl.types import ImageSize
 
 
 def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ahl.calibration.neighbourhood import descriptors
-from ahl.feature_maps import FeatureMaps
+from ahl.evidence.coreset import patches_of
+from ahl.evidence.neighbourhood import descriptors
+from ahl.features.maps import FeatureMaps
 from ahl.model.trained import TrainedModel
-from ahl.preparation.coreset import patches_of
 from ahl.scoring.heat_maps import position_evidence
 
 PLACES: Final = 5

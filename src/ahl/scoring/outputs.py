@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl.images.batches import decoded_batches
-from ahl.images.reading import ImageSource
-from ahl.images.sources import UnhashedItems
+from ahl._common.types import ImageSize
+from ahl.data.images.batches import decoded_batches
+from ahl.data.images.reading import ImageSource
+from ahl.data.images.sources import UnhashedItems
 from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
-from ahl.types import ImageSize
 
 Outputs = Mapping[str, NDArray[Any]]
 """Arrays of N images by name, of those below."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.types import Pixels
 from ahl.model.decision import Verdict
-from ahl.types import Pixels
 
 Place = tuple[float, float]
 """Vertical and horizontal share of an image, from 0 at the top and left to 1."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ahl.errors import DataError, ImageError, NotFittedError
-from ahl.feature_maps import FeatureMaps
+from ahl._common.errors import DataError, ImageError, NotFittedError
+from ahl.data.images.reading import ImageSource
+from ahl.data.images.sources import UnhashedItems
 from ahl.features.extractor import FeatureExtractor
-from ahl.images.reading import ImageSource
-from ahl.images.sources import UnhashedItems
+from ahl.features.maps import FeatureMaps
 from ahl.model.card import ModelCard
 from ahl.model.trained import TrainedModel
 from ahl.scoring.describing import card_of

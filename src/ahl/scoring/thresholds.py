@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ahl._common.errors import DataError, ImageError
+from ahl._common.types import GOOD, ImageItem, Skipped
+from ahl.data.images.reading import ImageSource
+from ahl.data.images.sources import image_item, label_images
 from ahl.distributions.folds import FEWEST_NORMALS
-from ahl.errors import DataError, ImageError
-from ahl.images.reading import ImageSource
-from ahl.images.sources import image_item, label_images
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
 from ahl.model.trained import TrainedModel
 from ahl.scoring.scorer import Scorer
-from ahl.types import GOOD, ImageItem, Skipped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

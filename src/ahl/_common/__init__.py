@@ -1,0 +1,1 @@
+"""Files, errors, randomness, text and progress: what every room uses."""

@@ -1,0 +1,89 @@
+"""What long work tells whoever watches: no-op hooks to override."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ahl._common.records import EpochRecord
+from ahl._common.types import Skipped
+
+
+class Observer:
+    """Hooks around a whole run; each does nothing unless overridden.
+
+    Those that keep what they hear in a file or on a server are in `ahl.apps.logs`.
+    """
+
+    def on_start(self, facts: Mapping[str, Any]) -> None:
+        """A training run begins; `facts` are JSON values that say of what."""
+
+    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+        """The run goes on after these epochs of `epochs`, done before it was interrupted."""
+
+    def on_stage(self, stage: str, done: int, total: int) -> None:
+        """Part of a stage is done; called first with `done` 0, last with `done == total`."""
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """An epoch of `epochs` is done; not told again for those of a run that is resumed."""
+
+    def on_skipped(self, skipped: Skipped) -> None:
+        """An input was left out."""
+
+    def on_note(self, text: str) -> None:
+        """Something worth a sentence happened."""
+
+    def on_time(self, part: tuple[str, ...], seconds: float) -> None:
+        """A part of the work took so long, what is told of parts within it not counted.
+
+        `part` begins with the outermost one. Told again whenever the part was entered again.
+        """
+
+    def on_saved(self, path: Path) -> None:
+        """The trained model is in this file, whole."""
+
+    def on_end(self, error: BaseException | None) -> None:
+        """The run that began is over; `error` is what it failed of, None if it did not."""
+
+    @contextmanager
+    def run(self, facts: Mapping[str, Any]) -> Iterator[None]:
+        """Do a training run, and tell its start and its end.
+
+        A run within another one is part of it: who saves the model too, or reads the data,
+        begins the run, and what is called within tells nothing twice.
+        """
+        # Subclasses need not call an __init__ for this.
+        if self.__dict__.get("_running", False):
+            yield
+            return
+        self._running = True
+        try:
+            self.on_start(facts)
+            yield
+        except BaseException as error:
+            self.on_end(error)
+            raise
+        else:
+            self.on_end(None)
+        finally:
+            self._running = False
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Do a part of the work, and tell how long it took in the thread that drives it."""
+        entered: list[tuple[str, list[float]]] = self.__dict__.setdefault("_entered", [])
+        within: list[float] = []
+        entered.append((name, within))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            path = tuple(name for name, _ in entered)
+            entered.pop()
+            if entered:
+                entered[-1][1].append(seconds)
+            self.on_time(path, seconds - sum(within))

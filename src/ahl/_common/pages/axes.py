@@ -1,0 +1,39 @@
+"""Axes of the plots on our pages, in the house's looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ahl._common.pages.svg import MUTED, RULE, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def add_axes(figure: Figure, height: float, *, top: float, bottom: float, left: float = 0.1) -> Any:  # noqa: ANN401 - matplotlib is untyped
+    """Axes with margins in inches.
+
+    Args:
+        figure: from `new_figure`.
+        height: of the figure, in inches.
+        top: margin.
+        bottom: margin.
+        left: margin.
+    """
+    width = WIDTH - left - 0.2
+    axes: Any = figure.add_axes(
+        (left / WIDTH, bottom / height, width / WIDTH, (height - top - bottom) / height)
+    )
+    axes.patch.set_alpha(0.0)
+    axes.tick_params(colors=MUTED, length=3)
+    for spine in axes.spines.values():
+        spine.set_color(RULE)
+    return axes
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, its middle left out where it has more than `longest` letters."""
+    if len(text) <= longest:
+        return text
+    tail = longest // 2
+    return f"{text[: longest - tail - 1]}…{text[-tail:]}"

@@ -1,0 +1,145 @@
+"""A matplotlib figure as SVG that can stand inside an HTML page, the same bytes each time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree
+
+from ahl._common.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SVG = "http://www.w3.org/2000/svg"
+_LINK = "http://www.w3.org/1999/xlink"
+
+INK: Final = "#1f2933"
+MUTED: Final = "#66717e"
+RULE: Final = "#d5dae0"
+OURS: Final = "#0072b2"
+OTHER: Final = "#9fb4c7"
+PAPER: Final = "#d55e00"
+GROUND: Final = "#fefefe"
+NORMAL: Final = "#6b7785"
+UNSEEN: Final = "#d45d00"
+SHADE: Final = "#e9edf1"
+"""The house's colours, told apart by every eye; dark and light also in grey."""
+
+LINES: Final = (
+    "#0071b2",
+    "#b84c00",
+    "#00805d",
+    "#a8488a",
+    "#7a5c00",
+    "#3b5bdb",
+    "#5f6b77",
+    "#8a2f2f",
+)
+"""Colours of lines in one plot, in this order; dashes tell further ones apart."""
+
+THEMED: Final = {
+    INK: "plot-ink",
+    MUTED: "plot-muted",
+    RULE: "plot-rule",
+    OURS: "plot-ours",
+    OTHER: "plot-other",
+    GROUND: "plot-ground",
+    NORMAL: "plot-normal",
+    UNSEEN: "plot-unseen",
+    SHADE: "plot-shade",
+    **{colour: f"plot-line-{number}" for number, colour in enumerate(LINES, start=1)},
+}
+"""Colours that a page may set by CSS variables of these names, as for dark mode."""
+
+WIDTH: Final = 3.9
+"""Inches of every plot: wide enough to read, narrow enough for a phone."""
+
+
+@contextlib.contextmanager
+def new_figure(height: float) -> Iterator[Figure]:
+    """A figure with matplotlib's own defaults, whatever the user's style; saved by `to_svg` inside.
+
+    Args:
+        height: in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A letter that the font lacks is the reader's font's to show; that is no reason to fail.
+        warnings.simplefilter("ignore", UserWarning)
+        mpl.rcdefaults()
+        mpl.rcParams.update(
+            {
+                "font.family": ["DejaVu Sans"],
+                "font.size": 8.0,
+                "svg.fonttype": "none",  # text stays text: found, read aloud, small
+                "svg.hashsalt": "ahl",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+            }
+        )
+        figure = Figure(figsize=(WIDTH, height))
+        FigureCanvasSVG(figure)
+        figure.patch.set_alpha(0.0)
+        yield figure
+
+
+def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
+    """The figure as an `<svg>` element without prolog, links to elsewhere or date.
+
+    Args:
+        figure: made by `new_figure`.
+        name: tells its ids from those of other plots on the same page.
+        title: what it shows, for those who hear the page.
+        description: the figures in words, likewise.
+    """
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(text.getvalue())
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _LINK)
+    for metadata in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(metadata)
+    for definitions in root.findall(f"{{{_SVG}}}defs"):
+        if definitions.find(f"{{{_SVG}}}style") is not None:  # would hold for the whole page
+            root.remove(definitions)
+    root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
+    for element in root.iter():
+        for attribute, value in list(element.attrib.items()):
+            if attribute == "id":
+                element.set(attribute, f"{name}-{value}")
+            elif attribute == f"{{{_LINK}}}href":
+                element.set(attribute, value.replace("#", f"#{name}-", 1))
+            elif "url(#" in value:
+                element.set(attribute, value.replace("url(#", f"url(#{name}-"))
+        _theme(element)
+    for attribute in ("width", "height"):
+        del root.attrib[attribute]
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-words")
+    for place, (tag, end, words) in enumerate(
+        (("title", "title", title), ("desc", "words", description))
+    ):
+        element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{end}"})
+        element.text = printable(words)
+        root.insert(place, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _theme(element: ElementTree.Element) -> None:
+    """Let the page set the colours, and the reader's fonts stand in for ours."""
+    style = element.get("style", "")
+    for attribute in ("fill", "stroke"):  # a variable is only sure to work in a style
+        if element.get(attribute) in THEMED:
+            style = f"{attribute}: {element.attrib.pop(attribute)}; {style}"
+    for colour, variable in THEMED.items():
+        style = style.replace(colour, f"var(--{variable}, {colour})")
+    if style:
+        style = style.replace("'DejaVu Sans'", "'DejaVu Sans', system-ui, sans-serif")
+        element.set("style", style.strip())

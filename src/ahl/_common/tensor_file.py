@@ -1,0 +1,151 @@
+"""The file format of models and checkpoints: safetensors with a JSON header and a checksum.
+
+Reading runs no code from the file. The checksum covers the header and every tensor, so that a
+file which was cut, altered or damaged is refused before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ahl._common.errors import ModelFileError
+from ahl._common.files import written_whole
+
+FORMAT_VERSION = 8
+
+KEY = "ahl"
+"""The one metadata entry of our files."""
+
+Content = Literal["model", "checkpoint"]
+
+
+Groups = dict[str, dict[str, Tensor]]
+"""Tensors by group and name; a group's name has no slash."""
+
+
+def write_tensor_file(path: Path, content: Content, header: dict[str, Any], groups: Groups) -> None:
+    """Write header and tensors; the same arguments give the same bytes.
+
+    Raises:
+        ModelFileError: if the file cannot be written.
+    """
+    text, ordered = _text(header), _ordered(groups)
+    envelope = {
+        "content": content,
+        "format": FORMAT_VERSION,
+        "header": text,
+        "sha256": _checksum(text, ordered),
+    }
+    # One metadata entry: safetensors writes several in an order that changes between runs.
+    metadata = {KEY: json.dumps(envelope, sort_keys=True)}
+    try:
+        with written_whole(path) as temporary:
+            # Not `save_file`: its files are readable by their owner only.
+            temporary.write_bytes(save(ordered, metadata=metadata))
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{path} cannot be written: {error}") from error
+
+
+def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Groups]:
+    """Read and verify a file of `write_tensor_file`; empty groups are not in it.
+
+    Raises:
+        ModelFileError: if the file is missing, truncated, altered, of another kind or of a
+            newer version.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"There is no {content} file {path}.")
+    try:
+        # Read once: opened twice, it could be replaced in between by a run that saves.
+        data = path.read_bytes()
+        envelope = _envelope(data)
+        _check_envelope(path, envelope, content)
+        tensors = load(data)
+    except ModelFileError:
+        raise
+    except (OSError, SafetensorError, ValueError, MemoryError, RuntimeError, KeyError) as error:
+        raise ModelFileError(
+            f"{path} is not a readable ahl {content}: it is truncated, damaged or another kind "
+            f"of file ({error})."
+        ) from error
+    text = str(envelope.get("header"))
+    if envelope.get("sha256") != _checksum(text, tensors):
+        raise ModelFileError(
+            f"{path} does not match its checksum: it was altered or damaged after it was "
+            "written. Copy it again from its source, or train it again."
+        )
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} has an unreadable header: {error}.") from error
+    if not isinstance(header, dict):
+        raise ModelFileError(f"{path} has a header of another shape.")
+    groups: Groups = {}
+    for name, tensor in tensors.items():
+        group, _, key = name.partition("/")
+        groups.setdefault(group, {})[key] = tensor
+    return header, groups
+
+
+def content_checksum(header: dict[str, Any], groups: Groups) -> str:
+    """The SHA-256, in hex, that a file of these carries."""
+    return _checksum(_text(header), _ordered(groups))
+
+
+def _text(header: dict[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False)
+
+
+def _ordered(groups: Groups) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": groups[name][key].contiguous()
+        for name in sorted(groups)
+        for key in sorted(groups[name])
+    }
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    digest.update(save({name: tensors[name] for name in sorted(tensors)}))
+    return digest.hexdigest()
+
+
+def _envelope(data: bytes) -> dict[str, Any]:
+    """What is around the header; empty for safetensors files that are not ours.
+
+    The bytes start with the length of a JSON text, 8 bytes little endian, and that text.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8:
+        raise ValueError("it ends before its header does")
+    try:
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+        envelope = json.loads(metadata.get(KEY, "{}"))
+    except (AttributeError, TypeError) as error:
+        raise ValueError("its header has another shape") from error
+    except RecursionError as error:
+        raise ValueError("its header is nested too deeply") from error
+    return envelope if isinstance(envelope, dict) else {}
+
+
+def _check_envelope(path: Path, envelope: dict[str, Any], content: Content) -> None:
+    found = envelope.get("content")
+    if found is None:
+        raise ModelFileError(
+            f"{path} is a safetensors file, but not an ahl {content}. Weights of a backbone go "
+            "with --weights when training."
+        )
+    if found != content:
+        raise ModelFileError(f"{path} is an ahl {found}, not an ahl {content}.")
+    if envelope.get("format") != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has {content} format {envelope.get('format')}; this version of ahl reads "
+            f"format {FORMAT_VERSION}. Upgrade ahl, or train the model again."
+        )

@@ -1,0 +1,1 @@
+"""Applications: each knows pipeline, model and scoring; none knows another."""

@@ -1,0 +1,279 @@
+"""A labelled folder looked over: what helps, what is wrong, what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ahl._common.devices import resolve_device
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.observer import Observer
+from ahl._common.types import GOOD, Skipped
+from ahl.apps.advise.duplicates import Copy, Duplicates, find_duplicates
+from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
+from ahl.apps.advise.labels import LabelAdvice, Suspect, compare_labels, find_suspects
+from ahl.apps.advise.learning_curve import LearningCurve, measure_curve
+from ahl.apps.advise.left_out import FOLDS, Progress, cross_fit
+from ahl.apps.advise.pictures import Picture, look_at
+from ahl.apps.advise.ranking import Indices, Ranking, mean_ranking
+from ahl.apps.advise.trials import Trials, open_trials
+from ahl.config import DEFAULT_BACKBONE, Config, default
+from ahl.data import Dataset, open_dataset
+from ahl.features.backbones import Backbone
+from ahl.features.backbones.choice import BackboneChoice
+from ahl.features.extractor import FeatureExtractor
+from ahl.features.maps import FeatureLayout
+from ahl.features.sizing import with_size
+from ahl.heads import BaseDetector, find_detector
+
+FEWEST_NORMALS = 15
+"""Different good images of which two thirds can train and calibrate a detector."""
+
+_REPEATS = 2  # draws of the folds: each image is judged by so many detectors of each kind
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Advice:
+    """What was found; None where it was not asked or cannot be told (`notes` say why).
+
+    Attributes:
+        data: name of the folder.
+        base: name of the base detector that stood in for the full training.
+        images: readable images by class.
+        skipped: those that could not be read.
+        copies: images that are there twice, contradictions of the labels first.
+        labels: whether labels beat good images alone.
+        curve: what more labels bring, and what a new kind costs.
+        suspects: images that look mislabelled, likeliest first.
+        suspected: how many there are in each class that has any; the list is cut off.
+        size: whether the image size is enough.
+        notes: what could not be told, and why.
+    """
+
+    data: str
+    base: str
+    images: Mapping[str, int]
+    skipped: tuple[Skipped, ...]
+    copies: tuple[Copy, ...]
+    labels: LabelAdvice | None
+    curve: LearningCurve | None
+    suspects: tuple[Suspect, ...]
+    suspected: Mapping[str, int]
+    size: SizeAdvice
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as JSON values."""
+        return asdict(replace(self, images=dict(self.images), suspected=dict(self.suspected)))
+
+
+def advise(
+    data: str | Path | Dataset,
+    *,
+    base: str | type[BaseDetector] = "devnet",
+    backbone: str | Backbone = DEFAULT_BACKBONE,
+    weights: str | Path | None = None,
+    backbone_arguments: Mapping[str, Any] | None = None,
+    stages: Sequence[int] | None = None,
+    config: Config | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    cache: str | Path | None = "auto",
+    observer: Observer | None = None,
+) -> Advice:
+    """Look a labelled folder over.
+
+    Nothing here trains AHL itself: the base detector alone, with the memory and the calibration,
+    stands in for it, many times over on parts of the images.
+
+    Args:
+        data: a folder in one of the two layouts, or an opened one.
+        base: the base detector that stands in.
+        backbone: as for `ahl.AHL`; likewise the next three.
+        weights: local weights.
+        backbone_arguments: of the backbone.
+        stages: of the backbone.
+        config: all constants; None takes the preset `default`.
+        quick: each image is judged once, the learning curve has its end only, and no larger image
+            size is measured.
+        seed: of every draw.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
+        cache: folder of cached features, as for `ahl.AHL`.
+        observer: hears of progress and of what is skipped.
+
+    Raises:
+        DataError: if the folder has no layout, no good image, or nothing that can be read.
+        ConfigurationError: if an argument has a value that cannot work.
+        WeightsError: if the backbone's weights cannot be had.
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
+    observer = observer or Observer()
+    dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
+    choice = BackboneChoice(
+        backbone=backbone,
+        weights=None if weights is None else Path(weights),
+        arguments=dict(backbone_arguments or {}),
+        stages=None if stages is None else tuple(stages),
+    )
+    built = choice.build()  # what it lacks is told at once
+    config = with_size(
+        config or default(),
+        built,
+        [sample.source for sample in dataset.train_normals],
+        observer=observer,
+    )
+    run = _Run(
+        choice=BackboneChoice(backbone=built),
+        detector=find_detector(base),
+        config=config,
+        quick=quick,
+        seed=seed,
+        device=device,
+        cache=cache,
+        observer=observer,
+    )
+    samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
+    pictures, skipped = look_at(sorted(samples, key=lambda sample: sample.name), observer)
+    if not pictures:
+        raise DataError(
+            f"None of the {len(skipped)} images in {dataset.root} can be read "
+            f"({skipped[0].name}: {skipped[0].reason})."
+        )
+    duplicates = find_duplicates(pictures, observer)
+    return run.advise(dataset, pictures, skipped, duplicates)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """The settings of one look."""
+
+    choice: BackboneChoice
+    detector: type[BaseDetector]
+    config: Config
+    quick: bool
+    seed: int
+    device: str
+    cache: str | Path | None
+    observer: Observer
+
+    def advise(
+        self,
+        dataset: Dataset,
+        pictures: Sequence[Picture],
+        skipped: Sequence[Skipped],
+        duplicates: Duplicates,
+    ) -> Advice:
+        _, *grid = self.layout().scales[0]
+        features = self.config.features
+        step = self.choice.build().multiple if features.tiles else 32
+        size = advise_size(
+            pictures,
+            dataset.root,
+            features.size,
+            (grid[0], grid[1]),
+            tiles=features.tiles,
+            step=step,
+        )
+        labels = curve = None
+        suspects: tuple[Suspect, ...] = ()
+        suspected: dict[str, int] = {}
+        notes = tuple(_too_few(pictures, duplicates.groups))
+        if not notes:
+            with self.trials(pictures, duplicates.groups, self.config) as trials:
+                first, labelled, memory, second = self.left_out(trials)
+                labels = compare_labels(labelled, memory)
+                suspects, suspected = find_suspects(trials.samples, labelled, second)
+                curve = measure_curve(trials, first, quick=self.quick, observer=self.observer)
+                if size.originals_larger and not self.quick:
+                    size = self.measured(size, trials, pictures, first)
+        return Advice(
+            data=dataset.name,
+            base=self.detector.name,
+            images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
+            skipped=tuple(skipped),
+            copies=duplicates.copies,
+            labels=labels,
+            curve=curve,
+            suspects=suspects,
+            suspected=suspected,
+            size=size,
+            notes=notes,
+        )
+
+    def layout(self) -> FeatureLayout:
+        """Shape of the features of an image."""
+        device = resolve_device(self.device)
+        return FeatureExtractor(self.choice.build(), self.config.features, device).layout
+
+    def left_out(self, trials: Trials) -> tuple[Ranking, Ranking, Ranking, Ranking]:
+        """Rankings by the first labelled detectors, by all, by the memory, by linear ones."""
+        repeats = range(1 if self.quick else _REPEATS)
+        progress = Progress("left-out images, trainings", FOLDS * len(repeats), self.observer)
+        labelled = [cross_fit(trials, trials.labelled, r, progress=progress) for r in repeats]
+        memory = [cross_fit(trials, trials.memory_only, r) for r in repeats]
+        second = [cross_fit(trials, trials.second_opinion, r) for r in repeats]
+        return labelled[0], mean_ranking(labelled), mean_ranking(memory), mean_ranking(second)
+
+    def measured(
+        self, size: SizeAdvice, trials: Trials, pictures: Sequence[Picture], known: Ranking
+    ) -> SizeAdvice:
+        """The advice with both sizes measured."""
+        larger = self.config.with_image_size(size.larger)
+        place = {picture.sample.name: picture for picture in pictures}
+
+        @contextmanager
+        def at_larger(indices: Indices) -> Iterator[Trials]:
+            chosen = [place[trials.samples[index].name] for index in indices]
+            with self.trials(chosen, trials.groups[indices], larger) as opened:
+                yield opened
+
+        return compare_sizes(size, trials, known, at_larger, observer=self.observer)
+
+    @contextmanager
+    def trials(
+        self, pictures: Sequence[Picture], groups: Indices, config: Config
+    ) -> Iterator[Trials]:
+        with open_trials(
+            [picture.sample for picture in pictures],
+            groups,
+            backbone=self.choice,
+            config=config,
+            detector=self.detector,
+            seed=self.seed,
+            device=resolve_device(self.device),
+            cache=self.cache,
+            observer=self.observer,
+        ) as opened:
+            yield opened
+
+
+def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
+    """Why nothing can be left out, if so."""
+    anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
+    normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
+    if normals < FEWEST_NORMALS:
+        many = "is 1 good image" if normals == 1 else f"are {normals} different good images"
+        yield (
+            f"There {many}; {FEWEST_NORMALS} are needed before some "
+            "can be left out and asked about, some dozens before the answers mean much. Only "
+            "copies and sizes were looked at."
+        )
+    if anomalies == 0:
+        yield (
+            "There is no labelled defect: put images of one kind into a folder named after it, "
+            f"beside {GOOD}/. Only copies and sizes were looked at."
+        )
+    elif anomalies == 1:
+        yield (
+            "There is one labelled defect. It cannot be left out and trained on at once, so what "
+            "it is worth, and whether labels are right, cannot be told; a second one is enough. "
+            "Only copies and sizes were looked at."
+        )

@@ -1,0 +1,96 @@
+"""Every image looked at once: its size, the identity of its pixels, and a thumbnail."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ahl._common.errors import ImageError
+from ahl._common.observer import Observer
+from ahl._common.types import Sample, Skipped
+from ahl.data.images.reading import read_pixels
+
+THUMBNAIL = 64
+"""Side of a thumbnail in pixels: 4 KiB an image, 40 MiB for 10,000."""
+
+_WORKERS = 2
+_AHEAD = 8  # images decoded ahead of their turn; bounds memory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """What is kept of one image.
+
+    Attributes:
+        sample: the image with its label.
+        width: of the original, in pixels.
+        height: likewise.
+        digest: SHA-256 of shape and pixels; equal for equal pixels in whatever file.
+        thumbnail: (64, 64) uint8, luminance, the whole image.
+    """
+
+    sample: Sample
+    width: int
+    height: int
+    digest: str
+    thumbnail: NDArray[np.uint8]
+
+
+def look_at(samples: Sequence[Sample], observer: Observer) -> tuple[list[Picture], list[Skipped]]:
+    """Decode every image once.
+
+    Args:
+        samples: the images.
+        observer: hears of progress and of what cannot be read.
+
+    Returns:
+        the pictures of the readable ones in order, and what was skipped.
+    """
+    pictures, skipped = [], []
+    observer.on_stage("looking at images", 0, len(samples))
+    for done, (sample, future) in enumerate(_decoded(samples), start=1):
+        try:
+            pictures.append(future.result())
+        except ImageError as error:
+            skipped.append(Skipped(name=sample.name, reason=str(error)))
+            observer.on_skipped(skipped[-1])
+        observer.on_stage("looking at images", done, len(samples))
+    return pictures, skipped
+
+
+def look_at_one(sample: Sample) -> Picture:
+    """Decode one image.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    pixels = read_pixels(sample.source)
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(f"{height} {width}\n".encode())
+    digest.update(pixels.data)
+    small = Image.fromarray(pixels).convert("L")
+    return Picture(
+        sample=sample,
+        width=width,
+        height=height,
+        digest=digest.hexdigest(),
+        thumbnail=np.array(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)),
+    )
+
+
+def _decoded(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Future[Picture]]]:
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        ahead: deque[tuple[Sample, Future[Picture]]] = deque()
+        for sample in samples:
+            ahead.append((sample, pool.submit(look_at_one, sample)))
+            if len(ahead) >= _AHEAD:
+                yield ahead.popleft()
+        while ahead:
+            yield ahead.popleft()

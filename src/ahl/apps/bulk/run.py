@@ -1,0 +1,263 @@
+"""A collection scored into a folder of shards, by whichever engine; resumed where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from ahl._common.errors import ConfigurationError, ResumeError
+from ahl._common.observer import Observer
+from ahl._common.version import __version__
+from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
+from ahl.apps.bulk.places import NEEDED, OutputFolder, located
+from ahl.apps.bulk.shard import ShardScorer, ShardTask, model_digest
+from ahl.apps.bulk.shard_files import ShardFacts
+from ahl.scoring.runtime.artefact import Format, format_of
+
+SHARD_SIZE: Final = 1024
+"""Images in a shard: under a minute of one core's work that a kill can lose."""
+
+MANIFEST: Final = "_ahl_run.json"
+"""What the run is, written first. Readers of Parquet folders pass over names with a `_`."""
+
+DONE: Final = "_SUCCESS"
+"""What came of it, written when every shard is there."""
+
+_FORMAT: Final = 1
+_COMPUTES: Final = {None: "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+_STAGE: Final = "scoring"
+_AT_ONCE: Final = 16  # footers read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What an engine's workers need besides their shards.
+
+    Attributes:
+        model: the model file.
+        output: path or URL of the folder for results.
+        base: folder that relative image paths begin from.
+        run: fingerprint of the run.
+        device: as in `ahl.scoring.engine.open_engine`.
+    """
+
+    model: Path
+    output: str
+    base: str
+    run: str
+    device: str
+
+    def values(self) -> dict[str, Any]:
+        """What `ShardScorer` takes of it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class ShardEngine(Protocol):
+    """Where shards are scored."""
+
+    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
+        """Score and write every shard, in any order; tell of each when its file is there."""
+        ...
+
+
+class LocalEngine:
+    """Shards one after another in this process.
+
+    Args:
+        threads: of the CPU; None takes all cores.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self.threads = threads
+
+    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
+        """Score and write every shard, in order."""
+        scorer = ShardScorer(**job.values(), threads=self.threads)
+        yield from map(scorer.score, tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What came of a run.
+
+    Attributes:
+        images: in all shards.
+        unreadable: those with an error instead of scores.
+        unfetched: those of them that a store did not give; running again tries them again.
+        anomalous: those above the model's threshold; 0 without one.
+        shards: files in the folder.
+        found: those that were there before.
+    """
+
+    images: int
+    unreadable: int
+    unfetched: int
+    anomalous: int
+    shards: int
+    found: int
+
+
+def score_collection(
+    model: Path,
+    inputs: Sequence[str],
+    output: str,
+    *,
+    engine: ShardEngine | None = None,
+    column: str = "path",
+    shard_size: int = SHARD_SIZE,
+    device: str = "auto",
+    observer: Observer | None = None,
+) -> Collected:
+    """Score images into Parquet files `part-00000.parquet`, ... of a folder.
+
+    A file depends on the inputs, the model, the shard size, the device and the versions of what
+    computes alone, not on the engine, the number of workers or what was killed in between (the last
+    digits of a score may differ between kinds of processors, or numbers of threads). Called again,
+    it scores the shards that are missing, damaged or hold images that could not be fetched.
+
+    Args:
+        model: the model file.
+        inputs: files, folders or patterns, of images or Parquet files, by path or URL.
+        output: path or URL of the folder.
+        engine: where shards are scored; this process by default.
+        column: of Parquet files: holds paths, URLs or encoded images.
+        shard_size: images a shard.
+        device: as in `ahl.scoring.engine.open_engine`.
+        observer: hears how far it is, in images.
+
+    Raises:
+        ConfigurationError: if a package is missing.
+        DataError: if there is nothing to score, or the folder cannot be used.
+        ResumeError: if the folder holds something else.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(f"Results are written with pyarrow. {NEEDED}.") from None
+    observer = observer or Observer()
+    folder = OutputFolder(output)
+    parts = find_inputs(inputs, column)
+    total = sum(map(len, parts))
+    facts = {
+        "format": _FORMAT,
+        "model": model_digest(model),
+        "inputs": inputs_digest(parts),
+        "images": total,
+        "shard_size": shard_size,
+        "device": device,
+    }
+    run = _fingerprint(facts, format_of(model))
+    shards = cut(parts, shard_size)
+    digits = max(5, len(str(len(shards) - 1)))
+    tasks = [
+        ShardTask(number=number, name=f"part-{number:0{digits}d}.parquet", part=part)
+        for number, part in enumerate(shards)
+    ]
+    names = folder.names()
+    _claim(folder, names, {**facts, "shards": len(shards), "run": run})
+    done = _found(folder, names, tasks, run)
+    found = len(done)
+    reached = sum(one.images for one in done.values())
+    observer.on_stage(_STAGE, reached, total)
+    missing = [task for task in tasks if task.number not in done]
+    if missing:
+        base = str(Path.cwd())
+        job = Job(model=model, output=located(output, base), base=base, run=run, device=device)
+        for one in (engine or LocalEngine()).run(job, missing):
+            done[one.shard] = one
+            reached += one.images
+            observer.on_stage(_STAGE, reached, total)
+        _check_all_there(folder, tasks)
+    collected = Collected(
+        images=sum(one.images for one in done.values()),
+        unreadable=sum(one.unreadable for one in done.values()),
+        unfetched=sum(one.unfetched for one in done.values()),
+        anomalous=sum(one.anomalous for one in done.values()),
+        shards=len(tasks),
+        found=found,
+    )
+    told = {"run": run, **{k: v for k, v in asdict(collected).items() if k != "found"}}
+    folder.write(DONE, _json(told))
+    return collected
+
+
+def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
+    """Identity of a run: what it scores, and the versions of what computes it."""
+    versions = {"ahl": __version__}
+    with contextlib.suppress(metadata.PackageNotFoundError):  # opening the model will say so
+        package = _COMPUTES[format_]
+        versions[package] = metadata.version(package)
+    text = json.dumps({**versions, **facts}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> None:
+    """Make the folder this run's own, or find that it is."""
+    if MANIFEST in names:
+        try:
+            found = json.loads(folder.read(MANIFEST))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("run") != manifest["run"]:
+            raise ResumeError(
+                f"{folder.place} holds the scores of another run: {_difference(found, manifest)}. "
+                "Name another folder, or delete that one."
+            )
+        return
+    if any(name.endswith(".parquet") for name in names):
+        raise ResumeError(
+            f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
+        )
+    folder.write(MANIFEST, _json(manifest))
+
+
+def _difference(found: object, manifest: dict[str, Any]) -> str:
+    if not isinstance(found, dict):
+        return f"its {MANIFEST} cannot be read"
+    words = {
+        "model": "it had another model",
+        "inputs": f"its inputs were others ({found.get('images')} images)",
+        "shard_size": f"its --shard-size was {found.get('shard_size')}",
+        "device": f"its --device was {found.get('device')}",
+    }
+    differing = [said for key, said in words.items() if found.get(key) != manifest[key]]
+    return (
+        ", ".join(differing)
+        or "it was made by another version of ahl, or of what computes the scores"
+    )
+
+
+def _found(
+    folder: OutputFolder, names: set[str], tasks: Sequence[ShardTask], run: str
+) -> dict[int, ShardFacts]:
+    """Shards that are there, whole, and of which every image could be fetched."""
+    there = [task for task in tasks if task.name in names]
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        facts = pool.map(lambda task: ShardFacts.read(folder, task.name), there)
+        return {
+            task.number: one
+            for task, one in zip(there, facts, strict=True)
+            if one is not None
+            and (one.run, one.shard, one.images) == (run, task.number, len(task.part))
+            and not one.unfetched
+        }
+
+
+def _check_all_there(folder: OutputFolder, tasks: Sequence[ShardTask]) -> None:
+    missing = {task.name for task in tasks} - folder.names()
+    if missing:
+        raise ConfigurationError(
+            f"{len(missing)} shards are not in {folder.place}: workers on other machines wrote to "
+            "their own discs. Name a folder that all machines share, or a bucket."
+        )
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,227 @@
+"""`ahl benchmark`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ahl._common.errors import ConfigurationError
+from ahl.apps.cli.backbone_options import backbone_options, parse_arguments, parse_stages
+from ahl.apps.cli.benchmark_report import report
+from ahl.apps.cli.common import (
+    FAILED,
+    cache_option,
+    device_option,
+    errors_as_messages,
+    json_option,
+    own_name,
+    print_json,
+    stderr_console,
+    threads_option,
+    use_threads,
+)
+
+if TYPE_CHECKING:
+    from ahl.benchmark.cells import BenchmarkDataset
+
+_RUN_EPILOG = """\b
+Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
+A method may bring settings of its own:
+  --method ahl-dra,distributions.clusters=4,importance.history=3
+Ablations: clusters default episodes evidence history importance inner overlap pseudo table5.
+
+\b
+Example:
+  ahl benchmark run --dataset elpv --dataset headct=RAW/headct \\
+      --setting general --setting hard --anomalies 1 --anomalies 10 --output results
+  ahl benchmark report results
+"""
+
+
+@click.group()
+def benchmark() -> None:
+    """Compare methods by the open-set protocol: one table beside the paper's figures."""
+
+
+@benchmark.command(epilog=_RUN_EPILOG)
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    required=True,
+    metavar="NAME[=PATH]",
+    help="A dataset of `ahl datasets list` and its raw folder (none for one that comes in a "
+    "Python package), or a name of your own and a folder laid out as for `ahl train`. May be "
+    "repeated, as all of the following.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="A method; see below [default: all, with --transfer those that adapt].",
+)
+@click.option("--ablation", "ablations", multiple=True, help="A group of methods; see below.")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    type=click.Choice(["general", "hard"]),
+    default=("general",),
+    show_default=True,
+)
+@click.option(
+    "--anomalies",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(10,),
+    show_default=True,
+    metavar="M",
+    help="Labelled anomalies that train.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Results folder.",
+)
+@click.option("--resume", is_flag=True, help="Go on in a folder that has results.")
+@click.option(
+    "--transfer",
+    is_flag=True,
+    help="Train on each dataset, adapt to each other one with its normals alone, test there.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; each takes its share of the threads.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="Constants before the methods' own settings.",
+)
+@backbone_options
+@cache_option
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def run(
+    datasets: tuple[str, ...],
+    methods: tuple[str, ...],
+    ablations: tuple[str, ...],
+    seeds: int,
+    output: Path,
+    resume: bool,
+    transfer: bool,
+    jobs: int,
+    preset: str,
+    image_size: str | None,
+    tiles: int | None,
+    backbone_args: tuple[str, ...],
+    stages: str | None,
+    cache: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - handed on
+) -> None:
+    """Measure methods on datasets, cell by cell, into a results folder.
+
+    A killed run goes on with --resume; a finished cell is computed again only if something that
+    its figure depends on has changed.
+    """
+    from ahl._common.devices import resolve_device
+    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.benchmark.planning import Benchmark
+    from ahl.benchmark.runner import run_benchmark
+    from ahl.config import preset as preset_config
+    from ahl.features.backbones.choice import BackboneChoice
+
+    use_threads(threads)
+    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+        outcome = run_benchmark(
+            Benchmark(
+                datasets=[_dataset(text) for text in datasets],
+                methods=_methods(methods, ablations, transfer=transfer),
+                settings=options["settings"],
+                anomalies=options["anomalies"],
+                seeds=range(seeds),
+                backbone=BackboneChoice(
+                    backbone=options["backbone"],
+                    weights=options["weights"],
+                    arguments=parse_arguments(backbone_args),
+                    stages=parse_stages(stages),
+                ),
+                config=preset_config(preset, image_size=image_size, tiles=tiles),
+                device=resolve_device(device),
+                cache=cache or "auto",
+                transfer=transfer,
+            ),
+            output,
+            resume=resume,
+            jobs=jobs,
+            observer=observer,
+        )
+    if as_json:
+        print_json(
+            {"computed": outcome.computed, "kept": outcome.kept, "failed": list(outcome.failed)}
+        )
+    else:
+        click.echo(
+            f"{outcome.computed} cells computed, {outcome.kept} there already, "
+            f"{len(outcome.failed)} failed."
+        )
+        for label, reason in outcome.failed:
+            click.echo(f"failed: {label}: {reason}")
+        click.echo(f"Next: {own_name()} benchmark report {output}")
+    if outcome.failed:
+        raise SystemExit(FAILED)
+
+
+def _dataset(text: str) -> BenchmarkDataset:
+    from ahl.benchmark.cells import BenchmarkDataset
+    from ahl.benchmark.datasets import READERS
+    from ahl.data import open_dataset
+
+    name, separator, path = text.partition("=")
+    by_name = {reader.name: reader for reader in READERS}
+    reader = by_name.get(name.strip().lower())
+    if reader is not None:
+        return BenchmarkDataset(
+            name=reader.title,
+            subsets=reader.read(Path(path) if separator else None),
+            hard_classes=reader.hard_classes,
+            hard_subsets=reader.hard_subsets,
+        )
+    if not separator:
+        raise ConfigurationError(
+            f"--dataset {text!r} is none of {', '.join(by_name)}; for a folder of your own give "
+            "NAME=PATH."
+        )
+    return BenchmarkDataset(name=name.strip(), subsets=(open_dataset(Path(path)),))
+
+
+def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: bool) -> list[str]:
+    from ahl.benchmark.ablations import ABLATIONS
+    from ahl.benchmark.known_methods import METHODS
+
+    for name in ablations:
+        if name not in ABLATIONS:
+            raise ConfigurationError(
+                f"There is no ablation {name!r}; choose among {', '.join(ABLATIONS)}."
+            )
+    named = [*methods, *(spec for name in ablations for spec in ABLATIONS[name])]
+    possible = [method.name for method in METHODS if method.transfers or not transfer]
+    return list(dict.fromkeys(named)) or possible
+
+
+benchmark.add_command(report)

@@ -1,0 +1,194 @@
+"""`ahl predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ahl._common.errors import DataError
+from ahl._common.printable import printable
+from ahl.apps.cli.common import (
+    SKIPPED,
+    USAGE,
+    called,
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stderr_console,
+    threads_option,
+)
+from ahl.apps.cli.scale_options import ScaleOptions, scale_options, score_to_folder
+
+_LONGEST_NAME: Final = 200
+"""Bytes of a heat map's name before its suffix; file systems take 255."""
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ahl.model.card import ModelCard
+    from ahl.scoring.prediction import Prediction
+
+
+@click.command()
+@existing_model
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--heat-maps",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for pictures of where in each image the evidence lies.",
+)
+@click.option(
+    "--heat-map-format",
+    type=click.Choice(["png", "npy"]),
+    default="png",
+    show_default=True,
+    help="The image with the evidence in red, or the map as a float32 array.",
+)
+@click.option(
+    "--why",
+    is_flag=True,
+    help="Say below each image what makes it anomalous, and which training images are like it.",
+)
+@scale_options
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def predict(
+    model: Path,
+    paths: tuple[str, ...],
+    heat_maps: Path | None,
+    heat_map_format: str,
+    why: bool,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    **scale: Any,  # noqa: ANN401 - handed on
+) -> None:
+    """Score images with a trained MODEL.
+
+    Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
+    score is higher for more anomalous images and has no fixed range: compare scores of one
+    model with each other. The severity, 0 to 1, is how likely an image is defective by its score,
+    were good and defective ones equally common. Where `ahl threshold` has set a threshold, each
+    image is called normal or anomalous, with a question mark where too few good images are known
+    to be sure of it.
+
+    --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
+    was shown, like tampering, or unlike all good parts. Red begins above what the highest places of
+    usual good images have, and means the same in all pictures of one model. With both, each picture
+    has beside it the defect that was shown and the good image that are most like this one.
+
+    With --json, one object a line: path, score, severity, heads (each head's own score, higher =
+    more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
+    path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
+    where a question mark stands otherwise). A bad file never stops the rest.
+
+    With --output, the same values become Parquet files: for collections too large for one machine,
+    or for one evening (docs/scale.md).
+
+    \b
+    Exit status: 0 all read, 2 wrong usage, 3 some skipped.
+    """
+    into = ScaleOptions(**scale, pictures=why or heat_maps is not None)
+    if into.output is not None:
+        score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
+        return
+    from ahl.data.images.finding import expand_paths
+    from ahl.scoring.engine import open_engine
+    from ahl.scoring.telling import told_of
+
+    try:
+        images = expand_paths(paths)
+    except DataError as error:
+        click.echo(f"ahl: {error}", err=True)
+        raise SystemExit(USAGE) from None
+    engine = open_engine(model, device=device, threads=threads)
+    decided, rated = engine.card.decision is not None, engine.card.severity is not None
+    files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
+    skipped = 0
+    if not as_json:
+        columns = f"{'severity  ' if rated else ''}{'verdict     ' if decided else ''}"
+        click.echo(f"{'score':>10}  {columns}path")
+    for prediction in engine.predict(images, heat_maps=heat_maps is not None, nearest=why):
+        source = images[prediction.index]
+        skipped += prediction.score is None
+        told = {"path": str(source), **told_of(prediction, engine.card, why=why)}
+        if heat_maps is not None and prediction.heat_map is not None:
+            file = files[prediction.index]
+            _write_heat_map(file, source, prediction, engine.card)
+            told["heat_map"] = str(file)
+        if as_json:
+            print_json(told)
+        else:
+            click.echo(_line(prediction, told | {"path": printable(told["path"])}))
+    if skipped:
+        if not as_json:
+            stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
+        raise SystemExit(SKIPPED)
+
+
+def _line(prediction: Prediction, told: dict[str, Any]) -> str:
+    """The same for people."""
+    if prediction.score is None:
+        return f"{'skipped':>10}  {told['path']}: {prediction.error}"
+    verdict = ""
+    if prediction.verdict is not None:
+        verdict = f"{called(prediction.anomalous, prediction.verdict):<12}"
+    severity = "" if prediction.severity is None else f"{prediction.severity:>8.2f}  "
+    line = f"{prediction.score:>10.4f}  {severity}{verdict}{told['path']}"
+    if "why" in told:
+        words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
+        line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
+        like = [
+            f"{what} {printable(found.name)}"
+            for what, found in (
+                ("its most anomalous place is most like", prediction.nearest_anomaly),
+                ("the good image most like it is", prediction.nearest_normal),
+            )
+            if found is not None and found.name
+        ]
+        line += f"\n{'':>10}  {'; '.join(like)}" if like else ""
+    return line
+
+
+def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[Path]:
+    """A file for each image that tells its path, and none twice."""
+    files: dict[Path, None] = {}
+    for image in images:
+        parts = [part for part in image.parts if part not in (image.anchor, "..")]
+        name = "__".join(parts).encode()[-_LONGEST_NAME:].decode(errors="ignore")
+        file, number = folder / f"{name}.{suffix}", 1
+        while file in files:
+            number += 1
+            file = folder / f"{name}-{number}.{suffix}"
+        files[file] = None
+    return list(files)
+
+
+def _write_heat_map(output: Path, source: Path, prediction: Prediction, card: ModelCard) -> None:
+    import numpy as np
+
+    from ahl._common.files import written_whole
+    from ahl.scoring.overlay import draw_overlay
+
+    heat = prediction.heat_map
+    if heat is None:
+        return
+    if output.suffix == ".png":
+        beside = [
+            (title, found.picture)
+            for title, found in (
+                ("defect most like it", prediction.nearest_anomaly),
+                ("good image most like it", prediction.nearest_normal),
+            )
+            if found is not None and found.picture is not None
+        ]
+        draw_overlay(source, heat, card.colour_bounds, output, beside=beside)
+        return
+    with written_whole(output) as path, path.open("wb") as file:
+        np.save(file, heat, allow_pickle=False)

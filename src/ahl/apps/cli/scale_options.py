@@ -1,0 +1,161 @@
+"""`ahl predict --output`: the options, and what the verb does then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ahl._common.errors import ConfigurationError
+from ahl.apps.cli.common import (
+    SKIPPED,
+    Verb,
+    add_options,
+    counted,
+    print_json,
+    stderr_console,
+)
+
+if TYPE_CHECKING:
+    from ahl.apps.bulk.run import Collected, ShardEngine
+
+_OPTIONS = (
+    click.option(
+        "--output",
+        metavar="DIR",
+        help="Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
+        "instead of printing them; the same command goes on where it was interrupted. PATHs may "
+        "then be URLs, and Parquet files. Needs the extra ahl[scale].",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        help="With --output: where to score, in this process or on Ray (extra ahl[ray]) "
+        "[default: local].",
+    ),
+    click.option(
+        "--column",
+        help="Column of Parquet files with paths, URLs or encoded images [default: path].",
+    ),
+    click.option(
+        "--shard-size",
+        type=click.IntRange(min=1),
+        help="Images a Parquet file of the output [default: 1024].",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Ray: actors, of --threads (default 1) each [default: as many as there is room for].",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Ray: a running cluster, or 'auto' [default: start Ray on this machine alone].",
+    ),
+)
+
+
+def scale_options(verb: Verb) -> Verb:
+    """Add --output and what goes with it."""
+    return add_options(verb, _OPTIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleOptions:
+    """The options as given; None for those that were not.
+
+    Attributes:
+        pictures: whether --why or --heat-maps was given, which shards do not have.
+
+    Raises:
+        ConfigurationError: if one does nothing with, or without, the others.
+    """
+
+    output: str | None
+    engine: str | None
+    column: str | None
+    shard_size: int | None
+    workers: int | None
+    ray_address: str | None
+    pictures: bool
+
+    def __post_init__(self) -> None:
+        if self.output is None:
+            for name in ("engine", "column", "shard_size", "workers", "ray_address"):
+                self._refuse(name, "--output DIR")
+            return
+        if self.pictures:
+            raise ConfigurationError("--why and --heat-maps do not go with --output.")
+        if self.engine != "ray":
+            for name in ("workers", "ray_address"):
+                self._refuse(name, "--engine ray")
+
+    def _refuse(self, name: str, needed: str) -> None:
+        if getattr(self, name) is not None:
+            raise ConfigurationError(f"--{name.replace('_', '-')} goes with {needed}.")
+
+
+def score_to_folder(
+    model: Path,
+    inputs: tuple[str, ...],
+    options: ScaleOptions,
+    *,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Score a collection into the folder `options.output`, and say what came of it.
+
+    Raises:
+        SystemExit: with status 3, if images could not be read.
+        AHLError: see `ahl.apps.bulk.run.score_collection`.
+    """
+    from ahl.apps.bulk.run import SHARD_SIZE, score_collection
+    from ahl.apps.cli.progress import ConsoleObserver
+
+    output = options.output or "."
+    engine = _engine(options, threads)
+    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+        collected = score_collection(
+            model,
+            inputs,
+            output,
+            engine=engine,
+            column=options.column or "path",
+            shard_size=options.shard_size or SHARD_SIZE,
+            device=device,
+            observer=observer,
+        )
+    if as_json:
+        print_json({"output": output, **asdict(collected)})
+    else:
+        click.echo(_in_words(collected, output))
+    if collected.unreadable:
+        raise SystemExit(SKIPPED)
+
+
+def _engine(options: ScaleOptions, threads: int | None) -> ShardEngine:
+    if options.engine == "ray":
+        from ahl.apps.bulk.ray_engine import RayEngine
+
+        return RayEngine(workers=options.workers, threads=threads or 1, address=options.ray_address)
+    from ahl.apps.bulk.run import LocalEngine
+
+    return LocalEngine(threads=threads)
+
+
+def _in_words(collected: Collected, output: str) -> str:
+    shards = counted(collected.shards, "Parquet file")
+    words = f"{counted(collected.images, 'image')} scored in {shards}: {output}"
+    if collected.found:
+        words += f" ({collected.found} of them were there)"
+    if collected.unreadable:
+        images = counted(collected.unreadable, "image")
+        words += f"\n{images} could not be read; the column `error` says why."
+    if collected.unfetched:
+        words += (
+            f"\n{collected.unfetched} of them could not be fetched; the same command tries again."
+        )
+    return words

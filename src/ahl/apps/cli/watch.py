@@ -1,0 +1,181 @@
+"""`ahl watch`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ahl._common.printable import printable
+from ahl.apps.cli.common import (
+    SKIPPED,
+    called,
+    device_option,
+    errors_as_messages,
+    existing_model,
+    json_option,
+    print_json,
+    stderr_console,
+    threads_option,
+)
+
+
+def _folder(name: str, text: str, *, required: bool = False) -> Callable[..., Any]:
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option(name, type=kind, required=required, help=text)
+
+
+def _seconds(name: str, default: float, text: str) -> Callable[..., Any]:
+    kind = click.FloatRange(min=0)
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+@click.command()
+@existing_model
+@click.argument(
+    "folder", metavar="IN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@_folder("--ok", "Folder for normal images.", required=True)
+@_folder("--reject", "Folder for anomalous images.", required=True)
+@_folder(
+    "--uncertain",
+    "Folder for images too close to call [default: by the side of the threshold they are on].",
+)
+@_folder("--unreadable", "Folder for files that do not decode [default: REJECT/unreadable].")
+@click.option("--recursive", is_flag=True, help="Subfolders too; they are made again at the goal.")
+@_seconds("--settle", 2, "Seconds that a file must stay unchanged to count as complete.")
+@_seconds("--patience", 30, "The same for one that does not decode, before it is unreadable.")
+@_seconds("--poll", 1, "Seconds between two looks at IN.")
+@click.option("--once", is_flag=True, help="Deal with what is there now, then exit (for cron).")
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append one JSON line for every file that was moved, to this file.",
+)
+@device_option
+@threads_option
+@json_option
+@errors_as_messages
+def watch(
+    model: Path,
+    folder: Path,
+    ok: Path,
+    reject: Path,
+    uncertain: Path | None,
+    unreadable: Path | None,
+    recursive: bool,
+    settle: float,
+    patience: float,
+    poll: float,
+    once: bool,
+    log: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Score images that arrive in the folder IN, and move each by its verdict.
+
+    MODEL needs a threshold (`ahl threshold`). Every file is moved exactly once, and has one line in
+    the log, also if the process or the machine is killed: start it again and it goes on. Nothing is
+    ever overwritten; where a name is taken the new file gets a number.
+
+    Files that are still being written are waited for: they are complete when their size and time
+    have not changed for --settle seconds and no program of this machine (Linux) has them open for
+    writing. Only images by suffix count, and no names that begin with '.' or '~': write under such
+    a name, or with '.part' behind it, and rename. One watch works on a folder at a time; it keeps
+    its state in IN/.ahl-watch.
+
+    Stop it with SIGTERM or Ctrl-C: it ends the current file first.
+
+    \b
+    Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 (--once) done, but some files were
+    unreadable.
+    """
+    from ahl.apps.watch.arrivals import Arrivals
+    from ahl.apps.watch.destinations import Destinations
+    from ahl.apps.watch.journal import Journal
+    from ahl.apps.watch.lock import held_alone
+    from ahl.apps.watch.mover import Mover
+    from ahl.apps.watch.results import ResultLog
+    from ahl.apps.watch.watcher import LEFT, UNREADABLE, Watcher
+    from ahl.scoring.engine import open_engine
+
+    destinations = Destinations(
+        ok=ok, reject=reject, uncertain=uncertain, unreadable=unreadable or reject / "unreadable"
+    )
+    destinations.check(folder)
+    console = stderr_console()
+
+    def warned(text: str) -> None:
+        console.print(printable(text), soft_wrap=True, markup=False)
+
+    with contextlib.ExitStack() as held:
+        held.enter_context(held_alone(folder / ".ahl-watch" / "lock", str(folder)))
+        if log is not None:
+            held.enter_context(held_alone(log.with_name(f".{log.name}.lock"), f"the log {log}"))
+        journal = Journal(
+            folder / ".ahl-watch" / "moving.json", watched=folder, goals=destinations.all()
+        )
+        mover = Mover(journal, ResultLog(log))
+        watcher = Watcher(
+            open_engine(model, device=device, threads=threads),
+            Arrivals(
+                folder,
+                recursive=recursive,
+                settle=settle,
+                patience=patience,
+                excluded=destinations.all(),
+            ),
+            mover,
+            destinations,
+            poll=poll,
+            told=print_json if as_json else _print_line,
+            warned=warned,
+        )
+        held.enter_context(_stopped_by_signals(watcher.stop))
+        warned(f"Watching {folder}{'' if once else '; stop with Ctrl-C or SIGTERM'}.")
+        try:
+            if once:
+                watcher.run_once()
+            else:
+                watcher.run()
+        finally:
+            counts = ", ".join(
+                f"{number} {name}" for name, number in sorted(watcher.counts.items())
+            )
+            warned(f"Moved: {counts or 'nothing'}.")
+    if once and (watcher.counts[UNREADABLE] or watcher.counts[LEFT]):
+        raise SystemExit(SKIPPED)
+
+
+def _print_line(line: Mapping[str, Any]) -> None:
+    """Say for people what became of a file."""
+    path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
+    if "error" in line:
+        told = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
+    else:
+        verdict = called(line["anomalous"], line["verdict"])
+        told = f"{verdict:<12}{line['score']:>10.4f}  {path} -> {moved_to}"
+    click.echo(told)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Have the first SIGTERM or Ctrl-C stop the work; a second one ends the process."""
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def heard(number: int, _: object) -> None:
+        stop()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, heard)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,126 @@
+"""A training run as JSON lines, one object a line, written as things happen."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ahl._common.errors import ConfigurationError
+from ahl._common.files import remove_torn_line
+from ahl._common.observer import Observer
+from ahl._common.records import EpochRecord
+from ahl._common.types import Skipped
+
+FIRST = b'{"event": "start"'
+"""What every log begins with: nothing else is ever appended to."""
+
+TENTHS = 10
+"""Lines that tell of a stage's progress, besides its beginning."""
+
+
+class JsonLinesLog(Observer):
+    """Appends a line for everything that happens; docs/logs.md lists them.
+
+    Every line is in the file before the run goes on. Each run begins with a `start` line, also
+    one that resumes, and has all its epochs behind it. A last line that a killed run left torn is
+    removed when the next run starts.
+
+    Args:
+        path: the file; created when it is missing, with its folder.
+
+    Raises:
+        ConfigurationError: if the file is there and is no such log.
+        OSError: if it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.seek(0)
+            if not FIRST.startswith(file.read(len(FIRST))):
+                raise ConfigurationError(
+                    f"{path} is there and is not a log of ahl; name another file for the log."
+                )
+        self._path = path
+        self._started = time.monotonic()
+        self._tenths: dict[str, int] = {}
+        self._within: dict[str, float] = {}
+
+    def on_start(self, facts: Mapping[str, Any]) -> None:
+        """Write the facts, behind whole lines."""
+        self._started, self._tenths, self._within = time.monotonic(), {}, {}
+        if self._path.exists():
+            remove_torn_line(self._path)
+        self._write("start", facts)
+
+    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+        """Write the epochs before, marked as such, so that the run has all of them."""
+        for record in records:
+            self._write("epoch", {**asdict(record), "epochs": epochs, "restored": True})
+
+    def on_stage(self, stage: str, done: int, total: int) -> None:
+        """Write where a stage begins, every tenth of it, and where it ends."""
+        tenth = TENTHS * done // total if total else TENTHS
+        if tenth != self._tenths.get(stage):
+            self._tenths[stage] = tenth
+            self._write("stage", {"stage": stage, "done": done, "total": total})
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Write the losses and importance scores."""
+        self._write("epoch", {**asdict(record), "epochs": epochs, "restored": False})
+
+    def on_skipped(self, skipped: Skipped) -> None:
+        """Write which image, and why."""
+        self._write("skipped", {"name": skipped.name, "reason": skipped.reason})
+
+    def on_note(self, text: str) -> None:
+        """Write the note."""
+        self._write("note", {"text": text})
+
+    def on_time(self, part: tuple[str, ...], seconds: float) -> None:
+        """Gather the parts of an outermost part, and write them where that is over."""
+        if len(part) > 1:
+            name = " > ".join(part[1:])
+            self._within[name] = self._within.get(name, 0.0) + seconds
+            return
+        within = {name: round(value, 3) for name, value in self._within.items()}
+        whole = round(seconds + sum(self._within.values()), 3)
+        self._within = {}
+        self._write("part", {"part": part[0], "seconds": whole, "within": within})
+
+    def on_saved(self, path: Path) -> None:
+        """Write where the model is."""
+        self._write("saved", {"model": str(path)})
+
+    def on_end(self, error: BaseException | None) -> None:
+        """Write how it ended."""
+        seconds = round(time.monotonic() - self._started, 3)
+        if error is None:
+            self._write("end", {"seconds": seconds})
+            return
+        kind, message = type(error).__name__, str(error)
+        self._write("failed", {"seconds": seconds, "error": kind, "message": message})
+
+    def _write(self, event: str, values: Mapping[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps(_finite({"event": event, "time": now, **values}), allow_nan=False)
+        # Opened anew: whoever moves or removes the file meanwhile loses nothing but lines.
+        with self._path.open("ab") as file:
+            file.write(line.encode() + b"\n")
+
+
+def _finite(value: object) -> object:
+    """Values that JSON has: what is no number, or infinite, becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value

@@ -1,0 +1,244 @@
+"""The report's summary: how good the model is, where it fails, what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ahl.apps.report.cases import Case, main_reasons
+from ahl.apps.report.counts import ClassRow, Counts, Rate, weakest
+from ahl.apps.report.ranking import share
+from ahl.apps.report.score_plots import Separation
+from ahl.config.image_size import in_pixels
+from ahl.model.decision import Decision, fewest_for_certainty
+from ahl.model.trained import TrainedModel
+from ahl.scoring.evaluation import Evaluation
+
+_GRADES: Final = (
+    (0.99, "almost perfectly"),
+    (0.95, "very well"),
+    (0.9, "well"),
+    (0.8, "fairly well"),
+    (0.65, "weakly"),
+    (0.0, "hardly better than chance"),
+)
+
+_FEWEST: Final = 10
+"""Images of either kind below which an AUROC earns no grade: it may well be chance."""
+
+_WIDE: Final = 0.1
+"""Width of an AUROC's interval from which on more images are asked for."""
+
+_WEAK: Final = 0.9
+"""AUROC below which a class is worth more training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Sentences, each tuple most important first.
+
+    Attributes:
+        how_good: figures in words.
+        where_it_fails: classes and images; empty if nowhere.
+        what_to_do: advice.
+    """
+
+    how_good: tuple[str, ...]
+    where_it_fails: tuple[str, ...]
+    what_to_do: tuple[str, ...]
+
+
+def summarise(
+    result: Evaluation, counts: Counts, model: TrainedModel, alarms: Sequence[Case]
+) -> Summary:
+    """Put an evaluation into words.
+
+    Args:
+        result: the evaluation.
+        counts: of it.
+        model: that was evaluated.
+        alarms: the worst false alarms.
+    """
+    return Summary(
+        how_good=tuple(_how_good(result, counts, model.decision)),
+        where_it_fails=tuple(_where_it_fails(result, counts, alarms)),
+        what_to_do=tuple(_what_to_do(counts, model)) or ("Nothing stands out that needs doing.",),
+    )
+
+
+def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> list[str]:
+    normals, anomalies = len(counts.normals), len(counts.anomalies)
+    tested = f"{images(normals, 'good image')} and {images(anomalies, 'anomaly')}"
+    whole = counts.separation("all")
+    if whole is None:
+        lacking = "anomalies" if normals else "good images"
+        return [f"Tested on {tested}: without {lacking} there is nothing to compare."]
+    outscored = share(round(whole.auroc * 10_000), 10_000)
+    figures = (
+        f"an anomaly outscores a good image in {outscored} of all pairs ({auroc_words(whole)})."
+    )
+    on = f"On {tested} that it was not trained on"
+    if min(normals, anomalies) < _FEWEST:
+        told = [
+            f"{on}, {figures}",
+            f"That is too few to tell how good the model is: test on {_FEWEST} of each at least.",
+        ]
+    else:
+        grade = next(words for least, words in _GRADES if whole.auroc >= least)
+        told = [f"{on}, the model tells the two apart {grade}: {figures}"]
+    if decision is not None and counts.found is not None and counts.alarms is not None:
+        told.append(
+            f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
+            f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
+        )
+    if result.threshold_images:
+        set_on = result.threshold_images
+        told.append(
+            f"Of these good images, {set_on:,} {'is' if set_on == 1 else 'are'} among those that "
+            "the threshold was set on: what share of them lies above it was chosen, not found out."
+        )
+    seen, unseen = counts.separation("seen"), counts.separation("unseen")
+    if seen is not None and unseen is not None:
+        told.append(_compared(seen, unseen))
+    return told
+
+
+def _compared(seen: Separation, unseen: Separation) -> str:
+    apart = seen.low > unseen.high or unseen.low > seen.high
+    words = (
+        "a difference beyond chance" if apart else "these images show no difference beyond chance"
+    )
+    return (
+        f"Kinds of anomaly seen in training have {auroc_words(seen)}; kinds never seen have "
+        f"{auroc_words(unseen)}: {words}."
+    )
+
+
+def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) -> list[str]:
+    told = []
+    weak = weakest(counts)
+    if weak is not None and not _perfect(weak):
+        told.append(f"Found least: {_class_words(weak)}.")
+    if counts.found is not None and counts.found.hits < counts.found.total:
+        missed = counts.found.total - counts.found.hits
+        told.append(f"{missed:,} of {images(counts.found.total, 'anomaly')} missed.")
+    # Without a threshold nothing is called anomalous: then the highest good images stand for them.
+    wrong = list(alarms) if counts.alarms is None else [case for case in alarms if case.wrong]
+    reasons = main_reasons(wrong)
+    if reasons:
+        meaning, times = next(iter(reasons.items()))
+        told.append(
+            f"What speaks most against the worst false alarms: they are {meaning} "
+            f"({times} of {len(wrong)})."
+        )
+    if result.skipped:
+        told.append(f"{images(len(result.skipped), 'image')} could not be read.")
+    return told
+
+
+def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
+    told = []
+    decision = model.decision
+    if decision is None:
+        told.append(
+            "Set a threshold with `ahl threshold MODEL GOOD_IMAGES...`: it says how many false "
+            "alarms to expect. Until then scores only rank."
+        )
+    elif counts.alarms is not None and counts.alarms.low > decision.max_false_alarm_rate:
+        told.append(
+            f"More good images lie above the threshold than the share of "
+            f"{decision.max_false_alarm_rate:.3g} that it was set to allow: set it anew on good "
+            "images like these, not trained on."
+        )
+    above = counts.anomalies > counts.normals.max() if len(counts.normals) else np.zeros(0)
+    if counts.found is not None and decision is not None and above.sum() > counts.found.hits:
+        source = "left out by turns in training" if decision.held_out else "not trained on"
+        told.append(
+            f"{images(int(above.sum()) - counts.found.hits, 'missed anomaly')} outscore every good "
+            "image tested: the threshold, set on "
+            f"{images(decision.normals, 'good image')} {source}, may be higher than it need be. "
+            "Set it anew on more good images that the model was not trained on."
+        )
+    if counts.found is not None and counts.found.hits < counts.found.total:
+        weak = weakest(counts)
+        most = "" if weak is None or _perfect(weak) else f", of class {weak.group.name} above all,"
+        size = in_pixels(model.config.features.size)
+        told.append(
+            "Look at the worst misses below: can the defect be seen at all at the model's image "
+            f"size of {size}? If so, add some of them{most} to the "
+            "training images and train again, or hand them to `ahl update MODEL --missed FILES "
+            "--kind CLASS`."
+        )
+    weak = weakest(counts)
+    separation = None if decision is not None or weak is None else weak.separation
+    if separation is not None and separation.auroc < _WEAK:
+        told.append(f"Add some images of class {separation.name} and train again.")
+    if counts.alarms is not None and counts.alarms.hits:
+        told.append(
+            "Look at the worst false alarms below: a real defect among them is a wrong label; if "
+            "all are good, train with more good images like them, or hand them to `ahl update "
+            "MODEL --false-alarm FILES`."
+        )
+    if decision is not None and decision.surely_anomalous is None:
+        needed = fewest_for_certainty(decision.max_false_alarm_rate)
+        told.append(
+            f"The threshold was set on {images(decision.normals, 'good image')}; {needed:,} are "
+            "needed before it calls any image anomalous beyond doubt."
+        )
+    whole = counts.separation("all")
+    if whole is not None and whole.high - whole.low > _WIDE:
+        told.append(
+            "Test on more images: the interval of the AUROC is "
+            f"{whole.high - whole.low:.2f} wide with {images(len(counts.normals), 'good image')} "
+            f"and {images(len(counts.anomalies), 'anomaly')}."
+        )
+    if counts.both and not len(counts.unseen):
+        told.append(
+            "Every kind of anomaly tested was seen in training: how the model does on kinds never "
+            "seen is not measured here. Leave a kind out of the training to measure it."
+        )
+    return told
+
+
+def auroc_words(one: Separation) -> str:
+    """`AUROC 0.953, 95 % interval 0.92 to 0.97`."""
+    return f"AUROC {digits(one.auroc)}, 95 % interval {one.low:.2f} to {one.high:.2f}"
+
+
+def rate_words(rate: Rate) -> str:
+    """`31 of 44 (70 %, interval 55 to 83 %)`."""
+    return (
+        f"{rate.hits:,} of {rate.total:,} ({share(rate.hits, rate.total)}, 95 % interval "
+        f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %)"
+    )
+
+
+def digits(value: float | None) -> str:
+    """Three digits; 0.9996 must not read as a perfect 1.000."""
+    if value is None:
+        return "-"
+    return f"{min(value, 0.999):.3f}" if value < 1 else "1.000"
+
+
+def images(number: int, noun: str) -> str:
+    """`1 image`, `1,200 anomalies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def _class_words(row: ClassRow) -> str:
+    words = f"class {row.group.name} ({row.group.kind} in training)"
+    if row.called is not None:
+        words += f", {rate_words(row.called)} above the threshold"
+    if row.separation is not None:
+        words += f", {auroc_words(row.separation)}"
+    return words
+
+
+def _perfect(row: ClassRow) -> bool:
+    if row.called is not None:
+        return row.called.hits == row.called.total
+    return row.separation is not None and row.separation.auroc == 1

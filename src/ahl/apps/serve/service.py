@@ -1,0 +1,52 @@
+"""What the routes share: the model, who scores with it, what is in the house, what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ahl.apps.serve.admission import Admission
+from ahl.apps.serve.metrics import Metrics
+from ahl.apps.serve.settings import Settings
+from ahl.apps.serve.worker import Worker
+from ahl.pipeline.feedback.store import ReviewStore
+from ahl.scoring.engine import Engine
+
+
+class Service:
+    """One process's.
+
+    Args:
+        engines: of one model, that score at a time; from now on used by this service alone.
+        settings: of the service.
+    """
+
+    def __init__(self, engines: Sequence[Engine], settings: Settings) -> None:
+        self.settings, self.limits = settings, settings.limits
+        self.card = engines[0].card
+        folder = settings.review_dir
+        self.reviews = None if folder is None else ReviewStore(folder, settings.max_review_bytes)
+        self.admission = Admission(self.limits)
+        self.metrics = Metrics(
+            self.card,
+            waiting=lambda: self.admission.images,
+            line=lambda: len(self.worker.line),
+            batch=self.limits.batch,
+        )
+        self.stopping = False
+        self.worker = Worker(
+            engines,
+            decoders=settings.decoders,
+            batch=self.limits.batch,
+            max_pixels=self.limits.pixels,
+            on_batch=self.metrics.on_batch,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.worker.alive and not self.stopping
+
+    def stop(self) -> None:
+        """Answer what was accepted, and no more."""
+        self.stopping = True
+        self.worker.stop()

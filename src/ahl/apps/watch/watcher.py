@@ -1,0 +1,177 @@
+"""The loop: look, score what is complete, move it, look again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ahl._common.errors import DataError, ImageError
+from ahl.apps.watch.arrivals import Arrival, Arrivals
+from ahl.apps.watch.destinations import Destinations
+from ahl.apps.watch.mover import ChangedError, Mover
+from ahl.scoring.engine import Engine
+from ahl.scoring.prediction import Prediction
+
+_SLICE: Final = 0.2  # seconds between two looks at whether to stop
+_AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again
+
+OK, REJECT, UNCERTAIN, UNREADABLE, LEFT = "ok", "reject", "uncertain", "unreadable", "left in place"
+"""What files are counted as; `LEFT` ones cannot be opened and stay where they are."""
+
+
+class Watcher:
+    """Scores and moves what arrives.
+
+    Args:
+        engine: scores images; its model has a threshold.
+        arrivals: what lies in the watched folder.
+        mover: moves it.
+        destinations: where to.
+        poll: seconds between two looks.
+        told: hears of every file that was moved: its line in the log.
+        warned: hears, in a sentence, of what went wrong but will be tried again.
+        clock: seconds that only go on.
+        sleep: waits so many seconds.
+
+    Attributes:
+        counts: files by what became of them.
+
+    Raises:
+        DataError: if the model has no threshold.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        arrivals: Arrivals,
+        mover: Mover,
+        destinations: Destinations,
+        *,
+        poll: float,
+        told: Callable[[Mapping[str, Any]], None],
+        warned: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if engine.card.decision is None:
+            raise DataError(
+                "The model has no threshold, without which no image is ok or a reject: "
+                "set one first with `ahl threshold MODEL GOOD_IMAGES...` (where this one was "
+                "exported: in the model file, and export that again)."
+            )
+        self._engine, self._arrivals, self._mover = engine, arrivals, mover
+        self._destinations = destinations
+        self._poll, self._told, self._warned = poll, told, warned
+        self._clock, self._sleep = clock, sleep
+        self._stopped = False
+        self._warning = ""
+        self.counts: Counter[str] = Counter()
+
+    def stop(self) -> None:
+        """Have it stop behind the current file; safe to call in a signal's handler."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Go on until stopped. What fails of the system is told, and tried again."""
+        while not self._stopped:
+            try:
+                self._recover()
+                self._sweep()
+                self._warning = ""
+            except OSError as error:  # a share that is gone, a disk that is full
+                self._warn(error)
+                self._wait(max(self._poll, _AFTER_ERROR))
+            else:
+                self._wait(self._poll)
+
+    def run_once(self) -> None:
+        """Deal with what is there now; what is still being written stays for the next time.
+
+        Raises:
+            OSError: if a folder cannot be read or a file not be moved.
+        """
+        self._recover()
+        self._sweep()
+        first = self._arrivals.seen()
+        while not self._stopped and self._pending(first):
+            self._wait(self._poll)
+            self._sweep()
+
+    def _pending(self, first: Mapping[Path, Arrival]) -> bool:
+        """Whether any of the files that were there at first is unchanged and to be dealt with."""
+        return any(
+            not self._arrivals.is_left(path) and one.signature == first[path].signature
+            for path, one in self._arrivals.seen().items()
+            if path in first and not one.changed()
+        )
+
+    def _recover(self) -> None:
+        line = self._mover.recover()
+        if line is not None:
+            self._tell(line)
+
+    def _sweep(self) -> None:
+        """Score and move all that is complete."""
+        due = self._arrivals.look(self._clock())
+        for refusal in self._arrivals.refusals():
+            self._warned(refusal)
+        predictions = self._engine.predict([one.path for one in due]) if due else iter(())
+        for prediction in predictions:
+            if self._stopped:
+                return
+            self._deal_with(due[prediction.index], prediction)
+
+    def _deal_with(self, arrival: Arrival, prediction: Prediction) -> None:
+        if prediction.score is None and not arrival.tried:
+            self._arrivals.postpone(arrival)
+            return
+        folder = self._destinations.of(prediction)
+        try:
+            line = self._mover.move(arrival, folder, self._facts(prediction))
+        except ChangedError:
+            self._arrivals.forget(arrival)
+        except ImageError as error:  # no permission to read it: moved, it would be lost from sight
+            if arrival.path.exists():
+                self.counts[LEFT] += 1
+                self._warned(f"{arrival.path} stays where it is: {error}.")
+            self._arrivals.leave(arrival)
+        else:
+            self._arrivals.forget(arrival)
+            self._tell(line)
+
+    def _facts(self, prediction: Prediction) -> dict[str, Any]:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        facts: dict[str, Any] = {"time": now, "model": self._engine.card.sha256}
+        if prediction.score is None:
+            return {**facts, "error": prediction.error}
+        return {
+            **facts,
+            "score": prediction.score,
+            "severity": prediction.severity,
+            "anomalous": prediction.anomalous,
+            "verdict": prediction.verdict,
+        }
+
+    def _tell(self, line: Mapping[str, Any]) -> None:
+        if "error" in line:
+            self.counts[UNREADABLE] += 1
+        elif line["verdict"] == "uncertain" and self._destinations.uncertain is not None:
+            self.counts[UNCERTAIN] += 1
+        else:
+            self.counts[REJECT if line["anomalous"] else OK] += 1
+        self._told(line)
+
+    def _warn(self, error: OSError) -> None:
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        if text != self._warning:
+            self._warned(f"{text}. Trying again until it works.")
+        self._warning = text
+
+    def _wait(self, seconds: float) -> None:
+        end = self._clock() + seconds
+        while not self._stopped and (left := end - self._clock()) > 0:
+            self._sleep(min(_SLICE, left))

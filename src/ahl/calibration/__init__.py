@@ -1,1 +1,0 @@
-"""Calibration: from several kinds of evidence to one score, and how likely it is an anomaly's."""

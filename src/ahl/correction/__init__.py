@@ -1,1 +1,0 @@
-"""A trained model corrected by what it got wrong."""

@@ -1,0 +1,16 @@
+"""Folders become labelled samples, and samples become open-set splits."""
+
+from ahl.data.folders import Dataset, Layout, open_dataset, refuse_labelled
+from ahl.data.splits import Drawn, Setting, TrainingSplit, draw_every_class, draw_split
+
+__all__ = [
+    "Dataset",
+    "Drawn",
+    "Layout",
+    "Setting",
+    "TrainingSplit",
+    "draw_every_class",
+    "draw_split",
+    "open_dataset",
+    "refuse_labelled",
+]

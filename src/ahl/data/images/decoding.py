@@ -1,0 +1,194 @@
+"""Pillow images and arrays -> uint8 RGB pixels; every failure becomes an `ImageError`.
+
+The rules stand at the top of `ahl.data.images.reading`, the public face of this module.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from ahl._common.errors import ImageError
+from ahl._common.printable import printable
+from ahl._common.types import ImageSize
+
+
+def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
+    """Copy a uint8 array (H, W) or (H, W, 1 | 3 | 4) to RGB (H, W, 3), dropping alpha.
+
+    Raises:
+        ImageError: as `shape_of_array`.
+    """
+    height, width = shape_of_array(array, max_pixels=max_pixels)
+    channels = array.reshape(height, width, -1)[:, :, :3]
+    return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
+
+
+def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
+    """Height and width of a uint8 array (H, W) or (H, W, 1 | 3 | 4).
+
+    Raises:
+        ImageError: if it is no such array, is empty or has more than `max_pixels` pixels.
+    """
+    if array.dtype != np.uint8 or not (
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+    ):
+        raise ImageError(
+            f"it is a {array.dtype} array of shape {array.shape}; "
+            "give uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+        )
+    height, width = array.shape[:2]
+    check_size(width, height, max_pixels)
+    return height, width
+
+
+def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a Pillow image, upright, to RGB (H, W, 3); to be called within `pillow_errors`.
+
+    Raises:
+        ImageError: if it has no or too many pixels, or values without a defined meaning.
+    """
+    check_size(image.width, image.height, max_pixels)
+    image.load()
+    # After loading, because some decoders turn the image themselves and then drop the tag.
+    orientation = orientation_of(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        pixels = from_array(eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
+    else:
+        # Pillow converts premultiplied alpha to straight alpha only.
+        straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
+        image = image.convert(straight) if straight else image
+        pixels = np.array(image.convert("RGB"), dtype=np.uint8)
+    if orientation == 1:
+        return pixels
+    # On a bare image, because turning the original rewrites its EXIF, which may be damaged.
+    bare = Image.fromarray(pixels)
+    bare.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
+
+
+def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
+    """Height and width of a Pillow image, upright, mostly without decoding its pixels.
+
+    EXIF that a PNG has behind its pixels is not looked for. To be called within `pillow_errors`.
+
+    Raises:
+        ImageError: if it has no or too many pixels.
+    """
+    check_size(image.width, image.height, max_pixels)
+    if image.format == "PNG" and "exif" not in image.info:
+        return image.height, image.width
+    if image.format == "TIFF":  # turned while it is decoded
+        image.load()
+    turned = orientation_of(image) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Read the EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # unreadable EXIF says nothing against the pixels
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
+    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules.
+
+    Raises:
+        ImageError: if a value lies outside, NaN included.
+    """
+    limit = 1 if mode == "F" else 65535
+    least, most = values.min().item(), values.max().item()
+    if not (least >= 0 and most <= limit):  # put this way round, NaN is refused too
+        raise ImageError(
+            f"its values run from {least:g} to {most:g}, outside 0 to {limit}; "
+            "save it with 8 or 16 bits a channel"
+        )
+    scaled = np.rint(values * 255) if mode == "F" else values >> 8
+    pixels: NDArray[np.uint8] = scaled.astype(np.uint8)
+    return pixels
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse an image of no or of too many pixels.
+
+    Raises:
+        ImageError: if it is one.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f"it has no pixels ({width} x {height})")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"it has {width} x {height} pixels, more than the {max_pixels:,} allowed; shrink it"
+        )
+
+
+@contextmanager
+def pillow_errors() -> Iterator[None]:
+    """Run Pillow with its warnings muted and everything it raises turned into an `ImageError`.
+
+    Raises:
+        ImageError: with a short reason, in place of any other exception.
+    """
+    try:
+        with _HUSH:
+            yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(
+            "it is not a PNG, JPEG, BMP, TIFF, WebP or GIF image, or its header is damaged"
+        ) from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(f"it has more than {limit:,} pixels; shrink it") from None
+    except MemoryError:
+        raise ImageError("there is not enough memory to decode it") from None
+    except Exception as error:  # a hostile file can provoke nearly any of them inside Pillow
+        raise ImageError(f"it is damaged or truncated ({brief(error)})") from error
+
+
+def brief(error: Exception) -> str:
+    """Say what went wrong in one short, printable line."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    first_line = (text.strip() or type(error).__name__).splitlines()[0]
+    return printable(first_line, "?")[:120]
+
+
+class _Hush:
+    """Mutes Pillow's warnings while any thread decodes, and then restores the filters.
+
+    `warnings.catch_warnings` alone would not do: of two threads that overlap, the last to
+    leave puts the other one's filters back for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__(None, None, None)
+
+
+_HUSH = _Hush()

@@ -1,0 +1,248 @@
+"""Any image source becomes uint8 RGB pixels.
+
+Reading follows fixed rules that never look at the image's content, so that parts
+photographed alike stay comparable:
+
+- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour. Pillow's 32-bit
+  integers are taken for 16-bit values too, and refused outside 0..65535.
+- Floating point is 0..1 by convention (times 255, rounded to the nearest); other values, NaN
+  included, are refused rather than guessed at.
+- Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
+- EXIF orientation is applied. Of several frames, the first counts.
+- A `.npy` file is an image of at least three channels, of which the first three count; its
+  integers and floats follow the same rules (`ahl.data.images.array_files`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ahl._common.errors import ConfigurationError, ImageError
+from ahl._common.types import Box, EncodedImage, ImageSize, Region
+from ahl.data.images.array_files import from_array_file, shape_in_array_file
+from ahl.data.images.decoding import (
+    brief,
+    from_array,
+    from_pillow,
+    orientation_of,
+    pillow_errors,
+    shape_of_array,
+    shape_of_pillow,
+)
+
+ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
+"""A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
+(H, W, 1 | 3 | 4)."""
+
+MAX_PIXELS = 100_000_000
+"""Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
+
+ARRAY_SUFFIX = ".npy"
+"""Suffix of the files read as arrays; folders are not searched for them."""
+
+# Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+
+
+def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read one image as RGB, by the rules at the top of this module.
+
+    Args:
+        source: a path to a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file, a region of such a
+            file, the bytes of one (no .npy), a Pillow image, or a uint8 array (H, W), (H, W, 1),
+            (H, W, 3) as RGB or (H, W, 4) as RGBA.
+        max_pixels: larger images are refused before they are decoded. Files above twice
+            `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
+
+    Returns:
+        Array (H, W, 3), uint8, in memory of its own.
+
+    Raises:
+        ImageError: if the image cannot be read, or a region does not lie inside it. The message
+            is a reason without the image's name, to be put after "skipped: ".
+    """
+    if isinstance(source, Region):
+        return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
+    if isinstance(source, EncodedImage):
+        return read_stream(BytesIO(source.fetch()), max_pixels=max_pixels)
+    if isinstance(source, np.ndarray):
+        return from_array(source, max_pixels=max_pixels)
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            return from_pillow(source, max_pixels=max_pixels)
+    with _open_file(Path(source)) as stream:
+        return read_stream(stream, Path(source).name, max_pixels=max_pixels)
+
+
+def read_stream(
+    stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
+
+    Args:
+        stream: can be sought; at its start.
+        name: of the file; one that ends in `.npy` is read as an array.
+        max_pixels: as for `read_pixels`.
+
+    Returns:
+        Array (H, W, 3), uint8, in memory of its own.
+
+    Raises:
+        ImageError: if the image cannot be read.
+    """
+    with _opened(stream, name) as opened:
+        if isinstance(opened, Image.Image):
+            return from_pillow(opened, max_pixels=max_pixels)
+        return from_array_file(opened, max_pixels=max_pixels)
+
+
+def image_shape(source: ImageSource) -> ImageSize:
+    """Height and width of what `read_pixels` gives, mostly without decoding any pixels.
+
+    Raises:
+        ImageError: if the image cannot be opened, or a region does not lie inside it.
+    """
+    if isinstance(source, Region):
+        _check_box(source.box, image_shape(source.path))
+        left, top, right, bottom = source.box
+        return bottom - top, right - left
+    if isinstance(source, EncodedImage):
+        return _shape_in(BytesIO(source.fetch()), "")
+    if isinstance(source, np.ndarray):
+        return shape_of_array(source, max_pixels=MAX_PIXELS)
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            return shape_of_pillow(source, max_pixels=MAX_PIXELS)
+    with _open_file(Path(source)) as stream:
+        return _shape_in(stream, Path(source).name)
+
+
+def _shape_in(stream: BinaryIO, name: str) -> ImageSize:
+    with _opened(stream, name) as opened:
+        if isinstance(opened, Image.Image):
+            return shape_of_pillow(opened, max_pixels=MAX_PIXELS)
+        return shape_in_array_file(opened, max_pixels=MAX_PIXELS)
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image | BinaryIO]:
+    """The stream itself for an array file, else a Pillow image that is not decoded yet."""
+    with pillow_errors():
+        if not stream.read(1):
+            raise ImageError("the file is empty")
+        stream.seek(0)
+        if Path(name).suffix.lower() == ARRAY_SUFFIX:
+            yield stream
+            return
+        with Image.open(stream, formats=_FORMATS) as image:
+            yield image
+
+
+def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    _check_box(box, (height, width))
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right].copy()
+
+
+def _check_box(box: Box, size: ImageSize) -> None:
+    left, top, right, bottom = box
+    height, width = size
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+
+
+def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
+    """Resize, bilinear with antialiasing; the aspect ratio is not kept.
+
+    First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
+    the sizes, and not the same in each release.
+
+    Args:
+        pixels: (H, W, 3), uint8.
+        size: height and width, each at least 1.
+
+    Returns:
+        Array (*size, 3), uint8.
+
+    Raises:
+        ConfigurationError: if a side is below 1.
+        ImageError: if `pixels` is no image array.
+    """
+    height, width = size
+    if min(size) < 1:
+        raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
+    whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
+    narrow = whole.resize((width, whole.height), Image.Resampling.BILINEAR)
+    return np.array(narrow.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def content_hash(source: ImageSource) -> str:
+    """Name an image by its content: sources of equal hash read as equal pixels.
+
+    Args:
+        source: as for `read_pixels`. A file is hashed as its bytes, without decoding it; a
+            region as those and its box; a Pillow image or an array as its mode, shape and
+            pixels.
+
+    Returns:
+        The SHA-256 as 64 hexadecimal digits.
+
+    Raises:
+        ImageError: if the file or image cannot be read.
+    """
+    if isinstance(source, Region):
+        return _digest(f"region {source.box}", content_hash(source.path).encode())
+    if isinstance(source, EncodedImage):
+        return hashlib.sha256(source.fetch()).hexdigest()
+    if isinstance(source, np.ndarray):
+        # Checked first, because an array of objects would be hashed as their addresses.
+        from_array(source, max_pixels=source.size)
+        return _digest(f"array {source.shape}", source.tobytes())
+    if isinstance(source, Image.Image):
+        with pillow_errors():
+            source.load()
+            # No pixels, yet palette and orientation change what read_pixels makes of them.
+            palette = source.getpalette() if source.mode in ("P", "PA") else None
+            header = f"pillow {source.mode} {source.size} {orientation_of(source)} {palette}"
+            return _digest(header, source.tobytes())
+    with _open_file(Path(source)) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageError(brief(error)) from error
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[BufferedReader]:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError("it is a folder, not an image file")
+        if not stat.S_ISREG(mode):  # a pipe would block for ever
+            raise ImageError("it is not a regular file")
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise ImageError("there is no such file") from None
+    except PermissionError:
+        raise ImageError("there is no permission to read it") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise ImageError(brief(error)) from error
+    with stream:
+        yield stream
+
+
+def _digest(header: str, pixels: bytes) -> str:
+    digest = hashlib.sha256(f"{header}\n".encode())
+    digest.update(pixels)
+    return digest.hexdigest()

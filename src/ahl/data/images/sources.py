@@ -1,0 +1,199 @@
+"""Labelled images on their way to features: named, hashed, decoded when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from ahl._common.errors import DataError, ImageError
+from ahl._common.observer import Observer
+from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
+from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledImage:
+    """One training image.
+
+    Attributes:
+        source: a path, a region of a file, a Pillow image or a uint8 array.
+        name: unique among the training images; kept in the model's manifest.
+        class_name: `"good"` or the anomaly class.
+    """
+
+    source: ImageSource
+    name: str
+    class_name: str
+
+
+def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
+    """Training images out of a dataset's samples."""
+    return [LabelledImage(source=s.source, name=s.name, class_name=s.class_name) for s in samples]
+
+
+def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:
+    """The images as a list, whatever holds them.
+
+    Raises:
+        DataError: if it is one image, whose rows or letters would be taken for images.
+    """
+    if isinstance(images, (str, Path)):
+        raise DataError(
+            "Give a list of images, not one path; ahl.benchmark.datasets opens folders."
+        )
+    if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        raise DataError("Give a list of images; for a single one, write [image].")
+    return list(images)
+
+
+def label_images(
+    images: Sequence[ImageSource], classes: Sequence[str] | str
+) -> list[LabelledImage]:
+    """Name and label images given directly: a path by itself, another image by its position.
+
+    Raises:
+        DataError: if there are not as many classes as images, or one image is given for a list.
+    """
+    images = image_list(images)
+    names = [classes] * len(images) if isinstance(classes, str) else list(classes)
+    if len(names) != len(images):
+        raise DataError(f"There are {len(images)} anomalies but {len(names)} classes.")
+    return [
+        LabelledImage(
+            source=image,
+            name=Path(image).as_posix() if isinstance(image, (str, Path)) else f"{label}[{i}]",
+            class_name=label,
+        )
+        for i, (image, label) in enumerate(zip(images, names, strict=True))
+    ]
+
+
+def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageItem:
+    """The item to extract for one image.
+
+    Raises:
+        ImageError: if the image cannot be read at all.
+    """
+
+    def load() -> Pixels:
+        return resize_pixels(read_pixels(source), image_size)
+
+    return ImageItem(name=name, key=content_hash(source), load=load)
+
+
+class UnhashedItems(Sequence[ImageItem]):
+    """Items made when asked for, without hashing their content: scoring needs no key.
+
+    Args:
+        images: the images.
+        image_size: height and width that they are resized to.
+    """
+
+    def __init__(self, images: Sequence[ImageSource], image_size: ImageSize) -> None:
+        self._images, self._size = images, image_size
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ImageItem]: ...
+    def __getitem__(self, index: int | slice) -> ImageItem | Sequence[ImageItem]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        source = self._images[index]
+        return ImageItem(
+            name=str(index),
+            key="",
+            load=lambda: resize_pixels(read_pixels(source), self._size),
+        )
+
+
+def readable_items(
+    images: Sequence[LabelledImage],
+    image_size: ImageSize,
+    *,
+    decode: bool,
+    strict: bool,
+    observer: Observer,
+) -> tuple[list[LabelledImage], list[ImageItem]]:
+    """Hash the images; those that cannot be opened are skipped, or raised when strict.
+
+    Args:
+        images: the training images.
+        image_size: height and width that they will be resized to.
+        decode: also decode each once, for runs that draw images before their features are
+            taken, and must not meet a damaged one then.
+        strict: raise instead of skipping.
+        observer: hears of what is skipped.
+
+    Returns:
+        the images kept and their items.
+    """
+    kept, items = [], []
+    for image in images:
+        try:
+            item = image_item(image.source, image.name, image_size)
+            if decode:
+                item.load()
+            items.append(item)
+            kept.append(image)
+        except ImageError as error:
+            report_skipped(Skipped(name=image.name, reason=str(error)), strict, observer)
+    return kept, items
+
+
+def report_skipped(skipped: Skipped, strict: bool, observer: Observer) -> None:
+    """Tell of an image left out, or stop when strict.
+
+    Raises:
+        ImageError: if strict.
+    """
+    if strict:
+        raise ImageError(f"{skipped.name}: {skipped.reason}")
+    observer.on_skipped(skipped)
+
+
+def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
+    """Refuse training sets that cannot work.
+
+    Raises:
+        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
+    """
+    if len(normals) < 2:
+        raise DataError(
+            f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
+            "useful detector wants some dozens."
+        )
+    if not anomalies:
+        raise DataError(
+            "There are no readable anomalies; at least one labelled anomaly is needed. Put "
+            "images of one kind of defect into a folder named after it, beside good/."
+        )
+    if any(image.class_name == GOOD for image in anomalies):
+        raise DataError('An anomaly has the class "good"; name its kind of defect instead.')
+
+
+def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
+    """Refuse images that are labelled both good and anomalous.
+
+    Args:
+        images: with their labels.
+        items: the same, with the identity of their content.
+
+    Raises:
+        DataError: if two have the same content, and one of them only is good.
+    """
+    first: dict[str, LabelledImage] = {}
+    for image, item in zip(images, items, strict=True):
+        other = first.setdefault(item.key, image)
+        if (other.class_name == GOOD) != (image.class_name == GOOD):
+            raise DataError(
+                f"{other.name} ({other.class_name}) and {image.name} ({image.class_name}) are the "
+                "same image, once as good and once as a defect; remove the wrong one."
+            )

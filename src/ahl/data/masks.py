@@ -1,0 +1,90 @@
+"""Defect masks that come beside images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl._common.errors import ImageError
+from ahl._common.types import Sample
+from ahl.data.images.finding import IMAGE_SUFFIXES
+from ahl.data.images.reading import image_shape, read_pixels
+
+
+def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.bool_]:
+    """Unite the masks of one image.
+
+    Args:
+        paths: of the masks, possibly none; any pixel that is not black marks the defect.
+        width: of the image, in pixels.
+        height: likewise.
+
+    Returns:
+        Array (height, width), True on the defect.
+
+    Raises:
+        ImageError: if a mask cannot be read or is of another size than the image.
+    """
+    united = np.zeros((height, width), dtype=np.bool_)
+    for path in paths:
+        try:
+            mask = read_pixels(path).any(axis=2)
+        except ImageError as error:
+            raise ImageError(f"its mask {path.name}: {error}") from error
+        if mask.shape != united.shape:
+            raise ImageError(
+                f"its mask {path.name} has {mask.shape[1]} x {mask.shape[0]} pixels, "
+                f"not {width} x {height}"
+            )
+        united |= mask
+    return united
+
+
+def defect_masks(samples: Sequence[Sample], root: Path) -> Iterator[NDArray[np.bool_]]:
+    """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
+
+    Args:
+        samples: of a dataset in MVTec AD's layout.
+        root: its folder; the mask of `test/broken/000.png` is `ground_truth/broken/000_mask.png`.
+
+    Yields:
+        (H, W) of an image's size, True on the defect.
+    """
+    masks: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted((root / "ground_truth").glob("*/*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            stem = path.stem.removesuffix("_mask")
+            masks.setdefault((path.parent.name, stem), []).append(path)
+    for sample in samples:
+        paths = masks.get((sample.class_name, sample.path.stem))
+        if not sample.is_anomaly or not paths:
+            continue
+        try:
+            height, width = image_shape(sample.source)
+            mask = read_masks(paths, width, height)
+        except ImageError:
+            continue
+        if mask.any():
+            yield mask
+
+
+def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:
+    """True for a defect that covers less of its image than one of `cells` feature cells does.
+
+    Args:
+        mask: (H, W), True on the defect.
+        cells: positions of the larger feature map.
+    """
+    return float(mask.mean()) * cells < 1
+
+
+def help_for_small_defects(tiles: int) -> str:
+    """Advice for defects that are smaller than a feature cell.
+
+    Args:
+        tiles: side of the tiles in which images are seen; 0 for whole images.
+    """
+    return "give a larger --image-size" if tiles else "--tiles sees images at their own size"

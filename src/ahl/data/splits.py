@@ -1,0 +1,244 @@
+"""A dataset -> what is trained on and what is tested, by the open-set protocol.
+
+A few labelled anomalies are drawn for training. In the general setting they come from all
+classes and the rest is tested; in the hard setting they come from one known class and only
+the other classes are tested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.types import Sample
+from ahl.data.folders import Dataset
+
+Setting = Literal["general", "hard"]
+
+Drawn = Literal["all", "general", "hard"]
+"""How training anomalies were come by: all there are, or a draw in one of the settings."""
+
+_BENCHMARK_ANOMALIES = 10
+# The protocol fixes both, so that every method and seed tests the same normals.
+_TEST_SHARE = 0.25
+_TEST_STATE = 42
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSplit:
+    """One draw of a dataset; the three tuples share no sample and are sorted by name.
+
+    Attributes:
+        normals: normal images to train on, at least one.
+        anomalies: labelled anomalies to train on, at least one.
+        test: normal and anomalous images to test on; empty where all is trained on.
+        drawn: how the anomalies were come by.
+        known_class: in the hard setting, the class they were drawn from.
+    """
+
+    normals: tuple[Sample, ...]
+    anomalies: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    drawn: Drawn
+    known_class: str | None
+
+
+def draw_split(
+    dataset: Dataset,
+    *,
+    anomalies: int | None,
+    setting: Setting = "general",
+    known_class: str | None = None,
+    seed: int = 0,
+) -> TrainingSplit:
+    """Draw the training anomalies and set the test apart.
+
+    Args:
+        dataset: what to split.
+        anomalies: how many anomalies to draw, without replacement. None takes every labelled
+            image of an inspection layout for training, leaving no test, and draws 10 from a
+            benchmark layout.
+        setting: `"general"` or `"hard"`.
+        known_class: in the hard setting, the class to draw from.
+        seed: of the draw, at least 0. The split of the normals does not depend on it.
+
+    Returns:
+        The split; the same for the same dataset and arguments, in whatever order it was listed.
+
+    Raises:
+        ConfigurationError: if the arguments contradict each other or name no known class.
+        DataError: if the dataset has too few images for them.
+    """
+    _check_arguments(dataset, anomalies, setting, known_class, seed)
+    if not dataset.anomalies:
+        raise DataError(
+            f"{dataset.name} has no anomalies; at least one labelled anomaly is needed. "
+            "Put it in a folder named after its kind."
+        )
+    if anomalies is None and dataset.layout == "inspection":
+        return TrainingSplit(
+            normals=_by_name(dataset.train_normals),
+            anomalies=_by_name(dataset.anomalies),
+            test=(),
+            drawn="all",
+            known_class=None,
+        )
+    count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
+    pool, others = _pools(dataset, count, known_class)
+    drawn = np.random.default_rng(seed).choice(len(pool), size=count, replace=False)
+    chosen = {int(index) for index in drawn}
+    rest = tuple(sample for index, sample in enumerate(pool) if index not in chosen)
+    normals, test_normals = split_normals(dataset)
+    return TrainingSplit(
+        normals=normals,
+        anomalies=tuple(pool[index] for index in sorted(chosen)),
+        test=_by_name((*test_normals, *(rest if known_class is None else others))),
+        drawn=setting,
+        known_class=known_class,
+    )
+
+
+def draw_every_class(
+    dataset: Dataset,
+    *,
+    anomalies: int,
+    setting: Setting = "general",
+    known_class: str | None = None,
+    seed: int = 0,
+) -> TrainingSplit:
+    """Draw training anomalies of every class: what a detector could do that has seen them all.
+
+    Half of a class with no more than 2 * M images is kept for the test. In the hard setting the
+    known class is not tested, as in `draw_split`.
+
+    Args:
+        dataset: what to split.
+        anomalies: M, of each class.
+        setting: as for `draw_split`.
+        known_class: as for `draw_split`.
+        seed: of the draw.
+
+    Raises:
+        ConfigurationError: as `draw_split`.
+        DataError: as `draw_split`, or if no class has two images.
+    """
+    _check_arguments(dataset, anomalies, setting, known_class, seed)
+    random = np.random.default_rng(seed)
+    trained: list[Sample] = []
+    tested: list[Sample] = []
+    for name in dataset.classes:
+        pool = _by_name(sample for sample in dataset.anomalies if sample.class_name == name)
+        count = min(anomalies, len(pool) // 2)
+        chosen = {int(i) for i in random.choice(len(pool), size=count, replace=False)}
+        trained += [sample for i, sample in enumerate(pool) if i in chosen]
+        if name != known_class:
+            tested += [sample for i, sample in enumerate(pool) if i not in chosen]
+    if not trained or not tested:
+        raise DataError(f"{dataset.name} has no anomaly class with images to train and to test on.")
+    normals, test_normals = split_normals(dataset)
+    return TrainingSplit(
+        normals=normals,
+        anomalies=_by_name(trained),
+        test=_by_name((*test_normals, *tested)),
+        drawn=setting,
+        known_class=known_class,
+    )
+
+
+def _check_arguments(
+    dataset: Dataset, anomalies: int | None, setting: str, known_class: str | None, seed: int
+) -> None:
+    if setting not in get_args(Setting):
+        raise ConfigurationError(f"setting is {setting!r}; it must be 'general' or 'hard'.")
+    if anomalies is not None and anomalies < 1:
+        raise ConfigurationError(
+            f"anomalies is {anomalies}; it must be at least 1 "
+            f"({dataset.name} has {len(dataset.anomalies)})."
+        )
+    if seed < 0:
+        raise ConfigurationError(f"seed is {seed}; it must be at least 0.")
+    if setting == "general":
+        if known_class is not None:
+            raise ConfigurationError(
+                f"known_class is {known_class!r}, which only the hard setting uses; "
+                "choose setting 'hard' or leave known_class out."
+            )
+        return
+    if anomalies is None and dataset.layout == "inspection":
+        raise ConfigurationError(
+            "The hard setting draws a number of anomalies; say how many (anomalies, --anomalies M)."
+        )
+    if dataset.anomalies and known_class not in dataset.classes:
+        count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
+        raise ConfigurationError(
+            f"known_class is {known_class!r}; the hard setting needs a class of {dataset.name} "
+            f"with more than {count} image(s): {_usable_classes(dataset, count)}."
+        )
+
+
+def _pools(
+    dataset: Dataset, count: int, known_class: str | None
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Anomalies to draw from, and those of other classes; checks that a test will be left."""
+    ordered = _by_name(dataset.anomalies)
+    if known_class is None:
+        if len(ordered) <= count:
+            raise DataError(
+                f"{dataset.name} has {len(ordered)} anomalies; drawing {count} leaves none "
+                "to test. Set a lower --anomalies, or add labelled anomalies."
+            )
+        return ordered, ()
+    pool = tuple(sample for sample in ordered if sample.class_name == known_class)
+    others = tuple(sample for sample in ordered if sample.class_name != known_class)
+    if len(pool) <= count:
+        raise DataError(
+            f"Class {known_class} of {dataset.name} has {len(pool)} image(s); the hard setting "
+            f"needs more than the {count} drawn. Classes that have: "
+            f"{_usable_classes(dataset, count)}. Set --anomalies lower or choose one of them."
+        )
+    if not others:
+        raise DataError(
+            f"{known_class} is the only anomaly class of {dataset.name}; the hard setting tests "
+            "the other classes. Use the general setting."
+        )
+    return pool, others
+
+
+def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Set a quarter of the normals apart for the test; the same quarter whoever asks.
+
+    Args:
+        dataset: in the benchmark layout, its own split is kept.
+
+    Returns:
+        Normals to train on and normals to test on, each sorted by name.
+
+    Raises:
+        DataError: if the inspection layout has fewer than two normal images.
+    """
+    normals = _by_name(dataset.train_normals)
+    if dataset.layout == "benchmark":
+        return normals, _by_name(dataset.test_normals)
+    if len(normals) < 2:
+        raise DataError(
+            f"{dataset.name} has {len(normals)} normal image(s); a test needs at least 2. "
+            "Add some, or leave --anomalies out to train on everything."
+        )
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(list(normals), test_size=_TEST_SHARE, random_state=_TEST_STATE)
+    return _by_name(train), _by_name(test)
+
+
+def _usable_classes(dataset: Dataset, count: int) -> str:
+    sizes = Counter(sample.class_name for sample in dataset.anomalies)
+    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "there is none"
+
+
+def _by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    return tuple(sorted(samples, key=lambda sample: sample.name))

@@ -1,0 +1,19 @@
+"""Pseudo anomalies: normal images made to look anomalous (AHL, appendix B.1)."""
+
+from ahl.distributions.augment.base import PseudoAnomalyGenerator
+from ahl.distributions.augment.cutmix import CutMix
+from ahl.distributions.augment.cutpaste import CutPaste
+from ahl.distributions.augment.draem import DraemMask
+
+__all__ = [
+    "CutMix",
+    "CutPaste",
+    "DraemMask",
+    "PseudoAnomalyGenerator",
+    "default_generators",
+]
+
+
+def default_generators() -> tuple[PseudoAnomalyGenerator, ...]:
+    """The generators of the method, in a fixed order, each with its default settings."""
+    return (CutMix(), CutPaste(), DraemMask())

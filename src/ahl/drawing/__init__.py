@@ -1,1 +1,0 @@
-"""Pictures for people, of what is said of images."""

@@ -1,0 +1,1 @@
+"""Ours, beside the paper: components, memory, calibration by out-of-fold scores."""

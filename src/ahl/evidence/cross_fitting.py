@@ -1,0 +1,193 @@
+"""Detectors that leave out some of the training images, and what they say of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ahl._common.observer import Observer
+from ahl._common.randomness import torch_generator
+from ahl.config import Config
+from ahl.distributions.episodes import Indices
+from ahl.distributions.folds import Fold
+from ahl.distributions.training_set import TrainingSet, draw_batches
+from ahl.evidence.calibration import Calibration, Evidence, gather
+from ahl.evidence.fit import LeftOut, calibrate, standardised
+from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.prepared import Preparation
+from ahl.features.maps import FeatureMaps
+from ahl.features.table import FeatureTable
+from ahl.heads.base import BaseDetector, HeadScores, Parameters
+from ahl.heads.weights import HeadWeights, moved, one_of, replicate
+from ahl.learning.collaboration import descend
+from ahl.learning.sample_scores import score_samples
+from ahl.learning.settling import include, settle
+
+CHUNK = 256
+"""Samples described together; bounds memory."""
+
+
+def calibrate_by_folds(
+    detector: BaseDetector,
+    unified: HeadWeights,
+    training_set: TrainingSet,
+    folds: Sequence[Fold],
+    reference: FeatureMaps,
+    preparation: Preparation,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    observer: Observer,
+) -> Calibration:
+    """Calibrate a trained model by detectors that each left out a fold.
+
+    The folds' detectors train alone, side by side, on balanced batches. What they say of the
+    images they left out, in spreads of those they trained on, stands for what the model would say
+    of images it has not seen.
+
+    Args:
+        detector: the heads.
+        unified: the trained model.
+        training_set: what it trained on.
+        folds: from `draw_folds`.
+        reference: the fixed reference of scoring.
+        preparation: of the training set's features.
+        config: all constants.
+        seed: of the draws.
+        device: where to learn.
+        observer: hears of progress.
+    """
+    reference = tuple(scale.to(device) for scale in reference)
+    run = _Folds(
+        detector, training_set, folds, reference, preparation, config, seed, device, observer
+    )
+    normals, anomalies = [], []
+    for model, fold in zip(run.trained(), folds, strict=True):
+        by = run.evidence(model, fold.samples.normals)
+        normals.append(standardised(run.evidence(model, fold.normals), by))
+        if len(fold.anomalies):
+            anomalies.append(standardised(run.evidence(model, fold.anomalies), by))
+    trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
+    return calibrate(
+        trained_on,
+        run.left_out(normals, [fold.normals for fold in folds], trained_on),
+        run.left_out(anomalies, [fold.anomalies for fold in folds], trained_on),
+        config.calibration,
+    )
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """The folds' detectors over one training set."""
+
+    detector: BaseDetector
+    training_set: TrainingSet
+    folds: Sequence[Fold]
+    reference: FeatureMaps
+    preparation: Preparation
+    config: Config
+    seed: int
+    device: torch.device
+    observer: Observer
+
+    def trained(self) -> list[HeadWeights]:
+        """The folds' models, with the mean weights of as large a part of their steps as g's."""
+        learning = self.config.learning
+        # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
+        whole, rate = learning.epochs * learning.rounds, learning.outer_rate
+        if not learning.collaborative:
+            whole, rate = whole * learning.inner_steps, learning.inner_rate
+        steps = max(1, round(whole * self.config.calibration.share))
+        batches = draw_batches(
+            self.training_set,
+            [fold.samples for fold in self.folds],
+            steps,
+            batch_size=learning.batch_size,
+            reference_normals=self.config.heads.reference_normals,
+            generator=torch_generator(self.seed, "folds"),
+            device=self.device,
+        )
+        parameters = self.detector.initial_parameters(torch_generator(self.seed, "heads"))
+        start = moved(HeadWeights(parameters, self.detector.initial_statistics()), self.device)
+        stacked, average = replicate(start, len(self.folds)), Parameters()
+        descent = descend(self.detector, stacked, batches, rate=rate)
+        unaveraged = learning.steps_before_average(steps)
+        self.observer.on_stage("calibration", 0, steps)
+        for step, (stacked, _) in enumerate(descent, start=1):
+            if step > unaveraged:
+                average = include(average, stacked.parameters, step - unaveraged)
+            self.observer.on_stage("calibration", step, steps)
+        models = HeadWeights(average, stacked.statistics)
+        return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
+
+    def _settled(self, model: HeadWeights, fold: Fold) -> HeadWeights:
+        return settle(
+            self.detector,
+            model,
+            self.training_set,
+            fold.samples,
+            self.reference,
+            batch_size=self.config.learning.batch_size,
+            seed=self.seed,
+        )
+
+    def left_out(
+        self, parts: Sequence[Evidence], samples: Sequence[Indices], names: Evidence
+    ) -> LeftOut:
+        """The folds' parts one after another, and what their samples look like."""
+        indices = np.concatenate(samples)
+        layout = self.training_set.features.layout
+        appended = self.preparation.appended
+        described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
+        for chunk in np.array_split(indices, range(CHUNK, len(indices), CHUNK)):
+            maps = layout.split(self.training_set.features.rows(chunk))
+            described.append(descriptors(maps, appended))
+        return LeftOut(evidence=_joined(parts, names), descriptors=torch.cat(described))
+
+    def evidence(self, model: HeadWeights, samples: Indices) -> Evidence:
+        """All evidence of samples (N,) by one model."""
+        return sample_evidence(
+            self.detector,
+            model,
+            self.training_set.features,
+            samples,
+            self.reference,
+            self.preparation,
+        )
+
+
+def sample_evidence(
+    detector: BaseDetector,
+    model: HeadWeights,
+    features: FeatureTable,
+    samples: Indices,
+    reference: FeatureMaps,
+    preparation: Preparation,
+) -> Evidence:
+    """All evidence of samples (N,), on the CPU.
+
+    Args:
+        detector: the heads.
+        model: their weights and statistics.
+        features: of the samples, as the heads see them.
+        samples: which, at least one.
+        reference: the fixed reference of scoring, on the model's device.
+        preparation: of the features.
+    """
+    weight = preparation.memory_weight
+
+    def read(heads: HeadScores, maps: FeatureMaps) -> Evidence:
+        return gather(detector, heads, maps, weight)
+
+    found = score_samples(detector, replicate(model, 1), features, samples, reference, read)
+    return {name: values[:, 0] for name, values in found.items()}
+
+
+def _joined(parts: Sequence[Evidence], names: Evidence) -> Evidence:
+    """Parts one after another; empty if there are none."""
+    nothing = torch.empty(0, dtype=torch.float64)
+    return {name: torch.cat([nothing, *(part[name] for part in parts)]) for name in names}

@@ -1,0 +1,158 @@
+"""The calibration of evidence, fitted to images that its heads have not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ahl.config import CalibrationConfig
+from ahl.evidence.calibration import (
+    SMALLEST,
+    Calibration,
+    Evidence,
+    as_matrix,
+    spread_of,
+    weighted,
+)
+from ahl.evidence.neighbourhood import Neighbourhood
+from ahl.evidence.severity import fit_severity
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """What detectors say of images that they have not trained on.
+
+    Attributes:
+        evidence: in deviations of the normals that the same detector trained on.
+        descriptors: (N, D) of the images.
+    """
+
+    evidence: Evidence
+    descriptors: Tensor
+
+
+def calibrate(
+    trained_on: Evidence, normals: LeftOut, anomalies: LeftOut, config: CalibrationConfig
+) -> Calibration:
+    """Calibrate evidence by images that its heads have not trained on.
+
+    A weight is the (lower) median of left-out anomalies in spreads of left-out normals, which is
+    what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
+    move it little from the mean of all. Evidence that is the same for all normals says nothing of
+    how far is far, and weighs nothing.
+
+    Args:
+        trained_on: of the normals that the heads trained on.
+        normals: left out, at least two.
+        anomalies: left out; if there are none, all evidence weighs the same.
+        config: the constants.
+    """
+    means, deviations = spread_of(trained_on)
+    shifts, stretches = spread_of(normals.evidence)
+    names = tuple(trained_on)
+    telling = _telling(trained_on) * _telling(normals.evidence)
+
+    def usual(evidence: Evidence) -> Tensor:
+        own = as_matrix(evidence, names).double()
+        return (own - torch.tensor(shifts).double()) / torch.tensor(stretches).double()
+
+    neighbourhood = None
+    if config.neighbours:
+        neighbourhood = Neighbourhood.of(
+            normals.descriptors,
+            usual(normals.evidence),
+            neighbours=config.neighbours,
+            share=config.neighbour_share,
+            prior_count=config.neighbour_prior,
+        )
+    left_out = usual(normals.evidence) if neighbourhood is None else neighbourhood.own()
+    stand_out = torch.empty(0, len(names))
+    if len(anomalies.descriptors):
+        stand_out = usual(anomalies.evidence)
+        if neighbourhood is not None:
+            stand_out = neighbourhood.relative(stand_out, neighbourhood.near(anomalies.descriptors))
+    left_out, stand_out = left_out.float(), stand_out.float()
+    weights = evidence_weights(stand_out, telling, config.prior_count)
+    return Calibration(
+        names=names,
+        means=means,
+        deviations=deviations,
+        shifts=shifts,
+        stretches=stretches,
+        weights=weights,
+        neighbourhood=neighbourhood,
+        normals=left_out,
+        anomalies=stand_out,
+        missed=stand_out[:0],
+        severity=fit_severity(weighted(left_out, weights), weighted(stand_out, weights)),
+    )
+
+
+def recalibrate(
+    old: Calibration,
+    normals: LeftOut,
+    anomalies: LeftOut,
+    prior_count: float,
+) -> Calibration:
+    """Take further images into account that the heads had not trained on.
+
+    The normals join those that others are compared with, the anomalies have their say in what the
+    evidence weighs. Neither stands for images like it: both were chosen for their scores, so that
+    what was left out, and thresholds set on it, stay without them.
+
+    Args:
+        old: the calibration of the heads that the evidence is of.
+        normals: their evidence as the heads and the memory give it; may be none.
+        anomalies: likewise.
+        prior_count: as in the config.
+    """
+    if not len(old.normals):  # of another product: its weights stand for more than these few
+        return old
+    known = old.neighbourhood
+    if known is not None and len(normals.descriptors):
+        known = known.including(normals.descriptors, old.usual(normals.evidence))
+    if not len(anomalies.descriptors):
+        return replace(old, neighbourhood=known)
+    further = old.standardised(anomalies.evidence, old.near(anomalies.descriptors)).float()
+    missed = torch.cat([old.missed, further])
+    telling = (torch.tensor(old.weights) > 0).double()
+    weights = evidence_weights(torch.cat([old.anomalies, missed]), telling, prior_count)
+    return replace(
+        old,
+        weights=weights,
+        neighbourhood=known,
+        missed=missed,
+        severity=fit_severity(weighted(old.normals, weights), weighted(old.anomalies, weights)),
+    )
+
+
+def evidence_weights(anomalies: Tensor, telling: Tensor, prior_count: float) -> tuple[float, ...]:
+    """What each kind of evidence weighs, by what it says of left-out anomalies (M, K)."""
+    count, kinds = anomalies.shape
+    weights = torch.ones(kinds, dtype=torch.float64)
+    if count:
+        lifts = anomalies.double().median(dim=0).values.clamp(min=0)
+        if lifts.sum() > 0:
+            weights = count * lifts + prior_count * lifts.mean()
+    if telling.any():
+        weights = weights * telling
+        # Those that remain may all have lifted nothing.
+        weights = weights if weights.sum() > 0 else telling
+    return tuple(float(weight) for weight in weights / weights.sum())
+
+
+def standardised(evidence: Evidence, by: Evidence) -> Evidence:
+    """Evidence in deviations of other images' from their mean."""
+    means, deviations = spread_of(by)
+    return {
+        name: (evidence[name].double() - mean) / deviation
+        for name, mean, deviation in zip(by, means, deviations, strict=True)
+    }
+
+
+def _telling(evidence: Evidence) -> Tensor:
+    """(K,) 1 for evidence that is not the same for all images, else 0."""
+    spreads = torch.stack([values.double().std(correction=0) for values in evidence.values()])
+    return (spreads > SMALLEST).double()

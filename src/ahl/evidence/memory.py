@@ -1,0 +1,251 @@
+"""A memory of normal patches, and how far an image's patches lie from it.
+
+Normal-only evidence for heads that learn from labels: the distance to the nearest remembered patch
+is one more channel of the feature maps. It is there for every kind of defect, seen or not, and the
+heads learn how much it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ahl._common.randomness import numpy_generator
+from ahl.config import MemoryConfig
+from ahl.evidence.coreset import draw_patches, greedy_coreset, patches_of
+from ahl.features.maps import FeatureLayout, FeatureMaps
+from ahl.features.table import FeatureTable
+
+LOWEST = -3.0
+"""In spreads: a patch nearer to the memory than nearly all normal ones says no more than that."""
+
+CHUNK = 32
+"""Images whose distances are taken together; bounds memory."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Memory:
+    """Remembered patches and what distances from them are usual.
+
+    Attributes:
+        patches: (M, C) a scale, rounded to half precision: what a model file keeps.
+        means: mean distance of the training normals' patches, a scale.
+        spreads: its standard deviation, positive.
+        weight: size of the evidence a spread.
+        highest: largest evidence, in spreads.
+    """
+
+    patches: tuple[Tensor, ...]
+    means: tuple[float, ...]
+    spreads: tuple[float, ...]
+    weight: float
+    highest: float
+
+    def constants(self) -> dict[str, Any]:
+        """All but the patches, as JSON values."""
+        return {
+            "means": list(self.means),
+            "spreads": list(self.spreads),
+            "weight": self.weight,
+            "highest": self.highest,
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The patches by scale, in half precision without loss."""
+        return {str(scale): patches.half() for scale, patches in enumerate(self.patches)}
+
+    @classmethod
+    def rebuild(cls, constants: dict[str, Any], tensors: dict[str, Tensor], *, width: int) -> Self:
+        """The inverse of `constants` and `tensors`.
+
+        Args:
+            constants: all but the patches.
+            tensors: the patches by scale.
+            width: C that they must have.
+
+        Raises:
+            KeyError, TypeError, ValueError: if they do not fit together.
+        """
+        patches = tuple(tensors[str(scale)] for scale in range(len(tensors)))
+        if any(
+            p.ndim != 2 or len(p) == 0 or p.shape[1] != width or p.dtype != torch.float16
+            for p in patches
+        ):
+            raise ValueError("the remembered patches have another form")
+        means = tuple(float(value) for value in constants["means"])
+        spreads = tuple(float(value) for value in constants["spreads"])
+        weight, highest = float(constants["weight"]), float(constants["highest"])
+        if not len(means) == len(spreads) == len(patches):
+            raise ValueError("the memory has another number of scales")
+        largest = torch.finfo(torch.float32).max
+        single = all(abs(value) <= largest for value in (*means, *spreads, weight, highest))
+        if not single or min(*spreads, weight) <= 0:
+            raise ValueError("the memory's constants are no distances")
+        return cls(
+            patches=tuple(p.float() for p in patches),
+            means=means,
+            spreads=spreads,
+            weight=weight,
+            highest=highest,
+        )
+
+    def including(self, patches: Sequence[Tensor]) -> Self:
+        """The same with further patches (M, C) a scale; what distance is usual stays."""
+        both = zip(self.patches, patches, strict=True)
+        return replace(
+            self, patches=tuple(torch.cat([own, new.half().float()]) for own, new in both)
+        )
+
+    def evidence(self, maps: FeatureMaps, forgotten: FeatureMaps | None = None) -> FeatureMaps:
+        """One channel a scale: (N, C, H_s, W_s) maps to (N, 1, H_s, W_s).
+
+        Args:
+            maps: plain feature maps, not multiplied by any factor.
+            forgotten: (N, M) a scale, patches that do not count for an image: its own.
+        """
+        found = []
+        for scale, own in enumerate(maps):
+            distances = self.distances(own, scale, None if forgotten is None else forgotten[scale])
+            spreads = (distances - self.means[scale]) / self.spreads[scale]
+            evidence = self.weight * spreads.clamp(LOWEST, self.highest)
+            found.append(evidence.view(-1, 1, *own.shape[-2:]))
+        return tuple(found)
+
+    def distances(self, maps: Tensor, scale: int, forgotten: Tensor | None) -> Tensor:
+        """(N, H * W) distances of one scale's maps to the nearest patch that counts."""
+        return nearest(patches_of(maps), self.patches[scale], self._halves[scale], forgotten)
+
+    @cached_property
+    def _halves(self) -> tuple[Tensor, ...]:
+        """(M,) a scale, half the square of each patch's length."""
+        return tuple(patches.square().sum(dim=1) / 2 for patches in self.patches)
+
+
+def nearest(
+    patches: Tensor, remembered: Tensor, halves: Tensor, forgotten: Tensor | None
+) -> Tensor:
+    """Distance of patches (N, P, C) to the nearest of (M, C): (N, P).
+
+    `|x - m|^2 = |x|^2 + 2 (|m|^2 / 2 - x m)`, so that the nearest one is known before anything but
+    one product is done for each pair: two thirds of the time of `torch.cdist`. Its distance is then
+    taken from the differences: near zero, the formula would leave little but rounding.
+
+    Args:
+        patches: x.
+        remembered: m.
+        halves: (M,) `|m|^2 / 2`.
+        forgotten: (N, M) true where a remembered patch does not count for an image.
+    """
+    product = halves - patches @ remembered.T
+    if forgotten is not None:
+        product = product.masked_fill(forgotten.unsqueeze(1), float("inf"))
+    least = product.min(dim=-1)
+    nearest_ones = remembered[least.indices]
+    distances: Tensor = torch.linalg.vector_norm(patches - nearest_ones, dim=-1)
+    # Where none counts, none is near.
+    return distances if forgotten is None else distances.where(least.values.isfinite(), torch.inf)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingMemory:
+    """A memory together with which training normal each of its patches came from.
+
+    Attributes:
+        memory: what scoring uses.
+        owners: (M,) a scale, index of the training normal.
+    """
+
+    memory: Memory
+    owners: tuple[NDArray[np.int64], ...]
+
+    def joined(self, table: FeatureTable, normals: NDArray[np.int64] | None) -> FeatureTable:
+        """The table with the evidence as one more channel.
+
+        Args:
+            table: plain features, not multiplied by any factor.
+            normals: (N,) the training normal that each image is, or was made of, whose own patches
+                do not count; None for images that are none.
+        """
+        scales = zip(*_by_chunk(self, table, normals), strict=True)
+        return table.joined([torch.cat(parts) for parts in scales])
+
+
+def build_memory(normals: FeatureTable, config: MemoryConfig, *, seed: int) -> TrainingMemory:
+    """Remember the training normals.
+
+    Distances that are usual are measured on the same normals, each without its own patches.
+
+    Args:
+        normals: at least two images' plain features.
+        config: the constants; `patches` is at least 1.
+        seed: of the draws.
+    """
+    random = numpy_generator(seed, "memory")
+    remembered, owners = [], []
+    for scale in range(len(normals.layout.scales)):
+        candidates, image = draw_patches(normals, scale, config.candidates, random)
+        chosen = greedy_coreset(candidates, config.patches, random)
+        remembered.append(candidates[chosen].half().float())
+        owners.append(image[chosen.numpy()])
+    blank = Memory(
+        patches=tuple(remembered),
+        means=(0.0,) * len(remembered),
+        spreads=(1.0,) * len(remembered),
+        weight=1.0,
+        highest=float("inf"),
+    )
+    means, spreads = _usual(TrainingMemory(memory=blank, owners=tuple(owners)), normals)
+    return TrainingMemory(
+        memory=Memory(
+            patches=blank.patches,
+            means=means,
+            spreads=spreads,
+            weight=config.weight,
+            highest=config.highest,
+        ),
+        owners=tuple(owners),
+    )
+
+
+def _usual(
+    blank: TrainingMemory, normals: FeatureTable
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the normals' distances, a scale."""
+    means, spreads = [], []
+    for scale in range(len(blank.memory.patches)):
+        found = []
+        for indices, rows in normals.chunks(CHUNK):
+            maps = normals.layout.split(rows)[scale]
+            own = _owned(blank.owners[scale], indices)
+            found.append(blank.memory.distances(maps, scale, own).double())
+        distances = torch.cat(found)
+        # A memory of one image's patches alone has none left for that image.
+        distances = distances[distances.isfinite()]
+        mean = float(distances.mean()) if len(distances) else 0.0
+        spread = float(distances.std(correction=0)) if len(distances) else 0.0
+        means.append(mean)
+        spreads.append(max(spread, 1e-3 * mean, 1e-6))
+    return tuple(means), tuple(spreads)
+
+
+def _by_chunk(
+    training: TrainingMemory, table: FeatureTable, normals: NDArray[np.int64] | None
+) -> Iterator[FeatureMaps]:
+    layout: FeatureLayout = table.layout
+    for indices, rows in table.chunks(CHUNK):
+        forgotten = None
+        if normals is not None:
+            forgotten = tuple(_owned(owners, normals[indices]) for owners in training.owners)
+        yield training.memory.evidence(layout.split(rows), forgotten)
+
+
+def _owned(owners: NDArray[np.int64], images: NDArray[np.int64]) -> Tensor:
+    """(N, M) whether an image is the one a remembered patch came from."""
+    return torch.from_numpy(images[:, None] == owners[None, :])

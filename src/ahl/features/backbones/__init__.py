@@ -1,0 +1,58 @@
+"""Backbones: images in, feature maps out."""
+
+from collections.abc import Sequence
+
+from ahl._common.errors import ModelFileError, WeightsError
+from ahl.features.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
+from ahl.features.backbones.packaged import PACKAGED
+from ahl.features.backbones.pretrained import TimmBackbone
+
+__all__ = [
+    "BACKBONES",
+    "PACKAGED",
+    "Backbone",
+    "BackboneDescription",
+    "BackboneTensors",
+    "TimmBackbone",
+    "rebuild_backbone",
+]
+
+BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone,)
+"""The kinds that model files may name."""
+
+
+def rebuild_backbone(
+    description: BackboneDescription,
+    tensors: BackboneTensors,
+    *,
+    extra: Sequence[type[Backbone]] = (),
+) -> Backbone:
+    """Build the backbone that a model file describes; no code from the file, no network.
+
+    Args:
+        description: kind, settings and the weights' hash.
+        tensors: the weights by name, as `Backbone.tensors` gave them.
+        extra: your own classes, beside `BACKBONES`; the first of a kind counts.
+
+    Raises:
+        ModelFileError: if it is the embedded backbone of ahl 0.1.0, which is gone.
+        WeightsError: if the kind is unknown, the tensors are not the described ones, or the
+            settings do not fit.
+    """
+    kinds = {each.kind: each for each in reversed((*BACKBONES, *extra))}
+    if description.kind == "embedded" and "embedded" not in kinds:
+        raise ModelFileError(
+            "This model was made with the embedded backbone of ahl 0.1.0, which is gone: train it "
+            "again with the default backbone."
+        )
+    if description.kind not in kinds:
+        raise WeightsError(
+            f"The backbone is of kind {description.kind!r}; known here: "
+            f"{', '.join(sorted(kinds))}. Pass the class that made it as `extra`."
+        )
+    if hash_tensors(tensors) != description.weights_sha256:
+        raise WeightsError(
+            "The backbone's weights are not the ones it was described with: the file is damaged "
+            "or was altered. Use the original file."
+        )
+    return kinds[description.kind].rebuild(description.settings, tensors)

@@ -1,0 +1,59 @@
+"""The backbone options of a run: a name and what goes with it, or a backbone handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ahl._common.errors import ConfigurationError
+from ahl.features.backbones import Backbone, TimmBackbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneChoice:
+    """The backbone options of a run.
+
+    Attributes:
+        backbone: a name of `ahl.features.backbones.PACKAGED`, a timm model name, or a backbone
+            ready to use.
+        weights: local weights of a timm model; None takes those of the package or
+            downloads them.
+        arguments: further arguments of `timm.create_model`, and `mean` and `std`.
+        stages: stages of a timm model to join; None takes the last three, or three in a
+            transformer's middle.
+    """
+
+    backbone: str | Backbone
+    weights: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[int, ...] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        if isinstance(self.backbone, Backbone):
+            return {"name": self.backbone.kind, **self.backbone.settings()}
+        return {
+            "name": self.backbone,
+            "weights": None if self.weights is None else str(self.weights),
+            "arguments": dict(self.arguments),
+            "stages": None if self.stages is None else list(self.stages),
+        }
+
+    def build(self) -> Backbone:
+        """Get the backbone.
+
+        Raises:
+            ConfigurationError: if the options contradict each other or name no backbone.
+            WeightsError: if the weights cannot be had.
+        """
+        if isinstance(self.backbone, Backbone):
+            if self.weights is not None or self.arguments or self.stages is not None:
+                raise ConfigurationError(
+                    "weights, backbone arguments and stages go with the name of a backbone."
+                )
+            return self.backbone
+        return TimmBackbone.load(
+            self.backbone, weights=self.weights, arguments=dict(self.arguments), stages=self.stages
+        )

@@ -1,0 +1,248 @@
+"""Backbones by timm name: weights of an installed package, a download, or a local file."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ahl._common.errors import ConfigurationError, WeightsError
+from ahl.config import DEFAULT_BACKBONE
+from ahl.features.backbones._checks import check_settings, check_tensors
+from ahl.features.backbones._timm_models import (
+    SHORT_NAMES,
+    as_timm_names,
+    build,
+    check_name,
+    check_stages,
+    first_line,
+    outline,
+    patch_side,
+    plain_arguments,
+    with_positions,
+)
+from ahl.features.backbones._weights import downloaded, fit, read_weights
+from ahl.features.backbones.base import Backbone, BackboneTensors, join_stages
+from ahl.features.backbones.packaged import PACKAGED, read_packaged
+
+SMALLEST_SIDE = 32
+"""Smaller images are enlarged to it, for networks that halve the side five times."""
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_TENSORFLOW = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+@final
+class TimmBackbone(Backbone):
+    """Stages of a timm classification network, or blocks of a plain vision transformer.
+
+    A transformer's positions are fitted to each image size; images whose sides are no multiples
+    of its patch are resized to the nearest ones.
+
+    Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
+    with fixed random weights, and never reaches the network.
+
+    Args:
+        name: timm model name, such as `resnet18` or `resnet18.a1_in1k`; never an address or path.
+        arguments: further arguments of `timm.create_model`, such as `{"pad_type": "same"}`:
+            words, numbers, truth values or lists of them.
+        stages: indices of the stages to join, increasing; None takes the last three of a
+            network, and blocks at a third, half and two thirds of a transformer's depth.
+        mean: of each input channel, in 0..1.
+        std: of each input channel, positive.
+
+    Raises:
+        ConfigurationError: if the model, an argument or a stage does not exist, or the network
+            takes images of one size only.
+    """
+
+    kind = "timm"
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        stages: Sequence[int] | None = None,
+        mean: tuple[float, float, float] = _IMAGENET[0],
+        std: tuple[float, float, float] = _IMAGENET[1],
+    ) -> None:
+        super().__init__()
+        self.name, self.arguments = name, plain_arguments(arguments or {})
+        self.mean, self.std = _three_numbers("mean", mean), _three_numbers("std", std)
+        self.arguments = with_positions(name, self.arguments)
+        self.stages = check_stages(name, stages, outline(name, self.arguments))
+        self.network = build(name, self.arguments, self.stages)
+        self._patch = patch_side(self.network)
+        self.register_buffer("shift", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
+        self.eval()
+        self._try_out()
+
+    @classmethod
+    def load(
+        cls,
+        name: str = DEFAULT_BACKBONE,
+        *,
+        weights: Path | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        stages: Sequence[int] | None = None,
+    ) -> TimmBackbone:
+        """Build a network with pretrained weights.
+
+        Inputs are normalised as timm records for the named weights. One exception: a local file
+        with `pad_type=same` for a model whose own weights are not TensorFlow's (`tf_...`) was
+        converted from TensorFlow, which scales inputs to -1..1.
+
+        Args:
+            name: timm model name, or one of `PACKAGED` and `SHORT_NAMES` for some of these.
+            weights: local state dict of the same timm model, with or without its classifier, as
+                safetensors or a torch checkpoint; of vision transformers also as their authors
+                publish it, for any image size. None reads a package's, or takes timm's own from
+                the hub's cache or downloads them.
+            arguments: as for the constructor; `mean` and `std` among them, one number or three,
+                override the normalisation.
+            stages: as for the constructor.
+
+        Raises:
+            ConfigurationError: as for the constructor.
+            WeightsError: if the weights cannot be reached, read or fitted.
+        """
+        name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
+        mean, std = arguments.pop("mean", None), arguments.pop("std", None)
+        # Before anything slow, so that a mistyped path is told at once.
+        source, state = str(weights or name), None if weights is None else read_weights(weights)
+        if name in PACKAGED:
+            name, state = read_packaged(name, weights=weights)
+        check_name(name)
+        known_mean, known_std = _normalisation(name, arguments, local=weights is not None)
+        backbone = cls(
+            name=name,
+            arguments=arguments,
+            stages=stages,
+            mean=known_mean if mean is None else _three_numbers("mean", mean),
+            std=known_std if std is None else _three_numbers("std", std),
+        )
+        if state is None:
+            state = downloaded(name, backbone.arguments)
+        else:
+            state = as_timm_names(backbone.network, state)
+        fit(backbone.network, state, source=source)
+        return backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Backbone.forward`."""
+        size = [
+            max(round(side / self._patch), math.ceil(SMALLEST_SIDE / self._patch)) * self._patch
+            for side in images.shape[-2:]
+        ]
+        if size != list(images.shape[-2:]):
+            images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
+        normalised = (images - self.shift) / self.scale
+        stages = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            stages = [stage.permute(0, 3, 1, 2) for stage in stages]
+        return join_stages(list(stages))
+
+    def for_inference(self) -> TimmBackbone:
+        """See `Backbone.for_inference`."""
+        from ahl.features.backbones.fused import fused_network  # it loads timm
+
+        faster = copy.copy(self)  # the weights are shared
+        faster._modules = {**self._modules, "network": fused_network(self.network)}
+        return faster
+
+    @property
+    def multiple(self) -> int:
+        """See `Backbone.multiple`."""
+        return 2 * int(self.network.feature_info.reduction()[-1])  # type: ignore[operator, union-attr]
+
+    def settings(self) -> dict[str, Any]:
+        """See `Backbone.settings`."""
+        return {
+            "name": self.name,
+            "arguments": self.arguments,
+            "stages": list(self.stages),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> TimmBackbone:
+        """See `Backbone.rebuild`; nothing is downloaded."""
+        try:
+            name, stages = settings["name"], settings["stages"]
+            arguments = plain_arguments(settings["arguments"])
+            # Compared before the network is built, so that no settings can exhaust the memory.
+            chosen = check_stages(name, stages, outline(name, arguments))
+            shapes = outline(name, arguments, chosen).state_dict()
+            wanted = {f"network.{key}": value for key, value in shapes.items()}
+            check_tensors(tensors, wanted)
+            backbone = cls(
+                name=name,
+                arguments=arguments,
+                stages=stages,
+                mean=_three_numbers("mean", settings["mean"]),
+                std=_three_numbers("std", settings["std"]),
+            )
+            check_settings(backbone, settings)
+            backbone.load_state_dict(tensors)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"The stored backbone cannot be rebuilt ({error}): the file is damaged, or another "
+                "version of timm is installed than the one it was made with."
+            ) from error
+        return backbone
+
+    def _try_out(self) -> None:
+        """Refuse networks that cannot serve at full and at half size."""
+        try:
+            with torch.inference_mode():
+                self(torch.zeros(1, 3, 37, 45))
+        except Exception as error:  # networks check their input each in their own way
+            raise ConfigurationError(
+                f"{self.name} does not take images of any size, which two scales need "
+                f"({first_line(error)}). Choose a convolutional network or a plain vision "
+                "transformer, such as efficientnet-lite0, resnet18 or dinov2-small."
+            ) from error
+
+
+def _normalisation(
+    name: str, arguments: Mapping[str, Any], *, local: bool
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and std that go with the weights (ImageNet's where timm records none)."""
+    from timm.models import get_pretrained_cfg
+
+    if local and arguments.get("pad_type") == "same" and not name.startswith("tf_"):
+        return _TENSORFLOW
+    known = get_pretrained_cfg(name)
+    if known is None:
+        return _IMAGENET
+    return _three_numbers("mean", known.mean), _three_numbers("std", known.std)
+
+
+def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
+    parts: Any = value
+    if isinstance(value, (int, float)):
+        parts = (value, value, value)
+    elif isinstance(value, str):
+        parts = value.split(",") if "," in value else [value] * 3
+    try:
+        first, second, third = (float(part) for part in parts)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"{field} is {value!r}; it must be one number or three, such as 0.5,0.5,0.5."
+        ) from error
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ConfigurationError(f"{field} is {value!r}; it must be finite.")
+    if field == "std" and min(first, second, third) <= 0:
+        raise ConfigurationError(f"std is {value!r}; it must be positive.")
+    return first, second, third

@@ -1,1 +1,0 @@
-"""A run from images or feature maps to a trained model."""

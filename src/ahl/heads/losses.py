@@ -1,0 +1,58 @@
+"""Losses as pure functions of image scores."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ahl._common.types import Kind
+
+
+class Prior(NamedTuple):
+    """Mean and standard deviation of the reference scores of the deviation loss."""
+
+    mean: float
+    deviation: float
+
+
+def draw_prior(draws: int, generator: torch.Generator) -> Prior:
+    """Estimate the prior from `draws` samples of N(0, 1) (Pang et al., 2019, section 3.2).
+
+    Drawn once for a run, not once for a batch: the loss is then one function throughout.
+    """
+    samples = torch.randn(draws, generator=generator, dtype=torch.float64)
+    return Prior(mean=float(samples.mean()), deviation=float(samples.std()))
+
+
+def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: float) -> Tensor:
+    """Deviation loss of each sample (Pang et al., 2019, equation 6).
+
+    `dev = (score - mean) / deviation`; the loss is `|dev|` for label 0 and
+    `max(0, margin - dev)` for label 1.
+
+    Args:
+        scores: (..., N) image scores.
+        labels: (..., N) 0 or 1, any dtype.
+        prior: mean and deviation of the reference scores.
+        margin: m, in deviations.
+
+    Returns:
+        (..., N) losses, not averaged.
+    """
+    deviation = (scores - prior.mean) / prior.deviation
+    return torch.where(labels > 0, torch.relu(margin - deviation), deviation.abs())
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of (..., N) `values` with `weights` of 0 or more; 0 where all weights are 0."""
+    total = weights.sum(dim=-1)
+    return (values * weights).sum(dim=-1) / torch.where(total > 0, total, 1.0)
+
+
+def kind_weights(kinds: Tensor, *, anomaly: float, pseudo: float) -> Tensor:
+    """(N,) weights of samples of (N,) `ahl._common.types.Kind` values; a normal has 1."""
+    weights = torch.ones(kinds.shape, device=kinds.device)
+    weights = torch.where(kinds == Kind.ANOMALY, anomaly, weights)
+    return torch.where(kinds == Kind.PSEUDO, pseudo, weights)

@@ -1,0 +1,285 @@
+"""A trained model corrected by what it got wrong, without the images that it was trained on.
+
+A missed defect is one more labelled anomaly, a false alarm one more normal. The model goes on
+training for a few epochs on them and on what it keeps of its training, as gently as is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import torch
+
+from ahl._common.errors import DataError
+from ahl._common.observer import Observer
+from ahl._common.types import GOOD, Kind
+from ahl.distributions.training_set import TrainingSet
+from ahl.evidence.calibration import Calibration, gather
+from ahl.evidence.cross_fitting import sample_evidence
+from ahl.evidence.fit import LeftOut, recalibrate
+from ahl.evidence.neighbourhood import descriptors
+from ahl.features.table import FeatureTable
+from ahl.heads.weights import HeadWeights
+from ahl.learning.training import train
+from ahl.learning.training_state import start_state
+from ahl.model.exemplars import Exemplars, Role, half_rows
+from ahl.model.trained import TrainedModel
+from ahl.pipeline.correction import Correction
+from ahl.pipeline.remembering import nearer_rows, own_patches, plain_maps
+from ahl.scoring.thresholds import renewed_decision
+
+EPOCHS: Final = 10
+"""Of a correction; the weights of the last half are averaged."""
+
+ALLOWED: Final = 0.05
+"""Share of normals that may lie above the limit of a model without a threshold."""
+
+FEWEST_NORMALS: Final = 2
+"""Kept normals, other than the corrected images, that a correction needs."""
+
+MOST_REMEMBERED: Final = 4
+"""Patches that a memory may come to hold, as a multiple of those it was made with."""
+
+STRENGTHS: Final = (1, 3)
+"""How often each image that was got wrong counts among those of its kind; more if need be."""
+
+
+def correct(
+    model: TrainedModel,
+    wrong: Exemplars,
+    *,
+    device: torch.device,
+    observer: Observer | None = None,
+) -> Correction:
+    """Correct a model; of several strengths the first that mends all and worsens nothing.
+
+    Args:
+        model: that got images wrong; not changed.
+        wrong: those images, at least one: with role `"anomaly"` if missed and `"normal"` if false
+            alarms, and rows as the model's heads see them. What the model keeps of the same images
+            is replaced.
+        device: where to learn.
+        observer: hears of progress.
+
+    Raises:
+        DataError: if the model keeps too few normals to go on training with, or would remember too
+            many false alarms.
+    """
+    observer = observer or Observer()
+    run, found = _Run.start(model, wrong, device), []
+    if len(run.kept.of_role("normal")) < FEWEST_NORMALS:
+        raise DataError(
+            f"The model keeps too few other good images ({FEWEST_NORMALS} are needed): train it "
+            "again with the new images."
+        )
+    memory = run.extended.preparation.memory
+    most = MOST_REMEMBERED * model.config.memory.patches
+    if memory is not None and max(len(patches) for patches in memory.patches) > most:
+        raise DataError(
+            "The model cannot remember so many false alarms: train it again with them among the "
+            "good images."
+        )
+    for number, strength in enumerate(STRENGTHS):
+        observer.on_stage("correcting", number, len(STRENGTHS))
+        found.append(run.corrected(strength))
+        if _merit(found[-1]) == (True, len(wrong)):
+            break
+    observer.on_stage("correcting", len(STRENGTHS), len(STRENGTHS))
+    return max(found, key=_merit)
+
+
+def _merit(found: Correction) -> tuple[bool, int]:
+    """Whether it worsens nothing, and how much it mends."""
+    return not found.worsens, found.mended
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One model and what it got wrong.
+
+    Attributes:
+        model: before.
+        kept: what it keeps of other images, their memory evidence with the false alarms remembered.
+        kept_before: the same with that of the memory before.
+        wrong: the images that it got wrong, likewise.
+        wrong_before: likewise.
+        extended: the model with the false alarms remembered and the calibration knowing all.
+    """
+
+    model: TrainedModel
+    kept: Exemplars
+    kept_before: Exemplars
+    wrong: Exemplars
+    wrong_before: Exemplars
+    extended: TrainedModel
+    device: torch.device
+
+    @classmethod
+    def start(cls, model: TrainedModel, wrong: Exemplars, device: torch.device) -> _Run:
+        again = {one.sha256 for one in wrong.images if one.sha256}
+        others = [i for i, one in enumerate(model.exemplars.images) if one.sha256 not in again]
+        kept = model.exemplars.chosen(np.array(others, dtype=np.int64))
+        alarms = wrong.of_role("normal") + len(kept)
+        preparation, both = model.preparation, kept + wrong
+        if preparation.memory is not None and len(alarms):
+            both = replace(both, rows=nearer_rows(model, both, alarms))
+            # What was trained on as good, or told before, is remembered already.
+            known = {file.sha256 for file in model.manifest.files if file.class_name == GOOD}
+            new = [i for i in alarms if both.images[i].sha256 not in known]
+            patches = own_patches(model, both.rows[torch.tensor(new, dtype=torch.long)])
+            preparation = replace(preparation, memory=preparation.memory.including(patches))
+        calibration = model.calibration
+        if calibration is not None:
+            calibration = _taken_into_account(model, calibration, wrong)
+        return cls(
+            model=model,
+            kept=both.chosen(np.arange(len(kept))),
+            kept_before=kept,
+            wrong=both.chosen(np.arange(len(kept), len(both))),
+            wrong_before=wrong,
+            extended=replace(
+                model, preparation=preparation, calibration=calibration, exemplars=both
+            ),
+            device=device,
+        )
+
+    def corrected(self, strength: int) -> Correction:
+        """The model after a few epochs in which each image got wrong counts `strength` times."""
+        model = self.extended
+        learning = model.config.learning.alone(EPOCHS)
+        start = start_state(model.detector, model.config, 1, seed=model.seed)
+        state = train(
+            model.detector,
+            self._training_set(strength),
+            model.reference,
+            replace(model.config, learning=learning),
+            seed=model.seed,
+            device=self.device,
+            state=replace(start, unified=model.unified),
+        )
+        model = replace(model, unified=state.unified)
+        if model.calibration is not None:
+            model = replace(model, calibration=self._moved(model.calibration, state.unified))
+        return self._judged(replace(model, decision=renewed_decision(model)))
+
+    def _training_set(self, strength: int) -> TrainingSet:
+        both = self.kept + self.wrong
+        again = np.arange(len(self.kept), len(both))
+        counted = np.concatenate([np.arange(len(both)), *[again] * (strength - 1)])
+        roles = np.array([one.role for one in both.images])[counted]
+        by_kind = [counted[roles == role] for role in ("normal", "anomaly", "pseudo")]
+        kinds = [
+            torch.full((len(found),), int(kind)) for kind, found in zip(Kind, by_kind, strict=True)
+        ]
+        chosen = np.concatenate(by_kind)
+        return TrainingSet(
+            features=_table(self.model, both).chosen(chosen),
+            kinds=torch.cat(kinds),
+            supports=(),
+            queries=(),
+            unseen=torch.zeros(len(chosen), 0, dtype=torch.bool),
+        )
+
+    def _moved(self, calibration: Calibration, unified: HeadWeights) -> Calibration:
+        """The calibration moved by as much as the evidence of the kept normals has been."""
+        normals = self.kept.of_role("normal")
+        before, after = (
+            sample_evidence(
+                model.detector,
+                heads,
+                _table(model, kept),
+                normals,
+                model.reference,
+                model.preparation,
+            )
+            for model, kept, heads in (
+                (self.model, self.kept_before, self.model.unified),
+                (self.extended, self.kept, unified),
+            )
+        )
+        return calibration.moved(before, after)
+
+    def _judged(self, model: TrainedModel) -> Correction:
+        worked = np.array(
+            [i for i, one in enumerate(self.kept.images) if one.role != "pseudo"], dtype=np.int64
+        )
+        before = self.kept_before.chosen(worked) + self.wrong_before
+        after = self.kept.chosen(worked) + self._remembered()
+        decision = model.decision
+        return Correction(
+            model=model,
+            known=after,
+            corrected=len(self.wrong),
+            before=self.model.score_prepared(before.rows).score,
+            after=model.score_prepared(after.rows).score,
+            limit_before=self.limit_before,
+            # Without a threshold the measure stays the same: scores are in spreads of normals.
+            limit_after=self.limit_before if decision is None else decision.threshold,
+            allowed=ALLOWED if decision is None else decision.max_false_alarm_rate,
+            had_threshold=self.model.decision is not None,
+        )
+
+    @cached_property
+    def limit_before(self) -> float | None:
+        """The threshold as it comes from what is kept, like the one after; or what stands for it.
+
+        Kept rows are rounded, and the image that the threshold is would lie just above itself.
+        """
+        if self.model.decision is not None:
+            return (renewed_decision(self.model) or self.model.decision).threshold
+        calibration = self.model.calibration
+        return None if calibration is None else calibration.severity.midpoint
+
+    def _remembered(self) -> Exemplars:
+        """The images got wrong as they are seen from now on: alarms with their own patches."""
+        memory = self.extended.preparation.memory
+        if memory is None or not len(self.wrong.of_role("normal")):
+            return self.wrong
+        rows = self.wrong.rows.float()
+        maps = self.model.detector.layout.split(rows)
+        for scale, evidence in zip(
+            maps, memory.evidence(plain_maps(self.model, rows)), strict=True
+        ):
+            scale[:, -1:] = evidence
+        return replace(self.wrong, rows=half_rows(rows))
+
+
+def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
+    return FeatureTable.of_rows(model.detector.layout, kept.rows.numpy())
+
+
+def _taken_into_account(
+    model: TrainedModel, calibration: Calibration, wrong: Exemplars
+) -> Calibration:
+    """The calibration with what the model says of images that it was not trained on."""
+    known = model.manifest.hashes
+    new = [i for i, one in enumerate(wrong.images) if one.sha256 not in known]
+
+    def left_out(role: Role) -> LeftOut:
+        chosen = [i for i in new if wrong.images[i].role == role]
+        maps = model.detector.layout.split(
+            wrong.rows[torch.tensor(chosen, dtype=torch.long)].float()
+        )
+        heads, _ = model.detector.forward(
+            model.unified.parameters,
+            model.unified.statistics,
+            maps,
+            model.reference,
+            training=False,
+        )
+        weight, appended = model.preparation.memory_weight, model.preparation.appended
+        return LeftOut(
+            evidence=gather(model.detector, heads, maps, weight),
+            descriptors=descriptors(maps, appended),
+        )
+
+    with torch.inference_mode():
+        return recalibrate(
+            calibration,
+            left_out("normal"),
+            left_out("anomaly"),
+            model.config.calibration.prior_count,
+        )

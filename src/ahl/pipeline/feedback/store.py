@@ -1,0 +1,178 @@
+"""A folder of marked images: `good/` beside one folder for each kind, as `ahl train` takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from ahl._common.errors import AHLError, ConfigurationError, ImageError
+from ahl._common.files import written_whole
+from ahl._common.types import GOOD
+from ahl.pipeline.feedback.marks import LOG, Mark, check_kind, read_marks
+from ahl.scoring.prediction import Prediction
+
+_LOCK: Final = ".lock"
+_PATIENCE: Final = 10.0  # seconds to wait for others that write
+_LINE: Final = 1024  # bytes reckoned for a line of the log
+_STARTS: Final = (
+    (b"\x89PNG", ".png"),
+    (b"\xff\xd8", ".jpg"),
+    (b"BM", ".bmp"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+    (b"II+\0", ".tif"),
+    (b"MM\0+", ".tif"),
+    (b"RIFF", ".webp"),
+    (b"GIF8", ".gif"),
+    (b"\x93NUMPY", ".npy"),
+)
+
+
+class ReviewFullError(AHLError):
+    """The folder holds as much as it may."""
+
+
+class ReviewStore:
+    """Keeps marked images; many threads and processes may write into one folder.
+
+    A mark is there once its line is in the log, which is written last: a process that dies before
+    leaves at most an image that nothing refers to. An image is in one class's folder at a time.
+
+    Args:
+        folder: made when it is missing.
+        max_bytes: of all files in it.
+
+    Raises:
+        ConfigurationError: if the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder, self.max_bytes = folder, max_bytes
+        self._known = (-1, 0)  # length of the log, and bytes of all files when it was that long
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                for left in folder.rglob(".*.part"):  # by a process that was killed
+                    left.unlink(missing_ok=True)
+                (folder / LOG).open("ab").close()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The review folder {folder} cannot be written to: {error.strerror or error}."
+            ) from None
+
+    def add(
+        self, data: bytes, name: str, class_name: str, prediction: Prediction, model: str
+    ) -> Mark:
+        """Keep an image and what a person said of it; what was said of it before is replaced.
+
+        Args:
+            data: bytes of a file that could be read as an image.
+            name: that it came with.
+            class_name: `"good"`, or the kind of defect.
+            prediction: of it, with a score.
+            model: hash of the content of the model that made the prediction.
+
+        Returns:
+            what was written.
+
+        Raises:
+            ConfigurationError: if the kind has no name that can be a folder's.
+            ImageError: if the bytes are no image file.
+            ReviewFullError: if it does not fit in.
+            OSError: if it cannot be written, or others keep writing.
+        """
+        assert prediction.score is not None
+        mark = Mark(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            sha256=hashlib.sha256(data).hexdigest(),
+            suffix=suffix_of(data),
+            name=name.encode(errors="replace").decode(),
+            class_name=class_name if class_name == GOOD else check_kind(class_name),
+            score=prediction.score,
+            severity=prediction.severity,
+            verdict=prediction.verdict,
+            anomalous=prediction.anomalous,
+            model=model,
+        )
+        path = self.folder / mark.file
+        with self._alone():
+            there = list(self.folder.glob(f"*/{path.name}"))
+            new = _LINE + (0 if there else len(data))
+            # Counted anew before it is refused: somebody may have taken images out.
+            if self.size() + new > self.max_bytes and self._counted() + new > self.max_bytes:
+                raise ReviewFullError(
+                    f"The review folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
+                    "the model and empty it, or allow more with --max-review-mib."
+                )
+            if not there:
+                with written_whole(path) as part:
+                    part.write_bytes(data)
+            elif there[0] != path:
+                path.parent.mkdir(exist_ok=True)
+                there[0].replace(path)
+                if not any(there[0].parent.iterdir()):
+                    there[0].parent.rmdir()
+            written = self._log(mark) + (0 if there else len(data))
+            self._known = (self._log_length(), self._known[1] + written)
+        return mark
+
+    def marks(self) -> list[Mark]:
+        """The last thing that was said of each image that is kept."""
+        return read_marks(self.folder) if (self.folder / LOG).exists() else []
+
+    def size(self) -> int:
+        """Bytes of all files in the folder; counted anew once others have written to its log."""
+        return self._known[1] if self._known[0] == self._log_length() else self._counted()
+
+    def _log_length(self) -> int:
+        try:
+            return (self.folder / LOG).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _counted(self) -> int:
+        length, size = self._log_length(), 0
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # moved meanwhile, by others that write
+                status = path.stat()
+                size += status.st_size if S_ISREG(status.st_mode) else 0
+        self._known = (length, size)
+        return size
+
+    def _log(self, mark: Mark) -> int:
+        """Write the line of a mark, which is then there; the bytes that it takes."""
+        path = self.folder / LOG
+        with path.open("ab+") as file:
+            start = b""
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                start = b"" if file.read(1) == b"\n" else b"\n"  # after a line that was cut off
+            return file.write(start + mark.line().encode())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with FileLock(self.folder / _LOCK, timeout=_PATIENCE):
+                yield
+        except Timeout:
+            raise OSError(f"others kept writing for {_PATIENCE:g} s") from None
+
+
+def suffix_of(data: bytes) -> str:
+    """The suffix of an image file, by how it begins.
+
+    Raises:
+        ImageError: if it is of no kind that is read.
+    """
+    for start, suffix in _STARTS:
+        if data.startswith(start):
+            return suffix
+    raise ImageError("it is not a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file")

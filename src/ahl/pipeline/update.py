@@ -1,0 +1,122 @@
+"""Images that a model got wrong, read and given to its correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.observer import Observer
+from ahl._common.types import GOOD, ImageItem, Skipped
+from ahl.data.images.sources import (
+    LabelledImage,
+    check_contradictions,
+    readable_items,
+    report_skipped,
+)
+from ahl.features.maps import FeatureMaps
+from ahl.model.exemplars import Role, new_exemplars, no_exemplars
+from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.trained import TrainedModel
+from ahl.pipeline.correct import correct
+from ahl.pipeline.correction import Correction
+from ahl.scoring.scorer import Scorer
+
+MOST = 100
+"""Images that one correction takes."""
+
+MISSED_CLASS = "missed"
+"""Class of a missed defect whose own is not told."""
+
+
+def update_with_images(
+    model: TrainedModel,
+    missed: Sequence[LabelledImage],
+    false_alarms: Sequence[LabelledImage],
+    *,
+    device: torch.device,
+    strict: bool = False,
+    observer: Observer | None = None,
+) -> Correction:
+    """Correct a model by images that it got wrong.
+
+    Args:
+        model: trained on images; not changed.
+        missed: defects that it did not find.
+        false_alarms: good images that it took for defects.
+        device: where to compute.
+        strict: raise on an unreadable image instead of skipping it.
+        observer: hears of progress and of what is skipped.
+
+    Returns:
+        the correction, whose model's manifest has the images too.
+
+    Raises:
+        NotFittedError: if the model was trained on feature maps.
+        ConfigurationError: if a missed defect's class is good.
+        DataError: if there is no readable image, one is given as both, there are too many, or the
+            model keeps too few good ones.
+        ImageError: if strict and one cannot be read.
+    """
+    if any(image.class_name in ("", GOOD) for image in missed):
+        raise ConfigurationError("The class of a missed defect cannot be good, or nothing.")
+    if len(missed) + len(false_alarms) > MOST:
+        raise DataError(
+            f"{len(missed) + len(false_alarms)} images are more than a correction is for ({MOST}): "
+            "train again with them among the others."
+        )
+    observer, scorer = observer or Observer(), Scorer(model, device)
+    size = model.config.features.size
+    images, items = readable_items(
+        [*missed, *false_alarms], size, decode=False, strict=strict, observer=observer
+    )
+    check_contradictions(images, items)
+    read: dict[str, tuple[LabelledImage, ImageItem, FeatureMaps]] = {}
+    for index, maps in scorer.prepared([image.source for image in images]):
+        image, item = images[index], items[index]
+        if isinstance(maps, str):
+            report_skipped(Skipped(name=image.name, reason=maps), strict, observer)
+        else:
+            read.setdefault(item.key, (image, item, maps))
+    wrong = no_exemplars(model.detector.layout.row_size)
+    roles: tuple[tuple[Role, bool], ...] = (("anomaly", False), ("normal", True))
+    for role, good in roles:
+        chosen = [
+            (item, image.class_name, maps)
+            for image, item, maps in read.values()
+            if (image.class_name == GOOD) == good
+        ]
+        wrong += new_exemplars(role, chosen, model.detector.layout.row_size)
+    files = {
+        key: TrainingFile(name=image.name, sha256=key, class_name=image.class_name)
+        for key, (image, _, _) in read.items()
+    }
+    for file in model.manifest.files:
+        if _relabelled(file, files):
+            words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
+            observer.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
+    if not len(wrong):
+        raise DataError("There is no readable image to correct the model by.")
+    found = correct(model, wrong, device=device, observer=observer)
+    manifest = _with_files(model.manifest, files)
+    now_at = {file.sha256: index for index, file in enumerate(manifest.files)}
+    places = [
+        None if _relabelled(file, files) else now_at[file.sha256] for file in model.manifest.files
+    ]
+    episodes = tuple(episode.renumbered(places) for episode in model.episodes)
+    return replace(found, model=replace(found.model, manifest=manifest, episodes=episodes))
+
+
+def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:
+    """The manifest with further files, whose labels replace those of the same images."""
+    parts = manifest.files[: manifest.earlier], manifest.files[manifest.earlier :]
+    earlier, own = ([file for file in part if file.sha256 not in new] for part in parts)
+    return replace(manifest, files=(*earlier, *own, *new.values()), earlier=len(earlier))
+
+
+def _relabelled(file: TrainingFile, new: dict[str, TrainingFile]) -> bool:
+    """Whether a file that was trained on as good is a defect now, or the reverse."""
+    now = new.get(file.sha256)
+    return now is not None and (now.class_name == GOOD) != (file.class_name == GOOD)

@@ -1,1 +1,0 @@
-"""Preparation: from feature rows to what the heads see."""

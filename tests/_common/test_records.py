@@ -1,0 +1,52 @@
+"""Records of epochs, to JSON values and back."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from ahl._common.records import EpochRecord, epoch_records
+
+RECORD = EpochRecord(epoch=3, support_losses=(0.5, 1.25), query_losses=(), importance=(0.25, 0.75))
+VALUES = asdict(RECORD)
+
+
+def test_a_record_survives_json():
+    assert EpochRecord.from_values(json.loads(json.dumps(VALUES))) == RECORD
+
+
+def test_whole_numbers_become_floats():
+    losses = EpochRecord.from_values({**VALUES, "support_losses": [1, 2]}).support_losses
+    assert [type(loss) for loss in losses] == [float, float]
+
+
+@pytest.mark.parametrize("missing", VALUES)
+def test_every_value_is_needed(missing):
+    with pytest.raises(KeyError, match=missing):
+        EpochRecord.from_values({name: VALUES[name] for name in VALUES if name != missing})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epoch": "x"},
+        {"epoch": None},
+        {"epoch": 0},
+        {"importance": None},
+        {"importance": [1.0]},
+        {"query_losses": ["high"]},
+        {"query_losses": [1.0]},
+        {"support_losses": [float("nan"), 1.0]},
+    ],
+    ids=str,
+)
+def test_values_that_cannot_be_are_refused(wrong):
+    with pytest.raises((TypeError, ValueError)):
+        EpochRecord.from_values({**VALUES, **wrong})
+
+
+def test_the_number_of_models_changes_only_where_another_training_begins():
+    alone = {"epoch": 1, "support_losses": [1.0], "query_losses": [], "importance": [1.0]}
+    assert len(epoch_records([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
+    with pytest.raises(ValueError, match="another number of models"):
+        epoch_records([VALUES, {**alone, "epoch": 4}])

@@ -1,0 +1,80 @@
+"""The engine ray: two processes of this machine write the same bytes as one."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from shards import files_of, rows_of, told_by_predict
+
+from commands import run
+
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None and "AHL_TESTS_MUST_INSTALL" not in os.environ,
+    reason="the extra ahl[ray] is not installed",
+)
+
+# In processes of their own: Ray reads its settings when it is imported, and leaves things open.
+WATCHED = """
+import os, pathlib, sys
+from ahl.apps.bulk import ray_engine
+from ahl.apps.bulk.run import score_collection
+
+model, images, out, workers = map(pathlib.Path, sys.argv[1:])
+
+class Watched(ray_engine.ShardActor):
+    def __call__(self, batch):
+        (workers / str(os.getpid())).touch()
+        return super().__call__(batch)
+
+ray_engine.ShardActor = Watched
+engine = ray_engine.RayEngine(workers=2)
+told = score_collection(model, [str(images)], str(out), engine=engine, shard_size=2)
+print(told.images, os.getpid())
+"""
+
+
+def on_ray(*arguments, code=0):
+    command = [sys.executable, "-m", "ahl", *map(str, arguments), "--engine", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_two_processes_write_what_one_does(model, inspection_folder, tmp_path):
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    (tmp_path / "bad.png").write_text("no image")
+    paths = (inspection_folder, tmp_path / "bad.png")
+    options = ("--shard-size", 4, "--threads", 1)
+    run("predict", model, *paths, "--output", alone, *options, code=3)
+    on_ray("predict", model, *paths, "--output", both, *options, "--workers", 2, code=3)
+    assert files_of(both) == files_of(alone)
+    told = told_by_predict(model, *paths, code=3)
+    assert [r["path"] for r in rows_of(both)] == [t["path"] for t in told]
+    scores = [[r["score"] for r in rows if "score" in r] for rows in (rows_of(both), told)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+def test_both_processes_work(model, inspection_folder, tmp_path):
+    workers = tmp_path / "workers"
+    workers.mkdir()
+    arguments = [model, inspection_folder, tmp_path / "out", workers]
+    command = [sys.executable, "-c", WATCHED, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    images, driver = done.stdout.split()
+    assert images == "30"
+    seen = {path.name for path in workers.iterdir()}
+    assert len(seen) == 2
+    assert driver not in seen
+
+
+def test_a_workers_error_is_a_message(model, inspection_folder, tmp_path):
+    cut = tmp_path / "cut.ahl"
+    cut.write_bytes(model.read_bytes()[:10_000])
+    done = on_ray("predict", cut, inspection_folder, "--output", tmp_path / "out", code=1)
+    assert f"{cut} is not a readable ahl model: it is truncated" in done.stderr
+    done = on_ray("predict", model, inspection_folder, "--output", "memory://out", code=2)
+    assert "Ray's workers lack it" in done.stderr

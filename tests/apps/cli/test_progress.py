@@ -1,0 +1,105 @@
+"""What people who wait are shown, on a terminal and in a file."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from ahl._common.records import EpochRecord
+from ahl._common.types import Skipped
+from ahl.apps.cli.progress import QUIET_SECONDS, SHOWN_SKIPS, ConsoleObserver, losses_in_words
+
+
+def record(epoch, models=3):
+    return EpochRecord(
+        epoch=epoch,
+        support_losses=(0.5,) * models,
+        query_losses=(0.25,) * models,
+        importance=(1 / models,) * models,
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def in_a_file(clock):
+    file = io.StringIO()
+    return file, ConsoleObserver(Console(file=file, highlight=False), clock)
+
+
+def test_a_file_gets_a_line_a_stage_and_one_now_and_then():
+    clock = Clock()
+    file, observer = in_a_file(clock)
+    with observer:
+        observer.on_stage("features of normal images", 0, 0)
+        for done in range(41):
+            observer.on_stage("calibration", done, 40)
+            clock.now += QUIET_SECONDS / 5
+        observer.on_stage("calibration", 40, 40)
+        observer.on_epoch(record(1), 30)
+        clock.now += QUIET_SECONDS
+        observer.on_epoch(record(2), 30)
+    words = "support loss 0.500, query loss 0.250, w_i 0.33 0.33 0.33"
+    assert file.getvalue().splitlines() == [
+        "0:00 features of normal images: cached",
+        *(f"0:{10 * n} calibration: {5 * n}/40" for n in range(1, 6)),
+        *(f"1:{10 * n:02d} calibration: {5 * n + 30}/40" for n in range(3)),
+        f"1:32 training, epochs: 2/30, {words}",
+    ]
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_file_never_gets_control_characters(monkeypatch, forced):
+    if forced:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm-256color")
+    file, observer = in_a_file(Clock())
+    with observer:
+        observer.on_stage("calibration", 0, 2)
+        observer.on_stage("calibration", 2, 2)
+        observer.on_note("[bold]no markup[/]" + "x" * 100)
+        observer.on_epoch(record(3), 3)
+    text = file.getvalue()
+    assert re.sub(r"[\x20-\x7e\n]", "", text) == ""
+    assert "[bold]no markup[/]" + "x" * 100 in text
+    assert "3/3" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_gets_bars_with_the_losses_below_them(width):
+    file = Terminal()
+    console = Console(file=file, force_terminal=True, width=width, _environ={"TERM": "xterm"})
+    with ConsoleObserver(console) as observer:
+        observer.on_stage("features of pseudo anomalies", 7, 7)
+        observer.on_epoch(record(12, models=9), 30)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
+    last = plain[plain.rindex("features") :].replace("\r", "").splitlines()
+    assert "7/7" in last[0]
+    assert re.search(r"training, epochs +━+.*12/30", last[1])
+    assert last[2].startswith("  support loss 0.500, query loss 0.250, w_i 0.11")
+    assert sum(line.count("0.11") for line in last) == 9
+    assert max(map(len, last)) <= width
+
+
+def test_what_is_skipped_is_counted_and_not_told_forever():
+    file, observer = in_a_file(Clock())
+    for number in range(SHOWN_SKIPS + 5):
+        observer.on_skipped(Skipped(name=f"{number}.png", reason="[truncated]"))
+    assert len(observer.skipped) == SHOWN_SKIPS + 5
+    assert len(file.getvalue().splitlines()) == SHOWN_SKIPS
+    assert "skipped 0.png: [truncated]" in file.getvalue()
+
+
+def test_a_model_alone_has_one_loss():
+    alone = EpochRecord(epoch=1, support_losses=(0.5,), query_losses=(), importance=(1.0,))
+    assert losses_in_words(alone) == "loss 0.500"

@@ -1,0 +1,107 @@
+"""`ahl update`."""
+
+import json
+
+import pytest
+
+from ahl.pipeline.correction import Correction
+from commands import run
+from small_images import write_class
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    return {
+        name: write_class(folder / name, name, 2, first=first)
+        for name, first in (("frame", 60), ("good", 70))
+    }
+
+
+def test_update_shows_before_and_after_and_writes_the_corrected_model(model, wrong, tmp_path):
+    corrected, before = tmp_path / "u.ahl", model.read_bytes()
+    options = ("--kind", "frame", "-o", corrected, "--force")
+    images = ("--missed", *wrong["frame"], "--false-alarm", *wrong["good"])
+    told = json.loads(run("update", model, *images, *options, "--json").stdout)
+    assert model.read_bytes() == before
+    labels = [(one["name"], one["label"]) for one in told["corrected"]]
+    assert labels == [(p.as_posix(), "defect") for p in wrong["frame"]] + [
+        (p.as_posix(), "good") for p in wrong["good"]
+    ]
+    assert told["model"] == str(corrected)
+    assert set(told["known"]) == {"good", "defects"}
+    scores = [
+        json.loads(line)["score"]
+        for line in run("predict", corrected, *wrong["frame"], "--json").stdout.splitlines()
+    ]
+    raised = [one["score_after"] for one in told["corrected"][:2]]
+    assert scores == pytest.approx(raised, abs=0.05)
+    shown = run("update", model, *images, *options).stdout
+    assert "What it was told" in shown
+    assert f"Model: {corrected}" in shown
+    assert "frame" in run("info", corrected).stdout
+
+
+def test_a_correction_that_worsens_writes_nothing(model, wrong, tmp_path, monkeypatch):
+    monkeypatch.setattr(Correction, "worsens", True)
+    target = tmp_path / "u.ahl"
+    options = ("--missed", wrong["frame"][0], "-o", target)
+    result = run("update", model, *options, "--json", code=1)
+    assert json.loads(result.stdout)["worsens"]
+    assert json.loads(result.stdout)["model"] is None
+    assert "--force" in result.stderr
+    assert not target.exists()
+    run("update", model, *options, "--force")
+    assert target.exists()
+
+
+def test_usage_and_unreadable_files(model, wrong, tmp_path):
+    assert "--missed" in run("update", model, code=2).stderr
+    for kind in ("good", ""):
+        assert "not good" in run("update", model, "--missed", "x", "--kind", kind, code=2).stderr
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    options = ("-o", tmp_path / "u.ahl")
+    assert (
+        "bad.png"
+        in run("update", model, "--missed", bad, wrong["frame"][0], *options, code=1).stderr
+    )
+    gone = tmp_path / "gone.png"
+    assert (
+        "gone.png"
+        in run("update", model, "--missed", wrong["frame"][0], gone, *options, code=1).stderr
+    )
+    assert not (tmp_path / "u.ahl").exists()
+    same = run(
+        "update", model, "--missed", wrong["good"][0], "--false-alarm", wrong["good"][0], code=1
+    )
+    assert "same image" in same.stderr
+
+
+def test_a_folder_named_like_a_class_that_was_shown_tells_the_class(model, tmp_path):
+    (dot,) = write_class(tmp_path / "dot", "dot", 1, first=90)
+    target = tmp_path / "u.ahl"
+    run("update", model, "--missed", dot, "-o", target, "--force")
+    counts = [
+        json.loads(run("info", m, "--json").stdout)["manifest"]["files"] for m in (model, target)
+    ]
+    before, after = (sum(f["class_name"] == "dot" for f in files) for files in counts)
+    assert after == before + 1
+
+
+def test_a_changed_label_is_said(model, inspection_folder, tmp_path):
+    good = next(iter(sorted((inspection_folder / "good").iterdir())))
+    result = run("update", model, "--missed", good, "-o", tmp_path / "u.ahl", "--force")
+    assert "was trained on as good; it is a defect now" in " ".join(result.stderr.split())
+
+
+def test_a_lost_threshold_is_said(model, tmp_path):
+    new = write_class(tmp_path / "new", "good", 19, first=80)
+    decided = tmp_path / "d.ahl"
+    run("threshold", model, *new, "--max-false-alarm-rate", 0.05, "-o", decided)
+    options = ("-o", tmp_path / "u.ahl", "--force")
+    told = json.loads(run("update", decided, "--false-alarm", new[0], *options, "--json").stdout)
+    assert told["threshold_lost"]
+    assert (
+        "The threshold is gone" in run("update", decided, "--false-alarm", new[0], *options).stdout
+    )

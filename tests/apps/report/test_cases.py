@@ -1,0 +1,76 @@
+"""Images looked at closer: pictures, places and reasons."""
+
+import numpy as np
+import pytest
+
+from ahl.apps.report.cases import LONGEST, make_cases, where
+from ahl.apps.report.facts import processor
+from ahl.apps.report.inline_images import read_small
+from ahl.apps.report.ranking import worst_false_alarms, worst_misses
+from ahl.apps.report.training_images import pseudo_thumbnails, training_thumbnails
+from ahl.scoring.evaluation import evaluate
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [(0, 0, "top left"), (15, 8, "bottom centre"), (8, 8, "centre"), (7, 15, "middle right")],
+)
+def test_the_highest_place_in_words(row, column, words):
+    heat = np.zeros((16, 16), dtype=np.float32)
+    heat[row, column] = 1
+    assert where(heat) == words
+
+
+def test_places_of_a_wide_map_are_told_by_its_own_sides():
+    heat = np.zeros((6, 24), dtype=np.float32)
+    heat[5, 13] = 1
+    assert where(heat) == "bottom centre"
+
+
+def test_cases_are_those_asked_for_in_their_order(detector, dataset):
+    result = evaluate(detector.scorer, dataset)
+    mistakes = [*worst_misses(result.scored, 3), *worst_false_alarms(result.scored, 2)]
+    cases = make_cases(detector.scorer, mistakes)
+    assert [case.name for case in cases] == [m.scored.sample.name for m in mistakes]
+    decision = detector.model.decision
+    for case, mistake in zip(cases, mistakes, strict=True):
+        anomalous = decision.is_anomalous(mistake.scored.score)
+        assert case.called == f"called {'anomalous' if anomalous else 'normal'}"
+        assert case.wrong == (anomalous != mistake.scored.sample.is_anomaly)
+        assert case.facts[0].startswith("score ")
+        assert mistake.scored.sample.name in case.image.alt
+        assert case.place in case.overlay.alt
+        assert case.image.uri != case.overlay.uri
+        assert case.facts[1].startswith("severity ")
+        assert [like.words.split()[0] for like in case.likenesses] == ["Shown", "Good"]
+        assert all(like.name in like.picture.alt for like in case.likenesses)
+
+
+def test_an_image_gone_since_costs_its_picture_only(detector, dataset, tmp_path):
+    result = evaluate(detector.scorer, dataset)
+    (mistake,) = worst_misses(result.scored, 1)
+    sample = type(mistake.scored.sample)(path=tmp_path / "gone.png", name="gone", class_name="dot")
+    scored = type(mistake.scored)(sample=sample, score=0.0, seen=True)
+    (case,) = make_cases(detector.scorer, [type(mistake)(scored=scored, standing="")])
+    assert (case.image, case.overlay, case.reasons, case.likenesses) == (None, None, (), ())
+
+
+def test_pictures_keep_their_proportions_and_are_not_enlarged():
+    assert read_small(np.zeros((1000, 100, 3), np.uint8), LONGEST).shape == (LONGEST, 42, 3)
+    assert read_small(np.zeros((20, 10, 3), np.uint8), LONGEST).shape == (20, 10, 3)
+
+
+def test_training_images_come_from_the_model(detector):
+    model = detector.model
+    pictures = training_thumbnails(model, range(len(model.manifest.files)))
+    assert set(pictures) == set(range(len(model.manifest.files)))
+    generator = model.episodes[0].support_generator
+    twins = pseudo_thumbnails(model, generator, 3)
+    assert 1 <= len(twins) <= 3
+    assert all(name.startswith(f"{generator} of ") for name, _ in twins)
+
+
+def test_the_processor_has_a_name(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU: fast\n")
+    assert processor(tmp_path / "cpuinfo") == "Some CPU: fast"
+    assert processor(tmp_path / "none")

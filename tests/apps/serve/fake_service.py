@@ -1,0 +1,22 @@
+"""`ahl` with an engine that needs no torch: run as a script, also by the processes it starts."""
+
+from fakes import FakeEngine
+
+import ahl.apps.serve.protocol
+import ahl.apps.serve.server
+from ahl._common.errors import ModelFileError
+
+
+def opened(path, **_):
+    if path.read_bytes() == b"broken":
+        raise ModelFileError(f"{path} is broken")
+    return [FakeEngine()]
+
+
+ahl.apps.serve.server.open_engines = opened
+ahl.apps.serve.protocol.SLOWEST = 2**30  # tests do not wait long for who does not read
+
+if __name__ == "__main__":
+    from ahl.apps.cli import main
+
+    main()

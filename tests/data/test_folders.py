@@ -1,0 +1,143 @@
+"""Both layouts are told apart and listed the same way whatever the file system does."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from ahl._common.errors import DataError
+from ahl.data import open_dataset
+
+INSPECTION = ["good/2.png", "good/1.JPG", "scratch/a.bmp", "dent/deep/er/b.tif", "dent/a.png"]
+BENCHMARK = [
+    "train/good/1.png",
+    "train/good/0.png",
+    "test/good/1.png",
+    "test/hole/1.png",
+    "test/hole/0.png",
+    "test/colour/0.png",
+]
+CLUTTER = [
+    ".cache/x.png",
+    "ground_truth/scratch/a_mask.png",
+    "notes/readme.txt",
+    "loose.png",
+    "good/.hidden.png",
+    "good/notes.txt",
+]
+
+
+def plant(root: Path, names: list[str]) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def names(samples):
+    return [sample.name for sample in samples]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inspection_layout(tmp_path, seed):
+    files = INSPECTION + CLUTTER
+    dataset = open_dataset(plant(tmp_path / "bolts", random.Random(seed).sample(files, len(files))))
+    assert dataset.layout == "inspection"
+    assert (dataset.name, dataset.root) == ("bolts", tmp_path / "bolts")
+    assert names(dataset.train_normals) == ["good/1.JPG", "good/2.png"]
+    assert dataset.test_normals == ()
+    assert names(dataset.anomalies) == ["dent/a.png", "dent/deep/er/b.tif", "scratch/a.bmp"]
+    assert dataset.classes == ("dent", "scratch")
+    for sample in dataset.train_normals + dataset.anomalies:
+        assert sample.path == dataset.root / sample.name
+        assert sample.class_name == sample.name.split("/")[0]
+        assert sample.is_anomaly == (not sample.name.startswith("good"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_benchmark_layout(tmp_path, seed):
+    clutter = ["ground_truth/hole/0_mask.png", "test/.x/0.png", "test/ground_truth/0.png"]
+    files = BENCHMARK + clutter
+    dataset = open_dataset(plant(tmp_path, random.Random(seed).sample(files, len(files))))
+    assert dataset.layout == "benchmark"
+    assert names(dataset.train_normals) == ["train/good/0.png", "train/good/1.png"]
+    assert names(dataset.test_normals) == ["test/good/1.png"]
+    assert names(dataset.anomalies) == ["test/colour/0.png", "test/hole/0.png", "test/hole/1.png"]
+    assert dataset.classes == ("colour", "hole")
+    assert [sample.class_name for sample in dataset.test_normals] == ["good"]
+
+
+def test_samples_are_sorted_by_whole_name_across_classes(tmp_path):
+    dataset = open_dataset(plant(tmp_path, ["good/1.png", "a/1.png", "a-b/1.png", "B/1.png"]))
+    assert names(dataset.anomalies) == ["B/1.png", "a-b/1.png", "a/1.png"]
+    assert dataset.classes == ("B", "a", "a-b")
+
+
+@pytest.mark.parametrize("spelling", ["Good", "GOOD"])
+def test_good_in_any_case(tmp_path, spelling):
+    dataset = open_dataset(plant(tmp_path, [f"{spelling}/1.png", "Scratch/1.png"]))
+    assert [sample.class_name for sample in dataset.train_normals] == ["good"]
+    assert names(dataset.train_normals) == [f"{spelling}/1.png"]
+    assert dataset.classes == ("Scratch",)
+
+
+def test_normals_alone_are_a_dataset(tmp_path):
+    for kind, files in {"inspection": ["good/1.png"], "benchmark": ["train/good/1.png"]}.items():
+        dataset = open_dataset(plant(tmp_path / kind, files))
+        assert dataset.layout == kind
+        assert len(dataset.train_normals) == 1
+        assert dataset.test_normals == dataset.anomalies == dataset.classes == ()
+
+
+def test_folders_without_images_are_no_class(tmp_path):
+    (tmp_path / "empty" / "deeper").mkdir(parents=True)
+    assert open_dataset(plant(tmp_path, INSPECTION)).classes == ("dent", "scratch")
+
+
+def test_the_root_may_be_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(plant(tmp_path / "bolts", INSPECTION))
+    dataset = open_dataset(Path())
+    assert dataset.name == "bolts"
+    assert names(dataset.train_normals) == ["good/1.JPG", "good/2.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["OK/1.png", "bad/1.png"], r"folders OK, bad\..*good/ beside.*If .*OK holds.*rename"),
+        (["train/normal/1.png", "test/x/1.png"], r"If .*train.normal holds .* rename it to good"),
+        (["train/ok/1.png", "test/good/1.png"], r"If .*train.ok holds .* rename it to good"),
+        (["a/1.png", "b/1.png"], r"folders a, b\. Expected .*<kind>/\.$"),
+        (["1.png", "2.png"], r"2 image\(s\) but no folders"),
+        (["notes.txt"], "neither folders nor images"),
+        (["good/notes.txt", "bad/1.png"], r"good holds no image"),
+        (["train/good/notes.txt", "test/good/1.png"], r"train.good holds no image"),
+        (["train/good/1.png", "train/hole/1.png"], r"anomalies \(hole\) beside good/; move"),
+        (["bottle/train/good/1.png", "cable/train/good/1.png"], r"no dataset itself, but .*bottle"),
+        (["bolts/good/1.png"], r"no dataset itself, but .*bolts"),
+        ([f"{n:02}/1.png" for n in range(12)], r"08, 09 and 2 more\."),
+    ],
+)
+def test_what_fits_no_layout_is_explained(tmp_path, files, message):
+    with pytest.raises(DataError, match=message):
+        open_dataset(plant(tmp_path, files))
+
+
+def test_roots_that_are_no_folders(tmp_path):
+    plant(tmp_path, ["a.png"])
+    with pytest.raises(DataError, match="There is no folder"):
+        open_dataset(tmp_path / "missing")
+    with pytest.raises(DataError, match="is a file"):
+        open_dataset(tmp_path / "a.png")
+
+
+def test_a_root_that_cannot_be_listed(tmp_path, monkeypatch):
+    plant(tmp_path, INSPECTION)
+
+    def deny(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+    with pytest.raises(DataError, match="Permission denied"):
+        open_dataset(tmp_path)

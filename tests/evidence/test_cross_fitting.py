@@ -1,0 +1,195 @@
+"""What detectors say of the images they left out calibrates the model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ahl._common.observer import Observer
+from ahl.config import CalibrationConfig
+from ahl.evidence import cross_fitting
+from ahl.evidence.cross_fitting import calibrate_by_folds, sample_evidence
+from ahl.features.table import FeatureTable
+from ahl.heads import DRA
+from ahl.learning.training import train
+from ahl.pipeline.learn import learn
+from ahl.pipeline.task import prepare_task
+from synthetic_features import (
+    LAYOUT,
+    SCRATCH,
+    STAIN,
+    draw_anomalies,
+    draw_normals,
+    draw_pseudo,
+    group_of,
+    to_rows,
+)
+from tiny import tiny_config
+
+CPU = torch.device("cpu")
+
+
+def make_task(config, anomalies=6, seed=0):
+    good = draw_normals(group_of(24), 0)
+
+    def make_pseudo(plan):
+        made = [draw_pseudo(good[p.normal][None], p.generator, i) for i, p in enumerate(plan)]
+        return FeatureTable.of_rows(LAYOUT, to_rows(np.concatenate(made)))
+
+    kinds = [draw_anomalies(anomalies, kind, 10 + kind) for kind in (SCRATCH, STAIN)]
+    return prepare_task(
+        DRA,
+        FeatureTable.of_rows(LAYOUT, to_rows(good)),
+        FeatureTable.of_rows(LAYOUT, np.concatenate(kinds)[:anomalies]),
+        make_pseudo,
+        generators=2,
+        config=config,
+        seed=seed,
+    )
+
+
+def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
+    """Other left-out images, the same detector: nothing of them leaks into its training."""
+    config = tiny_config(epochs=2)
+    task = make_task(config)
+    fold = task.folds[0]
+    spoiled = task.training_set.features.rows(np.arange(len(task.training_set)))
+    spoiled[torch.from_numpy(np.concatenate([fold.normals, fold.anomalies]))] += 3.0
+    other = replace(
+        task.training_set,
+        features=FeatureTable.of_rows(task.detector.layout, spoiled.half().numpy()),
+    )
+    same = replace(
+        task.training_set,
+        features=FeatureTable.of_rows(
+            task.detector.layout,
+            task.training_set.features.rows(np.arange(len(other))).half().numpy(),
+        ),
+    )
+    models = [
+        cross_fitting._Folds(
+            task.detector,
+            data,
+            task.folds,
+            task.reference,
+            task.preparation,
+            config,
+            0,
+            CPU,
+            Observer(),
+        ).trained()
+        for data in (same, other)
+    ]
+    for part in (0, 1):
+        for name, value in models[0][0][part].items():
+            assert torch.equal(value, models[1][0][part][name]), name
+    changed = models[0][1].parameters, models[1][1].parameters
+    assert any(not torch.equal(changed[0][name], changed[1][name]) for name in changed[0])
+
+
+@pytest.mark.parametrize(("averaged", "first"), [(1, 4), (2, 3), (3, 2), (9, 1)])
+def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first, monkeypatch):
+    """Of 4 epochs of 2 rounds; the weights of a step are marked by its number."""
+    config = tiny_config(epochs=4, rounds=2, averaged_epochs=averaged)
+    task = make_task(config)
+
+    def marked(detector, models, batches, *, rate):
+        for step, _ in enumerate(batches, start=1):
+            parameters = {name: torch.full_like(v, step) for name, v in models.parameters.items()}
+            yield models._replace(parameters=parameters), torch.zeros(len(task.folds))
+
+    monkeypatch.setattr(cross_fitting, "descend", marked)
+    models = cross_fitting._Folds(
+        task.detector,
+        task.training_set,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        0,
+        CPU,
+        Observer(),
+    ).trained()
+    steps = torch.arange(2 * first - 1, 9).float()  # of the epochs from `first` on
+    for value in models[0].parameters.values():
+        torch.testing.assert_close(value, torch.full_like(value, float(steps.mean())))
+
+
+def test_the_models_own_normals_are_the_zero_of_its_scores():
+    config = tiny_config(epochs=3)
+    task = make_task(config)
+    state = train(task.detector, task.training_set, task.reference, config, seed=0, device=CPU)
+    found = calibrate_by_folds(
+        task.detector,
+        state.unified,
+        task.training_set,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        seed=0,
+        device=CPU,
+        observer=Observer(),
+    )
+    own = sample_evidence(
+        task.detector,
+        state.unified,
+        task.training_set.features,
+        np.arange(24),
+        task.reference,
+        task.preparation,
+    )
+    for i, name in enumerate(found.names):
+        assert found.means[i] == pytest.approx(float(own[name].double().mean()), abs=1e-6)
+    assert sum(found.weights) == pytest.approx(1.0)
+
+
+def test_images_never_seen_spread_about_as_the_calibration_says():
+    """Scores of new normals are near 0 with a spread near 1; uncalibrated folds would say less."""
+    config = tiny_config(epochs=5)
+    task = make_task(config)
+    model = learn(task, config, seed=0, device=CPU)
+    new = FeatureTable.of_rows(LAYOUT, to_rows(draw_normals(group_of(60), 99)))
+    scored = torch.cat([model.score_rows(rows).score for _, rows in new.chunks()])
+    assert abs(float(scored.median())) < 1.5
+    defects = torch.from_numpy(draw_anomalies(20, SCRATCH, 77)).float()
+    assert float(model.score_rows(defects).score.median()) > float(scored.quantile(0.9))
+
+
+def test_a_single_anomaly_leaves_equal_weights():
+    config = tiny_config(epochs=2)
+    model = learn(make_task(config, anomalies=1), config, seed=0, device=CPU)
+    assert len(set(model.calibration.weights)) == 1
+
+
+def test_no_folds_leave_the_detectors_own_sum():
+    config = replace(tiny_config(epochs=2), calibration=CalibrationConfig(folds=0))
+    task = make_task(config)
+    model = learn(task, config, seed=0, device=CPU)
+    assert model.calibration is None
+    scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
+    assert scored.evidence is None
+    heads = {**scored.heads, "holistic": -scored.heads["holistic"]}  # told the other way round
+    torch.testing.assert_close(scored.score, task.detector.combine(heads))
+
+
+def test_a_score_is_the_sum_of_its_evidence():
+    config = tiny_config(epochs=2)
+    model = learn(make_task(config), config, seed=0, device=CPU)
+    scored = model.score_rows(torch.from_numpy(draw_anomalies(3, SCRATCH, 5)).float())
+    assert tuple(scored.evidence) == model.evidence_names
+    torch.testing.assert_close(scored.score, sum(scored.evidence.values()))
+
+
+def test_calibration_is_announced_step_by_step():
+    class Listener(Observer):
+        stages = []
+
+        def on_stage(self, stage, done, total):
+            self.stages.append((stage, done, total))
+
+    config = tiny_config(epochs=4)
+    learn(make_task(config), config, seed=0, device=CPU, observer=Listener())
+    steps = [(done, total) for stage, done, total in Listener.stages if stage == "calibration"]
+    assert steps == [(i, 4) for i in range(5)], "as many steps as g takes: 4 epochs of a round"

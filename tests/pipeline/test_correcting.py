@@ -1,0 +1,275 @@
+"""A trained model corrected by what it got wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ahl import AHL
+from ahl._common.errors import DataError
+from ahl.evidence.prepared import Preparation
+from ahl.features.arrays import table_of_maps
+from ahl.model.decision import decide
+from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
+from ahl.pipeline.correct import correct
+from ahl.pipeline.correction import Correction
+from tiny import tiny_config
+
+CPU = torch.device("cpu")
+SEEN, UNSEEN, ODD = 0, 3, 4
+"""Channels: of the defect that was shown, of another one, of good images that are unusual."""
+
+
+def maps(count, seed, channel=None, height=6.0):
+    random = np.random.default_rng(seed)
+    full = random.normal(0, 1, (count, 6, 8, 8))
+    if channel is not None:
+        places = random.integers(1, 7, (count, 2))
+        full[np.arange(count), channel, places[:, 0], places[:, 1]] += height
+    return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
+
+
+def trained(base):
+    config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
+    detector = AHL(base=base, config=config, seed=1)
+    return detector.fit_features(maps(40, 0), maps(6, 1, SEEN), pseudo=[maps(40, 2, 1)]).model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained("dra")
+
+
+def prepared(model, given):
+    """Rows as the model's heads see them."""
+    rows = table_of_maps(given).rows(np.arange(len(given[0])))
+    seen = [model.preparation.maps(row.unsqueeze(0)) for row in rows.float()]
+    return torch.cat([model.detector.layout.join(one) for one in seen])
+
+
+def wrong(model, given, role):
+    rows = prepared(model, given).half()
+    images = tuple(
+        Exemplar(role=role, name=f"new {i}", sha256=f"new {i}", class_name=role)
+        for i in range(len(rows))
+    )
+    return Exemplars(images=images, rows=rows, pictures=torch.empty(0, 64, 64, 3).byte())
+
+
+def scores(model, given):
+    return model.score_rows(table_of_maps(given).rows(np.arange(len(given[0])))).score
+
+
+@pytest.mark.parametrize("base", ["dra", "devnet"])
+def test_a_missed_defect_raises_its_fellows_above_the_normals(model, base):
+    model = model if base == "dra" else trained(base)
+    missed, fellows, normals = maps(1, 50, UNSEEN), maps(30, 51, UNSEEN), maps(30, 52)
+    found = correct(model, wrong(model, missed, "anomaly"), device=CPU)
+
+    def above(one):
+        return (scores(one, fellows)[:, None] > scores(one, normals)[None]).float().mean()
+
+    assert found.after[-1] > found.before[-1]
+    assert above(found.model) > above(model)
+    assert found.corrected == 1
+    assert found.known.images[-1].role == "anomaly"
+    assert not found.worsens
+
+
+def test_a_false_alarm_lowers_its_fellows(model):
+    alarm, fellows, normals = maps(1, 60, ODD, 12), maps(30, 61, ODD, 12), maps(30, 62)
+    found = correct(model, wrong(model, alarm, "normal"), device=CPU)
+    assert found.after[-1] < found.before[-1]
+    lift = [
+        float(scores(m, fellows).mean() - scores(m, normals).mean()) for m in (model, found.model)
+    ]
+    assert lift[1] < lift[0]
+    before, after = model.preparation.memory, found.model.preparation.memory
+    assert len(after.patches[0]) == len(before.patches[0]) + 64, "its patches are remembered"
+    known = model.calibration.neighbourhood, found.model.calibration.neighbourhood
+    assert len(known[1].places) == len(known[0].places) + 1
+
+
+def test_what_heads_see_of_kept_images_is_as_if_the_alarm_had_been_remembered(model):
+    alarm = wrong(model, maps(1, 60, ODD), "normal")
+    found = correct(model, alarm, device=CPU)
+    normal = maps(1, 63)
+    own = wrong(model, normal, "normal")
+    held = replace(model, exemplars=model.exemplars + renamed(own, "threshold"))
+    again = correct(held, alarm, device=CPU).model.exemplars
+    row = again.rows[[one.role for one in again.images].index("threshold")].float()
+    expected = prepared(found.model, normal)[0]
+    torch.testing.assert_close(row, expected, rtol=2e-3, atol=2e-3)
+
+
+def renamed(kept, role):
+    images = tuple(replace(one, role=role, sha256=f"{role} {one.sha256}") for one in kept.images)
+    return replace(kept, images=images)
+
+
+def test_the_same_correction_gives_the_same_model(model):
+    given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
+    one, two = (correct(model, given, device=CPU) for _ in range(2))
+    assert one.model.unified.parameters.keys() == two.model.unified.parameters.keys()
+    for name, value in one.model.unified.parameters.items():
+        assert torch.equal(value, two.model.unified.parameters[name])
+    assert torch.equal(one.after, two.after)
+
+
+def test_an_image_told_twice_is_kept_once_and_may_change_its_label(model):
+    given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
+    once = correct(model, given, device=CPU).model
+    twice = correct(once, given, device=CPU).model
+    assert len(twice.exemplars) == len(once.exemplars) == len(model.exemplars) + 1
+    other = correct(once, renamed(given, "normal"), device=CPU)
+    assert len(other.model.exemplars) == len(once.exemplars) + 1, "another image"
+    same = replace(given, images=(replace(given.images[0], role="normal"),))
+    changed = correct(once, same, device=CPU).model.exemplars
+    assert [one.role for one in changed.images if one.sha256 == "new 0"] == ["normal"]
+
+
+def test_a_threshold_is_set_anew_for_its_rate(model):
+    held = replace(model, decision=decide(model.calibration.normal_scores, 0.1, held_out=True))
+    found = correct(held, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    own = decide(found.model.calibration.normal_scores, 0.1, held_out=True)
+    assert found.model.decision == own.against(found.model.calibration.anomaly_scores)
+    assert found.limit_before == pytest.approx(held.decision.threshold)
+    assert found.limit_after == own.threshold
+    kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
+    new = replace(
+        model,
+        exemplars=model.exemplars + kept,
+        decision=decide(model.score_prepared(kept.rows).score.double().numpy(), 0.1),
+    )
+    found = correct(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    rows = found.model.exemplars.chosen(found.model.exemplars.of_role("threshold")).rows
+    again = found.model.score_prepared(rows).score.double().numpy()
+    assert replace(found.model.decision, anomalies=0, missed=0) == decide(again, 0.1)
+
+
+def test_a_threshold_without_enough_images_goes(model):
+    alone = replace(model, decision=decide(np.arange(30.0), 0.1))
+    found = correct(alone, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    assert found.model.decision is None
+
+
+@pytest.fixture
+def roomy(monkeypatch):
+    """The memory of the tests is smaller than one image's patches."""
+    monkeypatch.setattr("ahl.pipeline.correct.MOST_REMEMBERED", 100)
+
+
+@pytest.mark.usefixtures("roomy")
+def test_a_wrong_label_is_seen_to_worsen(model):
+    """The very defects that were shown, given as good images."""
+    shown = model.exemplars.chosen(model.exemplars.of_role("anomaly"))
+    found = correct(model, renamed(shown, "normal"), device=CPU)
+    before, after = (m.score_prepared(shown.rows).score.mean() for m in (model, found.model))
+    assert after < before
+    assert found.worsens or found.mended < len(shown)
+
+
+def test_without_calibration_or_threshold_the_order_is_held_to(model):
+    plain = replace(model, calibration=None)
+    found = correct(plain, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    assert found.right_after is None
+    assert not found.worsens
+    assert found.after[-1] > found.before[-1]
+
+
+def test_a_model_without_memory_can_be_corrected(model):
+    bare = tiny_config(epochs=3)
+    bare = replace(bare, memory=replace(bare.memory, patches=0))
+    plain = AHL(config=bare).fit_features(maps(20, 0), maps(3, 1, SEEN)).model
+    assert isinstance(plain.preparation, Preparation)
+    found = correct(plain, wrong(plain, maps(1, 60, ODD), "normal"), device=CPU)
+    assert found.model.preparation.memory is None
+
+
+@pytest.mark.parametrize("role", ["normal", "anomaly"])
+def test_a_model_with_no_other_good_images_is_refused(model, role):
+    empty = replace(model, exemplars=no_exemplars(model.detector.layout.row_size))
+    with pytest.raises(DataError, match="too few other good images"):
+        correct(empty, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    kept = model.exemplars.chosen(model.exemplars.of_role("normal"))
+    told = renamed(kept, role)
+    named = replace(model, exemplars=told)
+    with pytest.raises(DataError, match="too few other good images"):
+        correct(named, told, device=CPU)
+
+
+def test_more_false_alarms_than_can_be_remembered_are_refused(model):
+    many = wrong(model, maps(4, 60, ODD), "normal")
+    with pytest.raises(DataError, match="cannot remember so many"):
+        correct(model, many, device=CPU)
+
+
+@pytest.mark.usefixtures("roomy")
+def test_alarms_do_not_lift_a_threshold_set_on_what_was_left_out(model):
+    """They were chosen because they lie above it: new normals exceed it as often as before."""
+    normals = maps(300, 90)
+    before = scores(model, normals)
+    alarms = before.argsort()[-3:].numpy()
+    chosen = tuple(scale[alarms] for scale in normals)
+    held = replace(model, decision=decide(model.calibration.normal_scores, 0.1, held_out=True))
+    found = correct(held, wrong(model, chosen, "normal"), device=CPU)
+    assert found.model.decision.normals == held.decision.normals
+    assert found.model.decision.threshold == pytest.approx(held.decision.threshold, abs=1e-3)
+    assert found.before[-3:].min() > held.decision.threshold, "they are false alarms indeed"
+    assert found.after[-3:].max() < found.before[-3:].max()
+
+
+def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
+    """Two normals, two anomalies, then a corrected anomaly."""
+    roles = ["normal", "threshold", "anomaly", "anomaly", "anomaly"]
+    images = tuple(Exemplar(role=r, name="", sha256="", class_name="") for r in roles)
+    known = Exemplars(images=images, rows=torch.empty(5, 1).half(), pictures=torch.empty(0))
+    return Correction(
+        model=model,
+        known=known,
+        corrected=1,
+        before=torch.tensor(before),
+        after=torch.tensor(after),
+        limit_before=limits[0],
+        limit_after=limits[1],
+        allowed=allowed,
+        had_threshold=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "worsens", "mended"),
+    [
+        ([0.0, 0.0, 2.0, 2.0, 2.0], False, 1),
+        ([0.0, 0.0, 2.0, 2.0, 0.5], False, 0),
+        ([0.0, 1.5, 2.0, 2.0, 2.0], True, 1),
+        ([0.0, 0.0, 2.0, 0.5, 2.0], True, 1),
+    ],
+)
+@pytest.mark.parametrize("limit", [1.0, None])
+def test_worse_is_more_wrong_of_either_kind(model, after, worsens, mended, limit):
+    before = [0.0, 0.0, 2.0, 2.0, 0.0]
+    found = judged(model, before, after, (limit, limit))
+    if limit is not None:
+        assert (found.worsens, found.mended) == (worsens, mended)
+    else:
+        assert not found.worsens, "their order is as good as before"
+        assert judged(model, before, [3.0, 0.0, 2.0, 2.0, 2.0], (None, None)).worsens
+
+
+def test_a_threshold_keeps_its_rate_not_its_place(model):
+    before, after = [0.0, 0.0, 2.0, 2.0, 0.0], [0.0, 1.5, 2.0, 2.0, 2.0]
+    assert judged(model, before, after, allowed=0.49).worsens
+    assert not judged(model, before, after, allowed=0.5).worsens
+    assert judged(model, before, [0.0, 0.0, 2.0, 0.5, 2.0], allowed=0.5).worsens, "a defect is lost"
+
+
+def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
+    kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
+    # As set on rows that are not rounded: a little lower.
+    scores = model.score_prepared(kept.rows).score.double().numpy() - 1e-4
+    new = replace(model, exemplars=model.exemplars + kept, decision=decide(scores, 0.05))
+    found = correct(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    own = [i for i, one in enumerate(found.known.images) if one.role == "threshold"]
+    assert found.right_before[own].all()

@@ -1,0 +1,159 @@
+"""Graphs in ONNX Runtime and OpenVINO: what they say, and those that say something else."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from tiny_graphs import (
+    ARTEFACTS,
+    INDICES,
+    OUTPUTS,
+    SIDE,
+    WIDTHS,
+    description,
+    graph,
+    of,
+    onnx_artefact,
+)
+
+from ahl._common.errors import ConfigurationError, ModelFileError
+from ahl.scoring.engine import open_engine
+from ahl.scoring.outputs import EVIDENCE, HEADS, NORMAL
+from ahl.scoring.runtime.artefact import write_onnx
+from ahl.scoring.runtime.scorer import ArtefactScorer
+from commands import run
+from small_images import write_class
+
+
+@pytest.fixture(params=ARTEFACTS)
+def make(request, tmp_path):
+    def make(*arguments, **hooks):
+        return ARTEFACTS[request.param](tmp_path / f"tiny.{request.param}", *arguments, **hooks)
+
+    return make
+
+
+def grey(*values, side=SIDE):
+    return np.stack([np.full((side, side, 3), value, np.uint8) for value in values])
+
+
+def test_what_the_graph_computes_is_what_is_said(make):
+    scorer = open_engine(make(), device="cpu", threads=1)
+    assert isinstance(scorer, ArtefactScorer)
+    first, second = scorer.score_pixels(grey(7, 200), heat_maps=True, nearest=True)
+    assert (first.score, second.score) == (7.0, 200.0)
+    assert second.heads == {"seen": 200.0, "residual": 200.0}
+    assert second.evidence == {"seen": 200.0, "residual": 200.0, "memory": 200.0}
+    np.testing.assert_array_equal(second.heat_map, np.full((SIDE, SIDE), 200.0))
+    assert (second.nearest_normal.name, second.nearest_anomaly.name) == ("b.png", "c.png")
+    assert second.nearest_normal.picture.shape == (4, 4, 3)
+    assert first.nearest_anomaly.place == (7.0, 7.0)
+    plain = scorer.score_pixels(grey(7))[0]
+    assert (plain.heat_map, plain.nearest_normal, plain.nearest_anomaly) == (None, None, None)
+
+
+def test_images_are_scored_in_order_whatever_their_number(make, tmp_path):
+    paths = write_class(tmp_path / "images", "dot", 20)
+    paths.insert(5, tmp_path / "gone.png")
+    scorer = ArtefactScorer(make())
+    found = list(scorer.predict(paths))
+    assert [one.index for one in found] == list(range(21))
+    assert [one.index for one in found if one.score is None] == [5]
+    for one, path in zip(found, paths, strict=True):
+        (alone,) = scorer.predict([path])
+        assert one.score == (alone.score and pytest.approx(alone.score, rel=1e-6))
+
+
+def test_a_model_that_shows_nothing_needs_no_such_outputs(make):
+    bare = description(shown_normals=(), shown_anomalies=(), evidence=())
+    path = make(bare, without=[EVIDENCE, *(name for name in OUTPUTS if "nearest" in name)])
+    (found,) = ArtefactScorer(path).score_pixels(grey(3), heat_maps=True, nearest=True)
+    assert (found.score, dict(found.evidence), found.nearest_normal) == (3.0, {}, None)
+
+
+WRONG = {
+    "a head too many": ({"widths": WIDTHS | {HEADS: 3}}, "heads of another shape"),
+    "little evidence": ({"widths": WIDTHS | {EVIDENCE: 1}}, "evidence of another shape"),
+    "small heat map": ({"side": 5}, "heat_map of another shape"),
+    "beyond the shown": ({"indices": INDICES | {NORMAL: 2}}, "does not show"),
+    "before the shown": ({"indices": INDICES | {NORMAL: -1}}, "does not show"),
+    "far beyond": ({"indices": INDICES | {NORMAL: 2**60}}, "does not show"),
+    "index as a number": ({"indices": {}}, "as another type"),
+    "vector for a number": ({"widths": WIDTHS | {NORMAL: 2}}, "of another shape"),
+} | {f"no {name}": ({"without": [name]}, f"lacks outputs: {name}") for name in OUTPUTS}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_graph_that_does_not_fit_its_card_is_refused(make, wrong):
+    hooks, message = WRONG[wrong]
+    with pytest.raises(ModelFileError, match=message):
+        ArtefactScorer(make(**hooks))
+
+
+def test_an_index_that_only_some_images_have_is_refused(make):
+    scorer = ArtefactScorer(make(by_image=1.0))
+    assert scorer.score_pixels(grey(0), nearest=True)[0].nearest_normal.name == "b.png"
+    with pytest.raises(ModelFileError, match="does not show"):
+        scorer.score_pixels(grey(0, 9), nearest=True)
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+def test_numbers_without_end_are_no_scores(make, tmp_path, number):
+    (path,) = write_class(tmp_path / "images", "good", 1)
+    found = json.loads(run("predict", make(number=number), path, "--json", code=3).stdout)
+    assert found == {"path": str(path), "error": "the model gives it no finite score"}
+
+
+def test_images_of_another_size_than_the_graph_takes_are_an_error(make):
+    with pytest.raises(ModelFileError, match=r"shape|fails"):
+        ArtefactScorer(make()).compute(grey(1, side=5)[:, :, :3, :2])
+
+
+def test_no_graph_of_ours(tmp_path, capfd):
+    path = tmp_path / "tiny.onnx"
+    two = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "ab"]
+    output = helper.make_tensor_value_info("score", TensorProto.FLOAT, [1])
+    add = helper.make_graph([helper.make_node("Add", "ab", ["score"])], "add", two, [output])
+    odd = helper.make_tensor_value_info("odd", TensorProto.FLOAT, [1])
+    node = helper.make_node("Add", ["odd", "odd"], ["score"])
+    twice = helper.make_graph([node], "twice", [odd], [output])
+    for model, message in (
+        (of(add), "none that `ahl export` wrote"),
+        (of(add, description().text()), "something else than images"),
+        (graph(), "none that `ahl export` wrote"),
+        (of(helper.make_graph([], "empty", [], [])), "no graph that ONNX Runtime reads"),
+        (b"\x08\x09 no protobuf", "no graph that ONNX Runtime reads"),
+        (
+            of(add, "no text").replace(b"no text", b"no t\x81xt"),
+            "names or metadata that are no text",
+        ),
+        (
+            of(twice, description().text()).replace(b"odd", b"o\x81d"),
+            "names or metadata that are no text",
+        ),
+    ):
+        write_onnx(path, model)
+        assert message in run("info", path, code=1).output
+        assert capfd.readouterr() == ("", ""), "ONNX Runtime says nothing of its own"
+
+
+@pytest.mark.parametrize("kind", ARTEFACTS)
+def test_a_runtime_that_is_not_installed_is_named(kind, tmp_path, monkeypatch):
+    path = ARTEFACTS[kind](tmp_path / "tiny")
+    module = {"onnx": "onnxruntime", "openvino": "openvino"}[kind]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigurationError, match=f"pip install {module}"):
+        ArtefactScorer(path)
+    assert "Traceback" not in run("predict", path, tmp_path, code=2).output
+
+
+def test_an_artefact_runs_on_the_processor(tmp_path):
+    with pytest.raises(ConfigurationError, match="cuda"):
+        open_engine(onnx_artefact(tmp_path / "tiny.onnx"), device="cuda")
+
+
+def test_info_refuses_a_parity_that_is_none(tmp_path):
+    path = onnx_artefact(tmp_path / "tiny.onnx")
+    assert "how it was compared" in run("info", path, code=1).output
