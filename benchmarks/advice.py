@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ahl._common.callbacks import Callback
 from ahl._common.literals import literal
-from ahl._common.observer import Observer
 from ahl.apps.advise import Advice, advise
 from ahl.apps.advise.duplicates import find_duplicates
 from ahl.apps.advise.pictures import look_at
@@ -89,7 +89,7 @@ def main() -> None:
 
     dataset = open_dataset(options.data)
     samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
-    untouched = find_duplicates(look_at(samples, Observer())[0], Observer())
+    untouched = find_duplicates(look_at(samples, Callback())[0], Callback())
     real = {frozenset((Path(c.one).name, Path(c.other).name)) for c in untouched.copies}
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
 from ahl import AHL
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import ImageSize, Sample
 from ahl.benchmark.baselines.patchcore import build_coreset
 from ahl.config import preset
@@ -83,10 +83,10 @@ def main() -> None:
         )
         masks = np.stack([mask_of(sample, options.data, size) for sample in test])
         _, normal_items = readable_items(
-            from_samples(split.normals), size, decode=False, strict=True, observer=Observer()
+            from_samples(split.normals), size, decode=False, strict=True, callback=Callback()
         )
         _, test_items = readable_items(
-            from_samples(test), size, decode=False, strict=True, observer=Observer()
+            from_samples(test), size, decode=False, strict=True, callback=Callback()
         )
         with open_extraction(
             backbone,
@@ -94,7 +94,7 @@ def main() -> None:
             torch.device("cpu"),
             cache="auto",
             strict=True,
-            observer=Observer(),
+            callback=Callback(),
         ) as extraction:
             memory = build_coreset(extraction.table("normals", normal_items)[0], seed=seed)
             table, _, _ = extraction.table("test", test_items)

@@ -20,7 +20,7 @@ import as_command  # noqa: F401 - before torch
 import numpy as np
 from PIL import Image
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.apps.bulk.run import LocalEngine, ShardEngine, score_collection
 
 
@@ -38,7 +38,7 @@ def jpeg(side: int, seed: int) -> bytes:
     return file.getvalue()
 
 
-class Clock(Observer):
+class Clock(Callback):
     """Notes the processor's and the clock's time when a shard is done."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ def run(model: Path, folder: Path, out: Path, engine: ShardEngine, shard: int) -
         engine=engine,
         shard_size=shard,
         device="cpu",
-        observer=clock,
+        callback=clock,
     )
     return clock
 

@@ -12,7 +12,7 @@ def decided(header, **change) -> None:
 
 
 def losses(header, epoch: int) -> list[list[float]]:
-    record = header["records"][epoch]
+    record = header["history"][epoch]
     return [record[name] for name in ("support_losses", "query_losses", "importance")]
 
 
@@ -63,7 +63,7 @@ HOSTILE = {
     "decision of nonsense": lambda h, t: h.update(decision="much"),
     "calibration of nonsense": lambda h, t: h.update(calibration="much"),
     "manifest of strings": lambda h, t: h["manifest"].update(files=["a"]),
-    "records of nonsense": lambda h, t: h.update(records=[{"epoch": "x"}]),
+    "records of nonsense": lambda h, t: h.update(history=[{"epoch": "x"}]),
     "exemplars missing": lambda h, t: h.pop("exemplars"),
     "exemplars of nonsense": lambda h, t: h.update(exemplars=["a"]),
     "exemplar in another role": lambda h, t: h["exemplars"][0].update(role="king"),
@@ -96,19 +96,19 @@ HOSTILE = {
     "threshold of countless normals": lambda h, t: decided(h, normals=10**400),
     "countless anomalies": lambda h, t: decided(h, anomalies=10**400),
     "perhaps held out": lambda h, t: decided(h, held_out="perhaps"),
-    "no importance": lambda h, t: h["records"][0].update(importance=[]),
-    "no support losses": lambda h, t: h["records"][0].update(
+    "no importance": lambda h, t: h["history"][0].update(importance=[]),
+    "no support losses": lambda h, t: h["history"][0].update(
         support_losses=[], query_losses=[], importance=[]
     ),
-    "support losses too few": lambda h, t: h["records"][0]["support_losses"].pop(),
-    "query losses too few": lambda h, t: h["records"][0]["query_losses"].pop(),
-    "importance too short": lambda h, t: h["records"][0]["importance"].pop(),
+    "support losses too few": lambda h, t: h["history"][0]["support_losses"].pop(),
+    "query losses too few": lambda h, t: h["history"][0]["query_losses"].pop(),
+    "importance too short": lambda h, t: h["history"][0]["importance"].pop(),
     "a model less from an epoch on": lambda h, t: [own.pop() for own in losses(h, 1)],
     "a loss that is no number": lambda h, t: losses(h, 0)[0].__setitem__(0, "nan"),
     "an endless loss": lambda h, t: losses(h, 0)[1].__setitem__(0, "inf"),
     "importance beyond float32": lambda h, t: losses(h, 0)[2].__setitem__(0, 1e308),
-    "epoch 0": lambda h, t: h["records"][0].update(epoch=0),
-    "epoch beyond numbers": lambda h, t: h["records"][-1].update(epoch=10**400),
+    "epoch 0": lambda h, t: h["history"][0].update(epoch=0),
+    "epoch beyond numbers": lambda h, t: h["history"][-1].update(epoch=10**400),
     "huge weights": lambda h, t: t["heads/seen.weight"].fill_(3e38),
     "huge statistics": lambda h, t: t["statistics/residual.norm.mean"].fill_(-3e38),
     "negative variance": lambda h, t: t["statistics/residual.norm.var"].fill_(-1.0),

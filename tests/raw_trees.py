@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import Skipped
 
 TILE = 256
 
 
-class Listener(Observer):
+class Listener(Callback):
     """Keeps what is reported as left out."""
 
     def __init__(self):

@@ -67,7 +67,7 @@ def test_the_log_documents_example_runs(tmp_path):
     for name, kind, count in (("good", "good", 6), ("scratch", "dot", 2)):
         write_class(tmp_path / "parts" / name, kind, count)
     small = example.replace(
-        "AHL(observer", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), observer"
+        "AHL(callback", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), callback"
     )
     assert small != example
     check = "events = [json.loads(line)['event'] for line in open('parts.jsonl')]\n"

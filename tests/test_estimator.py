@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from ahl import AHL
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
-from ahl._common.observer import Observer
 from ahl.data import draw_split, open_dataset
 from ahl.features.extractor import FeatureExtractor
 from ahl.scoring.metrics import auroc
@@ -148,7 +148,7 @@ def test_every_image_goes_through_the_backbone_once(tmp_path):
 
 
 def test_unreadable_images_are_skipped_and_counted(tmp_path):
-    class Listening(Observer):
+    class Listening(Callback):
         def __init__(self):
             self.skipped = []
 
@@ -158,12 +158,12 @@ def test_unreadable_images_are_skipped_and_counted(tmp_path):
     paths = write_class(tmp_path / "good", "good", 10)
     (tmp_path / "good" / "text.png").write_text("hello")
     paths[2].write_bytes(paths[2].read_bytes()[:60])
-    observer = Listening()
+    callback = Listening()
     sources = [*paths, tmp_path / "good" / "text.png", tmp_path / "good" / "missing.png"]
-    detector = make(observer=observer).fit(sources, anomalies())
+    detector = make(callback=callback).fit(sources, anomalies())
     assert len(detector.model.manifest.files) == 9 + 4
     assert detector.model.manifest.skipped == 3
-    assert {name.name.rsplit("/", 1)[1] for name in observer.skipped} == {
+    assert {name.name.rsplit("/", 1)[1] for name in callback.skipped} == {
         "002.png",
         "text.png",
         "missing.png",

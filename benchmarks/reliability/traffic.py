@@ -174,7 +174,7 @@ class Judge:
             return
         self.scores += 1
         pairs = [("score", told.get("score"), expected.score)]
-        pairs.append(("severity", told.get("severity"), expected.severity))
+        pairs.append(("probability", told.get("probability"), expected.probability))
         for group in ("heads", "evidence"):
             own = getattr(expected, group)
             pairs += [(name, told[group].get(name), value) for name, value in own.items()]

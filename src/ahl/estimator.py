@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.observer import Observer
 from ahl._common.processes import Processes
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
@@ -60,9 +60,9 @@ class AHL(Predictor):
         checkpoint: file that keeps the state after every epoch; None keeps none.
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable training image instead of skipping it.
-        observer: hears of progress, skipped images and notes.
+        callback: receives progress, skipped images and notes.
         processes: that share the backbone's work (docs/scale.md): the first one alone is trained
-            and has an observer.
+            and has an callback.
 
     Raises:
         ConfigurationError: if an argument has a value that cannot work.
@@ -88,7 +88,7 @@ class AHL(Predictor):
         checkpoint: str | Path | None = None,
         resume: bool = False,
         strict: bool = False,
-        observer: Observer | None = None,
+        callback: Callback | None = None,
         processes: Processes | None = None,
     ) -> None:
         if not 0 <= seed < 2**32:
@@ -114,7 +114,7 @@ class AHL(Predictor):
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             strict=strict,
-            observer=observer if observer and processes.is_first else Observer(),
+            callback=callback if callback and processes.is_first else Callback(),
             processes=processes,
         )
         super().__init__(self._fitting.device)
@@ -223,7 +223,7 @@ class AHL(Predictor):
                 device=fitting.device,
                 cache=fitting.cache,
                 strict=fitting.strict,
-                observer=fitting.observer,
+                callback=fitting.callback,
             )
         )
 
@@ -258,7 +258,7 @@ class AHL(Predictor):
             label_images(false_alarms, GOOD),
             device=fitting.device,
             strict=fitting.strict,
-            observer=fitting.observer,
+            callback=fitting.callback,
         )
         if found.worsens and not force:
             raise DataError(
@@ -276,14 +276,14 @@ class AHL(Predictor):
             ModelFileError: if the file cannot be written.
         """
         self.model.save(Path(path))
-        self._fitting.observer.on_saved(Path(path))
+        self._fitting.callback.on_saved(Path(path))
         checkpoint = self._fitting.checkpoint
         for finished in (checkpoint, finetuning_checkpoint(checkpoint)):
             if finished is not None:
                 finished.unlink(missing_ok=True)
 
     def _run(self, learn: Callable[[], TrainedModel | None]) -> Self:
-        with self._fitting.observer.run(self.facts):
+        with self._fitting.callback.run(self.facts):
             model = learn()
         return self if model is None else self._trained(model)
 
@@ -298,7 +298,7 @@ class AHL(Predictor):
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
         cache: str | Path | None = "auto",
         strict: bool = False,
-        observer: Observer | None = None,
+        callback: Callback | None = None,
     ) -> Self:
         """Read a saved detector; nothing is downloaded and no code from the file runs.
 
@@ -310,7 +310,7 @@ class AHL(Predictor):
             generators: for `adapt`, as in the constructor; likewise the next three.
             cache: folder of cached features.
             strict: raise on an unreadable image instead of skipping it.
-            observer: hears of progress, skipped images and notes.
+            callback: receives progress, skipped images and notes.
 
         Raises:
             ModelFileError: if the file is not a whole, unaltered model.
@@ -325,6 +325,6 @@ class AHL(Predictor):
             generators=generators,
             cache=cache,
             strict=strict,
-            observer=observer,
+            callback=callback,
         )
         return loaded._trained(model)

@@ -226,8 +226,8 @@ def test_a_share_of_many_normals_is_asked():
         ({"weights": [2.0, -1.0]}, ("a", "b")),
         ({"weights": ["x", 1.0]}, ("a", "b")),
         ({"shifts": [1.0, float("inf")]}, ("a", "b")),
-        ({"severity": {"midpoint": float("nan"), "slope": 1.0}}, ("a", "b")),
-        ({"severity": {"midpoint": 1.0, "slope": 0.0}}, ("a", "b")),
+        ({"probability": {"midpoint": float("nan"), "slope": 1.0}}, ("a", "b")),
+        ({"probability": {"midpoint": 1.0, "slope": 0.0}}, ("a", "b")),
         ({"neighbourhood": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.config import FeatureConfig, default
 from ahl.features.backbones import TimmBackbone
 from ahl.features.sizing import (
@@ -34,7 +34,7 @@ MULTIPLES = st.sampled_from([2, 16, 28, 32, 64, 128])
 AFFORDABLE = st.floats(1, 10**7)
 
 
-class Notes(Observer):
+class Notes(Callback):
     def __init__(self):
         self.notes = []
 
@@ -158,10 +158,10 @@ def images(tmp_path):
 
 
 def test_a_size_of_auto_is_chosen_and_told(images):
-    observer = Notes()
-    found = with_size(default(), TinyBackbone(), images, observer=observer)
+    callback = Notes()
+    found = with_size(default(), TinyBackbone(), images, callback=callback)
     assert found.features.size == (608, 288)
-    assert observer.notes == [
+    assert callback.notes == [
         "Images are resized to 608 x 288 px (chosen from their median size 600 x 302 px; "
         "--image-size HxW sets another)."
     ]
@@ -169,11 +169,11 @@ def test_a_size_of_auto_is_chosen_and_told(images):
 
 
 def test_little_time_makes_a_smaller_size_and_says_so(images):
-    observer, config = Notes(), default()
+    callback, config = Notes(), default()
     config = replace(config, features=replace(config.features, minutes=1e-9))
-    found = with_size(config, TinyBackbone(), images, observer=observer)
+    found = with_size(config, TinyBackbone(), images, callback=callback)
     assert found.features.size == (320, 160)
-    assert "and from what one core extracts in 1e-09 minutes" in observer.notes[0]
+    assert "and from what one core extracts in 1e-09 minutes" in callback.notes[0]
 
 
 def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):
@@ -184,14 +184,14 @@ def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):
     for tiles, most in ((0, MOST_CELLS), (112, MOST_CELLS_IN_TILES)):
         config = replace(config, features=replace(config.features, tiles=tiles))
         large = [np.zeros((3000, 3000, 3), np.uint8)]
-        height, width = with_size(config, Fine(), large, observer=Observer()).features.size
+        height, width = with_size(config, Fine(), large, callback=Callback()).features.size
         assert 0.9 * most < height * width / 14**2 < 1.1 * most
 
 
 def test_a_given_size_stays_and_nothing_is_told(images):
-    observer, config = Notes(), default().with_image_size(96)
-    assert with_size(config, TinyBackbone(), images, observer=observer) is config
-    assert not observer.notes
+    callback, config = Notes(), default().with_image_size(96)
+    assert with_size(config, TinyBackbone(), images, callback=callback) is config
+    assert not callback.notes
 
 
 def test_at_most_two_hundred_images_are_looked_at(monkeypatch):
@@ -202,7 +202,7 @@ def test_at_most_two_hundred_images_are_looked_at(monkeypatch):
         return (300, 300 if source < 4990 else 9)
 
     monkeypatch.setattr("ahl.features.sizing.image_shape", shape)
-    found = with_size(default(), TinyBackbone(), range(5000), observer=Observer())
+    found = with_size(default(), TinyBackbone(), range(5000), callback=Callback())
     assert (len(seen), seen[0], seen[-1]) == (200, 0, 4999)
     assert found.features.size == (288, 288)
 

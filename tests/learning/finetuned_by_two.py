@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ahl import AHL
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.processes import joined_processes
 from ahl.features.backbones.pretrained import TimmBackbone
 from small_images import small_image
 from tiny import tiny_config
 
 
-class StopInSecondEpoch(Observer):
+class StopInSecondEpoch(Callback):
     def on_stage(self, stage, done, total):
         if (stage, done) == ("fine-tuning the backbone", 3):
             raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.config import Config, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.learning.training import train
 from synthetic_features import (
@@ -32,7 +32,7 @@ def with_learning(**constants):
     return replace(CONFIG, learning=replace(LEARNING, **constants))
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     """Keeps a copy of every state, and the records as they were announced."""
 
     def __init__(self):
@@ -56,7 +56,7 @@ def run(detector, config=CONFIG, *, seed=0, state=None, training_set=None):
         config,
         seed=seed,
         device=CPU,
-        observer=recorder,
+        callback=recorder,
         keep=recorder.keep,
         state=state,
     )
@@ -74,7 +74,7 @@ def tensors_of(state):
         "psi": state.predictor.parameters,
         "psi first": state.predictor.optimiser.first,
         "psi second": state.predictor.optimiser.second,
-        "history": dict(enumerate(state.history)),
+        "past_scores": dict(enumerate(state.past_scores)),
         "average": state.average,
     }
     for part, tensors in parts.items():
@@ -84,7 +84,7 @@ def tensors_of(state):
 
 def assert_same_bits(one, other):
     assert one.epoch == other.epoch
-    assert one.records == other.records
+    assert one.history == other.history
     left, right = tensors_of(one), tensors_of(other)
     assert left.keys() == right.keys()
     for name, value in left.items():

@@ -21,7 +21,7 @@ precision, which the heads learn from and the calibration divides by small sprea
 def test_two_processes_go_on_from_where_one_stopped_and_come_to_what_one_does(tmp_path):
     one = fit(tmp_path / "one")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "two", observer=StopInSecondEpoch())
+        fit(tmp_path / "two", callback=StopInSecondEpoch())
     script = Path(__file__).with_name("finetuned_by_two.py")
     command = (script, tmp_path / "two", tmp_path / "model.ahl")
     for ended in run_two(command, command):

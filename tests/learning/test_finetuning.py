@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from ahl import AHL
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
-from ahl._common.observer import Observer
 from ahl._common.types import ImageItem, Kind
 from ahl.distributions.augment import default_generators
 from ahl.heads import DRA, DevNet
@@ -38,7 +38,7 @@ def run(backbone, detector=DRA, generators=None, config=None):
         config or tiny_config(),
         seed=0,
         device=torch.device("cpu"),
-        observer=Observer(),
+        callback=Callback(),
         checkpoint=None,
         resume=False,
     )
@@ -125,12 +125,12 @@ def test_a_damaged_image_is_skipped_before_it_is_drawn(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     skipped = []
 
-    class Listening(Observer):
+    class Listening(Callback):
         def on_skipped(self, skipped_one):
             skipped.append(skipped_one.name)
 
     config = tiny_config(epochs=2)
-    detector = AHL(backbone=TinyBackbone(), config=config, finetune=True, observer=Listening())
+    detector = AHL(backbone=TinyBackbone(), config=config, finetune=True, callback=Listening())
     good = [small_image("good", i) for i in range(6)]
     detector.fit([*good, path], [small_image("dot", 0)])
     assert skipped == [path.as_posix()]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ahl import AHL
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ModelFileError, ResumeError
-from ahl._common.observer import Observer
 from ahl._common.tensor_file import read_tensor_file
 from commands import small_backbone
 from small_images import small_image
@@ -59,7 +59,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tm
     assert not checkpoint.exists()
 
 
-class StopAt(Observer):
+class StopAt(Callback):
     """Raises in the middle of a run, as a kill would."""
 
     def __init__(self, epoch=None, step=None):
@@ -88,18 +88,18 @@ def fit(path: Path, **options) -> AHL:
 def test_every_epoch_can_be_resumed_from(tmp_path, epoch):
     fit(tmp_path, checkpoint=None).save(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, observer=StopAt(epoch))
-    observer = StopAt()
-    resumed = fit(tmp_path, resume=True, observer=observer)
+        fit(tmp_path, callback=StopAt(epoch))
+    callback = StopAt()
+    resumed = fit(tmp_path, resume=True, callback=callback)
     resumed.save(tmp_path / "resumed")
-    assert observer.notes == [f"Resuming after epoch {epoch}."]
+    assert callback.notes == [f"Resuming after epoch {epoch}."]
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
     assert not (tmp_path / "c").exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, observer=StopAt(3))
+        fit(tmp_path, callback=StopAt(3))
     for other in ({"seed": 1}, {"base": "devnet"}, {"config": tiny_config(inner_steps=4)}):
         with pytest.raises(ResumeError, match="other images, settings or versions"):
             fit(tmp_path, resume=True, **other)
@@ -107,7 +107,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, observer=StopAt(2))
+        fit(tmp_path, callback=StopAt(2))
     content = (tmp_path / "c").read_bytes()
     (tmp_path / "c").write_bytes(content[:-5])
     with pytest.raises(ResumeError, match="without --resume"):
@@ -115,16 +115,16 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 
 def test_resuming_without_a_checkpoint_starts_anew(tmp_path):
-    observer = StopAt()
-    fit(tmp_path, resume=True, observer=observer).save(tmp_path / "model")
-    assert observer.notes == []
+    callback = StopAt()
+    fit(tmp_path, resume=True, callback=callback).save(tmp_path / "model")
+    assert callback.notes == []
 
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_fine_tuning_resumes_too(tmp_path, step):
     fit(tmp_path, checkpoint=None, finetune=True).save(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, finetune=True, observer=StopAt(step=step))
-    fit(tmp_path, finetune=True, resume=True, observer=StopAt()).save(tmp_path / "resumed")
+        fit(tmp_path, finetune=True, callback=StopAt(step=step))
+    fit(tmp_path, finetune=True, resume=True, callback=StopAt()).save(tmp_path / "resumed")
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
     assert list(tmp_path.glob("c*")) == []

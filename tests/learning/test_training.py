@@ -82,8 +82,8 @@ def test_hooks_hear_of_every_epoch(config, whole_run):
     final, recorder = whole_run
     assert [record.epoch for record, _ in recorder.announced] == [1, 2, 3, 4, 5]
     assert {epochs for _, epochs in recorder.announced} == {5}
-    assert final.records == [record for record, _ in recorder.announced]
-    for record in final.records:
+    assert final.history == [record for record, _ in recorder.announced]
+    for record in final.history:
         models = 7 if config.learning.collaborative else 1
         assert len(record.support_losses) == len(record.importance) == models
         assert len(record.query_losses) == (models if config.learning.collaborative else 0)
@@ -125,4 +125,4 @@ def test_the_result_is_the_mean_of_the_last_epochs(detector, averaged):
     for one, same in zip(recorder.states[:-1], other.states[:-1], strict=True):
         for name, value in one.unified.parameters.items():
             assert torch.equal(value, same.unified.parameters[name])
-    assert plain.records == final.records
+    assert plain.history == final.history

@@ -30,19 +30,19 @@ def test_importance_is_equal_until_its_first_epoch(
     config = replace(with_learning(epochs=7, rounds=2), importance=importance)
     _, recorder = run(DRA(HEADS, LAYOUT, PRIOR), config)
     for epoch, state in enumerate(recorder.states):
-        weights = state.records[-1].importance
+        weights = state.history[-1].importance
         assert sum(weights) == pytest.approx(1.0, abs=1e-6)
         equal = weights == pytest.approx([1 / 7] * 7, abs=1e-7)
         assert equal == (epoch < first_weighed), f"epoch {epoch}"
         trained_epochs = max(0, epoch + 1 - first_trained)
         assert float(state.predictor.optimiser.step) == importance.steps * trained_epochs
-        assert len(state.history) == min(epoch + 1, history)
+        assert len(state.past_scores) == min(epoch + 1, history)
 
 
 def loop_importance(detector, training_set, before, after, config):
     """Eq. 6 and 7 for one epoch, from the state before it and psi after it."""
     low, high = detector.expected_scores
-    past = torch.stack(before.history, dim=1)
+    past = torch.stack(before.past_scores, dim=1)
     if config.error == "calibrated":
         past = ((past - low) / (high - low)).clamp(0, 1)
     predicted = predict(ScorePredictor(7, config.hidden), after.predictor.parameters, past)
@@ -67,7 +67,7 @@ def test_importance_comes_from_the_errors_of_predicted_scores(detector, form):
     _, recorder = run(detector, config, training_set=training_set)
     for before, after in zip(recorder.states[2:], recorder.states[3:], strict=False):
         expected = loop_importance(detector, training_set, before, after, importance)
-        assert after.records[-1].importance == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert after.history[-1].importance == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch):
@@ -84,7 +84,7 @@ def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch)
     _, recorder = run(detector, with_learning(epochs=2), training_set=training_set)
     reference = mean_reference(training_set)
     for (base, _), state in zip(adapted, recorder.states, strict=True):
-        scores = state.history[-1]
+        scores = state.past_scores[-1]
         assert scores.shape == (len(training_set), 7)
         assert len(training_set) > 20
         for i in range(7):

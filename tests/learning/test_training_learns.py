@@ -59,5 +59,5 @@ def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
     assert min(found[SCRATCH], found[STAIN]) > 0.9
     if collaborative:
         assert found[CRACK] > 0.75
-    first, last = final.records[0], final.records[-1]
+    first, last = final.history[0], final.history[-1]
     assert np.mean(last.support_losses) < 0.8 * np.mean(first.support_losses)

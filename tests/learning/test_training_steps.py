@@ -31,7 +31,7 @@ def test_alone_takes_as_many_steps_as_a_base_model_does(detector, monkeypatch, r
     assert float(final.optimiser.step) == len(batches)
     assert all(len(batch.kinds) == LEARNING.batch_size for batch in batches)
     assert not float(final.predictor.optimiser.step)
-    assert final.history == []
+    assert final.past_scores == []
 
 
 @pytest.mark.parametrize("second_order", [False, True])
@@ -146,11 +146,11 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
     monkeypatch.setattr(training, "outer_step", kept_step)
     final, recorder = run(detector, with_learning(second_order=second_order))
 
-    assert len(set(final.records[-1].importance)) == 7, "importance must have been unequal"
+    assert len(set(final.history[-1].importance)) == 7, "importance must have been unequal"
     sizes = [len(query.normals) for query in make_training_set()[0].queries]
     assert len(set(sizes)) > 1, "query sets must have been of different sizes"
     for epoch, (where, weights) in enumerate(given):
-        importance = final.records[epoch].importance
+        importance = final.history[epoch].importance
         total = sum(w * size for w, size in zip(importance, sizes, strict=True))
         expected = [w * size / total for w, size in zip(importance, sizes, strict=True)]
         assert weights == pytest.approx(expected, rel=1e-5)

@@ -82,7 +82,7 @@ def test_other_pictures_are_refused(card, shown, value):
         ("classes", [1]),
         ("normals", -1),
         ("version", None),
-        ("severity", {"midpoint": 1.0, "slope": -1.0}),
+        ("probability", {"midpoint": 1.0, "slope": -1.0}),
     ],
 )
 def test_what_no_model_writes_is_refused(card, name, value):

@@ -40,7 +40,7 @@ def load(path):
 
 def test_the_file_tells_what_each_base_model_had(model_file):
     model = load(model_file)
-    assert len(model.episodes) == len(model.records[0].importance)
+    assert len(model.episodes) == len(model.history[0].importance)
     files = model.manifest.files
     for episode in model.episodes:
         assert {files[i].class_name for i in episode.shown_normals} == {"good"}

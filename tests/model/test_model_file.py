@@ -43,7 +43,7 @@ def test_the_file_holds_everything(model_file):
     model = load(model_file)
     assert model.manifest.seen_classes == {"anomaly"}
     assert len(model.manifest.files) == 13
-    assert len(model.records) == 2
+    assert len(model.history) == 2
     assert model.config == tiny_config(epochs=2)
     header, groups = read_tensor_file(model_file, "model")
     assert header["backbone"]["kind"] == "tiny"

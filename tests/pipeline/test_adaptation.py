@@ -62,7 +62,7 @@ def ranking(model):
 def test_the_new_product_is_told_from_its_defects(trained):
     model = adapted(trained, product(30, 10, base=2.0))
     assert ranking(model) > 0.9
-    assert len(model.records) == len(trained.records) + 10
+    assert len(model.history) == len(trained.history) + 10
 
 
 def test_reference_and_memory_are_those_of_the_new_normals(trained):

@@ -23,14 +23,14 @@ def test_nothing_is_lost_or_wrong_at_twice_capacity(model):
 def asked():
     traffic = module("traffic")
     prediction = Prediction(
-        index=0, score=2.0, severity=0.5, heads={"a": 1.0}, evidence={"a": 1.0}, verdict="normal"
+        index=0, score=2.0, probability=0.5, heads={"a": 1.0}, evidence={"a": 1.0}, verdict="normal"
     )
     image = traffic.Known("x.png", b"", prediction)
     return traffic.Judge(), traffic.Ask("single", "", "", (b"",), (image,))
 
 
 def answer(**changes):
-    told = {"name": "x.png", "score": 2.0, "severity": 0.5, "verdict": "normal"}
+    told = {"name": "x.png", "score": 2.0, "probability": 0.5, "verdict": "normal"}
     return json.dumps(
         {"images": [{**told, "heads": {"a": 1.0}, "evidence": {"a": 1.0}, **changes}]}
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, ImageItem, Sample
 from ahl.config import Config
 from ahl.data import TrainingSplit
@@ -79,7 +79,7 @@ def open_draw(
     seed: int,
     device: torch.device,
     cache: str | Path | None,
-    observer: Observer,
+    callback: Callback,
     labelled: bool = True,
 ) -> Iterator[OpenedDraw]:
     """Extract a split's features, from the cache where it has them.
@@ -91,7 +91,7 @@ def open_draw(
         seed: of the pseudo anomalies and of the methods.
         device: where backbone and heads run.
         cache: folder of the feature stores, as for `ahl.AHL`.
-        observer: hears of progress and of what is skipped.
+        callback: receives progress and of what is skipped.
         labelled: whether labelled anomalies are needed to train on.
 
     Raises:
@@ -103,13 +103,13 @@ def open_draw(
         config,
         built,
         [sample.source for sample in split.normals],
-        observer=observer,
+        callback=callback,
     )
     size = config.features.size
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
-            from_samples(samples), size, decode=False, strict=False, observer=observer
+            from_samples(samples), size, decode=False, strict=False, callback=callback
         )
 
     given = len(split.normals) + len(split.anomalies) + len(split.test)
@@ -130,7 +130,7 @@ def open_draw(
         device,
         cache=cache,
         strict=False,
-        observer=observer,
+        callback=callback,
     ) as extraction:
         normal_table, normals, normal_items = extraction.labelled(
             "features of normal images", normals, normal_items

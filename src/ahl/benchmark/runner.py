@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import AHLError, ConfigurationError, DataError
-from ahl._common.observer import Observer
 from ahl.benchmark.cells import Cell, Draw
 from ahl.benchmark.measuring import measure
 from ahl.benchmark.planning import Benchmark, CellBatch, plan, run_context
@@ -66,7 +66,7 @@ def run_benchmark(
     *,
     resume: bool = False,
     jobs: int = 1,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Outcome:
     """Measure what is not measured yet, and add it to the folder.
 
@@ -75,13 +75,13 @@ def run_benchmark(
         folder: the results folder.
         resume: go on in a folder that has results; without it such a folder is refused.
         jobs: processes; each takes a share of the threads.
-        observer: hears of every cell.
+        callback: receives every cell.
 
     Raises:
         ConfigurationError: if a method or setting is not known, or the folder has results.
         DataError: if no dataset has enough images for any draw.
     """
-    observer = observer or Observer()
+    callback = callback or Callback()
     results = Results(folder)
     if results.records and not resume:
         raise ConfigurationError(
@@ -95,23 +95,23 @@ def run_benchmark(
     missing = [left for batch in batches if (left := _without(batch, results.records))]
     done = total - sum(len(batch.cells) for batch in missing)
     kept, failed = done, list[tuple[str, str]]()
-    observer.on_stage("cells", done, total)
-    for finished in _finished(missing, benchmark, context, jobs, observer):
+    callback.on_stage("cells", done, total)
+    for finished in _finished(missing, benchmark, context, jobs, callback):
         done += 1
         record, scored = finished.record, finished.scored
         if record is None or scored is None:
             failed.append((finished.label, finished.failure))
-            observer.on_note(f"{finished.label}: failed: {finished.failure}")
+            callback.on_note(f"{finished.label}: failed: {finished.failure}")
         else:
             results.add(record, finished.cell.config.to_dict(), scored)
             figures = f"AUROC {record.auroc:.3f} ({record.seconds:.0f} s)"
-            observer.on_note(f"{finished.label}: {figures}")
-        observer.on_stage("cells", done, total)
+            callback.on_note(f"{finished.label}: {figures}")
+        callback.on_stage("cells", done, total)
     return Outcome(computed=done - kept - len(failed), kept=kept, failed=tuple(failed))
 
 
 def run_batch(
-    batch: CellBatch, benchmark: Benchmark, context: dict[str, Any], observer: Observer
+    batch: CellBatch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
 ) -> Iterator[Finished]:
     """Measure the cells of one draw; one that fails does not stop the others."""
     try:
@@ -120,16 +120,16 @@ def run_batch(
             if batch.source is None:
                 split = _split(batch)
                 opened = stack.enter_context(
-                    _open(split, benchmark, benchmark.config, batch, observer)
+                    _open(split, benchmark, benchmark.config, batch, callback)
                 )
             else:
                 split = _draw(batch.source, batch.draw)
                 source = stack.enter_context(
-                    _open(split, benchmark, benchmark.config, batch, observer)
+                    _open(split, benchmark, benchmark.config, batch, callback)
                 )
                 target, config = _unlabelled(batch.dataset), source.problem.config
                 opened = stack.enter_context(
-                    _open(target, benchmark, config, batch, observer, labelled=False)
+                    _open(target, benchmark, config, batch, callback, labelled=False)
                 )
             for cell in batch.cells:
                 try:
@@ -148,7 +148,7 @@ def _open(
     benchmark: Benchmark,
     config: Config,
     batch: CellBatch,
-    observer: Observer,
+    callback: Callback,
     *,
     labelled: bool = True,
 ) -> AbstractContextManager[OpenedDraw]:
@@ -159,7 +159,7 @@ def _open(
         seed=batch.draw.seed,
         device=benchmark.device,
         cache=benchmark.cache,
-        observer=observer,
+        callback=callback,
         labelled=labelled,
     )
 
@@ -211,11 +211,11 @@ def _finished(
     benchmark: Benchmark,
     context: dict[str, Any],
     jobs: int,
-    observer: Observer,
+    callback: Callback,
 ) -> Iterator[Finished]:
     if jobs == 1:
         for batch in batches:
-            yield from run_batch(batch, benchmark, context, _Quiet(observer))
+            yield from run_batch(batch, benchmark, context, _Quiet(callback))
         return
     threads = max(1, torch.get_num_threads() // jobs)
     # Spawned, not forked: a forked torch may hang in its threads. Cells come back one by one
@@ -263,17 +263,17 @@ def _start_process(threads: int, parent: int, queue: Queue[Finished]) -> None:
 
 def _run_remotely(batch: CellBatch, benchmark: Benchmark, context: dict[str, Any]) -> None:
     assert _reports is not None, "set when the process started"
-    for finished in run_batch(batch, benchmark, context, Observer()):
+    for finished in run_batch(batch, benchmark, context, Callback()):
         _reports.put(finished)
 
 
-class _Quiet(Observer):
+class _Quiet(Callback):
     """Passes on progress of the features, but not notes and skips of every single draw."""
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
         """Pass on, where there is anything to extract."""
         if total:
-            self._observer.on_stage(stage, done, total)
+            self._callback.on_stage(stage, done, total)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl.evidence.neighbourhood import Near, Neighbourhood
-from ahl.evidence.severity import Severity
+from ahl.evidence.probability import Probability
 from ahl.features.maps import FeatureMaps
 from ahl.heads import BaseDetector, HeadScores
 from ahl.heads.base import MEMORY, top_mean
@@ -79,7 +79,7 @@ class Calibration:
         anomalies: (M, K) of left-out anomalies, likewise.
         missed: (R, K) of anomalies that later corrections were told of. They have a say in the
             weights alone: chosen because they were missed, they do not stand for others.
-        severity: how likely a score is an anomaly's.
+        probability: how likely a score is an anomaly's.
     """
 
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ class Calibration:
     normals: Tensor
     anomalies: Tensor
     missed: Tensor
-    severity: Severity
+    probability: Probability
 
     @property
     def normal_scores(self) -> NDArray[np.float64]:
@@ -173,7 +173,7 @@ class Calibration:
         known = self.neighbourhood
         return {
             **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS)},
-            "severity": self.severity.values(),
+            "probability": self.probability.values(),
             "neighbourhood": None if known is None else known.constants(),
         }
 
@@ -218,7 +218,7 @@ class Calibration:
         constants, neighbourhood = values["neighbourhood"], None
         if constants is not None:
             neighbourhood = Neighbourhood.rebuild(constants, tensors, width=width, kinds=len(names))
-        severity = Severity.rebuild(values["severity"])
+        probability = Probability.rebuild(values["probability"])
         return cls(
             names=names,
             means=numbers["means"],
@@ -230,7 +230,7 @@ class Calibration:
             normals=left_out["normals"],
             anomalies=left_out["anomalies"],
             missed=left_out["missed"],
-            severity=severity,
+            probability=probability,
         )
 
 

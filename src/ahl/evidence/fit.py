@@ -17,7 +17,7 @@ from ahl.evidence.calibration import (
     weighted,
 )
 from ahl.evidence.neighbourhood import Neighbourhood
-from ahl.evidence.severity import fit_severity
+from ahl.evidence.probability import fit_probability
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +86,7 @@ def calibrate(
         normals=left_out,
         anomalies=stand_out,
         missed=stand_out[:0],
-        severity=fit_severity(weighted(left_out, weights), weighted(stand_out, weights)),
+        probability=fit_probability(weighted(left_out, weights), weighted(stand_out, weights)),
     )
 
 
@@ -124,7 +124,9 @@ def recalibrate(
         weights=weights,
         neighbourhood=known,
         missed=missed,
-        severity=fit_severity(weighted(old.normals, weights), weighted(old.anomalies, weights)),
+        probability=fit_probability(
+            weighted(old.normals, weights), weighted(old.anomalies, weights)
+        ),
     )
 
 

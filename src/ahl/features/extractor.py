@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.processes import Processes
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
@@ -99,24 +99,24 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def stream(
-        self, items: Sequence[ImageItem], *, workers: int = 2, observer: Observer | None = None
+        self, items: Sequence[ImageItem], *, workers: int = 2, callback: Callback | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 
         Args:
             items: the images.
             workers: threads that decode.
-            observer: hears how long decoding was waited for, and how long the backbone took.
+            callback: hears how long decoding was waited for, and how long the backbone took.
 
         Yields:
             the indices extracted, their rows (n, row_size), and the items skipped since the
             last yield. Every item is in one of the two.
         """
-        observer = observer or Observer()
+        callback = callback or Callback()
         size = self.config.batch_size
-        for batch in decoded_batches(items, size, workers=workers, observer=observer):
+        for batch in decoded_batches(items, size, workers=workers, callback=callback):
             rows = np.empty((0, self.layout.row_size), dtype=np.float32)
-            with observer.part("backbone"):
+            with callback.part("backbone"):
                 if batch.pixels is not None:
                     rows = self.extract(batch.pixels)
             yield batch.indices, rows, batch.skipped
@@ -129,7 +129,7 @@ def extract_table(
     *,
     stage: str = "features",
     workers: int = 2,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     processes: Processes | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
     """Feature rows of all items, from the store where it has them.
@@ -144,7 +144,7 @@ def extract_table(
         store: where rows are kept.
         stage: what the progress is called.
         workers: threads that decode.
-        observer: hears of progress, and how long each part took.
+        callback: receives progress, and how long each part took.
         processes: that call this together, with the same items; None is this one alone.
 
     Returns:
@@ -156,23 +156,23 @@ def extract_table(
             needed[item.key] = index
     processes = processes or Processes()
     missing: list[int] = processes.told(list(needed.values()))
-    observer = observer or Observer()
-    observer.on_stage(stage, 0, len(missing))
+    callback = callback or Callback()
+    callback.on_stage(stage, 0, len(missing))
     reasons: dict[str, str] = {}
     count = processes.counter()
     with store.writer() as writer:
         wanted = [items[i] for i in processes.share(missing, block=extractor.config.batch_size)]
-        for batch, rows, skipped in extractor.stream(wanted, workers=workers, observer=observer):
-            with observer.part("feature store"):
+        for batch, rows, skipped in extractor.stream(wanted, workers=workers, callback=callback):
+            with callback.part("feature store"):
                 halves = torch.from_numpy(rows).half().numpy()
                 writer.add([wanted[i].key for i in batch], halves)
             reasons.update({wanted[i].key: one.reason for i, one in skipped})
-            observer.on_stage(stage, count(len(batch) + len(skipped)), len(missing))
+            callback.on_stage(stage, count(len(batch) + len(skipped)), len(missing))
     for shards, others in processes.gathered([store.shards, reasons]):
         store.take_in(shards)
         reasons.update(others)
     if processes.count > 1:
-        observer.on_stage(stage, len(missing), len(missing))
+        callback.on_stage(stage, len(missing), len(missing))
     kept = [i for i, item in enumerate(items) if item.key not in reasons]
     skipped_items = [
         (i, Skipped(name=item.name, reason=reasons[item.key]))

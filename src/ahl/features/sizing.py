@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import ImageSize
 from ahl.config import Config
 from ahl.config.features import LARGEST_SIDE, SMALLEST_SIDE
@@ -58,7 +58,7 @@ def with_size(
     backbone: Backbone,
     normals: Sequence[ImageSource],
     *,
-    observer: Observer,
+    callback: Callback,
 ) -> Config:
     """The config with its image size; where that is auto, it is chosen from the training normals.
 
@@ -68,7 +68,7 @@ def with_size(
         config: all constants.
         backbone: what makes the features.
         normals: the training normals, in any order that is the same each time.
-        observer: gets a note with the chosen size.
+        callback: gets a note with the chosen size.
 
     Raises:
         ConfigurationError: if the images are seen in tiles, and the size does not suit them.
@@ -93,7 +93,7 @@ def with_size(
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
     if affordable < min(most, math.prod(_median(shapes))):
         why += f", and from what one core extracts in {features.minutes:g} minutes"
-    observer.on_note(
+    callback.on_note(
         f"Images are resized to {in_pixels(size)} (chosen from {why}; --image-size HxW sets "
         "another)."
     )

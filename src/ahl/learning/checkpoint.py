@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ahl._common.errors import ResumeError
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.resuming import read_checkpoint, write_checkpoint
 from ahl._common.tensor_file import Groups
 from ahl.heads.weights import HeadWeights
@@ -29,7 +29,7 @@ class Checkpoint:
 
     def keep(self, state: TrainingState) -> None:
         """Write the state."""
-        header = {"epoch": state.epoch, "records": [asdict(record) for record in state.records]}
+        header = {"epoch": state.epoch, "history": [asdict(record) for record in state.history]}
         write_checkpoint(self.path, self.fingerprint, header, _groups(state))
 
     def restore(self) -> TrainingState | None:
@@ -42,9 +42,9 @@ class Checkpoint:
         if found is None:
             return None
         header, groups = found
-        history = groups.get("history", {})
+        past_scores = groups.get("past_scores", {})
         try:
-            records = [EpochRecord.from_values(values) for values in header["records"]]
+            history = [EpochRecord.from_values(values) for values in header["history"]]
         except ValueError as error:  # the losses of a training that diverged
             raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
         return TrainingState(
@@ -53,8 +53,8 @@ class Checkpoint:
             average=groups.get("average", {}),
             optimiser=_adam(groups, "outer"),
             predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),
-            history=[history[str(i)] for i in range(len(history))],
-            records=records,
+            past_scores=[past_scores[str(i)] for i in range(len(past_scores))],
+            history=history,
         )
 
 
@@ -70,7 +70,7 @@ def _groups(state: TrainingState) -> Groups:
         "psi-first": psi.first,
         "psi-second": psi.second,
         "steps": {"outer": outer.step, "psi": psi.step},
-        "history": {str(i): scores for i, scores in enumerate(state.history)},
+        "past_scores": {str(i): scores for i, scores in enumerate(state.past_scores)},
     }
 
 

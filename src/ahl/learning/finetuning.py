@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
-from ahl._common.observer import Observer
 from ahl._common.processes import Processes
 from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
 from ahl._common.resuming import read_checkpoint, run_fingerprint, write_checkpoint
@@ -55,7 +55,7 @@ def finetune_backbone(
     *,
     seed: int,
     device: torch.device,
-    observer: Observer,
+    callback: Callback,
     checkpoint: Path | None,
     resume: bool,
     processes: Processes | None = None,
@@ -71,7 +71,7 @@ def finetune_backbone(
         config: all constants; `config.finetune` is this stage's.
         seed: of every draw.
         device: where to train.
-        observer: hears of every step.
+        callback: receives every step.
         checkpoint: file that keeps the state after every epoch; None keeps none.
         resume: go on from the checkpoint if there is one.
         processes: that call this together; None is this one alone.
@@ -98,9 +98,9 @@ def finetune_backbone(
     first = run.restore(checkpoint, fingerprint) if checkpoint is not None and resume else 0
     processes.agree(first, "checkpoints, or none (put the output on a disk that all share),")
     if first:
-        observer.on_note(f"Resuming the fine-tuning after epoch {first}.")
+        callback.on_note(f"Resuming the fine-tuning after epoch {first}.")
     total = settings.epochs * settings.steps
-    observer.on_stage(STAGE, first * settings.steps, total)
+    callback.on_stage(STAGE, first * settings.steps, total)
     with ThreadPoolExecutor(max_workers=2) as pool:
         for epoch in range(first, settings.epochs):
             rate = settings.rate * settings.decay ** (epoch // settings.decay_every)
@@ -111,7 +111,7 @@ def finetune_backbone(
                 own = loaders[processes.parts(len(loaders))[processes.rank]]
                 pixels = np.stack(list(pool.map(lambda load: load(), own)))
                 run.step(pixels, kinds, rate)
-                observer.on_stage(STAGE, epoch * settings.steps + step + 1, total)
+                callback.on_stage(STAGE, epoch * settings.steps + step + 1, total)
             if checkpoint is not None and processes.is_first:
                 run.save(checkpoint, fingerprint, epoch + 1)
     # Equal up to rounding, and on machines of one kind to the bit: now to the bit everywhere.

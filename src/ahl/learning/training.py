@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
+from ahl._common.history import EpochRecord
 from ahl._common.randomness import torch_generator
-from ahl._common.records import EpochRecord
 from ahl.config import Config
 from ahl.distributions.training_set import Batch, IndexedSet, TrainingSet, draw_batches
 from ahl.features.maps import FeatureMaps
 from ahl.heads.base import BaseDetector, HeadScores
 from ahl.heads.weights import HeadWeights, replicate
+from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import (
     adapt,
     first_order_gradient,
@@ -26,7 +27,6 @@ from ahl.learning.collaboration import (
 )
 from ahl.learning.importance import weigh
 from ahl.learning.sample_scores import score_samples
-from ahl.learning.settling import include, settle
 from ahl.learning.training_state import TrainingState, on_device, start_state
 
 
@@ -38,7 +38,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     keep: Callable[[TrainingState], None] | None = None,
     state: TrainingState | None = None,
 ) -> TrainingState:
@@ -51,7 +51,7 @@ def train(
         config: all constants.
         seed: of every draw.
         device: where the heads train.
-        observer: hears of every epoch.
+        callback: receives every epoch.
         keep: given the state after every epoch, all that is needed to go on from there.
         state: where to go on from; None starts anew.
 
@@ -63,7 +63,7 @@ def train(
     state = state or start_state(detector, config, models, seed=seed)
     state = on_device(state, device)
     training_set.features.keep_resident()
-    observer = observer or Observer()
+    callback = callback or Callback()
     reference = tuple(scale.to(device) for scale in reference)
     run = _Epochs(detector, training_set, reference, config, seed, device)
     one_epoch = run.collaborative if learning.collaborative else run.alone
@@ -71,11 +71,11 @@ def train(
     while state.epoch < learning.epochs:
         state = one_epoch(state)
         if state.epoch > unaveraged:
-            state.average = include(
+            state.average = update_average(
                 state.average, state.unified.parameters, state.epoch - unaveraged
             )
         if state.epoch == learning.epochs:
-            state.unified = settle(
+            state.unified = update_bn(
                 detector,
                 HeadWeights(state.average, state.unified.statistics),
                 training_set,
@@ -87,7 +87,7 @@ def train(
             state.average = {}
         if keep is not None:  # kept first: what is announced can be resumed
             keep(state)
-        observer.on_epoch(state.records[-1], learning.epochs)
+        callback.on_epoch(state.history[-1], learning.epochs)
     return on_device(state, torch.device("cpu"))
 
 
@@ -121,7 +121,7 @@ class _Epochs:
         learning, data = self.config.learning, self.training_set
         models = len(data.supports)
         epoch, unified, optimiser = state.epoch, state.unified, state.optimiser
-        predictor, history = state.predictor, state.history
+        predictor, past_scores = state.predictor, state.past_scores
         support_losses, query_losses = [], []
         for turn in range(learning.rounds):
             place = (epoch, turn)
@@ -137,7 +137,7 @@ class _Epochs:
                 scores = self.scores(base)
                 predictor, importance = weigh(
                     predictor,
-                    history,
+                    past_scores,
                     scores,
                     data,
                     self.detector.expected_scores,
@@ -147,7 +147,7 @@ class _Epochs:
                 )
                 weights = importance * data.query_shares
                 weights = (weights / weights.sum()).to(self.device)
-                history = [*history, scores][-self.config.importance.history :]
+                past_scores = [*past_scores, scores][-self.config.importance.history :]
             if learning.second_order:
                 gradient, base, losses = second_order_gradient(
                     self.detector, unified, kept, queries, weights, rate=learning.inner_rate
@@ -170,8 +170,8 @@ class _Epochs:
             unified=unified,
             optimiser=optimiser,
             predictor=predictor,
-            history=history,
-            records=[*state.records, record],
+            past_scores=past_scores,
+            history=[*state.history, record],
         )
 
     def alone(self, state: TrainingState) -> TrainingState:
@@ -200,7 +200,7 @@ class _Epochs:
             epoch=state.epoch + 1,
             unified=unified,
             optimiser=optimiser,
-            records=[*state.records, record],
+            history=[*state.history, record],
         )
 
     def scores(self, base: HeadWeights) -> Tensor:

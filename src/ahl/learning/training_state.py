@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ahl._common.history import EpochRecord
 from ahl._common.randomness import torch_generator
-from ahl._common.records import EpochRecord
 from ahl.config import Config
 from ahl.heads.base import BaseDetector, Parameters
 from ahl.heads.weights import HeadWeights, moved
@@ -28,16 +28,16 @@ class TrainingState:
         average: mean weights of g after the last epochs so far; empty before and after.
         optimiser: the outer one.
         predictor: psi.
-        history: the last (N, T) scores of the training samples, oldest first.
-        records: what each epoch left behind.
+        past_scores: the last (N, T) scores of the training samples, oldest first.
+        history: what each epoch left behind.
     """
 
     epoch: int
     unified: HeadWeights
     optimiser: AdamState
     predictor: PredictorState
-    history: list[Tensor]
-    records: list[EpochRecord] = field(default_factory=list)
+    past_scores: list[Tensor]
+    history: list[EpochRecord] = field(default_factory=list)
     average: Parameters = field(default_factory=dict)
 
 
@@ -50,7 +50,7 @@ def start_state(detector: BaseDetector, config: Config, models: int, *, seed: in
         unified=HeadWeights(parameters, detector.initial_statistics()),
         optimiser=adam_start(parameters),
         predictor=predictor,
-        history=[],
+        past_scores=[],
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ahl._common.types import ImageSize, Pixels
 from ahl.config.features import LARGEST_SIDE
-from ahl.evidence.severity import Severity
+from ahl.evidence.probability import Probability
 from ahl.model.decision import Decision
 
 _MOST: Final = 10**9  # images that a count may state
@@ -51,7 +51,7 @@ class ModelCard:
         evidence: names of what adds to the score; empty for a model that is not calibrated.
         meanings: what it means that a head, or the memory, finds an image anomalous.
         decision: where anomalous begins; None if it was not set.
-        severity: how likely a score is an anomaly's; None for a model that is not calibrated.
+        probability: how likely a score is an anomaly's; None for a model that is not calibrated.
         colour_bounds: heat from which on a place is worth colouring, and from which on fully;
             None likewise.
         classes: kinds of anomaly that it was shown.
@@ -70,7 +70,7 @@ class ModelCard:
     evidence: tuple[str, ...]
     meanings: Mapping[str, str]
     decision: Decision | None
-    severity: Severity | None
+    probability: Probability | None
     colour_bounds: tuple[float, float] | None
     classes: tuple[str, ...]
     normals: int
@@ -90,7 +90,7 @@ class ModelCard:
             "evidence": list(self.evidence),
             "meanings": dict(self.meanings),
             "decision": None if self.decision is None else self.decision.values(),
-            "severity": None if self.severity is None else self.severity.values(),
+            "probability": None if self.probability is None else self.probability.values(),
             "colour_bounds": None if self.colour_bounds is None else list(self.colour_bounds),
             "classes": list(self.classes),
             "normals": self.normals,
@@ -112,8 +112,8 @@ class ModelCard:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: if they are no card.
         """
-        decision, severity, bounds = (
-            values[name] for name in ("decision", "severity", "colour_bounds")
+        decision, probability, bounds = (
+            values[name] for name in ("decision", "probability", "colour_bounds")
         )
         return cls(
             **{name: _text(values[name]) for name in ("version", "sha256", "base", "backbone")},
@@ -122,7 +122,7 @@ class ModelCard:
             evidence=_texts(values["evidence"]),
             meanings={_text(name): _text(text) for name, text in values["meanings"].items()},
             decision=None if decision is None else Decision.rebuild(decision),
-            severity=None if severity is None else Severity.rebuild(severity),
+            probability=None if probability is None else Probability.rebuild(probability),
             colour_bounds=None if bounds is None else _bounds(bounds),
             classes=_texts(values["classes"]),
             normals=_count(values["normals"], 0, _MOST),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl._common.errors import ConfigurationError, ModelFileError, WeightsError
-from ahl._common.records import EpochRecord, epoch_records
+from ahl._common.history import EpochRecord, read_history
 from ahl._common.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
 from ahl._common.version import __version__
 from ahl.config import Config, FeatureConfig
@@ -51,7 +51,7 @@ class TrainedModel:
         config: all constants of the run.
         seed: of the run.
         manifest: what it was trained on.
-        records: losses and importance scores of every epoch.
+        history: losses and importance scores of every epoch.
         exemplars: images that it was trained on, or held to since.
         decision: where anomalous begins; None if it was not set.
         episodes: what the T base models had; empty for one that has none, for a model trained on
@@ -67,7 +67,7 @@ class TrainedModel:
     config: Config
     seed: int
     manifest: Manifest
-    records: tuple[EpochRecord, ...]
+    history: tuple[EpochRecord, ...]
     exemplars: Exemplars
     decision: Decision | None = None
     episodes: tuple[EpisodeRecord, ...] = ()
@@ -141,7 +141,7 @@ class TrainedModel:
             "seed": self.seed,
             "backbone": backbone,
             "manifest": asdict(self.manifest),
-            "records": [asdict(record) for record in self.records],
+            "history": [asdict(record) for record in self.history],
             "exemplars": self.exemplars.header(),
             "episodes": [asdict(episode) for episode in self.episodes],
         }
@@ -253,7 +253,7 @@ class TrainedModel:
             config=config,
             seed=seed,
             manifest=manifest,
-            records=epoch_records(header["records"]),
+            history=read_history(header["history"]),
             exemplars=Exemplars.rebuild(
                 header["exemplars"], groups["exemplars"], width=detector.layout.row_size
             ),

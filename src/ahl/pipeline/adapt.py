@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Kind
 from ahl.data.images.sources import LabelledImage, readable_items
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import draw_twins
 from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.training_set import TrainingSet
-from ahl.evidence.cross_fitting import sample_evidence
+from ahl.evidence.out_of_fold import sample_evidence
 from ahl.evidence.prepared import renew_preparation
 from ahl.features.table import FeatureTable
 from ahl.learning.training import train
@@ -41,7 +41,7 @@ def adapt_to_images(
     device: torch.device,
     cache: str | Path | None,
     strict: bool,
-    observer: Observer,
+    callback: Callback,
 ) -> TrainedModel:
     """Adapt a model to images of another product.
 
@@ -53,7 +53,7 @@ def adapt_to_images(
         device: where to compute.
         cache: folder of the feature stores, as for `ahl.AHL`.
         strict: raise on an unreadable image instead of skipping it.
-        observer: hears of progress and of what is skipped.
+        callback: receives progress and of what is skipped.
 
     Returns:
         the adapted model; its manifest has the new images too.
@@ -67,11 +67,11 @@ def adapt_to_images(
         raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
     images, items = readable_items(
-        normals, features.size, decode=False, strict=strict, observer=observer
+        normals, features.size, decode=False, strict=strict, callback=callback
     )
     used = generators if model.config.distributions.pseudo else ()
     with open_extraction(
-        model.backbone, features, device, cache=cache, strict=strict, observer=observer
+        model.backbone, features, device, cache=cache, strict=strict, callback=callback
     ) as extraction:
         table, images, items = extraction.labelled("features of normal images", images, items)
         if len(images) < 2:
@@ -95,7 +95,7 @@ def adapt_to_images(
             generators=len(used),
             device=device,
             epochs=epochs,
-            observer=observer,
+            callback=callback,
             exemplars_of=keep,
         )
     new = tuple(
@@ -118,7 +118,7 @@ def adapt_model(
     generators: int,
     device: torch.device,
     epochs: int = EPOCHS,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     exemplars_of: Callable[[FeatureTable, Sequence[PseudoAnomaly]], Exemplars] | None = None,
 ) -> TrainedModel:
     """Go on training the unified model on another product's normals.
@@ -133,7 +133,7 @@ def adapt_model(
         generators: how many pseudo-anomaly generators `make_pseudo` knows; 0 makes none.
         device: where to learn.
         epochs: how many.
-        observer: hears of every epoch.
+        callback: receives every epoch.
         exemplars_of: keeps some of the new images, of the features of the normals and then the
             planned pseudo anomalies as the heads see them; None keeps none.
 
@@ -176,7 +176,7 @@ def adapt_model(
         config,
         seed=model.seed,
         device=device,
-        observer=observer,
+        callback=callback,
         state=replace(
             start_state(model.detector, config, 1, seed=model.seed), unified=model.unified
         ),
@@ -203,5 +203,5 @@ def adapt_model(
         exemplars=no_exemplars(model.detector.layout.row_size)
         if exemplars_of is None
         else exemplars_of(training_set.features, plan),
-        records=(*model.records, *state.records),
+        history=(*model.history, *state.history),
     )

@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Kind
 from ahl.distributions.training_set import TrainingSet
 from ahl.evidence.calibration import Calibration, gather
-from ahl.evidence.cross_fitting import sample_evidence
 from ahl.evidence.fit import LeftOut, recalibrate
 from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.out_of_fold import sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads.weights import HeadWeights
 from ahl.learning.training import train
@@ -52,7 +52,7 @@ def correct(
     wrong: Exemplars,
     *,
     device: torch.device,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Correction:
     """Correct a model; of several strengths the first that mends all and worsens nothing.
 
@@ -62,13 +62,13 @@ def correct(
             alarms, and rows as the model's heads see them. What the model keeps of the same images
             is replaced.
         device: where to learn.
-        observer: hears of progress.
+        callback: receives progress.
 
     Raises:
         DataError: if the model keeps too few normals to go on training with, or would remember too
             many false alarms.
     """
-    observer = observer or Observer()
+    callback = callback or Callback()
     run, found = _Run.start(model, wrong, device), []
     if len(run.kept.of_role("normal")) < FEWEST_NORMALS:
         raise DataError(
@@ -83,11 +83,11 @@ def correct(
             "good images."
         )
     for number, strength in enumerate(STRENGTHS):
-        observer.on_stage("correcting", number, len(STRENGTHS))
+        callback.on_stage("correcting", number, len(STRENGTHS))
         found.append(run.corrected(strength))
         if _merit(found[-1]) == (True, len(wrong)):
             break
-    observer.on_stage("correcting", len(STRENGTHS), len(STRENGTHS))
+    callback.on_stage("correcting", len(STRENGTHS), len(STRENGTHS))
     return max(found, key=_merit)
 
 
@@ -231,7 +231,7 @@ class _Run:
         if self.model.decision is not None:
             return (renewed_decision(self.model) or self.model.decision).threshold
         calibration = self.model.calibration
-        return None if calibration is None else calibration.severity.midpoint
+        return None if calibration is None else calibration.probability.midpoint
 
     def _remembered(self) -> Exemplars:
         """The images got wrong as they are seen from now on: alarms with their own patches."""

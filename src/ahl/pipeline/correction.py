@@ -23,7 +23,7 @@ class Correction:
         before: (N,) scores of the known by the model before.
         after: (N,) by the corrected one.
         limit_before: score above which the model before calls an image anomalous: its threshold, or
-            else the score of severity 0.5; None if it has neither.
+            else the score of probability 0.5; None if it has neither.
         limit_after: the corrected one's threshold; the same where it has none.
         allowed: share of normals that may lie above the limit, where that is more than did before:
             a threshold keeps its rate, not its place.

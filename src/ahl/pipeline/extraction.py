@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.processes import Processes
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
@@ -32,7 +32,7 @@ class Extraction:
         extractor: the backbone at its image size.
         store: where rows are kept.
         strict: raise on an unreadable image instead of leaving it out.
-        observer: hears of progress and of what is left out.
+        callback: receives progress and of what is left out.
         processes: that share the work: each extracts a part, and all have all of it.
     """
 
@@ -42,12 +42,12 @@ class Extraction:
         store: FeatureStore,
         *,
         strict: bool,
-        observer: Observer,
+        callback: Callback,
         processes: Processes,
     ) -> None:
         self.identity = extractor.identity
         self._extractor, self._store = extractor, store
-        self._strict, self._observer = strict, observer
+        self._strict, self._callback = strict, callback
         self._processes = processes
 
     def table(
@@ -70,11 +70,11 @@ class Extraction:
             items,
             self._store,
             stage=stage,
-            observer=self._observer,
+            callback=self._callback,
             processes=self._processes,
         )
         for _, one in skipped:
-            report_skipped(one, self._strict, self._observer)
+            report_skipped(one, self._strict, self._callback)
         return table, kept, [one for _, one in skipped]
 
     def labelled(
@@ -87,7 +87,7 @@ class Extraction:
             images: with their labels.
             items: the same, to be decoded.
         """
-        with self._observer.part("images"):
+        with self._callback.part("images"):
             table, kept, _ = self.table(stage, items)
         return table, chosen(images, kept), chosen(items, kept)
 
@@ -116,7 +116,7 @@ class Extraction:
         Raises:
             DataError: if a normal image can no longer be read.
         """
-        with self._observer.part("pseudo anomalies"):
+        with self._callback.part("pseudo anomalies"):
             items = self.pseudo_items(plan, normals, generators, seed=seed)
             table, made, _ = self.table("features of pseudo anomalies", items)
         if len(made) != len(items):
@@ -132,7 +132,7 @@ def open_extraction(
     *,
     cache: str | Path | None,
     strict: bool,
-    observer: Observer,
+    callback: Callback,
     processes: Processes | None = None,
 ) -> Iterator[Extraction]:
     """An extraction over a store.
@@ -143,7 +143,7 @@ def open_extraction(
         device: where the backbone runs.
         cache: the stores' folder; `"auto"` is the user's, None one that goes with the block.
         strict: as for `Extraction`.
-        observer: as for `Extraction`.
+        callback: as for `Extraction`.
         processes: as for `Extraction`; None is this one alone.
 
     Raises:
@@ -160,7 +160,7 @@ def open_extraction(
             root = default_store_root() if cache == "auto" else Path(cache)
         store = FeatureStore(root, extractor.identity, extractor.layout)
         processes.require_shared(store.folder)
-        yield Extraction(extractor, store, strict=strict, observer=observer, processes=processes)
+        yield Extraction(extractor, store, strict=strict, callback=callback, processes=processes)
 
 
 def chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.config import Config
-from ahl.evidence.cross_fitting import calibrate_by_folds
+from ahl.evidence.out_of_fold import calibrate_by_folds
 from ahl.learning.training import train
 from ahl.learning.training_state import TrainingState
 from ahl.model.exemplars import no_exemplars
@@ -23,7 +23,7 @@ def learn(
     *,
     seed: int,
     device: torch.device,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     keep: Callable[[TrainingState], None] | None = None,
     state: TrainingState | None = None,
 ) -> TrainedModel:
@@ -34,15 +34,15 @@ def learn(
         config: all constants.
         seed: of every draw.
         device: where the heads train.
-        observer: hears of progress.
+        callback: receives progress.
         keep: given the state after every epoch.
         state: where to go on from; None starts anew.
 
     Returns:
         a model without a backbone, a manifest and exemplars.
     """
-    observer = observer or Observer()
-    with observer.part("AHL epochs" if config.learning.collaborative else "epochs"):
+    callback = callback or Callback()
+    with callback.part("AHL epochs" if config.learning.collaborative else "epochs"):
         state = train(
             task.detector,
             task.training_set,
@@ -50,13 +50,13 @@ def learn(
             config,
             seed=seed,
             device=device,
-            observer=observer,
+            callback=callback,
             keep=keep,
             state=state,
         )
     calibration = None
     if task.folds:
-        with observer.part("calibration"):
+        with callback.part("calibration"):
             calibration = calibrate_by_folds(
                 task.detector,
                 state.unified,
@@ -67,7 +67,7 @@ def learn(
                 config,
                 seed=seed,
                 device=device,
-                observer=observer,
+                callback=callback,
             )
     return TrainedModel(
         detector=task.detector,
@@ -79,6 +79,6 @@ def learn(
         config=config,
         seed=seed,
         manifest=Manifest(),
-        records=tuple(state.records),
+        history=tuple(state.history),
         exemplars=no_exemplars(task.detector.layout.row_size),
     )

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.processes import Processes
 from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
 from ahl._common.types import GOOD, ImageItem
@@ -61,7 +61,7 @@ class Fitting:
     checkpoint: Path | None
     resume: bool
     strict: bool
-    observer: Observer
+    callback: Callback
     processes: Processes
 
     def facts(self) -> dict[str, Any]:
@@ -91,14 +91,14 @@ class Fitting:
         the model; the others do what it asks for, and return None.
         """
         check_classes(normals, anomalies)  # before anything that takes time
-        with self.observer.part("building the backbone"):
+        with self.callback.part("building the backbone"):
             backbone = self.backbone.build()
-        with self.observer.part("reading files"):
+        with self.callback.part("reading files"):
             config = with_size(
                 self.config,
                 backbone,
                 [image.source for image in normals],
-                observer=self.observer,
+                callback=self.callback,
             )
         sized = replace(self, config=config)
         return sized._on_images(backbone, normals, anomalies, drawn=drawn, known_class=known_class)
@@ -113,7 +113,7 @@ class Fitting:
         known_class: str | None,
     ) -> TrainedModel | None:
         given = len(normals) + len(anomalies)
-        with self.observer.part("reading files"):
+        with self.callback.part("reading files"):
             normals, normal_items = self._readable(normals)
             anomalies, anomaly_items = self._readable(anomalies)
         check_classes(normals, anomalies)
@@ -122,7 +122,7 @@ class Fitting:
         keys = [item.key for item in (*normal_items, *anomaly_items)]
         self.processes.agree([classes, keys], "images")
         if self.finetune:
-            with self.observer.part("fine-tuning"):
+            with self.callback.part("fine-tuning"):
                 backbone = self._finetuned(backbone, normal_items, anomaly_items)
         with open_extraction(
             backbone,
@@ -130,7 +130,7 @@ class Fitting:
             self.device,
             cache=self.cache,
             strict=self.strict,
-            observer=self.observer,
+            callback=self.callback,
             processes=self.processes,
         ) as extraction:
             normal_table, normals, normal_items = extraction.labelled(
@@ -238,7 +238,7 @@ class Fitting:
             self.config.features.size,
             decode=self.finetune,
             strict=self.strict,
-            observer=self.observer,
+            callback=self.callback,
         )
 
     def _finetuned(
@@ -255,7 +255,7 @@ class Fitting:
             self.config,
             seed=self.seed,
             device=self.device,
-            observer=self.observer,
+            callback=self.callback,
             checkpoint=finetuning_checkpoint(self.checkpoint),
             resume=self.resume,
             processes=self.processes,
@@ -273,7 +273,7 @@ class Fitting:
         identity: dict[str, Any],
         exemplars_of: Callable[[Task], Exemplars],
     ) -> TrainedModel:
-        with self.observer.part("episodes and memory"):
+        with self.callback.part("episodes and memory"):
             task = prepare_task(
                 self.detector_type,
                 normals,
@@ -289,18 +289,18 @@ class Fitting:
             keep = checkpoint.keep
             state = checkpoint.restore() if self.resume else None
         if state is not None:
-            self.observer.on_note(f"Resuming after epoch {state.epoch}.")
-            self.observer.on_resumed(state.records, self.config.learning.epochs)
+            self.callback.on_note(f"Resuming after epoch {state.epoch}.")
+            self.callback.on_resumed(state.history, self.config.learning.epochs)
         learned = learn(
             task,
             self.config,
             seed=self.seed,
             device=self.device,
-            observer=self.observer,
+            callback=self.callback,
             keep=keep,
             state=state,
         )
-        with self.observer.part("pictures of training images"):
+        with self.callback.part("pictures of training images"):
             exemplars = exemplars_of(task)
         episodes: tuple[EpisodeRecord, ...] = ()
         if manifest.files and self.config.learning.collaborative:  # else there are no base models

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.sources import (
     LabelledImage,
@@ -38,7 +38,7 @@ def update_with_images(
     *,
     device: torch.device,
     strict: bool = False,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Correction:
     """Correct a model by images that it got wrong.
 
@@ -48,7 +48,7 @@ def update_with_images(
         false_alarms: good images that it took for defects.
         device: where to compute.
         strict: raise on an unreadable image instead of skipping it.
-        observer: hears of progress and of what is skipped.
+        callback: receives progress and of what is skipped.
 
     Returns:
         the correction, whose model's manifest has the images too.
@@ -67,17 +67,17 @@ def update_with_images(
             f"{len(missed) + len(false_alarms)} images are more than a correction is for ({MOST}): "
             "train again with them among the others."
         )
-    observer, scorer = observer or Observer(), Scorer(model, device)
+    callback, scorer = callback or Callback(), Scorer(model, device)
     size = model.config.features.size
     images, items = readable_items(
-        [*missed, *false_alarms], size, decode=False, strict=strict, observer=observer
+        [*missed, *false_alarms], size, decode=False, strict=strict, callback=callback
     )
     check_contradictions(images, items)
     read: dict[str, tuple[LabelledImage, ImageItem, FeatureMaps]] = {}
     for index, maps in scorer.prepared([image.source for image in images]):
         image, item = images[index], items[index]
         if isinstance(maps, str):
-            report_skipped(Skipped(name=image.name, reason=maps), strict, observer)
+            report_skipped(Skipped(name=image.name, reason=maps), strict, callback)
         else:
             read.setdefault(item.key, (image, item, maps))
     wrong = no_exemplars(model.detector.layout.row_size)
@@ -96,10 +96,10 @@ def update_with_images(
     for file in model.manifest.files:
         if _relabelled(file, files):
             words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
-            observer.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
+            callback.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
     if not len(wrong):
         raise DataError("There is no readable image to correct the model by.")
-    found = correct(model, wrong, device=device, observer=observer)
+    found = correct(model, wrong, device=device, callback=callback)
     manifest = _with_files(model.manifest, files)
     now_at = {file.sha256: index for index, file in enumerate(manifest.files)}
     places = [

@@ -40,7 +40,7 @@ def card_of(model: TrainedModel) -> ModelCard:
         evidence=evidence,
         meanings={name: meanings.get(name, name) for name in evidence},
         decision=model.decision,
-        severity=None if calibration is None else calibration.severity,
+        probability=None if calibration is None else calibration.probability,
         colour_bounds=colour_bounds(model),
         classes=tuple(sorted(model.manifest.seen_classes)),
         normals=classes.count(GOOD),

@@ -71,7 +71,7 @@ def _prediction(index: int, outputs: Outputs, card: ModelCard) -> Prediction:
         evidence=evidence,
         anomalous=None if decision is None else decision.is_anomalous(score),
         verdict=None if decision is None else decision.verdict(score),
-        severity=None if card.severity is None else card.severity.of(score),
+        probability=None if card.probability is None else card.probability.of(score),
         heat_map=outputs[HEAT_MAP][index] if HEAT_MAP in outputs else None,
         nearest_normal=_nearest(index, outputs, NORMAL, NORMAL_DISTANCE, card.shown_normals),
         nearest_anomaly=_nearest(index, outputs, ANOMALY, ANOMALY_DISTANCE, card.shown_anomalies),

@@ -51,7 +51,7 @@ class Prediction:
             in spreads of unseen normals; empty for a model that is not calibrated.
         anomalous: whether the score lies above the model's threshold; None without one.
         verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
-        severity: how likely the image is anomalous, 0 to 1, were good and defective ones equally
+        probability: how likely the image is anomalous, 0 to 1, were good and defective ones equally
             common; None for a model that is not calibrated.
         heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
             for.
@@ -67,7 +67,7 @@ class Prediction:
     evidence: Mapping[str, float] = field(default_factory=dict)
     anomalous: bool | None = None
     verdict: Verdict | None = None
-    severity: float | None = None
+    probability: float | None = None
     heat_map: NDArray[np.float32] | None = None
     nearest_normal: Nearest | None = None
     nearest_anomaly: Nearest | None = None
@@ -78,8 +78,8 @@ class Prediction:
         if self.score is None:
             return {"error": self.error}
         told: dict[str, Any] = {"score": self.score}
-        if self.severity is not None:
-            told["severity"] = round(self.severity, 6)
+        if self.probability is not None:
+            told["probability"] = round(self.probability, 6)
         if self.verdict is not None:
             told |= {"anomalous": self.anomalous, "verdict": self.verdict}
         told["heads"] = dict(self.heads)

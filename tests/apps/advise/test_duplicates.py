@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import Sample
 from ahl.apps.advise import duplicates as module
 from ahl.apps.advise.duplicates import find_duplicates
@@ -48,9 +48,9 @@ def found(folder, defects=()):
         Sample(path=path, name=path.name, class_name="dot" if path.name in defects else "good")
         for path in sorted(folder.iterdir())
     ]
-    pictures, skipped = look_at(samples, Observer())
+    pictures, skipped = look_at(samples, Callback())
     assert not skipped
-    return find_duplicates(pictures, Observer())
+    return find_duplicates(pictures, Callback())
 
 
 def test_parts_with_one_pattern_are_no_copies(folder):
@@ -111,9 +111,9 @@ def test_what_cannot_be_read_is_named(tmp_path):
         Sample(path=path, name=path.name, class_name="good") for path in sorted(tmp_path.iterdir())
     ]
     heard = []
-    observer = Observer()
-    observer.on_skipped = heard.append
-    pictures, skipped = look_at(samples, observer)
+    callback = Callback()
+    callback.on_skipped = heard.append
+    pictures, skipped = look_at(samples, callback)
     assert [picture.sample.name for picture in pictures] == ["fine.png"]
     assert [one.name for one in skipped] == [one.name for one in heard] == ["bad.png"]
     assert (pictures[0].width, pictures[0].height) == (200, 200)

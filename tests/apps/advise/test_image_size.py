@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.apps.advise.image_size import advise_size, larger_size
 from ahl.apps.advise.pictures import look_at
 from ahl.data import open_dataset
@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 def advice(root, size):
     dataset = open_dataset(root)
-    pictures, _ = look_at([*dataset.train_normals, *dataset.anomalies], Observer())
+    pictures, _ = look_at([*dataset.train_normals, *dataset.anomalies], Callback())
     return advise_size(pictures, root, (size, size), (5, 10))
 
 

@@ -28,7 +28,7 @@ def test_the_values_are_those_of_predict(model, inspection_folder, tmp_path):
     told = told_by_predict(model, inspection_folder)
     # Shards of whole batches, and no image that fails: to the last digit.
     assert rows_of(out) == told
-    assert {"anomalous", "verdict", "severity", "evidence"} <= set(told[0])
+    assert {"anomalous", "verdict", "probability", "evidence"} <= set(told[0])
     assert json.loads((out / "_SUCCESS").read_text())["anomalous"] == sum(
         row["anomalous"] for row in told
     )
@@ -179,17 +179,17 @@ def test_what_a_store_does_not_give_is_tried_again(
 
 
 def test_progress_counts_images_of_before(model, inspection_folder, tmp_path):
-    from ahl._common.observer import Observer
+    from ahl._common.callbacks import Callback
 
     heard = []
 
-    class Listener(Observer):
+    class Listener(Callback):
         def on_stage(self, stage, done, total):
             heard.append((stage, done, total))
 
     def score():
         inputs = [str(inspection_folder / "good")]
-        score_collection(model, inputs, str(tmp_path), shard_size=10, observer=Listener())
+        score_collection(model, inputs, str(tmp_path), shard_size=10, callback=Listener())
 
     score()
     assert heard == [("scoring", done, 24) for done in (0, 10, 20, 24)]

@@ -5,7 +5,7 @@ import math
 import pytest
 from rich.console import Console
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl.apps.cli.curves import ASCII_BLOCKS, BLOCKS, WIDTH, curve_tables, sparkline
 
 

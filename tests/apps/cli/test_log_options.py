@@ -27,7 +27,7 @@ def test_training_and_adapting_are_logged_one_behind_the_other(inspection_folder
     )
     assert first["backbone"]["name"] == "resnet18"
     epochs = [line for line in told if line["event"] == "epoch"]
-    records = json.loads(run("info", model, "--json").stdout)["records"]
+    records = json.loads(run("info", model, "--json").stdout)["history"]
     for line, record in zip(epochs, records, strict=True):
         assert {key: line[key] for key in record} == record
     assert told[-2] | {"time": 0} == {"event": "saved", "time": 0, "model": str(model)}

@@ -26,8 +26,8 @@ def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path
     assert set(by_path[str(bad)]) == {"path", "error"}
     assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
     good = by_path[str(inspection_folder / "good" / "000.png")]
-    assert set(good) == {"path", "score", "severity", "heads", "evidence"}
-    assert 0 <= good["severity"] <= 1
+    assert set(good) == {"path", "score", "probability", "heads", "evidence"}
+    assert 0 <= good["probability"] <= 1
     assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
     assert set(good["evidence"]) == {*good["heads"], "memory"}
     assert good["score"] == pytest.approx(sum(good["evidence"].values()), abs=1e-4)

@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
-from ahl.apps.cli.progress import QUIET_SECONDS, SHOWN_SKIPS, ConsoleObserver, losses_in_words
+from ahl.apps.cli.progress import QUIET_SECONDS, SHOWN_SKIPS, ConsoleCallback, losses_in_words
 
 
 def record(epoch, models=3):
@@ -34,21 +34,21 @@ class Clock:
 
 def in_a_file(clock):
     file = io.StringIO()
-    return file, ConsoleObserver(Console(file=file, highlight=False), clock)
+    return file, ConsoleCallback(Console(file=file, highlight=False), clock)
 
 
 def test_a_file_gets_a_line_a_stage_and_one_now_and_then():
     clock = Clock()
-    file, observer = in_a_file(clock)
-    with observer:
-        observer.on_stage("features of normal images", 0, 0)
+    file, callback = in_a_file(clock)
+    with callback:
+        callback.on_stage("features of normal images", 0, 0)
         for done in range(41):
-            observer.on_stage("calibration", done, 40)
+            callback.on_stage("calibration", done, 40)
             clock.now += QUIET_SECONDS / 5
-        observer.on_stage("calibration", 40, 40)
-        observer.on_epoch(record(1), 30)
+        callback.on_stage("calibration", 40, 40)
+        callback.on_epoch(record(1), 30)
         clock.now += QUIET_SECONDS
-        observer.on_epoch(record(2), 30)
+        callback.on_epoch(record(2), 30)
     words = "support loss 0.500, query loss 0.250, w_i 0.33 0.33 0.33"
     assert file.getvalue().splitlines() == [
         "0:00 features of normal images: cached",
@@ -63,12 +63,12 @@ def test_a_file_never_gets_control_characters(monkeypatch, forced):
     if forced:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TERM", "xterm-256color")
-    file, observer = in_a_file(Clock())
-    with observer:
-        observer.on_stage("calibration", 0, 2)
-        observer.on_stage("calibration", 2, 2)
-        observer.on_note("[bold]no markup[/]" + "x" * 100)
-        observer.on_epoch(record(3), 3)
+    file, callback = in_a_file(Clock())
+    with callback:
+        callback.on_stage("calibration", 0, 2)
+        callback.on_stage("calibration", 2, 2)
+        callback.on_note("[bold]no markup[/]" + "x" * 100)
+        callback.on_epoch(record(3), 3)
     text = file.getvalue()
     assert re.sub(r"[\x20-\x7e\n]", "", text) == ""
     assert "[bold]no markup[/]" + "x" * 100 in text
@@ -79,9 +79,9 @@ def test_a_file_never_gets_control_characters(monkeypatch, forced):
 def test_a_terminal_gets_bars_with_the_losses_below_them(width):
     file = Terminal()
     console = Console(file=file, force_terminal=True, width=width, _environ={"TERM": "xterm"})
-    with ConsoleObserver(console) as observer:
-        observer.on_stage("features of pseudo anomalies", 7, 7)
-        observer.on_epoch(record(12, models=9), 30)
+    with ConsoleCallback(console) as callback:
+        callback.on_stage("features of pseudo anomalies", 7, 7)
+        callback.on_epoch(record(12, models=9), 30)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     last = plain[plain.rindex("features") :].replace("\r", "").splitlines()
     assert "7/7" in last[0]
@@ -92,10 +92,10 @@ def test_a_terminal_gets_bars_with_the_losses_below_them(width):
 
 
 def test_what_is_skipped_is_counted_and_not_told_forever():
-    file, observer = in_a_file(Clock())
+    file, callback = in_a_file(Clock())
     for number in range(SHOWN_SKIPS + 5):
-        observer.on_skipped(Skipped(name=f"{number}.png", reason="[truncated]"))
-    assert len(observer.skipped) == SHOWN_SKIPS + 5
+        callback.on_skipped(Skipped(name=f"{number}.png", reason="[truncated]"))
+    assert len(callback.skipped) == SHOWN_SKIPS + 5
     assert len(file.getvalue().splitlines()) == SHOWN_SKIPS
     assert "skipped 0.png: [truncated]" in file.getvalue()
 

@@ -34,6 +34,6 @@ def test_a_page_of_another_kind_is_refused_before_anything_is_done(model, tmp_pa
 def test_info_tells_what_each_base_model_had(model):
     told = json.loads(run("info", model, "--json").stdout)
     files = len(told["manifest"]["files"])
-    assert len(told["episodes"]) == len(told["records"][-1]["importance"])
+    assert len(told["episodes"]) == len(told["history"][-1]["importance"])
     for episode in told["episodes"]:
         assert all(0 <= i < files for i in episode["shown_normals"] + episode["support_anomalies"])

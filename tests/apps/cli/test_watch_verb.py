@@ -70,7 +70,7 @@ def test_images_go_by_their_verdict(decided, tmp_path):
             continue
         one = expected[line["path"]]
         assert (line["score"], line["verdict"]) == (one["score"], one["verdict"])
-        assert line["severity"] == pytest.approx(one["severity"], abs=1e-6)
+        assert line["probability"] == pytest.approx(one["probability"], abs=1e-6)
         assert Path(line["moved_to"]).parent.name == folders[one["verdict"]]
     assert len({one["verdict"] for one in expected.values()}) > 1
     assert "1 unreadable" in result.stderr

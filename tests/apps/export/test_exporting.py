@@ -82,7 +82,7 @@ def test_an_artefact_says_what_the_model_says(format_, own, artefacts):
         assert found.score == pytest.approx(expected.score, rel=1e-4, abs=1e-4)
         assert found.heads == pytest.approx(dict(expected.heads), rel=1e-4, abs=1e-4)
         assert found.evidence == pytest.approx(dict(expected.evidence), rel=1e-4, abs=1e-4)
-        assert found.severity == pytest.approx(expected.severity, abs=1e-4)
+        assert found.probability == pytest.approx(expected.probability, abs=1e-4)
         assert (found.verdict, found.anomalous) == (expected.verdict, expected.anomalous)
         np.testing.assert_allclose(found.heat_map, expected.heat_map, rtol=1e-3, atol=1e-3)
         for near, wanted in (

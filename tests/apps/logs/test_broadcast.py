@@ -1,12 +1,12 @@
-"""Several observers at once."""
+"""Several callbacks at once."""
 
 import inspect
 from pathlib import Path
 
 import pytest
 
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.callbacks import Callback
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs import Broadcast
 
@@ -24,7 +24,7 @@ CALLS = {
 }
 
 
-class Listener(Observer):
+class Listener(Callback):
     """Hears everything; each kind of hook can fail."""
 
     def __init__(self, *failing):
@@ -43,7 +43,7 @@ class Listener(Observer):
 
 
 def test_everybody_hears_every_hook():
-    hooks = {name for name, _ in inspect.getmembers(Observer) if name.startswith("on_")}
+    hooks = {name for name, _ in inspect.getmembers(Callback) if name.startswith("on_")}
     assert set(CALLS) == hooks, "a new hook has to be told on"
     watcher, log = Listener(), Listener()
     both = Broadcast(watcher, {"log": log})

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahl import AHL
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs import Broadcast, JsonLinesLog
 from small_images import small_image
@@ -125,7 +125,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path):
         JsonLinesLog(tmp_path / "file" / "run.jsonl")
 
 
-class StopAt(Observer):
+class StopAt(Callback):
     def __init__(self, epoch):
         self.epoch = epoch
 
@@ -142,7 +142,7 @@ def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
             backbone=TinyBackbone(),
             config=tiny_config(epochs=4),
             checkpoint=tmp_path / "c",
-            observer=Broadcast(StopAt(stop), {"log": JsonLinesLog(path)}),
+            callback=Broadcast(StopAt(stop), {"log": JsonLinesLog(path)}),
             **options,
         )
         good = [small_image("good", i) for i in range(10)]
@@ -164,7 +164,7 @@ def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
     epochs = [line for line in events[starts[1] :] if line["event"] == "epoch"]
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
     assert [line["restored"] for line in epochs] == [True, True, False, False]
-    for line, record in zip(epochs, detector.model.records, strict=True):
+    for line, record in zip(epochs, detector.model.history, strict=True):
         assert tuple(line["support_losses"]) == record.support_losses
         assert tuple(line["query_losses"]) == record.query_losses
         assert tuple(line["importance"]) == record.importance

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs import MLflowLog
 from ahl.apps.logs.mlflow import SETTINGS, flattened

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl.apps.logs import TensorBoardLog
 
 

@@ -41,7 +41,7 @@ def test_cases_are_those_asked_for_in_their_order(detector, dataset):
         assert mistake.scored.sample.name in case.image.alt
         assert case.place in case.overlay.alt
         assert case.image.uri != case.overlay.uri
-        assert case.facts[1].startswith("severity ")
+        assert case.facts[1].startswith("probability ")
         assert [like.words.split()[0] for like in case.likenesses] == ["Shown", "Good"]
         assert all(like.name in like.picture.alt for like in case.likenesses)
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl.apps.report.html import _training
 from ahl.apps.report.trainings import split_trainings
 

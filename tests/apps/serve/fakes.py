@@ -19,7 +19,7 @@ CARD = ModelCard(
     evidence=("holistic",),
     meanings={"holistic": "bright"},
     decision=None,
-    severity=None,
+    probability=None,
     colour_bounds=(0.0, 1.0),
     classes=("dot",),
     normals=3,
@@ -53,7 +53,7 @@ class FakeEngine:
                 score=float(image.mean()),
                 heads={"holistic": 1.0},
                 evidence={"holistic": float(image.mean())},
-                severity=0.5,
+                probability=0.5,
                 heat_map=np.full((8, 8), 2.0, dtype=np.float32) if heat_maps else None,
                 nearest_normal=near if nearest else None,
             )

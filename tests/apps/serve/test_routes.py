@@ -21,7 +21,7 @@ def test_one_image_as_it_is(serve):
     answer = serve(FakeEngine()).post("/v1/score?name=a.png", content=png(7), headers=PNG)
     assert answer.status_code == 200
     (one,) = Scores.model_validate(answer.json()).images
-    assert (one.name, one.score, one.severity) == ("a.png", 7.0, 0.5)
+    assert (one.name, one.score, one.probability) == ("a.png", 7.0, 0.5)
     assert one.why is one.heat_map is one.nearest_normal is None
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 

@@ -33,7 +33,7 @@ class FakeEngine:
             yield Prediction(
                 index=index,
                 score=float(len(end)),
-                severity=0.5,
+                probability=0.5,
                 anomalous=word != "normal",
                 verdict="uncertain" if word == "unsure" else word,
             )

@@ -54,7 +54,7 @@ def test_every_verdict_has_its_folder(site):
         "time": 0,
         "model": FakeEngine.card.sha256,
         "score": 2.0,
-        "severity": 0.5,
+        "probability": 0.5,
         "anomalous": True,
         "verdict": "anomalous",
         "path": str(site.folder / "b.png"),

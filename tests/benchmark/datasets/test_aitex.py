@@ -12,7 +12,7 @@ WIDTH = 3 * TILE + 40
 
 def read(root):
     listener = Listener()
-    (dataset,) = READER.read(root, observer=listener)
+    (dataset,) = READER.read(root, callback=listener)
     return dataset, {one.name: one.reason for one in listener.skipped}
 
 

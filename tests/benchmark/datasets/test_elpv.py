@@ -31,7 +31,7 @@ def test_missing_images_are_reported(tmp_path):
     tree = elpv()
     del tree["images/cell0001.png"], tree["images/cell0003.png"]
     listener = Listener()
-    (dataset,) = READER.read(plant(tmp_path, tree), observer=listener)
+    (dataset,) = READER.read(plant(tmp_path, tree), callback=listener)
     assert [one.name for one in listener.skipped] == ["images/cell0001.png"], "0003 is unused"
     assert len(dataset.train_normals) == 2
 
@@ -68,7 +68,7 @@ def test_paths_cannot_leave_the_folder(tmp_path):
     table = b"images/cell0001.png 0 mono\n../outside/a.png 0 mono\nimages/cell0002.png 1 mono\n"
     listener = Listener()
     root = plant(tmp_path / "data", {**elpv(), "labels.csv": table})
-    (dataset,) = READER.read(root, observer=listener)
+    (dataset,) = READER.read(root, callback=listener)
     assert [one.name for one in listener.skipped] == ["../outside/a.png"]
     assert len(dataset.train_normals) == 1
 

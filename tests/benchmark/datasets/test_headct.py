@@ -36,7 +36,7 @@ def test_images_and_table_that_disagree_are_reported(tmp_path):
     del tree["head_ct/head_ct/005.png"]
     tree |= {f"head_ct/{n}.png": picture(1) for n in ("77", "legend", "0\u0664", "4", "9" * 80)}
     listener = Listener()
-    (dataset,) = READER.read(plant(tmp_path, tree), observer=listener)
+    (dataset,) = READER.read(plant(tmp_path, tree), callback=listener)
     reasons = {Path(one.name).stem: one.reason for one in listener.skipped}
     assert reasons == {
         "0\u0664": "labels.csv does not name it",

@@ -26,7 +26,7 @@ def test_missing_textures_are_noted(tmp_path):
     notes = []
     listener = Listener()
     listener.on_note = notes.append
-    READER.read(plant(tmp_path, optical()), observer=listener)
+    READER.read(plant(tmp_path, optical()), callback=listener)
     assert notes == [f"{tmp_path} holds 3 of the 10 textures."]
 
 
@@ -46,7 +46,7 @@ def test_images_and_table_that_disagree_are_reported(tmp_path):
     tree = {**optical(), "Class1/Train/0099.PNG": picture(99)}
     del tree["Class2/Test/0006.PNG"]
     listener = Listener()
-    (dataset,) = READER.read(plant(tmp_path, tree), observer=listener)
+    (dataset,) = READER.read(plant(tmp_path, tree), callback=listener)
     assert [(one.name, one.reason) for one in listener.skipped] == [
         ("Class1/Train/0099.PNG", "Labels.txt does not name it"),
         ("Class2/Test/0006.png", "Labels.txt names it, but there is no such file"),

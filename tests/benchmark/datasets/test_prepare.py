@@ -80,7 +80,7 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path):
     tree |= {damaged: tree[damaged][:40], "head_ct/head_ct/001.png": b""}
     reader, listener = find_reader("headct"), Listener()
     raw = plant(tmp_path / "raw", tree)
-    (one,) = prepare(reader, raw, tmp_path / "out", observer=listener)
+    (one,) = prepare(reader, raw, tmp_path / "out", callback=listener)
     assert sorted(skip.name for skip in listener.skipped) == ["head_ct/head_ct/001.png", damaged]
     split = draw_split(*reader.read(raw), anomalies=1)
     expected = {name.replace("/", "_") for name in names(split.normals) if name != damaged}
@@ -132,6 +132,6 @@ def test_progress_is_told_from_nothing_to_all(tmp_path):
     listener = Listener()
     listener.on_stage = lambda *stage: stages.append(stage)
     prepare(
-        find_reader("headct"), plant(tmp_path / "raw", headct()), tmp_path / "o", observer=listener
+        find_reader("headct"), plant(tmp_path / "raw", headct()), tmp_path / "o", callback=listener
     )
     assert stages == [("preparing headct", done, 6) for done in range(7)]

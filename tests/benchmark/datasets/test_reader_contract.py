@@ -44,7 +44,7 @@ def test_find_reader():
 def test_samples_are_sorted_unique_and_in_one_group(reader, tmp_path):
     root = plant(tmp_path, TREES[reader.name]())
     listener = Listener()
-    datasets = reader.read(root, observer=listener)
+    datasets = reader.read(root, callback=listener)
     assert listener.skipped == []
     assert [dataset.name for dataset in datasets] == sorted({d.name for d in datasets})
     for dataset in datasets:

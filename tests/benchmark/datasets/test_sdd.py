@@ -47,7 +47,7 @@ def test_images_without_a_usable_label_are_reported(tmp_path):
         "kos02/notes.jpg": b"",
     }
     listener = Listener()
-    (dataset,) = READER.read(plant(tmp_path, tree), observer=listener)
+    (dataset,) = READER.read(plant(tmp_path, tree), callback=listener)
     assert len(dataset.train_normals) + len(dataset.anomalies) == 3 * 3
     reasons = [(one.name, one.reason) for one in listener.skipped]
     assert [name for name, _ in reasons] == [

@@ -17,7 +17,7 @@ MARK = Mark(
     name="a.png",
     class_name="dot",
     score=1.0,
-    severity=0.4,
+    probability=0.4,
     verdict="uncertain",
     anomalous=False,
     model="cd" * 32,
@@ -42,7 +42,7 @@ def test_the_last_word_on_an_image_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("anomalous", "severity", "outcomes"),
+    ("anomalous", "probability", "outcomes"),
     [
         (True, 0.4, ("right", "false_alarm")),
         (False, 0.6, ("missed", "right")),
@@ -51,10 +51,10 @@ def test_the_last_word_on_an_image_counts(tmp_path):
         (None, None, ("missed", "false_alarm")),  # nobody knows: it is taught
     ],
 )
-def test_how_the_model_did(anomalous, severity, outcomes):
+def test_how_the_model_did(anomalous, probability, outcomes):
     for class_name, outcome in zip(("dot", "good"), outcomes, strict=True):
         mark = dataclasses.replace(
-            MARK, class_name=class_name, anomalous=anomalous, severity=severity
+            MARK, class_name=class_name, anomalous=anomalous, probability=probability
         )
         assert mark.outcome == outcome
 
@@ -69,7 +69,7 @@ def test_how_the_model_did(anomalous, severity, outcomes):
         {"suffix": "/../../x"},
         {"score": float("nan")},
         {"score": "1"},
-        {"severity": 2},
+        {"probability": 2},
         {"verdict": "perhaps"},
         {"anomalous": "no"},
         {"name": None},

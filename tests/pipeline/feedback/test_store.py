@@ -16,7 +16,7 @@ from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
 from ahl.scoring.prediction import Prediction
 from small_images import small_image
 
-PREDICTION = Prediction(index=0, score=1.5, anomalous=True, verdict="uncertain", severity=0.6)
+PREDICTION = Prediction(index=0, score=1.5, anomalous=True, verdict="uncertain", probability=0.6)
 
 
 def image(number=0, size=1000):

@@ -197,7 +197,7 @@ def test_a_description_with_a_hostile_value_is_refused_or_whole(folder, hostile)
         assert all(1 <= side <= 4096 for side in card.image_size)
         assert all(isinstance(name, str) for name in (*card.heads, *card.evidence))
         json.dumps(card.facts(), allow_nan=False)
-        assert card.severity is None or 0 <= card.severity.of(-1.5) <= 1
+        assert card.probability is None or 0 <= card.probability.of(-1.5) <= 1
         assert card.decision is None or card.decision.verdict(0.5)
 
 

@@ -116,7 +116,7 @@ def test_predict_says_the_same(light, images, tmp_path):
     own = run("predict", light.model, *options[2], "--device", "cpu")
     found = records(done.stdout)
     assert len(found) == 6
-    assert {"score", "severity", "verdict", "why", "nearest_normal"} <= set(found[0])
+    assert {"score", "probability", "verdict", "why", "nearest_normal"} <= set(found[0])
     assert len({one["verdict"] for one in found}) > 1
     assert done.stderr == same.stderr == own.stderr == ""
     for others, close in ((same, 0.0), (own, CLOSE)):

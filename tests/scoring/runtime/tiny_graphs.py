@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from ahl.evidence.severity import Severity
+from ahl.evidence.probability import Probability
 from ahl.model.card import ModelCard, Shown
 from ahl.model.decision import decide
 from ahl.scoring.outputs import (
@@ -40,7 +40,7 @@ def card(**change) -> ModelCard:
         "evidence": ("seen", "residual", "memory"),
         "meanings": {"seen": "like a defect"},
         "decision": decide(np.arange(99.0), 0.05),
-        "severity": Severity(midpoint=50.0, slope=0.1),
+        "probability": Probability(midpoint=50.0, slope=0.1),
         "colour_bounds": (0.5, 1.5),
         "classes": ("dot",),
         "normals": 2,

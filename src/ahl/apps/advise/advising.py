@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Skipped
 from ahl.apps.advise.duplicates import Copy, Duplicates, find_duplicates
 from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
@@ -86,7 +86,7 @@ def advise(
     seed: int = 0,
     device: str = "auto",
     cache: str | Path | None = "auto",
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Advice:
     """Look a labelled folder over.
 
@@ -106,7 +106,7 @@ def advise(
         seed: of every draw.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features, as for `ahl.AHL`.
-        observer: hears of progress and of what is skipped.
+        callback: receives progress and of what is skipped.
 
     Raises:
         DataError: if the folder has no layout, no good image, or nothing that can be read.
@@ -115,7 +115,7 @@ def advise(
     """
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
-    observer = observer or Observer()
+    callback = callback or Callback()
     dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
     choice = BackboneChoice(
         backbone=backbone,
@@ -128,7 +128,7 @@ def advise(
         config or default(),
         built,
         [sample.source for sample in dataset.train_normals],
-        observer=observer,
+        callback=callback,
     )
     run = _Run(
         choice=BackboneChoice(backbone=built),
@@ -138,16 +138,16 @@ def advise(
         seed=seed,
         device=device,
         cache=cache,
-        observer=observer,
+        callback=callback,
     )
     samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
-    pictures, skipped = look_at(sorted(samples, key=lambda sample: sample.name), observer)
+    pictures, skipped = look_at(sorted(samples, key=lambda sample: sample.name), callback)
     if not pictures:
         raise DataError(
             f"None of the {len(skipped)} images in {dataset.root} can be read "
             f"({skipped[0].name}: {skipped[0].reason})."
         )
-    duplicates = find_duplicates(pictures, observer)
+    duplicates = find_duplicates(pictures, callback)
     return run.advise(dataset, pictures, skipped, duplicates)
 
 
@@ -162,7 +162,7 @@ class _Run:
     seed: int
     device: str
     cache: str | Path | None
-    observer: Observer
+    callback: Callback
 
     def advise(
         self,
@@ -191,7 +191,7 @@ class _Run:
                 first, labelled, memory, second = self.left_out(trials)
                 labels = compare_labels(labelled, memory)
                 suspects, suspected = find_suspects(trials.samples, labelled, second)
-                curve = measure_curve(trials, first, quick=self.quick, observer=self.observer)
+                curve = measure_curve(trials, first, quick=self.quick, callback=self.callback)
                 if size.originals_larger and not self.quick:
                     size = self.measured(size, trials, pictures, first)
         return Advice(
@@ -216,7 +216,7 @@ class _Run:
     def left_out(self, trials: Trials) -> tuple[Ranking, Ranking, Ranking, Ranking]:
         """Rankings by the first labelled detectors, by all, by the memory, by linear ones."""
         repeats = range(1 if self.quick else _REPEATS)
-        progress = Progress("left-out images, trainings", FOLDS * len(repeats), self.observer)
+        progress = Progress("left-out images, trainings", FOLDS * len(repeats), self.callback)
         labelled = [cross_fit(trials, trials.labelled, r, progress=progress) for r in repeats]
         memory = [cross_fit(trials, trials.memory_only, r) for r in repeats]
         second = [cross_fit(trials, trials.second_opinion, r) for r in repeats]
@@ -235,7 +235,7 @@ class _Run:
             with self.trials(chosen, trials.groups[indices], larger) as opened:
                 yield opened
 
-        return compare_sizes(size, trials, known, at_larger, observer=self.observer)
+        return compare_sizes(size, trials, known, at_larger, callback=self.callback)
 
     @contextmanager
     def trials(
@@ -250,7 +250,7 @@ class _Run:
             seed=self.seed,
             device=resolve_device(self.device),
             cache=self.cache,
-            observer=self.observer,
+            callback=self.callback,
         ) as opened:
             yield opened
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.apps.advise.alignment import Likeness, band_passed
 from ahl.apps.advise.pictures import THUMBNAIL, Picture
 
@@ -75,7 +75,7 @@ class Duplicates:
         return sum(copy.where == where and copy.exact == exact for copy in self.copies)
 
 
-def find_duplicates(pictures: Sequence[Picture], observer: Observer) -> Duplicates:
+def find_duplicates(pictures: Sequence[Picture], callback: Callback) -> Duplicates:
     """Find exact copies by their pixels, and near-copies by thumbnails.
 
     Near-copies are found among the images that a coarse descriptor finds most alike, and confirmed
@@ -85,7 +85,7 @@ def find_duplicates(pictures: Sequence[Picture], observer: Observer) -> Duplicat
 
     Args:
         pictures: of all images.
-        observer: hears of progress.
+        callback: receives progress.
     """
     first: dict[str, int] = {}
     pairs: list[tuple[int, int, float]] = []
@@ -95,7 +95,7 @@ def find_duplicates(pictures: Sequence[Picture], observer: Observer) -> Duplicat
             pairs.append((earliest, index, 1.0))
     distinct = np.array(sorted(first.values()), dtype=np.int64)
     exact = len(pairs)
-    pairs += _near_copies([pictures[i] for i in distinct], distinct, observer)
+    pairs += _near_copies([pictures[i] for i in distinct], distinct, callback)
     copies = [
         _copy(pictures[one], pictures[other], likeness, exact=number < exact)
         for number, (one, other, likeness) in enumerate(pairs)
@@ -107,7 +107,7 @@ def find_duplicates(pictures: Sequence[Picture], observer: Observer) -> Duplicat
 
 
 def _near_copies(
-    pictures: Sequence[Picture], indices: NDArray[np.int64], observer: Observer
+    pictures: Sequence[Picture], indices: NDArray[np.int64], callback: Callback
 ) -> Iterator[tuple[int, int, float]]:
     if len(pictures) < FEWEST:
         return
@@ -116,13 +116,13 @@ def _near_copies(
     some = np.linspace(0, len(pictures) - 1, min(len(pictures), _LEARNED)).round().astype(int)
     likeness_of = Likeness.of(band_passed(thumbnails[some].astype(np.float32)), mean)
     found = _candidates(thumbnails, mean)
-    observer.on_stage("comparing likely copies", 0, len(found))
+    callback.on_stage("comparing likely copies", 0, len(found))
     for done, (one, other) in enumerate(found, start=1):
         both = band_passed(thumbnails[[one, other]].astype(np.float32))
         likeness = likeness_of(both[0], both[1])
         if likeness >= NEAR_COPY:
             yield int(indices[one]), int(indices[other]), min(likeness, 1.0)
-        observer.on_stage("comparing likely copies", done, len(found))
+        callback.on_stage("comparing likely copies", done, len(found))
 
 
 def _candidates(thumbnails: NDArray[np.uint8], mean: NDArray[np.float32]) -> list[tuple[int, int]]:

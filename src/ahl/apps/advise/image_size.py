@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.randomness import numpy_generator
 from ahl._common.types import ImageSize
 from ahl.apps.advise.figures import Figure
@@ -146,7 +146,7 @@ def compare_sizes(
     known: Ranking,
     at_larger: Callable[[Indices], AbstractContextManager[Trials]],
     *,
-    observer: Observer,
+    callback: Callback,
 ) -> SizeAdvice:
     """Measure the larger size on the same images, or some of them.
 
@@ -155,7 +155,7 @@ def compare_sizes(
         trials: the images.
         known: of all of them at the size, by the first draw of folds.
         at_larger: opens trials of some of the images at the larger size.
-        observer: hears of progress.
+        callback: receives progress.
     """
     random = numpy_generator(trials.seed, "advice", "sizes")
     drawn = []
@@ -164,7 +164,7 @@ def compare_sizes(
         drawn.append(np.sort(random.permutation(members)[:most]))
     chosen = np.sort(np.concatenate(drawn))
     whole = len(chosen) == len(trials.samples)
-    progress = Progress("image sizes, trainings", FOLDS * (1 if whole else 2), observer)
+    progress = Progress("image sizes, trainings", FOLDS * (1 if whole else 2), callback)
     some = trials.part(chosen)
     base = known if whole else cross_fit(some, some.labelled, 0, progress=progress)
     with at_larger(chosen) as others:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.randomness import numpy_generator
 from ahl.apps.advise.figures import Figure
 from ahl.apps.advise.labels import Verdict
@@ -100,7 +100,7 @@ class _Split:
 
 
 def measure_curve(
-    trials: Trials, known: Ranking, *, quick: bool, observer: Observer
+    trials: Trials, known: Ranking, *, quick: bool, callback: Callback
 ) -> LearningCurve | None:
     """Train on few and on many labelled defects, and test on what was left out.
 
@@ -108,7 +108,7 @@ def measure_curve(
         trials: the images.
         known: of all images, by detectors of the first draw of folds that trained on the others.
         quick: measure half of the labels and all of them only.
-        observer: hears of progress.
+        callback: receives progress.
 
     Returns:
         the curve; None where no defect can be left out.
@@ -125,7 +125,7 @@ def measure_curve(
     if len(classes) > 1:
         steps.append(sizes)
     draws = [2 if step.max() <= _FEW and not quick else 1 for step in steps]
-    progress = Progress("learning curve, trainings", (sum(draws) + 1) * len(splits), observer)
+    progress = Progress("learning curve, trainings", (sum(draws) + 1) * len(splits), callback)
     measured = [(0, _measure(trials, splits, np.zeros_like(sizes), 1, progress), len(splits))]
     for step, count in zip(steps, draws, strict=True):
         ranking = _measure(trials, splits, step, count, progress)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.randomness import numpy_generator
 from ahl.apps.advise.ranking import Indices, Ranking, RankingSum
 from ahl.apps.advise.trials import Trials
@@ -72,14 +72,14 @@ class Progress:
     Args:
         stage: what it is called.
         total: how many there will be.
-        observer: hears of each.
+        callback: receives each.
     """
 
-    def __init__(self, stage: str, total: int, observer: Observer) -> None:
-        self._stage, self._total, self._observer, self._done = stage, total, observer, 0
-        observer.on_stage(stage, 0, total)
+    def __init__(self, stage: str, total: int, callback: Callback) -> None:
+        self._stage, self._total, self._callback, self._done = stage, total, callback, 0
+        callback.on_stage(stage, 0, total)
 
     def step(self) -> None:
         """One more is done."""
         self._done += 1
-        self._observer.on_stage(self._stage, self._done, self._total)
+        self._callback.on_stage(self._stage, self._done, self._total)

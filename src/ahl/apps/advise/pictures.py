@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import Sample, Skipped
 from ahl.data.images.reading import read_pixels
 
@@ -43,25 +43,25 @@ class Picture:
     thumbnail: NDArray[np.uint8]
 
 
-def look_at(samples: Sequence[Sample], observer: Observer) -> tuple[list[Picture], list[Skipped]]:
+def look_at(samples: Sequence[Sample], callback: Callback) -> tuple[list[Picture], list[Skipped]]:
     """Decode every image once.
 
     Args:
         samples: the images.
-        observer: hears of progress and of what cannot be read.
+        callback: receives progress and of what cannot be read.
 
     Returns:
         the pictures of the readable ones in order, and what was skipped.
     """
     pictures, skipped = [], []
-    observer.on_stage("looking at images", 0, len(samples))
+    callback.on_stage("looking at images", 0, len(samples))
     for done, (sample, future) in enumerate(_decoded(samples), start=1):
         try:
             pictures.append(future.result())
         except ImageError as error:
             skipped.append(Skipped(name=sample.name, reason=str(error)))
-            observer.on_skipped(skipped[-1])
-        observer.on_stage("looking at images", done, len(samples))
+            callback.on_skipped(skipped[-1])
+        callback.on_stage("looking at images", done, len(samples))
     return pictures, skipped
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.randomness import numpy_generator
 from ahl._common.types import ImageItem, Sample
 from ahl.apps.advise.ranking import Flags, Indices
@@ -138,7 +138,7 @@ def open_trials(
     seed: int,
     device: torch.device,
     cache: str | Path | None,
-    observer: Observer,
+    callback: Callback,
 ) -> Iterator[Trials]:
     """Extract the images' features, from the cache where it has them.
 
@@ -151,14 +151,14 @@ def open_trials(
         seed: of every draw.
         device: where backbone and heads run.
         cache: folder of the feature stores, as for `ahl.AHL`.
-        observer: hears of progress.
+        callback: receives progress.
     """
     size = config.features.size
     images, items = readable_items(
-        from_samples(samples), size, decode=False, strict=False, observer=observer
+        from_samples(samples), size, decode=False, strict=False, callback=callback
     )
     with open_extraction(
-        backbone.build(), config.features, device, cache=cache, strict=False, observer=observer
+        backbone.build(), config.features, device, cache=cache, strict=False, callback=callback
     ) as extraction:
         table, images, items = extraction.labelled(f"features at {in_pixels(size)}", images, items)
         place = {sample.name: index for index, sample in enumerate(samples)}

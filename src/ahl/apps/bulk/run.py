@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
-from ahl._common.observer import Observer
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import NEEDED, OutputFolder, located
@@ -113,7 +113,7 @@ def score_collection(
     column: str = "path",
     shard_size: int = SHARD_SIZE,
     device: str = "auto",
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Collected:
     """Score images into Parquet files `part-00000.parquet`, ... of a folder.
 
@@ -130,7 +130,7 @@ def score_collection(
         column: of Parquet files: holds paths, URLs or encoded images.
         shard_size: images a shard.
         device: as in `ahl.scoring.engine.open_engine`.
-        observer: hears how far it is, in images.
+        callback: hears how far it is, in images.
 
     Raises:
         ConfigurationError: if a package is missing.
@@ -141,7 +141,7 @@ def score_collection(
         import pyarrow  # noqa: F401
     except ImportError:
         raise ConfigurationError(f"Results are written with pyarrow. {NEEDED}.") from None
-    observer = observer or Observer()
+    callback = callback or Callback()
     folder = OutputFolder(output)
     parts = find_inputs(inputs, column)
     total = sum(map(len, parts))
@@ -165,7 +165,7 @@ def score_collection(
     done = _found(folder, names, tasks, run)
     found = len(done)
     reached = sum(one.images for one in done.values())
-    observer.on_stage(_STAGE, reached, total)
+    callback.on_stage(_STAGE, reached, total)
     missing = [task for task in tasks if task.number not in done]
     if missing:
         base = str(Path.cwd())
@@ -173,7 +173,7 @@ def score_collection(
         for one in (engine or LocalEngine()).run(job, missing):
             done[one.shard] = one
             reached += one.images
-            observer.on_stage(_STAGE, reached, total)
+            callback.on_stage(_STAGE, reached, total)
         _check_all_there(folder, tasks)
     collected = Collected(
         images=sum(one.images for one in done.values()),

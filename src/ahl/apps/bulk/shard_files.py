@@ -66,7 +66,7 @@ def as_parquet(
     fields = [
         ("path", pa.string()),
         ("score", pa.float64()),
-        ("severity", pa.float64()),
+        ("probability", pa.float64()),
         ("verdict", pa.string()),
         ("anomalous", pa.bool_()),
     ]

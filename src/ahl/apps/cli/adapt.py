@@ -61,20 +61,20 @@ def adapt(
     from labelled defects of the old one is kept as far as a few short epochs on the new good
     images, and pseudo anomalies made of them, leave it.
     """
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data import refuse_labelled
     from ahl.data.images.finding import expand_paths
     from ahl.estimator import AHL
 
     check_writable(output)
     use_threads(threads)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as console:
-        observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
+    with ConsoleCallback(stderr_console(quiet=as_json)) as console:
+        callback = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         detector = AHL.load(
-            model, device=device, cache=cache or "auto", strict=strict, observer=observer
+            model, device=device, cache=cache or "auto", strict=strict, callback=callback
         )
         facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
-        with observer.run(facts | detector.facts | {"epochs": epochs}):
+        with callback.run(facts | detector.facts | {"epochs": epochs}):
             refuse_labelled(normals)
             paths, decision = expand_paths(normals), detector.model.decision
             detector.adapt(paths, epochs=epochs).save(output)

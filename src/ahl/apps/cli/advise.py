@@ -72,13 +72,13 @@ def advise(
     """
     from ahl.apps.advise import advise as look_over
     from ahl.apps.advise import sections
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.config import preset
 
     features = chosen_cache(cache, no_cache)
     use_threads(threads)
     started = time.monotonic()
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         advice = look_over(
             data,
             base=base,
@@ -91,7 +91,7 @@ def advise(
             seed=seed,
             device=device,
             cache=features,
-            observer=observer,
+            callback=callback,
         )
     seconds = round(time.monotonic() - started, 1)
     answers = sections(advice)

@@ -140,14 +140,14 @@ def run(
     its figure depends on has changed.
     """
     from ahl._common.devices import resolve_device
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.planning import Benchmark
     from ahl.benchmark.runner import run_benchmark
     from ahl.config import preset as preset_config
     from ahl.features.backbones.choice import BackboneChoice
 
     use_threads(threads)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         outcome = run_benchmark(
             Benchmark(
                 datasets=[_dataset(text) for text in datasets],
@@ -169,7 +169,7 @@ def run(
             output,
             resume=resume,
             jobs=jobs,
-            observer=observer,
+            callback=callback,
         )
     if as_json:
         print_json(

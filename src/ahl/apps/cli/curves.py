@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl.apps.report.trainings import split_trainings
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -41,12 +41,12 @@ def sparkline(values: Sequence[float], lowest: float, highest: float, blocks: st
 
 
 def curve_tables(
-    records: Sequence[EpochRecord], *, ascii_only: bool = False
+    history: Sequence[EpochRecord], *, ascii_only: bool = False
 ) -> list[tuple[str, Table]]:
     """A title and a table for the training, and for each adaptation after it.
 
     Args:
-        records: of all epochs; they are counted from 1 again where another training begins.
+        history: of all epochs; they are counted from 1 again where another training begins.
         ascii_only: without Unicode.
     """
     blocks = ASCII_BLOCKS if ascii_only else BLOCKS
@@ -55,17 +55,17 @@ def curve_tables(
             f"{'adaptation' if number else 'training'}, first to last of {len(training)} epochs",
             _table(training, blocks),
         )
-        for number, training in enumerate(split_trainings(records))
+        for number, training in enumerate(split_trainings(history))
     ]
 
 
-def _table(records: Sequence[EpochRecord], blocks: str) -> Table:
+def _table(history: Sequence[EpochRecord], blocks: str) -> Table:
     """One row for the mean of the base models, and one for each if they are several."""
-    last = records[-1]
+    last = history[-1]
     table = Table(box=None, pad_edge=False)
-    columns = {"support loss": [list(one.support_losses) for one in records]}
+    columns = {"support loss": [list(one.support_losses) for one in history]}
     if last.query_losses:
-        columns["query loss"] = [list(one.query_losses) for one in records]
+        columns["query loss"] = [list(one.query_losses) for one in history]
     models = len(last.support_losses)
     table.add_column("base model")
     drawn = []

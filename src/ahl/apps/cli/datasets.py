@@ -70,14 +70,14 @@ def prepare(name: str, raw: Path, output: Path, as_json: bool) -> None:
     dataset's own split, or get the benchmark protocol's fixed one. Images that cannot be read
     are left out and reported.
     """
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.datasets import find_reader
     from ahl.benchmark.datasets.prepare import prepare as write
 
     reader = find_reader(name)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
-        prepared = write(reader, raw, output, observer=observer)
-    skipped = [{"path": one.name, "error": one.reason} for one in observer.skipped]
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+        prepared = write(reader, raw, output, callback=callback)
+    skipped = [{"path": one.name, "error": one.reason} for one in callback.skipped]
     if as_json:
         written = [
             {"name": one.name, "folder": str(one.folder), "images": dict(one.images)}

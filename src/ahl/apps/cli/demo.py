@@ -38,7 +38,7 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
     four more appear only in the test.
     """
     from ahl.apps.cli.evaluate import as_values, show
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.demo.drawing import draw_dataset
     from ahl.apps.report.picture import draw_picture
     from ahl.config import DEFAULT_BACKBONE
@@ -48,17 +48,17 @@ def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
 
     use_threads(threads)
     images, model, picture = output / "images", output / "model.ahl", output / "report.png"
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
-        observer.on_note(f"Drawing inspection images into {images} ...")
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+        callback.on_note(f"Drawing inspection images into {images} ...")
         draw_dataset(images, seed=seed)
-        detector = AHL(seed=seed, observer=observer, cache=output / "features")
+        detector = AHL(seed=seed, callback=callback, cache=output / "features")
         split = draw_split(open_dataset(images / "train"), anomalies=None)
         detector.fit_split(split)
         detector.save(model)
         result = evaluate(
             detector.scorer,
             open_dataset(images / "test"),
-            progress=lambda done, total: observer.on_stage("scoring the test", done, total),
+            progress=lambda done, total: callback.on_stage("scoring the test", done, total),
         )
     counts = len(split.normals), len(split.anomalies)
     draw_picture(

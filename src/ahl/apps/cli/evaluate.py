@@ -55,7 +55,7 @@ def evaluate(
     false-positive rate where 95 % of the anomalies are found. Where `ahl threshold` has set a
     threshold, the images above it are counted, class by class.
     """
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.report.picture import draw_picture
     from ahl.data import open_dataset
     from ahl.estimator import AHL
@@ -67,14 +67,14 @@ def evaluate(
     use_threads(threads)
     dataset = open_dataset(data)
     detector = AHL.load(model, device=device)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         result = measure(
             detector.scorer,
             dataset,
-            progress=lambda done, total: observer.on_stage("scoring", done, total),
+            progress=lambda done, total: callback.on_stage("scoring", done, total),
         )
         for skipped in result.skipped:
-            observer.on_skipped(skipped)
+            callback.on_skipped(skipped)
     if picture is not None:
         draw_picture(
             result.scored,

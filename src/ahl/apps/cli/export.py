@@ -81,7 +81,7 @@ def export(
     """
     from typing import cast
 
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.export.export import ExportFormat, export_model
     from ahl.data import open_dataset
     from ahl.model.trained import TrainedModel
@@ -93,14 +93,14 @@ def export(
             f"{output} is a model file, which no export replaces: name another --output."
         )
     use_threads(threads)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         result = export_model(
             TrainedModel.load(model),
             output,
             format=cast("ExportFormat", format_),
             precision=cast("Precision", precision),
             data=None if data is None else open_dataset(data),
-            observer=observer,
+            callback=callback,
         )
     if as_json:
         print_json(_values(result))

@@ -18,7 +18,7 @@ from ahl.apps.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ahl._common.records import EpochRecord
+    from ahl._common.history import EpochRecord
 
 
 @click.command()
@@ -51,10 +51,10 @@ def info(model: Path, files: bool, as_json: bool) -> None:
     if as_json:
         print_json(header)
         return
-    _show(header, loaded.records, files)
+    _show(header, loaded.history, files)
 
 
-def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -> None:
+def _show(header: dict[str, Any], history: Sequence[EpochRecord], files: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -88,7 +88,7 @@ def _show(header: dict[str, Any], records: Sequence[EpochRecord], files: bool) -
     for name, value in rows.items():
         table.add_row(name, escape(value))
     console.print(table)
-    for title, curves in curve_tables(records, ascii_only=console.options.ascii_only):
+    for title, curves in curve_tables(history, ascii_only=console.options.ascii_only):
         console.print(f"\n{title}")
         console.print(curves)
     if files:

@@ -10,7 +10,7 @@ import click
 from ahl.apps.cli.common import Verb, add_options
 
 if TYPE_CHECKING:
-    from ahl._common.observer import Observer
+    from ahl._common.callbacks import Callback
 
 _OPTIONS = (
     click.option(
@@ -37,8 +37,8 @@ def log_options(verb: Verb) -> Verb:
 
 
 def with_logs(
-    watcher: Observer, *, log: Path | None, tensorboard: Path | None, mlflow: str | None
-) -> Observer:
+    watcher: Callback, *, log: Path | None, tensorboard: Path | None, mlflow: str | None
+) -> Callback:
     """The watcher, and with it the logs that were asked for.
 
     Raises:
@@ -46,7 +46,7 @@ def with_logs(
     """
     from ahl.apps.logs import Broadcast, JsonLinesLog, MLflowLog, TensorBoardLog
 
-    logs: dict[str, Observer] = {}
+    logs: dict[str, Callback] = {}
     if log is not None:
         logs[f"--log {log}"] = JsonLinesLog(log)
     if tensorboard is not None:

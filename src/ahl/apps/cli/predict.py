@@ -73,17 +73,17 @@ def predict(
 
     Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
     score is higher for more anomalous images and has no fixed range: compare scores of one
-    model with each other. The severity, 0 to 1, is how likely an image is defective by its score,
-    were good and defective ones equally common. Where `ahl threshold` has set a threshold, each
-    image is called normal or anomalous, with a question mark where too few good images are known
-    to be sure of it.
+    model with each other. The probability, 0 to 1, says how likely an image is defective by its
+    score, were good and defective ones equally common. Where `ahl threshold` has set a threshold,
+    each image is called normal or anomalous, with a question mark where too few good images are
+    known to be sure of it.
 
     --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
     was shown, like tampering, or unlike all good parts. Red begins above what the highest places of
     usual good images have, and means the same in all pictures of one model. With both, each picture
     has beside it the defect that was shown and the good image that are most like this one.
 
-    With --json, one object a line: path, score, severity, heads (each head's own score, higher =
+    With --json, one object a line: path, score, probability, heads (each head's own score, higher =
     more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
     path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
     where a question mark stands otherwise). A bad file never stops the rest.
@@ -108,11 +108,11 @@ def predict(
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
     engine = open_engine(model, device=device, threads=threads)
-    decided, rated = engine.card.decision is not None, engine.card.severity is not None
+    decided, rated = engine.card.decision is not None, engine.card.probability is not None
     files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
     skipped = 0
     if not as_json:
-        columns = f"{'severity  ' if rated else ''}{'verdict     ' if decided else ''}"
+        columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
     for prediction in engine.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
@@ -139,8 +139,8 @@ def _line(prediction: Prediction, told: dict[str, Any]) -> str:
     verdict = ""
     if prediction.verdict is not None:
         verdict = f"{called(prediction.anomalous, prediction.verdict):<12}"
-    severity = "" if prediction.severity is None else f"{prediction.severity:>8.2f}  "
-    line = f"{prediction.score:>10.4f}  {severity}{verdict}{told['path']}"
+    probability = "" if prediction.probability is None else f"{prediction.probability:>8.2f}  "
+    line = f"{prediction.score:>10.4f}  {probability}{verdict}{told['path']}"
     if "why" in told:
         words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
         line += f"\n{'':>10}  {words or 'nothing speaks against it'}"

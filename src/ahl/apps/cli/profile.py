@@ -16,7 +16,7 @@ def profile_rows(times: Times, total: float) -> list[tuple[tuple[str, ...], floa
     """Parts with the seconds of all within them, each behind the part it belongs to.
 
     Args:
-        times: as an observer was told.
+        times: as an callback was told.
         total: of the whole run; what no part has is told as the last row but the total's.
     """
     first: dict[tuple[str, ...], int] = {}

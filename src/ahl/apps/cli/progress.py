@@ -21,8 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.callbacks import Callback
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
 SHOWN_SKIPS = 20
@@ -33,7 +33,7 @@ QUIET_SECONDS = 10.0
 """Without bars, a line tells of progress when a stage ends, otherwise at most this often."""
 
 
-class ConsoleObserver(Observer):
+class ConsoleCallback(Callback):
     """Shows a run on a console, and remembers what was skipped and how long each part took.
 
     Args:

@@ -64,7 +64,7 @@ def report(
     evaluate`. The page shows images of DATA: whoever gets it sees them.
     """
     from ahl.apps.cli.evaluate import as_values
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.report.html import write_report
     from ahl.data import open_dataset
     from ahl.estimator import AHL
@@ -76,7 +76,7 @@ def report(
     use_threads(threads)
     dataset = open_dataset(data)
     detector = AHL.load(model, device=device)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         written = write_report(
             detector.scorer,
             dataset,
@@ -84,10 +84,10 @@ def report(
             title=title,
             made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
             worst=worst,
-            progress=lambda done, total: observer.on_stage("scoring", done, total),
+            progress=lambda done, total: callback.on_stage("scoring", done, total),
         )
         for skipped in written.evaluation.skipped:
-            observer.on_skipped(skipped)
+            callback.on_skipped(skipped)
     if as_json:
         print_json(
             {

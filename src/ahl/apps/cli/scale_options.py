@@ -113,11 +113,11 @@ def score_to_folder(
         AHLError: see `ahl.apps.bulk.run.score_collection`.
     """
     from ahl.apps.bulk.run import SHARD_SIZE, score_collection
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
 
     output = options.output or "."
     engine = _engine(options, threads)
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         collected = score_collection(
             model,
             inputs,
@@ -126,7 +126,7 @@ def score_to_folder(
             column=options.column or "path",
             shard_size=options.shard_size or SHARD_SIZE,
             device=device,
-            observer=observer,
+            callback=callback,
         )
     if as_json:
         print_json({"output": output, **asdict(collected)})

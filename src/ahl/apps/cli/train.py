@@ -29,7 +29,7 @@ from ahl.apps.cli.common import (
 from ahl.apps.cli.log_options import log_options, with_logs
 
 if TYPE_CHECKING:
-    from ahl._common.observer import Observer
+    from ahl._common.callbacks import Callback
     from ahl._common.types import Skipped
     from ahl.config import Config
     from ahl.data import TrainingSplit
@@ -128,7 +128,7 @@ def train(
     # click keeps the options in their groups; what follows is the order of the work.
     from ahl._common.processes import joined_processes
     from ahl.apps.cli.profile import profile_table, profile_values
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.config import preset as preset_config
     from ahl.data import draw_split, open_dataset
     from ahl.estimator import AHL
@@ -140,11 +140,11 @@ def train(
         features = chosen_cache(cache, no_cache)
         use_threads(threads)
         quiet = as_json or not processes.is_first
-        console = stack.enter_context(ConsoleObserver(stderr_console(quiet=quiet)))
-        observer: Observer = console
+        console = stack.enter_context(ConsoleCallback(stderr_console(quiet=quiet)))
+        callback: Callback = console
         if processes.is_first:
             check_writable(output)
-            observer = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
+            callback = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         checkpoint = output.with_name(f"{output.name}.checkpoint")
         detector = AHL(
             config=_config(
@@ -158,11 +158,11 @@ def train(
             cache=features,
             checkpoint=checkpoint,
             resume=resume,
-            observer=observer,
+            callback=callback,
             processes=processes,
             **options,
         )
-        with observer.run(
+        with callback.run(
             {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
         ):
             split = draw_split(
@@ -173,15 +173,15 @@ def train(
                 seed=options["seed"],
             )
             if processes.count > 1:
-                observer.on_note(f"The backbone's work is shared by {processes.count} processes.")
+                callback.on_note(f"The backbone's work is shared by {processes.count} processes.")
             if checkpoint.exists() and not resume:
-                observer.on_note(
+                callback.on_note(
                     "There is an unfinished run, which this one's first epoch will overwrite; "
                     "--resume goes on with it."
                 )
             detector.fit_split(split)
             if processes.is_first:
-                _tell_of_small_defects(detector, split, data, observer)
+                _tell_of_small_defects(detector, split, data, callback)
                 detector.save(output)
     if not processes.is_first:
         return
@@ -210,7 +210,7 @@ def _config(config: Config, epochs: int | None, *, alone: bool, second_order: bo
 
 
 def _tell_of_small_defects(
-    detector: AHL, split: TrainingSplit, root: Path, observer: Observer
+    detector: AHL, split: TrainingSplit, root: Path, callback: Callback
 ) -> None:
     from ahl.data.masks import defect_masks, help_for_small_defects, is_smaller_than_a_cell
 
@@ -220,7 +220,7 @@ def _tell_of_small_defects(
         is_smaller_than_a_cell(mask, rows * columns) for mask in defect_masks(split.anomalies, root)
     ]
     if any(small):
-        observer.on_note(
+        callback.on_note(
             f"{sum(small)} of the {len(small)} training defects that have masks are smaller than "
             f"one cell of the {rows} x {columns} feature map and may be missed: "
             f"{help_for_small_defects(model.config.features.tiles)}."
@@ -232,7 +232,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
 
     model = detector.model
     counts = Counter(file.class_name for file in model.manifest.files)
-    last = model.records[-1]
+    last = model.history[-1]
     return {
         "model": str(output),
         "base": model.detector.name,

@@ -100,7 +100,7 @@ def update(
     those that it keeps, and is held to everything it knows: where more defects than before would
     lie below the threshold, or more good images above it than before and than its rate allows,
     nothing is written, and the exit status is 1. A threshold is set anew for its rate; without one,
-    the score that had severity 0.5 takes its place, and 5 % of the good images may lie above it.
+    the score that had probability 0.5 takes its place, and 5 % of the good images may lie above it.
     The images count as trained on from then on.
 
     Of a review folder it takes what the model had wrong when it was marked, and has not learnt yet;
@@ -111,7 +111,7 @@ def update(
     """
     from ahl._common.devices import resolve_device
     from ahl._common.types import GOOD
-    from ahl.apps.cli.progress import ConsoleObserver
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data.images.finding import expand_paths
     from ahl.data.images.sources import label_images
     from ahl.model.trained import TrainedModel
@@ -134,14 +134,14 @@ def update(
     if review is not None:
         reviewed = reviewed_images(review, loaded.manifest)
         defects, good = defects + reviewed.missed, good + reviewed.false_alarms
-    with ConsoleObserver(stderr_console(quiet=as_json)) as observer:
+    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         found = update_with_images(
             loaded,
             defects,
             good,
             device=resolve_device(device),
             strict=True,
-            observer=observer,
+            callback=callback,
         )
     target, refused = output or model, found.worsens and not force
     told = as_values(found) | {"model": None if refused else str(target)}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import (
     ConfigurationError,
     DataError,
@@ -19,7 +20,6 @@ from ahl._common.errors import (
     ModelFileError,
     ParityError,
 )
-from ahl._common.observer import Observer
 from ahl._common.types import ImageSize
 from ahl.apps.export.graph import ScoringGraph
 from ahl.apps.export.onnx_model import described, eight_bits, half_precision, onnx_model
@@ -64,7 +64,7 @@ def export_model(
     format: ExportFormat,  # noqa: A002 - the command's own word
     precision: Precision = "fp32",
     data: Dataset | None = None,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
 ) -> Export:
     """Write a trained model for another runtime.
 
@@ -75,7 +75,7 @@ def export_model(
         precision: of the backbone; all behind it is in single precision.
         data: labelled images to compare on; those that the model was trained on are left out. For
             8 bits also what their ranges are taken from: good images of the training part.
-        observer: hears of progress.
+        callback: receives progress.
 
     Raises:
         ConfigurationError: if the options do not go together, or a package is lacking, or the
@@ -92,15 +92,15 @@ def export_model(
             "8 bits are chosen and judged by labelled images: give --data FOLDER, laid out as for "
             "training (good/ and a folder for each kind of defect)."
         )
-    observer = observer or Observer()
+    callback = callback or Callback()
     scorer = Scorer(model, torch.device("cpu"))
     graph = ScoringGraph(model)
     description = Description(card=scorer.card, precision=precision)
-    observer.on_stage("tracing", 0, 1)
+    callback.on_stage("tracing", 0, 1)
     build = _builder(graph, format, precision, data)
-    observer.on_stage("tracing", 1, 1)
+    callback.on_stage("tracing", 1, 1)
     if model.decision is None:
-        observer.on_note(
+        callback.on_note(
             "The model has no threshold, and the exported one gets none later: nothing is called "
             "anomalous, and `ahl watch` does not take it. Set one first with `ahl threshold`."
         )
@@ -120,7 +120,7 @@ def export_model(
                 f"The traced graph does not run, and was not written: {error}"
             ) from error
         if data is not None:
-            parity = _on_labelled(parity, scorer, exported, data, observer)
+            parity = _on_labelled(parity, scorer, exported, data, callback)
         parity.check(precision)
     build(output, replace(description, parity=parity.values()))
     return Export(output=output, size=output.stat().st_size, parity=parity)
@@ -176,11 +176,11 @@ def _on_labelled(
     scorer: Scorer,
     exported: Callable[[NDArray[np.uint8]], Outputs],
     data: Dataset,
-    observer: Observer,
+    callback: Callback,
 ) -> Parity:
     """The parity with what labelled images say."""
     result = evaluate(
-        scorer, data, progress=lambda done, total: observer.on_stage("own scores", done, total)
+        scorer, data, progress=lambda done, total: callback.on_stage("own scores", done, total)
     )
     samples = [one.sample for one in result.scored]
     labels = [sample.is_anomaly for sample in samples]
@@ -190,6 +190,6 @@ def _on_labelled(
     for number, sample in enumerate(samples):
         pixels = resize_pixels(read_pixels(sample.source), scorer.card.image_size)
         scores.append(float(exported(pixels[None])[SCORE][0]))
-        observer.on_stage("exported scores", number + 1, len(samples))
+        callback.on_stage("exported scores", number + 1, len(samples))
     own = [one.score for one in result.scored]
     return compare_labelled(parity, own, scores, labels, scorer.card.decision)

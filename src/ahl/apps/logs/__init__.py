@@ -1,4 +1,4 @@
-"""Observers that keep what they hear of a training run, in files or on servers."""
+"""Callbacks that keep what they hear of a training run, in files or on servers."""
 
 from ahl.apps.logs.broadcast import Broadcast
 from ahl.apps.logs.jsonl import JsonLinesLog

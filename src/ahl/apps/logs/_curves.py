@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 
 
 def curve_points(record: EpochRecord) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Several observers at once, of which the logs may fail."""
+"""Several callbacks at once, of which the logs may fail."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.callbacks import Callback
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs._messages import reason_of
 
 
-class Broadcast(Observer):
-    """Tells everything to each of several observers.
+class Broadcast(Callback):
+    """Tells everything to each of several callbacks.
 
     A log that fails (the disk is full, the server gone) is told nothing more; one note says so,
     and the run goes on.
@@ -23,16 +23,16 @@ class Broadcast(Observer):
         logs: the others, by the names that a note calls them.
     """
 
-    def __init__(self, watcher: Observer, logs: Mapping[str, Observer]) -> None:
+    def __init__(self, watcher: Callback, logs: Mapping[str, Callback]) -> None:
         self._watcher, self._logs = watcher, dict(logs)
 
     def on_start(self, facts: Mapping[str, Any]) -> None:
         """Tell all."""
         self._tell(lambda one: one.on_start(facts))
 
-    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
         """Tell all."""
-        self._tell(lambda one: one.on_resumed(records, epochs))
+        self._tell(lambda one: one.on_resumed(history, epochs))
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
         """Tell all."""
@@ -62,7 +62,7 @@ class Broadcast(Observer):
         """Tell all."""
         self._tell(lambda one: one.on_end(error))
 
-    def _tell(self, tell: Callable[[Observer], None]) -> None:
+    def _tell(self, tell: Callable[[Callback], None]) -> None:
         for name, log in list(self._logs.items()):
             if name not in self._logs:  # it failed meanwhile, of a note that another one had
                 continue

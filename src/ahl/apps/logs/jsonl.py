@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.files import remove_torn_line
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
 FIRST = b'{"event": "start"'
@@ -24,7 +24,7 @@ TENTHS = 10
 """Lines that tell of a stage's progress, besides its beginning."""
 
 
-class JsonLinesLog(Observer):
+class JsonLinesLog(Callback):
     """Appends a line for everything that happens; docs/logs.md lists them.
 
     Every line is in the file before the run goes on. Each run begins with a `start` line, also
@@ -59,9 +59,9 @@ class JsonLinesLog(Observer):
             remove_torn_line(self._path)
         self._write("start", facts)
 
-    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
         """Write the epochs before, marked as such, so that the run has all of them."""
-        for record in records:
+        for record in history:
             self._write("epoch", {**asdict(record), "epochs": epochs, "restored": True})
 
     def on_stage(self, stage: str, done: int, total: int) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs._curves import curve_points
 from ahl.apps.logs._messages import not_installed, reason_of
@@ -33,7 +33,7 @@ SETTINGS = {
 """Settings of MLflow, unless the environment has its own."""
 
 
-class MLflowLog(Observer):
+class MLflowLog(Callback):
     """Tells a tracking store about a run: the facts as parameters, losses and importance scores.
 
     Args:
@@ -80,9 +80,9 @@ class MLflowLog(Observer):
             part = parameters[first : first + PARAMETERS_AT_ONCE]
             self._client.log_batch(self._run, params=part)
 
-    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
         """Tell the epochs before, which this run's curves begin with."""
-        for record in records:
+        for record in history:
             self.on_epoch(record, epochs)
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
-from ahl._common.observer import Observer
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl.apps.logs._curves import curve_points
 from ahl.apps.logs._messages import not_installed
 
 
-class TensorBoardLog(Observer):
+class TensorBoardLog(Callback):
     """Writes event files: losses and importance scores by epoch, and the facts as text.
 
     A run has a folder of its own; one that starts in a folder with another's curves replaces
@@ -48,9 +48,9 @@ class TensorBoardLog(Observer):
         self._writer.add_text("run", "\n".join(f"    {line}" for line in text.splitlines()), 0)
         self._writer.flush()
 
-    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
         """Write the epochs before, which this run's curves begin with."""
-        for record in records:
+        for record in history:
             self.on_epoch(record, epochs)
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:

@@ -146,8 +146,8 @@ def _overlay(
 
 def _facts(scored: ScoredSample, mistake: Mistake, prediction: Prediction) -> tuple[str, ...]:
     facts = [f"score {short_number(scored.score)}"]
-    if prediction.severity is not None:
-        facts.append(f"severity {prediction.severity:.2f}")
+    if prediction.probability is not None:
+        facts.append(f"probability {prediction.probability:.2f}")
     if mistake.standing:
         facts.append(mistake.standing)
     if prediction.verdict == "uncertain":

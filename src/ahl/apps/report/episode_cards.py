@@ -107,7 +107,7 @@ def make_cards(model: TrainedModel) -> Cards:
             pictures[key] = data_uri(pixels)
             tile = Tile(picture=key, alt=f"pseudo anomaly: {name}", kind="pseudo")
             twins.setdefault(generator, []).append(tile)
-    weights = next((r.importance for r in reversed(model.records) if r.query_losses), ())
+    weights = next((r.importance for r in reversed(model.history) if r.query_losses), ())
     return Cards(
         cards=tuple(
             _card(model, number, episode, weights, tiles, twins)

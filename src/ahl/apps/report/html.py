@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from ahl._common.files import written_whole
+from ahl._common.history import EpochRecord
 from ahl._common.pages.rendering import render_page
-from ahl._common.records import EpochRecord
 from ahl.apps.report.cases import Case, make_cases
 from ahl.apps.report.counts import ClassRow, Counts, count
 from ahl.apps.report.episode_cards import make_cards
@@ -131,7 +131,7 @@ def _page(
     model = scorer.model
     rows = kept_rows(counts, _CLASSES)
     curves = [(caption, Markup(drawing)) for caption, drawing in _curves(counts)]
-    training = [(Markup(caption), Markup(drawing)) for caption, drawing in _training(model.records)]
+    training = [(Markup(caption), Markup(drawing)) for caption, drawing in _training(model.history)]
     separations = Markup(draw_separations(counts.separations)) if counts.separations else None
     return render_page(
         "ahl.apps.report",
@@ -153,7 +153,7 @@ def _page(
         misses=misses,
         alarms=alarms,
         training=training,
-        base_models=any(record.query_losses for record in model.records),
+        base_models=any(record.query_losses for record in model.history),
         episodes=make_cards(model),
         skipped=result.skipped[:_SKIPPED],
         facts=model_facts(model),
@@ -181,13 +181,13 @@ def _curves(counts: Counts) -> list[tuple[str, str]]:
     ]
 
 
-def _training(records: Sequence[EpochRecord]) -> list[tuple[str, str]]:
+def _training(history: Sequence[EpochRecord]) -> list[tuple[str, str]]:
     """Importance and losses of the base models; the loss alone where there were none.
 
     What came after the training, each with its epochs counted from 1 again, is drawn apart.
     """
     drawn = []
-    for number, training in enumerate(split_trainings(records)):
+    for number, training in enumerate(split_trainings(history)):
         if training[0].query_losses:
             drawn += [
                 ("Importance scores w<sub>i</sub>", draw_importance(training)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ahl._common.history import EpochRecord
 from ahl._common.pages.axes import add_axes
 from ahl._common.pages.svg import INK, LINES, MUTED, RULE, new_figure, to_svg
-from ahl._common.records import EpochRecord
 
 _DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _COLUMNS: Final = 4
@@ -15,46 +15,46 @@ _NAMED: Final = 24
 """Base models that the legend names; more are drawn all the same."""
 
 
-def draw_importance(records: Sequence[EpochRecord]) -> str:
+def draw_importance(history: Sequence[EpochRecord]) -> str:
     """Importance scores w_i of the base models over the epochs.
 
     Args:
-        records: of one training with base models, at least one.
+        history: of one training with base models, at least one.
     """
     return _draw(
-        records,
+        history,
         lambda record: record.importance,
         name="importance",
         label="importance w_i",
-        equal=1 / len(records[0].importance),
+        equal=1 / len(history[0].importance),
     )
 
 
-def draw_support_losses(records: Sequence[EpochRecord], *, name: str = "support") -> str:
+def draw_support_losses(history: Sequence[EpochRecord], *, name: str = "support") -> str:
     """Losses of the base models on their support sets.
 
     Args:
-        records: of one training, at least one.
+        history: of one training, at least one.
         name: tells the plot from those of other trainings on the same page.
     """
-    return _draw(records, lambda record: record.support_losses, name=name, label="support loss")
+    return _draw(history, lambda record: record.support_losses, name=name, label="support loss")
 
 
-def draw_query_losses(records: Sequence[EpochRecord]) -> str:
+def draw_query_losses(history: Sequence[EpochRecord]) -> str:
     """Losses of the adapted base models on their query sets; the argument as for importance."""
-    return _draw(records, lambda record: record.query_losses, name="query", label="query loss")
+    return _draw(history, lambda record: record.query_losses, name="query", label="query loss")
 
 
 def _draw(
-    records: Sequence[EpochRecord],
+    history: Sequence[EpochRecord],
     read: Callable[[EpochRecord], tuple[float, ...]],
     *,
     name: str,
     label: str,
     equal: float | None = None,
 ) -> str:
-    epochs = [record.epoch for record in records]
-    lines = list(zip(*map(read, records), strict=False))
+    epochs = [record.epoch for record in history]
+    lines = list(zip(*map(read, history), strict=False))
     rows = -(-min(len(lines), _NAMED) // _COLUMNS)
     height = 2.5 + 0.17 * rows
     with new_figure(height) as figure:

@@ -63,8 +63,11 @@ class Metrics:
         self.verdicts = Counter(
             "ahl_verdicts", "Images scored, by verdict.", ["verdict"], registry=registry
         )
-        self.severity = Histogram(
-            "ahl_severity", "Severity of the images scored.", buckets=_SHARES, registry=registry
+        self.probability = Histogram(
+            "ahl_probability",
+            "Probability of the images scored.",
+            buckets=_SHARES,
+            registry=registry,
         )
         self.batch_images = Histogram(
             "ahl_batch_images",

@@ -148,8 +148,8 @@ async def _answer(service: Service, upload: Upload, asked: Asked) -> dict[str, A
     metrics.images.labels("scored" if prediction.error is None else "unreadable").inc()
     if prediction.verdict is not None:
         metrics.verdicts.labels(prediction.verdict).inc()
-    if prediction.severity is not None:
-        metrics.severity.observe(prediction.severity)
+    if prediction.probability is not None:
+        metrics.probability.observe(prediction.probability)
     told = (upload.name, prediction, waiting.picture, asked, service.card)
     if asked.drawn:
         loop = asyncio.get_running_loop()

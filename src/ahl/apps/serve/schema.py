@@ -40,7 +40,7 @@ class ImageScore(_Exact):
     score: float | None = Field(
         None, description="Higher = more anomalous; no fixed range, compare within one model."
     )
-    severity: float | None = Field(
+    probability: float | None = Field(
         None,
         description="0 to 1: how likely it is defective, were good and defective equally common.",
     )

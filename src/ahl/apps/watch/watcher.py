@@ -151,7 +151,7 @@ class Watcher:
         return {
             **facts,
             "score": prediction.score,
-            "severity": prediction.severity,
+            "probability": prediction.probability,
             "anomalous": prediction.anomalous,
             "verdict": prediction.verdict,
         }

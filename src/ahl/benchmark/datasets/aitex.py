@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Box, Sample, Skipped
 from ahl.benchmark.datasets.raw_folders import region_sample, subfolder
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -59,7 +59,7 @@ class AITEXReader(DatasetReader):
         """Whether it holds normal and defect images."""
         return bool(subfolder(folder, _NORMAL) and subfolder(folder, _DEFECTS))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All normal tiles, and the tiles that a mask touches."""
         images = [path for path in _images(root, _DEFECTS) if not _MASK_ENDING.search(path.stem)]
         masks = _masks(root)
@@ -74,14 +74,14 @@ class AITEXReader(DatasetReader):
             try:
                 tiles = [box for box, _ in _tiles(path, [])]
             except ImageError as error:
-                observer.on_skipped(_left_out(root, path, error))
+                callback.on_skipped(_left_out(root, path, error))
                 continue
             normals += [region_sample(root, path, i, box, GOOD) for i, box in enumerate(tiles)]
         for path in images:
             try:
                 anomalies += _anomalous_tiles(root, path, masks.get(_image_of(path), []))
             except ImageError as error:
-                observer.on_skipped(_left_out(root, path, error))
+                callback.on_skipped(_left_out(root, path, error))
         return (self.dataset(root, normals=normals, anomalies=anomalies),)
 
 

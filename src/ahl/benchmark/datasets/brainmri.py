@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import GOOD, Sample
 from ahl.benchmark.datasets.raw_folders import image_samples, subfolder
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -27,7 +27,7 @@ class BrainMRIReader(DatasetReader):
         """Whether it holds both folders."""
         return bool(subfolder(folder, "no") and subfolder(folder, "yes"))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All images of both folders."""
         return (
             self.dataset(

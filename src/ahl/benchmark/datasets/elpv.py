@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Final, final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.raw_folders import file_named, file_samples, lines_of
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -48,7 +48,7 @@ class ELPVReader(DatasetReader):
         rows = [line.split() for line in lines_of(labels) if line] if labels else []
         return bool(rows) and len(rows[0]) == 3 and rows[0][2].lower() in _TYPES
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All cells of probability 0 or 1."""
         paths = {
             path.relative_to(root).as_posix().casefold(): path
@@ -59,7 +59,7 @@ class ELPVReader(DatasetReader):
             path = paths.get(named.casefold())
             if path is None:
                 reason = f"{_LABELS} names it, but there is no such file"
-                observer.on_skipped(Skipped(name=named, reason=reason))
+                callback.on_skipped(Skipped(name=named, reason=reason))
             else:
                 (sample,) = file_samples(root, [path], class_name)
                 samples[sample.name] = sample

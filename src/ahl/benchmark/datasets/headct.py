@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.raw_folders import file_named, file_samples, lines_of
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -34,7 +34,7 @@ class HeadCTReader(DatasetReader):
         rows = [line for line in lines_of(labels) if line] if labels else []
         return bool(rows) and _fields(rows[0].lower()) == _COLUMNS
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All labelled images below the folder."""
         labels = _labels(root)
         samples: dict[int, Sample] = {}
@@ -43,15 +43,15 @@ class HeadCTReader(DatasetReader):
             name = path.relative_to(root).as_posix()
             if number is None or number not in labels:
                 reason = f"{_LABELS} does not name it"
-                observer.on_skipped(Skipped(name=name, reason=reason))
+                callback.on_skipped(Skipped(name=name, reason=reason))
             elif number in samples:
                 reason = f"{samples[number].name} has the same id"
-                observer.on_skipped(Skipped(name=name, reason=reason))
+                callback.on_skipped(Skipped(name=name, reason=reason))
             else:
                 (samples[number],) = file_samples(root, [path], labels[number])
         for number in sorted(labels.keys() - samples.keys()):
             reason = f"{_LABELS} names it, but there is no such file"
-            observer.on_skipped(Skipped(name=f"id {number}", reason=reason))
+            callback.on_skipped(Skipped(name=f"id {number}", reason=reason))
         return (
             self.dataset(
                 root,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import GOOD
 from ahl.benchmark.datasets.raw_folders import image_samples, subfolder, subfolders
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -31,7 +31,7 @@ class HyperKvasirReader(DatasetReader):
         tract = subfolder(folder, _TRACT) or folder
         return bool(subfolder(tract, _LANDMARKS) and subfolder(tract, _FINDINGS))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All images of the upper tract."""
         tract = subfolder(root, _TRACT) or root
         landmarks, findings = subfolder(tract, _LANDMARKS), subfolder(tract, _FINDINGS)

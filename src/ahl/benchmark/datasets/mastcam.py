@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import GOOD, Sample
 from ahl.benchmark.datasets.raw_folders import file_samples, files_below, subfolder, subfolders
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -31,7 +31,7 @@ class MastcamReader(DatasetReader):
         """Whether it holds typical images to train on and novel ones."""
         return bool(subfolder(folder, _TRAIN) and subfolder(folder, _NOVEL))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All arrays of the three folders."""
         novel = subfolder(root, _NOVEL)
         return (

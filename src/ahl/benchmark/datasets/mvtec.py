@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.types import GOOD
 from ahl.benchmark.datasets.raw_folders import subfolder, subfolders
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -29,7 +29,7 @@ class MVTecReader(DatasetReader):
         """Whether it is a category or holds some."""
         return bool(_categories(folder))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """One dataset a category."""
         return tuple(
             self.benchmark_dataset(folder, name=folder.resolve().name.lower())

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final, final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.raw_folders import (
     file_named,
@@ -41,15 +41,15 @@ class OpticalReader(DatasetReader):
         """Whether it holds textures."""
         return bool(_textures(folder))
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All labelled images of all textures."""
         textures = _textures(root)
         if len(textures) != _COUNT:
-            observer.on_note(f"{root} holds {len(textures)} of the {_COUNT} textures.")
+            callback.on_note(f"{root} holds {len(textures)} of the {_COUNT} textures.")
         samples: list[Sample] = []
         for class_name, texture in textures.items():
             for part in _parts(texture):
-                samples += _read_part(root, part, class_name, observer)
+                samples += _read_part(root, part, class_name, callback)
         return (
             self.dataset(
                 root,
@@ -59,7 +59,7 @@ class OpticalReader(DatasetReader):
         )
 
 
-def _read_part(root: Path, part: Path, class_name: str, observer: Observer) -> list[Sample]:
+def _read_part(root: Path, part: Path, class_name: str, callback: Callback) -> list[Sample]:
     labels = _labels(part)
     samples: list[Sample] = []
     for path in find_images(part, recursive=False):
@@ -67,13 +67,13 @@ def _read_part(root: Path, part: Path, class_name: str, observer: Observer) -> l
         if defective is None:
             reason = f"{_LABELS[1]} does not name it"
             name = path.relative_to(root).as_posix()
-            observer.on_skipped(Skipped(name=name, reason=reason))
+            callback.on_skipped(Skipped(name=name, reason=reason))
         else:
             samples += file_samples(root, [path], class_name if defective else GOOD)
     for name in sorted(labels):
         reason = f"{_LABELS[1]} names it, but there is no such file"
         where = (part.relative_to(root) / name).as_posix()
-        observer.on_skipped(Skipped(name=where, reason=reason))
+        callback.on_skipped(Skipped(name=where, reason=reason))
     return samples
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def prepare(
-    reader: DatasetReader, raw: Path | None, output: Path, *, observer: Observer | None = None
+    reader: DatasetReader, raw: Path | None, output: Path, *, callback: Callback | None = None
 ) -> tuple[Prepared, ...]:
     """Write a benchmark dataset as `train/good`, `test/good` and `test/<class>`.
 
@@ -52,7 +52,7 @@ def prepare(
         reader: of the dataset.
         raw: its raw folder, as for the reader.
         output: the folder to write, new or empty; of several subsets each gets one inside.
-        observer: hears of progress and of images left out.
+        callback: receives progress and of images left out.
 
     Returns:
         What was written, in the order of the names.
@@ -62,9 +62,9 @@ def prepare(
         DataError: if `raw` is not the dataset, or none of its training images can be read.
         OSError: if `output` cannot be written.
     """
-    watcher = observer or Observer()
+    watcher = callback or Callback()
     _check_output(output)
-    datasets = reader.read(raw, observer=watcher)
+    datasets = reader.read(raw, callback=watcher)
     prepared: list[Prepared] = []
     with _folder_written_whole(output) as temporary:
         for dataset in datasets:
@@ -81,17 +81,17 @@ def _check_output(output: Path) -> None:
         raise ConfigurationError(f"The output {output} is not empty; name a new or empty folder.")
 
 
-def _write(dataset: Dataset, folder: Path, observer: Observer) -> dict[str, int]:
+def _write(dataset: Dataset, folder: Path, callback: Callback) -> dict[str, int]:
     """Write one dataset; return the number of images by class folder."""
     planned = _plan(dataset)
     counts = Counter({name: 0 for name, _, _ in planned})
     stage = f"preparing {dataset.name}"
-    observer.on_stage(stage, 0, len(planned))
+    callback.on_stage(stage, 0, len(planned))
     for done, (class_folder, name, sample) in enumerate(planned, start=1):
         try:
             content = _content(sample)
         except ImageError as error:
-            observer.on_skipped(Skipped(name=sample.name, reason=str(error)))
+            callback.on_skipped(Skipped(name=sample.name, reason=str(error)))
         else:
             target = folder / class_folder
             target.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _write(dataset: Dataset, folder: Path, observer: Observer) -> dict[str, int]
             else:
                 content.save(target / name, format="PNG")
             counts[class_folder] += 1
-        observer.on_stage(stage, done, len(planned))
+        callback.on_stage(stage, done, len(planned))
     if not any(counts[name] for name in counts if name.startswith(_TRAIN)):
         raise DataError(f"None of the training images of {dataset.root} can be read.")
     return dict(counts)

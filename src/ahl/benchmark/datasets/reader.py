@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Sample
 from ahl.benchmark.datasets.raw_folders import describe, image_samples, subfolder, subfolders
 from ahl.data.folders import Dataset
@@ -45,14 +45,14 @@ class DatasetReader(ABC):
     hard_subsets: ClassVar[tuple[str, ...] | None] = None
 
     def read(
-        self, raw: Path | None = None, *, observer: Observer | None = None
+        self, raw: Path | None = None, *, callback: Callback | None = None
     ) -> tuple[Dataset, ...]:
         """List the samples of a raw folder; images are decoded only where masks have to be.
 
         Args:
             raw: the folder, up to two levels above the dataset. None or `package` takes the
                 one inside an installed Python package, where the dataset comes in one.
-            observer: hears of images that are left out, and why.
+            callback: receives images that are left out, and why.
 
         Returns:
             The dataset, or one for each subset found (MVTec AD: its categories), sorted by
@@ -63,7 +63,7 @@ class DatasetReader(ABC):
         """
         if raw is None or (raw == PACKAGE and not raw.exists()):
             raw = self.packaged()
-        datasets = self.read_root(self._find_root(raw), observer or Observer())
+        datasets = self.read_root(self._find_root(raw), callback or Callback())
         for dataset in datasets:
             for what, samples in (
                 ("normal image", dataset.train_normals),
@@ -91,12 +91,12 @@ class DatasetReader(ABC):
         """Whether a folder is the dataset's own, told by names alone so that it is quick."""
 
     @abstractmethod
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """List the samples of a folder that was recognised.
 
         Args:
             root: the dataset's own folder.
-            observer: hears of images that are left out, and why.
+            callback: receives images that are left out, and why.
 
         Raises:
             DataError: if its labels make no sense.

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.raw_folders import files, region_sample, subfolder, subfolders
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -44,7 +44,7 @@ class SDDReader(DatasetReader):
         """Whether it holds the items' folders, or the bands in MVTec AD's layout."""
         return bool(_items(folder)) or _is_cut(folder)
 
-    def read_root(self, root: Path, observer: Observer) -> tuple[Dataset, ...]:
+    def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """The bands of all images."""
         if not _items(root):
             return (self.benchmark_dataset(root),)
@@ -56,7 +56,7 @@ class SDDReader(DatasetReader):
                     samples += _bands(root, path, labels.get(part))
                 except ImageError as error:
                     name = path.relative_to(root).as_posix()
-                    observer.on_skipped(Skipped(name=name, reason=str(error)))
+                    callback.on_skipped(Skipped(name=name, reason=str(error)))
         return (
             self.dataset(
                 root,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import ImageItem, Pixels, Skipped
 
 
@@ -31,7 +31,7 @@ class Batch:
 
 
 def decoded_batches(
-    items: Sequence[ImageItem], size: int, *, workers: int = 2, observer: Observer | None = None
+    items: Sequence[ImageItem], size: int, *, workers: int = 2, callback: Callback | None = None
 ) -> Iterator[Batch]:
     """Decode in parallel, in order, holding only a few batches.
 
@@ -39,12 +39,12 @@ def decoded_batches(
         items: the images; all load with one shape.
         size: images a batch.
         workers: threads that decode.
-        observer: hears how long decoding was waited for.
+        callback: hears how long decoding was waited for.
 
     Yields:
         batches; every item is in one of them.
     """
-    observer = observer or Observer()
+    callback = callback or Callback()
     with ThreadPoolExecutor(max_workers=workers) as pool:
         ahead: deque[tuple[int, Future[Pixels]]] = deque()
         upcoming = iter(enumerate(items))
@@ -64,7 +64,7 @@ def decoded_batches(
             while ahead:
                 index, future = ahead.popleft()
                 try:
-                    with observer.part("decoding"):
+                    with callback.part("decoding"):
                         images.append(future.result())
                     indices.append(index)
                 except ImageError as error:

@@ -9,8 +9,8 @@ from typing import overload
 
 import numpy as np
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.observer import Observer
 from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
 from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
 
@@ -120,7 +120,7 @@ def readable_items(
     *,
     decode: bool,
     strict: bool,
-    observer: Observer,
+    callback: Callback,
 ) -> tuple[list[LabelledImage], list[ImageItem]]:
     """Hash the images; those that cannot be opened are skipped, or raised when strict.
 
@@ -130,7 +130,7 @@ def readable_items(
         decode: also decode each once, for runs that draw images before their features are
             taken, and must not meet a damaged one then.
         strict: raise instead of skipping.
-        observer: hears of what is skipped.
+        callback: receives what is skipped.
 
     Returns:
         the images kept and their items.
@@ -144,11 +144,11 @@ def readable_items(
             items.append(item)
             kept.append(image)
         except ImageError as error:
-            report_skipped(Skipped(name=image.name, reason=str(error)), strict, observer)
+            report_skipped(Skipped(name=image.name, reason=str(error)), strict, callback)
     return kept, items
 
 
-def report_skipped(skipped: Skipped, strict: bool, observer: Observer) -> None:
+def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
     """Tell of an image left out, or stop when strict.
 
     Raises:
@@ -156,7 +156,7 @@ def report_skipped(skipped: Skipped, strict: bool, observer: Observer) -> None:
     """
     if strict:
         raise ImageError(f"{skipped.name}: {skipped.reason}")
-    observer.on_skipped(skipped)
+    callback.on_skipped(skipped)
 
 
 def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:

@@ -67,7 +67,7 @@ class Mark:
         name: that the image came with.
         class_name: `"good"`, or the kind of defect.
         score: that the model gave it.
-        severity: likewise; None if the model is not calibrated.
+        probability: likewise; None if the model is not calibrated.
         verdict: likewise; None if it has no threshold.
         anomalous: whether the score lay above the threshold, likewise.
         model: hash of the model's content.
@@ -79,7 +79,7 @@ class Mark:
     name: str
     class_name: str
     score: float
-    severity: float | None
+    probability: float | None
     verdict: Verdict | None
     anomalous: bool | None
     model: str
@@ -91,10 +91,10 @@ class Mark:
 
     @property
     def outcome(self) -> Outcome:
-        """How the model did; without a threshold, severity 0.5 takes its place."""
+        """How the model did; without a threshold, probability 0.5 takes its place."""
         anomalous = self.anomalous
         if anomalous is None:
-            anomalous = None if self.severity is None else self.severity > 0.5
+            anomalous = None if self.probability is None else self.probability > 0.5
         if self.class_name == GOOD:
             return "right" if anomalous is False else "false_alarm"
         return "right" if anomalous else "missed"
@@ -119,7 +119,7 @@ class Mark:
             raise ValueError("the kind is none")
         if not _SHA256.fullmatch(mark.sha256) or mark.suffix not in SUFFIXES:
             raise ValueError("the file's name is none")
-        if not isfinite(mark.score) or not (mark.severity is None or 0 <= mark.severity <= 1):
+        if not isfinite(mark.score) or not (mark.probability is None or 0 <= mark.probability <= 1):
             raise ValueError("a number is none")
         if mark.verdict not in (None, *get_args(Verdict)):
             raise ValueError("the verdict is none")

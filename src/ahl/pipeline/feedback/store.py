@@ -97,7 +97,7 @@ class ReviewStore:
             name=name.encode(errors="replace").decode(),
             class_name=class_name if class_name == GOOD else check_kind(class_name),
             score=prediction.score,
-            severity=prediction.severity,
+            probability=prediction.probability,
             verdict=prediction.verdict,
             anomalous=prediction.anomalous,
             model=model,

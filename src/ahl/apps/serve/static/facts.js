@@ -1,6 +1,6 @@
 // What is told of an image, in the places that cards and the closer look have for it.
 
-import { VERDICTS, saidWords, severityDigits, severityWords, verdictOf } from "./words.js";
+import { VERDICTS, saidWords, probabilityDigits, probabilityWords, verdictOf } from "./words.js";
 
 const NEAR = [["nearest_anomaly", "Nearest defect"], ["nearest_normal", "Nearest good part"]];
 
@@ -31,7 +31,7 @@ export function showFacts(root, item) {
   if (told.score !== undefined) {
     score.append(text("small", "Score "), told.score.toFixed(2));
   }
-  showSeverity(slot(root, "severity"), told.severity);
+  showProbability(slot(root, "probability"), told.probability);
   slot(root, "reasons").replaceChildren(...(told.why || []).map(([words, value]) => {
     const line = text("li", "");
     line.append(text("span", words), text("b", "+" + value.toFixed(1)));
@@ -44,13 +44,13 @@ export function showFacts(root, item) {
   said.textContent = item.mark ? saidWords(item.mark) : "";
 }
 
-function showSeverity(box, severity) {
-  box.hidden = severity === undefined;
+function showProbability(box, probability) {
+  box.hidden = probability === undefined;
   if (box.hidden) return;
-  box.querySelector(".meter div").style.width = 100 * severity + "%";
-  const words = severityWords(severity);
+  box.querySelector(".meter div").style.width = 100 * probability + "%";
+  const words = probabilityWords(probability);
   box.querySelector("p").replaceChildren(
-    text("b", words[0].toUpperCase() + words.slice(1)), text("span", "severity " + severityDigits(severity)));
+    text("b", words[0].toUpperCase() + words.slice(1)), text("span", "probability " + probabilityDigits(probability)));
 }
 
 function near(told, words) {

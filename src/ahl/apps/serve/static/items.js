@@ -45,5 +45,5 @@ export function onChange(listener) {
 /** What a person should look at: verdicts that are too close to call, or without one the middle. */
 export function isUncertain(told) {
   if (told.verdict) return told.verdict === "uncertain";
-  return told.severity !== undefined && told.severity > 0.25 && told.severity < 0.75;
+  return told.probability !== undefined && told.probability > 0.25 && told.probability < 0.75;
 }

@@ -2,7 +2,7 @@
 
 export const VERDICTS = { anomalous: "Anomalous", uncertain: "Uncertain", normal: "Normal" };
 
-const SEVERITIES = [
+const PROBABILITIES = [
   [0.05, "very likely good"],
   [0.25, "probably good"],
   [0.75, "could be either"],
@@ -16,15 +16,15 @@ const OUTCOMES = {
   right: "the model had it right",
 };
 
-export function severityWords(severity) {
-  return SEVERITIES.find(([end]) => severity < end)[1];
+export function probabilityWords(probability) {
+  return PROBABILITIES.find(([end]) => probability < end)[1];
 }
 
 /** Two digits, but never a certainty that rounding makes. */
-export function severityDigits(severity) {
-  if (severity > 0.994) return ">\u20090.99";
-  if (severity < 0.006) return "<\u20090.01";
-  return severity.toFixed(2);
+export function probabilityDigits(probability) {
+  if (probability > 0.994) return ">\u20090.99";
+  if (probability < 0.006) return "<\u20090.01";
+  return probability.toFixed(2);
 }
 
 export function verdictOf(item) {

@@ -48,16 +48,16 @@ class EpochRecord:
         return cls(epoch=epoch, **losses)
 
 
-def epoch_records(values: Sequence[Mapping[str, Any]]) -> tuple[EpochRecord, ...]:
-    """Rebuild all records of a model file, of its training and of adaptations after it.
+def read_history(values: Sequence[Mapping[str, Any]]) -> tuple[EpochRecord, ...]:
+    """Rebuild the history of a model file, of its training and of adaptations after it.
 
     Raises:
         KeyError, TypeError, ValueError: if they are none, or if the number of models changes
             within a training.
     """
-    records = tuple(EpochRecord.from_values(one) for one in values)
-    for before, after in pairwise(records):
+    history = tuple(EpochRecord.from_values(one) for one in values)
+    for before, after in pairwise(history):
         same = len(before.support_losses) == len(after.support_losses)
         if after.epoch > before.epoch and not same:  # else another training begins
             raise ValueError(f"epoch {after.epoch} has another number of models than the last")
-    return records
+    return history

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 
 
-class Listener(Observer):
+class Listener(Callback):
     def __init__(self):
         self.told = []
 
@@ -40,11 +40,11 @@ def test_a_part_that_fails_is_told_and_left():
 
 
 def test_nobody_need_listen():
-    with Observer().part("a"):
+    with Callback().part("a"):
         pass
 
 
-class Runs(Observer):
+class Runs(Callback):
     def __init__(self):
         self.told = []
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ahl._common.records import EpochRecord
+from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
 
-class Observer:
+class Callback:
     """Hooks around a whole run; each does nothing unless overridden.
 
     Those that keep what they hear in a file or on a server are in `ahl.apps.logs`.
@@ -21,7 +21,7 @@ class Observer:
     def on_start(self, facts: Mapping[str, Any]) -> None:
         """A training run begins; `facts` are JSON values that say of what."""
 
-    def on_resumed(self, records: Sequence[EpochRecord], epochs: int) -> None:
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
         """The run goes on after these epochs of `epochs`, done before it was interrupted."""
 
     def on_stage(self, stage: str, done: int, total: int) -> None:

@@ -18,11 +18,11 @@ _FARTHEST: Final = 700.0  # of a logistic function's argument, before exp overfl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Severity:
+class Probability:
     """A logistic curve over the score (Platt, 1999).
 
     Attributes:
-        midpoint: score at which the severity is 0.5.
+        midpoint: score at which the probability is 0.5.
         slope: positive.
     """
 
@@ -30,7 +30,7 @@ class Severity:
     slope: float
 
     def of(self, score: float) -> float:
-        """The severity of an image, 0 to 1."""
+        """The probability of an image, 0 to 1."""
         return 1 / (1 + exp(min(self.slope * (self.midpoint - score), _FARTHEST)))
 
     def values(self) -> dict[str, Any]:
@@ -46,11 +46,11 @@ class Severity:
         """
         midpoint, slope = float(values["midpoint"]), float(values["slope"])
         if not (isfinite(midpoint) and 0 < slope < float("inf")):
-            raise ValueError("the severity is no curve")
+            raise ValueError("the probability is no curve")
         return cls(midpoint=midpoint, slope=slope)
 
 
-def fit_severity(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -> Severity:
+def fit_probability(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -> Probability:
     """Fit the curve, both kinds weighing the same however many there are of each.
 
     Args:
@@ -64,4 +64,4 @@ def fit_severity(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -
     curve = LogisticRegression(class_weight="balanced")
     curve.fit(np.concatenate([normals, raised])[:, None], labels)
     slope = max(float(curve.coef_[0, 0]), _LEAST_SLOPE)
-    return Severity(midpoint=-float(curve.intercept_[0]) / slope, slope=slope)
+    return Probability(midpoint=-float(curve.intercept_[0]) / slope, slope=slope)

@@ -11,18 +11,18 @@ from ahl.heads.base import BaseDetector, Parameters
 from ahl.heads.weights import HeadWeights
 from ahl.learning.collaboration import batch_loss
 
-SETTLING_BATCHES = 40
+BN_BATCHES = 40
 """Batches that the final running statistics are taken from."""
 
 
-def include(average: Parameters, latest: Parameters, count: int) -> Parameters:
+def update_average(average: Parameters, latest: Parameters, count: int) -> Parameters:
     """The mean of `count` weights (Polyak and Juditsky, 1992), from that of all but the latest."""
     if not average:
         return {name: value.clone() for name, value in latest.items()}
     return {name: mean + (latest[name] - mean) / count for name, mean in average.items()}
 
 
-def settle(
+def update_bn(
     detector: BaseDetector,
     unified: HeadWeights,
     training_set: TrainingSet,
@@ -54,7 +54,7 @@ def settle(
     for batch in draw_batches(
         training_set,
         [samples],
-        SETTLING_BATCHES,
+        BN_BATCHES,
         batch_size=batch_size,
         reference_normals=detector.config.reference_normals,
         generator=torch_generator(seed, "settle"),
@@ -63,5 +63,5 @@ def settle(
         one = batch.of(0)._replace(references=reference)
         _, moved = batch_loss(detector, unified.parameters, nothing, one)
         total = {name: value + moved[name] for name, value in total.items()}
-    count = SETTLING_BATCHES * detector.config.norm_momentum
+    count = BN_BATCHES * detector.config.norm_momentum
     return HeadWeights(unified.parameters, {name: value / count for name, value in total.items()})

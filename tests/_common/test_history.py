@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ahl._common.records import EpochRecord, epoch_records
+from ahl._common.history import EpochRecord, read_history
 
 RECORD = EpochRecord(epoch=3, support_losses=(0.5, 1.25), query_losses=(), importance=(0.25, 0.75))
 VALUES = asdict(RECORD)
@@ -47,6 +47,6 @@ def test_values_that_cannot_be_are_refused(wrong):
 
 def test_the_number_of_models_changes_only_where_another_training_begins():
     alone = {"epoch": 1, "support_losses": [1.0], "query_losses": [], "importance": [1.0]}
-    assert len(epoch_records([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
+    assert len(read_history([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
     with pytest.raises(ValueError, match="another number of models"):
-        epoch_records([VALUES, {**alone, "epoch": 4}])
+        read_history([VALUES, {**alone, "epoch": 4}])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl.config import CalibrationConfig
-from ahl.evidence import cross_fitting
-from ahl.evidence.cross_fitting import calibrate_by_folds, sample_evidence
+from ahl.evidence import out_of_fold
+from ahl.evidence.out_of_fold import calibrate_by_folds, sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA
 from ahl.learning.training import train
@@ -68,7 +68,7 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
         ),
     )
     models = [
-        cross_fitting._Folds(
+        out_of_fold._Folds(
             task.detector,
             data,
             task.folds,
@@ -77,7 +77,7 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
             config,
             0,
             CPU,
-            Observer(),
+            Callback(),
         ).trained()
         for data in (same, other)
     ]
@@ -99,8 +99,8 @@ def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first
             parameters = {name: torch.full_like(v, step) for name, v in models.parameters.items()}
             yield models._replace(parameters=parameters), torch.zeros(len(task.folds))
 
-    monkeypatch.setattr(cross_fitting, "descend", marked)
-    models = cross_fitting._Folds(
+    monkeypatch.setattr(out_of_fold, "descend", marked)
+    models = out_of_fold._Folds(
         task.detector,
         task.training_set,
         task.folds,
@@ -109,7 +109,7 @@ def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first
         config,
         0,
         CPU,
-        Observer(),
+        Callback(),
     ).trained()
     steps = torch.arange(2 * first - 1, 9).float()  # of the epochs from `first` on
     for value in models[0].parameters.values():
@@ -130,7 +130,7 @@ def test_the_models_own_normals_are_the_zero_of_its_scores():
         config,
         seed=0,
         device=CPU,
-        observer=Observer(),
+        callback=Callback(),
     )
     own = sample_evidence(
         task.detector,
@@ -183,13 +183,13 @@ def test_a_score_is_the_sum_of_its_evidence():
 
 
 def test_calibration_is_announced_step_by_step():
-    class Listener(Observer):
+    class Listener(Callback):
         stages = []
 
         def on_stage(self, stage, done, total):
             self.stages.append((stage, done, total))
 
     config = tiny_config(epochs=4)
-    learn(make_task(config), config, seed=0, device=CPU, observer=Listener())
+    learn(make_task(config), config, seed=0, device=CPU, callback=Listener())
     steps = [(done, total) for stage, done, total in Listener.stages if stage == "calibration"]
     assert steps == [(i, 4) for i in range(5)], "as many steps as g takes: 4 epochs of a round"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ahl._common.observer import Observer
+from ahl._common.callbacks import Callback
 from ahl._common.randomness import torch_generator
 from ahl.config import Config
 from ahl.distributions.episodes import Indices
@@ -22,9 +22,9 @@ from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.heads.base import BaseDetector, HeadScores, Parameters
 from ahl.heads.weights import HeadWeights, moved, one_of, replicate
+from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import descend
 from ahl.learning.sample_scores import score_samples
-from ahl.learning.settling import include, settle
 
 CHUNK = 256
 """Samples described together; bounds memory."""
@@ -41,7 +41,7 @@ def calibrate_by_folds(
     *,
     seed: int,
     device: torch.device,
-    observer: Observer,
+    callback: Callback,
 ) -> Calibration:
     """Calibrate a trained model by detectors that each left out a fold.
 
@@ -59,11 +59,11 @@ def calibrate_by_folds(
         config: all constants.
         seed: of the draws.
         device: where to learn.
-        observer: hears of progress.
+        callback: receives progress.
     """
     reference = tuple(scale.to(device) for scale in reference)
     run = _Folds(
-        detector, training_set, folds, reference, preparation, config, seed, device, observer
+        detector, training_set, folds, reference, preparation, config, seed, device, callback
     )
     normals, anomalies = [], []
     for model, fold in zip(run.trained(), folds, strict=True):
@@ -92,7 +92,7 @@ class _Folds:
     config: Config
     seed: int
     device: torch.device
-    observer: Observer
+    callback: Callback
 
     def trained(self) -> list[HeadWeights]:
         """The folds' models, with the mean weights of as large a part of their steps as g's."""
@@ -116,16 +116,16 @@ class _Folds:
         stacked, average = replicate(start, len(self.folds)), Parameters()
         descent = descend(self.detector, stacked, batches, rate=rate)
         unaveraged = learning.steps_before_average(steps)
-        self.observer.on_stage("calibration", 0, steps)
+        self.callback.on_stage("calibration", 0, steps)
         for step, (stacked, _) in enumerate(descent, start=1):
             if step > unaveraged:
-                average = include(average, stacked.parameters, step - unaveraged)
-            self.observer.on_stage("calibration", step, steps)
+                average = update_average(average, stacked.parameters, step - unaveraged)
+            self.callback.on_stage("calibration", step, steps)
         models = HeadWeights(average, stacked.statistics)
         return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
 
     def _settled(self, model: HeadWeights, fold: Fold) -> HeadWeights:
-        return settle(
+        return update_bn(
             self.detector,
             model,
             self.training_set,
