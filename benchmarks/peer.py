@@ -33,8 +33,8 @@ from drawn_model import add_model_options, draw, train
 from ahl.apps.export.export import export_model
 from ahl.features.backbones.pretrained import TimmBackbone
 from ahl.features.extractor import as_tensor, two_scales
-from ahl.scoring.runtime.scorer import ArtefactScorer
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 TOGETHER = 16
 PACKAGES = ("ahl", "anomalib", "torch", "timm", "onnxruntime")
@@ -67,12 +67,12 @@ def patchcore(backbone: TimmBackbone, layers: Sequence[int], good: torch.Tensor,
     return model.eval()
 
 
-def in_onnx_runtime(scorer: Scorer) -> ArtefactScorer:
+def in_onnx_runtime(scorer: TorchScorer) -> OnnxScorer:
     """The model as `ahl export` writes it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "onnx"
         export_model(scorer.model, path, format="onnx")
-        return ArtefactScorer(path, threads=1)
+        return OnnxScorer(path, threads=1)
 
 
 def in_turns(works: Mapping[str, Callable[[int], object]], batches: int, turns: int) -> Any:
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    scorer = Scorer(train(options).model, torch.device("cpu"))
+    scorer = TorchScorer(train(options).model, torch.device("cpu"))
     exported = in_onnx_runtime(scorer)
     backbone = scorer.model.backbone
     assert isinstance(backbone, TimmBackbone)

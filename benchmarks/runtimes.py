@@ -23,14 +23,14 @@ from ahl.apps.export.export import export_model
 from ahl.config.image_size import in_pixels
 from ahl.data import open_dataset
 from ahl.model.trained import TrainedModel
-from ahl.scoring.engine import Engine
-from ahl.scoring.runtime.scorer import ArtefactScorer
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.opening import Scorer
+from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 FORMATS = ("onnx", "openvino")
 
 
-def seconds(engine: Engine, pixels: np.ndarray, together: int, threads: int) -> float:
+def seconds(engine: Scorer, pixels: np.ndarray, together: int, threads: int) -> float:
     torch.set_num_threads(threads)
     started = time.perf_counter()
     for start in range(0, len(pixels), together):
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
     model = TrainedModel.load(options.model)
-    scorer = Scorer(model, torch.device("cpu"))
+    scorer = TorchScorer(model, torch.device("cpu"))
     size = scorer.card.image_size
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (options.images, *size, 3), dtype=np.uint8)
@@ -69,9 +69,9 @@ def main() -> None:
         )
         print(f"{'threads':>7} {'batch':>5}  " + "  ".join(f"{n:>16}" for n in ("torch", *files)))
         for threads in (1, 2):
-            engines: dict[str, Engine] = {"torch": scorer}
+            engines: dict[str, Scorer] = {"torch": scorer}
             for name, file in files.items():
-                engines[name] = ArtefactScorer(file, threads=threads)
+                engines[name] = OnnxScorer(file, threads=threads)
             for together in (1, 16):
                 least = dict.fromkeys(engines, float("inf"))
                 for turn in range(options.turns + 1):  # the first warms up

@@ -38,7 +38,7 @@ from PIL import Image
 
 from ahl.config.image_size import in_pixels
 from ahl.data.images.reading import read_pixels, resize_pixels
-from ahl.scoring.engine import open_engine
+from ahl.scoring.opening import open_scorer
 
 FORM = 16
 HEAD = (
@@ -146,7 +146,7 @@ def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
         file = io.BytesIO()
         Image.fromarray(image).save(file, format="JPEG", quality=90)
         contents.append(file.getvalue())
-    engine = open_engine(model, device="cpu", threads=threads)
+    engine = open_scorer(model, device="cpu", threads=threads)
     with tempfile.TemporaryDirectory() as folder, serving(model, options, threads) as started:
         port, service = started
         files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]

@@ -22,7 +22,7 @@ from drawn_model import add_model_options, draw, train
 from PIL import Image
 
 from ahl.features.extractor import as_tensor, two_scales
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 
 def best(works: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
@@ -47,7 +47,7 @@ def main() -> None:
     side = options.side
     with tempfile.TemporaryDirectory() as folder:
         detector = train(options)
-        scorer = Scorer(detector.model, torch.device("cpu"))
+        scorer = TorchScorer(detector.model, torch.device("cpu"))
         images = draw(options.images, side, square=False, seed=2)
         files = [Path(folder) / f"{i:05d}.jpg" for i in range(len(images))]
         for image, file in zip(images, files, strict=True):

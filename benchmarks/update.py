@@ -21,7 +21,7 @@ from ahl.data.images.sources import LabelledImage
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.update import update_with_images
 from ahl.scoring.metrics import auroc
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ def main() -> None:
         for sample in [*dataset.test_normals, *dataset.anomalies]
         if content_hash(sample.source) not in known
     ]
-    scorer = Scorer(model, device)
+    scorer = TorchScorer(model, device)
     found = [maps for _, maps in scorer.prepared([s.source for s in tested])]
     maps = [own for own in found if not isinstance(own, str)]
     labels = np.array([sample.is_anomaly for sample in tested])
@@ -70,7 +70,7 @@ def main() -> None:
             )
             seconds = time.perf_counter() - start
             # The corrected model remembers other patches: what its heads see is made anew.
-            again = Scorer(result.model, device).prepared([s.source for s in tested])
+            again = TorchScorer(result.model, device).prepared([s.source for s in tested])
             after = result.model.score_maps([m for _, m in again if not isinstance(m, str)])
             rest = np.arange(len(tested)) != i
             fellows = labels[rest] == labels[i]

@@ -10,7 +10,7 @@ from pathlib import Path
 from common import ahl, draw_parts
 
 from ahl._common.tensor_file import read_tensor_file
-from ahl.scoring.engine import open_engine
+from ahl.scoring.opening import open_scorer
 from ahl.scoring.runtime.artefact import read_graph
 
 TRAIN = ("--image-size", "48", "--threads", "1")
@@ -74,7 +74,7 @@ def made(folder: Path) -> dict[str, bytes]:
 def _whole_models(folder: Path) -> None:
     for path in folder.glob("*"):
         if path.suffix in (".ahl", ".onnx", ".openvino"):
-            open_engine(path, device="cpu", threads=1)
+            open_scorer(path, device="cpu", threads=1)
         elif path.name.endswith((".checkpoint", ".finetune")):
             read_tensor_file(path, "checkpoint")
         elif path.name not in OURS and not path.name.endswith(".part"):

@@ -29,7 +29,7 @@ import psutil
 from common import Service, export, serving, tell, train
 from traffic import Ask, Judge, asks, known_images
 
-from ahl.scoring.engine import open_engine
+from ahl.scoring.opening import open_scorer
 
 PATIENCE = 90.0
 """Seconds after which an answer counts as lost; the service itself gives up after 30."""
@@ -263,7 +263,7 @@ def main() -> int:
         model = options.model or train(folder)
         if options.model is None and options.kind != "ahl":
             model = export(model, options.kind)
-        known = known_images(open_engine(model, device="cpu"), folder, sides=options.sides)
+        known = known_images(open_scorer(model, device="cpu"), folder, sides=options.sides)
         stream = asks(known, seed=options.seed)
         with serving(model) as service:
             client = Client(service.port)

@@ -124,9 +124,9 @@ def open_model(path: Path) -> str:
     """Take a model."""
     from common import picture
 
-    from ahl.scoring.engine import open_engine
+    from ahl.scoring.opening import open_scorer
 
-    engine = open_engine(path, device="cpu", threads=1)
+    engine = open_scorer(path, device="cpu", threads=1)
     (prediction,) = engine.predict([picture(64, 1)], heat_maps=True, nearest=True)
     if prediction.score is None:
         return "opened, no score"

@@ -16,7 +16,7 @@ import numpy as np
 from common import picture
 from PIL import Image
 
-from ahl.scoring.engine import Engine
+from ahl.scoring.opening import Scorer
 from ahl.scoring.prediction import Prediction
 
 TOLERANCE = 1e-4
@@ -69,7 +69,7 @@ class Ask:
         ).encode()
 
 
-def known_images(engine: Engine, folder: Path, *, sides: Sequence[int]) -> list[Known]:
+def known_images(engine: Scorer, folder: Path, *, sides: Sequence[int]) -> list[Known]:
     """Pictures of all formats and sizes, scored beforehand one by one from their files."""
     paths = []
     for number, side in enumerate(sides):

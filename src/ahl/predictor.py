@@ -16,8 +16,8 @@ from ahl.features.arrays import Maps, table_of_maps
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.scorer import Scorer, require_score
 from ahl.scoring.thresholds import set_threshold
+from ahl.scoring.torch_scorer import TorchScorer, require_score
 
 
 class Predictor:
@@ -30,7 +30,7 @@ class Predictor:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._model: TrainedModel | None = None
-        self._scorer: Scorer | None = None
+        self._scorer: TorchScorer | None = None
 
     @property
     def model(self) -> TrainedModel:
@@ -44,14 +44,14 @@ class Predictor:
         return self._model
 
     @property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> TorchScorer:
         """The trained model behind its backbone.
 
         Raises:
             NotFittedError: before `fit` or `load`, or if trained on feature maps.
         """
         if self._scorer is None:
-            self._scorer = Scorer(self.model, self._device)
+            self._scorer = TorchScorer(self.model, self._device)
         return self._scorer
 
     def score(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from ahl import AHL
 from ahl._common.errors import AHLError
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.model.trained import TrainedModel
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -55,7 +55,7 @@ def test_a_hostile_number_is_refused_or_scored_with(contents, tmp_path, hostile)
         write_tensor_file(path, "model", changed, groups)
         try:
             model = TrainedModel.load(path, backbones=[TinyBackbone])
-            scorer = Scorer(model, torch.device("cpu"))
+            scorer = TorchScorer(model, torch.device("cpu"))
             (found,) = scorer.predict([small_image("dot", 5)], heat_maps=True, nearest=True)
         except AHLError:
             refused += 1

@@ -22,7 +22,7 @@ from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.correct import correct
 from ahl.pipeline.correction import Correction
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 MOST = 100
 """Images that one correction takes."""
@@ -67,7 +67,7 @@ def update_with_images(
             f"{len(missed) + len(false_alarms)} images are more than a correction is for ({MOST}): "
             "train again with them among the others."
         )
-    callback, scorer = callback or Callback(), Scorer(model, device)
+    callback, scorer = callback or Callback(), TorchScorer(model, device)
     size = model.config.features.size
     images, items = readable_items(
         [*missed, *false_alarms], size, decode=False, strict=strict, callback=callback

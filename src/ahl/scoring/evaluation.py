@@ -16,7 +16,7 @@ from ahl.data.images.reading import content_hash
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
 from ahl.scoring.metrics import auroc_against_normals, open_set_figures
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Evaluation:
 
 
 def evaluate(
-    scorer: Scorer,
+    scorer: TorchScorer,
     dataset: Dataset,
     *,
     progress: Callable[[int, int], None] | None = None,

@@ -17,7 +17,7 @@ from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
 from ahl.model.trained import TrainedModel
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +114,7 @@ def score_new_normals(
     Raises:
         NotFittedError: if the model was trained on feature maps.
     """
-    scorer, size = Scorer(model, device), model.config.features.size
+    scorer, size = TorchScorer(model, device), model.config.features.size
     # Copies of one image would count as evidence that there is not.
     new: dict[str, tuple[ImageSource, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0

@@ -18,9 +18,9 @@ from ahl.apps.export.graph import ScoringGraph
 from ahl.apps.export.onnx_model import onnx_model
 from ahl.apps.export.torch_program import DESCRIPTION, load_program
 from ahl.data import open_dataset
-from ahl.scoring.engine import open_engine
-from ahl.scoring.runtime.scorer import ArtefactScorer
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.opening import open_scorer
+from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -38,7 +38,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def own(model):
-    return Scorer(model, torch.device("cpu"))
+    return TorchScorer(model, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ IMAGES = [small_image(kind, 40 + i) for i, kind in enumerate(["good", "dot", "ba
 
 @pytest.mark.parametrize("format_", ["onnx", "openvino"])
 def test_an_artefact_says_what_the_model_says(format_, own, artefacts):
-    engine = open_engine(artefacts[format_][0], threads=1)
+    engine = open_scorer(artefacts[format_][0], threads=1)
     assert engine.card == own.card
     pairs = zip(
         engine.predict(IMAGES, heat_maps=True, nearest=True),
@@ -104,7 +104,7 @@ def test_the_graph_takes_batches_of_any_size(format_, size, own, artefacts):
     coarse = np.kron(random.integers(20, 236, (3, 8, 8, 3)), np.ones((1, 17, 17, 1)))
     images = (coarse + random.integers(-20, 20, coarse.shape))[:, : size[0], : size[1]]
     images = images.astype(np.uint8)
-    compute = load_program(path) if format_ == "torch" else ArtefactScorer(path).compute
+    compute = load_program(path) if format_ == "torch" else OnnxScorer(path).compute
     expected = [p.score for p in own.predict(list(images))]
     # ONNX Runtime's own resize rounds a few pixels the other way.
     largest = 0.02 if format_ == "onnx" else 1e-4
@@ -136,7 +136,7 @@ def test_a_torch_program_says_what_it_is(artefacts, own):
         described = json.loads(archive.read(name))
     assert described["card"]["sha256"] == own.card.sha256
     with pytest.raises(ModelFileError, match=r"is for torch\.export"):
-        open_engine(artefacts["torch"][0])
+        open_scorer(artefacts["torch"][0])
 
 
 @pytest.mark.usefixtures("once")
@@ -144,7 +144,7 @@ def test_half_precision_is_smaller_and_nearly_the_same(model, artefacts, tmp_pat
     found = export_model(model, tmp_path / "half.onnx", format="onnx", precision="fp16")
     assert found.size < artefacts["onnx"][0].stat().st_size
     assert 0 < found.parity.differences["score"] <= 0.1
-    assert ArtefactScorer(tmp_path / "half.onnx").description.precision == "fp16"
+    assert OnnxScorer(tmp_path / "half.onnx").description.precision == "fp16"
 
 
 @pytest.mark.usefixtures("once")
@@ -162,7 +162,7 @@ def test_eight_bits_are_judged_by_labelled_images(format_, model, tmp_path, insp
     assert found.parity.labelled == 30
     assert found.parity.drop <= 0.005
     assert found.parity.other_side is not None
-    engine = open_engine(tmp_path / "8")
+    engine = open_scorer(tmp_path / "8")
     assert engine.score_pixels(np.stack(IMAGES))[1].score > 0
 
 

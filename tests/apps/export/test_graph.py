@@ -12,7 +12,7 @@ from ahl._common.errors import NotFittedError
 from ahl.apps.export.graph import ScoringGraph
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.features.extractor import bounded_scales
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -34,7 +34,7 @@ PLAIN = {
 @pytest.mark.parametrize(("base", "changes"), [("dra", {}), ("devnet", {}), ("dra", PLAIN)])
 def test_it_gives_what_scoring_gives(base, changes):
     model = trained(base, **changes)
-    scorer = Scorer(model, torch.device("cpu"))
+    scorer = TorchScorer(model, torch.device("cpu"))
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
     pixels[3:] = [
@@ -67,7 +67,7 @@ def test_what_is_too_large_for_half_precision_becomes_its_largest():
 def test_the_graph_bounds_features_as_scoring_does():
     model = replace(trained(), backbone=Loud())
     pixels = small_image("dot", 3)[None]
-    expected = Scorer(model, torch.device("cpu")).compute(pixels)["score"]
+    expected = TorchScorer(model, torch.device("cpu")).compute(pixels)["score"]
     with torch.no_grad():
         found = ScoringGraph(model)(torch.from_numpy(pixels))["score"].numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -20,9 +20,9 @@ def serve(tmp_path):
 
     with contextlib.ExitStack() as stack:
 
-        def opened(engine, *, base_url="http://127.0.0.1", settings=None, **limits):
+        def opened(scorer, *, base_url="http://127.0.0.1", settings=None, **limits):
             chosen = Settings(model=tmp_path / "m.ahl", limits=Limits(**limits), **(settings or {}))
-            app = create_app([engine], chosen)
+            app = create_app([scorer], chosen)
             client = TestClient(app, base_url=base_url, raise_server_exceptions=False)
             return stack.enter_context(client)
 

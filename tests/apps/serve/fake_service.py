@@ -1,6 +1,6 @@
-"""`ahl` with an engine that needs no torch: run as a script, also by the processes it starts."""
+"""`ahl` with an scorer that needs no torch: run as a script, also by the processes it starts."""
 
-from fakes import FakeEngine
+from fakes import FakeScorer
 
 import ahl.apps.serve.protocol
 import ahl.apps.serve.server
@@ -10,10 +10,10 @@ from ahl._common.errors import ModelFileError
 def opened(path, **_):
     if path.read_bytes() == b"broken":
         raise ModelFileError(f"{path} is broken")
-    return [FakeEngine()]
+    return [FakeScorer()]
 
 
-ahl.apps.serve.server.open_engines = opened
+ahl.apps.serve.server.open_scorers = opened
 ahl.apps.serve.protocol.SLOWEST = 2**30  # tests do not wait long for who does not read
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An engine that scores an image by its brightness, when it is let."""
+"""An scorer that scores an image by its brightness, when it is let."""
 
 import io
 import threading
@@ -27,7 +27,7 @@ CARD = ModelCard(
 )
 
 
-class FakeEngine:
+class FakeScorer:
     """Scores are mean grey values; `open` lets it score, `entered` counts the batches begun."""
 
     card = CARD

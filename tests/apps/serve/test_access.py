@@ -1,7 +1,7 @@
 """Who may ask."""
 
 import pytest
-from fakes import FakeEngine, png
+from fakes import FakeScorer, png
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,8 +68,8 @@ def test_no_other_word_opens(shown):
 
 
 def test_the_service_asks_for_the_token(serve):
-    engine = FakeEngine()
-    client = serve(engine, settings=TOKEN_SETTINGS)
+    scorer = FakeScorer()
+    client = serve(scorer, settings=TOKEN_SETTINGS)
     for path in (
         "/v1/model",
         "/metrics",
@@ -82,7 +82,7 @@ def test_the_service_asks_for_the_token(serve):
             answer = client.post(path, content=png(), headers=headers)
             assert answer.status_code == 401, path
             assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert not engine.batches
+    assert not scorer.batches
     for path in (
         "/",
         "/static/main.js",
@@ -100,7 +100,7 @@ def test_the_service_asks_for_the_token(serve):
 
 
 def test_pages_of_other_sites_are_refused(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for headers in (
         {"origin": "http://evil.example"},
         {"origin": "null"},
@@ -116,7 +116,7 @@ def test_pages_of_other_sites_are_refused(serve):
         {"host": "[::1]:8000"},
     ):
         assert client.get("/v1/model", headers=headers).status_code == 200
-    named = serve(FakeEngine(), settings={"names": ("line3.example",)})
+    named = serve(FakeScorer(), settings={"names": ("line3.example",)})
     assert named.get("/v1/model", headers={"host": "line3.example"}).status_code == 200
     assert is_own("any.example", "https://any.example", token=TOKEN)
     assert not is_own("any.example", "https://other.example", token=TOKEN)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, png
+from fakes import FakeScorer, png
 from running import FAKE, running
 
 from ahl.apps.cli.serve import serve as verb
@@ -47,7 +47,7 @@ def test_all_options_are_documented():
 def test_all_metrics_and_codes_are_documented(serve):
     from ahl.apps.serve.schema import RESPONSES
 
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for name in re.findall(r"^# TYPE (\S+)", client.get("/metrics").text, flags=re.M):
         assert f"`{name}`" in DOCUMENT
     sources = (ROOT / "src" / "ahl" / "apps" / "serve").glob("*.py")
@@ -59,7 +59,7 @@ def test_all_metrics_and_codes_are_documented(serve):
 
 
 def test_the_page_loads_nothing_from_elsewhere(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for address, (_, kind) in FILES.items():
         answer = client.get(address)
         assert answer.status_code == 200
@@ -75,7 +75,7 @@ def test_the_page_loads_nothing_from_elsewhere(serve):
 
 
 def test_browsers_keep_the_page_and_ask_whether_it_changed(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for address in FILES:
         first = client.get(address)
         tag = first.headers["etag"]
@@ -89,7 +89,7 @@ def test_browsers_keep_the_page_and_ask_whether_it_changed(serve):
 
 
 def test_openapi_tells_of_all_addresses(serve):
-    told = serve(FakeEngine()).get("/openapi.json").json()
+    told = serve(FakeScorer()).get("/openapi.json").json()
     paths = "/v1/score /v1/model /v1/feedback /metrics /healthz /readyz"
     assert set(told["paths"]) == set(paths.split())
     score = told["paths"]["/v1/score"]["post"]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fakes import FakeEngine, form, png
+from fakes import FakeScorer, form, png
 from PIL import Image
 
 from ahl.apps.serve.schema import Kept, Marks, Refused
@@ -18,9 +18,9 @@ GOOD, DOT = "/v1/feedback?label=good", "/v1/feedback?label=defect&kind=dot&name=
 def marked(serve, tmp_path):
     """A client, and the folder that its service fills."""
 
-    def opened(engine=None, **limits):
+    def opened(scorer=None, **limits):
         settings = {"review_dir": tmp_path / "r", "max_review_bytes": 10_000}
-        return serve(engine or FakeEngine(), settings=settings, **limits), tmp_path / "r"
+        return serve(scorer or FakeScorer(), settings=settings, **limits), tmp_path / "r"
 
     return opened
 
@@ -37,7 +37,7 @@ def test_a_mark_is_kept_with_what_the_model_says(marked):
     assert (kept.class_name, kept.score, kept.outcome) == ("dot", 30.0, "missed")
     assert (folder / kept.file).read_bytes() == png(30)
     (mark,) = read_marks(folder)
-    assert (mark.name, mark.model) == ("a.png", FakeEngine.card.sha256)
+    assert (mark.name, mark.model) == ("a.png", FakeScorer.card.sha256)
     as_form = client.post(GOOD, files=form(("b.png", png(40))))
     assert as_form.json()["outcome"] == "right"
     told = Marks.model_validate(client.get("/v1/feedback").json())
@@ -50,7 +50,7 @@ def test_a_mark_is_kept_with_what_the_model_says(marked):
 
 def test_the_command_names_the_model_and_quotes(serve, tmp_path):
     (tmp_path / "m.ahl").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-    client = serve(FakeEngine(), settings={"review_dir": tmp_path / "a b"})
+    client = serve(FakeScorer(), settings={"review_dir": tmp_path / "a b"})
     command = client.get("/v1/feedback").json()["command"]
     assert command == f"ahl update {tmp_path / 'm.ahl'} --review '{tmp_path / 'a b'}'"
 
@@ -92,14 +92,14 @@ def test_a_full_folder_and_a_broken_one(marked):
 
 
 def test_a_service_without_a_folder_keeps_nothing(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     assert code(client.post(GOOD, content=png())) == (403, "no_review")
     assert client.get("/v1/feedback").json() == {"kept": False}
 
 
 def test_what_is_marked_teaches_the_model(serve, model, tmp_path):
     """The whole circle: scored, marked, learnt, scored again."""
-    from ahl.scoring.engine import open_engine
+    from ahl.scoring.opening import open_scorer
 
     faint = [tmp_path / f"{number}.png" for number in range(200, 206)]
     for path in faint:
@@ -107,7 +107,7 @@ def test_what_is_marked_teaches_the_model(serve, model, tmp_path):
         pixels[16:32, 16:32] -= 40
         Image.fromarray(pixels).save(path)
     folder = tmp_path / "marks"
-    client = serve(open_engine(model, device="cpu"), settings={"review_dir": folder})
+    client = serve(open_scorer(model, device="cpu"), settings={"review_dir": folder})
     for path in faint:
         address = f"/v1/feedback?label=defect&kind=faint&name={path.name}"
         assert client.post(address, content=path.read_bytes()).status_code == 200
@@ -120,7 +120,7 @@ def test_what_is_marked_teaches_the_model(serve, model, tmp_path):
     assert len(told["corrected"]) == len(missed)
     assert {one["label"] for one in told["corrected"]} == {"defect"}
     assert "faint" in run("info", updated).stdout
-    after = serve(open_engine(updated, device="cpu"))
+    after = serve(open_scorer(updated, device="cpu"))
     for path in faint:
         if path.name in before:
             (image,) = after.post("/v1/score", content=path.read_bytes()).json()["images"]

@@ -4,7 +4,7 @@ import struct
 import zlib
 
 import pytest
-from fakes import FakeEngine, form, png
+from fakes import FakeScorer, form, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,20 +30,20 @@ def bomb(width, height):
 
 
 def test_sizes(serve):
-    engine = FakeEngine()
-    client = serve(engine, **SMALL)
+    scorer = FakeScorer()
+    client = serve(scorer, **SMALL)
     large = png() + bytes(2000)
     assert code(client.post("/v1/score", content=large, headers=PNG)) == (413, "too_large")
     assert code(client.post("/v1/score", content=bytes(5001), headers=PNG)) == (413, "too_large")
     assert code(client.post("/v1/score", files=form(("a", large)))) == (413, "too_large")
     four = form(*[(str(i), png()) for i in range(4)])
     assert code(client.post("/v1/score", files=four)) == (413, "too_large")
-    assert not engine.batches
+    assert not scorer.batches
     assert client.post("/v1/score", files=four[:3]).status_code == 200
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes(serve):
-    client = serve(FakeEngine(), **SMALL)
+    client = serve(FakeScorer(), **SMALL)
     sent = []
 
     def endless():
@@ -60,12 +60,12 @@ def test_a_body_without_a_length_is_counted_as_it_comes(serve):
 @pytest.mark.parametrize("length", ["-1", "1e3", "", "9" * 30, "٣"])
 def test_lengths_that_are_none(serve, length):
     headers = {**PNG, "content-length": length.encode("utf-8")}
-    answer = serve(FakeEngine()).post("/v1/score", content=png(), headers=headers)
+    answer = serve(FakeScorer()).post("/v1/score", content=png(), headers=headers)
     assert answer.status_code in (400, 413)
 
 
 def test_image_bombs_are_refused_by_their_header(serve):
-    client = serve(FakeEngine(), pixels=10_000)
+    client = serve(FakeScorer(), pixels=10_000)
     files = form(("bomb", bomb(60_000, 60_000)), ("large", png(size=(101, 100))), ("ok", png()))
     told = client.post("/v1/score", files=files).json()["images"]
     assert "3600000000" in told[0]["error"].replace(",", "") or "pixels" in told[0]["error"]
@@ -111,13 +111,13 @@ def form_client(tmp_path_factory):
     from ahl.apps.serve.app import create_app
     from ahl.apps.serve.settings import Settings
 
-    app = create_app([FakeEngine()], Settings(model=tmp_path_factory.mktemp("x") / "m"))
+    app = create_app([FakeScorer()], Settings(model=tmp_path_factory.mktemp("x") / "m"))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 
 def test_a_form_that_breaks_off_is_not_taken_for_a_whole_one(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     body = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a.png"\r\n\r\n' + png()
     headers = {"content-type": "multipart/form-data; boundary=b"}
     whole = client.post("/v1/score", content=body + b"\r\n--b--\r\n", headers=headers)

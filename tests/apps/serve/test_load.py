@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fakes import FakeEngine, form, png
+from fakes import FakeScorer, form, png
 
 from ahl.apps.serve import routes
 from ahl.apps.serve.admission import Admission
@@ -37,20 +37,20 @@ def until(condition):
 
 
 def test_what_waits_shares_a_pass_and_everyone_gets_their_own_score(serve):
-    engine = FakeEngine(is_open=False)
-    client = serve(engine, batch=16)
+    scorer = FakeScorer(is_open=False)
+    client = serve(scorer, batch=16)
     with ThreadPoolExecutor(40) as pool:
         answers = [
             pool.submit(client.post, "/v1/score", content=png(grey), headers=PNG)
             for grey in range(40)
         ]
-        assert engine.entered.acquire(timeout=10)
+        assert scorer.entered.acquire(timeout=10)
         until(lambda: metric(client, "ahl_waiting_images") == 40)
-        until(lambda: metric(client, "ahl_line_images") == 40 - engine.batches[0][0])
-        engine.open.set()
+        until(lambda: metric(client, "ahl_line_images") == 40 - scorer.batches[0][0])
+        scorer.open.set()
         scores = [answer.result().json()["images"][0]["score"] for answer in answers]
     assert scores == [float(grey) for grey in range(40)]
-    sizes = [size for size, *_ in engine.batches]
+    sizes = [size for size, *_ in scorer.batches]
     assert sum(sizes) == 40
     assert sizes[1:3] == [16, 16], "a full pass as soon as so many wait"
     assert metric(client, "ahl_batch_images_count") == len(sizes)
@@ -59,20 +59,20 @@ def test_what_waits_shares_a_pass_and_everyone_gets_their_own_score(serve):
 
 
 def test_an_idle_service_waits_for_nobody(serve):
-    engine = FakeEngine()
-    client = serve(engine)
+    scorer = FakeScorer()
+    client = serve(scorer)
     for grey in range(3):
         client.post("/v1/score", content=png(grey), headers=PNG)
-    assert [size for size, *_ in engine.batches] == [1, 1, 1]
+    assert [size for size, *_ in scorer.batches] == [1, 1, 1]
 
 
 def test_a_full_house_says_when_to_come_back(serve):
-    engine = FakeEngine(is_open=False)
-    client = serve(engine, waiting_images=4, images=4)
+    scorer = FakeScorer(is_open=False)
+    client = serve(scorer, waiting_images=4, images=4)
     with ThreadPoolExecutor(2) as pool:
         three = form(*[(str(i), png(i)) for i in range(3)])
         first = pool.submit(client.post, "/v1/score", files=three)
-        assert engine.entered.acquire(timeout=10)
+        assert scorer.entered.acquire(timeout=10)
         too_many = client.post("/v1/score", files=three[:2])
         assert too_many.status_code == 429
         assert too_many.json()["error"]["code"] == "queue_full"
@@ -81,38 +81,38 @@ def test_a_full_house_says_when_to_come_back(serve):
         until(lambda: metric(client, "ahl_waiting_images") == 4)
         assert client.post("/v1/score", content=png(), headers=PNG).status_code == 429
         assert client.get("/readyz").status_code == 200
-        engine.open.set()
+        scorer.open.set()
         assert first.result().status_code == fits.result().status_code == 200
     assert client.post("/v1/score", files=three).status_code == 200, "all room is given back"
     assert metric(client, 'ahl_refusals_total{code="queue_full"}') == 2
 
 
 def test_bytes_that_wait_are_bounded_too(serve):
-    engine = FakeEngine(is_open=False)
-    client = serve(engine, waiting_bytes=3000, request_bytes=2000)
+    scorer = FakeScorer(is_open=False)
+    client = serve(scorer, waiting_bytes=3000, request_bytes=2000)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/score", content=png() + bytes(1500), headers=PNG)
-        assert engine.entered.acquire(timeout=10)
+        assert scorer.entered.acquire(timeout=10)
         second = client.post("/v1/score", content=png() + bytes(1500), headers=PNG)
         assert second.status_code == 429
-        engine.open.set()
+        scorer.open.set()
         assert first.result().status_code == 200
 
 
 def test_who_waits_too_long_is_told_and_no_longer_in_line(serve):
-    engine = FakeEngine(is_open=False)
-    client = serve(engine, seconds=0.3)
+    scorer = FakeScorer(is_open=False)
+    client = serve(scorer, seconds=0.3)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/score", content=png(), headers=PNG)
-        assert engine.entered.acquire(timeout=10)
+        assert scorer.entered.acquire(timeout=10)
         late = client.post("/v1/score", files=form(("a", png()), ("b", png())))
         assert (late.status_code, late.json()["error"]["code"]) == (503, "timeout")
         assert late.headers["retry-after"]
         assert first.result().status_code == 503
         assert metric(client, "ahl_waiting_images") == 0
-    engine.open.set()
+    scorer.open.set()
     assert client.post("/v1/score", content=png(5), headers=PNG).status_code == 200
-    assert [size for size, *_ in engine.batches] == [1, 1], "nobody waited for the other two"
+    assert [size for size, *_ in scorer.batches] == [1, 1], "nobody waited for the other two"
 
 
 def waiting(heat_maps=False):
@@ -151,30 +151,30 @@ def test_a_closed_line_is_emptied_first():
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_stopping_answers_what_was_accepted(count):
-    engine = FakeEngine(is_open=False)
-    worker = Worker([engine], decoders=2, batch=4, max_pixels=1000)
+    scorer = FakeScorer(is_open=False)
+    worker = Worker([scorer], decoders=2, batch=4, max_pixels=1000)
     jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(count)]
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    engine.open.set()
+    scorer.open.set()
     stopping.join(timeout=10)
     assert not worker.alive
     assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(count)]
 
 
 def test_each_engine_has_a_pass_of_its_own_and_stopping_waits_for_all():
-    engines = [FakeEngine(is_open=False), FakeEngine(is_open=False)]
-    worker = Worker(engines, decoders=1, batch=2, max_pixels=10**6)
+    scorers = [FakeScorer(is_open=False), FakeScorer(is_open=False)]
+    worker = Worker(scorers, decoders=1, batch=2, max_pixels=10**6)
     jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(9)]
-    for engine in engines:
-        assert engine.entered.acquire(timeout=10), "both are in a pass at the same time"
+    for scorer in scorers:
+        assert scorer.entered.acquire(timeout=10), "both are in a pass at the same time"
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    engines[0].open.set()
-    held = engines[1].batches[0][0]
+    scorers[0].open.set()
+    held = scorers[1].batches[0][0]
     until(lambda: sum(job.answer.done() for job in jobs) == 9 - held)
     assert stopping.is_alive(), "the other pass has not ended"
-    engines[1].open.set()
+    scorers[1].open.set()
     stopping.join(timeout=10)
     assert not worker.alive
     assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(9)]
@@ -184,7 +184,7 @@ def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
     def on_batch(images, seconds):
         raise OSError("no space left")
 
-    worker = Worker([FakeEngine()], decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
+    worker = Worker([FakeScorer()], decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
     for grey in (3, 5):
         waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
         assert waiting.answer.result(timeout=10).score == float(grey)
@@ -216,13 +216,13 @@ def test_drawing_does_not_wait_behind_what_waits_to_be_decoded(serve, monkeypatc
             workers.append(self)
 
     monkeypatch.setattr("ahl.apps.serve.service.Worker", Known)
-    engine = FakeEngine(is_open=False)
-    client = serve(engine)
+    scorer = FakeScorer(is_open=False)
+    client = serve(scorer)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/score?heat_map=1", content=png(), headers=PNG)
-        assert engine.entered.acquire(timeout=10)
+        assert scorer.entered.acquire(timeout=10)
         blocked = [workers[0].pool.submit(decoding.wait, 30) for _ in range(8)]
-        engine.open.set()
+        scorer.open.set()
         assert first.result(timeout=20).status_code == 200
         assert drawn
         decoding.set()

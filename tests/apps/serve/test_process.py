@@ -53,7 +53,7 @@ def test_what_was_accepted_is_answered_before_it_stops(options, model, inspectio
 
 @pytest.fixture
 def service(tmp_path):
-    """One with limits, on the fake engine."""
+    """One with limits, on the fake scorer."""
     model = tmp_path / "m"
     model.write_bytes(b"")
     options = ("--max-request-mib", "1", "--max-image-mib", "1", "--timeout", "1")

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from fakes import CARD, FakeEngine, form, png
+from fakes import CARD, FakeScorer, form, png
 from PIL import Image
 
 from ahl.apps.serve.schema import Refused, Scores
@@ -18,7 +18,7 @@ PNG = {"content-type": "image/png"}
 
 
 def test_one_image_as_it_is(serve):
-    answer = serve(FakeEngine()).post("/v1/score?name=a.png", content=png(7), headers=PNG)
+    answer = serve(FakeScorer()).post("/v1/score?name=a.png", content=png(7), headers=PNG)
     assert answer.status_code == 200
     (one,) = Scores.model_validate(answer.json()).images
     assert (one.name, one.score, one.probability) == ("a.png", 7.0, 0.5)
@@ -28,7 +28,7 @@ def test_one_image_as_it_is(serve):
 
 def test_several_images_keep_their_order_and_a_bad_one_has_an_error(serve):
     files = form(("a", png(1)), ("bad", b"no image"), ("a", png(3)), ("b", png(2)))
-    answer = serve(FakeEngine()).post("/v1/score", files=files)
+    answer = serve(FakeScorer()).post("/v1/score", files=files)
     assert answer.status_code == 200
     told = answer.json()["images"]
     assert [one["name"] for one in told] == ["a", "bad", "a", "b"]
@@ -38,7 +38,7 @@ def test_several_images_keep_their_order_and_a_bad_one_has_an_error(serve):
 
 
 def test_no_image_that_can_be_read(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     answer = client.post("/v1/score", files=form(("a", b"x"), ("b", b"")))
     assert answer.status_code == 422
     refused = Refused.model_validate(answer.json())
@@ -47,8 +47,8 @@ def test_no_image_that_can_be_read(serve):
 
 
 def test_reasons_pictures_and_heat_maps(serve):
-    engine = FakeEngine()
-    client = serve(engine)
+    scorer = FakeScorer()
+    client = serve(scorer)
     query = "/v1/score?why=1&pictures=1&heat_map=1"
     answer = client.post(query, content=png(9, size=(30, 20)), headers=PNG).json()
     (one,) = answer["images"]
@@ -65,13 +65,13 @@ def test_reasons_pictures_and_heat_maps(serve):
     heat = raw["images"][0]["heat_map"]
     values = np.frombuffer(base64.b64decode(heat["data"]), dtype=heat["dtype"])
     assert (values.reshape(heat["shape"]) == 2.0).all()
-    assert engine.batches == [(1, True, True), (1, True, False)]
+    assert scorer.batches == [(1, True, True), (1, True, False)]
 
 
 def test_arrays_are_read_by_their_name(serve):
     file = io.BytesIO()
     np.save(file, np.full((9, 9, 3), 50, dtype=np.uint8))
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     answer = client.post("/v1/score", files=form(("a.npy", file.getvalue())))
     assert answer.json()["images"][0]["score"] == 50.0
     cut = client.post("/v1/score", files=form(("a.npy", file.getvalue()[:-1])))
@@ -79,11 +79,11 @@ def test_arrays_are_read_by_their_name(serve):
 
 
 def test_the_scores_are_those_of_the_command(serve, model, inspection_folder):
-    from ahl.scoring.engine import open_engine
+    from ahl.scoring.opening import open_scorer
 
     good = inspection_folder / "good" / "000.png"
     images = [*sorted((inspection_folder / "dot").iterdir()), good]
-    client = serve(open_engine(model, device="cpu"))
+    client = serve(open_scorer(model, device="cpu"))
     files = [("images", (path.name, path.read_bytes())) for path in images]
     together = client.post("/v1/score?why=1", files=files).json()
     Scores.model_validate(together)
@@ -100,12 +100,12 @@ def test_the_scores_are_those_of_the_command(serve, model, inspection_folder):
 
 
 def test_what_is_known_of_the_model(serve):
-    assert serve(FakeEngine()).get("/v1/model").json() == json.loads(json.dumps(CARD.facts()))
+    assert serve(FakeScorer()).get("/v1/model").json() == json.loads(json.dumps(CARD.facts()))
 
 
 def test_health_and_readiness(serve):
-    engine = FakeEngine()
-    client = serve(engine)
+    scorer = FakeScorer()
+    client = serve(scorer)
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").status_code == 200
     client.__exit__()
@@ -114,7 +114,7 @@ def test_health_and_readiness(serve):
 
 
 def test_refusals_have_one_form(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for answer, status, code in (
         (client.get("/nope"), 404, "not_found"),
         (client.get("/v1/score"), 405, "bad_method"),
@@ -131,7 +131,7 @@ def test_refusals_have_one_form(serve):
 
 
 def test_a_fault_of_the_engine_is_told_without_a_traceback(serve, caplog):
-    client = serve(FakeEngine(fails=True))
+    client = serve(FakeScorer(fails=True))
     answer = client.post("/v1/score", content=png(), headers={**PNG, "X-Request-ID": "mine-1"})
     assert answer.status_code == 500
     assert answer.json() == {
@@ -146,7 +146,7 @@ def test_a_fault_of_the_engine_is_told_without_a_traceback(serve, caplog):
 
 
 def test_request_ids_that_are_no_plain_words_are_not_repeated(serve):
-    client = serve(FakeEngine())
+    client = serve(FakeScorer())
     for given in ("a b", "x" * 65, "<b>"):
         answer = client.get("/healthz", headers={"X-Request-ID": given})
         assert answer.headers["x-request-id"] != given
@@ -162,6 +162,6 @@ def test_serving_imports_no_torch():
 
 
 def test_no_answer_repeats_a_host_that_somebody_made_up(serve):
-    answer = serve(FakeEngine()).get("/v1/model/", follow_redirects=False)
+    answer = serve(FakeScorer()).get("/v1/model/", follow_redirects=False)
     assert answer.status_code == 404
     assert "location" not in answer.headers

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from fake_engine import WORDS, Site, files_of
+from fake_scorer import WORDS, Site, files_of
 
 from ahl.apps.watch import mover
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fake_engine import WORDS, FakeEngine, Site, files_of
+from fake_scorer import WORDS, FakeScorer, Site, files_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,18 +126,18 @@ def test_a_namesake_gets_a_number(site):
 
 def test_a_file_that_changes_while_it_is_scored_is_not_touched(site, monkeypatch):
     monkeypatch.setattr(mover, "rename_new", lambda *_: pytest.fail("it was renamed"))
-    engine = FakeEngine(lambda path: path.write_text("normal 22."))
-    site.watcher(engine=engine).run_once()
+    scorer = FakeScorer(lambda path: path.write_text("normal 22."))
+    site.watcher(scorer=scorer).run_once()
     assert list(site.waiting().values()) == ["normal 22."]
 
 
 def test_a_file_that_changes_while_it_is_scored_is_scored_again(site):
     later = ["anomalous 22.", "anomalous 333."]
-    engine = FakeEngine(lambda path: later and path.write_text(later.pop(0)))
+    scorer = FakeScorer(lambda path: later and path.write_text(later.pop(0)))
     for _ in range(2):
-        site.watcher(engine=engine).run_once()
+        site.watcher(scorer=scorer).run_once()
         assert not site.moved(), "what was scored is there no more"
-    site.watcher(engine=engine).run_once()
+    site.watcher(scorer=scorer).run_once()
     (line,) = site.lines()
     assert (line["verdict"], line["score"]) == ("anomalous", 4.0)
     assert list(site.moved().values()) == ["anomalous 333."]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from fake_engine import FakeEngine, Site
+from fake_scorer import FakeScorer, Site
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl.apps.watch.destinations import Destinations
@@ -52,7 +52,7 @@ def test_every_verdict_has_its_folder(site):
     assert found["b.png"] | {"time": 0, "sha256": 0} == {
         "event": "moved",
         "time": 0,
-        "model": FakeEngine.card.sha256,
+        "model": FakeScorer.card.sha256,
         "score": 2.0,
         "probability": 0.5,
         "anomalous": True,
@@ -83,13 +83,13 @@ def test_a_slow_writer_is_waited_for(site):
     def piece(end):
         return lambda: path.write_text(content[:end])
 
-    engine = FakeEngine()
-    watcher = site.watcher(engine=engine, settle=2.0, patience=20.0, poll=1.0)
+    scorer = FakeScorer()
+    watcher = site.watcher(scorer=scorer, settle=2.0, patience=20.0, poll=1.0)
     # Waits are slices of 0.2 s: a piece comes every 1.2 s, but for one pause of 6 s.
     rest = [lambda: None] * 5
     pieces = [piece(1), *rest, piece(9), *rest * 6, piece(12), *rest, piece(16)]
     run(watcher, site, *pieces, *rest * 4)
-    assert engine.asked == ["a.png", "a.png"], "once in the pause, in vain, and once whole"
+    assert scorer.asked == ["a.png", "a.png"], "once in the pause, in vain, and once whole"
     assert list(site.moved().values()) == [content]
     assert len(site.lines()) == 1
 
@@ -170,10 +170,10 @@ def test_once_a_share_that_fails_is_an_error(site):
 
 
 def test_a_model_without_a_threshold_is_refused(site):
-    engine = FakeEngine()
-    engine.card = SimpleNamespace(decision=None)
+    scorer = FakeScorer()
+    scorer.card = SimpleNamespace(decision=None)
     with pytest.raises(DataError, match="ahl threshold"):
-        site.watcher(engine=engine)
+        site.watcher(scorer=scorer)
 
 
 def test_folders_that_cannot_work_are_refused(tmp_path):

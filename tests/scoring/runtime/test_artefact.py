@@ -21,7 +21,7 @@ from ahl.scoring.runtime.artefact import (
     write_onnx,
     write_openvino,
 )
-from ahl.scoring.runtime.scorer import ArtefactScorer
+from ahl.scoring.runtime.scorer import OnnxScorer
 
 MODEL = b"\x08\x09" + bytes(range(40))
 """Begins as an ONNX file does; what follows is for its runtime to judge."""
@@ -208,7 +208,7 @@ def test_a_description_that_is_no_text_is_refused(tmp_path):
     assert data.count(b'"dra"') == 1
     write_onnx(tmp_path / "b.onnx", data.replace(b'"dra"', b'"\xff\xfea"'))
     with pytest.raises(ModelFileError, match="no text"):
-        ArtefactScorer(tmp_path / "b.onnx", device="cpu")
+        OnnxScorer(tmp_path / "b.onnx", device="cpu")
 
 
 def test_another_version_says_to_upgrade(folder):

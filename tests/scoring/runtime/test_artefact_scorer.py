@@ -19,10 +19,10 @@ from tiny_graphs import (
 )
 
 from ahl._common.errors import ConfigurationError, ModelFileError
-from ahl.scoring.engine import open_engine
+from ahl.scoring.opening import open_scorer
 from ahl.scoring.outputs import EVIDENCE, HEADS, NORMAL
 from ahl.scoring.runtime.artefact import write_onnx
-from ahl.scoring.runtime.scorer import ArtefactScorer
+from ahl.scoring.runtime.scorer import OnnxScorer
 from commands import run
 from small_images import write_class
 
@@ -40,8 +40,8 @@ def grey(*values, side=SIDE):
 
 
 def test_what_the_graph_computes_is_what_is_said(make):
-    scorer = open_engine(make(), device="cpu", threads=1)
-    assert isinstance(scorer, ArtefactScorer)
+    scorer = open_scorer(make(), device="cpu", threads=1)
+    assert isinstance(scorer, OnnxScorer)
     first, second = scorer.score_pixels(grey(7, 200), heat_maps=True, nearest=True)
     assert (first.score, second.score) == (7.0, 200.0)
     assert second.heads == {"seen": 200.0, "residual": 200.0}
@@ -57,7 +57,7 @@ def test_what_the_graph_computes_is_what_is_said(make):
 def test_images_are_scored_in_order_whatever_their_number(make, tmp_path):
     paths = write_class(tmp_path / "images", "dot", 20)
     paths.insert(5, tmp_path / "gone.png")
-    scorer = ArtefactScorer(make())
+    scorer = OnnxScorer(make())
     found = list(scorer.predict(paths))
     assert [one.index for one in found] == list(range(21))
     assert [one.index for one in found if one.score is None] == [5]
@@ -69,7 +69,7 @@ def test_images_are_scored_in_order_whatever_their_number(make, tmp_path):
 def test_a_model_that_shows_nothing_needs_no_such_outputs(make):
     bare = description(shown_normals=(), shown_anomalies=(), evidence=())
     path = make(bare, without=[EVIDENCE, *(name for name in OUTPUTS if "nearest" in name)])
-    (found,) = ArtefactScorer(path).score_pixels(grey(3), heat_maps=True, nearest=True)
+    (found,) = OnnxScorer(path).score_pixels(grey(3), heat_maps=True, nearest=True)
     assert (found.score, dict(found.evidence), found.nearest_normal) == (3.0, {}, None)
 
 
@@ -89,11 +89,11 @@ WRONG = {
 def test_a_graph_that_does_not_fit_its_card_is_refused(make, wrong):
     hooks, message = WRONG[wrong]
     with pytest.raises(ModelFileError, match=message):
-        ArtefactScorer(make(**hooks))
+        OnnxScorer(make(**hooks))
 
 
 def test_an_index_that_only_some_images_have_is_refused(make):
-    scorer = ArtefactScorer(make(by_image=1.0))
+    scorer = OnnxScorer(make(by_image=1.0))
     assert scorer.score_pixels(grey(0), nearest=True)[0].nearest_normal.name == "b.png"
     with pytest.raises(ModelFileError, match="does not show"):
         scorer.score_pixels(grey(0, 9), nearest=True)
@@ -108,7 +108,7 @@ def test_numbers_without_end_are_no_scores(make, tmp_path, number):
 
 def test_images_of_another_size_than_the_graph_takes_are_an_error(make):
     with pytest.raises(ModelFileError, match=r"shape|fails"):
-        ArtefactScorer(make()).compute(grey(1, side=5)[:, :, :3, :2])
+        OnnxScorer(make()).compute(grey(1, side=5)[:, :, :3, :2])
 
 
 def test_no_graph_of_ours(tmp_path, capfd):
@@ -145,13 +145,13 @@ def test_a_runtime_that_is_not_installed_is_named(kind, tmp_path, monkeypatch):
     module = {"onnx": "onnxruntime", "openvino": "openvino"}[kind]
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigurationError, match=f"pip install {module}"):
-        ArtefactScorer(path)
+        OnnxScorer(path)
     assert "Traceback" not in run("predict", path, tmp_path, code=2).output
 
 
 def test_an_artefact_runs_on_the_processor(tmp_path):
     with pytest.raises(ConfigurationError, match="cuda"):
-        open_engine(onnx_artefact(tmp_path / "tiny.onnx"), device="cuda")
+        open_scorer(onnx_artefact(tmp_path / "tiny.onnx"), device="cuda")
 
 
 def test_info_refuses_a_parity_that_is_none(tmp_path):

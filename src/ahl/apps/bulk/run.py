@@ -45,7 +45,7 @@ class Job:
         output: path or URL of the folder for results.
         base: folder that relative image paths begin from.
         run: fingerprint of the run.
-        device: as in `ahl.scoring.engine.open_engine`.
+        device: as in `ahl.scoring.opening.open_scorer`.
     """
 
     model: Path
@@ -129,7 +129,7 @@ def score_collection(
         engine: where shards are scored; this process by default.
         column: of Parquet files: holds paths, URLs or encoded images.
         shard_size: images a shard.
-        device: as in `ahl.scoring.engine.open_engine`.
+        device: as in `ahl.scoring.opening.open_scorer`.
         callback: hears how far it is, in images.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One shard scored and written: the work that every engine hands out."""
+"""One shard scored and written: the work that every scorer hands out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ahl.apps.bulk.fetching import Fetcher, chunks
 from ahl.apps.bulk.inputs import Part
 from ahl.apps.bulk.places import OutputFolder
 from ahl.apps.bulk.shard_files import ShardFacts, as_parquet
-from ahl.scoring.engine import open_engine
+from ahl.scoring.opening import open_scorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class ShardScorer:
         output: path or URL of the folder for results.
         base: folder that relative image paths begin from.
         run: the run's fingerprint, kept in every shard.
-        device: as in `open_engine`.
+        device: as in `open_scorer`.
         threads: likewise.
 
     Raises:
@@ -42,7 +42,7 @@ class ShardScorer:
     def __init__(
         self, model: Path, output: str, base: str, run: str, device: str, threads: int | None
     ) -> None:
-        self._engine = open_engine(model, device=device, threads=threads)
+        self._scorer = open_scorer(model, device=device, threads=threads)
         self._folder = OutputFolder(output)
         self._base = base
         self._run = run
@@ -58,7 +58,7 @@ class ShardScorer:
         rows: list[dict[str, Any]] = []
         for images in chunks(task.part, self._base, fetcher):
             found: dict[int, dict[str, Any]] = {}
-            for prediction in self._engine.predict([image.source for image in images]):
+            for prediction in self._scorer.predict([image.source for image in images]):
                 name = images[prediction.index].name
                 found[prediction.index] = {"path": name, **prediction.values()}
             rows += [found[index] for index in range(len(images))]
@@ -76,7 +76,7 @@ class ShardScorer:
             unfetched=fetcher.failed,
             anomalous=sum(row.get("anomalous") or False for row in rows),
         )
-        card = self._engine.card
+        card = self._scorer.card
         self._folder.write(task.name, as_parquet(rows, facts, card.heads, card.evidence))
         return facts
 

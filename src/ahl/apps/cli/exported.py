@@ -23,9 +23,9 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
     from rich.table import Table
 
     from ahl.config.image_size import in_pixels
-    from ahl.scoring.runtime.scorer import ArtefactScorer
+    from ahl.scoring.runtime.scorer import OnnxScorer
 
-    description = ArtefactScorer(path, threads=1).description
+    description = OnnxScorer(path, threads=1).description
     card, size = description.card, path.stat().st_size
     try:
         compared = parity_lines(description.parity)

@@ -31,7 +31,7 @@ def info(model: Path, files: bool, as_json: bool) -> None:
 
     Of an exported one: what it is of, and how far its scores lay from the model's own.
     """
-    from ahl.scoring.engine import check_torch
+    from ahl.scoring.opening import check_torch
     from ahl.scoring.runtime.artefact import format_of
 
     exported = format_of(model)

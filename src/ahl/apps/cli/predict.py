@@ -99,7 +99,7 @@ def predict(
         score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
         return
     from ahl.data.images.finding import expand_paths
-    from ahl.scoring.engine import open_engine
+    from ahl.scoring.opening import open_scorer
     from ahl.scoring.telling import told_of
 
     try:
@@ -107,20 +107,20 @@ def predict(
     except DataError as error:
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
-    engine = open_engine(model, device=device, threads=threads)
-    decided, rated = engine.card.decision is not None, engine.card.probability is not None
+    scorer = open_scorer(model, device=device, threads=threads)
+    decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
     files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
     skipped = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
-    for prediction in engine.predict(images, heat_maps=heat_maps is not None, nearest=why):
+    for prediction in scorer.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        told = {"path": str(source), **told_of(prediction, engine.card, why=why)}
+        told = {"path": str(source), **told_of(prediction, scorer.card, why=why)}
         if heat_maps is not None and prediction.heat_map is not None:
             file = files[prediction.index]
-            _write_heat_map(file, source, prediction, engine.card)
+            _write_heat_map(file, source, prediction, scorer.card)
             told["heat_map"] = str(file)
         if as_json:
             print_json(told)

@@ -102,7 +102,7 @@ def watch(
     from ahl.apps.watch.mover import Mover
     from ahl.apps.watch.results import ResultLog
     from ahl.apps.watch.watcher import LEFT, UNREADABLE, Watcher
-    from ahl.scoring.engine import open_engine
+    from ahl.scoring.opening import open_scorer
 
     destinations = Destinations(
         ok=ok, reject=reject, uncertain=uncertain, unreadable=unreadable or reject / "unreadable"
@@ -122,7 +122,7 @@ def watch(
         )
         mover = Mover(journal, ResultLog(log))
         watcher = Watcher(
-            open_engine(model, device=device, threads=threads),
+            open_scorer(model, device=device, threads=threads),
             Arrivals(
                 folder,
                 recursive=recursive,

@@ -33,8 +33,8 @@ from ahl.model.trained import TrainedModel
 from ahl.scoring.evaluation import evaluate
 from ahl.scoring.outputs import SCORE, Outputs
 from ahl.scoring.runtime.artefact import Description, Precision, write_onnx, write_openvino
-from ahl.scoring.runtime.scorer import ArtefactScorer
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 ExportFormat = Literal["onnx", "openvino", "torch"]
 
@@ -93,7 +93,7 @@ def export_model(
             "training (good/ and a folder for each kind of defect)."
         )
     callback = callback or Callback()
-    scorer = Scorer(model, torch.device("cpu"))
+    scorer = TorchScorer(model, torch.device("cpu"))
     graph = ScoringGraph(model)
     description = Description(card=scorer.card, precision=precision)
     callback.on_stage("tracing", 0, 1)
@@ -152,7 +152,7 @@ def _computer(path: Path, format_: ExportFormat) -> Callable[[NDArray[np.uint8]]
     """Whoever computes the outputs of a written artefact."""
     if format_ == "torch":
         return load_program(path)
-    exported = ArtefactScorer(path, threads=torch.get_num_threads())
+    exported = OnnxScorer(path, threads=torch.get_num_threads())
     return lambda pixels: exported.compute(pixels, heat_maps=True, nearest=True)
 
 
@@ -173,7 +173,7 @@ def _ranges(data: Dataset, size: ImageSize) -> list[NDArray[np.uint8]]:
 
 def _on_labelled(
     parity: Parity,
-    scorer: Scorer,
+    scorer: TorchScorer,
     exported: Callable[[NDArray[np.uint8]], Outputs],
     data: Dataset,
     callback: Callback,

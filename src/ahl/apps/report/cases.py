@@ -17,7 +17,7 @@ from ahl.model.card import ModelCard
 from ahl.scoring.overlay import BLUE, redden
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.reasons import reasons
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 LONGEST: Final = 420
 """Side in pixels of a picture on the page."""
@@ -86,7 +86,7 @@ class Case:
     overlay: Picture | None
 
 
-def make_cases(scorer: Scorer, mistakes: Sequence[Mistake]) -> list[Case]:
+def make_cases(scorer: TorchScorer, mistakes: Sequence[Mistake]) -> list[Case]:
     """Look at some images again, closer.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from ahl._common.version import __version__
 from ahl.config.image_size import in_pixels
 from ahl.model.trained import TrainedModel
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 Facts = list[tuple[str, str]]
 
@@ -69,7 +69,7 @@ def config_facts(model: TrainedModel) -> list[tuple[str, Facts]]:
     ]
 
 
-def environment_facts(scorer: Scorer) -> Facts:
+def environment_facts(scorer: TorchScorer) -> Facts:
     """Name and value of what computed the report."""
     return [
         ("ahl", __version__),

@@ -26,7 +26,7 @@ from ahl.apps.report.trainings import split_trainings
 from ahl.apps.report.words import Summary, digits, images, rate_words, summarise
 from ahl.data import Dataset
 from ahl.scoring.evaluation import Evaluation, evaluate
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 
 WORST: Final = 6
 """Misses and false alarms shown of each, unless told otherwise."""
@@ -60,7 +60,7 @@ class Report:
 
 
 def write_report(
-    scorer: Scorer,
+    scorer: TorchScorer,
     dataset: Dataset,
     output: Path,
     *,
@@ -116,7 +116,7 @@ def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
 
 
 def _page(
-    scorer: Scorer,
+    scorer: TorchScorer,
     dataset: Dataset,
     result: Evaluation,
     counts: Counts,

@@ -18,23 +18,23 @@ from ahl.apps.serve.routes import guarded_routes, open_routes
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import Settings
 from ahl.apps.serve.static_files import page_routes
-from ahl.scoring.engine import Engine
+from ahl.scoring.opening import Scorer
 
 _OPENAPI = "/openapi.json"
 
 
-def create_app(engines: Sequence[Engine], settings: Settings) -> FastAPI:
+def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
     """Put a model behind HTTP.
 
     Args:
-        engines: of one model, that score at a time; used by the application alone, each from one
+        scorers: of one model, that score at a time; used by the application alone, each from one
             thread.
         settings: who may ask, and how much.
 
     Returns:
         the application. When it shuts down it answers what it accepted.
     """
-    service = Service(engines, settings)
+    service = Service(scorers, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

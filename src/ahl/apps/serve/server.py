@@ -25,7 +25,7 @@ from ahl.apps.serve.app import create_app
 from ahl.apps.serve.metrics import SHARED_FOLDER
 from ahl.apps.serve.protocol import ImpatientProtocol
 from ahl.apps.serve.settings import Settings
-from ahl.scoring.engine import open_engines
+from ahl.scoring.opening import open_scorers
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
@@ -67,13 +67,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 def open_app(settings: Settings) -> FastAPI:
     """Open the model and put it behind HTTP."""
-    engines = open_engines(
+    scorers = open_scorers(
         settings.model,
         device=settings.device,
         threads=settings.worker_threads,
         passes=settings.passes,
     )
-    return create_app(engines, settings)
+    return create_app(scorers, settings)
 
 
 @dataclass(frozen=True)

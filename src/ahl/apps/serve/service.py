@@ -9,20 +9,20 @@ from ahl.apps.serve.metrics import Metrics
 from ahl.apps.serve.settings import Settings
 from ahl.apps.serve.worker import Worker
 from ahl.pipeline.feedback.store import ReviewStore
-from ahl.scoring.engine import Engine
+from ahl.scoring.opening import Scorer
 
 
 class Service:
     """One process's.
 
     Args:
-        engines: of one model, that score at a time; from now on used by this service alone.
+        scorers: of one model, that score at a time; from now on used by this service alone.
         settings: of the service.
     """
 
-    def __init__(self, engines: Sequence[Engine], settings: Settings) -> None:
+    def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
-        self.card = engines[0].card
+        self.card = scorers[0].card
         folder = settings.review_dir
         self.reviews = None if folder is None else ReviewStore(folder, settings.max_review_bytes)
         self.admission = Admission(self.limits)
@@ -34,7 +34,7 @@ class Service:
         )
         self.stopping = False
         self.worker = Worker(
-            engines,
+            scorers,
             decoders=settings.decoders,
             batch=self.limits.batch,
             max_pixels=self.limits.pixels,

@@ -1,4 +1,4 @@
-"""Files to predictions: some threads decode, others score, each with an engine of its own."""
+"""Files to predictions: some threads decode, others score, each with an scorer of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ahl.apps.serve.batching import Waiting, WaitingLine, Wishes
 from ahl.apps.serve.forms import Upload
 from ahl.data.images.reading import read_stream, resize_pixels
-from ahl.scoring.engine import Engine
+from ahl.scoring.opening import Scorer
 from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
 
@@ -28,7 +28,7 @@ class Worker:
     """Scores images for many who ask at once.
 
     Args:
-        engines: of one model; each is used from one thread of this worker only.
+        scorers: of one model; each is used from one thread of this worker only.
         decoders: threads that decode.
         batch: images a pass at most.
         max_pixels: of an image.
@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(
         self,
-        engines: Sequence[Engine],
+        scorers: Sequence[Scorer],
         *,
         decoders: int,
         batch: int,
@@ -46,21 +46,21 @@ class Worker:
     ) -> None:
         self._batch, self._max_pixels = batch, max_pixels
         self._on_batch = on_batch
-        self._image_size = engines[0].card.image_size
+        self._image_size = scorers[0].card.image_size
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
         # Of its own: behind all that waits to be decoded, a scored image would wait once more.
         self.drawing = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-draw")
         self._threads = [
             threading.Thread(target=self._score_all, args=(one,), name="ahl-score", daemon=True)
-            for one in engines
+            for one in scorers
         ]
         for thread in self._threads:
             thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether it still scores, with all engines."""
+        """Whether it still scores, with all scorers."""
         return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, upload: Upload, wishes: Wishes) -> Waiting:
@@ -95,11 +95,11 @@ class Worker:
             return
         self.line.put(waiting)
 
-    def _score_all(self, engine: Engine) -> None:
+    def _score_all(self, scorer: Scorer) -> None:
         while taken := self.line.take(self._batch):
             started = time.perf_counter()
             try:
-                predictions = self._score(engine, taken)
+                predictions = self._score(scorer, taken)
             except Exception as error:  # whatever it is, those who wait have to be told
                 _LOGGER.exception("%d images could not be scored.", len(taken))
                 for one in taken:
@@ -113,9 +113,9 @@ class Worker:
                 except Exception:  # counting, on a full disk say: no reason to score no more
                     _LOGGER.exception("A batch could not be counted.")
 
-    def _score(self, engine: Engine, taken: list[Waiting]) -> list[Prediction]:
+    def _score(self, scorer: Scorer, taken: list[Waiting]) -> list[Prediction]:
         wishes = taken[0].wishes
-        predictions = engine.score_pixels(
+        predictions = scorer.score_pixels(
             np.stack([one.pixels for one in taken if one.pixels is not None]),
             heat_maps=wishes.heat_maps,
             nearest=wishes.nearest,

@@ -13,7 +13,7 @@ from ahl._common.errors import DataError, ImageError
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.destinations import Destinations
 from ahl.apps.watch.mover import ChangedError, Mover
-from ahl.scoring.engine import Engine
+from ahl.scoring.opening import Scorer
 from ahl.scoring.prediction import Prediction
 
 _SLICE: Final = 0.2  # seconds between two looks at whether to stop
@@ -27,7 +27,7 @@ class Watcher:
     """Scores and moves what arrives.
 
     Args:
-        engine: scores images; its model has a threshold.
+        scorer: scores images; its model has a threshold.
         arrivals: what lies in the watched folder.
         mover: moves it.
         destinations: where to.
@@ -46,7 +46,7 @@ class Watcher:
 
     def __init__(
         self,
-        engine: Engine,
+        scorer: Scorer,
         arrivals: Arrivals,
         mover: Mover,
         destinations: Destinations,
@@ -57,13 +57,13 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if engine.card.decision is None:
+        if scorer.card.decision is None:
             raise DataError(
                 "The model has no threshold, without which no image is ok or a reject: "
                 "set one first with `ahl threshold MODEL GOOD_IMAGES...` (where this one was "
                 "exported: in the model file, and export that again)."
             )
-        self._engine, self._arrivals, self._mover = engine, arrivals, mover
+        self._scorer, self._arrivals, self._mover = scorer, arrivals, mover
         self._destinations = destinations
         self._poll, self._told, self._warned = poll, told, warned
         self._clock, self._sleep = clock, sleep
@@ -119,7 +119,7 @@ class Watcher:
         due = self._arrivals.look(self._clock())
         for refusal in self._arrivals.refusals():
             self._warned(refusal)
-        predictions = self._engine.predict([one.path for one in due]) if due else iter(())
+        predictions = self._scorer.predict([one.path for one in due]) if due else iter(())
         for prediction in predictions:
             if self._stopped:
                 return
@@ -145,7 +145,7 @@ class Watcher:
 
     def _facts(self, prediction: Prediction) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        facts: dict[str, Any] = {"time": now, "model": self._engine.card.sha256}
+        facts: dict[str, Any] = {"time": now, "model": self._scorer.card.sha256}
         if prediction.score is None:
             return {**facts, "error": prediction.error}
         return {

@@ -1,4 +1,4 @@
-"""Scores images with an exported model: what `ahl.scoring.scorer` does with torch."""
+"""Scores images with an exported model: what `ahl.scoring.torch_scorer` does with torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Session(Protocol):
         ...
 
 
-class ArtefactScorer:
+class OnnxScorer:
     """Scores images with an exported model.
 
     Args:
@@ -93,7 +93,7 @@ class ArtefactScorer:
     def predict(
         self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
     ) -> Iterator[Prediction]:
-        """Score images in order; see `ahl.scoring.engine.Engine`."""
+        """Score images in order; see `ahl.scoring.opening.Scorer`."""
         return predict_in_order(
             images,
             lambda pixels: self.score_pixels(pixels, heat_maps=heat_maps, nearest=nearest),

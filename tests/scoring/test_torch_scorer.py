@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.scoring.scorer import Scorer
+from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -20,13 +20,15 @@ def model():
 def test_an_image_without_a_finite_score_has_an_error_instead(model):
     broken = replace(model, preparation=replace(model.preparation, factor=1e38))
     images = [small_image("good", 3), small_image("dot", 1)]
-    found = list(Scorer(broken, torch.device("cpu")).predict(images, heat_maps=True, nearest=True))
+    found = list(
+        TorchScorer(broken, torch.device("cpu")).predict(images, heat_maps=True, nearest=True)
+    )
     assert [one.score for one in found] == [None, None]
     assert all("no finite score" in one.error for one in found)
 
 
 def test_what_heads_see_gives_the_score_of_the_image(model):
-    scorer, image = Scorer(model, torch.device("cpu")), small_image("dot", 1)
+    scorer, image = TorchScorer(model, torch.device("cpu")), small_image("dot", 1)
     ((index, maps),) = scorer.prepared([image])
     (prediction,) = scorer.predict([image])
     assert index == prediction.index == 0

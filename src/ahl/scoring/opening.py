@@ -16,10 +16,10 @@ from ahl.data.images.reading import ImageSource
 from ahl.model.card import ModelCard
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.runtime.artefact import format_of, is_like_model_file
-from ahl.scoring.runtime.scorer import ArtefactScorer
+from ahl.scoring.runtime.scorer import OnnxScorer
 
 
-class Engine(Protocol):
+class Scorer(Protocol):
     """Scores images; safe to use from one thread at a time."""
 
     @property
@@ -49,7 +49,7 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(path: Path, *, device: str = "auto", threads: int | None = None) -> Engine:
+def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None) -> Scorer:
     """Open a model, whatever kind of file it is in.
 
     Args:
@@ -63,27 +63,27 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
         NotFittedError: if the model was trained on feature maps and has no backbone.
     """
     if format_of(path) is not None:
-        return ArtefactScorer(path, device=device, threads=threads)
+        return OnnxScorer(path, device=device, threads=threads)
     check_torch(path)
     import torch
 
     from ahl._common.devices import resolve_device
     from ahl.model.trained import TrainedModel
-    from ahl.scoring.scorer import Scorer
+    from ahl.scoring.torch_scorer import TorchScorer
 
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
-    return Scorer(TrainedModel.load(path), chosen)
+    return TorchScorer(TrainedModel.load(path), chosen)
 
 
-def open_engines(
+def open_scorers(
     path: Path,
     *,
     device: str = "auto",
     threads: int | None = None,
     passes: int | None = None,
-) -> list[Engine]:
+) -> list[Scorer]:
     """Open a model for several passes through it at a time, each from a thread of its own.
 
     Two passes with half of the threads each get through more images than one with all of them:
@@ -92,33 +92,33 @@ def open_engines(
 
     Args:
         path: the file.
-        device: as in `open_engine`.
+        device: as in `open_scorer`.
         threads: of the CPU, shared among the passes; None takes all cores. What cannot be shared
             evenly goes to the first passes (torch has one number for all: the smallest).
         passes: how many; None takes two, but one on a GPU or with one thread.
 
     Raises:
-        ModelFileError: as `open_engine`, and if the file was replaced meanwhile.
-        ConfigurationError: as `open_engine`, and if there are more passes than threads.
-        NotFittedError: as `open_engine`.
+        ModelFileError: as `open_scorer`, and if the file was replaced meanwhile.
+        ConfigurationError: as `open_scorer`, and if there are more passes than threads.
+        NotFittedError: as `open_scorer`.
     """
     shared = threads or _own_threads(path)
     if passes is None:
         passes = 1 if _is_on_gpu(path, device) else min(2, shared)
     if passes == 1:
-        return [open_engine(path, device=device, threads=threads)]
+        return [open_scorer(path, device=device, threads=threads)]
     if passes > shared:
         raise ConfigurationError(
             f"{passes} passes at a time cannot share {shared} threads; ask for --passes {shared} "
             "at most, or for more --threads."
         )
     each, left = divmod(shared, passes)
-    engines = [
-        open_engine(path, device=device, threads=each + (place < left)) for place in range(passes)
+    scorers = [
+        open_scorer(path, device=device, threads=each + (place < left)) for place in range(passes)
     ]
-    if len({one.card.sha256 for one in engines}) > 1:
+    if len({one.card.sha256 for one in scorers}) > 1:
         raise ModelFileError(f"{path} was replaced while it was opened; try again.")
-    return engines
+    return scorers
 
 
 def _own_threads(path: Path) -> int:

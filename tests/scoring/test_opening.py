@@ -7,28 +7,28 @@ import torch
 
 from ahl._common import devices
 from ahl._common.errors import ConfigurationError, ModelFileError
-from ahl.scoring import engine
+from ahl.scoring import opening
 
 
 @pytest.fixture
 def opened(monkeypatch):
-    """How each engine was opened, where torch and exported models take five threads."""
+    """How each scorer was opened, where torch and exported models take five threads."""
     given = []
 
-    def open_engine(path, *, device, threads):
+    def open_scorer(path, *, device, threads):
         given.append((device, threads))
         return SimpleNamespace(card=SimpleNamespace(sha256=path.read_text()))
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    monkeypatch.setattr(engine, "usable_cores", lambda: 5)
-    monkeypatch.setattr(engine, "open_engine", open_engine)
+    monkeypatch.setattr(opening, "usable_cores", lambda: 5)
+    monkeypatch.setattr(opening, "open_scorer", open_scorer)
     return given
 
 
 @pytest.fixture(params=[None, "onnx"])
 def path(request, monkeypatch, tmp_path):
     """A model file, and an exported one."""
-    monkeypatch.setattr(engine, "format_of", lambda _: request.param)
+    monkeypatch.setattr(opening, "format_of", lambda _: request.param)
     path = tmp_path / "model"
     path.write_text("contents")
     return path
@@ -47,32 +47,32 @@ def path(request, monkeypatch, tmp_path):
     ],
 )
 def test_passes_share_the_threads(threads, passes, each, opened, path):
-    engines = engine.open_engines(path, device="cpu", threads=threads, passes=passes)
-    assert len(engines) == len(each)
+    scorers = opening.open_scorers(path, device="cpu", threads=threads, passes=passes)
+    assert len(scorers) == len(each)
     assert opened == [("cpu", number) for number in each]
 
 
 def test_more_passes_than_threads_are_refused(opened, path):
     with pytest.raises(ConfigurationError, match=r"3 passes .* 2 threads; ask for --passes 2"):
-        engine.open_engines(path, threads=2, passes=3)
+        opening.open_scorers(path, threads=2, passes=3)
     assert opened == []
 
 
 def test_on_a_gpu_a_model_file_has_one_pass_unless_more_are_asked_for(opened, monkeypatch, path):
     monkeypatch.setattr(devices, "resolve_device", lambda _: torch.device("cuda"))
-    exported = engine.format_of(path) is not None
-    assert len(engine.open_engines(path)) == (2 if exported else 1)
-    assert len(engine.open_engines(path, passes=2)) == 2
+    exported = opening.format_of(path) is not None
+    assert len(opening.open_scorers(path)) == (2 if exported else 1)
+    assert len(opening.open_scorers(path, passes=2)) == 2
 
 
 def test_a_file_that_is_replaced_meanwhile_is_not_opened_half(opened, monkeypatch, path):
-    given = engine.open_engine
+    given = opening.open_scorer
 
     def replacing(path, **arguments):
         found = given(path, **arguments)
         path.write_text("other contents")
         return found
 
-    monkeypatch.setattr(engine, "open_engine", replacing)
+    monkeypatch.setattr(opening, "open_scorer", replacing)
     with pytest.raises(ModelFileError, match="replaced while it was opened"):
-        engine.open_engines(path)
+        opening.open_scorers(path)

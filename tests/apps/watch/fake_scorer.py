@@ -1,4 +1,4 @@
-"""An engine that reads its verdict in the file, and what a watch over folders is made of."""
+"""An scorer that reads its verdict in the file, and what a watch over folders is made of."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from ahl.scoring.prediction import Prediction
 WORDS = ("normal", "anomalous", "unsure")
 
 
-class FakeEngine:
+class FakeScorer:
     card = SimpleNamespace(decision=object(), sha256="0" * 64)
 
     def __init__(self, before=lambda path: None):
@@ -70,12 +70,12 @@ class Site:
         )
         self.told, self.warned, self.clock = [], [], Clock()
 
-    def watcher(self, *, at=lambda step: None, engine=None, recursive=True, settle=0.0, **kept):
+    def watcher(self, *, at=lambda step: None, scorer=None, recursive=True, settle=0.0, **kept):
         destinations = kept.pop("destinations", self.destinations)
         state = self.folder / ".ahl-watch" / "moving.json"
         journal = Journal(state, watched=self.folder, goals=destinations.all())
         return Watcher(
-            engine or FakeEngine(),
+            scorer or FakeScorer(),
             Arrivals(
                 self.folder,
                 recursive=recursive,

@@ -22,7 +22,7 @@ from ahl.scoring.outputs import Outputs, predict_in_order, read_outputs
 from ahl.scoring.prediction import Prediction
 
 
-class Scorer:
+class TorchScorer:
     """Scores images with a trained model.
 
     Args:
