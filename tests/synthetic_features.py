@@ -10,7 +10,7 @@ import torch
 from ahl.config import DistributionConfig
 from ahl.distributions.episodes import Episode, make_episodes
 from ahl.distributions.pseudo import plan_pseudo_anomalies
-from ahl.distributions.training_set import TrainingSet, index_episodes
+from ahl.distributions.training_set import Distributions, TrainingSet, index_episodes
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
@@ -90,8 +90,8 @@ def make_training_set(
     generators: int = 2,
     seed: int = 0,
     config: DistributionConfig | None = None,
-) -> tuple[TrainingSet, list[Episode]]:
-    """A training set with scratches and stains among its anomalies, and its episodes."""
+) -> tuple[TrainingSet, Distributions, list[Episode]]:
+    """A training set with scratches and stains among its anomalies, and what is drawn over it."""
     groups = group_of(normals)
     episodes = make_episodes(
         groups, anomalies, generators, config or DistributionConfig(), seed=seed
@@ -106,7 +106,8 @@ def make_training_set(
         for i, entry in enumerate(plan)
     ]
     table = FeatureTable.of_rows(LAYOUT, np.concatenate(rows))
-    return index_episodes(table, normals, anomalies, episodes, plan), episodes
+    data = TrainingSet.of_counts(table, normals=normals, anomalies=anomalies, pseudo=len(plan))
+    return data, index_episodes(normals, anomalies, episodes, plan), episodes
 
 
 def mean_reference(training_set: TrainingSet):

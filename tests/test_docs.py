@@ -27,10 +27,10 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     script = f"{example}\n"
     names: dict = {}
     exec(compile(script, "docs/extending.md", "exec"), names)  # our own document
-    fitting = names["detector"]._fitting
+    fitting = names["detector"]._learner
     given = fitting.backbone.backbone
     detector = AHL(
-        base=fitting.detector_type,
+        base=fitting.heads,
         backbone=TinyBackbone() if given == DEFAULT_BACKBONE else given,
         generators=fitting.generators,
         config=tiny_config(epochs=2),

@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.processes import Processes
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
+from ahl._common.version import __version__
 from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.config import preset as preset_config
 from ahl.data import TrainingSplit
@@ -24,9 +24,9 @@ from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.heads import BaseDetector, find_detector
 from ahl.model.trained import TrainedModel
-from ahl.pipeline.adapt import EPOCHS, adapt_to_images
+from ahl.pipeline.adapt import EPOCHS, adapt
 from ahl.pipeline.correction import Correction
-from ahl.pipeline.train import Fitting
+from ahl.pipeline.train import Learner, Run, train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
 from ahl.predictor import Predictor
 
@@ -61,8 +61,6 @@ class AHL(Predictor):
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable training image instead of skipping it.
         callback: receives progress, skipped images and notes.
-        processes: that share the backbone's work (docs/scale.md): the first one alone is trained
-            and has an callback.
 
     Raises:
         ConfigurationError: if an argument has a value that cannot work.
@@ -89,16 +87,14 @@ class AHL(Predictor):
         resume: bool = False,
         strict: bool = False,
         callback: Callback | None = None,
-        processes: Processes | None = None,
     ) -> None:
         if not 0 <= seed < 2**32:
             raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
         if config is not None and preset is not None:
             raise ConfigurationError("Give a preset or a config, not both.")
-        processes = processes or Processes()
         config = config or preset_config(preset or "default")
-        self._fitting = Fitting(
-            detector_type=find_detector(base),
+        self._learner = Learner(
+            heads=find_detector(base),
             backbone=BackboneChoice(
                 backbone=backbone,
                 weights=None if weights is None else Path(weights),
@@ -108,26 +104,37 @@ class AHL(Predictor):
             config=config.with_image_size(image_size, tiles),
             seed=seed,
             generators=tuple(default_generators() if generators is None else generators),
+            finetune=finetune,
+        )
+        self._run_settings = Run(
             device=resolve_device(device),
             cache=cache,
-            finetune=finetune,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             strict=strict,
-            callback=callback if callback and processes.is_first else Callback(),
-            processes=processes,
+            callback=callback or Callback(),
         )
-        super().__init__(self._fitting.device)
+        super().__init__(self._run_settings.device)
 
     @property
     def config(self) -> Config:
         """All constants of the run."""
-        return self._fitting.config
+        return self._learner.config
 
     @property
     def facts(self) -> dict[str, Any]:
         """What identifies its runs, as JSON values, the data aside."""
-        return self._fitting.facts()
+        learner, run = self._learner, self._run_settings
+        return {
+            "ahl": __version__,
+            "base": learner.heads.name,
+            "backbone": learner.backbone.facts(),
+            "finetune": learner.finetune,
+            "seed": learner.seed,
+            "device": run.device.type,
+            "resume": run.resume,
+            "config": learner.config.to_dict(),
+        }
 
     def fit(
         self,
@@ -152,9 +159,11 @@ class AHL(Predictor):
             ResumeError: if resuming and the checkpoint is of another run.
         """
         return self._run(
-            lambda: self._fitting.on_images(
+            lambda: train(
                 label_images(normal, GOOD),
                 label_images(anomalies, "anomaly" if classes is None else classes),
+                self._learner,
+                self._run_settings,
             )
         )
 
@@ -168,9 +177,11 @@ class AHL(Predictor):
             the detector itself; raises what `fit` raises.
         """
         return self._run(
-            lambda: self._fitting.on_images(
+            lambda: train(
                 from_samples(split.normals),
                 from_samples(split.anomalies),
+                self._learner,
+                self._run_settings,
                 drawn=split.drawn,
                 known_class=split.known_class,
             )
@@ -192,10 +203,12 @@ class AHL(Predictor):
             DataError: if the maps do not fit together or are too few.
         """
         return self._run(
-            lambda: self._fitting.on_features(
+            lambda: train_on_features(
                 table_of_maps(normal),
                 table_of_maps(anomalies),
                 [table_of_maps(maps) for maps in pseudo],
+                self._learner,
+                self._run_settings,
             )
         )
 
@@ -213,17 +226,13 @@ class AHL(Predictor):
             NotFittedError: before `fit` or `load`, or if trained on feature maps.
             DataError: if there are too few readable images.
         """
-        fitting = self._fitting
         return self._run(
-            lambda: adapt_to_images(
+            lambda: adapt(
                 self.model,
                 label_images(normal, GOOD),
-                generators=fitting.generators,
+                self._run_settings,
+                generators=self._learner.generators,
                 epochs=epochs,
-                device=fitting.device,
-                cache=fitting.cache,
-                strict=fitting.strict,
-                callback=fitting.callback,
             )
         )
 
@@ -251,14 +260,14 @@ class AHL(Predictor):
             DataError: if there is no readable image; or if more known images would be wrong than
                 before, and `force` is not given: the detector is as it was then.
         """
-        fitting = self._fitting
+        run = self._run_settings
         found = update_with_images(
             self.model,
             label_images(missed, MISSED_CLASS if classes is None else classes),
             label_images(false_alarms, GOOD),
-            device=fitting.device,
-            strict=fitting.strict,
-            callback=fitting.callback,
+            device=run.device,
+            strict=run.strict,
+            callback=run.callback,
         )
         if found.worsens and not force:
             raise DataError(
@@ -276,14 +285,14 @@ class AHL(Predictor):
             ModelFileError: if the file cannot be written.
         """
         self.model.save(Path(path))
-        self._fitting.callback.on_saved(Path(path))
-        checkpoint = self._fitting.checkpoint
+        self._run_settings.callback.on_saved(Path(path))
+        checkpoint = self._run_settings.checkpoint
         for finished in (checkpoint, finetuning_checkpoint(checkpoint)):
             if finished is not None:
                 finished.unlink(missing_ok=True)
 
     def _run(self, learn: Callable[[], TrainedModel | None]) -> Self:
-        with self._fitting.callback.run(self.facts):
+        with self._run_settings.callback.run(self.facts):
             model = learn()
         return self if model is None else self._trained(model)
 

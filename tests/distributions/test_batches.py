@@ -28,8 +28,8 @@ def test_a_batch_is_full_and_kinds_that_are_there_share_it(size, present):
 
 
 @pytest.fixture(scope="module")
-def training_set():
-    return make_training_set()[0]
+def made():
+    return make_training_set()
 
 
 def constants(seed):
@@ -49,8 +49,9 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_batches_are_those_drawn_one_by_one(training_set, count):
-    sets = training_set.supports
+def test_batches_are_those_drawn_one_by_one(made, count):
+    training_set, distributions, _ = made
+    sets = distributions.supports
     found = list(draw_batches(training_set, sets, count, **constants(3)))
     one_by_one = constants(3)
     expected = [draw_batch(training_set, sets, **one_by_one) for _ in range(count)]
@@ -61,10 +62,11 @@ def test_batches_are_those_drawn_one_by_one(training_set, count):
     assert not any(torch.equal(a, b) for i, a in enumerate(firsts) for b in firsts[:i])
 
 
-def test_batches_are_drawn_when_they_are_asked_for(training_set):
+def test_batches_are_drawn_when_they_are_asked_for(made):
     """Memory holds one at a time, and fewer taken leave the generator earlier."""
+    training_set, distributions, _ = made
     settings = constants(3)
-    batches = draw_batches(training_set, training_set.supports, 4, **settings)
+    batches = draw_batches(training_set, distributions.supports, 4, **settings)
     start = settings["generator"].get_state()
     assert torch.equal(start, torch.Generator().manual_seed(3).get_state())
     list(islice(batches, 2))
@@ -74,9 +76,10 @@ def test_batches_are_drawn_when_they_are_asked_for(training_set):
     assert not torch.equal(two, settings["generator"].get_state())
 
 
-def test_one_models_batch_is_its_slice_of_all(training_set):
-    batch = draw_batch(training_set, training_set.supports, **constants(0))
-    models = len(training_set.supports)
+def test_one_models_batch_is_its_slice_of_all(made):
+    training_set, distributions, _ = made
+    batch = draw_batch(training_set, distributions.supports, **constants(0))
+    models = len(distributions.supports)
     for model in range(models):
         own = batch.of(model)
         assert own.maps[0].shape == (12, *training_set.features.layout.scales[0])

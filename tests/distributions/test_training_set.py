@@ -28,10 +28,10 @@ def made(request):
     normals = 21
     anomalies = {"one anomaly": 1, "no anomaly": 0}.get(request.param, 5)
     generators = {"no pseudo": 0, "one generator": 1}.get(request.param, 3)
-    training_set, episodes = make_training_set(
+    training_set, distributions, episodes = make_training_set(
         normals=normals, anomalies=anomalies, generators=generators
     )
-    return training_set, episodes, normals, anomalies
+    return training_set, distributions, episodes, normals, anomalies
 
 
 def numbered_table(count):
@@ -44,9 +44,6 @@ def numbered(training_set):
     return TrainingSet(
         features=numbered_table(len(training_set)),
         kinds=training_set.kinds,
-        supports=training_set.supports,
-        queries=training_set.queries,
-        unseen=training_set.unseen,
     )
 
 
@@ -65,7 +62,7 @@ def draw(training_set, sets, *, batch_size=12, reference_normals=5, seed=0):
 
 
 def test_samples_lie_normals_first_then_anomalies_then_pseudo(made):
-    training_set, episodes, normals, anomalies = made
+    training_set, _distributions, episodes, normals, anomalies = made
     pseudo = len(plan_pseudo_anomalies(episodes))
     expected = [Kind.NORMAL] * normals + [Kind.ANOMALY] * anomalies + [Kind.PSEUDO] * pseudo
     assert training_set.kinds.tolist() == [int(kind) for kind in expected]
@@ -77,9 +74,9 @@ def test_samples_lie_normals_first_then_anomalies_then_pseudo(made):
 
 
 def test_sets_hold_the_samples_of_their_episodes(made):
-    training_set, episodes, normals, anomalies = made
+    training_set, distributions, episodes, normals, anomalies = made
     plan = plan_pseudo_anomalies(episodes)
-    sides = [("support", training_set.supports), ("query", training_set.queries)]
+    sides = [("support", distributions.supports), ("query", distributions.queries)]
     for side, indexed_sets in sides:
         for episode, indexed in zip(episodes, indexed_sets, strict=True):
             samples = getattr(episode, side)
@@ -95,7 +92,7 @@ def test_sets_hold_the_samples_of_their_episodes(made):
 
 
 def test_unseen_is_what_the_support_does_not_know(made):
-    training_set, episodes, normals, anomalies = made
+    training_set, distributions, episodes, normals, anomalies = made
     plan = plan_pseudo_anomalies(episodes)
     expected = np.zeros((len(training_set), len(episodes)), dtype=bool)
     for i, episode in enumerate(episodes):
@@ -104,13 +101,13 @@ def test_unseen_is_what_the_support_does_not_know(made):
         for p, entry in enumerate(plan):
             foreign = entry.generator != episode.support.generator
             expected[normals + anomalies + p, i] = foreign
-    np.testing.assert_array_equal(training_set.unseen.numpy(), expected)
+    np.testing.assert_array_equal(distributions.unseen.numpy(), expected)
     assert not expected[:normals].any()
 
 
 def test_judged_leaves_out_the_supports_own_normals(made):
-    training_set, episodes, *_ = made
-    judged = training_set.judged
+    training_set, distributions, episodes, *_ = made
+    judged = distributions.judged
     assert judged.shape == (len(training_set), len(episodes))
     for i, episode in enumerate(episodes):
         for j in range(len(training_set)):
@@ -118,17 +115,19 @@ def test_judged_leaves_out_the_supports_own_normals(made):
 
 
 def test_an_anomaly_is_unseen_where_only_the_query_holds_it():
-    training_set, episodes = make_training_set(anomalies=6)
+    _training_set, distributions, episodes = make_training_set(anomalies=6)
     for i, episode in enumerate(episodes):
         only_query = np.setdiff1d(episode.query.anomalies, episode.support.anomalies)
         assert len(only_query) == 3
-        assert training_set.unseen[24 + only_query, i].all()
-        assert int(training_set.unseen[24:30, i].sum()) == 3
+        assert distributions.unseen[24 + only_query, i].all()
+        assert int(distributions.unseen[24:30, i].sum()) == 3
 
 
 def test_in_the_both_overlap_no_labelled_anomaly_is_unseen():
-    training_set, _ = make_training_set(config=DistributionConfig(anomaly_overlap="both"))
-    assert not training_set.unseen[training_set.kinds == Kind.ANOMALY].any()
+    training_set, distributions, _ = make_training_set(
+        config=DistributionConfig(anomaly_overlap="both")
+    )
+    assert not distributions.unseen[training_set.kinds == Kind.ANOMALY].any()
 
 
 def test_queries_share_eq_4_by_their_normals():
@@ -137,13 +136,13 @@ def test_queries_share_eq_4_by_their_normals():
         IndexedSet(normals=np.arange(count), anomalies=np.arange(9), pseudo=nothing)
         for count in (2, 3, 5)
     ]
-    by_hand = replace(make_training_set()[0], queries=tuple(queries))
+    by_hand = replace(make_training_set()[1], queries=tuple(queries))
     torch.testing.assert_close(by_hand.query_shares, torch.tensor([0.2, 0.3, 0.5]))
 
 
 def test_query_shares_are_of_the_episodes_and_sum_to_one(made):
-    training_set, episodes, *_ = made
-    shares = training_set.query_shares
+    _training_set, distributions, episodes, *_ = made
+    shares = distributions.query_shares
     assert float(shares.sum()) == pytest.approx(1.0)
     normals = [len(episode.query.normals) for episode in episodes]
     assert shares.tolist() == pytest.approx([count / sum(normals) for count in normals])
@@ -180,18 +179,18 @@ def test_kinds_share_a_batch_equally_and_normals_take_the_rest(batch_size, prese
 
 @pytest.mark.parametrize("batch_size", [9, 11])
 def test_a_batch_holds_samples_of_each_set_by_kind(made, batch_size):
-    training_set = numbered(made[0])
-    counts = kind_counts(batch_size, training_set.supports)
+    training_set, distributions = numbered(made[0]), made[1]
+    counts = kind_counts(batch_size, distributions.supports)
     assert sum(counts) == batch_size
-    seen = [set() for _ in training_set.supports]
+    seen = [set() for _ in distributions.supports]
     for seed in range(20):
-        batch = draw(training_set, training_set.supports, batch_size=batch_size, seed=seed)
-        models = len(training_set.supports)
+        batch = draw(training_set, distributions.supports, batch_size=batch_size, seed=seed)
+        models = len(distributions.supports)
         assert batch.kinds.shape == (models, batch_size)
         for scale, shape in zip(batch.maps, LAYOUT.scales, strict=True):
             assert scale.shape == (models, batch_size, *shape)
             assert scale.dtype == torch.float32
-        for i, support in enumerate(training_set.supports):
+        for i, support in enumerate(distributions.supports):
             drawn = batch.maps[0][i, :, 0, 0, 0].long()
             for scale in batch.maps:  # every value of a sample is its number, at both scales
                 assert torch.equal(scale[i], drawn[:, None, None, None].expand_as(scale[i]).float())
@@ -200,17 +199,18 @@ def test_a_batch_holds_samples_of_each_set_by_kind(made, batch_size):
                 assert int((batch.kinds[i] == kind).sum()) == counts[kind]
                 assert np.isin(drawn[batch.kinds[i] == kind], support.by_kind()[kind]).all()
             seen[i] |= set(drawn.tolist())
-    for i, support in enumerate(training_set.supports):
+    for i, support in enumerate(distributions.supports):
         everything = {int(j) for part in support.by_kind() for j in part}
         assert seen[i] == everything, "every sample of the set must come up sooner or later"
 
 
 def test_references_are_means_of_normals_of_the_same_set_at_both_scales():
-    training_set = numbered(make_training_set()[0])
+    training_set, distributions, _ = make_training_set()
+    training_set = numbered(training_set)
     varied = set()
     for seed in range(10):
-        batch = draw(training_set, training_set.supports, reference_normals=2, seed=seed)
-        for i, support in enumerate(training_set.supports):
+        batch = draw(training_set, distributions.supports, reference_normals=2, seed=seed)
+        for i, support in enumerate(distributions.supports):
             fine, coarse = (scale[i] for scale in batch.references)
             assert fine.shape == LAYOUT.scales[0]
             assert coarse.shape == LAYOUT.scales[1]
@@ -224,7 +224,7 @@ def test_references_are_means_of_normals_of_the_same_set_at_both_scales():
 
 
 def test_the_reference_is_the_mean_of_the_number_asked_for():
-    training_set = make_training_set()[0]
+    training_set, _distributions, _ = make_training_set()
     one_normal = [
         IndexedSet(normals=np.array([4]), anomalies=np.array([24]), pseudo=np.array([31]))
     ]
@@ -246,12 +246,13 @@ def test_the_reference_is_the_mean_of_the_number_asked_for():
 
 
 def test_batches_depend_on_the_generator_alone():
-    training_set = numbered(make_training_set()[0])
+    training_set, distributions, _ = make_training_set()
+    training_set = numbered(training_set)
     torch.manual_seed(0)
-    one = draw(training_set, training_set.supports, seed=5)
+    one = draw(training_set, distributions.supports, seed=5)
     torch.manual_seed(1)
-    same = draw(training_set, training_set.supports, seed=5)
-    other = draw(training_set, training_set.supports, seed=6)
+    same = draw(training_set, distributions.supports, seed=5)
+    other = draw(training_set, distributions.supports, seed=6)
     assert torch.equal(one.maps[0], same.maps[0])
     assert torch.equal(one.references[1], same.references[1])
     assert not torch.equal(one.maps[0], other.maps[0])
@@ -259,32 +260,34 @@ def test_batches_depend_on_the_generator_alone():
 
 
 def test_batches_follow_one_another_in_a_generator():
-    training_set = numbered(make_training_set()[0])
+    training_set, distributions, _ = make_training_set()
+    training_set = numbered(training_set)
     generator = torch.Generator().manual_seed(0)
     constants = {"batch_size": 12, "reference_normals": 5, "generator": generator, "device": CPU}
-    one = draw_batch(training_set, training_set.supports, **constants)
-    two = draw_batch(training_set, training_set.supports, **constants)
+    one = draw_batch(training_set, distributions.supports, **constants)
+    two = draw_batch(training_set, distributions.supports, **constants)
     assert not torch.equal(one.maps[0], two.maps[0])
 
 
 def test_models_draw_their_own_samples_also_from_the_same_set():
-    training_set = numbered(make_training_set()[0])
+    training_set, _distributions, _ = make_training_set()
+    training_set = numbered(training_set)
     batch = draw(training_set, [training_set.everything] * 2)
     assert not torch.equal(batch.maps[0][0], batch.maps[0][1])
 
 
 def test_batches_are_the_same_from_memory_and_from_disk():
-    from_disk, in_memory = make_training_set()[0], make_training_set()[0]
+    (from_disk, distributions, _), (in_memory, *_) = make_training_set(), make_training_set()
     in_memory.features.keep_resident()
-    one = draw(from_disk, from_disk.queries, seed=3)
-    other = draw(in_memory, in_memory.queries, seed=3)
+    one = draw(from_disk, distributions.queries, seed=3)
+    other = draw(in_memory, distributions.queries, seed=3)
     for part in ("maps", "references"):
         for left, right in zip(getattr(one, part), getattr(other, part), strict=True):
             assert torch.equal(left, right)
 
 
 def test_a_plan_of_other_episodes_is_refused():
-    _, episodes = make_training_set()
+    _, _, episodes = make_training_set()
     plan = plan_pseudo_anomalies(episodes)[:-1]
     with pytest.raises(KeyError):
-        index_episodes(numbered_table(24 + 6 + len(plan)), 24, 6, episodes, plan)
+        index_episodes(24, 6, episodes, plan)

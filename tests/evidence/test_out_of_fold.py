@@ -12,9 +12,8 @@ from ahl.evidence import out_of_fold
 from ahl.evidence.out_of_fold import calibrate_by_folds, sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA
-from ahl.learning.training import train
+from ahl.learning.algorithm import algorithm_1
 from ahl.pipeline.learn import learn
-from ahl.pipeline.task import prepare_task
 from synthetic_features import (
     LAYOUT,
     SCRATCH,
@@ -25,6 +24,7 @@ from synthetic_features import (
     group_of,
     to_rows,
 )
+from tasks import prepare_task
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -54,17 +54,17 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
     config = tiny_config(epochs=2)
     task = make_task(config)
     fold = task.folds[0]
-    spoiled = task.training_set.features.rows(np.arange(len(task.training_set)))
+    spoiled = task.data.features.rows(np.arange(len(task.data)))
     spoiled[torch.from_numpy(np.concatenate([fold.normals, fold.anomalies]))] += 3.0
     other = replace(
-        task.training_set,
+        task.data,
         features=FeatureTable.of_rows(task.detector.layout, spoiled.half().numpy()),
     )
     same = replace(
-        task.training_set,
+        task.data,
         features=FeatureTable.of_rows(
             task.detector.layout,
-            task.training_set.features.rows(np.arange(len(other))).half().numpy(),
+            task.data.features.rows(np.arange(len(other))).half().numpy(),
         ),
     )
     models = [
@@ -102,7 +102,7 @@ def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first
     monkeypatch.setattr(out_of_fold, "descend", marked)
     models = out_of_fold._Folds(
         task.detector,
-        task.training_set,
+        task.data,
         task.folds,
         task.reference,
         task.preparation,
@@ -119,11 +119,19 @@ def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first
 def test_the_models_own_normals_are_the_zero_of_its_scores():
     config = tiny_config(epochs=3)
     task = make_task(config)
-    state = train(task.detector, task.training_set, task.reference, config, seed=0, device=CPU)
+    *_, state = algorithm_1(
+        task.detector,
+        task.data,
+        task.distributions,
+        task.reference,
+        config,
+        seed=0,
+        device=CPU,
+    )
     found = calibrate_by_folds(
         task.detector,
         state.unified,
-        task.training_set,
+        task.data,
         task.folds,
         task.reference,
         task.preparation,
@@ -135,7 +143,7 @@ def test_the_models_own_normals_are_the_zero_of_its_scores():
     own = sample_evidence(
         task.detector,
         state.unified,
-        task.training_set.features,
+        task.data.features,
         np.arange(24),
         task.reference,
         task.preparation,

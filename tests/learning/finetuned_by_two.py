@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ahl import AHL
 from ahl._common.callbacks import Callback
-from ahl._common.processes import joined_processes
+from ahl._common.distributed import process_rank
 from ahl.features.backbones.pretrained import TimmBackbone
 from small_images import small_image
 from tiny import tiny_config
@@ -34,7 +34,6 @@ def fit(folder, **arguments):
 
 
 if __name__ == "__main__":
-    with joined_processes("cpu") as processes:
-        detector = fit(Path(sys.argv[1]), processes=processes, resume=True)
-        if processes.is_first:
-            detector.save(sys.argv[2])
+    detector = fit(Path(sys.argv[1]), resume=True)
+    if process_rank() == 0:
+        detector.save(sys.argv[2])

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from ahl._common.callbacks import Callback
 from ahl.config import Config, HeadConfig, ImportanceConfig, LearningConfig
-from ahl.learning.training import train
+from ahl.learning.algorithm import algorithm_1, train_alone
 from synthetic_features import (
     make_training_set,
     mean_reference,
@@ -32,34 +31,29 @@ def with_learning(**constants):
     return replace(CONFIG, learning=replace(LEARNING, **constants))
 
 
-class Recorder(Callback):
-    """Keeps a copy of every state, and the records as they were announced."""
+class Recorder:
+    """Keeps a copy of every state, as it was given."""
 
     def __init__(self):
-        self.states, self.announced, self.given = [], [], []
-
-    def on_epoch(self, record, epochs):
-        self.announced.append((record, epochs))
+        self.states, self.given = [], []
 
     def keep(self, state):
         self.given.append(state)
         self.states.append(copy.deepcopy(state))
 
 
-def run(detector, config=CONFIG, *, seed=0, state=None, training_set=None):
-    training_set = training_set or make_training_set()[0]
-    recorder = Recorder()
-    final = train(
-        detector,
-        training_set,
-        mean_reference(training_set),
-        config,
-        seed=seed,
-        device=CPU,
-        callback=recorder,
-        keep=recorder.keep,
-        state=state,
-    )
+def epochs(detector, config, data, distributions, **arguments):
+    """The states of a training of the kind that the config asks for."""
+    if config.learning.collaborative:
+        return algorithm_1(detector, data, distributions, mean_reference(data), config, **arguments)
+    return train_alone(detector, data, mean_reference(data), config, **arguments)
+
+
+def run(detector, config=CONFIG, *, seed=0, state=None, made=None):
+    data, distributions, _ = made or make_training_set()
+    recorder, final = Recorder(), state
+    for final in epochs(detector, config, data, distributions, seed=seed, device=CPU, state=state):
+        recorder.keep(final)
     return final, recorder
 
 

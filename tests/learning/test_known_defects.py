@@ -19,16 +19,16 @@ from torch.func import functional_call
 
 from ahl.config import Config, DistributionConfig, HeadConfig, ImportanceConfig, LearningConfig
 from ahl.distributions.episodes import make_episodes
-from ahl.distributions.training_set import TrainingSet, draw_batch
+from ahl.distributions.training_set import draw_batch
 from ahl.heads import DRA, DevNet
 from ahl.heads.weights import HeadWeights, replicate
-from ahl.learning import training
+from ahl.learning import algorithm
 from ahl.learning.adam import AdamState
 from ahl.learning.collaboration import adapt, first_order_gradient, outer_step
 from ahl.learning.importance import predict, start_predictor
-from ahl.learning.training import train
-from ahl.learning.training_state import start_state
-from synthetic_features import LAYOUT, PRIOR, make_training_set, mean_reference
+from ahl.learning.state import start_state
+from learning.small_runs import run
+from synthetic_features import LAYOUT, PRIOR, make_training_set
 
 CPU = torch.device("cpu")
 HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5)
@@ -40,10 +40,10 @@ CONFIG = Config(
 )
 
 
-def draw(training_set: TrainingSet, draw_function=draw_batch, *, seed: int = 0):
+def draw(made, draw_function=draw_batch, *, seed: int = 0):
     return draw_function(
-        training_set,
-        training_set.supports,
+        made[0],
+        made[1].supports,
         batch_size=9,
         reference_normals=4,
         generator=torch.Generator().manual_seed(seed),
@@ -89,9 +89,9 @@ def count_off_normals_in_order(assignment, *arguments, **constants):
 
 
 def check_both_scales_refer_to_the_same_normals(draw_function: Callable[..., Any]) -> None:
-    training_set, _ = make_training_set()
+    made = make_training_set()
     for seed in range(5):
-        batch = draw(training_set, draw_function, seed=seed)
+        batch = draw(made, draw_function, seed=seed)
         # The second scale of each sample is the 2x2 mean of its first: so it is of any mean.
         expected = torch.nn.functional.avg_pool2d(batch.references[0], 2)
         assert torch.allclose(batch.references[1], expected, atol=2e-2)
@@ -121,7 +121,7 @@ def keep_an_old_coarse_reference():
 def check_the_last_gradient_is_applied(step: Callable[..., Any]) -> None:
     """The unified model must be where torch's Adam goes with the gradients of all epochs."""
     detector = DevNet(HEADS, LAYOUT, PRIOR)
-    training_set, _ = make_training_set()
+    made = make_training_set()
     gradients = []
 
     def recorded(*arguments):
@@ -130,11 +130,10 @@ def check_the_last_gradient_is_applied(step: Callable[..., Any]) -> None:
         return result
 
     with (
-        mock.patch.object(training, "first_order_gradient", recorded),
-        mock.patch.object(training, "outer_step", step),
+        mock.patch.object(algorithm, "first_order_gradient", recorded),
+        mock.patch.object(algorithm, "outer_step", step),
     ):
-        reference = mean_reference(training_set)
-        final = train(detector, training_set, reference, CONFIG, seed=0, device=CPU)
+        final, _ = run(detector, CONFIG, made=made)
 
     start = start_state(detector, CONFIG, 7, seed=0).unified.parameters
     leaves = {name: value.clone().requires_grad_() for name, value in start.items()}
@@ -178,10 +177,10 @@ def step_on_zero_first():
 
 def check_every_inner_step_is_kept(adapt_function: Callable[..., Any]) -> None:
     detector = DevNet(HEADS, LAYOUT, PRIOR)
-    training_set, _ = make_training_set()
-    batches = [draw(training_set, seed=seed) for seed in range(4)]
+    made = make_training_set()
+    batches = [draw(made, seed=seed) for seed in range(4)]
     start = detector.initial_parameters(torch.Generator().manual_seed(0))
-    models = len(training_set.supports)
+    models = len(made[1])
     adapted, _ = adapt_function(
         detector, replicate(HeadWeights(start, {}), models), iter(batches), rate=0.01
     )
@@ -304,7 +303,7 @@ class BatchStatistics(DRA):  # type: ignore[misc]
 def check_epochs_hand_statistics_on(step: Callable[..., Any]) -> None:
     """Base models start from the unified model's statistics, which are those of the last epoch."""
     detector = DRA(HEADS, LAYOUT, PRIOR)
-    training_set, _ = make_training_set()
+    made = make_training_set()
     at_start, after = [], []
 
     def recorded(detector, models, batches, *, rate):
@@ -314,10 +313,10 @@ def check_epochs_hand_statistics_on(step: Callable[..., Any]) -> None:
         return result
 
     with (
-        mock.patch.object(training, "adapt", recorded),
-        mock.patch.object(training, "outer_step", step),
+        mock.patch.object(algorithm, "adapt", recorded),
+        mock.patch.object(algorithm, "outer_step", step),
     ):
-        train(detector, training_set, mean_reference(training_set), CONFIG, seed=0, device=CPU)
+        run(detector, CONFIG, made=made)
     for name, initial in detector.initial_statistics().items():
         assert torch.equal(at_start[0][name], initial)
         for ended, started in zip(after, at_start[1:], strict=False):

@@ -60,12 +60,13 @@ def test_a_run_resumed_from_any_epoch_ends_with_the_same_bits(detector, config, 
         resumed, later = run(detector, config, state=state)
         assert_same_bits(resumed, whole)
         assert_same_bits(state, before)
-        # What had been done before is not done, or announced, again.
-        assert len(later.states) == LEARNING.epochs - state.epoch
-        assert later.announced == recorder.announced[state.epoch :]
+        # What had been done before is not done again.
+        assert [one.epoch for one in later.states] == [
+            one.epoch for one in recorder.states[state.epoch :]
+        ]
 
 
-def test_states_given_to_hooks_are_not_changed_afterwards(whole_run):
+def test_states_that_were_given_are_not_changed_afterwards(whole_run):
     _, recorder = whole_run
     for given, then in zip(recorder.given, recorder.states, strict=True):
         assert_same_bits(given, then)
@@ -78,11 +79,10 @@ def test_training_from_disk_and_from_memory_gives_the_same_bits(detector, monkey
     assert_same_bits(from_disk, from_memory)
 
 
-def test_hooks_hear_of_every_epoch(config, whole_run):
+def test_every_epoch_leaves_a_record(config, whole_run):
     final, recorder = whole_run
-    assert [record.epoch for record, _ in recorder.announced] == [1, 2, 3, 4, 5]
-    assert {epochs for _, epochs in recorder.announced} == {5}
-    assert final.history == [record for record, _ in recorder.announced]
+    assert [state.history[-1].epoch for state in recorder.states] == [1, 2, 3, 4, 5]
+    assert final.history == [state.history[-1] for state in recorder.states]
     for record in final.history:
         models = 7 if config.learning.collaborative else 1
         assert len(record.support_losses) == len(record.importance) == models

@@ -7,7 +7,7 @@ import torch
 
 from ahl._common.types import Kind
 from ahl.heads import DRA
-from ahl.learning import sample_scores, training
+from ahl.learning import algorithm, sample_scores
 from ahl.learning.importance import ScorePredictor, importance_scores, predict
 from learning.small_runs import CONFIG, HEADS, IMPORTANCE, run, with_learning
 from synthetic_features import (
@@ -39,7 +39,7 @@ def test_importance_is_equal_until_its_first_epoch(
         assert len(state.past_scores) == min(epoch + 1, history)
 
 
-def loop_importance(detector, training_set, before, after, config):
+def loop_importance(detector, training_set, distributions, before, after, config):
     """Eq. 6 and 7 for one epoch, from the state before it and psi after it."""
     low, high = detector.expected_scores
     past = torch.stack(before.past_scores, dim=1)
@@ -47,13 +47,13 @@ def loop_importance(detector, training_set, before, after, config):
         past = ((past - low) / (high - low)).clamp(0, 1)
     predicted = predict(ScorePredictor(7, config.hidden), after.predictor.parameters, past)
     errors = []
-    for i, support in enumerate(training_set.supports):
+    for i, support in enumerate(distributions.supports):
         terms = []
         for j, kind in enumerate(training_set.kinds.tolist()):
             if j in support.normals:
                 continue
             label = 0.0 if kind == Kind.NORMAL else 1.0
-            weight = 1.0 if training_set.unseen[j, i] else 0.5
+            weight = 1.0 if distributions.unseen[j, i] else 0.5
             terms.append(weight * (float(predicted[j, i]) - label) ** 2)
         errors.append(sum(terms) / len(terms))
     return importance_scores(torch.tensor(errors)).tolist()
@@ -63,25 +63,25 @@ def loop_importance(detector, training_set, before, after, config):
 def test_importance_comes_from_the_errors_of_predicted_scores(detector, form):
     importance = replace(IMPORTANCE, error=form)
     config = replace(CONFIG, importance=importance)
-    training_set = make_training_set()[0]
-    _, recorder = run(detector, config, training_set=training_set)
+    training_set, distributions, _ = make_training_set()
+    _, recorder = run(detector, config, made=(training_set, distributions, None))
     for before, after in zip(recorder.states[2:], recorder.states[3:], strict=False):
-        expected = loop_importance(detector, training_set, before, after, importance)
+        expected = loop_importance(detector, training_set, distributions, before, after, importance)
         assert after.history[-1].importance == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch):
     adapted = []
-    adapt = training.adapt
+    adapt = algorithm.adapt
 
     def kept(*arguments, **constants):
         adapted.append(adapt(*arguments, **constants))
         return adapted[-1]
 
-    monkeypatch.setattr(training, "adapt", kept)
+    monkeypatch.setattr(algorithm, "adapt", kept)
     monkeypatch.setattr(sample_scores, "SCORING_CHUNK", 10)  # the training set is larger
-    training_set = make_training_set()[0]
-    _, recorder = run(detector, with_learning(epochs=2), training_set=training_set)
+    training_set, distributions, _ = make_training_set()
+    _, recorder = run(detector, with_learning(epochs=2), made=(training_set, distributions, None))
     reference = mean_reference(training_set)
     for (base, _), state in zip(adapted, recorder.states, strict=True):
         scores = state.past_scores[-1]

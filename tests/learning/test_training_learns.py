@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ahl.config import Config, LearningConfig
-from ahl.learning.training_state import start_state
+from ahl.learning.state import start_state
 from ahl.scoring.metrics import auroc
 from learning.small_runs import HEADS, run
 from synthetic_features import (
@@ -50,11 +50,11 @@ def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
     if not collaborative:
         learning = replace(learning, collaborative=False, inner_rate=0.02)
     config = Config(heads=HEADS, learning=learning)
-    training_set = make_training_set(seed=1)[0]
+    training_set, distributions, _ = make_training_set(seed=1)
     untrained = start_state(detector, config, 7, seed=1).unified
     assert np.mean(list(auroc_by_kind(detector, untrained, training_set).values())) < 0.7
 
-    final, _ = run(detector, config, seed=1, training_set=training_set)
+    final, _ = run(detector, config, seed=1, made=(training_set, distributions, None))
     found = auroc_by_kind(detector, final.unified, training_set)
     assert min(found[SCRATCH], found[STAIN]) > 0.9
     if collaborative:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ahl.heads import DevNet
-from ahl.learning import training
+from ahl.learning import algorithm
 from learning.small_runs import HEADS, LEARNING, numbers_of, run, with_learning
 from synthetic_features import (
     LAYOUT,
@@ -23,8 +23,8 @@ def test_alone_takes_as_many_steps_as_a_base_model_does(detector, monkeypatch, r
         assert rate == LEARNING.inner_rate
         return inner_step(*arguments, rate=rate)
 
-    inner_step = training.inner_step
-    monkeypatch.setattr(training, "inner_step", counted)
+    inner_step = algorithm.inner_step
+    monkeypatch.setattr(algorithm, "inner_step", counted)
     config = with_learning(collaborative=False, epochs=3, rounds=rounds, inner_steps=inner_steps)
     final, _ = run(detector, config)
     assert len(batches) == 3 * rounds * inner_steps
@@ -37,7 +37,7 @@ def test_alone_takes_as_many_steps_as_a_base_model_does(detector, monkeypatch, r
 @pytest.mark.parametrize("second_order", [False, True])
 def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second_order):
     seen = {"adapt": [], "queries": []}
-    adapt, outer_step = training.adapt, training.outer_step
+    adapt, outer_step = algorithm.adapt, algorithm.outer_step
 
     def counted_adapt(detector, models, batches, *, rate):
         batches = list(batches)
@@ -56,11 +56,11 @@ def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second
 
         return counted
 
-    monkeypatch.setattr(training, "adapt", counted_adapt)
-    monkeypatch.setattr(training, "outer_step", counted_outer)
+    monkeypatch.setattr(algorithm, "adapt", counted_adapt)
+    monkeypatch.setattr(algorithm, "outer_step", counted_outer)
     for name, place in (("first_order_gradient", 2), ("second_order_gradient", 3)):
-        counted = counted_gradient(getattr(training, name), place)
-        monkeypatch.setattr(training, name, counted)
+        counted = counted_gradient(getattr(algorithm, name), place)
+        monkeypatch.setattr(algorithm, name, counted)
 
     config = with_learning(
         epochs=2, rounds=3, inner_steps=4, query_batches=2, second_order=second_order
@@ -79,11 +79,11 @@ def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second
 def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
     monkeypatch, second_order
 ):
-    training_set = make_training_set()[0]
+    training_set, distributions, _ = make_training_set()
     supports, queries = [], []
-    adapt = training.adapt
+    adapt = algorithm.adapt
     name, place = ("second_order_gradient", 3) if second_order else ("first_order_gradient", 2)
-    gradient = getattr(training, name)
+    gradient = getattr(algorithm, name)
 
     def kept_adapt(detector, models, batches, *, rate):
         supports.extend(batches := list(batches))
@@ -96,12 +96,12 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
                 assert all(torch.equal(a, b) for a, b in zip(one.maps, other.maps, strict=True))
         return gradient(*arguments, **constants)
 
-    monkeypatch.setattr(training, "adapt", kept_adapt)
-    monkeypatch.setattr(training, name, kept_gradient)
+    monkeypatch.setattr(algorithm, "adapt", kept_adapt)
+    monkeypatch.setattr(algorithm, name, kept_gradient)
     config = with_learning(epochs=3, query_batches=4, inner_steps=4, second_order=second_order)
-    run(DevNet(HEADS, LAYOUT, PRIOR), config, training_set=training_set)
+    run(DevNet(HEADS, LAYOUT, PRIOR), config, made=(training_set, distributions, None))
 
-    for batches, sets in ((supports, training_set.supports), (queries, training_set.queries)):
+    for batches, sets in ((supports, distributions.supports), (queries, distributions.queries)):
         assert len(batches) == 12
         for i, indexed in enumerate(sets):
             allowed = {int(j) for part in indexed.by_kind() for j in part}
@@ -118,9 +118,9 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
 ):
     """First order: at the adapted weights. Second order: at the unified ones, as in Eq. 4."""
     places, given, taken, started = [], [], [], []
-    adapt, outer_step = training.adapt, training.outer_step
+    adapt, outer_step = algorithm.adapt, algorithm.outer_step
     name, place = ("second_order_gradient", 4) if second_order else ("first_order_gradient", 3)
-    gradient = getattr(training, name)
+    gradient = getattr(algorithm, name)
 
     def kept_adapt(*arguments, **constants):
         started.append(arguments[1])
@@ -141,13 +141,13 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
         places[-1] = unified if second_order else places[-1]
         return stepped
 
-    monkeypatch.setattr(training, "adapt", kept_adapt)
-    monkeypatch.setattr(training, name, kept_gradient)
-    monkeypatch.setattr(training, "outer_step", kept_step)
+    monkeypatch.setattr(algorithm, "adapt", kept_adapt)
+    monkeypatch.setattr(algorithm, name, kept_gradient)
+    monkeypatch.setattr(algorithm, "outer_step", kept_step)
     final, recorder = run(detector, with_learning(second_order=second_order))
 
     assert len(set(final.history[-1].importance)) == 7, "importance must have been unequal"
-    sizes = [len(query.normals) for query in make_training_set()[0].queries]
+    sizes = [len(query.normals) for query in make_training_set()[1].queries]
     assert len(set(sizes)) > 1, "query sets must have been of different sizes"
     for epoch, (where, weights) in enumerate(given):
         importance = final.history[epoch].importance
@@ -163,15 +163,15 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
 
 
 def test_alone_learns_from_everything(monkeypatch):
-    training_set = make_training_set()[0]
+    training_set, distributions, _ = make_training_set()
     drawn = set()
-    inner_step = training.inner_step
+    inner_step = algorithm.inner_step
 
     def kept(detector, model, state, batch, *, rate):
         drawn.update(numbers_of(batch.maps[0], training_set.features))
         return inner_step(detector, model, state, batch, rate=rate)
 
-    monkeypatch.setattr(training, "inner_step", kept)
+    monkeypatch.setattr(algorithm, "inner_step", kept)
     config = with_learning(collaborative=False, inner_steps=8)
-    run(DevNet(HEADS, LAYOUT, PRIOR), config, training_set=training_set)
+    run(DevNet(HEADS, LAYOUT, PRIOR), config, made=(training_set, distributions, None))
     assert len(drawn) > 0.95 * len(training_set)

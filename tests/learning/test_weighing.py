@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ahl._common.types import Kind
 from ahl.config import ImportanceConfig
-from ahl.distributions.training_set import IndexedSet, TrainingSet
-from ahl.features.table import FeatureTable
+from ahl.distributions.training_set import Distributions, IndexedSet
 from ahl.learning.importance import start_predictor, weigh
-from synthetic_features import LAYOUT
 
 EXPECTED = (0.0, 1.0)
 SCORES = torch.tensor([[0.0, 0.2], [0.4, 0.1], [0.8, 0.5], [1.0, 0.9]])
@@ -21,9 +18,8 @@ def indexed(*normals):
     return IndexedSet(normals=np.array(normals), anomalies=nothing, pseudo=nothing)
 
 
-DATA = TrainingSet(
-    features=FeatureTable.of_rows(LAYOUT, np.zeros((4, LAYOUT.row_size), np.float16)),
-    kinds=torch.tensor([Kind.NORMAL, Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO]),
+LABELS = torch.tensor([0.0, 0.0, 1.0, 1.0])
+DISTRIBUTIONS = Distributions(
     supports=(indexed(0), indexed(1)),
     queries=(indexed(1), indexed(0)),
     unseen=torch.tensor([[False, False], [False, False], [True, False], [False, True]]),
@@ -45,7 +41,8 @@ def apply(source, scores=SCORES, *, past=2, epoch=9, expected=EXPECTED, history=
         before,
         [scores] * past if history is None else history,
         scores,
-        DATA,
+        LABELS,
+        DISTRIBUTIONS,
         expected,
         config,
         epoch=epoch,

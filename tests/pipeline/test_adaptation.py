@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl._common.errors import ConfigurationError, DataError, NotFittedError
+from ahl._common.errors import ConfigurationError, DataError
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
-from ahl.pipeline.adapt import adapt_model
+from ahl.pipeline.adapt import adapt_on_features, plan_twins
 from ahl.scoring.metrics import auroc
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
@@ -40,14 +40,10 @@ def trained():
 
 
 def adapted(model, normals, **others):
-    return adapt_model(
-        model,
-        table(normals),
-        lambda plan: table(product(len(plan), 9, base=2.0, defect=5.0)),
-        generators=1,
-        device=CPU,
-        **others,
-    )
+    rows = table(normals)
+    plan = plan_twins(len(rows), 1, model.config.distributions, seed=model.seed)
+    pseudo = table(product(len(plan), 9, base=2.0, defect=5.0))
+    return adapt_on_features(model, rows, pseudo, plan, device=CPU, **others)
 
 
 def ranking(model):
@@ -100,7 +96,7 @@ def test_the_same_normals_give_the_same_model(trained):
 def test_other_features_are_refused(trained):
     wrong = FeatureTable.of_rows(FeatureLayout(((6, 3, 3),)), np.zeros((4, 54), np.float16))
     with pytest.raises(ConfigurationError, match="trained on"):
-        adapt_model(trained, wrong, lambda _: wrong, generators=0, device=CPU)
+        adapt_on_features(trained, wrong, None, [], device=CPU)
 
 
 def test_images_are_adapted_to_and_remembered_in_the_manifest(tmp_path):
@@ -121,5 +117,5 @@ def test_images_are_adapted_to_and_remembered_in_the_manifest(tmp_path):
 
 def test_a_model_of_feature_maps_cannot_read_images(trained):
     detector = AHL(config=trained.config)._trained(trained)
-    with pytest.raises(NotFittedError, match="feature maps"):
+    with pytest.raises(DataError, match="feature maps"):
         detector.adapt([small_image("good", i) for i in range(3)])

@@ -11,7 +11,8 @@ from ahl.evidence.prepared import l1_factor
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA, DevNet
-from ahl.pipeline.task import mean_row, prepare_task
+from ahl.pipeline.task import mean_row
+from tasks import prepare_task
 
 LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
 
@@ -62,10 +63,10 @@ def test_training_set_and_reference_are_scaled_alike():
     assert plain.preparation.factor == 1.0
     factor = scaled.preparation.factor
     assert factor == pytest.approx(l1_factor(normals, 12.0))
-    everything = torch.arange(len(plain.training_set))
+    everything = torch.arange(len(plain.data))
     for one, other in zip(
-        (*plain.training_set.features.maps(everything), *plain.reference),
-        (*scaled.training_set.features.maps(everything), *scaled.reference),
+        (*plain.data.features.maps(everything), *plain.reference),
+        (*scaled.data.features.maps(everything), *scaled.reference),
         strict=True,
     ):
         torch.testing.assert_close(other, one * factor, rtol=1e-4, atol=1e-5)
@@ -79,7 +80,7 @@ def test_everything_behind_it_sees_the_reduced_features():
     assert components.shape == (6, 2)
     assert [patches.shape[1] for patches in task.preparation.memory.patches] == [2, 2]
     assert task.detector.layout == LAYOUT.of_channels(3)  # and the memory's evidence
-    maps = task.training_set.features.maps(torch.arange(23))
+    maps = task.data.features.maps(torch.arange(23))
     stored = [LAYOUT.split(t.rows(np.arange(len(t)))) for t in (normals, anomalies)]
     for scale, (ours, *parts) in enumerate(zip(maps, *stored, strict=True)):
         expected = torch.einsum("nchw,ck->nkhw", torch.cat(parts), components)
@@ -100,10 +101,10 @@ def test_backbones_of_another_scale_train_the_same_model():
         DevNet, enlarged(normals), enlarged(anomalies), None, generators=0, config=Config(), seed=0
     )
     assert other.preparation.factor == task.preparation.factor / 8
-    everything = torch.arange(len(task.training_set))
+    everything = torch.arange(len(task.data))
     for one, same in zip(
-        task.training_set.features.maps(everything),
-        other.training_set.features.maps(everything),
+        task.data.features.maps(everything),
+        other.data.features.maps(everything),
         strict=True,
     ):
         torch.testing.assert_close(one, same)
@@ -124,12 +125,12 @@ def test_evidence_is_the_last_channel_and_takes_no_part_in_the_factor():
     assert plain.preparation.memory is None
     assert with_memory.preparation.factor == plain.preparation.factor
     assert with_memory.detector.layout == plain.detector.layout.with_channels(1)
-    everything = torch.arange(len(plain.training_set))
+    everything = torch.arange(len(plain.data))
     for one, other in zip(
-        (*plain.training_set.features.maps(everything), *plain.reference),
-        (*with_memory.training_set.features.maps(everything), *with_memory.reference),
+        (*plain.data.features.maps(everything), *plain.reference),
+        (*with_memory.data.features.maps(everything), *with_memory.reference),
         strict=True,
     ):
         torch.testing.assert_close(other[..., :-1, :, :], one)
-    evidence = with_memory.training_set.features.maps(everything)[0][:, -1]
+    evidence = with_memory.data.features.maps(everything)[0][:, -1]
     assert evidence[30:34].mean() > evidence[:30].mean() + 30.0, "anomalies stand out"

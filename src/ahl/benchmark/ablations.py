@@ -52,10 +52,10 @@ class DistributionEnsemble(Method):
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
         task = task_of(problem, self.detector)
-        data = task.training_set
-        parts = [_union(s, q) for s, q in zip(data.supports, data.queries, strict=True)]
+        sides = task.distributions.supports, task.distributions.queries
+        parts = [_union(support, query) for support, query in zip(*sides, strict=True)]
         return _mean_scores(
-            [replace(task, training_set=_restricted(data, part)) for part in parts], problem
+            [replace(task, data=_restricted(task.data, part)) for part in parts], problem
         )
 
 
@@ -78,7 +78,7 @@ class SeedEnsemble(Method):
     def score(self, problem: Problem) -> Scores:
         """Train T detectors one after another."""
         task = task_of(problem, self.detector)
-        return _mean_scores([task] * len(task.training_set.supports), problem)
+        return _mean_scores([task] * len(task.distributions), problem)
 
 
 ABLATION_METHODS: tuple[Method, ...] = (
@@ -153,14 +153,11 @@ def _union(support: IndexedSet, query: IndexedSet) -> IndexedSet:
 
 
 def _restricted(data: TrainingSet, part: IndexedSet) -> TrainingSet:
-    """The training set with the samples of one set only, and no episodes."""
+    """The training set with the samples of one set only."""
     kept = np.concatenate(part.by_kind())
     return TrainingSet(
         features=data.features.chosen(kept),
         kinds=data.kinds[torch.from_numpy(kept)],
-        supports=(),
-        queries=(),
-        unseen=data.unseen[torch.from_numpy(kept)][:, :0],
     )
 
 

@@ -97,7 +97,7 @@ def _watched(problem: Problem, cell: Cell, watch: Watch) -> Problem:
     The first method that wants them would pay for all others, which find them in the cache.
     """
 
-    def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
+    def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable | None:
         with watch.paused():
             return problem.make_pseudo(plan)
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError
 from ahl.benchmark.problem import Problem
+from ahl.distributions.pseudo import plan_pseudo_anomalies
 from ahl.heads import BaseDetector
 from ahl.model.trained import TrainedModel
-from ahl.pipeline.adapt import adapt_model
+from ahl.pipeline.adapt import adapt_on_features, plan_twins
 from ahl.pipeline.learn import learn
-from ahl.pipeline.task import Task, prepare_task
+from ahl.pipeline.task import Task, draw_episodes, prepare
 
 Scores = NDArray[np.float64]
 """(N_test,) image scores, higher = more anomalous."""
@@ -111,12 +112,12 @@ class DetectorMethod(Method):
 
     def transfer(self, source: Problem, target: Problem) -> Scores:
         """Train on the source, adapt as `ahl adapt` does."""
-        adapted = adapt_model(
-            self._learn(source),
-            target.normals,
-            target.make_pseudo,
-            generators=target.generators,
-            device=target.device,
+        model = self._learn(source)
+        plan = plan_twins(
+            len(target.normals), target.generators, model.config.distributions, seed=model.seed
+        )
+        adapted = adapt_on_features(
+            model, target.normals, target.make_pseudo(plan), plan, device=target.device
         )
         return adapted.score_table(target.test)
 
@@ -142,12 +143,15 @@ class FunctionMethod(Method):
 
 def task_of(problem: Problem, detector: type[BaseDetector]) -> Task:
     """The learning task of a problem."""
-    return prepare_task(
-        detector,
+    config, seed = problem.config, problem.seed
+    episodes = draw_episodes(
         problem.normals,
-        problem.anomalies,
-        problem.make_pseudo,
-        generators=problem.generators,
-        config=problem.config,
-        seed=problem.seed,
+        len(problem.anomalies),
+        problem.generators,
+        config.distributions,
+        seed=seed,
+    )
+    pseudo = problem.make_pseudo(plan_pseudo_anomalies(episodes))
+    return prepare(
+        detector, problem.normals, problem.anomalies, pseudo, episodes, config, seed=seed
     )

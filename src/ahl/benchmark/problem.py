@@ -16,7 +16,7 @@ from ahl.config import Config
 from ahl.data import TrainingSplit
 from ahl.data.images.sources import LabelledImage, check_classes, from_samples, readable_items
 from ahl.distributions.augment import default_generators
-from ahl.distributions.pseudo import PseudoAnomaly
+from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
@@ -44,7 +44,7 @@ class Problem:
     normals: FeatureTable
     anomalies: FeatureTable
     test: FeatureTable
-    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable]
+    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable | None]
     generators: int
     config: Config
     seed: int
@@ -150,7 +150,9 @@ def open_draw(
                 anomalies=anomaly_table,
                 test=test_table,
                 make_pseudo=lambda plan: extraction.pseudo(
-                    plan, normal_items, generators, seed=seed
+                    pseudo_items(
+                        plan, normal_items, generators, seed=seed, tiles=config.features.tiles
+                    )
                 ),
                 generators=len(generators),
                 config=config,

@@ -1,4 +1,4 @@
-"""All training samples in one index space, and the episodes as index sets over it."""
+"""The training set D, and the heterogeneous distributions as index sets over it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ahl.features.table import FeatureTable
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IndexedSet:
-    """A support or query set as sorted indices into the training set, by kind."""
+    """Some of the training set: sorted indices into it, by kind."""
 
     normals: Indices
     anomalies: Indices
@@ -32,22 +32,15 @@ class IndexedSet:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingSet:
-    """D with its episodes.
+    """D: everything there is to train on.
 
     Attributes:
         features: rows of the normals, then the labelled anomalies, then the pseudo anomalies.
         kinds: (N,) of `Kind` values.
-        supports: D_i^s of each of the T episodes.
-        queries: D_i^q of each.
-        unseen: (N, T) whether sample j is an anomaly that support i does not hold: a labelled
-            one outside it, or a pseudo one of a generator that it does not use.
     """
 
     features: FeatureTable
     kinds: Tensor
-    supports: tuple[IndexedSet, ...]
-    queries: tuple[IndexedSet, ...]
-    unseen: Tensor
 
     def __len__(self) -> int:
         return len(self.features)
@@ -58,6 +51,33 @@ class TrainingSet:
         kinds = self.kinds.numpy()
         normals, anomalies, pseudo = (np.flatnonzero(kinds == kind) for kind in Kind)
         return IndexedSet(normals=normals, anomalies=anomalies, pseudo=pseudo)
+
+    @classmethod
+    def of_counts(
+        cls, features: FeatureTable, *, normals: int, anomalies: int, pseudo: int
+    ) -> TrainingSet:
+        """A training set of so many normals, labelled anomalies and pseudo anomalies, in turn."""
+        counts = torch.tensor([normals, anomalies, pseudo])
+        return cls(features=features, kinds=torch.tensor(list(Kind)).repeat_interleave(counts))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Distributions:
+    """The T heterogeneous anomaly distributions D_i as index sets over D (section 3.2).
+
+    Attributes:
+        supports: D_i^s of each.
+        queries: D_i^q of each.
+        unseen: (N, T) whether sample j is an anomaly that support i does not hold: a labelled
+            one outside it, or a pseudo one of a generator that it does not use.
+    """
+
+    supports: tuple[IndexedSet, ...]
+    queries: tuple[IndexedSet, ...]
+    unseen: Tensor
+
+    def __len__(self) -> int:
+        return len(self.supports)
 
     @property
     def query_shares(self) -> Tensor:
@@ -73,7 +93,7 @@ class TrainingSet:
     @property
     def judged(self) -> Tensor:
         """(N, T) whether sample j counts in Eq. 6 for model i: not a normal of its support."""
-        judged = torch.ones(len(self), len(self.supports), dtype=torch.bool)
+        judged = torch.ones_like(self.unseen)
         for i, support in enumerate(self.supports):
             judged[torch.from_numpy(support.normals), i] = False
         return judged
@@ -103,20 +123,15 @@ class Batch(NamedTuple):
 
 
 def index_episodes(
-    features: FeatureTable,
-    normals: int,
-    anomalies: int,
-    episodes: Sequence[Episode],
-    plan: Sequence[PseudoAnomaly],
-) -> TrainingSet:
-    """Lay out the training set.
+    normals: int, anomalies: int, episodes: Sequence[Episode], plan: Sequence[PseudoAnomaly]
+) -> Distributions:
+    """Lay the episodes out over the training set.
 
     Args:
-        features: rows of the normals, the labelled anomalies, and the planned pseudo anomalies.
-        normals: how many normals.
-        anomalies: how many labelled anomalies.
+        normals: how many stand at its start.
+        anomalies: how many labelled ones stand behind them.
         episodes: from `make_episodes`.
-        plan: from `plan_pseudo_anomalies` of the same episodes.
+        plan: from `plan_pseudo_anomalies` of the same episodes: the pseudo anomalies behind those.
     """
     first_pseudo = normals + anomalies
     place = {(p.generator, p.normal): first_pseudo + i for i, p in enumerate(plan)}
@@ -129,23 +144,14 @@ def index_episodes(
             pseudo=np.array(twins, dtype=np.int64),
         )
 
-    kinds = torch.cat(
-        [
-            torch.full((normals,), int(Kind.NORMAL)),
-            torch.full((anomalies,), int(Kind.ANOMALY)),
-            torch.full((len(plan),), int(Kind.PSEUDO)),
-        ]
-    )
     made_by = np.array([p.generator for p in plan], dtype=np.int64)
-    unseen = torch.zeros(len(kinds), len(episodes), dtype=torch.bool)
+    unseen = torch.zeros(first_pseudo + len(plan), len(episodes), dtype=torch.bool)
     for i, episode in enumerate(episodes):
         outside = np.setdiff1d(np.arange(anomalies), episode.support.anomalies)
         unseen[torch.from_numpy(normals + outside), i] = True
         foreign = np.flatnonzero(made_by != episode.support.generator)
         unseen[torch.from_numpy(first_pseudo + foreign), i] = True
-    return TrainingSet(
-        features=features,
-        kinds=kinds,
+    return Distributions(
         supports=tuple(indexed(episode.support) for episode in episodes),
         queries=tuple(indexed(episode.query) for episode in episodes),
         unseen=unseen,

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl._common.callbacks import Callback
-from ahl._common.processes import Processes
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
 from ahl.data.images.batches import decoded_batches
@@ -130,13 +129,11 @@ def extract_table(
     stage: str = "features",
     workers: int = 2,
     callback: Callback | None = None,
-    processes: Processes | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
     """Feature rows of all items, from the store where it has them.
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
-    stopped. Several processes extract a share each, in the batches that one would make, into one
-    store; then all have the same table.
+    stopped.
 
     Args:
         extractor: the backbone at its image size.
@@ -145,7 +142,6 @@ def extract_table(
         stage: what the progress is called.
         workers: threads that decode.
         callback: receives progress, and how long each part took.
-        processes: that call this together, with the same items; None is this one alone.
 
     Returns:
         the table of the readable items in order, their indices, and the skipped items.
@@ -154,25 +150,19 @@ def extract_table(
     for index, item in enumerate(items):
         if item.key not in store and item.key not in needed:
             needed[item.key] = index
-    processes = processes or Processes()
-    missing: list[int] = processes.told(list(needed.values()))
+    wanted = [items[i] for i in needed.values()]
     callback = callback or Callback()
-    callback.on_stage(stage, 0, len(missing))
+    callback.on_stage(stage, 0, len(wanted))
     reasons: dict[str, str] = {}
-    count = processes.counter()
+    done = 0
     with store.writer() as writer:
-        wanted = [items[i] for i in processes.share(missing, block=extractor.config.batch_size)]
         for batch, rows, skipped in extractor.stream(wanted, workers=workers, callback=callback):
             with callback.part("feature store"):
                 halves = torch.from_numpy(rows).half().numpy()
                 writer.add([wanted[i].key for i in batch], halves)
             reasons.update({wanted[i].key: one.reason for i, one in skipped})
-            callback.on_stage(stage, count(len(batch) + len(skipped)), len(missing))
-    for shards, others in processes.gathered([store.shards, reasons]):
-        store.take_in(shards)
-        reasons.update(others)
-    if processes.count > 1:
-        callback.on_stage(stage, len(missing), len(missing))
+            done += len(batch) + len(skipped)
+            callback.on_stage(stage, done, len(wanted))
     kept = [i for i, item in enumerate(items) if item.key not in reasons]
     skipped_items = [
         (i, Skipped(name=item.name, reason=reasons[item.key]))

@@ -1,4 +1,7 @@
-"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1)."""
+"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1).
+
+Several processes started by torchrun share every batch through DistributedDataParallel.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ahl._common.callbacks import Callback
+from ahl._common.distributed import process_count, process_group, process_rank
 from ahl._common.errors import ConfigurationError
-from ahl._common.processes import Processes
 from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
 from ahl._common.resuming import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl._common.types import ImageItem, Kind, Pixels
@@ -27,7 +31,6 @@ from ahl.features.extractor import as_tensor, two_scales
 from ahl.features.maps import FeatureLayout
 from ahl.heads import BaseDetector, Parameters, Statistics
 from ahl.heads.losses import draw_prior
-from ahl.learning.data_parallel import data_parallel, whole_batch, whole_batch_norm
 
 STAGE = "fine-tuning the backbone"
 
@@ -58,11 +61,12 @@ def finetune_backbone(
     callback: Callback,
     checkpoint: Path | None,
     resume: bool,
-    processes: Processes | None = None,
 ) -> Backbone:
     """Train a copy of the backbone together with heads, which are then thrown away.
 
-    Several processes each take a part of every batch; the first one keeps the checkpoint.
+    Each of several processes takes its part of every batch: the loss and batch norm's statistics
+    are of the parts, the gradients are averaged. The first process keeps the checkpoint, on a disk
+    that all of them see.
 
     Args:
         backbone: where the weights start; not modified.
@@ -74,7 +78,6 @@ def finetune_backbone(
         callback: receives every step.
         checkpoint: file that keeps the state after every epoch; None keeps none.
         resume: go on from the checkpoint if there is one.
-        processes: that call this together; None is this one alone.
 
     Returns:
         the fine-tuned backbone, in evaluation mode.
@@ -85,37 +88,33 @@ def finetune_backbone(
         ImageError: if a training image cannot be decoded.
         ResumeError: if the checkpoint is of another run.
     """
-    processes = processes or Processes()
-    settings = config.finetune
-    if processes.count > settings.batch_size:
+    settings, references = config.finetune, config.heads.reference_normals
+    rank, count = process_rank(), process_count()
+    if 3 * count > settings.batch_size:
         raise ConfigurationError(
-            f"{processes.count} processes cannot share batches of {settings.batch_size} images: "
-            "start fewer, or raise the finetune batch_size."
+            f"{count} processes cannot share batches of {settings.batch_size} images; expected 3 "
+            "images or more for each: start fewer, or raise finetune.batch_size."
         )
-    run = _Finetuning(backbone, detector_type, config, seed, device, processes)
-    fingerprint = _fingerprint(backbone, detector_type, images, config, seed)
-    processes.agree(fingerprint, "weights of the backbone, or images,")
-    first = run.restore(checkpoint, fingerprint) if checkpoint is not None and resume else 0
-    processes.agree(first, "checkpoints, or none (put the output on a disk that all share),")
-    if first:
-        callback.on_note(f"Resuming the fine-tuning after epoch {first}.")
-    total = settings.epochs * settings.steps
-    callback.on_stage(STAGE, first * settings.steps, total)
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with process_group(device), ThreadPoolExecutor(max_workers=2) as pool:
+        run = _Finetuning(backbone, detector_type, config, seed, device)
+        fingerprint = _fingerprint(backbone, detector_type, images, config, seed)
+        first = run.restore(checkpoint, fingerprint) if checkpoint is not None and resume else 0
+        if first:
+            callback.on_note(f"Resuming the fine-tuning after epoch {first}.")
+        total = settings.epochs * settings.steps
+        callback.on_stage(STAGE, first * settings.steps, total)
         for epoch in range(first, settings.epochs):
             rate = settings.rate * settings.decay ** (epoch // settings.decay_every)
             for step in range(settings.steps):
                 loaders, kinds = draw_batch(
                     images, config, derive_seed(seed, "finetune", epoch, step)
                 )
-                own = loaders[processes.parts(len(loaders))[processes.rank]]
+                own = [*loaders[:references], *loaders[references + rank :: count]]
                 pixels = np.stack(list(pool.map(lambda load: load(), own)))
-                run.step(pixels, kinds, rate)
+                run.step(pixels, kinds[rank::count], rate)
                 callback.on_stage(STAGE, epoch * settings.steps + step + 1, total)
-            if checkpoint is not None and processes.is_first:
+            if checkpoint is not None and rank == 0:
                 run.save(checkpoint, fingerprint, epoch + 1)
-    # Equal up to rounding, and on machines of one kind to the bit: now to the bit everywhere.
-    processes.same(list(run.backbone.state_dict().values()))
     return run.backbone.eval()
 
 
@@ -155,7 +154,7 @@ def draw_batch(
 
 
 class _BatchLoss(nn.Module):
-    """From this process's part of a batch to the whole batch's loss, which all compute alike."""
+    """From the images of a batch to its loss: one module for DistributedDataParallel."""
 
     def __init__(
         self,
@@ -164,21 +163,18 @@ class _BatchLoss(nn.Module):
         heads: Parameters,
         references: int,
         tiles: int,
-        processes: Processes,
     ) -> None:
         super().__init__()
         self.backbone, self.detector = backbone, detector
         self.names, self.values = list(heads), nn.ParameterList(heads.values())
-        self.references, self.tiles, self.processes = references, tiles, processes
+        self.references, self.tiles = references, tiles
 
     def forward(
         self, images: Tensor, kinds: Tensor, statistics: Statistics
     ) -> tuple[Tensor, Statistics]:
-        """Loss and new statistics of a batch: images of this part, kinds (N,) of the whole."""
+        """Loss and new statistics of a batch: references and N images, kinds (N,)."""
         count = self.references
-        with whole_batch_norm(self.processes):
-            own = two_scales(self.backbone, images, self.tiles)
-        maps = [whole_batch(scale, self.processes, count + len(kinds)) for scale in own]
+        maps = two_scales(self.backbone, images, self.tiles)
         scores, statistics = self.detector.forward(
             dict(zip(self.names, self.values, strict=True)),
             statistics,
@@ -199,7 +195,6 @@ class _Finetuning:
         config: Config,
         seed: int,
         device: torch.device,
-        processes: Processes,
     ) -> None:
         self.device = device
         self.backbone = copy.deepcopy(backbone).to(device).train()
@@ -223,15 +218,15 @@ class _Finetuning:
         self.statistics: Statistics = {
             name: value.to(device) for name, value in detector.initial_statistics().items()
         }
-        loss = _BatchLoss(
+        self.loss: nn.Module = _BatchLoss(
             self.backbone,
             detector,
             self.heads,
             config.heads.reference_normals,
             config.features.tiles,
-            processes,
         )
-        self.loss = data_parallel(loss, processes)
+        if process_count() > 1:
+            self.loss = DistributedDataParallel(self.loss, find_unused_parameters=True)
         self.optimiser = torch.optim.Adam(
             [*trainable, *self.heads.values()],
             lr=config.finetune.rate,
@@ -242,8 +237,8 @@ class _Finetuning:
         """One step of Adam on a batch.
 
         Args:
-            pixels: this process's part of the references and then the batch, (n, H, W, 3).
-            kinds: of the whole batch, (N,).
+            pixels: the references and then this process's part of the batch, (n, H, W, 3).
+            kinds: of that part, (N,).
             rate: of Adam.
         """
         for group in self.optimiser.param_groups:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
-from ahl._common.types import Kind
 from ahl.config import ImportanceConfig
-from ahl.distributions.training_set import TrainingSet
+from ahl.distributions.training_set import Distributions
 from ahl.heads.base import Parameters
 from ahl.learning.adam import AdamState, adam_start, adam_step
 
@@ -147,7 +146,8 @@ def weigh(
     state: PredictorState,
     history: Sequence[Tensor],
     scores: Tensor,
-    data: TrainingSet,
+    labels: Tensor,
+    distributions: Distributions,
     expected: tuple[float, float],
     config: ImportanceConfig,
     *,
@@ -160,7 +160,8 @@ def weigh(
         state: psi before the epoch.
         history: (N, T) scores of the epochs before this one, oldest first.
         scores: (N, T) scores of this epoch.
-        data: D, with what each base model has seen of it.
+        labels: (N,) 0 for normal, 1 for labelled and pseudo anomalies.
+        distributions: D_i: what each base model has seen.
         expected: the image scores that training asks for, of a normal and of an anomaly.
         config: the constants.
         epoch: counted from 0.
@@ -184,10 +185,6 @@ def weigh(
     if epoch < config.first_epoch:
         return state, equal
     errors = generalisation_errors(
-        judged,
-        (data.kinds != Kind.NORMAL).to(judged.dtype),
-        data.judged,
-        data.unseen,
-        config,
+        judged, labels, distributions.judged, distributions.unseen, config
     )
     return state, importance_scores(errors)

@@ -1,102 +1,98 @@
-"""A trained model moved to another product with normal images alone (the paper's table 3)."""
+"""Adaptation to another product with its normal images alone (the paper's table 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import ConfigurationError, DataError, NotFittedError
-from ahl._common.types import GOOD, Kind
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.types import GOOD
+from ahl.config import DistributionConfig
 from ahl.data.images.sources import LabelledImage, readable_items
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import draw_twins
-from ahl.distributions.pseudo import PseudoAnomaly, normals_of
+from ahl.distributions.pseudo import PseudoAnomaly, normals_of, pseudo_items
 from ahl.distributions.training_set import TrainingSet
 from ahl.evidence.out_of_fold import sample_evidence
 from ahl.evidence.prepared import renew_preparation
 from ahl.features.table import FeatureTable
-from ahl.learning.training import train
-from ahl.learning.training_state import start_state
-from ahl.model.exemplars import Candidates, Exemplars, keep_exemplars, no_exemplars
+from ahl.learning.algorithm import train_alone
+from ahl.learning.state import start_state
+from ahl.model.exemplars import Candidates, keep_exemplars, no_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.task import reference_of
+from ahl.pipeline.train import Run
 
-EPOCHS = 10
+EPOCHS: Final = 10
 """Of the adaptation, as in the paper."""
 
 
-def adapt_to_images(
+def adapt(
     model: TrainedModel,
     normals: Sequence[LabelledImage],
+    run: Run,
     *,
     generators: Sequence[PseudoAnomalyGenerator],
-    epochs: int,
-    device: torch.device,
-    cache: str | Path | None,
-    strict: bool,
-    callback: Callback,
+    epochs: int = EPOCHS,
 ) -> TrainedModel:
     """Adapt a model to images of another product.
 
     Args:
         model: trained on images.
         normals: good images of the other product, at least two.
+        run: where to compute.
         generators: of the pseudo anomalies.
         epochs: how many.
-        device: where to compute.
-        cache: folder of the feature stores, as for `ahl.AHL`.
-        strict: raise on an unreadable image instead of skipping it.
-        callback: receives progress and of what is skipped.
 
     Returns:
         the adapted model; its manifest has the new images too.
 
     Raises:
-        NotFittedError: if the model was trained on feature maps.
-        DataError: if there are fewer than two readable images.
+        DataError: if the model was trained on feature maps, or fewer than two images are readable.
         ImageError: if strict and one cannot be read.
     """
     if model.backbone is None:
-        raise NotFittedError("This detector was trained on feature maps; it cannot read images.")
+        raise DataError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
     images, items = readable_items(
-        normals, features.size, decode=False, strict=strict, callback=callback
+        normals, features.size, decode=False, strict=run.strict, callback=run.callback
     )
-    used = generators if model.config.distributions.pseudo else ()
     with open_extraction(
-        model.backbone, features, device, cache=cache, strict=strict, callback=callback
+        model.backbone,
+        features,
+        run.device,
+        cache=run.cache,
+        strict=run.strict,
+        callback=run.callback,
     ) as extraction:
-        table, images, items = extraction.labelled("features of normal images", images, items)
+        rows, images, items = extraction.labelled("features of normal images", images, items)
         if len(images) < 2:
             raise DataError(f"There are {len(images)} readable normal images; 2 are needed.")
-
-        def keep(features: FeatureTable, plan: Sequence[PseudoAnomaly]) -> Exemplars:
-            twins = extraction.pseudo_items(plan, items, used, seed=model.seed)
-            made_by = [used[entry.generator].name for entry in plan]
-            return keep_exemplars(
-                features,
-                [
-                    Candidates(role="normal", classes=[GOOD] * len(items), items=items),
-                    Candidates(role="pseudo", classes=made_by, items=twins),
-                ],
-            )
-
-        adapted = adapt_model(
+        plan = plan_twins(len(rows), len(generators), model.config.distributions, seed=model.seed)
+        twins = pseudo_items(plan, items, generators, seed=model.seed, tiles=features.tiles)
+        adapted = adapt_on_features(
             model,
-            table,
-            lambda plan: extraction.pseudo(plan, items, used, seed=model.seed),
-            generators=len(used),
-            device=device,
+            rows,
+            extraction.pseudo(twins),
+            plan,
+            device=run.device,
             epochs=epochs,
-            callback=callback,
-            exemplars_of=keep,
+            callback=run.callback,
+            candidates=[
+                Candidates(role="normal", classes=[GOOD] * len(items), items=items),
+                Candidates(
+                    role="pseudo",
+                    classes=[generators[entry.generator].name for entry in plan],
+                    items=twins,
+                ),
+            ],
         )
     new = tuple(
         TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
@@ -110,16 +106,28 @@ def adapt_to_images(
     return replace(adapted, manifest=manifest)
 
 
-def adapt_model(
+def plan_twins(
+    normals: int, generators: int, config: DistributionConfig, *, seed: int
+) -> list[PseudoAnomaly]:
+    """The pseudo anomalies of a training without episodes."""
+    twins = draw_twins(normals, generators if config.pseudo else 0, config, seed)
+    return [
+        PseudoAnomaly(generator=generator, normal=int(normal))
+        for generator, of in enumerate(twins)
+        for normal in np.flatnonzero(of)
+    ]
+
+
+def adapt_on_features(
     model: TrainedModel,
     normals: FeatureTable,
-    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
+    pseudo: FeatureTable | None,
+    plan: Sequence[PseudoAnomaly],
     *,
-    generators: int,
     device: torch.device,
     epochs: int = EPOCHS,
     callback: Callback | None = None,
-    exemplars_of: Callable[[FeatureTable, Sequence[PseudoAnomaly]], Exemplars] | None = None,
+    candidates: Sequence[Candidates] = (),
 ) -> TrainedModel:
     """Go on training the unified model on another product's normals.
 
@@ -129,13 +137,13 @@ def adapt_model(
     Args:
         model: trained elsewhere, with the same backbone.
         normals: features of the new normals, at least two.
-        make_pseudo: gives the features of pseudo anomalies made of them.
-        generators: how many pseudo-anomaly generators `make_pseudo` knows; 0 makes none.
+        pseudo: of pseudo anomalies made of them; None for none.
+        plan: what these are, from `plan_twins`.
         device: where to learn.
         epochs: how many.
         callback: receives every epoch.
-        exemplars_of: keeps some of the new images, of the features of the normals and then the
-            planned pseudo anomalies as the heads see them; None keeps none.
+        candidates: the new normals, then the pseudo anomalies, of which the model keeps some;
+            empty keeps none.
 
     Returns:
         the adapted model; its manifest is still that of the old one.
@@ -148,51 +156,32 @@ def adapt_model(
             f"The features have shapes {normals.layout.scales}; the model was trained on "
             f"{model.layout.scales}."
         )
+    callback, seed = callback or Callback(), model.seed
     config = replace(model.config, learning=model.config.learning.alone(epochs))
-    plan = [
-        PseudoAnomaly(generator=generator, normal=int(normal))
-        for generator, twins in enumerate(
-            draw_twins(len(normals), generators, config.distributions, model.seed)
-        )
-        for normal in np.flatnonzero(twins)
-    ]
-    pseudo = make_pseudo(plan) if plan else None
     prepared = renew_preparation(
-        model.preparation, normals, pseudo, normals_of(plan), config, seed=model.seed
+        model.preparation, normals, pseudo, normals_of(plan), config, seed=seed
     )
-    kinds = torch.tensor([int(Kind.NORMAL)] * len(normals) + [int(Kind.PSEUDO)] * len(plan))
-    training_set = TrainingSet(
-        features=prepared.everything,
-        kinds=kinds,
-        supports=(),
-        queries=(),
-        unseen=torch.zeros(len(kinds), 0, dtype=torch.bool),
+    data = TrainingSet.of_counts(
+        prepared.everything, normals=len(normals), anomalies=0, pseudo=len(plan)
     )
-    reference = reference_of(prepared.normals, config, model.seed)
-    state = train(
-        model.detector,
-        training_set,
-        reference,
-        config,
-        seed=model.seed,
-        device=device,
-        callback=callback,
-        state=replace(
-            start_state(model.detector, config, 1, seed=model.seed), unified=model.unified
-        ),
-    )
+    reference = reference_of(prepared.normals, config, seed)
+    start = replace(start_state(model.detector, config, seed=seed), unified=model.unified)
+    for state in train_alone(
+        model.detector, data, reference, config, seed=seed, device=device, state=start
+    ):
+        callback.on_epoch(state.history[-1], epochs)
     calibration = model.calibration
     if calibration is not None:
-        calibration = calibration.restandardised(
-            sample_evidence(
-                model.detector,
-                state.unified,
-                training_set.features,
-                training_set.everything.normals,
-                reference,
-                prepared.preparation,
-            )
+        evidence = sample_evidence(
+            model.detector,
+            state.unified,
+            data.features,
+            data.everything.normals,
+            reference,
+            prepared.preparation,
         )
+        calibration = calibration.restandardised(evidence)
+    width = model.detector.layout.row_size
     return replace(
         model,
         unified=state.unified,
@@ -200,8 +189,6 @@ def adapt_model(
         preparation=prepared.preparation,
         calibration=calibration,
         decision=None,
-        exemplars=no_exemplars(model.detector.layout.row_size)
-        if exemplars_of is None
-        else exemplars_of(training_set.features, plan),
+        exemplars=keep_exemplars(data.features, candidates) if candidates else no_exemplars(width),
         history=(*model.history, *state.history),
     )

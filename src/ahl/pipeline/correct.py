@@ -15,7 +15,7 @@ import torch
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.types import GOOD, Kind
+from ahl._common.types import GOOD
 from ahl.distributions.training_set import TrainingSet
 from ahl.evidence.calibration import Calibration, gather
 from ahl.evidence.fit import LeftOut, recalibrate
@@ -23,8 +23,8 @@ from ahl.evidence.neighbourhood import descriptors
 from ahl.evidence.out_of_fold import sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads.weights import HeadWeights
-from ahl.learning.training import train
-from ahl.learning.training_state import start_state
+from ahl.learning.algorithm import train_alone
+from ahl.learning.state import start_state
 from ahl.model.exemplars import Exemplars, Role, half_rows
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.correction import Correction
@@ -150,15 +150,15 @@ class _Run:
         """The model after a few epochs in which each image got wrong counts `strength` times."""
         model = self.extended
         learning = model.config.learning.alone(EPOCHS)
-        start = start_state(model.detector, model.config, 1, seed=model.seed)
-        state = train(
+        state = start_state(model.detector, model.config, seed=model.seed)
+        *_, state = train_alone(
             model.detector,
             self._training_set(strength),
             model.reference,
             replace(model.config, learning=learning),
             seed=model.seed,
             device=self.device,
-            state=replace(start, unified=model.unified),
+            state=replace(state, unified=model.unified),
         )
         model = replace(model, unified=state.unified)
         if model.calibration is not None:
@@ -170,17 +170,14 @@ class _Run:
         again = np.arange(len(self.kept), len(both))
         counted = np.concatenate([np.arange(len(both)), *[again] * (strength - 1)])
         roles = np.array([one.role for one in both.images])[counted]
-        by_kind = [counted[roles == role] for role in ("normal", "anomaly", "pseudo")]
-        kinds = [
-            torch.full((len(found),), int(kind)) for kind, found in zip(Kind, by_kind, strict=True)
-        ]
-        chosen = np.concatenate(by_kind)
-        return TrainingSet(
-            features=_table(self.model, both).chosen(chosen),
-            kinds=torch.cat(kinds),
-            supports=(),
-            queries=(),
-            unseen=torch.zeros(len(chosen), 0, dtype=torch.bool),
+        normals, anomalies, pseudo = (
+            counted[roles == role] for role in ("normal", "anomaly", "pseudo")
+        )
+        return TrainingSet.of_counts(
+            _table(self.model, both).chosen(np.concatenate([normals, anomalies, pseudo])),
+            normals=len(normals),
+            anomalies=len(anomalies),
+            pseudo=len(pseudo),
         )
 
     def _moved(self, calibration: Calibration, unified: HeadWeights) -> Calibration:

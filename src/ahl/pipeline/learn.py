@@ -1,16 +1,14 @@
-"""A task learned: epochs, then calibration, then the trained model."""
+"""From a task to a trained model: Algorithm 1, then the calibration."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 
 from ahl._common.callbacks import Callback
 from ahl.config import Config
 from ahl.evidence.out_of_fold import calibrate_by_folds
-from ahl.learning.training import train
-from ahl.learning.training_state import TrainingState
+from ahl.learning.algorithm import algorithm_1, train_alone
+from ahl.learning.state import Checkpoint, start_state
 from ahl.model.exemplars import no_exemplars
 from ahl.model.manifest import Manifest
 from ahl.model.trained import TrainedModel
@@ -24,45 +22,60 @@ def learn(
     seed: int,
     device: torch.device,
     callback: Callback | None = None,
-    keep: Callable[[TrainingState], None] | None = None,
-    state: TrainingState | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
 ) -> TrainedModel:
-    """Train the heads and calibrate what they say.
+    """Train the heads and calibrate their scores.
 
     Args:
-        task: from `prepare_task`.
+        task: from `prepare`.
         config: all constants.
         seed: of every draw.
         device: where the heads train.
-        callback: receives progress.
-        keep: given the state after every epoch.
-        state: where to go on from; None starts anew.
+        callback: receives every epoch and the calibration's progress.
+        checkpoint: keeps the state after every epoch; None keeps none.
+        resume: go on from the checkpoint if there is one.
 
     Returns:
         a model without a backbone, a manifest and exemplars.
     """
     callback = callback or Callback()
-    with callback.part("AHL epochs" if config.learning.collaborative else "epochs"):
-        state = train(
-            task.detector,
-            task.training_set,
-            task.reference,
-            config,
-            seed=seed,
-            device=device,
-            callback=callback,
-            keep=keep,
-            state=state,
-        )
+    learning, data, reference = config.learning, task.data, task.reference
+    models = len(task.distributions) if learning.collaborative else 1
+    state = start_state(task.detector, config, models, seed=seed)
+    if checkpoint is not None and resume and (found := checkpoint.read()) is not None:
+        state = found
+        callback.on_note(f"Resuming after epoch {state.epoch}.")
+        callback.on_resumed(state.history, learning.epochs)
+    with callback.part("AHL epochs" if learning.collaborative else "epochs"):
+        if learning.collaborative:
+            epochs = algorithm_1(
+                task.detector,
+                data,
+                task.distributions,
+                reference,
+                config,
+                seed=seed,
+                device=device,
+                state=state,
+            )
+        else:
+            epochs = train_alone(
+                task.detector, data, reference, config, seed=seed, device=device, state=state
+            )
+        for state in epochs:
+            if checkpoint is not None:
+                checkpoint.write(state)  # first: what is announced can be resumed
+            callback.on_epoch(state.history[-1], learning.epochs)
     calibration = None
     if task.folds:
         with callback.part("calibration"):
             calibration = calibrate_by_folds(
                 task.detector,
                 state.unified,
-                task.training_set,
+                data,
                 task.folds,
-                task.reference,
+                reference,
                 task.preparation,
                 config,
                 seed=seed,
@@ -72,7 +85,7 @@ def learn(
     return TrainedModel(
         detector=task.detector,
         unified=state.unified,
-        reference=task.reference,
+        reference=reference,
         preparation=task.preparation,
         calibration=calibration,
         backbone=None,

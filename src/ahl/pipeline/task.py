@@ -1,8 +1,8 @@
-"""Feature tables become a learning task: episodes, pseudo anomalies, heads, a reference."""
+"""From feature tables to what Algorithm 1 and the calibration work on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,8 @@ from ahl.distributions.episodes import (
     make_episodes,
 )
 from ahl.distributions.folds import Fold, draw_folds
-from ahl.distributions.pseudo import PseudoAnomaly, normals_of, plan_pseudo_anomalies
-from ahl.distributions.training_set import TrainingSet, index_episodes
+from ahl.distributions.pseudo import normals_of, plan_pseudo_anomalies
+from ahl.distributions.training_set import Distributions, TrainingSet, index_episodes
 from ahl.evidence.prepared import Preparation, fit_preparation
 from ahl.features.maps import FeatureMaps, pool_rows
 from ahl.features.table import FeatureTable
@@ -33,72 +33,85 @@ from ahl.model.episodes import SHOWN, EpisodeRecord
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What `train` needs beside the config and the seed.
+    """What there is to learn, as the heads see it.
 
     Attributes:
         detector: the heads.
-        training_set: D with its episodes, its features as the heads see them.
-        reference: the fixed normal of scoring, likewise.
-        preparation: what was done to the features.
-        folds: that calibrate the heads' scores; empty leaves them as they are.
-        plan: the pseudo anomalies behind the labelled ones in the training set.
-        episodes: as they were drawn, before the set was laid out.
+        data: D.
+        distributions: the T distributions D_i over it.
+        folds: whose out-of-fold scores calibrate the model; empty for none.
+        reference: the fixed normal of scoring, (C, H_s, W_s) a scale.
+        preparation: from feature rows to what the heads see.
     """
 
     detector: BaseDetector
-    training_set: TrainingSet
+    data: TrainingSet
+    distributions: Distributions
+    folds: tuple[Fold, ...]
     reference: FeatureMaps
     preparation: Preparation
-    folds: tuple[Fold, ...]
-    plan: tuple[PseudoAnomaly, ...]
-    episodes: tuple[Episode, ...]
 
 
-def prepare_task(
+def draw_episodes(
+    normals: FeatureTable, anomalies: int, generators: int, config: DistributionConfig, *, seed: int
+) -> list[Episode]:
+    """Draw the T episodes over clusters of the normals (HADG, section 3.2).
+
+    Args:
+        normals: features of the training normals.
+        anomalies: number of labelled anomalies.
+        generators: number of pseudo-anomaly generators.
+        config: the constants.
+        seed: of all draws.
+    """
+    groups = _group(normals, config, seed)
+    return make_episodes(groups, anomalies, generators if config.pseudo else 0, config, seed=seed)
+
+
+def prepare(
     detector_type: type[BaseDetector],
     normals: FeatureTable,
     anomalies: FeatureTable,
-    make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
-    *,
-    generators: int,
+    pseudo: FeatureTable | None,
+    episodes: Sequence[Episode],
     config: Config,
+    *,
     seed: int,
 ) -> Task:
-    """Reduce the features, draw the episodes over clusters of normals, lay out the set (HADG).
+    """Reduce the features, remember the normals' patches, lay out D and its distributions.
 
     Args:
-        detector_type: the base detector's class.
+        detector_type: the heads' class.
         normals: features of the training normals.
-        anomalies: features of the labelled anomalies.
-        make_pseudo: gives the features of the pseudo anomalies that the episodes need.
-        generators: how many pseudo-anomaly generators `make_pseudo` knows.
+        anomalies: of the labelled anomalies.
+        pseudo: of the pseudo anomalies that `plan_pseudo_anomalies` plans for the episodes, in its
+            order; None if it plans none.
+        episodes: from `draw_episodes`.
         config: all constants.
         seed: of all draws.
     """
-    episodes = make_episodes(
-        _group(normals, config.distributions, seed),
-        len(anomalies),
-        generators if config.distributions.pseudo else 0,
-        config.distributions,
-        seed=seed,
-    )
     plan = plan_pseudo_anomalies(episodes)
-    pseudo = make_pseudo(plan) if plan else None
     prepared = fit_preparation(normals, anomalies, pseudo, normals_of(plan), config, seed=seed)
-    features = prepared.everything
+    features, counts = prepared.everything, (len(normals), len(anomalies))
     return Task(
         detector=detector_type(
             config.position_heads,
             features.layout,
             draw_prior(config.heads.prior_draws, torch_generator(seed, "prior")),
         ),
-        training_set=index_episodes(features, len(normals), len(anomalies), episodes, plan),
+        data=TrainingSet.of_counts(
+            features, normals=counts[0], anomalies=counts[1], pseudo=len(plan)
+        ),
+        distributions=index_episodes(*counts, episodes, plan),
+        folds=draw_folds(*counts, plan, config.calibration.folds, seed=seed),
         reference=reference_of(prepared.normals, config, seed),
         preparation=prepared.preparation,
-        folds=draw_folds(len(normals), len(anomalies), plan, config.calibration.folds, seed=seed),
-        plan=tuple(plan),
-        episodes=tuple(episodes),
     )
+
+
+def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
+    """The fixed normal of scoring, (C, H_s, W_s) a scale, of normals as the heads see them."""
+    return normals.layout.split(mean_row(normals, config.heads.stored_references, seed))
 
 
 def describe_episodes(
@@ -137,11 +150,6 @@ def describe_episodes(
             )
         )
     return tuple(records)
-
-
-def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
-    """The fixed normal of scoring, (C, H_s, W_s) a scale, of normals as the heads see them."""
-    return normals.layout.split(mean_row(normals, config.heads.stored_references, seed))
 
 
 def _group(normals: FeatureTable, config: DistributionConfig, seed: int) -> Indices:

@@ -1,10 +1,10 @@
-"""A training run from images or feature maps to the trained model."""
+"""Training, from images or feature maps to the trained model."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ import numpy as np
 import torch
 
 from ahl._common.callbacks import Callback
+from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
-from ahl._common.processes import Processes
 from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
 from ahl._common.types import GOOD, ImageItem
-from ahl._common.version import __version__
 from ahl.config import Config
 from ahl.data import Drawn
 from ahl.data.images.sources import (
@@ -26,304 +25,285 @@ from ahl.data.images.sources import (
     readable_items,
 )
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
-from ahl.distributions.pseudo import PseudoAnomaly
-from ahl.features.backbones import Backbone
+from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
-from ahl.learning.checkpoint import Checkpoint
 from ahl.learning.finetuning import FinetuningImages, finetune_backbone
+from ahl.learning.state import Checkpoint
 from ahl.model.episodes import EpisodeRecord
-from ahl.model.exemplars import Candidates, Exemplars, keep_exemplars
+from ahl.model.exemplars import Candidates, keep_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.learn import learn
-from ahl.pipeline.task import Task, describe_episodes, prepare_task
+from ahl.pipeline.task import describe_episodes, draw_episodes, prepare
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting:
-    """The settings of a run, and the two ways through it.
+class Learner:
+    """All that decides what is learnt from given data.
 
-    The attributes are those of `ahl.AHL`, resolved.
+    Attributes:
+        heads: the base detector's class.
+        backbone: what makes the features.
+        generators: of the pseudo anomalies.
+        config: all constants.
+        seed: of every draw.
+        finetune: train the backbone end to end first (stage 0 of the paper).
     """
 
-    detector_type: type[BaseDetector]
+    heads: type[BaseDetector]
     backbone: BackboneChoice
+    generators: tuple[PseudoAnomalyGenerator, ...]
     config: Config
     seed: int
-    generators: tuple[PseudoAnomalyGenerator, ...]
-    device: torch.device
-    cache: str | Path | None
     finetune: bool
-    checkpoint: Path | None
-    resume: bool
-    strict: bool
-    callback: Callback
-    processes: Processes
 
-    def facts(self) -> dict[str, Any]:
-        """What identifies the run, as JSON values, its data aside."""
-        return {
-            "ahl": __version__,
-            "base": self.detector_type.name,
-            "backbone": self.backbone.facts(),
-            "finetune": self.finetune,
-            "seed": self.seed,
-            "device": self.device.type,
-            "resume": self.resume,
-            "config": self.config.to_dict(),
-        }
 
-    def on_images(
-        self,
-        normals: Sequence[LabelledImage],
-        anomalies: Sequence[LabelledImage],
-        *,
-        drawn: Drawn = "all",
-        known_class: str | None = None,
-    ) -> TrainedModel | None:
-        """Train on images; see `ahl.AHL.fit` for what is raised.
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where a training computes and what it keeps; none of it decides what is learnt.
 
-        Several processes share what the backbone has to do. The first one learns from it and has
-        the model; the others do what it asks for, and return None.
-        """
-        check_classes(normals, anomalies)  # before anything that takes time
-        with self.callback.part("building the backbone"):
-            backbone = self.backbone.build()
-        with self.callback.part("reading files"):
-            config = with_size(
-                self.config,
+    Attributes:
+        device: where backbone and heads compute.
+        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them for
+            the run only.
+        checkpoint: file that keeps the state after every epoch; None keeps none.
+        resume: go on from the checkpoint if there is one.
+        strict: raise on an unreadable image instead of skipping it.
+        callback: receives progress, skipped images and notes.
+    """
+
+    device: torch.device
+    cache: str | Path | None = "auto"
+    checkpoint: Path | None = None
+    resume: bool = False
+    strict: bool = False
+    callback: Callback = field(default_factory=Callback)
+
+
+def train(
+    normals: Sequence[LabelledImage],
+    anomalies: Sequence[LabelledImage],
+    learner: Learner,
+    run: Run,
+    *,
+    drawn: Drawn = "all",
+    known_class: str | None = None,
+) -> TrainedModel | None:
+    """Train on images.
+
+    Args:
+        normals: good images, at least two.
+        anomalies: labelled anomalies, at least one.
+        learner: what learns.
+        run: where, and what is kept.
+        drawn: how the anomalies were drawn, for the manifest.
+        known_class: of the hard setting, likewise.
+
+    Returns:
+        the model; None in a process other than the first, whose work ends with the fine-tuning.
+
+    Raises:
+        DataError: if there are too few readable images, or labels contradict each other.
+        ImageError: if strict and an image cannot be read.
+        WeightsError: if the backbone's weights cannot be had.
+        ResumeError: if resuming and the checkpoint is of another run.
+    """
+    seed, generators, callback = learner.seed, learner.generators, run.callback
+    check_classes(normals, anomalies)  # before anything that takes time
+    given = len(normals) + len(anomalies)
+    with callback.part("building the backbone"):
+        backbone = learner.backbone.build()
+    with callback.part("reading files"):
+        sources = [image.source for image in normals]
+        config = with_size(learner.config, backbone, sources, callback=callback)
+        normals, normal_items = _readable(normals, config, learner, run)
+        anomalies, anomaly_items = _readable(anomalies, config, learner, run)
+    check_classes(normals, anomalies)
+    check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
+    if learner.finetune:
+        with callback.part("fine-tuning"):
+            backbone = finetune_backbone(
                 backbone,
-                [image.source for image in normals],
-                callback=self.callback,
+                learner.heads,
+                FinetuningImages(
+                    normals=normal_items,
+                    anomalies=anomaly_items,
+                    generators=generators if config.distributions.pseudo else (),
+                ),
+                config,
+                seed=seed,
+                device=run.device,
+                callback=callback,
+                checkpoint=finetuning_checkpoint(run.checkpoint),
+                resume=run.resume,
             )
-        sized = replace(self, config=config)
-        return sized._on_images(backbone, normals, anomalies, drawn=drawn, known_class=known_class)
-
-    def _on_images(
-        self,
-        backbone: Backbone,
-        normals: Sequence[LabelledImage],
-        anomalies: Sequence[LabelledImage],
-        *,
-        drawn: Drawn,
-        known_class: str | None,
-    ) -> TrainedModel | None:
-        given = len(normals) + len(anomalies)
-        with self.callback.part("reading files"):
-            normals, normal_items = self._readable(normals)
-            anomalies, anomaly_items = self._readable(anomalies)
+    if process_rank() > 0:
+        return None
+    with open_extraction(
+        backbone,
+        config.features,
+        run.device,
+        cache=run.cache,
+        strict=run.strict,
+        callback=callback,
+    ) as extraction:
+        normal_rows, normals, normal_items = extraction.labelled(
+            "features of normal images", normals, normal_items
+        )
+        anomaly_rows, anomalies, anomaly_items = extraction.labelled(
+            "features of anomalies", anomalies, anomaly_items
+        )
         check_classes(normals, anomalies)
-        check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
-        classes = _classes([*normals, *anomalies])
-        keys = [item.key for item in (*normal_items, *anomaly_items)]
-        self.processes.agree([classes, keys], "images")
-        if self.finetune:
-            with self.callback.part("fine-tuning"):
-                backbone = self._finetuned(backbone, normal_items, anomaly_items)
-        with open_extraction(
-            backbone,
-            self.config.features,
-            self.device,
-            cache=self.cache,
-            strict=self.strict,
-            callback=self.callback,
-            processes=self.processes,
-        ) as extraction:
-            normal_table, normals, normal_items = extraction.labelled(
-                "features of normal images", normals, normal_items
+        with callback.part("episodes and memory"):
+            episodes = draw_episodes(  # section 3.2
+                normal_rows, len(anomaly_rows), len(generators), config.distributions, seed=seed
             )
-            anomaly_table, anomalies, anomaly_items = extraction.labelled(
-                "features of anomalies", anomalies, anomaly_items
+        plan = plan_pseudo_anomalies(episodes)
+        twins = pseudo_items(plan, normal_items, generators, seed=seed, tiles=config.features.tiles)
+        pseudo_rows = extraction.pseudo(twins)  # appendix B.1
+        with callback.part("episodes and memory"):
+            task = prepare(
+                learner.heads, normal_rows, anomaly_rows, pseudo_rows, episodes, config, seed=seed
             )
-            check_classes(normals, anomalies)
-
-            def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
-                self.processes.told([(entry.generator, entry.normal) for entry in plan])
-                return extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
-
-            if not self.processes.is_first:
-                while asked := self.processes.told(None):  # nothing is asked for at the end
-                    plan = [PseudoAnomaly(generator=which, normal=of) for which, of in asked]
-                    extraction.pseudo(plan, normal_items, self.generators, seed=self.seed)
-                return None
-
-            def keep(task: Task) -> Exemplars:
-                twins = extraction.pseudo_items(
-                    task.plan, normal_items, self.generators, seed=self.seed
-                )
-                made_by = [self.generators[entry.generator].name for entry in task.plan]
-                candidates = [
-                    Candidates(role="normal", classes=_classes(normals), items=normal_items),
-                    Candidates(role="anomaly", classes=_classes(anomalies), items=anomaly_items),
-                    Candidates(role="pseudo", classes=made_by, items=twins),
-                ]
-                return keep_exemplars(task.training_set.features, candidates)
-
-            used = zip([*normals, *anomalies], [*normal_items, *anomaly_items], strict=True)
-            files = tuple(
+        manifest = Manifest(
+            files=tuple(
                 TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
-                for image, item in used
-            )
-            manifest = Manifest(
-                files=files, drawn=drawn, known_class=known_class, skipped=given - len(files)
-            )
-            model = self._learn(
-                normal_table,
-                anomaly_table,
-                make_pseudo,
-                len(self.generators),
-                backbone=backbone,
-                manifest=manifest,
-                identity=extraction.identity,
-                exemplars_of=keep,
-            )
-            self.processes.told([])
-            return model
-
-    def on_features(
-        self, normals: FeatureTable, anomalies: FeatureTable, twins: Sequence[FeatureTable]
-    ) -> TrainedModel:
-        """Train on feature maps; `twins[g]` holds generator g's pseudo twin of every normal.
-
-        Raises:
-            DataError: if the tables do not fit together or are too few.
-        """
-        if any(table.layout != normals.layout for table in (anomalies, *twins)):
-            raise DataError("Normal, anomalous and pseudo feature maps must have the same shape.")
-        if len(normals) < 2 or len(anomalies) < 1:
-            raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
-        if any(len(table) != len(normals) for table in twins):
-            raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
-
-        def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable:
-            rows = [twins[p.generator].rows(np.array([p.normal])) for p in plan]
-            return FeatureTable.of_rows(normals.layout, torch.cat(rows).half().numpy())
-
-        digest = hashlib.sha256()
-        for table in (normals, anomalies, *twins):
-            for _, rows in table.chunks():
-                digest.update(rows.numpy().tobytes())
-
-        def keep(task: Task) -> Exemplars:
-            pseudo = [f"generator {entry.generator}" for entry in task.plan]
-            return keep_exemplars(
-                task.training_set.features,
+                for image, item in zip(
+                    [*normals, *anomalies], [*normal_items, *anomaly_items], strict=True
+                )
+            ),
+            drawn=drawn,
+            known_class=known_class,
+            skipped=given - len(normals) - len(anomalies),
+        )
+        model = learn(  # sections 3.3 and 3.4
+            task,
+            config,
+            seed=seed,
+            device=run.device,
+            callback=callback,
+            checkpoint=_checkpoint(learner, config, run, manifest, extraction.identity),
+            resume=run.resume,
+        )
+        with callback.part("pictures of training images"):
+            exemplars = keep_exemplars(
+                task.data.features,
                 [
-                    Candidates(role="normal", classes=[GOOD] * len(normals), items=None),
-                    Candidates(role="anomaly", classes=["anomaly"] * len(anomalies), items=None),
-                    Candidates(role="pseudo", classes=pseudo, items=None),
+                    Candidates(role="normal", classes=[GOOD] * len(normals), items=normal_items),
+                    Candidates(
+                        role="anomaly",
+                        classes=[image.class_name for image in anomalies],
+                        items=anomaly_items,
+                    ),
+                    Candidates(
+                        role="pseudo",
+                        classes=[generators[entry.generator].name for entry in plan],
+                        items=twins,
+                    ),
                 ],
             )
+    records: tuple[EpisodeRecord, ...] = ()
+    if config.learning.collaborative:  # else there are no base models
+        kept = {one.sha256 for one in exemplars.images}
+        pictured = np.array([item.key in kept for item in normal_items])
+        records = describe_episodes(episodes, [one.name for one in generators], pictured)
+    return replace(
+        model, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=records
+    )
 
-        return self._learn(
-            normals,
-            anomalies,
-            make_pseudo,
-            len(twins),
-            backbone=None,
-            manifest=Manifest(),
-            identity={"features": digest.hexdigest()},
-            exemplars_of=keep,
+
+def train_on_features(
+    normals: FeatureTable,
+    anomalies: FeatureTable,
+    twins: Sequence[FeatureTable],
+    learner: Learner,
+    run: Run,
+) -> TrainedModel:
+    """Train on feature maps instead of images.
+
+    Args:
+        normals: of the normals, at least two.
+        anomalies: of the labelled anomalies, at least one.
+        twins: for each pseudo-anomaly generator, a tampered twin of every normal.
+        learner: what learns; its backbone and generators are not used.
+        run: where, and what is kept.
+
+    Raises:
+        DataError: if the tables do not fit together or are too few.
+    """
+    if any(table.layout != normals.layout for table in (anomalies, *twins)):
+        raise DataError("Normal, anomalous and pseudo feature maps must have the same shape.")
+    if len(normals) < 2 or len(anomalies) < 1:
+        raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
+    if any(len(table) != len(normals) for table in twins):
+        raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
+    config, seed = learner.config, learner.seed
+    with run.callback.part("episodes and memory"):
+        episodes = draw_episodes(
+            normals, len(anomalies), len(twins), config.distributions, seed=seed
         )
-
-    def _readable(
-        self, images: Sequence[LabelledImage]
-    ) -> tuple[list[LabelledImage], list[ImageItem]]:
-        return readable_items(
-            images,
-            self.config.features.size,
-            decode=self.finetune,
-            strict=self.strict,
-            callback=self.callback,
-        )
-
-    def _finetuned(
-        self, backbone: Backbone, normals: list[ImageItem], anomalies: list[ImageItem]
-    ) -> Backbone:
-        return finetune_backbone(
-            backbone,
-            self.detector_type,
-            FinetuningImages(
-                normals=normals,
-                anomalies=anomalies,
-                generators=self.generators if self.config.distributions.pseudo else (),
+        plan, pseudo = plan_pseudo_anomalies(episodes), None
+        if plan:
+            rows = [twins[entry.generator].rows(np.array([entry.normal])) for entry in plan]
+            pseudo = FeatureTable.of_rows(normals.layout, torch.cat(rows).half().numpy())
+        task = prepare(learner.heads, normals, anomalies, pseudo, episodes, config, seed=seed)
+    digest = hashlib.sha256()
+    for table in (normals, anomalies, *twins):
+        for _, chunk in table.chunks():
+            digest.update(chunk.numpy().tobytes())
+    identity = {"features": digest.hexdigest()}
+    model = learn(
+        task,
+        config,
+        seed=seed,
+        device=run.device,
+        callback=run.callback,
+        checkpoint=_checkpoint(learner, config, run, Manifest(), identity),
+        resume=run.resume,
+    )
+    exemplars = keep_exemplars(
+        task.data.features,
+        [
+            Candidates(role="normal", classes=[GOOD] * len(normals), items=None),
+            Candidates(role="anomaly", classes=["anomaly"] * len(anomalies), items=None),
+            Candidates(
+                role="pseudo",
+                classes=[f"generator {entry.generator}" for entry in plan],
+                items=None,
             ),
-            self.config,
-            seed=self.seed,
-            device=self.device,
-            callback=self.callback,
-            checkpoint=finetuning_checkpoint(self.checkpoint),
-            resume=self.resume,
-            processes=self.processes,
-        )
-
-    def _learn(
-        self,
-        normals: FeatureTable,
-        anomalies: FeatureTable,
-        make_pseudo: Callable[[Sequence[PseudoAnomaly]], FeatureTable],
-        generators: int,
-        *,
-        backbone: Backbone | None,
-        manifest: Manifest,
-        identity: dict[str, Any],
-        exemplars_of: Callable[[Task], Exemplars],
-    ) -> TrainedModel:
-        with self.callback.part("episodes and memory"):
-            task = prepare_task(
-                self.detector_type,
-                normals,
-                anomalies,
-                make_pseudo,
-                generators=generators,
-                config=self.config,
-                seed=self.seed,
-            )
-        keep = state = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(manifest, identity))
-            keep = checkpoint.keep
-            state = checkpoint.restore() if self.resume else None
-        if state is not None:
-            self.callback.on_note(f"Resuming after epoch {state.epoch}.")
-            self.callback.on_resumed(state.history, self.config.learning.epochs)
-        learned = learn(
-            task,
-            self.config,
-            seed=self.seed,
-            device=self.device,
-            callback=self.callback,
-            keep=keep,
-            state=state,
-        )
-        with self.callback.part("pictures of training images"):
-            exemplars = exemplars_of(task)
-        episodes: tuple[EpisodeRecord, ...] = ()
-        if manifest.files and self.config.learning.collaborative:  # else there are no base models
-            kept = {one.sha256 for one in exemplars.images}
-            pictured = [file.sha256 in kept for file in manifest.files[: len(normals)]]
-            names = [generator.name for generator in self.generators]
-            episodes = describe_episodes(task.episodes, names, np.array(pictured))
-        return replace(
-            learned, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=episodes
-        )
-
-    def _fingerprint(self, manifest: Manifest, identity: dict[str, Any]) -> str:
-        values = {
-            "device": self.device.type,
-            "base": self.detector_type.name,
-            "config": self.config.to_dict(),
-            "seed": self.seed,
-            "features": identity,
-            "generators": [generator.settings() for generator in self.generators],
-            "manifest": asdict(manifest),
-        }
-        return run_fingerprint(values)
+        ],
+    )
+    return replace(model, exemplars=exemplars)
 
 
-def _classes(images: Sequence[LabelledImage]) -> list[str]:
-    return [image.class_name for image in images]
+def _readable(
+    images: Sequence[LabelledImage], config: Config, learner: Learner, run: Run
+) -> tuple[list[LabelledImage], list[ImageItem]]:
+    return readable_items(
+        images,
+        config.features.size,
+        decode=learner.finetune,
+        strict=run.strict,
+        callback=run.callback,
+    )
+
+
+def _checkpoint(
+    learner: Learner, config: Config, run: Run, manifest: Manifest, identity: dict[str, Any]
+) -> Checkpoint | None:
+    if run.checkpoint is None:
+        return None
+    values = {
+        "device": run.device.type,
+        "base": learner.heads.name,
+        "config": config.to_dict(),
+        "seed": learner.seed,
+        "features": identity,
+        "generators": [generator.settings() for generator in learner.generators],
+        "manifest": asdict(manifest),
+    }
+    return Checkpoint(run.checkpoint, run_fingerprint(values))

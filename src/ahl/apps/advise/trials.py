@@ -20,12 +20,13 @@ from ahl.config import Config
 from ahl.config.image_size import in_pixels
 from ahl.data.images.sources import from_samples, readable_items
 from ahl.distributions.augment import default_generators
+from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
 from ahl.pipeline.extraction import Extraction, chosen, open_extraction
 from ahl.pipeline.learn import learn
-from ahl.pipeline.task import prepare_task
+from ahl.pipeline.task import draw_episodes, prepare
 
 MOST_NORMALS = 300
 """Good images that one stand-in trains on at most: what its time depends on."""
@@ -74,14 +75,16 @@ class Trials:
         twins = min(shares.twin_fraction, MOST_TWINS / len(normals))
         config = replace(self.config, distributions=replace(shares, twin_fraction=twins))
         generators = default_generators()
-        task = prepare_task(
-            self.detector,
-            self.table.chosen(normals),
-            self.table.chosen(anomalies),
-            lambda plan: self.extraction.pseudo(plan, items, generators, seed=self.seed),
-            generators=len(generators),
-            config=config,
-            seed=self.seed,
+        rows, seed = self.table.chosen(normals), self.seed
+        episodes = draw_episodes(
+            rows, len(anomalies), len(generators), config.distributions, seed=seed
+        )
+        plan, tiles = plan_pseudo_anomalies(episodes), config.features.tiles
+        pseudo = self.extraction.pseudo(
+            pseudo_items(plan, items, generators, seed=seed, tiles=tiles)
+        )
+        task = prepare(
+            self.detector, rows, self.table.chosen(anomalies), pseudo, episodes, config, seed=seed
         )
         model = learn(task, config, seed=self.seed, device=self.device)
         return model.score_table(self.table.chosen(tested))

@@ -126,7 +126,7 @@ def train(
     counted. A killed run goes on with --resume.
     """
     # click keeps the options in their groups; what follows is the order of the work.
-    from ahl._common.processes import joined_processes
+    from ahl._common.distributed import process_rank
     from ahl.apps.cli.profile import profile_table, profile_values
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.config import preset as preset_config
@@ -134,15 +134,14 @@ def train(
     from ahl.estimator import AHL
 
     started = time.monotonic()
+    first = process_rank() == 0
     with ExitStack() as stack:
-        # First, so that what goes wrong is said by one of them.
-        processes = stack.enter_context(joined_processes(options["device"]))
         features = chosen_cache(cache, no_cache)
         use_threads(threads)
-        quiet = as_json or not processes.is_first
+        quiet = as_json or not first
         console = stack.enter_context(ConsoleCallback(stderr_console(quiet=quiet)))
         callback: Callback = console
-        if processes.is_first:
+        if first:
             check_writable(output)
             callback = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
         checkpoint = output.with_name(f"{output.name}.checkpoint")
@@ -159,7 +158,6 @@ def train(
             checkpoint=checkpoint,
             resume=resume,
             callback=callback,
-            processes=processes,
             **options,
         )
         with callback.run(
@@ -172,18 +170,16 @@ def train(
                 known_class=known_class,
                 seed=options["seed"],
             )
-            if processes.count > 1:
-                callback.on_note(f"The backbone's work is shared by {processes.count} processes.")
             if checkpoint.exists() and not resume:
                 callback.on_note(
                     "There is an unfinished run, which this one's first epoch will overwrite; "
                     "--resume goes on with it."
                 )
             detector.fit_split(split)
-            if processes.is_first:
+            if first:
                 _tell_of_small_defects(detector, split, data, callback)
                 detector.save(output)
-    if not processes.is_first:
+    if not first:
         return
     seconds = time.monotonic() - started
     summary = _summary(detector, output, console.skipped, seconds)

@@ -1,0 +1,132 @@
+"""What training carries from one epoch to the next, in memory and in a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ahl._common.errors import ResumeError
+from ahl._common.history import EpochRecord
+from ahl._common.randomness import torch_generator
+from ahl._common.resuming import read_checkpoint, write_checkpoint
+from ahl._common.tensor_file import Groups
+from ahl.config import Config
+from ahl.heads.base import BaseDetector, Parameters
+from ahl.heads.weights import HeadWeights, moved
+from ahl.learning.adam import AdamState, adam_start
+from ahl.learning.importance import PredictorState, start_predictor
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that training carries from one epoch to the next.
+
+    Random numbers are not in it: each epoch draws from generators seeded by its number.
+
+    Attributes:
+        epoch: epochs done.
+        unified: g, which the next epoch starts from; after the last epoch, the result.
+        optimiser: of g.
+        predictor: psi.
+        past_scores: the last K (N, T) scores of the training samples, oldest first.
+        history: one record an epoch.
+        average: mean weights of g over the last epochs so far; empty before and after.
+    """
+
+    epoch: int
+    unified: HeadWeights
+    optimiser: AdamState
+    predictor: PredictorState
+    past_scores: list[Tensor] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
+    average: Parameters = field(default_factory=dict)
+
+    def on_device(self, device: torch.device) -> TrainingState:
+        """The same with its heads on a device; psi and the past scores stay on the CPU."""
+        optimiser = self.optimiser
+        return replace(
+            self,
+            unified=moved(self.unified, device),
+            average=moved(HeadWeights(self.average, {}), device).parameters,
+            optimiser=AdamState(
+                optimiser.step.to(device),
+                *moved(HeadWeights(optimiser.first, optimiser.second), device),
+            ),
+        )
+
+
+def start_state(
+    detector: BaseDetector, config: Config, models: int = 1, *, seed: int
+) -> TrainingState:
+    """The state before the first epoch of T base models."""
+    parameters = detector.initial_parameters(torch_generator(seed, "heads"))
+    _, predictor = start_predictor(models, config.importance, torch_generator(seed, "psi"))
+    return TrainingState(
+        epoch=0,
+        unified=HeadWeights(parameters, detector.initial_statistics()),
+        optimiser=adam_start(parameters),
+        predictor=predictor,
+    )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after the latest epoch in one file, so that a killed run goes on from there.
+
+    Attributes:
+        path: the file; replaced whole at every epoch.
+        fingerprint: identity of the run (data, settings, versions): only an equal one resumes.
+    """
+
+    path: Path
+    fingerprint: str
+
+    def write(self, state: TrainingState) -> None:
+        """Write the state."""
+        outer, psi = state.optimiser, state.predictor.optimiser
+        groups: Groups = {
+            "parameters": state.unified.parameters,
+            "statistics": state.unified.statistics,
+            "average": state.average,
+            "outer-first": outer.first,
+            "outer-second": outer.second,
+            "predictor": state.predictor.parameters,
+            "psi-first": psi.first,
+            "psi-second": psi.second,
+            "steps": {"outer": outer.step, "psi": psi.step},
+            "past_scores": {str(i): scores for i, scores in enumerate(state.past_scores)},
+        }
+        header = {"epoch": state.epoch, "history": [asdict(record) for record in state.history]}
+        write_checkpoint(self.path, self.fingerprint, header, groups)
+
+    def read(self) -> TrainingState | None:
+        """Read the state back; None when there is no checkpoint.
+
+        Raises:
+            ResumeError: if the checkpoint is of another run or cannot be read.
+        """
+        found = read_checkpoint(self.path, self.fingerprint)
+        if found is None:
+            return None
+        header, groups = found
+        past_scores = groups.get("past_scores", {})
+        try:
+            history = [EpochRecord.from_values(values) for values in header["history"]]
+        except ValueError as error:  # the losses of a training that diverged
+            raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
+        return TrainingState(
+            epoch=int(header["epoch"]),
+            unified=HeadWeights(groups["parameters"], groups.get("statistics", {})),
+            average=groups.get("average", {}),
+            optimiser=_adam(groups, "outer"),
+            predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),
+            past_scores=[past_scores[str(i)] for i in range(len(past_scores))],
+            history=history,
+        )
+
+
+def _adam(groups: Groups, name: str) -> AdamState:
+    return AdamState(groups["steps"][name], groups[f"{name}-first"], groups[f"{name}-second"])
