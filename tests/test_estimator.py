@@ -239,12 +239,12 @@ def test_wrong_options_are_named():
 
 def test_the_device_is_chosen_and_never_fixed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert make(device="auto")._run_settings.device.type == "cpu"
+    assert make(device="auto")._run_settings.torch_device.type == "cpu"
     with pytest.raises(ConfigurationError, match="no CUDA device"):
         make(device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert make(device="auto")._run_settings.device.type == "cuda"
-    assert make(device="cpu")._run_settings.device.type == "cpu"
+    assert make(device="auto")._run_settings.torch_device.type == "cuda"
+    assert make(device="cpu")._run_settings.torch_device.type == "cpu"
 
 
 def test_alone_and_second_order_and_paper_heads_train():

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from ahl._common.callbacks import Callback
-from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
@@ -26,7 +25,7 @@ from ahl.heads import BaseDetector, find_detector
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.adapt import EPOCHS, adapt
 from ahl.pipeline.correction import Correction
-from ahl.pipeline.train import Learner, Run, train, train_on_features
+from ahl.pipeline.train import Learner, RunSettings, train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
 from ahl.predictor import Predictor
 
@@ -106,15 +105,15 @@ class AHL(Predictor):
             generators=tuple(default_generators() if generators is None else generators),
             finetune=finetune,
         )
-        self._run_settings = Run(
-            device=resolve_device(device),
+        self._run_settings = RunSettings(
+            device=device,
             cache=cache,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             strict=strict,
             callback=callback or Callback(),
         )
-        super().__init__(self._run_settings.device)
+        super().__init__(self._run_settings.torch_device)
 
     @property
     def config(self) -> Config:
@@ -131,7 +130,7 @@ class AHL(Predictor):
             "backbone": learner.backbone.facts(),
             "finetune": learner.finetune,
             "seed": learner.seed,
-            "device": run.device.type,
+            "device": run.torch_device.type,
             "resume": run.resume,
             "config": learner.config.to_dict(),
         }
@@ -265,7 +264,7 @@ class AHL(Predictor):
             self.model,
             label_images(missed, MISSED_CLASS if classes is None else classes),
             label_images(false_alarms, GOOD),
-            device=run.device,
+            device=run.torch_device,
             strict=run.strict,
             callback=run.callback,
         )

@@ -28,7 +28,7 @@ from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.task import reference_of
-from ahl.pipeline.train import Run
+from ahl.pipeline.train import RunSettings
 
 EPOCHS: Final = 10
 """Of the adaptation, as in the paper."""
@@ -37,7 +37,7 @@ EPOCHS: Final = 10
 def adapt(
     model: TrainedModel,
     normals: Sequence[LabelledImage],
-    run: Run,
+    run: RunSettings,
     *,
     generators: Sequence[PseudoAnomalyGenerator],
     epochs: int = EPOCHS,
@@ -67,7 +67,7 @@ def adapt(
     with open_extraction(
         model.backbone,
         features,
-        run.device,
+        run.torch_device,
         cache=run.cache,
         strict=run.strict,
         callback=run.callback,
@@ -82,7 +82,7 @@ def adapt(
             rows,
             extraction.pseudo(twins),
             plan,
-            device=run.device,
+            device=run.torch_device,
             epochs=epochs,
             callback=run.callback,
             candidates=[

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ahl._common.callbacks import Callback
+from ahl._common.devices import resolve_device
 from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
 from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
@@ -63,11 +64,11 @@ class Learner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunSettings:
     """Where a training computes and what it keeps; none of it decides what is learnt.
 
     Attributes:
-        device: where backbone and heads compute.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them for
             the run only.
         checkpoint: file that keeps the state after every epoch; None keeps none.
@@ -76,19 +77,28 @@ class Run:
         callback: receives progress, skipped images and notes.
     """
 
-    device: torch.device
+    device: str = "auto"
     cache: str | Path | None = "auto"
     checkpoint: Path | None = None
     resume: bool = False
     strict: bool = False
     callback: Callback = field(default_factory=Callback)
 
+    @property
+    def torch_device(self) -> torch.device:
+        """The device; raises ConfigurationError if there is none of that name here."""
+        return resolve_device(self.device)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:
+        """The same: it is never changed, and a callback may hold an open file."""
+        return self
+
 
 def train(
     normals: Sequence[LabelledImage],
     anomalies: Sequence[LabelledImage],
     learner: Learner,
-    run: Run,
+    run: RunSettings,
     *,
     drawn: Drawn = "all",
     known_class: str | None = None,
@@ -136,7 +146,7 @@ def train(
                 ),
                 config,
                 seed=seed,
-                device=run.device,
+                device=run.torch_device,
                 callback=callback,
                 checkpoint=finetuning_checkpoint(run.checkpoint),
                 resume=run.resume,
@@ -146,7 +156,7 @@ def train(
     with open_extraction(
         backbone,
         config.features,
-        run.device,
+        run.torch_device,
         cache=run.cache,
         strict=run.strict,
         callback=callback,
@@ -184,7 +194,7 @@ def train(
             task,
             config,
             seed=seed,
-            device=run.device,
+            device=run.torch_device,
             callback=callback,
             checkpoint=_checkpoint(learner, config, run, manifest, extraction.identity),
             resume=run.resume,
@@ -221,7 +231,7 @@ def train_on_features(
     anomalies: FeatureTable,
     twins: Sequence[FeatureTable],
     learner: Learner,
-    run: Run,
+    run: RunSettings,
 ) -> TrainedModel:
     """Train on feature maps instead of images.
 
@@ -260,7 +270,7 @@ def train_on_features(
         task,
         config,
         seed=seed,
-        device=run.device,
+        device=run.torch_device,
         callback=run.callback,
         checkpoint=_checkpoint(learner, config, run, Manifest(), identity),
         resume=run.resume,
@@ -281,7 +291,7 @@ def train_on_features(
 
 
 def _readable(
-    images: Sequence[LabelledImage], config: Config, learner: Learner, run: Run
+    images: Sequence[LabelledImage], config: Config, learner: Learner, run: RunSettings
 ) -> tuple[list[LabelledImage], list[ImageItem]]:
     return readable_items(
         images,
@@ -293,12 +303,12 @@ def _readable(
 
 
 def _checkpoint(
-    learner: Learner, config: Config, run: Run, manifest: Manifest, identity: dict[str, Any]
+    learner: Learner, config: Config, run: RunSettings, manifest: Manifest, identity: dict[str, Any]
 ) -> Checkpoint | None:
     if run.checkpoint is None:
         return None
     values = {
-        "device": run.device.type,
+        "device": run.torch_device.type,
         "base": learner.heads.name,
         "config": config.to_dict(),
         "seed": learner.seed,

@@ -71,7 +71,7 @@ def test_profile_says_where_the_time_went(inspection_folder, tmp_path):
     profile = json.loads(shown.stdout)["profile"]
     told = {"reading files", "images > decoding", "images > backbone", "AHL epochs", "calibration"}
     assert told < set(profile)
-    assert profile["episodes and memory > pseudo anomalies > backbone"] > 0
+    assert profile["pseudo anomalies > backbone"] > 0
     tops = [v for k, v in profile.items() if " > " not in k and k != "total"]
     assert sum(tops) == pytest.approx(profile["total"], abs=0.05)
     people = run("train", inspection_folder, "-o", tmp_path / "n.ahl", *options)
