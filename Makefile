@@ -28,8 +28,8 @@ demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.png
 	$(BIN)/ahl demo --output demo
 
 check: setup  ## lint, formatting and types
-	$(BIN)/ruff check src tests benchmarks runtime
-	$(BIN)/ruff format --check src tests benchmarks runtime
+	$(BIN)/ruff check src tests benchmarks runtime examples
+	$(BIN)/ruff format --check src tests benchmarks runtime examples
 	$(BIN)/mypy
 
 # One torch thread a worker: two workers of two threads on two cores slow each other down.
