@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.processes import Processes
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
-from ahl.data.images.batches import decoded_batches
+from ahl.data.images.sources import decoded_batches
 from ahl.features.backbones.base import Backbone
 from ahl.features.maps import FeatureLayout
 from ahl.features.store import FeatureStore
@@ -99,7 +99,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def stream(
-        self, items: Sequence[ImageItem], *, workers: int = 2, callback: Callback | None = None
+        self, items: Iterable[ImageItem], *, workers: int = 2, callback: Callback | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 
