@@ -17,16 +17,13 @@ from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
 from ahl.data.images.sources import decoded_batches
 from ahl.features.backbones.base import Backbone
-from ahl.features.maps import FeatureLayout
+from ahl.features.maps import HALF_MAXIMUM, FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
 from ahl.features.tiles import TOGETHER, tiled_map
 
 FEATURE_VERSION = 4
 """Raised whenever the same image, backbone and size would give other rows."""
-
-HALF_MAXIMUM = 65504.0
-"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
 
 
 def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
