@@ -6,7 +6,7 @@ import torch
 
 from ahl import AHL
 from ahl._common.errors import DataError, NotFittedError
-from ahl.features.arrays import table_of_maps
+from ahl.features.table import table_of_maps
 from ahl.scoring.metrics import auroc
 from small_images import small_image
 from tiny import ENOUGH, tiny_config

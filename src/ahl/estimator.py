@@ -18,9 +18,9 @@ from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import from_samples, label_images
 from ahl.distributions.augment import default_generators
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
-from ahl.features.arrays import Maps, table_of_maps
 from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
+from ahl.features.table import Maps, table_of_maps
 from ahl.heads import BaseDetector, find_detector
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.adapt import EPOCHS, adapt

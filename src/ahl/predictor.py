@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ahl._common.errors import DataError, NotFittedError
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import image_list
-from ahl.features.arrays import Maps, table_of_maps
+from ahl.features.table import Maps, table_of_maps
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
 from ahl.scoring.prediction import Prediction

@@ -9,7 +9,7 @@ import torch
 from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.evidence.prepared import Preparation
-from ahl.features.arrays import table_of_maps
+from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
 from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
 from ahl.pipeline.correct import correct

@@ -9,7 +9,7 @@ import torch
 from ahl import AHL
 from ahl.benchmark.baselines import FocalClassifier
 from ahl.config import MemoryConfig
-from ahl.features.arrays import table_of_maps
+from ahl.features.table import table_of_maps
 from ahl.scoring.describing import FIRST_RED, card_of, colour_bounds
 from ahl.scoring.heat_maps import mean_map, position_evidence
 from ahl.scoring.prediction import Prediction

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl.features.arrays import table_of_maps
+from ahl.features.table import table_of_maps
 from ahl.model.exemplars import no_exemplars
 from ahl.scoring.describing import card_of
 from ahl.scoring.forward import Forward

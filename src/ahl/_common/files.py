@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed; and awaited."""
+"""Files and folders that are whole or absent: written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,10 @@ SEEN_WITHIN = 20.0
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder that becomes `path` if the block succeeds.
 
-    The folder is created when it is missing. If the block raises, nothing is left behind and a
-    file that was there before stays as it was. A process that is killed leaves its temporary file,
-    which the first to write into the folder a day later removes.
+    The block makes it a file or a folder. The folder around it is created when it is missing. If
+    the block raises, nothing is left behind and a file that was there before stays as it was. A
+    process that is killed leaves its temporary file, which the first to write into the folder a day
+    later removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
@@ -34,7 +36,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -68,7 +73,7 @@ def remove_torn_line(path: Path) -> None:
 
 
 def appears(path: Path) -> bool:
-    """Whether a file is there, now or some seconds later: network disks take their time."""
+    """True once a file is there, awaited for some seconds: network disks take their time."""
     until = time.monotonic() + SEEN_WITHIN
     while not path.exists():
         if time.monotonic() > until:

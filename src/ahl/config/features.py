@@ -18,7 +18,7 @@ LARGEST_SIDE: Final = 4096
 """Pixels of an image's longer side, and of a tile's, at most."""
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
-"""The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""
+"""The backbone that is installed with ahl (`ahl.features.backbones.names`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,9 +31,14 @@ _LAYOUTS = (
 )
 
 
+def by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The samples, sorted by name."""
+    return tuple(sorted(samples, key=lambda sample: sample.name))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """All labelled images of one dataset, before any split.
+    """All labelled images of one dataset, before any split; each tuple is sorted by name.
 
     Attributes:
         name: the root folder's name.
@@ -42,8 +47,6 @@ class Dataset:
         train_normals: normal images to train on; in the inspection layout all there are.
         test_normals: normal images to test on; empty in the inspection layout.
         anomalies: all labelled anomalies, possibly none.
-
-    Each tuple is sorted by the samples' names.
     """
 
     name: str
@@ -52,6 +55,10 @@ class Dataset:
     train_normals: tuple[Sample, ...]
     test_normals: tuple[Sample, ...]
     anomalies: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        for field in ("train_normals", "test_normals", "anomalies"):
+            object.__setattr__(self, field, by_name(getattr(self, field)))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -76,11 +83,30 @@ def open_dataset(root: Path) -> Dataset:
     if not root.is_dir():
         raise DataError(f"{root} is a file; name the folder that holds the dataset.")
     outer, train = _class_folders(root), _class_folders(root / "train")
-    if _good(train):
-        return _open_benchmark(root, train)
-    if _good(outer):
-        return _open_inspection(root, outer)
-    raise DataError(_explain(root, outer))
+    good = _good(train) or _good(outer)
+    if not good:
+        raise DataError(_explain(root, outer))
+    own_split = bool(_good(train))
+    normals, anomalies = _samples(root, train if own_split else outer)
+    test_normals: list[Sample] = []
+    if own_split:
+        if anomalies:
+            kinds = _listed({sample.class_name for sample in anomalies})
+            raise DataError(
+                f"{root / 'train'} holds anomalies ({kinds}) beside good/; move them to "
+                f"{root / 'test'}, from where training draws its labelled anomalies."
+            )
+        test_normals, anomalies = _samples(root, _class_folders(root / "test"))
+    if not normals:
+        raise DataError(f"{good[0]} holds no image; put images of good parts there.")
+    return Dataset(
+        name=root.resolve().name,
+        root=root,
+        layout="benchmark" if own_split else "inspection",
+        train_normals=tuple(normals),
+        test_normals=tuple(test_normals),
+        anomalies=tuple(anomalies),
+    )
 
 
 def refuse_labelled(paths: Iterable[str | Path]) -> None:
@@ -91,9 +117,7 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
     """
     for root in map(Path, paths):
         folders = _class_folders(root)
-        good = _good(_class_folders(root / "train"))
-        if not good and len(folders) > 1:
-            good = _good(folders)
+        good = _good(_class_folders(root / "train")) or (_good(folders) if len(folders) > 1 else [])
         if good:
             raise DataError(
                 f"{root} holds {good[0].relative_to(root)}/ beside other folders, whose images "
@@ -101,56 +125,19 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
             )
 
 
-def _open_inspection(root: Path, folders: list[Path]) -> Dataset:
+def _samples(root: Path, folders: list[Path]) -> tuple[list[Sample], list[Sample]]:
+    """Good and other samples of class folders."""
     good = _good(folders)
-    return Dataset(
-        name=root.resolve().name,
-        root=root,
-        layout="inspection",
-        train_normals=_normals(root, good),
-        test_normals=(),
-        anomalies=_anomalies(root, folders),
-    )
-
-
-def _open_benchmark(root: Path, train: list[Path]) -> Dataset:
-    misplaced = _anomalies(root, train)
-    if misplaced:
-        kinds = _names({sample.class_name for sample in misplaced})
-        raise DataError(
-            f"{root / 'train'} holds anomalies ({kinds}) beside good/; move them to "
-            f"{root / 'test'}, from where training draws its labelled anomalies."
-        )
-    test = _class_folders(root / "test")
-    return Dataset(
-        name=root.resolve().name,
-        root=root,
-        layout="benchmark",
-        train_normals=_normals(root, _good(train)),
-        test_normals=_samples(root, ((folder, GOOD) for folder in _good(test))),
-        anomalies=_anomalies(root, test),
-    )
-
-
-def _normals(root: Path, good: list[Path]) -> tuple[Sample, ...]:
-    samples = _samples(root, ((folder, GOOD) for folder in good))
-    if not samples:
-        raise DataError(f"{good[0]} holds no image; put images of good parts there.")
-    return samples
-
-
-def _anomalies(root: Path, folders: list[Path]) -> tuple[Sample, ...]:
-    good = _good(folders)
-    return _samples(root, ((folder, folder.name) for folder in folders if folder not in good))
-
-
-def _samples(root: Path, classes: Iterable[tuple[Path, str]]) -> tuple[Sample, ...]:
     samples = [
-        Sample(path=path, name=path.relative_to(root).as_posix(), class_name=class_name)
-        for folder, class_name in classes
+        Sample(
+            path=path,
+            name=path.relative_to(root).as_posix(),
+            class_name=GOOD if folder in good else folder.name,
+        )
+        for folder in folders
         for path in find_images(folder, recursive=True)
     ]
-    return tuple(sorted(samples, key=lambda sample: sample.name))
+    return [s for s in samples if not s.is_anomaly], [s for s in samples if s.is_anomaly]
 
 
 def _class_folders(parent: Path) -> list[Path]:
@@ -184,9 +171,9 @@ def _explain(root: Path, outer: list[Path]) -> str:
     named = [*outer, *_class_folders(root / "train")]
     hints = [folder for folder in named if folder.name.lower() in _OTHER_NAMES_OF_GOOD]
     hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}." if hints else ""
-    return f"{root} holds the folders {_names(f.name for f in outer)}. {_LAYOUTS}.{hint}"
+    return f"{root} holds the folders {_listed(f.name for f in outer)}. {_LAYOUTS}.{hint}"
 
 
-def _names(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
     return ", ".join(ordered[:10]) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")

@@ -20,7 +20,7 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
     Args:
         paths: of the masks, possibly none; any pixel that is not black marks the defect.
         width: of the image, in pixels.
-        height: likewise.
+        height: of the image, in pixels.
 
     Returns:
         Array (height, width), True on the defect.

@@ -8,7 +8,6 @@ the other classes are tested.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import Sample
-from ahl.data.folders import Dataset
+from ahl.data.folders import Dataset, by_name
 
 Setting = Literal["general", "hard"]
 
@@ -82,22 +81,20 @@ def draw_split(
         )
     if anomalies is None and dataset.layout == "inspection":
         return TrainingSplit(
-            normals=_by_name(dataset.train_normals),
-            anomalies=_by_name(dataset.anomalies),
+            normals=dataset.train_normals,
+            anomalies=dataset.anomalies,
             test=(),
             drawn="all",
             known_class=None,
         )
     count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
     pool, others = _pools(dataset, count, known_class)
-    drawn = np.random.default_rng(seed).choice(len(pool), size=count, replace=False)
-    chosen = {int(index) for index in drawn}
-    rest = tuple(sample for index, sample in enumerate(pool) if index not in chosen)
+    drawn, rest = _draw(pool, count, np.random.default_rng(seed))
     normals, test_normals = split_normals(dataset)
     return TrainingSplit(
         normals=normals,
-        anomalies=tuple(pool[index] for index in sorted(chosen)),
-        test=_by_name((*test_normals, *(rest if known_class is None else others))),
+        anomalies=drawn,
+        test=by_name((*test_normals, *(others or rest))),
         drawn=setting,
         known_class=known_class,
     )
@@ -113,15 +110,9 @@ def draw_every_class(
 ) -> TrainingSplit:
     """Draw training anomalies of every class: what a detector could do that has seen them all.
 
-    Half of a class with no more than 2 * M images is kept for the test. In the hard setting the
-    known class is not tested, as in `draw_split`.
-
-    Args:
-        dataset: what to split.
-        anomalies: M, of each class.
-        setting: as for `draw_split`.
-        known_class: as for `draw_split`.
-        seed: of the draw.
+    `anomalies` are drawn of each class, but half of one with no more than twice as many images is
+    kept for the test. In the hard setting the known class is not tested. The rest is as in
+    `draw_split`.
 
     Raises:
         ConfigurationError: as `draw_split`.
@@ -129,25 +120,33 @@ def draw_every_class(
     """
     _check_arguments(dataset, anomalies, setting, known_class, seed)
     random = np.random.default_rng(seed)
-    trained: list[Sample] = []
-    tested: list[Sample] = []
+    trained: tuple[Sample, ...] = ()
+    tested: tuple[Sample, ...] = ()
     for name in dataset.classes:
-        pool = _by_name(sample for sample in dataset.anomalies if sample.class_name == name)
-        count = min(anomalies, len(pool) // 2)
-        chosen = {int(i) for i in random.choice(len(pool), size=count, replace=False)}
-        trained += [sample for i, sample in enumerate(pool) if i in chosen]
+        pool = tuple(sample for sample in dataset.anomalies if sample.class_name == name)
+        drawn, rest = _draw(pool, min(anomalies, len(pool) // 2), random)
+        trained += drawn
         if name != known_class:
-            tested += [sample for i, sample in enumerate(pool) if i not in chosen]
+            tested += rest
     if not trained or not tested:
         raise DataError(f"{dataset.name} has no anomaly class with images to train and to test on.")
     normals, test_normals = split_normals(dataset)
     return TrainingSplit(
         normals=normals,
-        anomalies=_by_name(trained),
-        test=_by_name((*test_normals, *tested)),
+        anomalies=by_name(trained),
+        test=by_name((*test_normals, *tested)),
         drawn=setting,
         known_class=known_class,
     )
+
+
+def _draw(
+    pool: tuple[Sample, ...], count: int, random: np.random.Generator
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Some of the samples, without replacement, and the others."""
+    chosen = {int(index) for index in random.choice(len(pool), size=count, replace=False)}
+    drawn = tuple(sample for index, sample in enumerate(pool) if index in chosen)
+    return drawn, tuple(sample for index, sample in enumerate(pool) if index not in chosen)
 
 
 def _check_arguments(
@@ -185,7 +184,7 @@ def _pools(
     dataset: Dataset, count: int, known_class: str | None
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Anomalies to draw from, and those of other classes; checks that a test will be left."""
-    ordered = _by_name(dataset.anomalies)
+    ordered = dataset.anomalies
     if known_class is None:
         if len(ordered) <= count:
             raise DataError(
@@ -221,9 +220,9 @@ def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, .
     Raises:
         DataError: if the inspection layout has fewer than two normal images.
     """
-    normals = _by_name(dataset.train_normals)
+    normals = dataset.train_normals
     if dataset.layout == "benchmark":
-        return normals, _by_name(dataset.test_normals)
+        return normals, dataset.test_normals
     if len(normals) < 2:
         raise DataError(
             f"{dataset.name} has {len(normals)} normal image(s); a test needs at least 2. "
@@ -232,13 +231,9 @@ def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, .
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(list(normals), test_size=_TEST_SHARE, random_state=_TEST_STATE)
-    return _by_name(train), _by_name(test)
+    return by_name(train), by_name(test)
 
 
 def _usable_classes(dataset: Dataset, count: int) -> str:
     sizes = Counter(sample.class_name for sample in dataset.anomalies)
     return ", ".join(name for name in dataset.classes if sizes[name] > count) or "there is none"
-
-
-def _by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    return tuple(sorted(samples, key=lambda sample: sample.name))

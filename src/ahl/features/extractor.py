@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,15 @@ from torch.nn import functional
 from ahl._common.callbacks import Callback
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
-from ahl.data.images.batches import decoded_batches
+from ahl.data.images.sources import decoded_batches
 from ahl.features.backbones.base import Backbone
-from ahl.features.maps import FeatureLayout
+from ahl.features.maps import HALF_MAXIMUM, FeatureLayout
 from ahl.features.store import FeatureStore
 from ahl.features.table import FeatureTable
 from ahl.features.tiles import TOGETHER, tiled_map
 
 FEATURE_VERSION = 4
 """Raised whenever the same image, backbone and size would give other rows."""
-
-HALF_MAXIMUM = 65504.0
-"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
 
 
 def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -98,7 +95,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def stream(
-        self, items: Sequence[ImageItem], *, workers: int = 2, callback: Callback | None = None
+        self, items: Iterable[ImageItem], *, workers: int = 2, callback: Callback | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+HALF_MAXIMUM = 65504.0
+"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
+
 FeatureMaps = tuple[Tensor, ...]
 """One tensor a scale: (N, C, H_s, W_s) for a batch, (C, H_s, W_s) for one image."""
 

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 import tokenize
@@ -76,7 +75,7 @@ class FeatureStore:
     def table(self, keys: Sequence[str]) -> FeatureTable:
         """The rows of the keys, in their order; every key must be in the store."""
         places = np.array([self._where[key] for key in keys], dtype=np.int64).reshape(-1, 2)
-        return FeatureTable(self.layout, self._shards, places[:, 0], places[:, 1])
+        return FeatureTable(self.layout, list(self._shards), places[:, 0], places[:, 1])
 
     @property
     def shards(self) -> list[str]:
@@ -98,14 +97,9 @@ class FeatureStore:
                 )
             self._open(listing)
 
-    @contextlib.contextmanager
-    def writer(self) -> Iterator[ShardWriter]:
+    def writer(self) -> contextlib.closing[ShardWriter]:
         """Add rows; what was added is kept also when the block ends by an exception."""
-        writer = ShardWriter(self)
-        try:
-            yield writer
-        finally:
-            writer.close()
+        return contextlib.closing(ShardWriter(self))
 
     def add_shard(self, keys: list[str], rows: Rows) -> None:
         """Write one shard and take it in."""
@@ -123,14 +117,11 @@ class FeatureStore:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left a day ago or earlier; younger files may be in use."""
-    leftovers = [
-        *folder.glob(".*.part"),
-        *(p for p in folder.glob("*.npy") if not p.with_suffix(".json").exists()),
-    ]
-    for path in leftovers:
+    """Remove rows that a killed writer left unlisted a day ago; younger ones may be in use."""
+    for path in folder.glob("*.npy"):
         with contextlib.suppress(OSError):  # another process may have been faster
-            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+            old = time.time() - path.stat().st_mtime > LEFTOVER_SECONDS
+            if old and not path.with_suffix(".json").exists():
                 path.unlink()
 
 
@@ -184,8 +175,5 @@ def default_store_root() -> Path:
 @contextlib.contextmanager
 def temporary_store_root() -> Iterator[Path]:
     """A store folder for one run, removed at its end."""
-    folder = Path(tempfile.mkdtemp(prefix="ahl-features-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="ahl-features-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

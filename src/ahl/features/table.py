@@ -1,52 +1,54 @@
-"""Feature rows of many images, gathered when they are needed."""
+"""Feature rows of many images, gathered when they are needed, or of maps that a caller has."""
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
-from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ahl.features.maps import FeatureLayout, FeatureMaps, append_channels, project_rows
+from ahl._common.errors import DataError
+from ahl.features.maps import (
+    HALF_MAXIMUM,
+    FeatureLayout,
+    FeatureMaps,
+    append_channels,
+    project_rows,
+)
 
 Rows = NDArray[np.float16]
+
+Maps = ArrayLike | Sequence[ArrayLike]
+"""Feature maps (N, C, H, W), or a sequence of such, one a scale, largest first."""
 
 RESIDENT_BYTES = 512 * 2**20
 """Tables up to this size (as float32) are kept in memory during training."""
 
 
+@dataclass(eq=False)
 class FeatureTable:
     """The feature rows of a list of samples, in its order, wherever they lie.
 
-    Args:
-        layout: shape of the maps in a stored row.
-        shards: arrays of rows, usually memory-mapped.
-        shard_of: (N,) which shard each sample's row is in.
-        row_of: (N,) its row there.
-
     Attributes:
-        layout: shape of the maps in a row that is read.
+        stored: shape of the maps in a stored row.
         factor: what every stored value read is multiplied by.
     """
 
-    def __init__(
-        self,
-        layout: FeatureLayout,
-        shards: Sequence[Rows],
-        shard_of: NDArray[np.int64],
-        row_of: NDArray[np.int64],
-    ) -> None:
-        self.layout = self._stored = layout
-        self.factor = 1.0
-        self._shards = list(shards)
-        self._shard_of, self._row_of = shard_of, row_of
-        self._projection: Tensor | None = None
-        self._further: FeatureMaps | None = None
-        self._resident: FeatureMaps | None = None
+    stored: FeatureLayout
+    _shards: list[Rows]  # arrays of rows, usually memory-mapped
+    _shard_of: NDArray[np.int64]  # (N,) which shard each sample's row is in
+    _row_of: NDArray[np.int64]  # (N,) its row there
+    factor: float = 1.0
+    _projection: Tensor | None = None
+    _further: FeatureMaps | None = None
+    _resident: FeatureMaps | None = field(
+        default=None, init=False
+    )  # not that of a table made of it
 
     @classmethod
     def of_rows(cls, layout: FeatureLayout, rows: Rows) -> FeatureTable:
@@ -54,34 +56,48 @@ class FeatureTable:
         count = len(rows)
         return cls(layout, [rows], np.zeros(count, np.int64), np.arange(count, dtype=np.int64))
 
+    @cached_property
+    def layout(self) -> FeatureLayout:
+        """Shape of the maps in a row that is read."""
+        layout = self.stored
+        if self._projection is not None:
+            layout = layout.of_channels(self._projection.shape[1])
+        return layout if self._further is None else layout.with_channels(self._further[0].shape[1])
+
     def __len__(self) -> int:
         return len(self._row_of)
 
     def __add__(self, other: FeatureTable) -> FeatureTable:
-        if self._reading() != other._reading() or self._projection is not other._projection:
+        if (self.stored, self.layout, self.factor) != (
+            other.stored,
+            other.layout,
+            other.factor,
+        ) or self._projection is not other._projection:
             raise ValueError("tables of different layouts, factors or projections cannot be joined")
-        joined = self._copy()
-        joined._shards = self._shards + other._shards
-        joined._shard_of = np.concatenate([self._shard_of, other._shard_of + len(self._shards)])
-        joined._row_of = np.concatenate([self._row_of, other._row_of])
+        further = None
         if self._further is not None and other._further is not None:
             pairs = zip(self._further, other._further, strict=True)
-            joined._further = tuple(torch.cat(pair) for pair in pairs)
-        return joined
+            further = tuple(torch.cat(pair) for pair in pairs)
+        return replace(
+            self,
+            _shards=self._shards + other._shards,
+            _shard_of=np.concatenate([self._shard_of, other._shard_of + len(self._shards)]),
+            _row_of=np.concatenate([self._row_of, other._row_of]),
+            _further=further,
+        )
 
     def chosen(self, indices: NDArray[np.int64]) -> FeatureTable:
         """The rows at the given indices, in their order."""
-        chosen = self._copy()
-        chosen._shard_of, chosen._row_of = self._shard_of[indices], self._row_of[indices]
-        if self._further is not None:
-            chosen._further = tuple(scale[torch.from_numpy(indices)] for scale in self._further)
-        return chosen
+        return replace(
+            self,
+            _shard_of=self._shard_of[indices],
+            _row_of=self._row_of[indices],
+            _further=None if self._further is None else tuple(self._further_at(indices)),
+        )
 
     def scaled(self, factor: float) -> FeatureTable:
         """The same rows, each stored value multiplied by `factor`; appended ones are not."""
-        scaled = self._copy()
-        scaled.factor = self.factor * factor
-        return scaled
+        return replace(self, factor=self.factor * factor)
 
     def projected(self, matrix: Tensor) -> FeatureTable:
         """The same rows, the stored vectors (C,) of all positions times a (C, K) matrix.
@@ -91,10 +107,7 @@ class FeatureTable:
         """
         if self._projection is not None or self._further is not None:
             raise ValueError("a table is projected once, before channels are appended")
-        projected = self._copy()
-        projected._projection = matrix
-        projected.layout = self._stored.of_channels(matrix.shape[1])
-        return projected
+        return replace(self, _projection=matrix)
 
     def joined(self, further: Sequence[Tensor]) -> FeatureTable:
         """The same rows with further channels (N, K, H_s, W_s) a scale behind the stored ones.
@@ -104,38 +117,27 @@ class FeatureTable:
         """
         if self._further is not None:
             raise ValueError("the table has further channels already")
-        joined = self._copy()
-        joined._further = tuple(further)
-        joined.layout = self.layout.with_channels(further[0].shape[1])
-        return joined
+        return replace(self, _further=tuple(further))
 
-    def _copy(self) -> FeatureTable:
-        """The same table, but for what was kept in memory."""
-        same = copy(self)
-        same._resident = None
-        return same
-
-    def _reading(self) -> tuple[FeatureLayout, FeatureLayout, float]:
-        return self._stored, self.layout, self.factor
+    def _further_at(self, indices: NDArray[np.int64]) -> list[Tensor]:
+        return [scale[torch.from_numpy(indices)] for scale in self._further or ()]
 
     def rows(self, indices: NDArray[np.int64]) -> Tensor:
         """Float32 rows (n, row_size) of the samples at the given indices (n,)."""
-        out = np.empty((len(indices), self._stored.row_size), dtype=np.float16)
+        out = np.empty((len(indices), self.stored.row_size), dtype=np.float16)
         shard_of, row_of = self._shard_of[indices], self._row_of[indices]
         for shard in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == shard)
             out[chosen] = self._shards[shard][row_of[chosen]]
             _let_go(self._shards[shard])
-        read, layout = torch.from_numpy(out).float(), self._stored
+        read, layout = torch.from_numpy(out).float(), self.stored
         if self._projection is not None:
             read = project_rows(read, layout, self._projection)
             layout = layout.of_channels(self._projection.shape[1])
         read = read.mul_(self.factor)
         if self._further is None:
             return read
-        return append_channels(
-            read, layout, [scale[torch.from_numpy(indices)] for scale in self._further]
-        )
+        return append_channels(read, layout, self._further_at(indices))
 
     def chunks(self, size: int = 256) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
         """All rows in order, `size` at a time, with their indices."""
@@ -172,6 +174,31 @@ class FeatureTable:
             for whole, part in zip(resident, self.layout.split(rows), strict=True):
                 whole[indices[0] : indices[-1] + 1] = part.movedim(-3, -1)
         self._resident = resident
+
+
+def table_of_maps(maps: Maps) -> FeatureTable:
+    """Feature maps as a table of float16 rows, what the image path makes too.
+
+    Raises:
+        DataError: if they are no maps, do not fit together or hold values beyond float16.
+    """
+    try:
+        array = np.asarray(maps, dtype=np.float32)
+        scales = [array] if array.ndim == 4 else list(array)
+    except ValueError:  # scales of different sizes make no one array
+        scales = [np.asarray(scale, dtype=np.float32) for scale in maps]  # type: ignore[union-attr]
+    if any(scale.ndim != 4 or 0 in scale.shape[1:] for scale in scales):
+        raise DataError("Feature maps must be (N, C, H, W), or a sequence of such, one a scale.")
+    if len({(len(scale), scale.shape[1]) for scale in scales}) != 1:
+        raise DataError("All scales need the same number of images and channels.")
+    if not all((np.abs(scale) <= HALF_MAXIMUM).all() for scale in scales):
+        raise DataError(
+            f"The feature maps hold values that are not finite or beyond {HALF_MAXIMUM:g}, the "
+            "largest float16: scale them down."
+        )
+    tensors = [torch.from_numpy(scale) for scale in scales]
+    layout = FeatureLayout.of(tensors)
+    return FeatureTable.of_rows(layout, layout.join(tensors).half().numpy())
 
 
 def _let_go(rows: Rows) -> None:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.types import ImageSize
-from ahl.data.images.batches import decoded_batches
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import UnhashedItems
+from ahl.data.images.sources import decoded_batches, unhashed_items
 from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
 
@@ -118,7 +117,7 @@ def predict_in_order(
     Yields:
         one prediction an image; an unreadable one has an error instead of scores.
     """
-    for batch in decoded_batches(UnhashedItems(images, image_size), batch_size):
+    for batch in decoded_batches(unhashed_items(images, image_size), batch_size):
         found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
         if batch.pixels is not None:
             scored = zip(batch.indices, score(batch.pixels), strict=True)

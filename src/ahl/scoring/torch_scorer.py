@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import DataError, ImageError, NotFittedError
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import UnhashedItems
+from ahl.data.images.sources import unhashed_items
 from ahl.features.extractor import FeatureExtractor
 from ahl.features.maps import FeatureMaps
 from ahl.model.card import ModelCard
@@ -95,7 +95,7 @@ class TorchScorer:
 
     def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
         """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
-        items = UnhashedItems(images, self.card.image_size)
+        items = unhashed_items(images, self.card.image_size)
         for indices, rows, skipped in self.extractor.stream(items):
             found: list[tuple[int, FeatureMaps | str]] = [
                 (index, one.reason) for index, one in skipped

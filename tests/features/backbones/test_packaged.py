@@ -12,7 +12,7 @@ import torch
 
 from ahl._common.errors import ConfigurationError, WeightsError
 from ahl.config import DEFAULT_BACKBONE
-from ahl.features.backbones import PACKAGED, TimmBackbone, packaged
+from ahl.features.backbones import PACKAGED, TimmBackbone, weights
 from ahl.features.backbones.choice import BackboneChoice
 
 SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -72,7 +72,7 @@ def translate(key, blocks):
 
 @pytest.mark.parametrize("name", PACKAGED)
 def test_every_tensor_goes_where_its_name_says(name):
-    architecture, state = packaged.read_packaged(name)
+    architecture, state = weights.read_packaged(name)
     blocks = blocks_of(timm.create_model(architecture))
     stored = torch.load(file_of(name), weights_only=True)
     assert len(stored) == len(state)
@@ -96,8 +96,8 @@ def test_the_default_needs_no_name_and_no_extra():
 def test_no_code_of_the_package_runs(installed, monkeypatch):
     known = PACKAGED["efficientnet-lite0"]
     sha256 = hashlib.sha256(b"0123456789").hexdigest()
-    monkeypatch.setitem(packaged.PACKAGED, "efficientnet-lite0", replace(known, sha256=sha256))
-    assert packaged._read_checked("efficientnet-lite0") == b"0123456789"
+    monkeypatch.setitem(PACKAGED, "efficientnet-lite0", replace(known, sha256=sha256))
+    assert weights._read_checked("efficientnet-lite0") == b"0123456789"
 
 
 def test_altered_weights_are_refused_unread(installed, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_missing_package_is_named(installed, name, way_out):
 
 def test_another_timm_is_told(monkeypatch):
     known = replace(PACKAGED["efficientnet-lite0"], architecture="tf_efficientnet_lite1")
-    monkeypatch.setitem(packaged.PACKAGED, "efficientnet-lite0", known)
+    monkeypatch.setitem(PACKAGED, "efficientnet-lite0", known)
     with pytest.raises(WeightsError, match=r"builds another tf_efficientnet_lite1 .*install timm"):
         TimmBackbone.load("efficientnet-lite0")
 

@@ -64,7 +64,7 @@ def test_other_stages_are_refused_with_the_ones_there_are(stages):
     ],
 )
 def test_mean_is_that_of_the_weights(name, arguments, local, mean, monkeypatch, tmp_path):
-    monkeypatch.setattr("ahl.features.backbones._weights.fetch_weights", lambda name: path)
+    monkeypatch.setattr("ahl.features.backbones.weights.fetch_weights", lambda name: path)
     path = tmp_path / "weights.safetensors"
     save_whole_network(path, name, **arguments)
     backbone = TimmBackbone.load(name, weights=path if local else None, arguments=arguments)

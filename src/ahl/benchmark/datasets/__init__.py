@@ -1,6 +1,42 @@
 """Readers of the public datasets."""
 
+from typing import Final
+
+from ahl._common.errors import ConfigurationError
+from ahl.benchmark.datasets.by_folder import (
+    BrainMRIReader,
+    HyperKvasirReader,
+    MastcamReader,
+    MVTecReader,
+)
+from ahl.benchmark.datasets.by_mask import AITEXReader, SDDReader
+from ahl.benchmark.datasets.by_table import ELPVReader, HeadCTReader, OpticalReader
 from ahl.benchmark.datasets.reader import DatasetReader
-from ahl.benchmark.datasets.readers import READERS, find_reader
 
 __all__ = ["READERS", "DatasetReader", "find_reader"]
+
+READERS: Final[tuple[DatasetReader, ...]] = (
+    MVTecReader(),
+    AITEXReader(),
+    SDDReader(),
+    ELPVReader(),
+    OpticalReader(),
+    MastcamReader(),
+    BrainMRIReader(),
+    HeadCTReader(),
+    HyperKvasirReader(),
+)
+"""In the protocol's order."""
+
+
+def find_reader(name: str) -> DatasetReader:
+    """The reader of this name, in any letter case.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    for reader in READERS:
+        if reader.name == name.lower():
+            return reader
+    names = ", ".join(reader.name for reader in READERS)
+    raise ConfigurationError(f"There is no benchmark dataset {name!r}; choose one of {names}.")

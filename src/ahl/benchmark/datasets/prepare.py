@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
+from ahl._common.files import written_whole
 from ahl._common.types import Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
@@ -63,22 +61,21 @@ def prepare(
         OSError: if `output` cannot be written.
     """
     watcher = callback or Callback()
-    _check_output(output)
-    datasets = reader.read(raw, callback=watcher)
-    prepared: list[Prepared] = []
-    with _folder_written_whole(output) as temporary:
-        for dataset in datasets:
-            inner = dataset.name if len(datasets) > 1 else ""
-            images = _write(dataset, temporary / inner, watcher)
-            prepared.append(Prepared(name=dataset.name, folder=output / inner, images=images))
-    return tuple(prepared)
-
-
-def _check_output(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"The output {output} is a file; name a folder.")
     if output.exists() and any(output.iterdir()):
         raise ConfigurationError(f"The output {output} is not empty; name a new or empty folder.")
+    datasets = reader.read(raw, callback=watcher)
+    prepared: list[Prepared] = []
+    with written_whole(output.absolute()) as temporary:
+        temporary.mkdir()
+        for dataset in datasets:
+            inner = dataset.name if len(datasets) > 1 else ""
+            images = _write(dataset, temporary / inner, watcher)
+            prepared.append(Prepared(name=dataset.name, folder=output / inner, images=images))
+        if output.exists():
+            output.rmdir()  # empty, as was checked; Windows renames onto no folder
+    return tuple(prepared)
 
 
 def _write(dataset: Dataset, folder: Path, callback: Callback) -> dict[str, int]:
@@ -93,12 +90,8 @@ def _write(dataset: Dataset, folder: Path, callback: Callback) -> dict[str, int]
         except ImageError as error:
             callback.on_skipped(Skipped(name=sample.name, reason=str(error)))
         else:
-            target = folder / class_folder
-            target.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                (target / name).write_bytes(content)
-            else:
-                content.save(target / name, format="PNG")
+            (folder / class_folder).mkdir(parents=True, exist_ok=True)
+            (folder / class_folder / name).write_bytes(content)
             counts[class_folder] += 1
         callback.on_stage(stage, done, len(planned))
     if not any(counts[name] for name in counts if name.startswith(_TRAIN)):
@@ -110,21 +103,20 @@ def _plan(dataset: Dataset) -> list[tuple[str, str, Sample]]:
     """Class folder and file name of every sample."""
     train, test = split_normals(dataset)
     anomalies = sorted(dataset.anomalies, key=lambda sample: (sample.class_name, sample.name))
-    groups = ((_TRAIN, train), (_TEST, test), (_TEST, anomalies))
+    parts = [(_TRAIN, sample) for sample in train]
+    parts += [(_TEST, sample) for sample in (*test, *anomalies)]
     taken: set[tuple[str, str]] = set()
-    return [
-        (folder, _free_name(sample, folder, taken), sample)
-        for part, samples in groups
-        for sample in samples
-        for folder in [f"{part}/{sample.class_name}"]
-    ]
+    planned = []
+    for part, sample in parts:
+        folder = f"{part}/{sample.class_name}"
+        planned.append((folder, _free_name(sample, folder, taken), sample))
+    return planned
 
 
 def _free_name(sample: Sample, folder: str, taken: set[tuple[str, str]]) -> str:
     """A file name no other sample of the folder has, in any letter case."""
     whole = Path(sample.name.replace("/", "_").replace("\\", "_").replace("#", "_"))
-    written = sample.box is not None or whole.suffix.lower() == ARRAY_SUFFIX
-    stem, suffix = (whole.name, ".png") if written else (whole.stem, whole.suffix)
+    stem, suffix = (whole.name, ".png") if _is_redrawn(sample) else (whole.stem, whole.suffix)
     name, number = f"{stem}{suffix}", 1
     while (folder, name.casefold()) in taken:
         number += 1
@@ -133,32 +125,22 @@ def _free_name(sample: Sample, folder: str, taken: set[tuple[str, str]]) -> str:
     return name
 
 
-def _content(sample: Sample) -> bytes | Image.Image:
-    """The file's bytes, or the image to write.
+def _content(sample: Sample) -> bytes:
+    """The file's bytes, or those of a PNG.
 
     Raises:
         ImageError: if it cannot be read as an image.
     """
     pixels = read_pixels(sample.source)  # of a file to copy too: a damaged one is left out
-    if sample.box is not None or sample.path.suffix.lower() == ARRAY_SUFFIX:
-        return Image.fromarray(pixels)
+    if _is_redrawn(sample):
+        stream = BytesIO()
+        Image.fromarray(pixels).save(stream, format="PNG")
+        return stream.getvalue()
     try:
         return sample.path.read_bytes()
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
 
 
-@contextmanager
-def _folder_written_whole(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside this one that becomes it if the block succeeds."""
-    parent, name = folder.absolute().parent, folder.absolute().name
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = parent / f".{name}.{os.getpid()}-{secrets.token_hex(4)}.part"
-    temporary.mkdir()
-    try:
-        yield temporary
-        if folder.exists():
-            folder.rmdir()  # empty, as was checked; Windows renames onto no folder
-        temporary.rename(parent / name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _is_redrawn(sample: Sample) -> bool:
+    return sample.box is not None or sample.path.suffix.lower() == ARRAY_SUFFIX

@@ -1,43 +1,36 @@
-"""Finding one's way in raw dataset folders, whatever the letter case and the listing's order."""
+"""Finding one's way in raw dataset folders, whatever the letter case and the listing's order.
+
+All raise DataError for a folder that cannot be listed.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ahl._common.errors import DataError
-from ahl._common.types import Box, Sample
-from ahl.data.images.finding import find_images
+from ahl._common.callbacks import Callback
+from ahl._common.errors import DataError, ImageError
+from ahl._common.types import Box, Sample, Skipped
+from ahl.data.images.finding import IMAGE_SUFFIXES, find_images
 
 _CLUTTER = "__MACOSX"
 _SHOWN = 6
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders directly in a folder, sorted by name.
-
-    Raises:
-        DataError: if the folder cannot be listed.
-    """
+    """Visible folders directly in a folder, sorted by name."""
     return _entries(folder)[0]
 
 
 def files(folder: Path) -> list[Path]:
-    """Visible files directly in a folder, sorted by name.
-
-    Raises:
-        DataError: if the folder cannot be listed.
-    """
+    """Visible files directly in a folder, sorted by name."""
     return _entries(folder)[1]
 
 
 def subfolder(folder: Path, *names: str) -> Path | None:
-    """The folder reached by these names in any letter case, or None.
-
-    Raises:
-        DataError: if a folder on the way cannot be listed.
-    """
+    """The folder reached by these names in any letter case, or None."""
     for name in names:
         inner = _named(subfolders(folder), name)
         if inner is None:
@@ -47,67 +40,57 @@ def subfolder(folder: Path, *names: str) -> Path | None:
 
 
 def file_named(folder: Path, name: str) -> Path | None:
-    """The file of this name in any letter case directly in a folder, or None.
-
-    Raises:
-        DataError: if the folder cannot be listed.
-    """
+    """The file of this name in any letter case directly in a folder, or None."""
     return _named(files(folder), name)
 
 
-def files_below(folder: Path, suffix: str) -> list[Path]:
-    """Visible files of one suffix (lower case, with its dot), subfolders included.
-
-    Raises:
-        DataError: if a folder cannot be listed.
-    """
-    inner, here = _entries(folder)
-    found = [path for path in here if path.suffix.lower() == suffix]
-    return found + [path for each in inner for path in files_below(each, suffix)]
+def file_sample(root: Path, path: Path, class_name: str) -> Sample:
+    """The sample of a whole file, named by its path relative to the root."""
+    return Sample(path=path, name=path.relative_to(root).as_posix(), class_name=class_name)
 
 
-def lines_of(path: Path) -> list[str]:
-    """The lines of a text file, without surrounding blanks; empty ones stay, to be counted.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return [line.strip() for line in text.splitlines()]
+def image_samples(
+    root: Path, folder: Path | None, class_name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[Sample]:
+    """One sample for each image in a folder, subfolders included; none for no folder."""
+    found = find_images(folder, recursive=True, suffixes=suffixes) if folder else []
+    return [file_sample(root, path, class_name) for path in found]
 
 
-def file_samples(root: Path, paths: Iterable[Path], class_name: str) -> list[Sample]:
-    """One sample a file, named by its path relative to the root."""
+def class_samples(
+    root: Path, parent: Path | None, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[Sample]:
+    """The images of all folders in a folder, whose names in lower case are their classes."""
     return [
-        Sample(path=path, name=path.relative_to(root).as_posix(), class_name=class_name)
-        for path in paths
+        sample
+        for folder in (subfolders(parent) if parent else [])
+        for sample in image_samples(root, folder, folder.name.lower(), suffixes)
     ]
 
 
-def image_samples(root: Path, folder: Path, class_name: str) -> list[Sample]:
-    """One sample for each image in a folder, subfolders included.
+def region_samples(
+    root: Path, path: Path, regions: Iterable[tuple[Box, str | None]]
+) -> list[Sample]:
+    """A sample for each region of an image that has a class, numbered among all of them."""
+    name = path.relative_to(root).as_posix()
+    return [
+        Sample(path=path, name=f"{name}#{number}", class_name=class_name, box=box)
+        for number, (box, class_name) in enumerate(regions)
+        if class_name is not None
+    ]
 
-    Raises:
-        DataError: if a folder cannot be listed.
-    """
-    return file_samples(root, find_images(folder, recursive=True), class_name)
 
-
-def region_sample(root: Path, path: Path, number: int, box: Box, class_name: str) -> Sample:
-    """A sample for one region of an image file; `number` tells the file's regions apart."""
-    name = f"{path.relative_to(root).as_posix()}#{number}"
-    return Sample(path=path, name=name, class_name=class_name, box=box)
+@contextmanager
+def left_out_if_unusable(root: Path, path: Path, callback: Callback) -> Iterator[None]:
+    """Report an image instead of raising the block's ImageError."""
+    try:
+        yield
+    except ImageError as error:
+        callback.on_skipped(Skipped(name=path.relative_to(root).as_posix(), reason=str(error)))
 
 
 def describe(folder: Path) -> str:
-    """What a folder holds, for a message.
-
-    Raises:
-        DataError: if the folder cannot be listed.
-    """
+    """What a folder holds, for a message."""
     inner, here = _entries(folder)
     held = [
         f"the {kind} {_listed(entries)}"
@@ -127,7 +110,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
                     (inner if entry.is_dir() else here).append(folder / entry.name)
     except OSError as error:
         raise DataError(f"Cannot list the folder {folder}: {error.strerror or error}.") from error
-    return sorted(inner, key=_name), sorted(here, key=_name)
+    return sorted(inner, key=lambda path: path.name), sorted(here, key=lambda path: path.name)
 
 
 def _named(entries: Iterable[Path], name: str) -> Path | None:
@@ -138,7 +121,3 @@ def _named(entries: Iterable[Path], name: str) -> Path | None:
 def _listed(entries: list[Path]) -> str:
     more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
     return ", ".join(entry.name for entry in entries[:_SHOWN]) + more
-
-
-def _name(path: Path) -> str:
-    return path.name

@@ -1,22 +1,31 @@
-"""The plug for benchmark datasets: a raw folder, as downloaded -> labelled samples.
+"""The extension point for benchmark datasets: a raw folder, as downloaded -> labelled samples.
 
-To add a dataset: write a subclass in a file of its own, with the class attributes, `recognises`
-and `read_root`, and name it in `ahl.benchmark.datasets.readers`. The contract test runs over it
-once `tests/raw_trees.py` says how a tiny raw folder is made.
+To add a dataset: write a subclass with the class attributes, `recognises` and `read_root`, and name
+it in `ahl.benchmark.datasets`. The contract test runs over it once `tests/raw_trees.py` says how a
+tiny raw folder is made.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl._common.types import GOOD, Sample
-from ahl.benchmark.datasets.raw_folders import describe, image_samples, subfolder, subfolders
+from ahl.benchmark.datasets.raw_folders import (
+    class_samples,
+    describe,
+    image_samples,
+    subfolder,
+    subfolders,
+)
 from ahl.data.folders import Dataset
+
+T = TypeVar("T")
 
 PACKAGE = Path("package")
 """Stands for the raw folder inside an installed Python package."""
@@ -65,15 +74,12 @@ class DatasetReader(ABC):
             raw = self.packaged()
         datasets = self.read_root(self._find_root(raw), callback or Callback())
         for dataset in datasets:
-            for what, samples in (
-                ("normal image", dataset.train_normals),
-                ("anomaly", dataset.anomalies),
-            ):
-                if not samples:
-                    raise DataError(
-                        f"{dataset.root} holds no usable {what}. "
-                        f"{self.title} is expected as {self.expects}."
-                    )
+            if not dataset.train_normals or not dataset.anomalies:
+                missing = "anomaly" if dataset.train_normals else "normal image"
+                raise DataError(
+                    f"{dataset.root} holds no usable {missing}. "
+                    f"{self.title} is expected as {self.expects}."
+                )
         return tuple(sorted(datasets, key=lambda dataset: dataset.name))
 
     def packaged(self) -> Path:
@@ -88,7 +94,7 @@ class DatasetReader(ABC):
 
     @abstractmethod
     def recognises(self, folder: Path) -> bool:
-        """Whether a folder is the dataset's own, told by names alone so that it is quick."""
+        """True if a folder is the dataset's own, told by names alone so that it is quick."""
 
     @abstractmethod
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
@@ -105,28 +111,27 @@ class DatasetReader(ABC):
     def dataset(
         self,
         root: Path,
+        samples: Iterable[Sample],
         *,
-        normals: Iterable[Sample],
-        anomalies: Iterable[Sample],
         test_normals: Iterable[Sample] | None = None,
         name: str | None = None,
     ) -> Dataset:
-        """Build the dataset, its samples sorted.
+        """Build the dataset.
 
         Args:
             root: the dataset's own folder.
-            normals: to train on, or all there are.
-            anomalies: all of them.
+            samples: all anomalies, and the normals to train on or all there are.
             test_normals: where the dataset brings its own split.
             name: of a subset; the reader's by default.
         """
+        samples = tuple(samples)
         return Dataset(
             name=self.name if name is None else name,
             root=root,
             layout="inspection" if test_normals is None else "benchmark",
-            train_normals=_by_name(normals),
-            test_normals=_by_name(test_normals or ()),
-            anomalies=_by_name(anomalies),
+            train_normals=tuple(sample for sample in samples if not sample.is_anomaly),
+            test_normals=tuple(test_normals or ()),
+            anomalies=tuple(sample for sample in samples if sample.is_anomaly),
         )
 
     def benchmark_dataset(self, root: Path, *, name: str | None = None) -> Dataset:
@@ -135,21 +140,13 @@ class DatasetReader(ABC):
         Args:
             root: holds `train/good`, `test/good` and `test/<class>`, in any letter case.
             name: of a subset; the reader's by default.
-
-        Raises:
-            DataError: if a folder cannot be listed.
         """
-        train, test = subfolder(root, "train", GOOD), subfolder(root, "test")
-        tested = [
-            sample
-            for folder in (subfolders(test) if test else [])
-            for sample in image_samples(root, folder, folder.name.lower())
-        ]
+        tested = class_samples(root, subfolder(root, "test"))
+        normals = image_samples(root, subfolder(root, "train", GOOD), GOOD)
         return self.dataset(
             root,
-            normals=image_samples(root, train, GOOD) if train else (),
-            test_normals=(sample for sample in tested if not sample.is_anomaly),
-            anomalies=(sample for sample in tested if sample.is_anomaly),
+            [*normals, *(sample for sample in tested if sample.is_anomaly)],
+            test_normals=[sample for sample in tested if not sample.is_anomaly],
             name=name,
         )
 
@@ -158,13 +155,12 @@ class DatasetReader(ABC):
             raise DataError(f"There is no folder {raw}; check the path.")
         if not raw.is_dir():
             raise DataError(f"{raw} is a file; name the folder that holds {self.title}.")
-        level = [raw]
-        found = [raw] if self.recognises(raw) else []
+        level, found = [raw], [raw] if self.recognises(raw) else []
         for _ in range(_DEPTH):
             if found:
                 break
-            level = [inner for folder in level for inner in _listable(folder)]
-            found = [folder for folder in level if self._seems(folder)]
+            level = [inner for folder in level for inner in _if_reachable(subfolders, folder) or ()]
+            found = [folder for folder in level if _if_reachable(self.recognises, folder)]
         if not found:
             raise DataError(
                 f"{raw} does not look like {self.title}: expected {self.expects}; "
@@ -177,19 +173,9 @@ class DatasetReader(ABC):
             )
         return found[0]
 
-    def _seems(self, folder: Path) -> bool:
-        try:
-            return self.recognises(folder)
-        except DataError:  # a folder beside the dataset may be out of reach
-            return False
 
-
-def _listable(folder: Path) -> list[Path]:
-    try:
-        return subfolders(folder)
-    except DataError:
-        return []
-
-
-def _by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    return tuple(sorted(samples, key=lambda sample: sample.name))
+def _if_reachable(ask: Callable[[Path], T], folder: Path) -> T | None:
+    """What is asked of a folder; None for one beside the dataset that cannot be listed."""
+    with suppress(DataError):
+        return ask(folder)
+    return None

@@ -1,15 +1,19 @@
-"""Pillow images and arrays -> uint8 RGB pixels; every failure becomes an `ImageError`.
+"""Arrays, Pillow images and `.npy` files -> uint8 RGB pixels; every failure is an `ImageError`.
 
-The rules stand at the top of `ahl.data.images.reading`, the public face of this module.
+The rules stand at the top of `ahl.data.images.reading`, the public face of this module. Each kind
+has a function for its shape, which decodes as little as it can, and one for its pixels, (H, W, 3)
+in memory of their own; both refuse images of more than `max_pixels` pixels.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +21,16 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
 from ahl._common.printable import printable
-from ahl._common.types import ImageSize
+from ahl._common.types import ImageSize, Pixels
 
-
-def from_array(array: NDArray[Any], *, max_pixels: int) -> NDArray[np.uint8]:
-    """Copy a uint8 array (H, W) or (H, W, 1 | 3 | 4) to RGB (H, W, 3), dropping alpha.
-
-    Raises:
-        ImageError: as `shape_of_array`.
-    """
-    height, width = shape_of_array(array, max_pixels=max_pixels)
-    channels = array.reshape(height, width, -1)[:, :, :3]
-    return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
+_COLOURS = 3
 
 
 def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
     """Height and width of a uint8 array (H, W) or (H, W, 1 | 3 | 4).
 
     Raises:
-        ImageError: if it is no such array, is empty or has more than `max_pixels` pixels.
+        ImageError: if it is no such array, is empty or too large.
     """
     if array.dtype != np.uint8 or not (
         array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
@@ -45,22 +40,46 @@ def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
             "give uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
         )
     height, width = array.shape[:2]
-    check_size(width, height, max_pixels)
+    _check_size(width, height, max_pixels)
     return height, width
 
 
-def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode a Pillow image, upright, to RGB (H, W, 3); to be called within `pillow_errors`.
+def from_array(array: NDArray[Any], *, max_pixels: int) -> Pixels:
+    """Pixels of such an array, without alpha; raises as `shape_of_array`."""
+    height, width = shape_of_array(array, max_pixels=max_pixels)
+    channels = array.reshape(height, width, -1)[:, :, :_COLOURS]
+    return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
+
+
+def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
+    """Height and width of a Pillow image, upright; to be called within `image_errors`.
+
+    EXIF that a PNG has behind its pixels is not looked for.
+
+    Raises:
+        ImageError: if it has no or too many pixels.
+    """
+    _check_size(image.width, image.height, max_pixels)
+    if image.format == "PNG" and "exif" not in image.info:
+        return image.height, image.width
+    if image.format == "TIFF":  # turned while it is decoded
+        image.load()
+    turned = orientation_of(image) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
+    """Pixels of a Pillow image, upright; to be called within `image_errors`.
 
     Raises:
         ImageError: if it has no or too many pixels, or values without a defined meaning.
     """
-    check_size(image.width, image.height, max_pixels)
+    _check_size(image.width, image.height, max_pixels)
     image.load()
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        pixels = from_array(eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
+        pixels = from_array(_eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
     else:
         # Pillow converts premultiplied alpha to straight alpha only.
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -74,23 +93,6 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> NDArray[np.uint8]:
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
 
 
-def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
-    """Height and width of a Pillow image, upright, mostly without decoding its pixels.
-
-    EXIF that a PNG has behind its pixels is not looked for. To be called within `pillow_errors`.
-
-    Raises:
-        ImageError: if it has no or too many pixels.
-    """
-    check_size(image.width, image.height, max_pixels)
-    if image.format == "PNG" and "exif" not in image.info:
-        return image.height, image.width
-    if image.format == "TIFF":  # turned while it is decoded
-        image.load()
-    turned = orientation_of(image) >= 5
-    return (image.width, image.height) if turned else (image.height, image.width)
-
-
 def orientation_of(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense."""
     try:
@@ -100,12 +102,66 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
-    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules.
+def shape_of_array_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
+    """Height and width of the image that an open `.npy` file holds, by its header.
 
     Raises:
-        ImageError: if a value lies outside, NaN included.
+        ImageError: if it is damaged, holds objects or an array that is no image.
     """
+    with image_errors(_NO_ARRAY):
+        return _check_header(stream, max_pixels)[0]
+
+
+def from_array_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
+    """Pixels that an open `.npy` file holds; raises as `shape_of_array_file`.
+
+    By the type alone, never by the values: uint8 stays as it is, other types go by the rules.
+    """
+    with image_errors(_NO_ARRAY):
+        _, last = _check_header(stream, max_pixels)
+        stream.seek(0)
+        array = np.load(stream, allow_pickle=False)
+    colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
+    if colours.dtype != np.uint8:
+        colours = _eight_bit(colours, "F" if colours.dtype.kind == "f" else "I;16")
+    return np.array(colours, dtype=np.uint8, order="C")
+
+
+_NO_ARRAY = "it is no .npy file, or a damaged one"
+
+
+def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
+    """Refuse what must not be loaded; the image's size, and True for channels on the last axis.
+
+    They lie there where no other axis is shorter, else on the first.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:  # later ones are for arrays of records only
+        raise ImageError(f"its .npy format {version} is not one of plain arrays")
+    if not (dtype == np.uint8 or (dtype.kind, dtype.itemsize) == ("u", 2) or dtype.kind == "f"):
+        raise ImageError(f"it holds {dtype} values; save uint8, uint16, or floats from 0 to 1")
+    what = f"it is an array of shape {shape}"
+    if len(shape) != 3:
+        raise ImageError(f"{what}; give (height, width, channels)")
+    last = shape[2] <= min(shape[:2])
+    if not last and shape[0] > min(shape[1:]):
+        raise ImageError(f"{what}, with the channels on neither the last nor the first axis")
+    height, width, channels = shape if last else (*shape[1:], shape[0])
+    _check_size(width, height, max_pixels)
+    if channels < _COLOURS:
+        raise ImageError(f"{what}; at least {_COLOURS} channels are needed")
+    start = stream.tell()
+    if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
+        raise ImageError("the file is truncated")
+    return (height, width), bool(last)
+
+
+def _eight_bit(values: NDArray[Any], mode: str) -> Pixels:
+    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules."""
     limit = 1 if mode == "F" else 65535
     least, most = values.min().item(), values.max().item()
     if not (least >= 0 and most <= limit):  # put this way round, NaN is refused too
@@ -114,16 +170,11 @@ def eight_bit(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
             "save it with 8 or 16 bits a channel"
         )
     scaled = np.rint(values * 255) if mode == "F" else values >> 8
-    pixels: NDArray[np.uint8] = scaled.astype(np.uint8)
+    pixels: Pixels = scaled.astype(np.uint8)
     return pixels
 
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse an image of no or of too many pixels.
-
-    Raises:
-        ImageError: if it is one.
-    """
+def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(f"it has no pixels ({width} x {height})")
     if width * height > max_pixels:
@@ -133,12 +184,8 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 @contextmanager
-def pillow_errors() -> Iterator[None]:
-    """Run Pillow with its warnings muted and everything it raises turned into an `ImageError`.
-
-    Raises:
-        ImageError: with a short reason, in place of any other exception.
-    """
+def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
+    """Run a decoder, Pillow's warnings muted; whatever it raises becomes a short `ImageError`."""
     try:
         with _HUSH:
             yield
@@ -153,8 +200,8 @@ def pillow_errors() -> Iterator[None]:
         raise ImageError(f"it has more than {limit:,} pixels; shrink it") from None
     except MemoryError:
         raise ImageError("there is not enough memory to decode it") from None
-    except Exception as error:  # a hostile file can provoke nearly any of them inside Pillow
-        raise ImageError(f"it is damaged or truncated ({brief(error)})") from error
+    except Exception as error:  # a hostile file can provoke nearly any of them
+        raise ImageError(f"{damaged} ({brief(error)})") from error
 
 
 def brief(error: Exception) -> str:

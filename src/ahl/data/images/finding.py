@@ -16,7 +16,9 @@ MAGIC: Final = frozenset("*?[")
 """Characters that make a path a pattern."""
 
 
-def find_images(folder: Path, *, recursive: bool) -> list[Path]:
+def find_images(
+    folder: Path, *, recursive: bool, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[Path]:
     """List the image files of a folder, by suffix.
 
     Hidden files and folders are left out. Linked folders are followed, each real folder once,
@@ -24,7 +26,8 @@ def find_images(folder: Path, *, recursive: bool) -> list[Path]:
 
     Args:
         folder: where to look.
-        recursive: whether to look in its subfolders as well.
+        recursive: look in its subfolders as well.
+        suffixes: of the files, in lower case.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative name with forward slashes.
@@ -47,7 +50,7 @@ def find_images(folder: Path, *, recursive: bool) -> list[Path]:
                 if entry.name.startswith("."):
                     continue
                 if not entry.is_dir():
-                    found += [entry] if entry.suffix.lower() in IMAGE_SUFFIXES else []
+                    found += [entry] if entry.suffix.lower() in suffixes else []
                 elif recursive:
                     waiting.append(entry)
         except OSError as error:

@@ -10,33 +10,36 @@ photographed alike stay comparable:
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
 - EXIF orientation is applied. Of several frames, the first counts.
 - A `.npy` file is an image of at least three channels, of which the first three count; its
-  integers and floats follow the same rules (`ahl.data.images.array_files`).
+  integers and floats follow the same rules. They lie on the last axis where no other is shorter,
+  else on the first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ConfigurationError, ImageError
-from ahl._common.types import Box, EncodedImage, ImageSize, Region
-from ahl.data.images.array_files import from_array_file, shape_in_array_file
+from ahl._common.types import Box, EncodedImage, ImageSize, Pixels, Region
 from ahl.data.images.decoding import (
     brief,
     from_array,
+    from_array_file,
     from_pillow,
+    image_errors,
     orientation_of,
-    pillow_errors,
     shape_of_array,
+    shape_of_array_file,
     shape_of_pillow,
 )
 
@@ -54,7 +57,11 @@ ARRAY_SUFFIX = ".npy"
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 
 
-def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+_Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
+"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
+
+
+def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read one image as RGB, by the rules at the top of this module.
 
     Args:
@@ -72,38 +79,11 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray
             is a reason without the image's name, to be put after "skipped: ".
     """
     if isinstance(source, Region):
-        return _crop(read_pixels(source.path, max_pixels=max_pixels), source.box)
-    if isinstance(source, EncodedImage):
-        return read_stream(BytesIO(source.fetch()), max_pixels=max_pixels)
-    if isinstance(source, np.ndarray):
-        return from_array(source, max_pixels=max_pixels)
-    if isinstance(source, Image.Image):
-        with pillow_errors():
-            return from_pillow(source, max_pixels=max_pixels)
-    with _open_file(Path(source)) as stream:
-        return read_stream(stream, Path(source).name, max_pixels=max_pixels)
-
-
-def read_stream(
-    stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
-    """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
-
-    Args:
-        stream: can be sought; at its start.
-        name: of the file; one that ends in `.npy` is read as an array.
-        max_pixels: as for `read_pixels`.
-
-    Returns:
-        Array (H, W, 3), uint8, in memory of its own.
-
-    Raises:
-        ImageError: if the image cannot be read.
-    """
-    with _opened(stream, name) as opened:
-        if isinstance(opened, Image.Image):
-            return from_pillow(opened, max_pixels=max_pixels)
-        return from_array_file(opened, max_pixels=max_pixels)
+        whole = read_pixels(source.path, max_pixels=max_pixels)
+        left, top, right, bottom = _inside(source.box, whole.shape[:2])
+        return whole[top:bottom, left:right].copy()
+    with _opened(source) as (_, pixels):
+        return pixels(max_pixels=max_pixels)
 
 
 def image_shape(source: ImageSource) -> ImageSize:
@@ -113,56 +93,63 @@ def image_shape(source: ImageSource) -> ImageSize:
         ImageError: if the image cannot be opened, or a region does not lie inside it.
     """
     if isinstance(source, Region):
-        _check_box(source.box, image_shape(source.path))
-        left, top, right, bottom = source.box
+        left, top, right, bottom = _inside(source.box, image_shape(source.path))
         return bottom - top, right - left
-    if isinstance(source, EncodedImage):
-        return _shape_in(BytesIO(source.fetch()), "")
-    if isinstance(source, np.ndarray):
-        return shape_of_array(source, max_pixels=MAX_PIXELS)
-    if isinstance(source, Image.Image):
-        with pillow_errors():
-            return shape_of_pillow(source, max_pixels=MAX_PIXELS)
-    with _open_file(Path(source)) as stream:
-        return _shape_in(stream, Path(source).name)
+    with _opened(source) as (shape, _):
+        return shape(max_pixels=MAX_PIXELS)
 
 
-def _shape_in(stream: BinaryIO, name: str) -> ImageSize:
-    with _opened(stream, name) as opened:
-        if isinstance(opened, Image.Image):
-            return shape_of_pillow(opened, max_pixels=MAX_PIXELS)
-        return shape_in_array_file(opened, max_pixels=MAX_PIXELS)
+def read_stream(stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
+
+    Args:
+        stream: can be sought; at its start.
+        name: of the file; one that ends in `.npy` is read as an array.
+        max_pixels: as for `read_pixels`.
+    """
+    with _opened_stream(stream, name) as (_, pixels):
+        return pixels(max_pixels=max_pixels)
 
 
 @contextmanager
-def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image | BinaryIO]:
-    """The stream itself for an array file, else a Pillow image that is not decoded yet."""
-    with pillow_errors():
+def _opened(source: str | Path | EncodedImage | Image.Image | NDArray[Any]) -> Iterator[_Opened]:
+    if isinstance(source, np.ndarray):
+        yield partial(shape_of_array, source), partial(from_array, source)
+    elif isinstance(source, Image.Image):
+        with image_errors():
+            yield partial(shape_of_pillow, source), partial(from_pillow, source)
+    elif isinstance(source, EncodedImage):
+        with _opened_stream(BytesIO(source.fetch()), "") as opened:
+            yield opened
+    else:
+        path = Path(source)
+        with _open_file(path) as stream, _opened_stream(stream, path.name) as opened:
+            yield opened
+
+
+@contextmanager
+def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
+    with image_errors():
         if not stream.read(1):
             raise ImageError("the file is empty")
         stream.seek(0)
         if Path(name).suffix.lower() == ARRAY_SUFFIX:
-            yield stream
+            yield partial(shape_of_array_file, stream), partial(from_array_file, stream)
             return
         with Image.open(stream, formats=_FORMATS) as image:
-            yield image
+            yield partial(shape_of_pillow, image), partial(from_pillow, image)
 
 
-def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    _check_box(box, (height, width))
-    left, top, right, bottom = box
-    return pixels[top:bottom, left:right].copy()
-
-
-def _check_box(box: Box, size: ImageSize) -> None:
+def _inside(box: Box, size: tuple[int, ...]) -> Box:
+    """The box, if it lies inside an image of this height and width."""
     left, top, right, bottom = box
     height, width = size
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
+    return box
 
 
-def resize_pixels(pixels: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
+def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
     """Resize, bilinear with antialiasing; the aspect ratio is not kept.
 
     First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
@@ -207,10 +194,10 @@ def content_hash(source: ImageSource) -> str:
         return hashlib.sha256(source.fetch()).hexdigest()
     if isinstance(source, np.ndarray):
         # Checked first, because an array of objects would be hashed as their addresses.
-        from_array(source, max_pixels=source.size)
+        shape_of_array(source, max_pixels=source.size)
         return _digest(f"array {source.shape}", source.tobytes())
     if isinstance(source, Image.Image):
-        with pillow_errors():
+        with image_errors():
             source.load()
             # No pixels, yet palette and orientation change what read_pixels makes of them.
             palette = source.getpalette() if source.mode in ("P", "PA") else None

@@ -1,11 +1,13 @@
-"""Labelled images on their way to features: named, hashed, decoded when needed."""
+"""Images on their way to features: named, labelled, hashed, and decoded ahead of their use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -78,40 +80,79 @@ def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageIt
     Raises:
         ImageError: if the image cannot be read at all.
     """
-
-    def load() -> Pixels:
-        return resize_pixels(read_pixels(source), image_size)
-
-    return ImageItem(name=name, key=content_hash(source), load=load)
+    return ImageItem(name=name, key=content_hash(source), load=_loader(source, image_size))
 
 
-class UnhashedItems(Sequence[ImageItem]):
-    """Items made when asked for, without hashing their content: scoring needs no key.
+def unhashed_items(images: Iterable[ImageSource], image_size: ImageSize) -> Iterator[ImageItem]:
+    """Items named by their positions, without a key: scoring needs none."""
+    for index, source in enumerate(images):
+        yield ImageItem(name=str(index), key="", load=_loader(source, image_size))
 
-    Args:
-        images: the images.
-        image_size: height and width that they are resized to.
+
+def _loader(source: ImageSource, image_size: ImageSize) -> Callable[[], Pixels]:
+    return lambda: resize_pixels(read_pixels(source), image_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecodedBatch:
+    """Images decoded together, and those since the last batch that could not be.
+
+    Attributes:
+        indices: of the decoded ones among all.
+        pixels: (n, H, W, 3) uint8 of these; None if there are none.
+        skipped: the others, with their indices.
     """
 
-    def __init__(self, images: Sequence[ImageSource], image_size: ImageSize) -> None:
-        self._images, self._size = images, image_size
+    indices: list[int]
+    pixels: Pixels | None
+    skipped: list[tuple[int, Skipped]]
 
-    def __len__(self) -> int:
-        return len(self._images)
 
-    @overload
-    def __getitem__(self, index: int) -> ImageItem: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[ImageItem]: ...
-    def __getitem__(self, index: int | slice) -> ImageItem | Sequence[ImageItem]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        source = self._images[index]
-        return ImageItem(
-            name=str(index),
-            key="",
-            load=lambda: resize_pixels(read_pixels(source), self._size),
-        )
+def decoded_batches(
+    items: Iterable[ImageItem], size: int, *, workers: int = 2, callback: Callback | None = None
+) -> Iterator[DecodedBatch]:
+    """Decode in parallel, in order, holding only a few batches.
+
+    Args:
+        items: the images; all load with one shape.
+        size: images a batch.
+        workers: threads that decode.
+        callback: hears how long decoding was waited for.
+
+    Yields:
+        batches; every item is in one of them.
+    """
+    callback = callback or Callback()
+    upcoming = iter(items)
+    pool = ThreadPoolExecutor(max_workers=workers)
+    ahead: deque[tuple[str, Future[Pixels]]] = deque()
+
+    def top_up() -> None:
+        for item in islice(upcoming, 2 * size + workers - len(ahead)):
+            ahead.append((item.name, pool.submit(item.load)))
+
+    indices: list[int] = []
+    images: list[Pixels] = []
+    skipped: list[tuple[int, Skipped]] = []
+    try:
+        top_up()
+        for index in count():
+            if not ahead:
+                return
+            name, decoding = ahead.popleft()
+            try:
+                with callback.part("decoding"):
+                    images.append(decoding.result())
+                indices.append(index)
+            except ImageError as error:
+                skipped.append((index, Skipped(name=name, reason=str(error))))
+            top_up()
+            if len(images) == size or not ahead:
+                pixels = np.stack(images) if images else None
+                yield DecodedBatch(indices=indices, pixels=pixels, skipped=skipped)
+                indices, images, skipped = [], [], []
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def readable_items(
@@ -141,10 +182,11 @@ def readable_items(
             item = image_item(image.source, image.name, image_size)
             if decode:
                 item.load()
-            items.append(item)
-            kept.append(image)
         except ImageError as error:
             report_skipped(Skipped(name=image.name, reason=str(error)), strict, callback)
+        else:
+            kept.append(image)
+            items.append(item)
     return kept, items
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ahl._common.errors import ModelFileError, WeightsError
 from ahl.features.backbones.base import Backbone, BackboneDescription, BackboneTensors, hash_tensors
-from ahl.features.backbones.packaged import PACKAGED
+from ahl.features.backbones.names import PACKAGED
 from ahl.features.backbones.pretrained import TimmBackbone
 
 __all__ = [

