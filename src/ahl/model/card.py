@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ahl._common.types import ImageSize, Pixels
-from ahl.config.features import LARGEST_SIDE
+from ahl.config.image_size import LARGEST_SIDE
 from ahl.evidence.probability import Probability
 from ahl.model.decision import Decision
 
