@@ -57,6 +57,11 @@ def read_values(values: object, kind: type[T]) -> T:
     return found
 
 
+def base_of(value: DataclassInstance, kind: type[T]) -> T:
+    """The part of a value that its base class, a dataclass, holds."""
+    return kind(**{field.name: getattr(value, field.name) for field in fields(kind)})
+
+
 def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
     return msgspec.json.decode(msgspec.json.encode(value))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.schema import Checked, Natural, Positive
-from ahl._common.types import ImageSize
+
+if TYPE_CHECKING:
+    from ahl._common.types import ImageSize  # which imports numpy: `ahl --help` is quicker without
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
 """The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ahl._common.errors import ResumeError
-from ahl._common.history import EpochRecord
+from ahl._common.history import read_history
 from ahl._common.resuming import read_checkpoint, write_checkpoint
 from ahl._common.tensor_file import Groups
 from ahl.heads.weights import HeadWeights
@@ -44,7 +44,7 @@ class Checkpoint:
         header, groups = found
         past_scores = groups.get("past_scores", {})
         try:
-            history = [EpochRecord.from_values(values) for values in header["history"]]
+            history = list(read_history(header["history"]))
         except ValueError as error:  # the losses of a training that diverged
             raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
         return TrainingState(

@@ -34,9 +34,8 @@ from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
 from ahl.learning.checkpoint import Checkpoint
 from ahl.learning.finetuning import FinetuningImages, finetune_backbone
-from ahl.model.episodes import EpisodeRecord
 from ahl.model.exemplars import Candidates, Exemplars, keep_exemplars
-from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.manifest import EpisodeRecord, Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.learn import learn
