@@ -22,7 +22,7 @@ from ahl import AHL
 from ahl._common.randomness import numpy_generator
 from ahl.data import draw_split, open_dataset
 from ahl.model.decision import CONFIDENCE, Decision, decide, fewest_normals
-from ahl.scoring.thresholds import left_out_normals, score_new_normals
+from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
 
 Scores = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def score(data: Path, weights: Path, anomalies: int, seed: int) -> Untouched:
     return Untouched(
         normals=found.scores,
         anomalies=detector.score(defects),
-        left_out=left_out_normals(detector.model).scores,
+        left_out=out_of_fold_normals(detector.model).scores,
     )
 
 

@@ -1,5 +1,7 @@
 """What may be wrong in a model file whose checksum fits: changes of its header and tensors."""
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 
@@ -8,7 +10,7 @@ from ahl.model.decision import decide
 
 def decided(header, **change) -> None:
     """Give the model a threshold with other values."""
-    header["decision"] = decide(np.arange(99.0), 0.05).values() | change
+    header["decision"] = asdict(decide(np.arange(99.0), 0.05)) | change
 
 
 def losses(header, epoch: int) -> list[list[float]]:

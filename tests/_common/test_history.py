@@ -6,24 +6,25 @@ from dataclasses import asdict
 import pytest
 
 from ahl._common.history import EpochRecord, read_history
+from ahl._common.schema import read_values
 
 RECORD = EpochRecord(epoch=3, support_losses=(0.5, 1.25), query_losses=(), importance=(0.25, 0.75))
 VALUES = asdict(RECORD)
 
 
 def test_a_record_survives_json():
-    assert EpochRecord.from_values(json.loads(json.dumps(VALUES))) == RECORD
+    assert read_values(json.loads(json.dumps(VALUES)), EpochRecord) == RECORD
 
 
 def test_whole_numbers_become_floats():
-    losses = EpochRecord.from_values({**VALUES, "support_losses": [1, 2]}).support_losses
+    losses = read_values({**VALUES, "support_losses": [1, 2]}, EpochRecord).support_losses
     assert [type(loss) for loss in losses] == [float, float]
 
 
 @pytest.mark.parametrize("missing", VALUES)
 def test_every_value_is_needed(missing):
-    with pytest.raises(KeyError, match=missing):
-        EpochRecord.from_values({name: VALUES[name] for name in VALUES if name != missing})
+    with pytest.raises(ValueError, match=missing):
+        read_values({name: VALUES[name] for name in VALUES if name != missing}, EpochRecord)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_every_value_is_needed(missing):
 )
 def test_values_that_cannot_be_are_refused(wrong):
     with pytest.raises((TypeError, ValueError)):
-        EpochRecord.from_values({**VALUES, **wrong})
+        read_values({**VALUES, **wrong}, EpochRecord)
 
 
 def test_the_number_of_models_changes_only_where_another_training_begins():

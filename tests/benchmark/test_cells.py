@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from ahl._common.types import GOOD, Sample
 from ahl.benchmark.cells import BenchmarkDataset, Draw, make_cell, plan_draws, plan_transfers
 from ahl.benchmark.specification import MethodSpec
-from ahl.config import Config, default
-from ahl.config.distributions import AnomalyOverlap, Grouping
-from ahl.config.importance import ErrorForm, ImportanceSource
+from ahl.config import AnomalyOverlap, Config, ErrorForm, Grouping, ImportanceSource, default
 from ahl.data import Dataset
 
 DRAW = Draw(dataset="tiles", subset="", setting="general", known_class="", anomalies=10, seed=0)

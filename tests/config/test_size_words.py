@@ -75,13 +75,3 @@ def test_presets_take_a_size_and_have_their_own():
 def test_configs_survive_json(size):
     config = default().with_image_size(size or "auto")
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-
-
-def test_configs_of_earlier_versions_are_read():
-    values = default().to_dict()
-    values["features"] = {"image_size": 224, "batch_size": 16}
-    read = Config.from_dict(values)
-    assert read.features == FeatureConfig(image_size=(224, 224), minutes=10.0)
-    del values["features"]["batch_size"]  # every version has had it
-    with pytest.raises(ConfigurationError, match="section features needs"):
-        Config.from_dict(values)

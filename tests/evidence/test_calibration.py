@@ -1,6 +1,6 @@
 """Evidence on scales of its own becomes one score."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahl._common.schema import read_values
 from ahl.config import CalibrationConfig, HeadConfig
-from ahl.evidence.calibration import MEMORY, Calibration, gather
-from ahl.evidence.fit import LeftOut, calibrate, recalibrate, standardised
+from ahl.evidence.calibration import MEMORY, Calibration, CalibrationConstants, gather
+from ahl.evidence.fit import Unseen, calibrate, recalibrate, standardised
 from ahl.features.maps import FeatureLayout
 from ahl.heads import DRA
 from ahl.heads.losses import Prior
@@ -28,9 +29,9 @@ def evidence(count, seed, **scales):
     }
 
 
-def left_out(values, seed=50):
+def unseen_evidence(values, seed=50):
     generator = torch.Generator().manual_seed(seed)
-    return LeftOut(
+    return Unseen(
         evidence=values,
         descriptors=torch.randn(len(next(iter(values.values()))), 6, generator=generator),
     )
@@ -38,15 +39,21 @@ def left_out(values, seed=50):
 
 def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
     config = CalibrationConfig(prior_count=prior_count, neighbours=neighbours, neighbour_share=0.0)
-    return calibrate(trained, left_out(unseen), left_out(anomalies, 51), config)
+    return calibrate(trained, unseen_evidence(unseen), unseen_evidence(anomalies, 51), config)
 
 
 def summed(found, given, descriptors):
-    return torch.stack(list(found.weigh(given, found.near(descriptors)).values())).sum(dim=0)
+    return torch.stack(list(found.weigh(given, found.neighbours(descriptors)).values())).sum(dim=0)
 
 
 def combined(found, given):
-    return summed(found, given, left_out(given, 52).descriptors)
+    return summed(found, given, unseen_evidence(given, 52).descriptors)
+
+
+def reread(found, names, **change):
+    """A calibration as it comes back from a file, with other values in it."""
+    constants = read_values({**asdict(found.constants()), **change}, CalibrationConstants)
+    return Calibration.read(constants, found.tensors(), names, 6)
 
 
 def calibration(anomalies=None, prior_count=3.0, neighbours=0):
@@ -154,7 +161,7 @@ def test_restandardising_keeps_all_but_the_training_normals():
         before.stretches,
         before.weights,
     )
-    assert after.neighbourhood is None, "it is of other normals"
+    assert after.knn is None, "it is of other normals"
     assert len(before.normal_scores)
     assert not len(after.normal_scores)
     assert after.means[0] == pytest.approx(30.0, abs=1.0)
@@ -163,41 +170,41 @@ def test_restandardising_keeps_all_but_the_training_normals():
 
 def test_values_come_back():
     found = calibration({"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)})
-    back = Calibration.rebuild(found.values(), found.tensors(), ("a", "b"), 6)
-    assert back.values() == found.values()
+    back = reread(found, ("a", "b"))
+    assert asdict(back.constants()) == asdict(found.constants())
     assert all(torch.equal(back.tensors()[k], found.tensors()[k]) for k in found.tensors())
 
 
-def test_where_looks_tell_nothing_a_neighbourhood_changes_nothing():
+def test_where_looks_tell_nothing_neighbours_change_nothing():
     anomalies = {"a": torch.full((9,), 6.0), "b": torch.full((9,), 2.0)}
     given = evidence(9, 6, a=(1, 3), b=(2, 4))
     plain, found = calibration(anomalies), calibration(anomalies, neighbours=10)
-    assert float(found.neighbourhood.shares.max()) < 0.5
+    assert float(found.knn.shares.max()) < 0.5
     torch.testing.assert_close(combined(found, given), combined(plain, given), atol=0.2, rtol=0.1)
 
 
 def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
     normals = evidence(200, 2, a=(0.0, 1.0))
     looks = normals["a"][:, None].expand(-1, 6)  # of the same kind, the same evidence
-    nothing = left_out({"a": torch.empty(0)})
+    nothing = unseen_evidence({"a": torch.empty(0)})
     config = CalibrationConfig(neighbours=10, neighbour_share=0.0)
-    found = calibrate(normals, LeftOut(evidence=normals, descriptors=looks), nothing, config)
-    assert found.neighbourhood.neighbours == 10
+    found = calibrate(normals, Unseen(evidence=normals, descriptors=looks), nothing, config)
+    assert found.knn.neighbours == 10
     given = {"a": torch.tensor([1.0, 1.0])}
     usual, strange = summed(found, given, torch.tensor([[1.0] * 6, [-1.0] * 6]))
     assert abs(float(usual)) < 1 < 4 < float(strange)
-    back = Calibration.rebuild(found.values(), found.tensors(), ("a",), 6)
+    back = reread(found, ("a",))
     assert torch.equal(summed(back, given, looks[:2]), summed(found, given, looks[:2]))
 
 
-def test_left_out_images_are_scored_as_new_ones_would_be():
+def test_out_of_fold_images_are_scored_as_new_ones_would_be():
     """A normal against the others, an anomaly against all: both as `weigh` has it."""
     anomalies = {"a": torch.tensor([5.0, 6.0, 7.0]), "b": torch.tensor([2.0, 9.0, 4.0])}
     trained, unseen = evidence(60, 1, a=(0, 1), b=(0, 1)), evidence(60, 2, a=(0, 1), b=(0, 1))
     for neighbours in (0, 8):
         found = calibrated(trained, unseen, anomalies, neighbours=neighbours)
         same = replace(found, means=(0.0, 0.0), deviations=(1.0, 1.0))
-        again = summed(same, anomalies, left_out(anomalies, 51).descriptors)
+        again = summed(same, anomalies, unseen_evidence(anomalies, 51).descriptors)
         assert found.anomaly_scores == pytest.approx(again.tolist(), abs=1e-4)
         assert len(found.normal_scores) == 60
         assert np.mean(found.normal_scores) == pytest.approx(0.0, abs=0.15)
@@ -208,8 +215,8 @@ def test_a_share_of_many_normals_is_asked():
     config = CalibrationConfig(neighbours=20, neighbour_share=0.2)
     normals = evidence(200, 1, a=(0.0, 1.0))
     nothing = {"a": torch.empty(0)}
-    found = calibrate(normals, left_out(normals), left_out(nothing), config)
-    assert found.neighbourhood.neighbours == 40
+    found = calibrate(normals, unseen_evidence(normals), unseen_evidence(nothing), config)
+    assert found.knn.neighbours == 40
 
 
 @pytest.mark.parametrize(
@@ -228,20 +235,20 @@ def test_a_share_of_many_normals_is_asked():
         ({"shifts": [1.0, float("inf")]}, ("a", "b")),
         ({"probability": {"midpoint": float("nan"), "slope": 1.0}}, ("a", "b")),
         ({"probability": {"midpoint": 1.0, "slope": 0.0}}, ("a", "b")),
-        ({"neighbourhood": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
+        ({"knn": {"neighbours": 5, "prior_count": 5.0}}, ("a", "b")),
     ],
 )
 def test_values_that_do_not_fit_are_refused(change, names):
     with pytest.raises((ValueError, TypeError, KeyError)):
-        Calibration.rebuild({**calibration().values(), **change}, calibration().tensors(), names, 6)
+        reread(calibration(), names, **change)
 
 
 @pytest.mark.parametrize("name", ["normals", "anomalies", "missed"])
 @pytest.mark.parametrize("form", [torch.zeros(3), torch.zeros(3, 3), torch.zeros(3, 2).half()])
-def test_left_out_evidence_of_another_form_is_refused(name, form):
-    tensors = calibration().tensors() | {name: form}
+def test_out_of_fold_evidence_of_another_form_is_refused(name, form):
+    found = replace(calibration(), **{name: form})
     with pytest.raises(ValueError, match="another form"):
-        Calibration.rebuild(calibration().values(), tensors, ("a", "b"), 6)
+        reread(found, ("a", "b"))
 
 
 @pytest.mark.parametrize("neighbours", [0, 5])
@@ -250,22 +257,22 @@ def test_images_known_later_join_neighbours_and_weights_only(neighbours):
     before = calibration(anomalies, neighbours=neighbours)
     missed = {"a": torch.tensor([1.0] * 5), "b": torch.tensor([205.0] * 5)}
     good = {"a": torch.tensor([6.0]), "b": torch.tensor([5.0])}
-    after = recalibrate(before, left_out(good), left_out(missed, 7), prior_count=3.0)
+    after = recalibrate(before, unseen_evidence(good), unseen_evidence(missed, 7), prior_count=3.0)
     assert len(after.missed) == 5
     assert len(after.anomaly_scores) == 3, "they were chosen, and stand for no others"
     assert len(after.normal_scores) == 200
-    again = recalibrate(after, left_out(good), left_out(missed, 8), prior_count=3.0)
+    again = recalibrate(after, unseen_evidence(good), unseen_evidence(missed, 8), prior_count=3.0)
     assert len(again.missed) == 10
     assert after.weights[1] > before.weights[1], "what they stand out by weighs more"
     if neighbours:
-        assert len(after.neighbourhood.places) == len(before.neighbourhood.places) + 1
-        alike = left_out(good).descriptors
+        assert len(after.knn.places) == len(before.knn.places) + 1
+        alike = unseen_evidence(good).descriptors
         assert float(summed(after, good, alike)) < float(summed(before, good, alike))
 
 
 def test_of_another_product_nothing_is_known_to_add_to():
     moved = calibration().restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
-    few = left_out({"a": torch.tensor([1.0]), "b": torch.tensor([1.0])})
+    few = unseen_evidence({"a": torch.tensor([1.0]), "b": torch.tensor([1.0])})
     assert recalibrate(moved, few, few, 3.0) is moved
 
 

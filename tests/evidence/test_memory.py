@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from ahl._common.schema import base_of
 from ahl.config import MemoryConfig
 from ahl.evidence.coreset import draw_patches, greedy_coreset, patches_of
-from ahl.evidence.memory import LOWEST, Memory, build_memory
+from ahl.evidence.memory import LOWEST, Memory, MemoryConstants, build_memory
 from ahl.features.maps import FeatureLayout, append_channels
 from ahl.features.table import FeatureTable
 
@@ -109,7 +110,7 @@ def test_the_same_seed_remembers_the_same():
 
 def test_it_survives_a_file():
     memory = build_memory(table(9), CONFIG, seed=1).memory
-    again = Memory.rebuild(memory.constants(), memory.tensors(), width=LAYOUT.channels)
+    again = Memory.read(base_of(memory, MemoryConstants), memory.tensors(), width=LAYOUT.channels)
     assert all(torch.equal(a, b) for a, b in zip(memory.patches, again.patches, strict=True))
     maps = LAYOUT.split(table(2, seed=8).rows(np.arange(2)))
     for one, two in zip(memory.evidence(maps), again.evidence(maps), strict=True):

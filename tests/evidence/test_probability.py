@@ -1,10 +1,13 @@
 """How likely an image is anomalous, by its score."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahl._common.schema import read_values
 from ahl.evidence.probability import PRIOR_SCORES, Probability, fit_probability
 
 scores = st.lists(st.floats(-50, 50), max_size=30).map(np.array)
@@ -43,4 +46,4 @@ def test_a_higher_score_is_never_less_severe(normals, anomalies, pair):
 
 def test_it_comes_back():
     found = Probability(midpoint=1.25, slope=0.5)
-    assert Probability.rebuild(found.values()) == found
+    assert read_values(asdict(found), Probability) == found

@@ -1,5 +1,7 @@
 """A threshold that needs no assumption on the scores."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from scipy.stats import binom
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.intervals import share_interval
+from ahl._common.schema import read_values
 from ahl.model.decision import (
     Decision,
     decide,
@@ -110,27 +113,27 @@ def test_equal_scores_have_a_threshold_that_none_exceeds():
 def test_values_come_back():
     for count in (99, 1000):
         found = decide(np.arange(float(count)), 0.01, held_out=True)
-        assert Decision.rebuild(found.values()) == found
+        assert read_values(asdict(found), Decision) == found
 
 
 @pytest.mark.parametrize(
     "change", [{"threshold": float("inf")}, {"surely_normal": "x"}, {"normals": None}]
 )
 def test_values_that_are_none_are_refused(change):
-    values = decide(np.arange(200.0), 0.05).values()
+    values = asdict(decide(np.arange(200.0), 0.05))
     with pytest.raises((ValueError, TypeError)):
-        Decision.rebuild({**values, **change})
+        read_values({**values, **change}, Decision)
 
 
-def test_misses_are_the_left_out_anomalies_not_above_the_threshold():
+def test_misses_are_the_out_of_fold_anomalies_not_above_the_threshold():
     plain = decide(np.arange(30.0), 0.1)
     assert plain.miss_rate is None
     found = plain.against(np.array([plain.threshold, 5.0, 100.0, 200.0]))
     assert (found.anomalies, found.missed) == (4, 2)
     assert found.miss_rate == (0.5, *share_interval(2, 4))
-    assert Decision.rebuild(found.values()) == found
+    assert read_values(asdict(found), Decision) == found
     with pytest.raises(ValueError, match="more anomalies"):
-        Decision.rebuild(found.values() | {"missed": 5})
+        read_values(asdict(found) | {"missed": 5}, Decision)
 
 
 @pytest.mark.parametrize(("known", "further", "rate"), [(99, 300, 0.01), (150, 150, 0.05)])

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from ahl import AHL
 from ahl._common.errors import ModelFileError
+from ahl._common.schema import read_values
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.config import DistributionConfig
 from ahl.data.images.reading import content_hash
 from ahl.distributions.episodes import make_episodes
-from ahl.model.episodes import SHOWN, EpisodeRecord, episode_records
+from ahl.model.manifest import SHOWN, EpisodeRecord
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.task import describe_episodes
 from small_images import small_image
@@ -76,13 +77,6 @@ def test_feature_maps_have_no_images_to_name():
     assert detector.model.episodes == ()
 
 
-def test_files_made_before_load_without(model_file, tmp_path):
-    header, groups = read_tensor_file(model_file, "model")
-    del header["episodes"]
-    write_tensor_file(tmp_path / "old.ahl", "model", header, groups)
-    assert load(tmp_path / "old.ahl").episodes == ()
-
-
 HOSTILE = {
     "an image beyond the manifest": {"support_anomalies": [16]},
     "an image before it": {"shown_normals": [-1]},
@@ -142,6 +136,5 @@ def test_records_say_what_the_episodes_hold(normals, anomalies, generators, step
         assert record.support_pseudo == len(support.twins)
         made = names[support.generator] if generators else None
         assert record.support_generator == made
-    values = json.loads(json.dumps([asdict(record) for record in records]))
-    assert episode_records(values, normals + anomalies) == records
-    assert EpisodeRecord.from_values(values[0], normals + anomalies) == records[0]
+    for record in records:
+        assert read_values(json.loads(json.dumps(asdict(record))), EpisodeRecord) == record

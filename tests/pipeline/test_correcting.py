@@ -87,7 +87,7 @@ def test_a_false_alarm_lowers_its_fellows(model):
     assert lift[1] < lift[0]
     before, after = model.preparation.memory, found.model.preparation.memory
     assert len(after.patches[0]) == len(before.patches[0]) + 64, "its patches are remembered"
-    known = model.calibration.neighbourhood, found.model.calibration.neighbourhood
+    known = model.calibration.knn, found.model.calibration.knn
     assert len(known[1].places) == len(known[0].places) + 1
 
 

@@ -59,8 +59,8 @@ def test_the_hottest_place_is_where_the_defect_is(model, place):
 
 
 def test_a_place_counts_as_an_image_with_that_evidence_would(model):
-    """Against the calibration's own numbers, without the neighbourhood."""
-    known = replace(model.calibration, neighbourhood=None)
+    """Against the calibration's own numbers, without its neighbours."""
+    known = replace(model.calibration, knn=None)
     plain, given = replace(model, calibration=known), seen(model, 42, (1, 1))
     found = plain.detector.position_scores(*plain.unified, given, plain.reference)
     for number, heats in enumerate(position_evidence(plain, given)):

@@ -8,7 +8,7 @@ import torch
 
 from ahl import AHL
 from ahl._common.errors import DataError
-from ahl.scoring.thresholds import left_out_normals, score_new_normals
+from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
 from tiny import TinyBackbone, tiny_config
 
 CPU = torch.device("cpu")
@@ -35,12 +35,12 @@ def test_neither_training_images_nor_copies_count(detector):
 
 
 def test_what_the_training_left_out_is_one_score_a_normal(detector):
-    assert len(left_out_normals(detector.model).scores) == 12
+    assert len(out_of_fold_normals(detector.model).scores) == 12
 
 
 def test_a_model_without_them_says_what_to_give(detector):
     with pytest.raises(DataError, match="give good images"):
-        left_out_normals(replace(detector.model, calibration=None))
+        out_of_fold_normals(replace(detector.model, calibration=None))
 
 
 def test_it_is_set_kept_and_told_with_each_prediction(tmp_path):

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -92,6 +93,35 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
         group, _, key = name.partition("/")
         groups.setdefault(group, {})[key] = tensor
     return header, groups
+
+
+def tensor_of(
+    tensors: dict[str, Tensor], name: str, dtype: torch.dtype, *shape: int | None
+) -> Tensor:
+    """A tensor that was read.
+
+    Args:
+        tensors: of one group.
+        name: which.
+        dtype: type that it must have.
+        shape: sizes that it must have; None for any.
+
+    Raises:
+        ValueError: if it is not there, has another form, or holds numbers that are not finite.
+    """
+    found = tensors.get(name)
+    if found is None:
+        raise ValueError(f"the tensor {name!r} is missing")
+    sizes = zip(shape, found.shape, strict=False)
+    fits = found.ndim == len(shape) and all(wanted in (None, size) for wanted, size in sizes)
+    if not fits or found.dtype != dtype:
+        raise ValueError(
+            f"the tensor {name!r} has another form: {tuple(found.shape)}, {found.dtype}; expected "
+            f"{shape}, {dtype}"
+        )
+    if not found.isfinite().all():
+        raise ValueError(f"the tensor {name!r} holds numbers that are not finite")
+    return found
 
 
 def content_checksum(header: dict[str, Any], groups: Groups) -> str:

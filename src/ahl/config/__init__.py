@@ -1,20 +1,25 @@
-"""Every constant of the method, a section a file; presets are functions.
+"""Every constant of the method, in sections; presets are functions.
 
 `default()` is what measured best here, one setting for all datasets; `paper()` is the published
 method (docs/deviations.md lists the differences).
 """
 
-from ahl.config.calibration import CalibrationConfig
-from ahl.config.distributions import AnomalyOverlap, DistributionConfig, Grouping
-from ahl.config.features import DEFAULT_BACKBONE, FeatureConfig
-from ahl.config.finetuning import FinetuneConfig
-from ahl.config.heads import HeadConfig
-from ahl.config.importance import ErrorForm, ImportanceConfig, ImportanceSource
-from ahl.config.learning import LearningConfig
-from ahl.config.memory import MemoryConfig
-from ahl.config.presets import PresetName, default, paper, preset
-from ahl.config.vectors import VectorConfig
-from ahl.config.whole import Config
+from ahl.config.image_size import DEFAULT_BACKBONE, FeatureConfig
+from ahl.config.presets import Config, PresetName, default, paper, preset
+from ahl.config.sections import (
+    AnomalyOverlap,
+    CalibrationConfig,
+    DistributionConfig,
+    ErrorForm,
+    FinetuneConfig,
+    Grouping,
+    HeadConfig,
+    ImportanceConfig,
+    ImportanceSource,
+    LearningConfig,
+    MemoryConfig,
+    VectorConfig,
+)
 
 __all__ = [
     "DEFAULT_BACKBONE",

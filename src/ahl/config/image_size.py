@@ -1,17 +1,32 @@
-"""Image sizes as people and files write them: `448`, `1120x448`, `auto`."""
+"""Image sizes: as people and files write them (`448`, `1120x448`, `auto`), and in the config."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
+
+from msgspec import Meta
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.schema import Checked, Natural, Positive
 
 if TYPE_CHECKING:
-    from ahl._common.types import ImageSize
+    from ahl._common.types import ImageSize  # which imports numpy: `ahl --help` is quicker without
+
+DEFAULT_BACKBONE: Final = "efficientnet-lite0"
+"""The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""
+
+SMALLEST_SIDE: Final = 32
+"""Pixels of an image's shorter side at least."""
+
+LARGEST_SIDE: Final = 4096
+"""Pixels of an image's longer side, and of a tile's, at most."""
 
 AUTO = "auto"
 """The size is chosen from the training images."""
+
+Side = Annotated[int, Meta(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=2)]
 
 _WRITTEN = re.compile(r"(\d{1,9})(?:\s*x\s*(\d{1,9}))?")
 
@@ -57,3 +72,56 @@ def in_pixels(size: ImageSize, tiles: int = 0) -> str:
     """A size for people, height first: `448 x 192 px`, `256 x 4096 px in tiles of 256 px`."""
     seen = f" in tiles of {tiles} px" if tiles else ""
     return f"{size[0]} x {size[1]} px{seen}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig(Checked):
+    """How images become feature maps.
+
+    Attributes:
+        image_size: height and width, in pixels, that every image is resized to; the second scale
+            is half of it. None chooses it from the training images (`ahl.features.sizing`).
+        tiles: side in pixels of the overlapping tiles in which images are seen; 0 sees them whole.
+            A size that is chosen from the training images is then not brought down to what a
+            whole image may have.
+        minutes: a chosen size is not larger than lets one core extract the features of the
+            training in about this time.
+        batch_size: images decoded together, which on a GPU go through the backbone together; on a
+            processor four at a time do (`ahl.features.tiles.TOGETHER`).
+    """
+
+    section = "features"
+
+    image_size: Annotated[
+        tuple[Side, Side] | None,
+        Meta(description=f"even sides from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"),
+    ] = None
+    tiles: Annotated[int, Meta(ge=0, le=LARGEST_SIDE)] = 0
+    minutes: Positive = 10.0
+    batch_size: Natural = 16
+
+    @property
+    def size(self) -> ImageSize:
+        """Height and width that images are resized to.
+
+        Raises:
+            ConfigurationError: if they are still to be chosen from training images.
+        """
+        if self.image_size is None:
+            raise ConfigurationError(
+                "image_size is auto, and there are no training images to choose it from; give a "
+                "size, such as 224 or 448x192."
+            )
+        return self.image_size
+
+    @property
+    def tile_share(self) -> float:
+        """Share of an image that one tile is; 1 for images that are seen whole.
+
+        Raises:
+            ConfigurationError: as for `size`.
+        """
+        if not self.tiles:
+            return 1.0
+        height, width = self.size
+        return min(self.tiles, height) * min(self.tiles, width) / (height * width)

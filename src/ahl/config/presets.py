@@ -1,23 +1,88 @@
-"""Presets: functions that return a whole config."""
+"""All constants of one run; presets are functions that return them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from ahl._common.errors import ConfigurationError
-from ahl.config.calibration import CalibrationConfig
-from ahl.config.distributions import DistributionConfig
-from ahl.config.features import FeatureConfig
-from ahl.config.finetuning import FinetuneConfig
-from ahl.config.heads import HeadConfig
-from ahl.config.importance import ImportanceConfig
-from ahl.config.learning import LearningConfig
-from ahl.config.memory import MemoryConfig
-from ahl.config.vectors import VectorConfig
-from ahl.config.whole import Config
+from ahl.config.image_size import FeatureConfig, read_size
+from ahl.config.sections import (
+    CalibrationConfig,
+    DistributionConfig,
+    FinetuneConfig,
+    HeadConfig,
+    ImportanceConfig,
+    LearningConfig,
+    MemoryConfig,
+    VectorConfig,
+)
 
 if TYPE_CHECKING:
     from ahl._common.types import ImageSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All constants of one run."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    vectors: VectorConfig = field(default_factory=VectorConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    heads: HeadConfig = field(default_factory=HeadConfig)
+    distributions: DistributionConfig = field(default_factory=DistributionConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    importance: ImportanceConfig = field(default_factory=ImportanceConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+
+    def with_image_size(
+        self, image_size: int | ImageSize | str | None, tiles: int | None = None
+    ) -> Config:
+        """The same with another image size, as `read_size` takes it, and other tiles.
+
+        None keeps this one's. Tiles without a size make a size of whole images auto.
+
+        Raises:
+            ConfigurationError: if they cannot work.
+        """
+        features = self.features
+        if tiles is not None:
+            size = features.image_size if features.tiles or not tiles else None
+            features = replace(features, tiles=tiles, image_size=size)
+        if image_size is not None:
+            features = replace(features, image_size=read_size(image_size))
+        return replace(self, features=features)
+
+    @property
+    def position_heads(self) -> HeadConfig:
+        """The heads' constants with `top_fraction` of a tile's positions, taken over all tiles."""
+        fraction = self.heads.top_fraction * self.features.tile_share
+        return replace(self.heads, top_fraction=fraction)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Nested JSON values; `Config.from_dict` is the inverse."""
+        values: dict[str, dict[str, Any]] = asdict(self)
+        size = self.features.image_size
+        values["features"]["image_size"] = None if size is None else list(size)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: object) -> Config:
+        """Rebuild a config, refusing unknown or missing sections and fields.
+
+        Raises:
+            ConfigurationError: if `values` is not what `to_dict` makes.
+        """
+        known = asdict(cls())
+        if not isinstance(values, dict) or set(values) != set(known):
+            raise ConfigurationError(f"A config needs exactly the sections {', '.join(known)}.")
+        for name, names in known.items():
+            if not isinstance(values[name], dict) or set(values[name]) != set(names):
+                raise ConfigurationError(f"Config section {name} needs {', '.join(names)}.")
+        sections = {one.name: type(getattr(cls(), one.name)) for one in fields(cls)}
+        return cls(**{name: section(**values[name]) for name, section in sections.items()})
+
 
 PresetName = Literal["default", "paper"]
 

@@ -2,22 +2,25 @@
 
 The heads of a detector and the memory of normal patches score on scales of their own: summed as
 they are, the one that happens to spread widest decides. Here each is measured in spreads of unseen
-normals, and weighs as much as it lifts left-out anomalies above them; what is usual is asked of the
-normals most like the image.
+normals, and weighs as much as it lifts out-of-fold anomalies above them; what is usual is asked of
+the normals most like the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Final, Self
 
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl.evidence.neighbourhood import Near, Neighbourhood
+from ahl._common.schema import base_of
+from ahl._common.tensor_file import tensor_of
+from ahl.evidence.knn import KNNConstants, KNNNormalisation, NeighbourStatistics
 from ahl.evidence.probability import Probability
 from ahl.features.maps import FeatureMaps
 from ahl.heads import BaseDetector, HeadScores
@@ -26,12 +29,14 @@ from ahl.heads.base import MEMORY, top_mean
 Evidence = dict[str, Tensor]
 """(N,) by name of a head, or `MEMORY`; higher = more anomalous."""
 
-SMALLEST = 1e-6
+SMALLEST: Final = 1e-6
 """Spread up to which evidence is constant: it is not divided by, and weighs nothing."""
 
-_LEFT_OUT = ("normals", "anomalies", "missed")
+_LARGEST: Final = 1e30  # number that may stand in a file: float32 holds its products with others
 
-_LARGEST = 1e30  # number that may stand in a file: float32 holds its products with others
+Number = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
+Spread = Annotated[float, Meta(ge=SMALLEST, le=_LARGEST)]
+Weight = Annotated[float, Meta(ge=0, le=_LARGEST)]
 
 
 def gather(
@@ -55,87 +60,97 @@ def gather(
     return evidence
 
 
-_NUMBERS = ("means", "deviations", "shifts", "stretches", "weights")
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Calibration:
-    """Standardises evidence and weighs it.
-
-    z = ((e - mean) / deviation - shift) / stretch, made relative to the normals most like the
-    image where a neighbourhood is known, and the image score is the mean of z with the weights.
-    Training normals lie closer together than others do; shift and stretch say by how much.
+class CalibrationConstants:
+    """All of a calibration but its tensors.
 
     Attributes:
         names: of the evidence; the next five attributes have a value each.
         means: of the training normals' evidence.
-        deviations: its standard deviation, positive.
-        shifts: mean of left-out normals, in deviations of those trained on.
-        stretches: their standard deviation, likewise; positive.
-        weights: at least 0, with sum 1.
-        neighbourhood: the left-out normals; None compares with all of them alike.
-        normals: (N, K) z of the left-out normals, or of those that the neighbourhood remembers,
-            each against the others; none if the model is not theirs.
-        anomalies: (M, K) of left-out anomalies, likewise.
-        missed: (R, K) of anomalies that later corrections were told of. They have a say in the
-            weights alone: chosen because they were missed, they do not stand for others.
+        deviations: its standard deviation.
+        shifts: mean of out-of-fold normals, in deviations of those trained on.
+        stretches: their standard deviation, likewise.
+        weights: with sum 1.
         probability: how likely a score is an anomaly's.
+        knn: the out-of-fold normals; None compares with all of them alike.
     """
 
     names: tuple[str, ...]
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
-    shifts: tuple[float, ...]
-    stretches: tuple[float, ...]
-    weights: tuple[float, ...]
-    neighbourhood: Neighbourhood | None
+    means: tuple[Number, ...]
+    deviations: tuple[Spread, ...]
+    shifts: tuple[Number, ...]
+    stretches: tuple[Spread, ...]
+    weights: tuple[Weight, ...]
+    probability: Probability
+    knn: KNNConstants | None
+
+    def __post_init__(self) -> None:
+        values = self.means, self.deviations, self.shifts, self.stretches, self.weights
+        if {len(each) for each in values} != {len(self.names)}:
+            raise ValueError("the calibration does not have a value for each evidence")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration(CalibrationConstants):
+    """Standardises evidence and weighs it.
+
+    z = ((e - mean) / deviation - shift) / stretch, made relative to the normals most like the
+    image where they are known, and the image score is the mean of z with the weights.
+    Training normals lie closer together than others do; shift and stretch say by how much.
+
+    Attributes:
+        normals: (N, K) z of the out-of-fold normals, or of those that `knn` remembers, each
+            against the others; none if the model is not theirs.
+        anomalies: (M, K) of out-of-fold anomalies, likewise.
+        missed: (R, K) of anomalies that later corrections were told of. They have a say in the
+            weights alone: chosen because they were missed, they do not stand for others.
+    """
+
+    knn: KNNNormalisation | None
     normals: Tensor
     anomalies: Tensor
     missed: Tensor
-    probability: Probability
 
     @property
     def normal_scores(self) -> NDArray[np.float64]:
-        """(N,) image scores of the left-out normals."""
+        """(N,) image scores of the out-of-fold normals."""
         return weighted(self.normals, self.weights)
 
     @property
     def anomaly_scores(self) -> NDArray[np.float64]:
-        """(M,) image scores of the left-out anomalies."""
+        """(M,) image scores of the out-of-fold anomalies."""
         return weighted(self.anomalies, self.weights)
 
-    def near(self, descriptors: Tensor) -> Near | None:
-        """What is usual near images, (N, D) descriptors; None where all normals are alike.
+    def neighbours(self, descriptors: Tensor) -> NeighbourStatistics | None:
+        """The normals most like images, (N, D) `descriptors`; None where all normals are alike."""
+        return None if self.knn is None else self.knn.statistics(descriptors)
 
-        See `ahl.evidence.neighbourhood.descriptors`.
-        """
-        return None if self.neighbourhood is None else self.neighbourhood.near(descriptors)
-
-    def standardised(self, evidence: Evidence, near: Near | None) -> Tensor:
+    def standardised(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Tensor:
         """Evidence z of images, (N, K); the arguments are those of `weigh`."""
-        usual = self.usual(evidence)
-        if self.neighbourhood is not None and near is not None:
-            usual = self.neighbourhood.relative(usual, near)
-        return usual
+        plain = self.plain(evidence)
+        if self.knn is not None and neighbours is not None:
+            return self.knn.relative(plain, neighbours)
+        return plain
 
-    def usual(self, evidence: Evidence) -> Tensor:
+    def plain(self, evidence: Evidence) -> Tensor:
         """The same before it is made relative to the normals most like each image."""
         own = as_matrix(evidence, self.names)
         means, deviations, shifts, stretches = (
-            torch.tensor(getattr(self, name), dtype=own.dtype) for name in _NUMBERS[:-1]
+            torch.tensor(values, dtype=own.dtype)
+            for values in (self.means, self.deviations, self.shifts, self.stretches)
         )
         return ((own - means) / deviations - shifts) / stretches
 
-    def weigh(self, evidence: Evidence, near: Near | None) -> Evidence:
-        """What each kind of evidence adds to the image score, in spreads of left-out normals.
+    def weigh(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Evidence:
+        """What each kind of evidence adds to the image score, in spreads of unseen normals.
 
         Their sum (N,) is the score; 0 is a usual normal.
 
         Args:
             evidence: (N,) by name.
-            near: what is usual near each, or near the one image that all of it is of; from `near`.
+            neighbours: of each, or of the one image that all of it is of.
         """
-        z = self.standardised(evidence, near)
+        z = self.standardised(evidence, neighbours)
         weights = torch.tensor(self.weights, dtype=z.dtype)
         return dict(zip(self.names, (z * weights).unbind(dim=-1), strict=True))
 
@@ -143,14 +158,14 @@ class Calibration:
         """The same for other training normals, whose evidence is given.
 
         Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise. The
-        neighbourhood and what was left out go: they are of other normals.
+        out-of-fold normals and anomalies go: they are of another product.
         """
         means, deviations = spread_of(evidence)
         return replace(
             self,
             means=means,
             deviations=deviations,
-            neighbourhood=None,
+            knn=None,
             normals=self.normals[:0],
             anomalies=self.anomalies[:0],
             missed=self.missed[:0],
@@ -168,69 +183,45 @@ class Calibration:
             deviations=tuple(max(own * new / old, SMALLEST) for own, old, new in ratios),
         )
 
-    def values(self) -> dict[str, Any]:
-        """JSON values; with `tensors`, what `rebuild` is the inverse of."""
-        known = self.neighbourhood
-        return {
-            **{name: list(getattr(self, name)) for name in ("names", *_NUMBERS)},
-            "probability": self.probability.values(),
-            "neighbourhood": None if known is None else known.constants(),
-        }
+    def constants(self) -> CalibrationConstants:
+        """All but the tensors."""
+        knn = None if self.knn is None else base_of(self.knn, KNNConstants)
+        return replace(base_of(self, CalibrationConstants), knn=knn)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What was left out, and the neighbourhood's tensors, by name."""
-        known = {} if self.neighbourhood is None else self.neighbourhood.tensors()
-        return {**{name: getattr(self, name) for name in _LEFT_OUT}, **known}
+        """The tensors by name."""
+        own = {"normals": self.normals, "anomalies": self.anomalies, "missed": self.missed}
+        return own | ({} if self.knn is None else self.knn.tensors())
 
     @classmethod
-    def rebuild(
+    def read(
         cls,
-        values: Mapping[str, Any],
+        constants: CalibrationConstants,
         tensors: dict[str, Tensor],
         names: tuple[str, ...],
         width: int,
     ) -> Self:
-        """Read it back.
+        """The inverse of `constants` and `tensors`.
 
         Args:
-            values: from `values`.
-            tensors: from `tensors`.
+            constants: all but the tensors.
+            tensors: by name.
             names: of the evidence there is.
             width: of a descriptor.
 
         Raises:
-            KeyError, TypeError, ValueError: if they do not fit together.
+            ValueError: if they do not fit together.
         """
-        if tuple(values["names"]) != names:
+        if constants.names != names:
             raise ValueError("the calibration is of other evidence")
-        numbers = {name: tuple(float(value) for value in values[name]) for name in _NUMBERS}
-        if any(len(value) != len(names) for value in numbers.values()):
-            raise ValueError("the calibration does not have a value for each evidence")
-        if not all(abs(x) <= _LARGEST for value in numbers.values() for x in value):
-            raise ValueError("the calibration is not finite")
-        left_out = {name: tensors[name] for name in _LEFT_OUT}
-        for tensor in left_out.values():
-            if tensor.ndim != 2 or tensor.shape[1] != len(names) or tensor.dtype != torch.float32:
-                raise ValueError("what was left out has another form")
-        spreads = *numbers["deviations"], *numbers["stretches"]
-        if min(spreads) < SMALLEST or min(numbers["weights"]) < 0:
-            raise ValueError("the calibration has a spread or a weight that cannot be")
-        constants, neighbourhood = values["neighbourhood"], None
-        if constants is not None:
-            neighbourhood = Neighbourhood.rebuild(constants, tensors, width=width, kinds=len(names))
-        probability = Probability.rebuild(values["probability"])
+        knn, kinds = None, len(names)
+        if constants.knn is not None:
+            knn = KNNNormalisation.read(constants.knn, tensors, width=width, kinds=kinds)
         return cls(
-            names=names,
-            means=numbers["means"],
-            deviations=numbers["deviations"],
-            shifts=numbers["shifts"],
-            stretches=numbers["stretches"],
-            weights=numbers["weights"],
-            neighbourhood=neighbourhood,
-            normals=left_out["normals"],
-            anomalies=left_out["anomalies"],
-            missed=left_out["missed"],
-            probability=probability,
+            **vars(constants) | {"knn": knn},
+            normals=tensor_of(tensors, "normals", torch.float32, None, kinds),
+            anomalies=tensor_of(tensors, "anomalies", torch.float32, None, kinds),
+            missed=tensor_of(tensors, "missed", torch.float32, None, kinds),
         )
 
 

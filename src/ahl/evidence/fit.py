@@ -16,16 +16,16 @@ from ahl.evidence.calibration import (
     spread_of,
     weighted,
 )
-from ahl.evidence.neighbourhood import Neighbourhood
+from ahl.evidence.knn import KNNNormalisation
 from ahl.evidence.probability import fit_probability
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LeftOut:
-    """What detectors say of images that they have not trained on.
+class Unseen:
+    """Evidence of images by models that have not trained on them.
 
     Attributes:
-        evidence: in deviations of the normals that the same detector trained on.
+        evidence: in deviations of the normals that the same model trained on.
         descriptors: (N, D) of the images.
     """
 
@@ -34,19 +34,19 @@ class LeftOut:
 
 
 def calibrate(
-    trained_on: Evidence, normals: LeftOut, anomalies: LeftOut, config: CalibrationConfig
+    trained_on: Evidence, normals: Unseen, anomalies: Unseen, config: CalibrationConfig
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
-    A weight is the (lower) median of left-out anomalies in spreads of left-out normals, which is
-    what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
+    A weight is the (lower) median of out-of-fold anomalies in spreads of out-of-fold normals, which
+    is what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
     move it little from the mean of all. Evidence that is the same for all normals says nothing of
     how far is far, and weighs nothing.
 
     Args:
         trained_on: of the normals that the heads trained on.
-        normals: left out, at least two.
-        anomalies: left out; if there are none, all evidence weighs the same.
+        normals: out-of-fold, at least two.
+        anomalies: out-of-fold; if there are none, all evidence weighs the same.
         config: the constants.
     """
     means, deviations = spread_of(trained_on)
@@ -54,27 +54,27 @@ def calibrate(
     names = tuple(trained_on)
     telling = _telling(trained_on) * _telling(normals.evidence)
 
-    def usual(evidence: Evidence) -> Tensor:
+    def plain(evidence: Evidence) -> Tensor:
         own = as_matrix(evidence, names).double()
         return (own - torch.tensor(shifts).double()) / torch.tensor(stretches).double()
 
-    neighbourhood = None
+    knn = None
     if config.neighbours:
-        neighbourhood = Neighbourhood.of(
+        knn = KNNNormalisation.of(
             normals.descriptors,
-            usual(normals.evidence),
+            plain(normals.evidence),
             neighbours=config.neighbours,
             share=config.neighbour_share,
             prior_count=config.neighbour_prior,
         )
-    left_out = usual(normals.evidence) if neighbourhood is None else neighbourhood.own()
-    stand_out = torch.empty(0, len(names))
+    usual = plain(normals.evidence) if knn is None else knn.own()
+    raised = torch.empty(0, len(names))
     if len(anomalies.descriptors):
-        stand_out = usual(anomalies.evidence)
-        if neighbourhood is not None:
-            stand_out = neighbourhood.relative(stand_out, neighbourhood.near(anomalies.descriptors))
-    left_out, stand_out = left_out.float(), stand_out.float()
-    weights = evidence_weights(stand_out, telling, config.prior_count)
+        raised = plain(anomalies.evidence)
+        if knn is not None:
+            raised = knn.relative(raised, knn.statistics(anomalies.descriptors))
+    usual, raised = usual.float(), raised.float()
+    weights = evidence_weights(raised, telling, config.prior_count)
     return Calibration(
         names=names,
         means=means,
@@ -82,25 +82,22 @@ def calibrate(
         shifts=shifts,
         stretches=stretches,
         weights=weights,
-        neighbourhood=neighbourhood,
-        normals=left_out,
-        anomalies=stand_out,
-        missed=stand_out[:0],
-        probability=fit_probability(weighted(left_out, weights), weighted(stand_out, weights)),
+        knn=knn,
+        normals=usual,
+        anomalies=raised,
+        missed=raised[:0],
+        probability=fit_probability(weighted(usual, weights), weighted(raised, weights)),
     )
 
 
 def recalibrate(
-    old: Calibration,
-    normals: LeftOut,
-    anomalies: LeftOut,
-    prior_count: float,
+    old: Calibration, normals: Unseen, anomalies: Unseen, prior_count: float
 ) -> Calibration:
     """Take further images into account that the heads had not trained on.
 
     The normals join those that others are compared with, the anomalies have their say in what the
     evidence weighs. Neither stands for images like it: both were chosen for their scores, so that
-    what was left out, and thresholds set on it, stay without them.
+    the out-of-fold scores, and thresholds set on them, stay without them.
 
     Args:
         old: the calibration of the heads that the evidence is of.
@@ -110,19 +107,19 @@ def recalibrate(
     """
     if not len(old.normals):  # of another product: its weights stand for more than these few
         return old
-    known = old.neighbourhood
-    if known is not None and len(normals.descriptors):
-        known = known.including(normals.descriptors, old.usual(normals.evidence))
+    knn = old.knn
+    if knn is not None and len(normals.descriptors):
+        knn = knn.including(normals.descriptors, old.plain(normals.evidence))
     if not len(anomalies.descriptors):
-        return replace(old, neighbourhood=known)
-    further = old.standardised(anomalies.evidence, old.near(anomalies.descriptors)).float()
+        return replace(old, knn=knn)
+    further = old.standardised(anomalies.evidence, old.neighbours(anomalies.descriptors)).float()
     missed = torch.cat([old.missed, further])
     telling = (torch.tensor(old.weights) > 0).double()
     weights = evidence_weights(torch.cat([old.anomalies, missed]), telling, prior_count)
     return replace(
         old,
         weights=weights,
-        neighbourhood=known,
+        knn=knn,
         missed=missed,
         probability=fit_probability(
             weighted(old.normals, weights), weighted(old.anomalies, weights)
@@ -131,7 +128,7 @@ def recalibrate(
 
 
 def evidence_weights(anomalies: Tensor, telling: Tensor, prior_count: float) -> tuple[float, ...]:
-    """What each kind of evidence weighs, by what it says of left-out anomalies (M, K)."""
+    """What each kind of evidence weighs, by what it says of unseen anomalies (M, K)."""
     count, kinds = anomalies.shape
     weights = torch.ones(kinds, dtype=torch.float64)
     if count:

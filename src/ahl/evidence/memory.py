@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ahl._common.randomness import numpy_generator
+from ahl._common.schema import Finite, Positive
+from ahl._common.tensor_file import tensor_of
 from ahl.config import MemoryConfig
 from ahl.evidence.coreset import draw_patches, greedy_coreset, patches_of
 from ahl.features.maps import FeatureLayout, FeatureMaps
@@ -31,70 +33,50 @@ CHUNK = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Memory:
-    """Remembered patches and what distances from them are usual.
+class MemoryConstants:
+    """All of a memory but its patches.
 
     Attributes:
-        patches: (M, C) a scale, rounded to half precision: what a model file keeps.
         means: mean distance of the training normals' patches, a scale.
-        spreads: its standard deviation, positive.
+        spreads: its standard deviation.
         weight: size of the evidence a spread.
         highest: largest evidence, in spreads.
     """
 
-    patches: tuple[Tensor, ...]
-    means: tuple[float, ...]
-    spreads: tuple[float, ...]
-    weight: float
-    highest: float
+    means: tuple[Finite, ...]
+    spreads: tuple[Positive, ...]
+    weight: Positive
+    highest: Finite
 
-    def constants(self) -> dict[str, Any]:
-        """All but the patches, as JSON values."""
-        return {
-            "means": list(self.means),
-            "spreads": list(self.spreads),
-            "weight": self.weight,
-            "highest": self.highest,
-        }
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Memory(MemoryConstants):
+    """Remembered patches and what distances from them are usual.
+
+    Attributes:
+        patches: (M, C) a scale, rounded to half precision: what a model file keeps.
+    """
+
+    patches: tuple[Tensor, ...]
 
     def tensors(self) -> dict[str, Tensor]:
         """The patches by scale, in half precision without loss."""
         return {str(scale): patches.half() for scale, patches in enumerate(self.patches)}
 
     @classmethod
-    def rebuild(cls, constants: dict[str, Any], tensors: dict[str, Tensor], *, width: int) -> Self:
-        """The inverse of `constants` and `tensors`.
-
-        Args:
-            constants: all but the patches.
-            tensors: the patches by scale.
-            width: C that they must have.
+    def read(cls, constants: MemoryConstants, tensors: dict[str, Tensor], *, width: int) -> Self:
+        """The inverse of `tensors`, where C is `width`.
 
         Raises:
-            KeyError, TypeError, ValueError: if they do not fit together.
+            ValueError: if they do not fit together.
         """
-        patches = tuple(tensors[str(scale)] for scale in range(len(tensors)))
-        if any(
-            p.ndim != 2 or len(p) == 0 or p.shape[1] != width or p.dtype != torch.float16
-            for p in patches
-        ):
-            raise ValueError("the remembered patches have another form")
-        means = tuple(float(value) for value in constants["means"])
-        spreads = tuple(float(value) for value in constants["spreads"])
-        weight, highest = float(constants["weight"]), float(constants["highest"])
-        if not len(means) == len(spreads) == len(patches):
+        scales = range(len(tensors))
+        patches = [tensor_of(tensors, str(i), torch.float16, None, width) for i in scales]
+        if not all(len(each) for each in patches):
+            raise ValueError("the memory holds no patches of a scale")
+        if not len(constants.means) == len(constants.spreads) == len(patches):
             raise ValueError("the memory has another number of scales")
-        largest = torch.finfo(torch.float32).max
-        single = all(abs(value) <= largest for value in (*means, *spreads, weight, highest))
-        if not single or min(*spreads, weight) <= 0:
-            raise ValueError("the memory's constants are no distances")
-        return cls(
-            patches=tuple(p.float() for p in patches),
-            means=means,
-            spreads=spreads,
-            weight=weight,
-            highest=highest,
-        )
+        return cls(**vars(constants), patches=tuple(each.float() for each in patches))
 
     def including(self, patches: Sequence[Tensor]) -> Self:
         """The same with further patches (M, C) a scale; what distance is usual stays."""
@@ -201,17 +183,12 @@ def build_memory(normals: FeatureTable, config: MemoryConfig, *, seed: int) -> T
         weight=1.0,
         highest=float("inf"),
     )
-    means, spreads = _usual(TrainingMemory(memory=blank, owners=tuple(owners)), normals)
-    return TrainingMemory(
-        memory=Memory(
-            patches=blank.patches,
-            means=means,
-            spreads=spreads,
-            weight=config.weight,
-            highest=config.highest,
-        ),
-        owners=tuple(owners),
+    training = TrainingMemory(memory=blank, owners=tuple(owners))
+    means, spreads = _usual(training, normals)
+    memory = replace(
+        blank, means=means, spreads=spreads, weight=config.weight, highest=config.highest
     )
+    return replace(training, memory=memory)
 
 
 def _usual(

@@ -1,4 +1,4 @@
-"""Detectors that leave out some of the training images, and what they say of those."""
+"""Out-of-fold evidence: detectors trained without a fold score the images in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ahl.distributions.episodes import Indices
 from ahl.distributions.folds import Fold
 from ahl.distributions.training_set import TrainingSet, draw_batches
 from ahl.evidence.calibration import Calibration, Evidence, gather
-from ahl.evidence.fit import LeftOut, calibrate, standardised
-from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.fit import Unseen, calibrate, standardised
+from ahl.evidence.knn import descriptors
 from ahl.evidence.prepared import Preparation
 from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
@@ -43,11 +43,11 @@ def calibrate_by_folds(
     device: torch.device,
     callback: Callback,
 ) -> Calibration:
-    """Calibrate a trained model by detectors that each left out a fold.
+    """Calibrate a trained model by out-of-fold evidence.
 
-    The folds' detectors train alone, side by side, on balanced batches. What they say of the
-    images they left out, in spreads of those they trained on, stands for what the model would say
-    of images it has not seen.
+    The folds' detectors train alone, side by side, on balanced batches. Their evidence of the
+    images in their fold, in spreads of those they trained on, stands for the model's of images
+    that it has not seen.
 
     Args:
         detector: the heads.
@@ -74,8 +74,8 @@ def calibrate_by_folds(
     trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
     return calibrate(
         trained_on,
-        run.left_out(normals, [fold.normals for fold in folds], trained_on),
-        run.left_out(anomalies, [fold.anomalies for fold in folds], trained_on),
+        run.out_of_fold(normals, [fold.normals for fold in folds], trained_on),
+        run.out_of_fold(anomalies, [fold.anomalies for fold in folds], trained_on),
         config.calibration,
     )
 
@@ -122,9 +122,9 @@ class _Folds:
                 average = update_average(average, stacked.parameters, step - unaveraged)
             self.callback.on_stage("calibration", step, steps)
         models = HeadWeights(average, stacked.statistics)
-        return [self._settled(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
+        return [self._with_statistics(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
 
-    def _settled(self, model: HeadWeights, fold: Fold) -> HeadWeights:
+    def _with_statistics(self, model: HeadWeights, fold: Fold) -> HeadWeights:
         return update_bn(
             self.detector,
             model,
@@ -135,10 +135,10 @@ class _Folds:
             seed=self.seed,
         )
 
-    def left_out(
+    def out_of_fold(
         self, parts: Sequence[Evidence], samples: Sequence[Indices], names: Evidence
-    ) -> LeftOut:
-        """The folds' parts one after another, and what their samples look like."""
+    ) -> Unseen:
+        """The folds' parts one after another, and their samples' descriptors."""
         indices = np.concatenate(samples)
         layout = self.training_set.features.layout
         appended = self.preparation.appended
@@ -146,7 +146,7 @@ class _Folds:
         for chunk in np.array_split(indices, range(CHUNK, len(indices), CHUNK)):
             maps = layout.split(self.training_set.features.rows(chunk))
             described.append(descriptors(maps, appended))
-        return LeftOut(evidence=_joined(parts, names), descriptors=torch.cat(described))
+        return Unseen(evidence=_joined(parts, names), descriptors=torch.cat(described))
 
     def evidence(self, model: HeadWeights, samples: Indices) -> Evidence:
         """All evidence of samples (N,) by one model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ahl._common.tensor_file import Groups
 from ahl.config import Config
-from ahl.evidence.memory import Memory, TrainingMemory, build_memory
+from ahl.evidence.memory import Memory, MemoryConstants, TrainingMemory, build_memory
 from ahl.evidence.reduction import Reduction, fit_reduction, reduced
 from ahl.features.maps import FeatureLayout, FeatureMaps, project_maps
 from ahl.features.table import FeatureTable
@@ -71,13 +71,6 @@ class Preparation:
             return self.features
         return self.features.of_channels(self.reduction.components.shape[1])
 
-    def header(self) -> dict[str, Any]:
-        """All that is not a tensor, as JSON values."""
-        return {
-            "feature_factor": self.factor,
-            "memory": None if self.memory is None else self.memory.constants(),
-        }
-
     def groups(self) -> Groups:
         """The tensors by group and name."""
         return {
@@ -86,31 +79,30 @@ class Preparation:
         }
 
     @classmethod
-    def rebuild(cls, header: dict[str, Any], groups: Groups, *, heads: FeatureLayout) -> Self:
-        """The inverse of `header` and `groups`.
+    def read(
+        cls, factor: float, memory: MemoryConstants | None, groups: Groups, *, heads: FeatureLayout
+    ) -> Self:
+        """The inverse of `groups`.
 
         Args:
-            header: may hold other values too.
+            factor: what the reduced features are multiplied by.
+            memory: the memory's constants; None for none.
             groups: may hold others too.
             heads: shape of what the heads see.
 
         Raises:
-            KeyError, TypeError, ValueError: if they do not fit together.
+            ValueError: if they do not fit together.
         """
-        factor = float(header["feature_factor"])
-        if not 0.0 < factor < float("inf"):
-            raise ValueError(f"the factor of the features is {factor}")
-        features = heads if header["memory"] is None else heads.with_channels(-1)
-        memory = None
-        if header["memory"] is not None:
-            memory = Memory.rebuild(header["memory"], groups["memory"], width=features.channels)
-            if len(memory.patches) != len(heads.scales):
+        features = heads if memory is None else heads.with_channels(-1)
+        remembered = reduction = None
+        if memory is not None:
+            remembered = Memory.read(memory, groups.get("memory", {}), width=features.channels)
+            if len(remembered.patches) != len(heads.scales):
                 raise ValueError("the memory has another number of scales than the features")
-        reduction = None
         if "reduction" in groups:
-            reduction = Reduction.rebuild(groups["reduction"], width=features.channels)
+            reduction = Reduction.read(groups["reduction"], width=features.channels)
             features = features.of_channels(len(reduction.components))
-        return cls(features=features, reduction=reduction, factor=factor, memory=memory)
+        return cls(features=features, reduction=reduction, factor=factor, memory=remembered)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

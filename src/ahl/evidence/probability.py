@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from math import exp, isfinite
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from math import exp
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ahl._common.schema import Finite, Positive
 
 PRIOR_SCORES: Final = (3.0, 3.0)
 """Scores of anomalies that are assumed beside those known, in spreads of unseen normals: few known
@@ -23,38 +25,22 @@ class Probability:
 
     Attributes:
         midpoint: score at which the probability is 0.5.
-        slope: positive.
+        slope: of the logarithm of the odds, a unit of the score.
     """
 
-    midpoint: float
-    slope: float
+    midpoint: Finite
+    slope: Positive
 
     def of(self, score: float) -> float:
         """The probability of an image, 0 to 1."""
         return 1 / (1 + exp(min(self.slope * (self.midpoint - score), _FARTHEST)))
-
-    def values(self) -> dict[str, Any]:
-        """JSON values; `rebuild` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def rebuild(cls, values: dict[str, Any]) -> Self:
-        """Read JSON values back.
-
-        Raises:
-            KeyError, TypeError, ValueError: if they are no curve.
-        """
-        midpoint, slope = float(values["midpoint"]), float(values["slope"])
-        if not (isfinite(midpoint) and 0 < slope < float("inf")):
-            raise ValueError("the probability is no curve")
-        return cls(midpoint=midpoint, slope=slope)
 
 
 def fit_probability(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -> Probability:
     """Fit the curve, both kinds weighing the same however many there are of each.
 
     Args:
-        normals: (N,) scores of normals that were left out, at least one.
+        normals: (N,) out-of-fold scores of normals, at least one.
         anomalies: (M,) of anomalies, likewise; may be none.
     """
     from sklearn.linear_model import LogisticRegression  # takes its time to load

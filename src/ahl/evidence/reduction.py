@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ahl._common.randomness import numpy_generator
+from ahl._common.tensor_file import tensor_of
 from ahl.features.table import FeatureTable
 
 MOST_IMAGES = 1000
@@ -42,21 +43,15 @@ class Reduction:
         return {"components": self.components.half()}
 
     @classmethod
-    def rebuild(cls, tensors: dict[str, Tensor], *, width: int) -> Reduction:
-        """The inverse of `tensors`.
-
-        Args:
-            tensors: the components, (C, K).
-            width: K that they must have.
+    def read(cls, tensors: dict[str, Tensor], *, width: int) -> Reduction:
+        """The inverse of `tensors`, where K is `width`.
 
         Raises:
-            KeyError, ValueError: if they are not of this kind.
+            ValueError: if they are not of this kind.
         """
-        components = tensors["components"]
-        if components.ndim != 2 or 0 in components.shape or components.dtype != torch.float16:
-            raise ValueError("the reduction's components have another form")
-        if components.shape[1] != width:
-            raise ValueError(f"the reduction has {components.shape[1]} components, not {width}")
+        components = tensor_of(tensors, "components", torch.float16, None, width)
+        if not len(components):
+            raise ValueError("the reduction is of no channels")
         return cls(components=components.float())
 
 

@@ -15,8 +15,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
 from ahl._common.types import ImageSize
 from ahl.config import Config
-from ahl.config.features import LARGEST_SIDE, SMALLEST_SIDE
-from ahl.config.image_size import in_pixels
+from ahl.config.image_size import LARGEST_SIDE, SMALLEST_SIDE, in_pixels
 from ahl.data.images.reading import ImageSource, image_shape
 from ahl.features.backbones import Backbone
 from ahl.features.tiles import OVERLAP, check_tiles

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ahl._common.errors import ResumeError
-from ahl._common.history import EpochRecord
+from ahl._common.history import EpochRecord, read_history
 from ahl._common.randomness import torch_generator
 from ahl._common.resuming import read_checkpoint, write_checkpoint
 from ahl._common.tensor_file import Groups
@@ -114,7 +114,7 @@ class Checkpoint:
         header, groups = found
         past_scores = groups.get("past_scores", {})
         try:
-            history = [EpochRecord.from_values(values) for values in header["history"]]
+            history = list(read_history(header["history"]))
         except ValueError as error:  # the losses of a training that diverged
             raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
         return TrainingState(

@@ -7,25 +7,21 @@ from a count of n within its exact binomial interval (Clopper and Pearson, 1934)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from math import ceil, expm1, isfinite, log, log1p
-from typing import Any, Final, Literal, Self
+from dataclasses import dataclass, replace
+from math import ceil, expm1, log, log1p
+from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.intervals import share_interval
+from ahl._common.schema import Between, Count, Finite, Natural, Share
 
 CONFIDENCE: Final = 0.95
 """Of all intervals here."""
 
 _TAIL: Final = (1 - CONFIDENCE) / 2
-
-_RATES: Final = ("expected_false_alarm_rate", "false_alarm_rate_low", "false_alarm_rate_high")
-
-_MOST: Final = 10**9  # images that a count in a file may state
 
 Verdict = Literal["normal", "uncertain", "anomalous"]
 
@@ -45,29 +41,32 @@ class Decision:
             above the threshold.
         false_alarm_rate_high: upper end.
         normals: how many the threshold was set on.
-        held_out: the normals were training images that detectors left out, not new ones.
-        anomalies: labelled anomalies that detectors of the training were asked about without having
-            trained on them, as base models are about those of their query sets.
+        held_out: the scores are out-of-fold ones of training normals, not of new ones.
+        anomalies: labelled anomalies with an out-of-fold score.
         missed: how many of them do not score above the threshold.
     """
 
-    threshold: float
-    surely_normal: float | None
-    surely_anomalous: float | None
-    max_false_alarm_rate: float
-    expected_false_alarm_rate: float
-    false_alarm_rate_low: float
-    false_alarm_rate_high: float
-    normals: int
+    threshold: Finite
+    surely_normal: Finite | None
+    surely_anomalous: Finite | None
+    max_false_alarm_rate: Between
+    expected_false_alarm_rate: Share
+    false_alarm_rate_low: Share
+    false_alarm_rate_high: Share
+    normals: Natural
     held_out: bool
-    anomalies: int = 0
-    missed: int = 0
+    anomalies: Count = 0
+    missed: Count = 0
+
+    def __post_init__(self) -> None:
+        if self.missed > self.anomalies:
+            raise ValueError("more anomalies are missed than there are")
 
     @property
     def miss_rate(self) -> tuple[float, float, float] | None:
         """Expected share of anomalies that are missed, and the ends of its exact 95 % interval.
 
-        None if no anomaly was left out. It is of kinds that were shown.
+        None without out-of-fold anomalies. It is of kinds that were shown.
         """
         if not self.anomalies:
             return None
@@ -78,7 +77,7 @@ class Decision:
         """The same with what is known of misses.
 
         Args:
-            anomalies: (M,) scores of left-out anomalies.
+            anomalies: (M,) out-of-fold scores.
         """
         missed = sum(not self.is_anomalous(float(score)) for score in anomalies)
         return replace(self, anomalies=len(anomalies), missed=missed)
@@ -113,54 +112,6 @@ class Decision:
     def is_anomalous(self, score: float) -> bool:
         """Whether the score lies above the threshold."""
         return score > self.threshold
-
-    def values(self) -> dict[str, Any]:
-        """JSON values; `rebuild` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def rebuild(cls, values: Mapping[str, Any]) -> Self:
-        """Read JSON values back.
-
-        Raises:
-            KeyError, TypeError, ValueError: if they are no decision.
-        """
-        numbers = {
-            name: float(values[name])
-            for name in (
-                "threshold",
-                "max_false_alarm_rate",
-                *_RATES,
-            )
-        }
-        ends = {
-            name: None if values[name] is None else float(values[name])
-            for name in ("surely_normal", "surely_anomalous")
-        }
-        if not all(isfinite(x) for x in [*numbers.values(), *ends.values()] if x is not None):
-            raise ValueError("the threshold is not finite")
-        if not 0 < numbers["max_false_alarm_rate"] < 1:
-            raise ValueError("the allowed false-alarm rate is not between 0 and 1")
-        if not all(0 <= numbers[name] <= 1 for name in _RATES):
-            raise ValueError("a false-alarm rate is not between 0 and 1")
-        normals, anomalies, missed = (
-            int(values[name]) for name in ("normals", "anomalies", "missed")
-        )
-        if not 1 <= normals <= _MOST or anomalies > _MOST:
-            raise ValueError("the threshold is of more images than there can be, or of none")
-        if not isinstance(values["held_out"], bool):
-            raise TypeError("it is not said whether the normals were held out")
-        if not 0 <= missed <= anomalies:
-            raise ValueError("more anomalies are missed than there are")
-        return cls(
-            **numbers,
-            surely_normal=ends["surely_normal"],
-            surely_anomalous=ends["surely_anomalous"],
-            normals=normals,
-            held_out=values["held_out"],
-            anomalies=anomalies,
-            missed=missed,
-        )
 
 
 def fewest_normals(max_false_alarm_rate: float) -> int:

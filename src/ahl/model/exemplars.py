@@ -7,8 +7,8 @@ again, and held to, when it is corrected where the images themselves no longer a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, Self, get_args
+from dataclasses import dataclass
+from typing import Final, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ahl._common.errors import ImageError
+from ahl._common.tensor_file import tensor_of
 from ahl._common.types import ImageItem, Pixels
 from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
@@ -93,40 +94,21 @@ class Exemplars:
         """The picture of an image, (SIDE, SIDE, 3); None if there is none."""
         return self.pictures[index].numpy() if len(self.pictures) else None
 
-    def header(self) -> list[dict[str, Any]]:
-        """All that is not a tensor, as JSON values."""
-        return [asdict(one) for one in self.images]
-
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name."""
         return {"rows": self.rows, "pictures": self.pictures}
 
     @classmethod
-    def rebuild(
-        cls, header: Sequence[dict[str, Any]], tensors: dict[str, Tensor], *, width: int
-    ) -> Self:
-        """The inverse of `header` and `tensors`.
-
-        Args:
-            header: what is known of each image.
-            tensors: the rows and pictures.
-            width: row_size that the rows must have.
+    def read(cls, images: tuple[Exemplar, ...], tensors: dict[str, Tensor], *, width: int) -> Self:
+        """The inverse of `tensors`, where row_size is `width`.
 
         Raises:
-            KeyError, TypeError, ValueError: if they do not fit together.
+            ValueError: if they do not fit together.
         """
-        images = tuple(Exemplar(**values) for values in header)
-        texts = [(one.name, one.sha256, one.class_name) for one in images]
-        if not all(isinstance(text, str) for one in texts for text in one):
-            raise TypeError("an exemplar's name is no text")
-        if any(one.role not in get_args(Role) for one in images):
-            raise ValueError("an exemplar has a role that there is not")
-        rows, pictures = tensors["rows"], tensors["pictures"]
-        if tuple(rows.shape) != (len(images), width) or rows.dtype != torch.float16:
-            raise ValueError("the exemplars' rows have another form")
-        shapes = [(count, SIDE, SIDE, 3) for count in (0, len(images))]
-        if tuple(pictures.shape) not in shapes or pictures.dtype != torch.uint8:
-            raise ValueError("the exemplars' pictures have another form")
+        pictures = tensor_of(tensors, "pictures", torch.uint8, None, SIDE, SIDE, 3)
+        if len(pictures) not in (0, len(images)):
+            raise ValueError("there is not a picture of each exemplar")
+        rows = tensor_of(tensors, "rows", torch.float16, len(images), width)
         return cls(images=images, rows=rows, pictures=pictures)
 
 
@@ -166,15 +148,8 @@ def new_exemplars(
     """
     if not images:
         return no_exemplars(width)
-    rows = [FeatureLayout.of(maps).join(maps) for _, _, maps in images]
-    return Exemplars(
-        images=tuple(
-            Exemplar(role=role, name=item.name, sha256=item.key, class_name=class_name)
-            for item, class_name, _ in images
-        ),
-        rows=half_rows(torch.cat(rows)),
-        pictures=torch.from_numpy(np.stack([small_picture(item) for item, _, _ in images])),
-    )
+    rows = torch.cat([FeatureLayout.of(maps).join(maps) for _, _, maps in images])
+    return _exemplars(role, [(item, class_name) for item, class_name, _ in images], rows)
 
 
 def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exemplars:
@@ -186,27 +161,31 @@ def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exem
     """
     kept, first = no_exemplars(features.layout.row_size), 0
     for group in groups:
-        kept += _keep(features, first, group)
-        first += len(group.classes)
+        count, items = len(group.classes), group.items
+        places = np.linspace(0, count - 1, min(count, MOST[group.role])).round().astype(np.int64)
+        chosen = [(None if items is None else items[i], group.classes[i]) for i in places]
+        kept += _exemplars(group.role, chosen, features.rows(first + places))
+        first += count
     return kept
 
 
-def _keep(features: FeatureTable, first: int, group: Candidates) -> Exemplars:
-    count, items = len(group.classes), group.items
-    places = np.linspace(0, count - 1, min(count, MOST[group.role])).round().astype(np.int64)
+def _exemplars(
+    role: Role, images: Sequence[tuple[ImageItem | None, str]], rows: Tensor
+) -> Exemplars:
+    """Exemplars of one role: images, None where there are only features, with their classes."""
+    pictures = [small_picture(item) for item, _ in images if item is not None]
     blank = torch.empty(0, SIDE, SIDE, 3, dtype=torch.uint8)
-    pictures = [] if items is None else [small_picture(items[i]) for i in places]
     return Exemplars(
         images=tuple(
             Exemplar(
-                role=group.role,
-                name="" if items is None else items[i].name,
-                sha256="" if items is None else items[i].key,
-                class_name=group.classes[i],
+                role=role,
+                name="" if item is None else item.name,
+                sha256="" if item is None else item.key,
+                class_name=class_name,
             )
-            for i in places
+            for item, class_name in images
         ),
-        rows=half_rows(features.rows(first + places)),
+        rows=half_rows(rows),
         pictures=torch.from_numpy(np.stack(pictures)) if pictures else blank,
     )
 

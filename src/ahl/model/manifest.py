@@ -1,15 +1,19 @@
-"""What a model was trained on."""
+"""What a model was trained on: its files, and which of them each base model had."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Self, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Self
 
+from msgspec import Meta
+
+from ahl._common.schema import Count
 from ahl._common.types import GOOD
 from ahl.data import Drawn
 
-_MOST: Final = 10**9  # images that a count may state
+SHOWN: Final = 8
+"""Normals of a support set, at most, that stand for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,18 +23,6 @@ class TrainingFile:
     name: str
     sha256: str
     class_name: str
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild it from its JSON values.
-
-        Raises:
-            TypeError: if they are not those of a file.
-        """
-        file = cls(**values)
-        if not all(isinstance(text, str) for text in asdict(file).values()):
-            raise TypeError("a training image's name, hash or class is not text")
-        return file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +39,14 @@ class Manifest:
     """
 
     files: tuple[TrainingFile, ...] = ()
-    earlier: int = 0
+    earlier: Count = 0
     drawn: Drawn = "all"
     known_class: str | None = None
-    skipped: int = 0
+    skipped: Count = 0
+
+    def __post_init__(self) -> None:
+        if self.earlier > len(self.files):
+            raise ValueError("more files are of earlier products than there are")
 
     @property
     def seen_classes(self) -> frozenset[str]:
@@ -66,33 +62,54 @@ class Manifest:
         """Content hashes of all training images."""
         return frozenset(f.sha256 for f in self.files)
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild a manifest from its JSON values; what is lacking is as in a new one.
 
-        Raises:
-            AttributeError, TypeError, ValueError: if they are not those of a manifest.
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRecord:
+    """One heterogeneous anomaly distribution D_i, for people and reports.
+
+    Attributes:
+        name: which normals support and query hold.
+        support_normals: how many normals the support set has.
+        shown_normals: some of them, at most `SHOWN`, spread over all, as indices into the
+            manifest's files.
+        support_anomalies: the labelled anomalies of the support set, likewise, all of them.
+        support_pseudo: how many pseudo anomalies it has.
+        support_generator: what made them; None where there are none.
+        query_normals: how many normals the query set has.
+        query_anomalies: how many labelled anomalies.
+        query_pseudo: how many pseudo anomalies.
+        query_generator: what made them; None where there are none.
+    """
+
+    name: str
+    support_normals: Count
+    shown_normals: Annotated[tuple[Count, ...], Meta(max_length=SHOWN)]
+    support_anomalies: tuple[Count, ...]
+    support_pseudo: Count
+    support_generator: str | None
+    query_normals: Count
+    query_anomalies: Count
+    query_pseudo: Count
+    query_generator: str | None
+
+    def __post_init__(self) -> None:
+        for indices in (self.shown_normals, self.support_anomalies):
+            if len(set(indices)) < len(indices):
+                raise ValueError("an episode names an image twice")
+
+    def renumbered(self, places: Sequence[int | None]) -> Self:
+        """The same where the manifest's files stand in other places.
+
+        Args:
+            places: new index of each file; None where it is labelled otherwise now, and not shown.
         """
-        if not set(values) <= {field.name for field in fields(cls)}:
-            raise ValueError("the manifest has fields that are not known")
-        files = values.get("files", ())
-        if not isinstance(files, (list, tuple)):
-            raise TypeError("the manifest's files are not a list")
-        drawn, known_class = values.get("drawn", "all"), values.get("known_class")
-        if drawn not in get_args(Drawn):
-            raise ValueError(f"the anomalies were drawn as {drawn!r}, which is not known")
-        if not (known_class is None or isinstance(known_class, str)):
-            raise TypeError("the known class is not text")
-        return cls(
-            files=tuple(TrainingFile.from_values(file) for file in files),
-            earlier=_count(values.get("earlier", 0), len(files)),
-            drawn=drawn,
-            known_class=known_class,
-            skipped=_count(values.get("skipped", 0), _MOST),
+
+        def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+            found = dict.fromkeys(places[index] for index in indices)
+            return tuple(index for index in found if index is not None)
+
+        return replace(
+            self,
+            shown_normals=moved(self.shown_normals),
+            support_anomalies=moved(self.support_anomalies),
         )
-
-
-def _count(value: object, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError("the manifest counts images that there cannot be")
-    return value

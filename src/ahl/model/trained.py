@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl._common.errors import ConfigurationError, ModelFileError, WeightsError
-from ahl._common.history import EpochRecord, read_history
+from ahl._common.errors import ModelFileError, WeightsError
+from ahl._common.history import EpochRecord
+from ahl._common.schema import base_of, read_values
 from ahl._common.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
 from ahl._common.version import __version__
 from ahl.config import Config, FeatureConfig
 from ahl.data.images.decoding import brief
 from ahl.evidence.calibration import Calibration, gather
-from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.knn import descriptors
+from ahl.evidence.memory import MemoryConstants
 from ahl.evidence.prepared import Preparation
-from ahl.features.backbones import Backbone, BackboneDescription, rebuild_backbone
+from ahl.features.backbones import Backbone, rebuild_backbone
 from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.features.tiles import check_tiles
@@ -29,11 +31,38 @@ from ahl.heads import BaseDetector, known_detectors
 from ahl.heads.base import MEMORY
 from ahl.heads.weights import HeadWeights
 from ahl.model.decision import Decision
-from ahl.model.episodes import EpisodeRecord, episode_records
 from ahl.model.exemplars import Exemplars
-from ahl.model.manifest import Manifest
-from ahl.model.row_scores import RowScores
-from ahl.model.stored_heads import read_heads
+from ahl.model.header import ModelHeader, read_heads
+from ahl.model.manifest import EpisodeRecord, Manifest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowScores:
+    """Scores of N images.
+
+    Attributes:
+        score: (N,) float32 image scores, higher = more anomalous.
+        heads: (N,) by head name, each turned so that higher = more anomalous.
+        evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
+            score, which is their sum; None where the heads are not calibrated.
+    """
+
+    score: Tensor
+    heads: dict[str, Tensor]
+    evidence: dict[str, Tensor] | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], heads: Sequence[str], evidence: Sequence[str]) -> Self:
+        """Scores of several parts as one; with the names there may be no parts at all."""
+        nothing = torch.empty(0)
+        whole = [part.evidence for part in parts if part.evidence is not None]
+        return cls(
+            score=torch.cat([nothing, *(part.score for part in parts)]),
+            heads={n: torch.cat([nothing, *(part.heads[n] for part in parts)]) for n in heads},
+            evidence={n: torch.cat([nothing, *(part[n] for part in whole)]) for n in evidence}
+            if evidence
+            else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,8 +83,8 @@ class TrainedModel:
         history: losses and importance scores of every epoch.
         exemplars: images that it was trained on, or held to since.
         decision: where anomalous begins; None if it was not set.
-        episodes: what the T base models had; empty for one that has none, for a model trained on
-            feature maps, and for files made before this was kept.
+        episodes: what the T base models had; empty for one that has none, and for a model trained
+            on feature maps.
     """
 
     detector: BaseDetector
@@ -107,8 +136,8 @@ class TrainedModel:
         if self.calibration is None:
             return RowScores(score=self.detector.combine(own), heads=heads, evidence=None)
         evidence = gather(self.detector, own, maps, self.preparation.memory_weight)
-        near = self.calibration.near(descriptors(maps, self.preparation.appended))
-        weighed = self.calibration.weigh(evidence, near)
+        neighbours = self.calibration.neighbours(descriptors(maps, self.preparation.appended))
+        weighed = self.calibration.weigh(evidence, neighbours)
         score = torch.stack(list(weighed.values())).sum(dim=0)
         return RowScores(score=score, heads=heads, evidence=weighed)
 
@@ -128,23 +157,25 @@ class TrainedModel:
         return self.preparation.features
 
     def header(self) -> dict[str, Any]:
-        """All that is not a tensor, as JSON values."""
-        backbone = None if self.backbone is None else asdict(self.backbone.describe())
-        return {
-            "ahl_version": __version__,
-            "base": self.detector.name,
-            "prior": list(self.detector.prior),
-            **self.preparation.header(),
-            "calibration": None if self.calibration is None else self.calibration.values(),
-            "decision": None if self.decision is None else self.decision.values(),
-            "config": self.config.to_dict(),
-            "seed": self.seed,
-            "backbone": backbone,
-            "manifest": asdict(self.manifest),
-            "history": [asdict(record) for record in self.history],
-            "exemplars": self.exemplars.header(),
-            "episodes": [asdict(episode) for episode in self.episodes],
-        }
+        """All that is not a tensor, as JSON values: those of `ModelHeader`."""
+        memory, calibration = self.preparation.memory, self.calibration
+        header = ModelHeader(
+            ahl_version=__version__,
+            base=self.detector.name,
+            prior=(self.detector.prior.mean, self.detector.prior.deviation),
+            feature_factor=self.preparation.factor,
+            memory=None if memory is None else base_of(memory, MemoryConstants),
+            calibration=None if calibration is None else calibration.constants(),
+            decision=self.decision,
+            config=self.config,
+            seed=self.seed,
+            backbone=None if self.backbone is None else self.backbone.describe(),
+            manifest=self.manifest,
+            history=self.history,
+            exemplars=self.exemplars.images,
+            episodes=self.episodes,
+        )
+        return asdict(header)
 
     def save(self, path: Path) -> None:
         """Write the model as one file; equal models give equal bytes.
@@ -177,7 +208,7 @@ class TrainedModel:
         *,
         backbones: Sequence[type[Backbone]] = (),
         detectors: Sequence[type[BaseDetector]] = (),
-    ) -> TrainedModel:
+    ) -> Self:
         """Read a model file; no code from it is run and nothing is fetched.
 
         Args:
@@ -192,17 +223,15 @@ class TrainedModel:
         by_name = known_detectors(detectors)
         header, groups = read_tensor_file(path, "model")
         try:
-            return cls._build(header, groups, backbones, by_name)
+            return cls._build(read_values(header, ModelHeader), groups, backbones, by_name)
         except (
-            KeyError,
+            ArithmeticError,  # a number that is too large
+            AttributeError,
+            LookupError,
+            MemoryError,
+            RuntimeError,  # RecursionError too; torch's own
             TypeError,
             ValueError,
-            IndexError,
-            AttributeError,
-            ArithmeticError,  # a number that is too large
-            RuntimeError,  # RecursionError too; torch's own
-            MemoryError,
-            ConfigurationError,
             WeightsError,
         ) as error:
             raise ModelFileError(
@@ -212,53 +241,44 @@ class TrainedModel:
     @classmethod
     def _build(
         cls,
-        header: dict[str, Any],
+        header: ModelHeader,
         groups: Groups,
         backbones: Sequence[type[Backbone]],
         by_name: dict[str, type[BaseDetector]],
-    ) -> TrainedModel:
-        for group in groups.values():
-            if not all(tensor.isfinite().all() for tensor in group.values()):
-                raise ValueError("a tensor holds numbers that are not finite")
-        config = Config.from_dict(header["config"])
-        heads = read_heads(header, groups, config.position_heads, by_name)
-        detector = heads.detector
-        preparation = Preparation.rebuild(header, groups, heads=detector.layout)
-        calibration = None
-        if header["calibration"] is not None:
-            width = detector.layout.channels - preparation.appended
-            calibration = Calibration.rebuild(
-                header["calibration"],
+    ) -> Self:
+        if not all(each.isfinite().all() for group in groups.values() for each in group.values()):
+            raise ValueError("a tensor holds numbers that are not finite")
+        detector, unified, reference = read_heads(header, groups, by_name)
+        layout = detector.layout
+        preparation = Preparation.read(header.feature_factor, header.memory, groups, heads=layout)
+        calibration = backbone = None
+        if header.calibration is not None:
+            calibration = Calibration.read(
+                header.calibration,
                 groups.get("calibration", {}),
                 evidence_names(detector, preparation),
-                width * len(detector.layout.scales),
+                (layout.channels - preparation.appended) * len(layout.scales),
             )
-        decided = header["decision"]
-        backbone = None
-        if header["backbone"] is not None:
-            description = BackboneDescription(**header["backbone"])
-            backbone = rebuild_backbone(description, groups["backbone"], extra=backbones)
-            _check_sizes(config.features, backbone, detector.layout)
-        manifest = Manifest.from_values(header["manifest"])
-        seed = header["seed"]
-        if not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ValueError("the seed is not from 0 to 2**32 - 1")
+        if header.backbone is not None:
+            tensors = groups.get("backbone", {})
+            backbone = rebuild_backbone(header.backbone, tensors, extra=backbones)
+            _check_sizes(header.config.features, backbone, layout)
         return cls(
             detector=detector,
-            unified=heads.unified,
-            reference=heads.reference,
+            unified=unified,
+            reference=reference,
             preparation=preparation,
             calibration=calibration,
             backbone=backbone,
-            config=config,
-            seed=seed,
-            manifest=manifest,
-            history=read_history(header["history"]),
-            exemplars=Exemplars.rebuild(
-                header["exemplars"], groups["exemplars"], width=detector.layout.row_size
+            config=header.config,
+            seed=header.seed,
+            manifest=header.manifest,
+            history=header.history,
+            exemplars=Exemplars.read(
+                header.exemplars, groups.get("exemplars", {}), width=layout.row_size
             ),
-            decision=None if decided is None else Decision.rebuild(decided),
-            episodes=episode_records(header.get("episodes", []), len(manifest.files)),
+            decision=header.decision,
+            episodes=header.episodes,
         )
 
 

@@ -18,8 +18,8 @@ from ahl._common.errors import DataError
 from ahl._common.types import GOOD
 from ahl.distributions.training_set import TrainingSet
 from ahl.evidence.calibration import Calibration, gather
-from ahl.evidence.fit import LeftOut, recalibrate
-from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.fit import Unseen, recalibrate
+from ahl.evidence.knn import descriptors
 from ahl.evidence.out_of_fold import sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads.weights import HeadWeights
@@ -255,7 +255,7 @@ def _taken_into_account(
     known = model.manifest.hashes
     new = [i for i, one in enumerate(wrong.images) if one.sha256 not in known]
 
-    def left_out(role: Role) -> LeftOut:
+    def unseen(role: Role) -> Unseen:
         chosen = [i for i in new if wrong.images[i].role == role]
         maps = model.detector.layout.split(
             wrong.rows[torch.tensor(chosen, dtype=torch.long)].float()
@@ -268,7 +268,7 @@ def _taken_into_account(
             training=False,
         )
         weight, appended = model.preparation.memory_weight, model.preparation.appended
-        return LeftOut(
+        return Unseen(
             evidence=gather(model.detector, heads, maps, weight),
             descriptors=descriptors(maps, appended),
         )
@@ -276,7 +276,7 @@ def _taken_into_account(
     with torch.inference_mode():
         return recalibrate(
             calibration,
-            left_out("normal"),
-            left_out("anomaly"),
+            unseen("normal"),
+            unseen("anomaly"),
             model.config.calibration.prior_count,
         )

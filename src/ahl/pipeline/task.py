@@ -28,7 +28,7 @@ from ahl.features.maps import FeatureMaps, pool_rows
 from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
 from ahl.heads.losses import draw_prior
-from ahl.model.episodes import SHOWN, EpisodeRecord
+from ahl.model.manifest import SHOWN, EpisodeRecord
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,9 +33,8 @@ from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
 from ahl.learning.finetuning import FinetuningImages, finetune_backbone
 from ahl.learning.state import Checkpoint
-from ahl.model.episodes import EpisodeRecord
 from ahl.model.exemplars import Candidates, keep_exemplars
-from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.manifest import EpisodeRecord, Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.learn import learn

@@ -69,7 +69,7 @@ def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:
     """Heat from which on a place is worth colouring, and from which on fully; one for all images.
 
     From a spread above the highest places of a usual good image, which have 0; fully where the
-    median left-out anomaly scores, or three spreads later.
+    median out-of-fold anomaly scores, or three spreads later.
 
     Returns:
         the bounds, the first the lower; None for a model that is not calibrated.

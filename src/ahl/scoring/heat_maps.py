@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ahl._common.types import ImageSize
 from ahl.evidence.calibration import Evidence, gather
-from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.knn import descriptors
 from ahl.features.maps import FeatureMaps
 from ahl.heads.base import MEMORY
 from ahl.model.trained import TrainedModel
@@ -38,7 +38,8 @@ def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
     heads, _ = model.detector.forward(weights, statistics, maps, model.reference, training=False)
     memory_weight = model.preparation.memory_weight
     whole = gather(model.detector, heads, maps, memory_weight)
-    near = model.calibration.near(descriptors(maps, model.preparation.appended))
+    neighbours = model.calibration.neighbours(descriptors(maps, model.preparation.appended))
+    by_place = None if neighbours is None else neighbours.by_place()
     scales = []
     for own, scale in zip(found, maps, strict=True):
         places: Evidence = {name: values.flatten(1) for name, values in own.items()}
@@ -47,7 +48,7 @@ def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
         # What has no places is the image's own everywhere, and left out of the sum.
         flat = torch.zeros_like(scale[:, 0]).flatten(1)
         given = {name: places.get(name, value[:, None] + flat) for name, value in whole.items()}
-        weighed = model.calibration.weigh(given, None if near is None else near.by_place())
+        weighed = model.calibration.weigh(given, by_place)
         summed = sum((weighed[name] for name in places), flat)
         scales.append(summed.view(-1, *scale.shape[-2:]))
     return scales

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ahl.evidence.coreset import patches_of
-from ahl.evidence.neighbourhood import descriptors
+from ahl.evidence.knn import descriptors
 from ahl.features.maps import FeatureMaps
 from ahl.model.trained import TrainedModel
 from ahl.scoring.heat_maps import position_evidence

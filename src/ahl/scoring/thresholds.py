@@ -63,9 +63,9 @@ def set_threshold(
 
     Args:
         model: trained on images; not changed.
-        normals: good images, of which those of the training are left out; None takes what detectors
-            of the calibration said of the training normals that each of them left out; these
-            are not the model, which mostly calls fewer anomalous than they do.
+        normals: good images, of which those of the training are left out. None: use out-of-fold
+            scores of the training normals. They come from the fold models, so the threshold is
+            conservative.
         max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
         device: where the backbone runs.
 
@@ -75,7 +75,7 @@ def set_threshold(
         NotFittedError: if normals are given and the model was trained on feature maps.
     """
     if normals is None:
-        found = left_out_normals(model)
+        found = out_of_fold_normals(model)
     else:
         found = score_new_normals(model, normals, device, most=_kept_for(max_false_alarm_rate))
     try:
@@ -88,7 +88,7 @@ def set_threshold(
     exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
     if found.kept is not None:
         exemplars += found.kept
-    decision = decision.against(left_out_anomalies(model))
+    decision = decision.against(out_of_fold_anomalies(model))
     return Threshold(
         model=replace(model, decision=decision, exemplars=exemplars),
         decision=decision,
@@ -154,8 +154,8 @@ def _kept_for(max_false_alarm_rate: float) -> int:
     return max(MOST["threshold"], min(needed, 8 * MOST["threshold"]))
 
 
-def left_out_normals(model: TrainedModel) -> NormalScores:
-    """What the detectors of the calibration said of the training normals that they left out.
+def out_of_fold_normals(model: TrainedModel) -> NormalScores:
+    """Out-of-fold scores of the training normals.
 
     Raises:
         DataError: if the model holds none.
@@ -163,7 +163,7 @@ def left_out_normals(model: TrainedModel) -> NormalScores:
     kept = np.empty(0) if model.calibration is None else model.calibration.normal_scores
     if not len(kept):
         raise DataError(
-            "The model holds no scores of left-out good images (trained with fewer than "
+            "The model holds no out-of-fold scores of good images (trained with fewer than "
             f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
             "trained on."
         )
@@ -176,8 +176,8 @@ def _unreadable(skipped: Sequence[Skipped]) -> str:
     return f"{len(skipped)} could not be read, the first {first}"
 
 
-def left_out_anomalies(model: TrainedModel) -> NDArray[np.float64]:
-    """What the same detectors said of the labelled anomalies that they left out; may be none."""
+def out_of_fold_anomalies(model: TrainedModel) -> NDArray[np.float64]:
+    """(M,) out-of-fold scores of the labelled anomalies; may be none."""
     return np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
 
 
@@ -199,4 +199,4 @@ def renewed_decision(model: TrainedModel) -> Decision | None:
         new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
     except DataError:
         return None
-    return new.against(left_out_anomalies(model))
+    return new.against(out_of_fold_anomalies(model))

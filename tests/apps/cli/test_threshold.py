@@ -76,12 +76,12 @@ def test_defects_among_the_good_images_are_noticed(model, tmp_path, monkeypatch)
     write_class(tmp_path / "new", "good", 1, first=80)
     options = ("--max-false-alarm-rate", 0.6, "-o", tmp_path / "decided.ahl")
     anomalies = np.array([-1e9, -1e9, -1e9])
-    monkeypatch.setattr("ahl.scoring.thresholds.left_out_anomalies", lambda model: anomalies)
+    monkeypatch.setattr("ahl.scoring.thresholds.out_of_fold_anomalies", lambda model: anomalies)
     shown = run("threshold", model, tmp_path / "new", *options).stdout
     assert "all of these 3 anomalies would be missed. Are the good images really good" in shown
     assert "from 1 good image not trained on" in shown
     for few in (anomalies[:2], np.array([-1e9, -1e9, 1e9])):
-        monkeypatch.setattr("ahl.scoring.thresholds.left_out_anomalies", lambda m, few=few: few)
+        monkeypatch.setattr("ahl.scoring.thresholds.out_of_fold_anomalies", lambda m, few=few: few)
         assert "Warning" not in run("threshold", model, tmp_path / "new", *options).stdout
 
 

@@ -20,7 +20,7 @@ from ahl.apps.advise.left_out import FOLDS, Progress, cross_fit
 from ahl.apps.advise.pictures import Picture
 from ahl.apps.advise.ranking import Indices, Ranking
 from ahl.apps.advise.trials import Trials
-from ahl.config.features import LARGEST_SIDE
+from ahl.config.image_size import LARGEST_SIDE
 from ahl.data.masks import defect_masks, is_smaller_than_a_cell
 
 THIN = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -99,7 +100,7 @@ def threshold(
         next_ones = {"next_images": _NEXT, "next_false_alarms": [low, high]}
         names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
         rates = dict(zip(names, rate or (None, None, None), strict=True))
-        print_json({"model": str(target), **decision.values(), **rates, **counts, **next_ones})
+        print_json({"model": str(target), **asdict(decision), **rates, **counts, **next_ones})
         return
     _tell_left_out(skipped, trained)
     good = counted(decision.normals, "good image")

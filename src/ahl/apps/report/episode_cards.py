@@ -11,7 +11,7 @@ from ahl._common.types import GOOD
 from ahl.apps.report.inline_images import data_uri
 from ahl.apps.report.training_images import pseudo_thumbnails, training_thumbnails
 from ahl.apps.report.words import images
-from ahl.model.episodes import EpisodeRecord
+from ahl.model.manifest import EpisodeRecord
 from ahl.model.trained import TrainedModel
 
 CARDS: Final = 32

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ahl._common.errors import ConfigurationError, WeightsError
 from ahl.config import DEFAULT_BACKBONE
-from ahl.config.features import SMALLEST_SIDE
+from ahl.config.image_size import SMALLEST_SIDE
 from ahl.features.backbones.base import Backbone, BackboneTensors, join_stages
 from ahl.features.backbones.names import (
     PACKAGED,

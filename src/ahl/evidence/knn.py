@@ -1,4 +1,4 @@
-"""What is usual among the normals most like an image.
+"""K-nearest-neighbour normalisation: evidence measured against the normals most like an image.
 
 Normals are not of one kind: lots, cameras and products of one folder differ, and so does the
 evidence that is usual for each. Labelled anomalies are mostly of one of them, so that heads learn
@@ -9,11 +9,13 @@ what sets it apart from its own kind.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
 
+from ahl._common.schema import Natural, Positive
+from ahl._common.tensor_file import tensor_of
 from ahl.features.maps import FeatureMaps, pool_maps
 
 MOST: Final = 2000
@@ -33,46 +35,56 @@ def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Near:
-    """What is usual among the normals most like each of N images.
+class NeighbourStatistics:
+    """The evidence of the normals most like each of N images.
 
     Attributes:
-        mean: (N, K) of their evidence, drawn towards that of all normals.
+        mean: (N, K), drawn towards that of all normals.
         variance: (N, K), likewise.
     """
 
     mean: Tensor
     variance: Tensor
 
-    def by_place(self) -> Near:
+    def by_place(self) -> NeighbourStatistics:
         """The same for evidence (N, P, K) of P places an image."""
-        return Near(mean=self.mean.unsqueeze(1), variance=self.variance.unsqueeze(1))
+        return NeighbourStatistics(mean=self.mean.unsqueeze(1), variance=self.variance.unsqueeze(1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Neighbourhood:
-    """Remembered normals, each with the evidence of a detector that it had no part in.
+class KNNConstants:
+    """All of a normalisation but its tensors.
 
     Attributes:
-        centre: (D,) mean of the normals' descriptors.
-        scale: root mean square of their standard deviations, positive. One for all: descriptors are
-            of principal components, and the last ones, made as wide as the first, would be noise.
-        places: (M, D) centred descriptors over the scale, rounded to half precision.
-        evidence: (M, K) standardised evidence.
-        shares: (K,) how much of what is usual nearby counts, 0 to 1.
-        spreads: (K,) standard deviation of the normals' own relative evidence, positive.
+        scale: root mean square of the descriptors' standard deviations. One for all: descriptors
+            are of principal components, and the last ones, made as wide as the first, would be
+            noise.
         neighbours: how many are looked at.
         prior_count: neighbours that the spread of all normals weighs.
     """
 
+    scale: Positive
+    neighbours: Natural
+    prior_count: Positive
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KNNNormalisation(KNNConstants):
+    """Remembered normals, each with out-of-fold evidence.
+
+    Attributes:
+        centre: (D,) mean of the normals' descriptors.
+        places: (M, D) centred descriptors over the scale, rounded to half precision.
+        evidence: (M, K) standardised evidence.
+        shares: (K,) how much of the neighbours' evidence counts, 0 to 1.
+        spreads: (K,) standard deviation of the normals' own relative evidence, positive.
+    """
+
     centre: Tensor
-    scale: float
     places: Tensor
     evidence: Tensor
     shares: Tensor
     spreads: Tensor
-    neighbours: int
-    prior_count: float
 
     @classmethod
     def of(
@@ -84,7 +96,7 @@ class Neighbourhood:
         share: float,
         prior_count: float,
     ) -> Self:
-        """Remember left-out normals.
+        """Remember out-of-fold normals.
 
         Args:
             descriptors: (N, D) of at least two normals.
@@ -107,15 +119,15 @@ class Neighbourhood:
             neighbours=min(max(neighbours, round(share * len(kept))), len(kept) - 1),
             prior_count=prior_count,
         )
-        # Each remembered normal against the others: what is near it must predict its evidence.
-        mean = known._usual(known._others()).mean
+        # Each remembered normal against the others: its neighbours must predict its evidence.
+        mean = known._nearest(known._others()).mean
         explained = (evidence * mean).sum(dim=0) / mean.square().sum(dim=0).clamp_min(_LEAST)
         known = replace(known, shares=explained.clamp(0.0, 1.0))
         spreads = known.own().std(dim=0, correction=0)
         return replace(known, spreads=spreads.clamp_min(_LEAST))
 
     def including(self, descriptors: Tensor, evidence: Tensor) -> Self:
-        """The same with further normals; what their evidence is like is not asked anew.
+        """The same with further normals; shares and spreads stay.
 
         Args:
             descriptors: (N, D) of theirs.
@@ -130,20 +142,20 @@ class Neighbourhood:
 
     def own(self) -> Tensor:
         """(M, K) relative evidence of the remembered normals, each against the others."""
-        return self.relative(self.evidence, self._usual(self._others()))
+        return self.relative(self.evidence, self._nearest(self._others()))
 
     def _others(self) -> Tensor:
         """(M, M) distances; infinite to itself."""
         return torch.cdist(self.places, self.places).fill_diagonal_(float("inf"))
 
-    def near(self, descriptors: Tensor) -> Near:
-        """What is usual near images, by their descriptors (N, D)."""
+    def statistics(self, descriptors: Tensor) -> NeighbourStatistics:
+        """Statistics of the neighbours of images, by their descriptors (N, D)."""
         places = (descriptors - self.centre) / self.scale
         # One way of computing, whatever the number of images: a graph has no other.
         distances = torch.cdist(places, self.places, compute_mode="use_mm_for_euclid_dist")
-        return self._usual(distances)
+        return self._nearest(distances)
 
-    def relative(self, evidence: Tensor, near: Near) -> Tensor:
+    def relative(self, evidence: Tensor, neighbours: NeighbourStatistics) -> Tensor:
         """Evidence in spreads of the normals most like each image.
 
         Mean and variance of the neighbours are drawn towards those of all normals, 0 and 1: as if
@@ -154,26 +166,18 @@ class Neighbourhood:
 
         Args:
             evidence: (N, K), standardised like the remembered one.
-            near: of the same images, or of the one image that all of it is of.
+            neighbours: of the same images, or of the one image that all of it is of.
         """
-        usual = self.shares * near.variance + 1 - self.shares
-        return (evidence - self.shares * near.mean) / usual.sqrt() / self.spreads
+        variance = self.shares * neighbours.variance + 1 - self.shares
+        return (evidence - self.shares * neighbours.mean) / variance.sqrt() / self.spreads
 
-    def _usual(self, distances: Tensor) -> Near:
-        """Mean and variance of the nearest, by distances (N, M)."""
+    def _nearest(self, distances: Tensor) -> NeighbourStatistics:
+        """Statistics of the nearest, by distances (N, M)."""
         nearest = distances.topk(self.neighbours, dim=1, largest=False).indices
-        near = self.evidence[nearest]  # (N, neighbours, K)
+        evidence = self.evidence[nearest]  # (N, neighbours, K)
         whole = self.neighbours + self.prior_count
-        variance = self.neighbours * near.var(dim=1, correction=0) + self.prior_count
-        return Near(mean=near.sum(dim=1) / whole, variance=variance / whole)
-
-    def constants(self) -> dict[str, Any]:
-        """All but the tensors, as JSON values."""
-        return {
-            "scale": self.scale,
-            "neighbours": self.neighbours,
-            "prior_count": self.prior_count,
-        }
+        variance = self.neighbours * evidence.var(dim=1, correction=0) + self.prior_count
+        return NeighbourStatistics(mean=evidence.sum(dim=1) / whole, variance=variance / whole)
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name, places in half precision without loss."""
@@ -186,40 +190,31 @@ class Neighbourhood:
         }
 
     @classmethod
-    def rebuild(
-        cls, constants: dict[str, Any], tensors: dict[str, Tensor], *, width: int, kinds: int
+    def read(
+        cls, constants: KNNConstants, tensors: dict[str, Tensor], *, width: int, kinds: int
     ) -> Self:
-        """The inverse of `constants` and `tensors`.
+        """The inverse of `tensors`.
 
         Args:
-            constants: JSON values.
+            constants: all but the tensors.
             tensors: by name.
             width: of a descriptor, D.
             kinds: of evidence, K.
 
         Raises:
-            KeyError, TypeError, ValueError: if they do not fit together.
+            ValueError: if they do not fit together.
         """
-        count = len(tensors["places"])
-        forms = {
-            "centre": ((width,), torch.float32),
-            "places": ((count, width), torch.float16),
-            "evidence": ((count, kinds), torch.float32),
-            "shares": ((kinds,), torch.float32),
-            "spreads": ((kinds,), torch.float32),
-        }
-        for name, form in forms.items():
-            tensor = tensors[name]
-            if (tuple(tensor.shape), tensor.dtype) != form or not tensor.isfinite().all():
-                raise ValueError(f"the neighbourhood's {name} cannot be")
-        neighbours = int(constants["neighbours"])
-        scale, prior_count = float(constants["scale"]), float(constants["prior_count"])
-        positive = all(0 < value < float("inf") for value in (scale, prior_count))
-        if not 1 <= neighbours <= count or not positive:
-            raise ValueError("the neighbourhood's constants cannot be")
-        if tensors["spreads"].min() <= 0:
-            raise ValueError("the neighbourhood has a spread that cannot be")
-        if tensors["shares"].min() < 0 or tensors["shares"].max() > 1:
-            raise ValueError("the neighbourhood's shares are none")
-        values = {name: tensors[name].float() for name in forms}
-        return cls(**values, scale=scale, neighbours=neighbours, prior_count=prior_count)
+        places = tensor_of(tensors, "places", torch.float16, None, width)
+        known = cls(
+            **vars(constants),
+            centre=tensor_of(tensors, "centre", torch.float32, width),
+            places=places.float(),
+            evidence=tensor_of(tensors, "evidence", torch.float32, len(places), kinds),
+            shares=tensor_of(tensors, "shares", torch.float32, kinds),
+            spreads=tensor_of(tensors, "spreads", torch.float32, kinds),
+        )
+        if known.neighbours > len(places):
+            raise ValueError(f"{known.neighbours} neighbours of {len(places)} normals")
+        if known.spreads.min() <= 0 or known.shares.min() < 0 or known.shares.max() > 1:
+            raise ValueError("the neighbours' spreads are not positive, or shares not from 0 to 1")
+        return known

@@ -1,4 +1,6 @@
-"""What is usual among the normals most like an image."""
+"""K-nearest-neighbour normalisation: evidence against the normals most like an image."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -6,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahl.evidence import neighbourhood
-from ahl.evidence.neighbourhood import Neighbourhood, descriptors
+from ahl._common.schema import base_of, read_values
+from ahl.evidence import knn
+from ahl.evidence.knn import KNNConstants, KNNNormalisation, descriptors
 
 DISTINCT = 8.0
 """Distance of two kinds of normals, in spreads of their descriptors."""
@@ -23,7 +26,7 @@ def two_kinds(count, seed=0):
 
 
 def remembered(places, evidence, neighbours=5, prior_count=2.0, share=0.0):
-    return Neighbourhood.of(
+    return KNNNormalisation.of(
         places, evidence, neighbours=neighbours, share=share, prior_count=prior_count
     )
 
@@ -61,7 +64,7 @@ def test_relative_evidence_is_that_of_the_definition():
         relative(new_evidence[i].double().numpy(), *reference(known, new_places[i])) / spreads
         for i in range(6)
     ]
-    found = known.relative(new_evidence, known.near(new_places))
+    found = known.relative(new_evidence, known.statistics(new_places))
     np.testing.assert_allclose(found.numpy(), np.stack(expected), rtol=5e-3, atol=5e-3)
 
 
@@ -69,14 +72,14 @@ def test_a_kind_of_normals_that_scores_high_is_not_anomalous_for_it():
     places, evidence, kinds = two_kinds(60)
     known = remembered(places, evidence, neighbours=20, prior_count=0.1)
     new_places, new_evidence, new_kinds = two_kinds(40, seed=2)
-    found = known.relative(new_evidence, known.near(new_places))
+    found = known.relative(new_evidence, known.statistics(new_places))
     apart = found[new_kinds == 1].mean() - found[new_kinds == 0].mean()
     before = new_evidence[new_kinds == 1].mean() - new_evidence[new_kinds == 0].mean()
     assert abs(float(apart)) < 0.2 * float(before)
     # What is high for the lower kind stands out, though the higher kind is usually as high.
     low = new_places[new_kinds == 0][:1]
     usual_for_the_other = evidence[kinds == 1].mean(0, keepdim=True)
-    assert float(known.relative(usual_for_the_other, known.near(low)).min()) > 2.0
+    assert float(known.relative(usual_for_the_other, known.statistics(low)).min()) > 2.0
 
 
 def test_the_normals_themselves_have_spread_one():
@@ -89,9 +92,10 @@ def test_an_images_result_does_not_depend_on_the_others():
     places, evidence, _ = two_kinds(50)
     known = remembered(places, evidence)
     new_places, new_evidence, _ = two_kinds(8, seed=3)
-    together = known.relative(new_evidence, known.near(new_places))
+    together = known.relative(new_evidence, known.statistics(new_places))
     alone = [
-        known.relative(new_evidence[i : i + 1], known.near(new_places[i : i + 1])) for i in range(8)
+        known.relative(new_evidence[i : i + 1], known.statistics(new_places[i : i + 1]))
+        for i in range(8)
     ]
     torch.testing.assert_close(torch.cat(alone), together, rtol=1e-4, atol=1e-5)
 
@@ -102,17 +106,17 @@ def test_any_few_normals_give_finite_results(count, neighbours, prior_count):
     places, evidence, _ = two_kinds(count)
     known = remembered(places, torch.nan_to_num(evidence), neighbours, prior_count)
     assert known.neighbours <= count - 1
-    assert known.relative(torch.zeros(3, 2), known.near(torch.zeros(3, 4))).isfinite().all()
+    assert known.relative(torch.zeros(3, 2), known.statistics(torch.zeros(3, 4))).isfinite().all()
 
 
 def test_normals_that_are_all_alike_give_finite_results():
     known = remembered(torch.ones(12, 4), torch.zeros(12, 2))
-    found = known.relative(torch.ones(1, 2), known.near(torch.ones(1, 4)))
+    found = known.relative(torch.ones(1, 2), known.statistics(torch.ones(1, 4)))
     assert found.isfinite().all()
 
 
 def test_of_very_many_normals_some_are_remembered(monkeypatch):
-    monkeypatch.setattr(neighbourhood, "MOST", 10)
+    monkeypatch.setattr(knn, "MOST", 10)
     places, evidence, _ = two_kinds(95)
     known = remembered(places, evidence, neighbours=2, share=0.3)
     assert len(known.places) == 10
@@ -141,10 +145,10 @@ def test_many_directions_that_hardly_vary_do_not_hide_the_one_that_does():
 def test_it_comes_back_from_its_tensors():
     places, evidence, _ = two_kinds(20)
     known = remembered(places, evidence)
-    back = Neighbourhood.rebuild(known.constants(), known.tensors(), width=4, kinds=2)
+    back = KNNNormalisation.read(base_of(known, KNNConstants), known.tensors(), width=4, kinds=2)
     evidence, place = torch.tensor([[0.5, -1.0]]), torch.full((1, 4), 3.0)
-    expected = known.relative(evidence, known.near(place))
-    assert torch.equal(back.relative(evidence, back.near(place)), expected)
+    expected = known.relative(evidence, known.statistics(place))
+    assert torch.equal(back.relative(evidence, back.statistics(place)), expected)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +171,8 @@ def test_it_comes_back_from_its_tensors():
 def test_values_that_do_not_fit_are_refused(constants, tensors):
     places, evidence, _ = two_kinds(20)
     known = remembered(places, evidence)
-    with pytest.raises(ValueError, match="neighbourhood"):
-        Neighbourhood.rebuild(
-            {**known.constants(), **constants},
-            {**known.tensors(), **tensors},
-            width=4,
-            kinds=2,
+    values = asdict(base_of(known, KNNConstants)) | constants
+    with pytest.raises(ValueError, match=r"neighbours|places|evidence|spreads|scale|prior_count"):
+        KNNNormalisation.read(
+            read_values(values, KNNConstants), known.tensors() | tensors, width=4, kinds=2
         )

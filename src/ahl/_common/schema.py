@@ -1,0 +1,93 @@
+"""Typed values with bounds (msgspec): one way to check settings and to read files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+from msgspec import Meta
+
+from ahl._common.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+LARGEST: Final = 3.4e38
+"""Number that float32 holds."""
+
+# Upper limits, as values may come from a file that somebody else wrote.
+Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
+NotNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+PositiveShare = Annotated[float, Meta(gt=0, le=1)]
+Between = Annotated[float, Meta(gt=0, lt=1)]
+Count = Annotated[int, Meta(ge=0, le=10**9)]
+Natural = Annotated[int, Meta(ge=1, le=10**9)]
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def read_values(values: object, kind: type[T]) -> T:
+    """Read JSON values as a dataclass; `dataclasses.asdict` is the inverse.
+
+    Nothing is filled in and nothing passed over: what would not be written so is refused.
+
+    Raises:
+        ValueError: if they are not values of the dataclass.
+    """
+    try:
+        found = msgspec.convert(values, kind)
+        if _as_json(asdict(found)) != _as_json(values):
+            raise ValueError("fields are missing or unknown")
+    except (RecursionError, OverflowError, TypeError) as error:  # in fields of any JSON values
+        raise ValueError(f"values cannot be read: {error}") from error
+    return found
+
+
+def base_of(value: DataclassInstance, kind: type[T]) -> T:
+    """The part of a value that its base class, a dataclass, holds."""
+    return kind(**{field.name: getattr(value, field.name) for field in fields(kind)})
+
+
+def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Base of dataclasses of settings: checks each field against its type when made."""
+
+    section: ClassVar[str]
+    """What comes before the fields' names in messages."""
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self), include_extras=True)
+        for name in (field.name for field in fields(self)):
+            kind, value = kinds[name], getattr(self, name)
+            value = value.item() if hasattr(value, "item") else value  # of a numpy number
+            try:
+                object.__setattr__(self, name, msgspec.convert(value, kind))
+            except msgspec.ValidationError as error:
+                raise ConfigurationError(
+                    f"{self.section}.{name} is {value!r}; expected {_expected(kind, error)}."
+                ) from None
+
+
+def _expected(kind: object, error: msgspec.ValidationError) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    described = [one.description for one in getattr(kind, "__metadata__", ()) if one.description]
+    return described[0] if described else str(error).removeprefix("Expected ").replace("`", "")

@@ -1,0 +1,63 @@
+"""Values of files: read as typed, or refused."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+
+from ahl._common.schema import Count, Finite, read_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    number: Finite
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: tuple[Inner, ...]
+    count: Count
+    free: dict[str, Any]
+
+
+VALUES = {"inner": [{"number": 0.1, "note": None}], "count": 3, "free": {"a": [1, None]}}
+
+
+def test_values_come_back():
+    found = read_values(VALUES, Outer)
+    assert found == Outer(inner=(Inner(number=0.1),), count=3, free={"a": [1, None]})
+    assert json.loads(json.dumps(asdict(found))) == VALUES
+    whole = read_values({"number": 2, "note": None}, Inner).number
+    assert (whole, type(whole)) == (2.0, float)
+
+
+def nested(depth):
+    values = []
+    for _ in range(depth):
+        values = [values]
+    return values
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"count": value} for value in (-1, 10**10, 10**400, 1.0, True, "1", None)),
+        *(
+            {"inner": [{"number": value, "note": None}]}
+            for value in (float("nan"), float("inf"), 1e39, 10**400, True, "1", None)
+        ),
+        {"inner": [{"number": 1.0}]},
+        {"inner": [{"number": 1.0, "note": None, "evil": 1}]},
+        {"inner": {}},
+        {"evil": 10**400},
+        {"free": {"a": nested(10**5)}},
+        {"inner": nested(10**5)},
+        {"free": nested(10**5)},
+    ],
+)
+def test_what_would_not_be_written_so_is_refused(change):
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_values(VALUES | change, Outer)
+    assert len(str(caught.value)) < 300
