@@ -11,11 +11,10 @@ from fakes import FakeScorer, form, png
 
 from ahl.apps.serve import routes
 from ahl.apps.serve.admission import Admission
-from ahl.apps.serve.batching import Waiting, WaitingLine, Wishes
-from ahl.apps.serve.forms import Upload
+from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.refusals import RefusedError
 from ahl.apps.serve.settings import Limits
-from ahl.apps.serve.worker import Worker
+from ahl.apps.serve.worker import Waiting, WaitingLine, Wishes, Worker
 
 PNG = {"content-type": "image/png"}
 

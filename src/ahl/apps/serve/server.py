@@ -11,12 +11,12 @@ import tempfile
 import time
 from asyncio import Protocol
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -39,34 +39,33 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Args:
         settings: of the service.
-        say: hears where it listens, once it does.
+        say: called with the line that says where the service listens, once it does.
 
     Raises:
-        AHLError: if the address cannot be had, or the model not be opened.
+        AHLError: if the address cannot be listened on, or the model cannot be opened.
     """
-    listener = _bind(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    with listener:
+    with _bind(settings) as listener:
+        address = f"http://{host}:{listener.getsockname()[1]}"
         if settings.workers == 1:
-            app = open_app(settings)
-            server = _Server(_config(app, settings), lambda: say(f"Serving on {address}"))
+            server = uvicorn.Server(_config(_open_app(settings), settings))
             # uvicorn stops, puts these back, and raises the signal again: it shall not kill.
             for one in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(one, lambda *_: None)
+            listener.listen()
+            say(f"Serving on {address}")
             server.run(sockets=[listener])
             return
         say(f"Starting {settings.workers} processes on {address}; /readyz tells when they answer")
         with tempfile.TemporaryDirectory(prefix="ahl-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
-            processes = _Processes(_config(Application(settings), settings), [listener])
+            processes = _Processes(_config(partial(_open_or_exit, settings), settings), [listener])
             processes.run()
         if processes.failed:
             raise AHLError("The service did not start.")
 
 
-def open_app(settings: Settings) -> FastAPI:
-    """Open the model and put it behind HTTP."""
+def _open_app(settings: Settings) -> FastAPI:
     scorers = open_scorers(
         settings.model,
         device=settings.device,
@@ -76,67 +75,41 @@ def open_app(settings: Settings) -> FastAPI:
     return create_app(scorers, settings)
 
 
-@dataclass(frozen=True)
-class Application:
-    """Opens the model in the process that serves it; travels to it.
-
-    Attributes:
-        settings: of the service.
-    """
-
-    settings: Settings
-
-    def __call__(self) -> FastAPI:
-        """The application; a failure ends the process so that it is not started again."""
-        try:
-            return open_app(self.settings)
-        except AHLError as error:
-            sys.stderr.write(f"ahl: {error}\n")
-        except Exception:
-            _LOGGER.exception("The service could not be started.")
-        raise SystemExit(STARTUP_FAILURE)
-
-
-class _Server(uvicorn.Server):
-    """Says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._say_started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._say_started()
+def _open_or_exit(settings: Settings) -> FastAPI:
+    """Open the model in a process of its own; a failure ends it, so that it is not replaced."""
+    try:
+        return _open_app(settings)
+    except AHLError as error:
+        sys.stderr.write(f"ahl: {error}\n")
+    except Exception:
+        _LOGGER.exception("The service could not be started.")
+    raise SystemExit(STARTUP_FAILURE)
 
 
 class _Processes(Multiprocess):
-    """Lets nobody connect any more as soon as it stops, and remembers whether it started."""
+    """uvicorn's processes, which refuse connections as soon as they stop."""
 
     failed = False
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self.ended: list[float] = []  # when processes ended, of late
+        self._ended: list[float] = []  # when processes ended, of late
 
     def keep_subprocess_alive(self) -> None:
-        # Not asked whether they answer, as uvicorn does: one that loads its model is busy for long,
-        # and one that failed to would be waited for. /healthz is for that.
+        # Without uvicorn's ping: a process that imports and loads its model answers late, and one
+        # that failed meanwhile would be waited for. /healthz is for that.
         for place, process in enumerate(self.processes):
             if process.exitcode is None or self.should_exit.is_set():
                 continue
-            if process.exitcode == STARTUP_FAILURE:
+            assert process.pid is not None
+            mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+            now = time.monotonic()
+            self._ended = [*(at for at in self._ended if now - at < _MINUTE), now]
+            _LOGGER.error("Process %s ended.", process.pid)
+            if process.exitcode == STARTUP_FAILURE or len(self._ended) > _MOST_ENDED:
                 self.failed = True
                 self.should_exit.set()
                 return
-            self.ended = [at for at in self.ended if time.monotonic() - at < _MINUTE]
-            self.ended.append(time.monotonic())
-            if len(self.ended) > _MOST_ENDED:
-                _LOGGER.error("%d processes ended within a minute; giving up.", len(self.ended))
-                self.failed = True
-                self.should_exit.set()
-                return
-            _LOGGER.error("Process %s ended; another takes its place.", process.pid)
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
 
@@ -146,10 +119,10 @@ class _Processes(Multiprocess):
         super().terminate_all()
 
 
-def _config(app: FastAPI | Application, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        factory=isinstance(app, Application),
+        factory=settings.workers > 1,
         workers=settings.workers,
         http=cast(type[Protocol], partial(ImpatientProtocol, settings.limits.seconds)),
         lifespan="on",
@@ -167,19 +140,12 @@ def _config(app: FastAPI | Application, settings: Settings) -> uvicorn.Config:
 
 def _bind(settings: Settings) -> socket.socket:
     """Take the port, so that a wrong one is known before the model is opened; not yet listening."""
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        listener.bind((settings.host, settings.port))
     except OSError as error:
+        listener.close()
         raise ConfigurationError(
             f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Choose others with --host and --port."
