@@ -1,16 +1,63 @@
-"""Bounds on what is accepted and not answered yet: so many images and bytes, and no more."""
+"""Bounds on what is accepted and not answered yet, and the refusal of what is not accepted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from ahl.apps.serve.refusals import RefusedError
+from starlette.responses import JSONResponse
+
+from ahl._common.errors import AHLError
 from ahl.apps.serve.settings import Limits
 
 _LONGEST_RETRY: Final = 30  # seconds
 _IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as long as expected
+
+
+class RefusedError(AHLError):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+        code: for programs, stable.
+        message: for people; what was found and what to do.
+        headers: of the response besides.
+        details: further members of the response's JSON.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self._headers, self._details = headers, details or {}
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The refusal as JSON."""
+        told = {"error": {"code": self.code, "message": self.message}, "request_id": request_id}
+        return JSONResponse({**told, **self._details}, self.status, self._headers)
+
+
+def too_large(message: str) -> RefusedError:
+    """Refuse more bytes or images than one request may have."""
+    return RefusedError(413, "too_large", message)
+
+
+def out_of_time(seconds: float) -> RefusedError:
+    """Refuse what was accepted, but not scored in so many seconds."""
+    return RefusedError(
+        503,
+        "timeout",
+        f"The images were not scored within {seconds:g} s; send fewer at once, or later.",
+        headers={"Retry-After": "1"},
+    )
 
 
 class Admission:
@@ -68,7 +115,7 @@ class Place:
     """Images and bytes of one request that count towards the bounds."""
 
     def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+        self._admission, self.limits = admission, admission.limits
         self.images = 0
         self.bytes = 0
 
@@ -78,10 +125,10 @@ class Place:
         Raises:
             RefusedError: if too much would wait.
         """
-        waiting, limits = self._admission, self._admission.limits
+        waiting = self._admission
         if (
-            waiting.images + images > limits.waiting_images
-            or waiting.bytes + size > limits.waiting_bytes
+            waiting.images + images > self.limits.waiting_images
+            or waiting.bytes + size > self.limits.waiting_bytes
         ):
             raise waiting.full()
         waiting.images += images

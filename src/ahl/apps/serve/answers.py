@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,47 +12,33 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from ahl._common.types import Pixels
+from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import redden
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.telling import told_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Parts of an answer besides the score.
-
-    Attributes:
-        why: reasons, and the training images that are most like it.
-        pictures: small pictures of those.
-        heat_map: of the evidence, drawn over the image or as numbers.
-    """
-
-    why: bool = False
-    pictures: bool = False
-    heat_map: Literal["0", "1", "overlay", "raw"] = "0"
-
-
 def answer_of(
-    name: str, prediction: Prediction, picture: Pixels | None, wanted: Wanted, card: ModelCard
+    name: str, prediction: Prediction, picture: Pixels | None, wishes: Wishes, card: ModelCard
 ) -> dict[str, Any]:
-    """The answer for one image, as JSON values: as `ahl predict --json`, with what is wanted.
+    """The answer for one image, as JSON values: as `ahl predict --json`, and the wishes.
 
     Args:
         name: of the image.
         prediction: of it.
         picture: the image itself, (H, W, 3), for the overlay.
-        wanted: besides the score.
+        wishes: besides the score.
         card: of the model.
     """
-    told = {"name": name, **told_of(prediction, card, why=wanted.why)}
-    if wanted.pictures:
+    told = {"name": name, **told_of(prediction, card, why=wishes.why)}
+    if wishes.pictures:
         for key in ("nearest_anomaly", "nearest_normal"):
             found = getattr(prediction, key)
             if key in told and found.picture is not None:
                 told[key]["picture"] = _png_uri(found.picture)
     heat = prediction.heat_map
-    if heat is not None and wanted.heat_map == "raw":
+    if heat is not None and wishes.heat_map == "raw":
         told["heat_map"] = _raw_map(heat)
     elif heat is not None and picture is not None:
         told["heat_map"] = _png_uri(redden(picture, heat, card.colour_bounds))

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from ahl._common.version import __version__
+from ahl.apps.serve.admission import RefusedError
 from ahl.apps.serve.gate import STATIC, Gate
-from ahl.apps.serve.refusals import RefusedError
 from ahl.apps.serve.routes import guarded_routes, open_routes
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import Settings

@@ -11,9 +11,10 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from ahl.apps.serve.admission import Place
-from ahl.apps.serve.refusals import RefusedError, too_large
+from ahl.apps.serve.admission import Place, RefusedError, too_large
 from ahl.apps.serve.settings import Limits
+
+Body = AsyncGenerator[bytes, None]
 
 _FORM: Final = "multipart/form-data"
 # The last is what curl calls any --data.
@@ -39,15 +40,12 @@ class Upload:
     data: bytes
 
 
-async def read_uploads(
-    request: Request, limits: Limits, place: Place, until: float
-) -> list[Upload]:
+async def read_uploads(request: Request, place: Place, until: float) -> list[Upload]:
     """Read the images of a request.
 
     Args:
         request: whose body was not read yet.
-        limits: of bytes, images and time.
-        place: counts what is read, as it is read.
+        place: counts what is read, as it is read, and has the limits.
         until: deadline of the body, in seconds of the event loop's clock.
 
     Returns:
@@ -58,10 +56,12 @@ async def read_uploads(
     """
     try:
         async with asyncio.timeout_at(until):
-            uploads = await _read(request, limits, place)
+            uploads = await _read(request, place)
     except TimeoutError:
         raise RefusedError(
-            408, "slow_body", f"The request's body did not arrive within {limits.seconds:g} s."
+            408,
+            "slow_body",
+            f"The request's body did not arrive within {place.limits.seconds:g} s.",
         ) from None
     except ClientDisconnect:
         raise RefusedError(400, "cut_off", "The connection ended before the body did.") from None
@@ -75,14 +75,15 @@ async def read_uploads(
     return uploads
 
 
-async def _read(request: Request, limits: Limits, place: Place) -> list[Upload]:
+async def _read(request: Request, place: Place) -> list[Upload]:
+    limits = place.limits
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
         raise RefusedError(400, "bad_length", "The Content-Length is not a number.")
     if len(length) > 18 or int(length) > limits.request_bytes:
         raise _long_body(limits)
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = _body(request, limits, place)
+    body = _body(request, place)
     if kind == _FORM:
         return await _read_form(request, body, limits)
     if not kind or kind.startswith("image/") or kind in _RAW:
@@ -94,20 +95,18 @@ async def _read(request: Request, limits: Limits, place: Place) -> list[Upload]:
     )
 
 
-async def _body(request: Request, limits: Limits, place: Place) -> AsyncGenerator[bytes, None]:
+async def _body(request: Request, place: Place) -> Body:
     """The body's bytes, counted whatever its headers say."""
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limits.request_bytes:
-            raise _long_body(limits)
+        if size > place.limits.request_bytes:
+            raise _long_body(place.limits)
         place.take(size=len(chunk))
         yield chunk
 
 
-async def _read_raw(
-    request: Request, body: AsyncGenerator[bytes, None], limits: Limits
-) -> list[Upload]:
+async def _read_raw(request: Request, body: Body, limits: Limits) -> list[Upload]:
     """The body as one image; none if it is empty."""
     name = _name(request.query_params.get("name"))
     data = bytearray()
@@ -118,9 +117,7 @@ async def _read_raw(
     return [Upload(name=name, data=bytes(data))] if data else []
 
 
-async def _read_form(
-    request: Request, body: AsyncGenerator[bytes, None], limits: Limits
-) -> list[Upload]:
+async def _read_form(request: Request, body: Body, limits: Limits) -> list[Upload]:
     """The files of a form; each counts as an image, whatever its field is called."""
     try:
         form = await _Form(request, body, limits).parse()
@@ -145,12 +142,12 @@ class _Form(MultiPartParser):
 
     spool_max_size = 0  # files stay in memory: the service may have no disk to write to
 
-    def __init__(self, request: Request, body: AsyncGenerator[bytes, None], limits: Limits) -> None:
+    def __init__(self, request: Request, body: Body, limits: Limits) -> None:
         whole = self._whole(body)
         super().__init__(request.headers, whole, max_files=limits.images, max_fields=_MOST_FIELDS)
         self._limits, self._size, self._ended = limits, 0, False
 
-    async def _whole(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _whole(self, body: Body) -> Body:
         async for chunk in body:
             yield chunk
         if not self._ended:

@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse
 
 from ahl._common.errors import ConfigurationError, ImageError, ModelFileError
 from ahl._common.types import GOOD
+from ahl.apps.serve.admission import RefusedError, out_of_time
 from ahl.apps.serve.answers import BODY, RESPONSES, Kept, Marks
 from ahl.apps.serve.bodies import Upload, read_uploads
-from ahl.apps.serve.refusals import RefusedError, out_of_time
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.worker import Wishes
 from ahl.pipeline.feedback.marks import check_kind
@@ -75,7 +75,7 @@ async def _keep(
     limits = service.limits
     until = asyncio.get_running_loop().time() + limits.seconds
     with service.admission.request() as place:
-        uploads = await read_uploads(request, limits, place, until)
+        uploads = await read_uploads(request, place, until)
         if len(uploads) != 1:
             raise RefusedError(
                 400,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ahl.apps.serve.refusals import RefusedError
+from ahl.apps.serve.admission import RefusedError
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import is_loopback
 
@@ -168,12 +168,10 @@ class _Passing:
         self._receive, self._send, self._request_id = receive, send, request_id
         length = headers.get("content-length", "0")
         self._unread = length != "0" or "transfer-encoding" in headers
-        self._waits_for_us = "100-continue" in headers.get("expect", "").lower()
         self.status: int | None = None
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._waits_for_us = False
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._unread = False
         return message
@@ -188,7 +186,7 @@ class _Passing:
             if self._unread:
                 headers["Connection"] = "close"  # what still comes of the body is no request
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if ends and self._unread and not self._waits_for_us:
+        if ends and self._unread:
             # The client has its whole answer at once; what ends it also closes the connection.
             await self._send({**message, "more_body": True})
             await self._drain()

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from ahl._common.errors import ImageError
-from ahl.apps.serve.answers import BODY, RESPONSES, Scores, State, Wanted, answer_of
+from ahl.apps.serve.admission import RefusedError, out_of_time
+from ahl.apps.serve.answers import BODY, RESPONSES, Scores, State, answer_of
 from ahl.apps.serve.bodies import Upload, read_uploads
 from ahl.apps.serve.feedback import add_feedback_routes
 from ahl.apps.serve.metrics import CONTENT_TYPE
-from ahl.apps.serve.refusals import RefusedError, out_of_time
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.worker import Wishes
 
@@ -54,8 +54,8 @@ def guarded_routes(service: Service) -> APIRouter:
 
         One that cannot be read among others has an `error` in place of its score.
         """
-        wanted = Wanted(why=why, pictures=pictures, heat_map=heat_map)
-        return await _score(service, request, wanted)
+        wishes = Wishes(why=why, pictures=pictures, heat_map=heat_map)
+        return await _score(service, request, wishes)
 
     @router.get("/v1/model", summary="What is known of the model")
     async def model() -> dict[str, Any]:
@@ -93,13 +93,13 @@ def open_routes(service: Service) -> APIRouter:
     return router
 
 
-async def _score(service: Service, request: Request, wanted: Wanted) -> Response:
+async def _score(service: Service, request: Request, wishes: Wishes) -> Response:
     limits, loop = service.limits, asyncio.get_running_loop()
     until = loop.time() + limits.seconds
     with service.admission.request() as place:
-        uploads = await read_uploads(request, limits, place, until)
+        uploads = await read_uploads(request, place, until)
         started, waiting = loop.time(), service.admission.images
-        answering = asyncio.gather(*(_answer(service, upload, wanted) for upload in uploads))
+        answering = asyncio.gather(*(_answer(service, upload, wishes) for upload in uploads))
         gone = asyncio.ensure_future(_gone(request))
         gone.add_done_callback(lambda _: answering.cancel())
         try:
@@ -122,10 +122,10 @@ async def _score(service: Service, request: Request, wanted: Wanted) -> Response
     return JSONResponse({"images": images, "request_id": request.scope["ahl.request_id"]})
 
 
-async def _answer(service: Service, upload: Upload, wanted: Wanted) -> dict[str, Any]:
+async def _answer(service: Service, upload: Upload, wishes: Wishes) -> dict[str, Any]:
     """The answer for one image."""
-    metrics, heat_maps = service.metrics, wanted.heat_map != "0"
-    waiting = service.worker.submit(upload, Wishes(heat_maps=heat_maps, nearest=wanted.why))
+    metrics = service.metrics
+    waiting = service.worker.submit(upload, wishes)
     try:
         # Whoever cancels this cancels the image's answer as well, if nobody works on it yet.
         prediction = await asyncio.wrap_future(waiting.answer)
@@ -137,8 +137,8 @@ async def _answer(service: Service, upload: Upload, wanted: Wanted) -> dict[str,
         metrics.verdicts.labels(prediction.verdict).inc()
     if prediction.probability is not None:
         metrics.probability.observe(prediction.probability)
-    told = (upload.name, prediction, waiting.picture, wanted, service.card)
-    if heat_maps or wanted.pictures:  # drawing takes long enough for another thread
+    told = (upload.name, prediction, waiting.picture, wishes, service.card)
+    if wishes.heat_maps or wishes.pictures:  # drawing takes long enough for another thread
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(service.worker.drawing, answer_of, *told)
     return answer_of(*told)

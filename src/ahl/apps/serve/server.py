@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,7 +10,6 @@ import socket
 import sys
 import tempfile
 import time
-from asyncio import Protocol
 from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
@@ -18,14 +18,17 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from ahl._common.errors import AHLError, ConfigurationError
 from ahl.apps.serve.app import create_app
 from ahl.apps.serve.metrics import SHARED_FOLDER
-from ahl.apps.serve.protocol import ImpatientProtocol
 from ahl.apps.serve.settings import Settings
 from ahl.scoring.opening import open_scorers
+
+SLOWEST: Final = 2**16
+"""Bytes a second of an answer that its client takes at least."""
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
@@ -86,6 +89,68 @@ def _open_or_exit(settings: Settings) -> FastAPI:
     raise SystemExit(STARTUP_FAILURE)
 
 
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP, which closes connections whose request's head or taken answer is late.
+
+    uvicorn waits for ever in both cases, in the latter with all of the answer in memory.
+
+    Args:
+        seconds: from the connection, or the first byte of a further request, to the end of a
+            request's head; and for an answer to be taken, besides what its length needs.
+        settings: as uvicorn gives them.
+    """
+
+    def __init__(self, seconds: float, **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        self._seconds = seconds
+        self._head_due: asyncio.TimerHandle | None = None
+        self._answer_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._end_wait_for_head()  # it has come; the routes bound the time of its body
+        elif self._head_due is None:
+            self._wait_for_head()
+
+    def on_response_complete(self) -> None:
+        self._end_wait_for_head()
+        self._wait_for_taking()
+        super().on_response_complete()  # which waits for a further request's first byte
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_wait_for_head()
+        self._end_wait_for_taking()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        self._head_due = self.loop.call_later(self._seconds, self.transport.close)
+
+    def _end_wait_for_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _wait_for_taking(self) -> None:
+        self._end_wait_for_taking()
+        if left := self.transport.get_write_buffer_size():
+            seconds = self._seconds + left / SLOWEST
+            self._answer_due = self.loop.call_later(seconds, self._give_up_answer)
+
+    def _end_wait_for_taking(self) -> None:
+        if self._answer_due is not None:
+            self._answer_due.cancel()
+
+    def _give_up_answer(self) -> None:
+        """Forget the rest of an answer; closed the usual way, it would still be waited for."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+
 class _Processes(Multiprocess):
     """uvicorn's processes, which refuse connections as soon as they stop."""
 
@@ -124,7 +189,7 @@ def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Conf
         app,
         factory=settings.workers > 1,
         workers=settings.workers,
-        http=cast(type[Protocol], partial(ImpatientProtocol, settings.limits.seconds)),
+        http=cast(type[asyncio.Protocol], partial(_Protocol, settings.limits.seconds)),
         lifespan="on",
         ws="none",
         access_log=False,

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -28,12 +29,19 @@ class Wishes:
     """Results wanted besides the score; images with the same wishes can share a pass.
 
     Attributes:
-        heat_maps: of the evidence.
-        nearest: training images most like the image.
+        why: reasons, and the training images that are most like the image.
+        pictures: small pictures of those.
+        heat_map: of the evidence: none, drawn over the image (1, overlay), or as numbers.
     """
 
-    heat_maps: bool = False
-    nearest: bool = False
+    why: bool = False
+    pictures: bool = False
+    heat_map: Literal["0", "1", "overlay", "raw"] = "0"
+
+    @property
+    def heat_maps(self) -> bool:
+        """True if the model has to make a heat map."""
+        return self.heat_map != "0"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -126,10 +134,9 @@ class Worker:
         decoders: int,
         batch: int,
         max_pixels: int,
-        on_batch: Callable[[int, float], None] | None = None,
+        on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        self._batch, self._max_pixels = batch, max_pixels
-        self._on_batch = on_batch
+        self._batch, self._max_pixels, self._on_batch = batch, max_pixels, on_batch
         self._image_size = scorers[0].card.image_size
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
@@ -177,29 +184,22 @@ class Worker:
 
     def _score_all(self, scorer: Scorer) -> None:
         while taken := self.line.take(self._batch):
-            started = time.perf_counter()
+            started, wishes = time.perf_counter(), taken[0].wishes
             try:
-                predictions = self._score(scorer, taken)
+                predictions = scorer.score_pixels(
+                    np.stack([one.pixels for one in taken if one.pixels is not None]),
+                    heat_maps=wishes.heat_maps,
+                    nearest=wishes.why,
+                )
+                answers = list(zip(taken, predictions, strict=True))
             except Exception as error:  # whoever waits gets it
                 _LOGGER.exception("%d images could not be scored.", len(taken))
                 for one in taken:
                     one.answer.set_exception(error)
                 continue
-            for one, prediction in zip(taken, predictions, strict=True):
+            for one, prediction in answers:
                 one.answer.set_result(prediction)
-            if self._on_batch is not None:
-                try:
-                    self._on_batch(len(taken), time.perf_counter() - started)
-                except Exception:  # counting, on a full disk say: no reason to score no more
-                    _LOGGER.exception("A batch could not be counted.")
-
-    def _score(self, scorer: Scorer, taken: list[Waiting]) -> list[Prediction]:
-        wishes = taken[0].wishes
-        predictions = scorer.score_pixels(
-            np.stack([one.pixels for one in taken if one.pixels is not None]),
-            heat_maps=wishes.heat_maps,
-            nearest=wishes.nearest,
-        )
-        if len(predictions) != len(taken):
-            raise RuntimeError(f"{len(taken)} images have {len(predictions)} predictions")
-        return predictions
+            try:
+                self._on_batch(len(taken), time.perf_counter() - started)
+            except Exception:  # counting, on a full disk say: no reason to score no more
+                _LOGGER.exception("A batch could not be counted.")
