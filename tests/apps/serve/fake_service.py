@@ -1,4 +1,4 @@
-"""`ahl` with an scorer that needs no torch: run as a script, also by the processes it starts."""
+"""`ahl` with a scorer that needs no torch: run as a script, also by the processes it starts."""
 
 from fakes import FakeScorer
 

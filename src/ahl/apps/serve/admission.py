@@ -16,13 +16,9 @@ _IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as
 
 
 class RefusedError(AHLError):
-    """A request that is refused.
+    """A request that is refused, by a stable code for programs and a message for people.
 
     Args:
-        status: of HTTP.
-        code: for programs, stable.
-        message: for people; what was found and what to do.
-        headers: of the response besides.
         details: further members of the response's JSON.
     """
 
@@ -61,11 +57,7 @@ def out_of_time(seconds: float) -> RefusedError:
 
 
 class Admission:
-    """Counts images and bytes that wait for their answer; only for use in the event loop.
-
-    Args:
-        limits: on both.
-    """
+    """Counts images and bytes that wait for their answer; only for use in the event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -91,12 +83,7 @@ class Admission:
             self.bytes -= place.bytes
 
     def waited(self, images: int, seconds: float) -> None:
-        """Take account of how long a request took.
-
-        Args:
-            images: that waited, its own included, when its body had been read.
-            seconds: from then to its answer.
-        """
+        """Learn how long an image takes, from a request whose body came when so many waited."""
         self._seconds_an_image += 0.1 * (seconds / max(1, images) - self._seconds_an_image)
 
     def full(self) -> RefusedError:

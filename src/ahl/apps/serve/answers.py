@@ -24,12 +24,7 @@ def answer_of(
 ) -> dict[str, Any]:
     """The answer for one image, as JSON values: as `ahl predict --json`, and the wishes.
 
-    Args:
-        name: of the image.
-        prediction: of it.
-        picture: the image itself, (H, W, 3), for the overlay.
-        wishes: besides the score.
-        card: of the model.
+    A heat map is drawn over the picture (H, W, 3).
     """
     told = {"name": name, **told_of(prediction, card, why=wishes.why)}
     if wishes.pictures:

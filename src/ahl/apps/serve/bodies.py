@@ -29,12 +29,7 @@ _MOST_FIELDS: Final = 64  # of a form, that are not files; they are ignored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One image as it came.
-
-    Attributes:
-        name: given by the client.
-        data: bytes of the file.
-    """
+    """One image as it came: the bytes of a file, and the client's name for it."""
 
     name: str
     data: bytes

@@ -107,7 +107,7 @@ def _add(
     except ImageError as error:
         raise _unreadable(upload, str(error)) from None
     except OSError as error:
-        what = error.strerror or str(error)
+        what = error.strerror or error
         raise RefusedError(507, "review_failed", f"The mark was not kept: {what}.") from None
     return {
         "file": mark.file,

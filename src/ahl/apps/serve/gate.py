@@ -44,12 +44,7 @@ _HEADERS: Final = {
 
 
 def may_ask(token: str | None, authorization: str | None) -> bool:
-    """True if a request has the token, compared in constant time.
-
-    Args:
-        token: of the service; None asks for none.
-        authorization: the request's header.
-    """
+    """True if the Authorization header has the service's token, compared in constant time."""
     if token is None:
         return True
     scheme, _, given = (authorization or "").partition(" ")
@@ -70,7 +65,7 @@ def is_own(
         host: the request's Host header.
         origin: its Origin header.
         token: of the service.
-        names: of the service besides those of this machine.
+        names: host names of the service besides this machine's.
     """
     try:
         name = urlsplit(f"//{host or ''}").hostname or ""
@@ -82,11 +77,9 @@ def is_own(
 
 
 class Gate:
-    """ASGI middleware before the application.
+    """ASGI middleware with a service's settings and counters.
 
     Args:
-        app: the application.
-        service: whose settings and counters are used.
         named: paths that are counted by name; others count together.
     """
 

@@ -29,7 +29,6 @@ class Metrics:
     """Counters of one process.
 
     Args:
-        card: of the model.
         waiting: returns the number of images accepted and not answered.
         line: returns the number of those that are decoded and wait to be scored.
         batch: images a pass at most.

@@ -13,12 +13,7 @@ from ahl.scoring.opening import Scorer
 
 
 class Service:
-    """A model, the worker that scores with it, and the counters.
-
-    Args:
-        scorers: of one model, that score at a time; from now on used by this service alone.
-        settings: of the service.
-    """
+    """One model's worker, bounds, counters, and folder for marks."""
 
     def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
