@@ -1,8 +1,7 @@
-"""`ahl` with an scorer that needs no torch: run as a script, also by the processes it starts."""
+"""`ahl` with a scorer that needs no torch: run as a script, also by the processes it starts."""
 
 from fakes import FakeScorer
 
-import ahl.apps.serve.protocol
 import ahl.apps.serve.server
 from ahl._common.errors import ModelFileError
 
@@ -14,7 +13,7 @@ def opened(path, **_):
 
 
 ahl.apps.serve.server.open_scorers = opened
-ahl.apps.serve.protocol.SLOWEST = 2**30  # tests do not wait long for who does not read
+ahl.apps.serve.server.SLOWEST = 2**30  # tests do not wait long for who does not read
 
 if __name__ == "__main__":
     from ahl.apps.cli import main

@@ -1,4 +1,4 @@
-"""An scorer that scores an image by its brightness, when it is let."""
+"""A scorer that scores an image by its brightness, when it is let."""
 
 import io
 import threading

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.serve.access import is_loopback, is_own, may_ask, read_token
-from ahl.apps.serve.settings import Settings
+from ahl.apps.serve.gate import is_own, may_ask
+from ahl.apps.serve.settings import Settings, is_loopback, read_token
 
 TOKEN = "0123456789abcdef-secret"
 TOKEN_SETTINGS = {"token": TOKEN, "host": "0.0.0.0"}

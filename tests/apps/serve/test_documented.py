@@ -11,10 +11,26 @@ from fakes import FakeScorer, png
 from running import FAKE, running
 
 from ahl.apps.cli.serve import serve as verb
-from ahl.apps.serve.static_files import FILES
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "serve.md").read_text()
+
+HTML = "text/html; charset=utf-8"
+KINDS = {
+    ".html": HTML,
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+FILES = {
+    "/": HTML,
+    "/docs": HTML,
+    **{
+        f"/static/{path.name}": KINDS[path.suffix]
+        for path in (ROOT / "src" / "ahl" / "apps" / "serve" / "static").iterdir()
+    },
+}
+"""Addresses of the pages, with their content type."""
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -45,7 +61,7 @@ def test_all_options_are_documented():
 
 
 def test_all_metrics_and_codes_are_documented(serve):
-    from ahl.apps.serve.schema import RESPONSES
+    from ahl.apps.serve.answers import RESPONSES
 
     client = serve(FakeScorer())
     for name in re.findall(r"^# TYPE (\S+)", client.get("/metrics").text, flags=re.M):
@@ -60,7 +76,7 @@ def test_all_metrics_and_codes_are_documented(serve):
 
 def test_the_page_loads_nothing_from_elsewhere(serve):
     client = serve(FakeScorer())
-    for address, (_, kind) in FILES.items():
+    for address, kind in FILES.items():
         answer = client.get(address)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == kind

@@ -6,7 +6,7 @@ import pytest
 from fakes import FakeScorer, form, png
 from PIL import Image
 
-from ahl.apps.serve.schema import Kept, Marks, Refused
+from ahl.apps.serve.answers import Kept, Marks, Refused
 from ahl.pipeline.feedback.marks import LOG, read_marks
 from commands import run
 from small_images import small_image

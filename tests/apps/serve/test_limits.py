@@ -98,7 +98,8 @@ def test_damaged_forms_are_never_a_fault(form_client, data):
         )
     )
     boundary = data.draw(st.sampled_from(["; boundary=b", '; boundary="b"', "", "; boundary="]))
-    charset = data.draw(st.sampled_from(["", "; charset=utf-16", "; charset=nonsense"]))
+    charsets = ["", "; charset=utf-16", "; charset=nonsense", "; charset=undefined"]
+    charset = data.draw(st.sampled_from(charsets))
     headers = {"content-type": f"multipart/form-data{boundary}{charset}"}
     answer = form_client.post("/v1/score", content=b"".join(parts), headers=headers)
     assert answer.status_code in (200, 400, 413, 422), answer.text
@@ -125,6 +126,24 @@ def test_a_form_that_breaks_off_is_not_taken_for_a_whole_one(serve):
     for cut in (body, body[:-9], body + b"\r\n--b\r\n"):
         answer = client.post("/v1/score", content=cut, headers=headers)
         assert code(answer) == (400, "bad_form")
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"), [("undefined", 400), ("unicode_escape", 200), ("nonsense", 200)]
+)
+def test_a_charset_that_nobody_means_is_no_fault(serve, charset, status):
+    """Some codecs raise, and some make names that are not valid UTF-8."""
+    part = b'--b\r\nContent-Disposition: form-data; name="a"; filename="\\ud800.png"\r\n\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+    body = part + png() + b"\r\n--b--\r\n"
+    answer = serve(FakeScorer()).post("/v1/score", content=body, headers=headers)
+    assert answer.status_code == status
+
+
+def test_large_files_of_a_form_are_not_written_to_the_disk(serve, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    files = form(("a.png", png() + bytes(3 * 2**20)))
+    assert serve(FakeScorer()).post("/v1/score", files=files).status_code == 200
 
 
 def test_limits_that_cannot_be():

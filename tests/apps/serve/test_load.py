@@ -10,12 +10,10 @@ import pytest
 from fakes import FakeScorer, form, png
 
 from ahl.apps.serve import routes
-from ahl.apps.serve.admission import Admission
-from ahl.apps.serve.batching import Waiting, WaitingLine, Wishes
-from ahl.apps.serve.forms import Upload
-from ahl.apps.serve.refusals import RefusedError
+from ahl.apps.serve.admission import Admission, RefusedError
+from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.settings import Limits
-from ahl.apps.serve.worker import Worker
+from ahl.apps.serve.worker import Waiting, WaitingLine, Wishes, Worker
 
 PNG = {"content-type": "image/png"}
 
@@ -116,7 +114,10 @@ def test_who_waits_too_long_is_told_and_no_longer_in_line(serve):
 
 
 def waiting(heat_maps=False):
-    return Waiting(wishes=Wishes(heat_maps=heat_maps), pixels=np.zeros((1, 1, 3), dtype=np.uint8))
+    return Waiting(
+        wishes=Wishes(heat_map="raw" if heat_maps else "0"),
+        pixels=np.zeros((1, 1, 3), dtype=np.uint8),
+    )
 
 
 def test_the_line_takes_those_alike_and_keeps_the_others_in_order():

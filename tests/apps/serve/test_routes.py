@@ -11,7 +11,7 @@ import pytest
 from fakes import CARD, FakeScorer, form, png
 from PIL import Image
 
-from ahl.apps.serve.schema import Refused, Scores
+from ahl.apps.serve.answers import Refused, Scores
 from commands import run
 
 PNG = {"content-type": "image/png"}

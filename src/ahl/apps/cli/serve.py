@@ -175,8 +175,7 @@ def serve(
             f"The service needs {error.name}: install it with pip install 'ahl[serve]' (without "
             "torch, 'ahl-runtime[serve]')."
         ) from None
-    from ahl.apps.serve.access import read_token
-    from ahl.apps.serve.settings import MEBIBYTE, Limits, Settings
+    from ahl.apps.serve.settings import MEBIBYTE, Limits, Settings, read_token
 
     settings = Settings(
         model=model,

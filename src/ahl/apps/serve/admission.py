@@ -1,97 +1,124 @@
-"""What is accepted and not answered yet: so many images and bytes, and no more."""
+"""Bounds on what is accepted and not answered yet, and the refusal of what is not accepted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from ahl.apps.serve.refusals import queue_full
+from starlette.responses import JSONResponse
+
+from ahl._common.errors import AHLError
 from ahl.apps.serve.settings import Limits
 
 _LONGEST_RETRY: Final = 30  # seconds
 _IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as long as expected
 
 
-class Admission:
-    """Counts what is in the house; to be used from the event loop alone.
+class RefusedError(AHLError):
+    """A request that is refused, by a stable code for programs and a message for people.
 
     Args:
-        limits: how much may be.
+        details: further members of the response's JSON.
     """
 
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self._headers, self._details = headers, details or {}
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The refusal as JSON."""
+        told = {"error": {"code": self.code, "message": self.message}, "request_id": request_id}
+        return JSONResponse({**told, **self._details}, self.status, self._headers)
+
+
+def too_large(message: str) -> RefusedError:
+    """Refuse more bytes or images than one request may have."""
+    return RefusedError(413, "too_large", message)
+
+
+def out_of_time(seconds: float) -> RefusedError:
+    """Refuse what was accepted, but not scored in so many seconds."""
+    return RefusedError(
+        503,
+        "timeout",
+        f"The images were not scored within {seconds:g} s; send fewer at once, or later.",
+        headers={"Retry-After": "1"},
+    )
+
+
+class Admission:
+    """Counts images and bytes that wait for their answer; only for use in the event loop."""
+
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.requests = 0
+        self.limits = limits
         self.images = 0
         self.bytes = 0
-        self.seconds_an_image = 0.05
-        """Of late, for what a client is told to wait."""
+        self._seconds_an_image = 0.05  # of late
 
     @contextmanager
     def request(self) -> Iterator[Place]:
-        """Let a request in; what it takes is given back at its end.
+        """Accept a request, until the end of the context.
 
         Raises:
-            RefusedError: if the house is full, or what waits takes too long to be answered in time.
+            RefusedError: if too much waits, or for too long to be answered in time.
         """
-        if self.images * self.seconds_an_image > _IN_TIME * self._limits.seconds:
-            raise queue_full(self.retry_after)
-        place = Place(self, self._limits)
-        self.requests += 1
+        if self.images * self._seconds_an_image > _IN_TIME * self.limits.seconds:
+            raise self.full()
+        place = Place(self)
         try:
-            place.take(images=1)  # a request has one at least, known before its body is read
+            place.take(images=1)  # a request has at least one, known before its body is read
             yield place
         finally:
-            self.requests -= 1
-            place.leave()
+            self.images -= place.images
+            self.bytes -= place.bytes
 
     def waited(self, images: int, seconds: float) -> None:
-        """Learn how long images take.
+        """Learn how long an image takes, from a request whose body came when so many waited."""
+        self._seconds_an_image += 0.1 * (seconds / max(1, images) - self._seconds_an_image)
 
-        Args:
-            images: that were in the house, with its own, when a request's were all there.
-            seconds: from then to its answer.
-        """
-        self.seconds_an_image += 0.1 * (seconds / max(1, images) - self.seconds_an_image)
-
-    @property
-    def retry_after(self) -> int:
-        """Whole seconds after which half of what waits will be answered."""
-        return min(_LONGEST_RETRY, max(1, round(self.images * self.seconds_an_image / 2)))
+    def full(self) -> RefusedError:
+        """The refusal, with the time after which half of what waits will be answered."""
+        half = round(self.images * self._seconds_an_image / 2)
+        seconds = min(_LONGEST_RETRY, max(1, half))
+        return RefusedError(
+            429,
+            "queue_full",
+            f"More images are waiting than the service accepts; come back in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
 
 
 class Place:
-    """What one request takes of the house."""
+    """Images and bytes of one request that count towards the bounds."""
 
-    def __init__(self, house: Admission, limits: Limits) -> None:
-        self._house, self._limits = house, limits
+    def __init__(self, admission: Admission) -> None:
+        self._admission, self.limits = admission, admission.limits
         self.images = 0
         self.bytes = 0
 
     def take(self, *, images: int = 0, size: int = 0) -> None:
-        """Take more.
-
-        Args:
-            images: so many more.
-            size: so many more bytes.
+        """Add images and bytes to the request.
 
         Raises:
-            RefusedError: if the house is full.
+            RefusedError: if too much would wait.
         """
-        house, limits = self._house, self._limits
+        waiting = self._admission
         if (
-            house.images + images > limits.waiting_images
-            or house.bytes + size > limits.waiting_bytes
+            waiting.images + images > self.limits.waiting_images
+            or waiting.bytes + size > self.limits.waiting_bytes
         ):
-            raise queue_full(house.retry_after)
-        house.images += images
-        house.bytes += size
+            raise waiting.full()
+        waiting.images += images
+        waiting.bytes += size
         self.images += images
         self.bytes += size
-
-    def leave(self) -> None:
-        """Give all of it back."""
-        self._house.images -= self.images
-        self._house.bytes -= self.bytes
-        self.images = self.bytes = 0

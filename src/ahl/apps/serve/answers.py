@@ -1,94 +1,191 @@
-"""What is said of an image over HTTP: what `ahl predict --json` says, and pictures if asked for."""
+"""The JSON of the answers: its schema for OpenAPI, and the values for one image."""
 
 from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 from ahl._common.types import Pixels
-from ahl.apps.serve.batching import Wishes
+from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import redden
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.telling import told_of
 
-HeatMapForm = Literal["none", "overlay", "raw"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a request asks for besides scores.
-
-    Attributes:
-        why: reasons, and what an image is like.
-        pictures: small ones of what it is like.
-        heat_map: where the evidence lies: over the image, or as numbers.
-    """
-
-    why: bool = False
-    pictures: bool = False
-    heat_map: HeatMapForm = "none"
-
-    @property
-    def wishes(self) -> Wishes:
-        """What the model has to compute for it."""
-        return Wishes(heat_maps=self.heat_map != "none", nearest=self.why)
-
-    @property
-    def drawn(self) -> bool:
-        """Whether answering takes long enough to be done in another thread."""
-        return self.heat_map != "none" or self.pictures
-
 
 def answer_of(
-    name: str, prediction: Prediction, picture: Pixels | None, asked: Asked, card: ModelCard
+    name: str, prediction: Prediction, picture: Pixels | None, wishes: Wishes, card: ModelCard
 ) -> dict[str, Any]:
-    """What is said of one image, as JSON values.
+    """The answer for one image, as JSON values: as `ahl predict --json`, and the wishes.
 
-    Args:
-        name: of the image.
-        prediction: of it.
-        picture: the image itself, (H, W, 3), for the overlay.
-        asked: what else to tell.
-        card: of the model.
+    A heat map is drawn over the picture (H, W, 3).
     """
-    told = {"name": name, **told_of(prediction, card, why=asked.why)}
-    if asked.pictures:
+    told = {"name": name, **told_of(prediction, card, why=wishes.why)}
+    if wishes.pictures:
         for key in ("nearest_anomaly", "nearest_normal"):
             found = getattr(prediction, key)
             if key in told and found.picture is not None:
-                told[key]["picture"] = png_uri(found.picture)
+                told[key]["picture"] = _png_uri(found.picture)
     heat = prediction.heat_map
-    if heat is not None and asked.heat_map == "raw":
-        told["heat_map"] = raw_map(heat)
-    elif heat is not None and asked.heat_map == "overlay" and picture is not None:
-        told["heat_map"] = png_uri(redden(picture, heat, card.colour_bounds))
+    if heat is not None and wishes.heat_map == "raw":
+        told["heat_map"] = _raw_map(heat)
+    elif heat is not None and picture is not None:
+        told["heat_map"] = _png_uri(redden(picture, heat, card.colour_bounds))
     return told
 
 
-def png_uri(pixels: Pixels) -> str:
-    """An image as a PNG inside an address.
-
-    Args:
-        pixels: (H, W, 3).
-    """
+def _png_uri(pixels: Pixels) -> str:
     file = io.BytesIO()
     # Level 1: three times as fast as the usual 6, a tenth larger.
     Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def raw_map(heat: NDArray[np.float32]) -> dict[str, Any]:
-    """A heat map as numbers.
-
-    Args:
-        heat: (H, W).
-    """
+def _raw_map(heat: NDArray[np.float32]) -> dict[str, Any]:
     data = base64.b64encode(heat.astype("<f4").tobytes()).decode("ascii")
     return {"shape": list(heat.shape), "dtype": "<f4", "data": data}
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Near(_Exact):
+    """A training image that is most like another image."""
+
+    name: str
+    class_name: str = Field(alias="class")
+    distance: float = Field(description="Compare it within one model only.")
+    place: tuple[float, float] | None = Field(
+        description="Most anomalous place of the image: vertical and horizontal share of it."
+    )
+    like: tuple[float, float] | None = Field(description="Place of the training image.")
+    picture: str | None = Field(None, description="PNG data URI, with pictures=1.")
+
+
+class RawHeatMap(_Exact):
+    """A heat map as numbers."""
+
+    shape: tuple[int, int]
+    dtype: Literal["<f4"] = Field(description="32-bit floats, little endian, row by row.")
+    data: str = Field(description="Base64.")
+
+
+class ImageScore(_Exact):
+    """The score of one image, or why there is none."""
+
+    name: str
+    error: str | None = Field(None, description="Why there is no score.")
+    score: float | None = Field(
+        None, description="Higher = more anomalous; no fixed range, compare within one model."
+    )
+    probability: float | None = Field(
+        None,
+        description="0 to 1: how likely it is defective, were good and defective equally common.",
+    )
+    anomalous: bool | None = Field(None, description="The score lies above the threshold.")
+    verdict: Literal["normal", "uncertain", "anomalous"] | None = None
+    heads: dict[str, float] | None = Field(None, description="Each head's own score.")
+    evidence: dict[str, float] | None = Field(None, description="Its parts; they add up to it.")
+    why: list[tuple[str, float]] | None = Field(None, description="Reasons, with why=1.")
+    nearest_anomaly: Near | None = None
+    nearest_normal: Near | None = None
+    heat_map: str | RawHeatMap | None = Field(
+        None, description="With heat_map=1 a PNG data URI, with heat_map=raw numbers."
+    )
+
+
+class Scores(_Exact):
+    """The images of a request, in their order."""
+
+    images: list[ImageScore]
+    request_id: str
+
+
+class Kept(_Exact):
+    """One image that was kept with its label."""
+
+    file: str = Field(description="Within the review folder.")
+    class_name: str = Field(alias="class", description="good, or the kind of defect.")
+    outcome: Literal["missed", "false_alarm", "right"] = Field(description="How the model did.")
+    score: float
+    verdict: Literal["normal", "uncertain", "anomalous"] | None
+    request_id: str
+
+
+class Marks(_Exact):
+    """All images that are kept with their labels."""
+
+    kept: bool = Field(description="The service has a folder for marks.")
+    missed: int | None = Field(None, description="Defects that the model did not find.")
+    false_alarms: int | None = Field(None, description="Good images that it took for defects.")
+    right: int | None = Field(None, description="Marked images that it had right.")
+    classes: dict[str, int] | None = Field(None, description="Images of each class.")
+    bytes: int | None = None
+    max_bytes: int | None = None
+    command: str | None = Field(None, description="Teaches the model what was marked.")
+
+
+class Problem(_Exact):
+    """Why a request is refused."""
+
+    code: str = Field(description="For programs; it does not change.")
+    message: str
+
+
+class Refused(_Exact):
+    """The answer to a request that is refused."""
+
+    error: Problem
+    request_id: str
+    images: list[ImageScore] | None = Field(None, description="Where no image could be read.")
+
+
+class State(_Exact):
+    """The state of the service."""
+
+    status: str
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refused, "description": description}
+    for status, description in (
+        (400, "No image, a damaged form, or a connection that ended early."),
+        (401, "The token is missing or another one."),
+        (403, "A page of another site asks, or no marks are kept."),
+        (408, "The body did not arrive in time."),
+        (413, "More bytes or images than one request may have."),
+        (415, "The body is of another type."),
+        (422, "No image could be read, or a parameter has no such value."),
+        (429, "More is waiting than may wait; see Retry-After."),
+        (503, "Not scored in time; see Retry-After."),
+        (507, "The folder for marks is full, or cannot be written to."),
+    )
+}
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One image as it is, or several as files of a form.",
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "images": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                        }
+                    },
+                }
+            },
+        },
+    }
+}

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
 from ahl._common.version import __version__
-from ahl.apps.serve.gate import Gate
-from ahl.apps.serve.refusals import RefusedError
+from ahl.apps.serve.admission import RefusedError
+from ahl.apps.serve.gate import STATIC, Gate
 from ahl.apps.serve.routes import guarded_routes, open_routes
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import Settings
-from ahl.apps.serve.static_files import page_routes
 from ahl.scoring.opening import Scorer
-
-_OPENAPI = "/openapi.json"
 
 
 def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
@@ -29,7 +27,7 @@ def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
     Args:
         scorers: of one model, that score at a time; used by the application alone, each from one
             thread.
-        settings: who may ask, and how much.
+        settings: of the service.
 
     Returns:
         the application. When it shuts down it answers what it accepted.
@@ -39,28 +37,41 @@ def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(service.worker.stop)
 
     app = FastAPI(
         title="ahl",
         version=__version__,
         description="Scores images with one trained model; higher = more anomalous.",
-        openapi_url=_OPENAPI,
         docs_url=None,  # FastAPI's own pages load their code from elsewhere
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,  # they would repeat the Host that a client made up
+        exception_handlers={
+            RequestValidationError: _on_bad_parameter,
+            HTTPException: _on_http_error,
+        },
     )
-    guarded, unguarded = guarded_routes(service), (open_routes(service), page_routes())
-    for router in (guarded, *unguarded):
-        app.include_router(router)
-    known = [route.path for route in guarded.routes if isinstance(route, APIRoute)]
-    free = [r.path for router in unguarded for r in router.routes if isinstance(r, APIRoute)]
-    free.append(_OPENAPI)
-    app.add_middleware(Gate, service=service, routes=[*known, *free], unguarded=free)
-    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    app.include_router(guarded_routes(service))
+    app.include_router(open_routes(service))
+    app.add_middleware(Gate, service=service, named=[*app.openapi()["paths"], STATIC])
+    _add_pages(app)
     return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    """Add the pages for people: files of this package, and nothing from anywhere else."""
+    mimetypes.add_type("text/javascript", ".js")  # whatever the machine's own table says
+    files = StaticFiles(packages=[("ahl.apps.serve", "static")])
+    app.mount(STATIC, files)
+
+    @app.get("/", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return await files.get_response("page.html", request.scope)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return await files.get_response("docs.html", request.scope)
 
 
 async def _on_bad_parameter(_: Request, error: Exception) -> Response:
@@ -72,5 +83,5 @@ async def _on_bad_parameter(_: Request, error: Exception) -> Response:
 async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "refused")
-    message = f"{error.detail}; /docs tells what there is."
-    raise RefusedError(error.status_code, code, message, headers=dict(error.headers or {}))
+    message = f"{error.detail}; /docs lists all addresses."
+    raise RefusedError(error.status_code, code, message, headers=error.headers)

@@ -1,17 +1,20 @@
-"""The images in a request's body, raw or as a form, and never more of it than is allowed."""
+"""The images in a request's body, raw or as a form, read into memory within the limits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Final
 
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from ahl.apps.serve.admission import Place
-from ahl.apps.serve.forms import LONGEST_NAME, FormReader, Upload, check_image
-from ahl.apps.serve.refusals import RefusedError, too_large, too_slow
+from ahl.apps.serve.admission import Place, RefusedError, too_large
 from ahl.apps.serve.settings import Limits
+
+Body = AsyncGenerator[bytes, None]
 
 _FORM: Final = "multipart/form-data"
 # The last is what curl calls any --data.
@@ -20,51 +23,41 @@ _RAW: Final = (
     "application/x-npy",
     "application/x-www-form-urlencoded",
 )
+_LONGEST_NAME: Final = 255
+_MOST_FIELDS: Final = 64  # of a form, that are not files; they are ignored
 
 
-async def read_uploads(
-    request: Request, limits: Limits, place: Place, until: float
-) -> list[Upload]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One image as it came: the bytes of a file, and the client's name for it."""
+
+    name: str
+    data: bytes
+
+
+async def read_uploads(request: Request, place: Place, until: float) -> list[Upload]:
     """Read the images of a request.
 
     Args:
         request: whose body was not read yet.
-        limits: of bytes, images and time.
-        place: takes what is read, as it is read.
-        until: when the body has to be there, in seconds of the event loop's clock.
+        place: counts what is read, as it is read, and has the limits.
+        until: deadline of the body, in seconds of the event loop's clock.
 
     Returns:
-        one at least.
+        at least one.
 
     Raises:
         RefusedError: if there is none, or more than is allowed, or the body is damaged or late.
     """
     try:
         async with asyncio.timeout_at(until):
-            return await _read(request, limits, place)
+            uploads = await _read(request, place)
     except TimeoutError:
-        raise too_slow(limits.seconds) from None
-
-
-async def _read(request: Request, limits: Limits, place: Place) -> list[Upload]:
-    content_type = request.headers.get("content-type", "")
-    kind = content_type.split(";")[0].strip().lower()
-    _check_length(request, limits)
-    body = _body(request, limits, place)
-    try:
-        if kind == _FORM:
-            form = FormReader(content_type, limits)
-            async for chunk in body:
-                form.write(chunk)
-            uploads = form.finish()
-        elif not kind or kind.startswith("image/") or kind in _RAW:
-            uploads = await _read_raw(request, body, limits)
-        else:
-            raise RefusedError(
-                415,
-                "unsupported_type",
-                f"Send an image as image/*, or several as {_FORM}, not {kind[:100]}.",
-            )
+        raise RefusedError(
+            408,
+            "slow_body",
+            f"The request's body did not arrive within {place.limits.seconds:g} s.",
+        ) from None
     except ClientDisconnect:
         raise RefusedError(400, "cut_off", "The connection ended before the body did.") from None
     if not uploads:
@@ -77,40 +70,114 @@ async def _read(request: Request, limits: Limits, place: Place) -> list[Upload]:
     return uploads
 
 
-async def _read_raw(request: Request, body: AsyncIterator[bytes], limits: Limits) -> list[Upload]:
-    """The body as one image; none if it is empty."""
-    name = (request.query_params.get("name") or "image")[:LONGEST_NAME]
-    data = bytearray()
-    async for chunk in body:
-        data += chunk
-        check_image(name, len(data), limits)
-    return [Upload(name=name, data=bytes(data))] if data else []
+async def _read(request: Request, place: Place) -> list[Upload]:
+    limits = place.limits
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise RefusedError(400, "bad_length", "The Content-Length is not a number.")
+    if len(length) > 18 or int(length) > limits.request_bytes:
+        raise _long_body(limits)
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body = _body(request, place)
+    if kind == _FORM:
+        return await _read_form(request, body, limits)
+    if not kind or kind.startswith("image/") or kind in _RAW:
+        return await _read_raw(request, body, limits)
+    raise RefusedError(
+        415,
+        "unsupported_type",
+        f"Send an image as image/*, or several as {_FORM}, not {kind[:100]}.",
+    )
 
 
-def _check_length(request: Request, limits: Limits) -> None:
-    """Refuse a body by what is said of its length, before any of it is read."""
-    text = request.headers.get("content-length")
-    if text is None:
-        return
-    if not (text.isascii() and text.isdecimal()):
-        raise RefusedError(400, "bad_length", "The Content-Length is no number.")
-    if len(text) > 18 or int(text) > limits.request_bytes:
-        raise _too_long(limits)
-
-
-async def _body(request: Request, limits: Limits, place: Place) -> AsyncIterator[bytes]:
+async def _body(request: Request, place: Place) -> Body:
     """The body's bytes, counted whatever its headers say."""
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limits.request_bytes:
-            raise _too_long(limits)
+        if size > place.limits.request_bytes:
+            raise _long_body(place.limits)
         place.take(size=len(chunk))
         yield chunk
 
 
-def _too_long(limits: Limits) -> RefusedError:
+async def _read_raw(request: Request, body: Body, limits: Limits) -> list[Upload]:
+    """The body as one image; none if it is empty."""
+    name = _name(request.query_params.get("name"))
+    data = bytearray()
+    async for chunk in body:
+        data += chunk
+        if len(data) > limits.image_bytes:
+            raise _large_image(name, limits)
+    return [Upload(name=name, data=bytes(data))] if data else []
+
+
+async def _read_form(request: Request, body: Body, limits: Limits) -> list[Upload]:
+    """The files of a form; each counts as an image, whatever its field is called."""
+    try:
+        form = await _Form(request, body, limits).parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise too_large(
+                f"There are more than {limits.images} images in the request; send fewer at once."
+            ) from None
+        raise _damaged(str(error.__cause__ or error.message)) from None
+    except UnicodeError:  # of a codec, by a charset that nobody means
+        raise _damaged("its names are not of its charset") from None
+    uploads = []
+    for _, part in form.multi_items():
+        if isinstance(part, UploadFile):
+            uploads.append(Upload(name=_name(part.filename), data=await part.read()))
+            await part.close()
+    return uploads
+
+
+class _Form(MultiPartParser):
+    """Starlette's parser, which also refuses a large file as it comes, and a form with no end."""
+
+    spool_max_size = 0  # files stay in memory: the service may have no disk to write to
+
+    def __init__(self, request: Request, body: Body, limits: Limits) -> None:
+        whole = self._whole(body)
+        super().__init__(request.headers, whole, max_files=limits.images, max_fields=_MOST_FIELDS)
+        self._limits, self._size, self._ended = limits, 0, False
+
+    async def _whole(self, body: Body) -> Body:
+        async for chunk in body:
+            yield chunk
+        if not self._ended:
+            raise _damaged("it has no end")
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        self._size = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        super().on_part_data(data, start, end)
+        file = self._current_part.file
+        self._size += end - start
+        if file is not None and self._size > self._limits.image_bytes:
+            raise _large_image(_name(file.filename), self._limits)
+
+    def on_end(self) -> None:
+        self._ended = True
+
+
+def _name(given: str | None) -> str:
+    """The name to answer with: short, and valid UTF-8, which some charsets do not ensure."""
+    return (given or "image")[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+def _long_body(limits: Limits) -> RefusedError:
     return too_large(
         f"The body is longer than the {limits.request_bytes:,} bytes of a request; send fewer "
         "images at once."
     )
+
+
+def _large_image(name: str, limits: Limits) -> RefusedError:
+    return too_large(f"{name} has more than the {limits.image_bytes:,} bytes of an image.")
+
+
+def _damaged(what: str) -> RefusedError:
+    return RefusedError(400, "bad_form", f"The form is damaged: {what[:200]}.")

@@ -1,4 +1,4 @@
-"""What people say of images, kept for a correction of the model."""
+"""The addresses of a review: labels of people are kept for a correction of the model."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ from fastapi.responses import JSONResponse
 
 from ahl._common.errors import ConfigurationError, ImageError, ModelFileError
 from ahl._common.types import GOOD
-from ahl.apps.serve.batching import Wishes
-from ahl.apps.serve.bodies import read_uploads
-from ahl.apps.serve.forms import Upload
-from ahl.apps.serve.refusals import (
-    RefusedError,
-    bad_kind,
-    keeps_no_marks,
-    one_image,
-    out_of_time,
-    review_failed,
-    review_full,
-)
-from ahl.apps.serve.schema import BODY, RESPONSES, Kept, Marks
+from ahl.apps.serve.admission import RefusedError, out_of_time
+from ahl.apps.serve.answers import BODY, RESPONSES, Kept, Marks
+from ahl.apps.serve.bodies import Upload, read_uploads
 from ahl.apps.serve.service import Service
+from ahl.apps.serve.worker import Wishes
 from ahl.pipeline.feedback.marks import check_kind
 from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
 from ahl.scoring.prediction import Prediction
@@ -34,12 +25,7 @@ from ahl.scoring.runtime.artefact import format_of
 
 
 def add_feedback_routes(router: APIRouter, service: Service) -> None:
-    """Add the addresses of a review, which want the token.
-
-    Args:
-        router: that they are added to.
-        service: that scores, and keeps the marks if it has a folder for them.
-    """
+    """Add the routes to a router that asks for the token."""
 
     @router.post(
         "/v1/feedback",
@@ -54,19 +40,19 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         kind: Annotated[str, Query(description="Of the defect.", max_length=255)] = "missed",
         name: Annotated[str, Query(description="Of the image.", max_length=255)] = "image",
     ) -> Response:
-        """Keep one image with what a person says of it, and with what the model says.
+        """Keep one image with its label, and with the score that the model gives it.
 
-        What was said of the same image before is replaced.
+        An earlier label of the same image is replaced.
         """
         store = service.reviews
         if store is None:
-            raise keeps_no_marks()
-        class_name = GOOD
-        if label == "defect":
-            try:
-                class_name = check_kind(kind)
-            except ConfigurationError as error:
-                raise bad_kind(str(error)) from None
+            raise RefusedError(
+                403, "no_review", "This service keeps no marks; start it with --review-dir FOLDER."
+            )
+        try:
+            class_name = GOOD if label == "good" else check_kind(kind)
+        except ConfigurationError as error:
+            raise RefusedError(422, "bad_kind", str(error)) from None
         told = await _keep(service, store, request, class_name)
         return JSONResponse({**told, "request_id": request.scope["ahl.request_id"]})
 
@@ -77,7 +63,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         summary="What is kept of the review",
     )
     async def marks() -> Response:
-        """How many images are kept, of which kinds, and the command that teaches the model."""
+        """How many images are kept, of which kinds, and the command that updates the model."""
         if service.reviews is None:
             return JSONResponse({"kept": False})
         return JSONResponse(await asyncio.to_thread(_told, service, service.reviews))
@@ -86,17 +72,21 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
 async def _keep(
     service: Service, store: ReviewStore, request: Request, class_name: str
 ) -> dict[str, Any]:
-    limits, loop = service.limits, asyncio.get_running_loop()
-    until = loop.time() + limits.seconds
+    limits = service.limits
+    until = asyncio.get_running_loop().time() + limits.seconds
     with service.admission.request() as place:
-        uploads = await read_uploads(request, limits, place, until)
+        uploads = await read_uploads(request, place, until)
         if len(uploads) != 1:
-            raise one_image(len(uploads))
+            raise RefusedError(
+                400,
+                "one_image",
+                f"There are {len(uploads)} images in the request; send one with its mark.",
+            )
         (upload,) = uploads
         try:
             async with asyncio.timeout_at(until):
-                waiting = service.worker.submit(upload, Wishes())
-                prediction = await asyncio.wrap_future(waiting.answer)
+                answer = service.worker.submit(upload, Wishes()).answer
+                prediction = await asyncio.wrap_future(answer)
         except TimeoutError:
             raise out_of_time(limits.seconds) from None
         except ImageError as error:
@@ -113,11 +103,12 @@ def _add(
     try:
         mark = store.add(upload.data, upload.name, class_name, prediction, service.card.sha256)
     except ReviewFullError as error:
-        raise review_full(str(error)) from None
+        raise RefusedError(507, "review_full", str(error)) from None
     except ImageError as error:
         raise _unreadable(upload, str(error)) from None
     except OSError as error:
-        raise review_failed(error.strerror or str(error)) from None
+        what = error.strerror or error
+        raise RefusedError(507, "review_failed", f"The mark was not kept: {what}.") from None
     return {
         "file": mark.file,
         "class": mark.class_name,
@@ -130,6 +121,7 @@ def _add(
 def _told(service: Service, store: ReviewStore) -> dict[str, Any]:
     marks = store.marks()
     outcomes = Counter(mark.outcome for mark in marks)
+    model = _updatable(service.settings.model)
     return {
         "kept": True,
         "missed": outcomes["missed"],
@@ -138,14 +130,12 @@ def _told(service: Service, store: ReviewStore) -> dict[str, Any]:
         "classes": dict(sorted(Counter(mark.class_name for mark in marks).items())),
         "bytes": store.size(),
         "max_bytes": store.max_bytes,
-        "command": shlex.join(
-            ["ahl", "update", _updatable(service.settings.model), "--review", str(store.folder)]
-        ),
+        "command": shlex.join(["ahl", "update", model, "--review", str(store.folder)]),
     }
 
 
 def _updatable(model: Path) -> str:
-    """What to name to `ahl update`: an exported model cannot be updated itself."""
+    """The argument for `ahl update`: an exported model cannot be updated itself."""
     try:
         return "MODEL" if format_of(model) is not None else str(model)
     except ModelFileError:  # moved since

@@ -1,8 +1,9 @@
-"""What every request passes: a number, who may ask, what is counted and logged, no traceback."""
+"""Middleware for every request: its number, who may ask, counters, log, no traceback."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import logging
 import re
@@ -11,54 +12,80 @@ import sys
 import time
 from collections.abc import Collection
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ahl.apps.serve.access import is_own, may_ask
-from ahl.apps.serve.refusals import RefusedError, foreign, refused, unauthorised
+from ahl.apps.serve.admission import RefusedError
 from ahl.apps.serve.service import Service
+from ahl.apps.serve.settings import is_loopback
 
-REQUEST_ID: Final = "X-Request-ID"
-"""Header with a request's number: the client's own if it is a plain word, else a random one."""
+OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
+"""Paths that need no token: they tell nothing of model or images."""
 
+STATIC: Final = "/static"
+"""Folder of paths that need none either."""
+
+_REQUEST_ID: Final = "X-Request-ID"
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DRAINED_BYTES: Final = 64 * 2**20
 _DRAINED_SECONDS: Final = 30.0
 _QUIET_SECONDS: Final = 5.0
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": _POLICY,
-    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
 }
 
 
-class Gate:
-    """Stands before the application.
+def may_ask(token: str | None, authorization: str | None) -> bool:
+    """True if the Authorization header has the service's token, compared in constant time."""
+    if token is None:
+        return True
+    scheme, _, given = (authorization or "").partition(" ")
+    equal = hmac.compare_digest(given.strip().encode(), token.encode())
+    return scheme.lower() == "bearer" and equal
+
+
+def is_own(
+    host: str | None, origin: str | None, *, token: str | None, names: Collection[str] = ()
+) -> bool:
+    """True unless the request is cross-site (CSRF, DNS rebinding).
+
+    Programs send no Origin and name the service by its address. A page of another site has an
+    origin of its own, or (after DNS rebinding) a name of its own for this machine; with a token,
+    which it cannot know, the name does not matter.
 
     Args:
-        app: behind it.
-        service: whose token is asked for, and whose counters count.
-        routes: paths that are counted by name; others count together.
-        unguarded: paths that tell nothing of model or images, and are open without the token.
+        host: the request's Host header.
+        origin: its Origin header.
+        token: of the service.
+        names: host names of the service besides this machine's.
+    """
+    try:
+        name = urlsplit(f"//{host or ''}").hostname or ""
+        if token is None and not is_loopback(name) and name not in names:
+            return False
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+class Gate:
+    """ASGI middleware with a service's settings and counters.
+
+    Args:
+        named: paths that are counted by name; others count together.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        service: Service,
-        routes: Collection[str],
-        unguarded: Collection[str],
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, service: Service, named: Collection[str]) -> None:
         self._app, self._service = app, service
-        self._routes, self._unguarded = frozenset(routes), frozenset(unguarded)
+        self._named = OPEN.union(named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -66,52 +93,53 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID, "")
+        given = headers.get(_REQUEST_ID, "")
         request_id = given if _PLAIN.fullmatch(given) else secrets.token_hex(8)
         scope["ahl.request_id"] = request_id
         passing = _Passing(receive, send, headers, request_id)
         started = time.perf_counter()
         try:
-            refusal = self._refusal(scope["path"], headers)
-            if refusal is not None:
-                raise refusal  # noqa: TRY301 - refused here as everywhere else
+            self._check(scope["path"], headers)
             await self._app(scope, passing.receive, passing.send)
         except RefusedError as refusal:
             self._service.metrics.refusals.labels(refusal.code).inc()
-            await refused(refusal, request_id)(scope, passing.receive, passing.send)
-        except asyncio.CancelledError:
-            raise
+            await refusal.response(request_id)(scope, passing.receive, passing.send)
         except Exception:
             _LOGGER.exception("Request %s failed.", request_id)
             if passing.status is None:
                 failed = RefusedError(
                     500, "internal", f"The service failed; its log tells more of {request_id}."
                 )
-                await refused(failed, request_id)(scope, passing.receive, passing.send)
+                await failed.response(request_id)(scope, passing.receive, passing.send)
         finally:
             self._count(scope, passing.status, time.perf_counter() - started, request_id)
 
-    def _refusal(self, path: str, headers: Headers) -> RefusedError | None:
-        settings = self._service.settings
-        if not is_own(
-            headers.get("host"),
-            headers.get("origin"),
-            token=settings.token,
-            names=settings.names,
-        ):
-            return foreign()
-        if path not in self._unguarded and not may_ask(
-            settings.token, headers.get("authorization")
-        ):
-            return unauthorised()
-        return None
+    def _check(self, path: str, headers: Headers) -> None:
+        token, names = self._service.settings.token, self._service.settings.names
+        if not is_own(headers.get("host"), headers.get("origin"), token=token, names=names):
+            raise RefusedError(
+                403,
+                "foreign_origin",
+                "The request comes from a page of another site, or names the service by another "
+                "host; behind a proxy, start it with --allow-host NAME.",
+            )
+        if path in OPEN or path.startswith(f"{STATIC}/"):
+            return
+        if not may_ask(token, headers.get("authorization")):
+            raise RefusedError(
+                401,
+                "unauthorized",
+                "Send the service's token: Authorization: Bearer TOKEN.",
+                headers={"WWW-Authenticate": 'Bearer realm="ahl"'},
+            )
 
     def _count(self, scope: Scope, status: int | None, seconds: float, request_id: str) -> None:
-        route = scope["path"] if scope["path"] in self._routes else "other"
-        metrics = self._service.metrics
+        path, metrics = scope["path"], self._service.metrics
+        route = STATIC if path.startswith(f"{STATIC}/") else path
+        route = route if route in self._named else "other"
         metrics.requests.labels(route, str(status or 0)).inc()
         metrics.request_seconds.labels(route).observe(seconds)
-        metrics.look()
+        metrics.update_gauges()
         if self._service.settings.access_log:
             client = scope.get("client")
             line = {
@@ -119,7 +147,7 @@ class Gate:
                 "request_id": request_id,
                 "client": client[0] if client else None,
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": path,
                 "status": status,
                 "milliseconds": round(1000 * seconds, 1),
             }
@@ -127,19 +155,16 @@ class Gate:
 
 
 class _Passing:
-    """One request's messages on their way through the gate."""
+    """The messages of one request on their way through the gate."""
 
     def __init__(self, receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
         self._receive, self._send, self._request_id = receive, send, request_id
-        expects = "100-continue" in headers.get("expect", "").lower()
         length = headers.get("content-length", "0")
         self._unread = length != "0" or "transfer-encoding" in headers
-        self._waits_for_us = expects
         self.status: int | None = None
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._waits_for_us = False
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._unread = False
         return message
@@ -148,13 +173,13 @@ class _Passing:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID] = self._request_id
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            headers.update({_REQUEST_ID: self._request_id, **_HEADERS})
+            # Files are kept by browsers, but asked about each time.
+            headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
             if self._unread:
                 headers["Connection"] = "close"  # what still comes of the body is no request
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if ends and self._unread and not self._waits_for_us:
+        if ends and self._unread:
             # The client has its whole answer at once; what ends it also closes the connection.
             await self._send({**message, "more_body": True})
             await self._drain()

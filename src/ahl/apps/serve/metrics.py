@@ -1,15 +1,15 @@
-"""What a service counts, as Prometheus reads it; over all its processes where there are several."""
+"""Counters of a service in Prometheus's format, over all its processes where there are several."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from ahl.config.image_size import as_option
 from ahl.model.card import ModelCard
@@ -29,108 +29,68 @@ class Metrics:
     """Counters of one process.
 
     Args:
-        card: of the model.
-        waiting: tells how many images are accepted and not answered.
-        line: tells how many of them are decoded and wait to be scored.
+        waiting: returns the number of images accepted and not answered.
+        line: returns the number of those that are decoded and wait to be scored.
         batch: images a pass at most.
     """
 
     def __init__(
         self, card: ModelCard, waiting: Callable[[], int], line: Callable[[], int], batch: int
     ) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._shared = SHARED_FOLDER in os.environ
-        self._waiting, self._line = waiting, line
-        self.requests = Counter(
-            "ahl_requests", "Requests answered.", ["route", "status"], registry=registry
-        )
-        self.request_seconds = Histogram(
+        self._registry = CollectorRegistry()
+        counter = partial(Counter, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        self.requests = counter("ahl_requests", "Requests answered.", ["route", "status"])
+        self.request_seconds = histogram(
             "ahl_request_seconds",
             "From the start of a request to its answer.",
             ["route"],
             buckets=_SECONDS,
-            registry=registry,
         )
-        self.refusals = Counter(
-            "ahl_refusals",
-            "Requests refused, by the error's code.",
-            ["code"],
-            registry=registry,
+        self.refusals = counter("ahl_refusals", "Requests refused, by the error's code.", ["code"])
+        self.images = counter("ahl_images", "Images answered: scored, or unreadable.", ["outcome"])
+        self.verdicts = counter("ahl_verdicts", "Images scored, by verdict.", ["verdict"])
+        self.probability = histogram(
+            "ahl_probability", "Probability of the images scored.", buckets=_SHARES
         )
-        self.images = Counter(
-            "ahl_images", "Images answered: scored, or unreadable.", ["outcome"], registry=registry
-        )
-        self.verdicts = Counter(
-            "ahl_verdicts", "Images scored, by verdict.", ["verdict"], registry=registry
-        )
-        self.probability = Histogram(
-            "ahl_probability",
-            "Probability of the images scored.",
-            buckets=_SHARES,
-            registry=registry,
-        )
-        self.batch_images = Histogram(
+        self._batch_images = histogram(
             "ahl_batch_images",
             "Images that shared a pass through the model.",
             buckets=tuple(2.0**power for power in range(batch.bit_length())),
-            registry=registry,
         )
-        self.batch_seconds = Histogram(
-            "ahl_batch_seconds",
-            "Seconds of a pass through the model.",
-            buckets=_SECONDS,
-            registry=registry,
+        self._batch_seconds = histogram(
+            "ahl_batch_seconds", "Seconds of a pass through the model.", buckets=_SECONDS
         )
-        self.waiting_images = Gauge(
-            "ahl_waiting_images",
-            "Images accepted and not answered yet.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        live = partial(gauge, multiprocess_mode="livesum")
+        self._gauges = (
+            (live("ahl_waiting_images", "Images accepted and not answered yet."), waiting),
+            (live("ahl_line_images", "Images decoded that wait to be scored."), line),
         )
-        self.line_images = Gauge(
-            "ahl_line_images",
-            "Images decoded that wait to be scored.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        model = Gauge(
+        model = gauge(
             "ahl_model_info",
             "1; the labels say which model it is.",
             ["sha256", "version", "backbone", "image_size"],
             multiprocess_mode="livemax",
-            registry=registry,
         )
         model.labels(card.sha256, card.version, card.backbone, as_option(card.image_size)).set(1)
 
     def on_batch(self, images: int, seconds: float) -> None:
         """Count a pass through the model."""
-        self.batch_images.observe(images)
-        self.batch_seconds.observe(seconds)
-        self.look()
+        self._batch_images.observe(images)
+        self._batch_seconds.observe(seconds)
+        self.update_gauges()
 
-    def look(self) -> None:
-        """Note what is waiting now; each process has to for itself."""
-        self.waiting_images.set(self._waiting())
-        self.line_images.set(self._line())
+    def update_gauges(self) -> None:
+        """Note what waits now; each process does so for itself."""
+        for gauge, value in self._gauges:
+            gauge.set(value())
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
-        self.look()
+        """All metrics in Prometheus's text format."""
+        self.update_gauges()
         registry = self._registry
-        if self._shared:
-            _forget_the_dead()
+        if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return prometheus.generate_latest(registry)
-
-
-def _forget_the_dead() -> None:
-    """Leave out what processes that are gone said of themselves; what they counted stays."""
-    for file in Path(os.environ[SHARED_FOLDER]).glob("gauge_live*_*.db"):
-        process = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            mark_process_dead(process)  # type: ignore[no-untyped-call]
-        except PermissionError:
-            continue

@@ -10,27 +10,20 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from ahl._common.errors import ImageError
-from ahl.apps.serve.answers import Asked, HeatMapForm, answer_of
-from ahl.apps.serve.bodies import read_uploads
+from ahl.apps.serve.admission import RefusedError, out_of_time
+from ahl.apps.serve.answers import BODY, RESPONSES, Scores, State, answer_of
+from ahl.apps.serve.bodies import Upload, read_uploads
 from ahl.apps.serve.feedback import add_feedback_routes
-from ahl.apps.serve.forms import Upload
 from ahl.apps.serve.metrics import CONTENT_TYPE
-from ahl.apps.serve.refusals import RefusedError, out_of_time
-from ahl.apps.serve.schema import BODY, RESPONSES, Scores, State
 from ahl.apps.serve.service import Service
+from ahl.apps.serve.worker import Wishes
 
 _GONE = 499
 """Status, in logs and metrics only, of requests whose client did not wait."""
 
-_FORMS: dict[str, HeatMapForm] = {"0": "none", "1": "overlay", "overlay": "overlay", "raw": "raw"}
-
 
 def guarded_routes(service: Service) -> APIRouter:
-    """What wants the token, if there is one.
-
-    Args:
-        service: that answers.
-    """
+    """Routes that need the token, if there is one."""
     # For the description only: `ahl.apps.serve.gate` asks for the token, before anything is read.
     bearer = HTTPBearer(auto_error=False, description="The token of --token-file, if there is one.")
     router = APIRouter(dependencies=[Security(bearer)])
@@ -45,13 +38,13 @@ def guarded_routes(service: Service) -> APIRouter:
     )
     async def score(
         request: Request,
-        why: Annotated[bool, Query(description="Say why, and what each image is like.")] = False,
+        why: Annotated[bool, Query(description="Add reasons and the nearest images.")] = False,
         heat_map: Annotated[
             Literal["0", "1", "overlay", "raw"],
-            Query(description="Say where: 1 or overlay draws it over the image; raw: numbers."),
+            Query(description="Add a heat map, drawn over the image (1, overlay) or as numbers."),
         ] = "0",
         pictures: Annotated[
-            bool, Query(description="With why: small pictures of what each image is like.")
+            bool, Query(description="With why: small pictures of the nearest images.")
         ] = False,
         name: Annotated[
             str, Query(description="Of an image that is sent raw.", max_length=255)
@@ -61,8 +54,8 @@ def guarded_routes(service: Service) -> APIRouter:
 
         One that cannot be read among others has an `error` in place of its score.
         """
-        asked = Asked(why=why, pictures=pictures, heat_map=_FORMS[heat_map])
-        return await _score(service, request, asked)
+        wishes = Wishes(why=why, pictures=pictures, heat_map=heat_map)
+        return await _score(service, request, wishes)
 
     @router.get("/v1/model", summary="What is known of the model")
     async def model() -> dict[str, Any]:
@@ -71,7 +64,7 @@ def guarded_routes(service: Service) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, summary="Counters for Prometheus")
     async def metrics() -> Response:
-        """What is counted, of all processes of the service."""
+        """Counters of all processes of the service."""
         text = await asyncio.to_thread(service.metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
 
@@ -80,11 +73,7 @@ def guarded_routes(service: Service) -> APIRouter:
 
 
 def open_routes(service: Service) -> APIRouter:
-    """What tells nothing of model or images, for whoever watches over the service.
-
-    Args:
-        service: that is asked about.
-    """
+    """Routes for whoever watches over the service; they tell nothing of model or images."""
     router = APIRouter()
 
     @router.get("/healthz", response_model=State, summary="Does the service live?")
@@ -98,36 +87,34 @@ def open_routes(service: Service) -> APIRouter:
 
         A service that was asked to stop lets nobody connect any more.
         """
-        ready = service.ready
+        ready = service.worker.alive
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     return router
 
 
-async def _score(service: Service, request: Request, asked: Asked) -> Response:
+async def _score(service: Service, request: Request, wishes: Wishes) -> Response:
     limits, loop = service.limits, asyncio.get_running_loop()
     until = loop.time() + limits.seconds
     with service.admission.request() as place:
-        uploads = await read_uploads(request, limits, place, until)
-        asked_at, before = loop.time(), service.admission.images
-        answering = asyncio.gather(*(_answer(service, upload, asked) for upload in uploads))
-        answering.add_done_callback(_note)
+        uploads = await read_uploads(request, place, until)
+        started, waiting = loop.time(), service.admission.images
+        answering = asyncio.gather(*(_answer(service, upload, wishes) for upload in uploads))
         gone = asyncio.ensure_future(_gone(request))
-        either: set[asyncio.Future[Any]] = {answering, gone}
+        gone.add_done_callback(lambda _: answering.cancel())
         try:
-            await asyncio.wait(
-                either, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not answering.done():
-                if gone.done():
-                    raise RefusedError(_GONE, "gone", "The client did not wait for its answer.")
-                service.admission.waited(before, loop.time() - asked_at)
-                raise out_of_time(limits.seconds)
-            images = answering.result()
-            service.admission.waited(before, loop.time() - asked_at)
+            async with asyncio.timeout_at(until):
+                images = await answering
+        except TimeoutError:
+            service.admission.waited(waiting, loop.time() - started)
+            raise out_of_time(limits.seconds) from None
+        except asyncio.CancelledError:
+            if not gone.done():
+                raise
+            raise RefusedError(_GONE, "gone", "The client did not wait for its answer.") from None
         finally:
             gone.cancel()
-            answering.cancel()
+        service.admission.waited(waiting, loop.time() - started)
     if all("error" in image for image in images):
         raise RefusedError(
             422, "unreadable", "None of the images could be read.", details={"images": images}
@@ -135,10 +122,10 @@ async def _score(service: Service, request: Request, asked: Asked) -> Response:
     return JSONResponse({"images": images, "request_id": request.scope["ahl.request_id"]})
 
 
-async def _answer(service: Service, upload: Upload, asked: Asked) -> dict[str, Any]:
-    """What is said of one image."""
+async def _answer(service: Service, upload: Upload, wishes: Wishes) -> dict[str, Any]:
+    """The answer for one image."""
     metrics = service.metrics
-    waiting = service.worker.submit(upload, asked.wishes)
+    waiting = service.worker.submit(upload, wishes)
     try:
         # Whoever cancels this cancels the image's answer as well, if nobody works on it yet.
         prediction = await asyncio.wrap_future(waiting.answer)
@@ -150,17 +137,11 @@ async def _answer(service: Service, upload: Upload, asked: Asked) -> dict[str, A
         metrics.verdicts.labels(prediction.verdict).inc()
     if prediction.probability is not None:
         metrics.probability.observe(prediction.probability)
-    told = (upload.name, prediction, waiting.picture, asked, service.card)
-    if asked.drawn:
+    told = (upload.name, prediction, waiting.picture, wishes, service.card)
+    if wishes.heat_maps or wishes.pictures:  # drawing takes long enough for another thread
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(service.worker.drawing, answer_of, *told)
     return answer_of(*told)
-
-
-def _note(future: asyncio.Future[Any]) -> None:
-    """Take note of how it ended, also where nobody waits for it any more."""
-    if not future.cancelled():
-        future.exception()
 
 
 async def _gone(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,23 +10,25 @@ import socket
 import sys
 import tempfile
 import time
-from asyncio import Protocol
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from ahl._common.errors import AHLError, ConfigurationError
 from ahl.apps.serve.app import create_app
 from ahl.apps.serve.metrics import SHARED_FOLDER
-from ahl.apps.serve.protocol import ImpatientProtocol
 from ahl.apps.serve.settings import Settings
 from ahl.scoring.opening import open_scorers
+
+SLOWEST: Final = 2**16
+"""Bytes a second of an answer that its client takes at least."""
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
@@ -39,34 +42,33 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Args:
         settings: of the service.
-        say: hears where it listens, once it does.
+        say: called with the line that says where the service listens, once it does.
 
     Raises:
-        AHLError: if the address cannot be had, or the model not be opened.
+        AHLError: if the address cannot be listened on, or the model cannot be opened.
     """
-    listener = _bind(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    with listener:
+    with _bind(settings) as listener:
+        address = f"http://{host}:{listener.getsockname()[1]}"
         if settings.workers == 1:
-            app = open_app(settings)
-            server = _Server(_config(app, settings), lambda: say(f"Serving on {address}"))
+            server = uvicorn.Server(_config(_open_app(settings), settings))
             # uvicorn stops, puts these back, and raises the signal again: it shall not kill.
             for one in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(one, lambda *_: None)
+            listener.listen()
+            say(f"Serving on {address}")
             server.run(sockets=[listener])
             return
         say(f"Starting {settings.workers} processes on {address}; /readyz tells when they answer")
         with tempfile.TemporaryDirectory(prefix="ahl-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
-            processes = _Processes(_config(Application(settings), settings), [listener])
+            processes = _Processes(_config(partial(_open_or_exit, settings), settings), [listener])
             processes.run()
         if processes.failed:
             raise AHLError("The service did not start.")
 
 
-def open_app(settings: Settings) -> FastAPI:
-    """Open the model and put it behind HTTP."""
+def _open_app(settings: Settings) -> FastAPI:
     scorers = open_scorers(
         settings.model,
         device=settings.device,
@@ -76,67 +78,103 @@ def open_app(settings: Settings) -> FastAPI:
     return create_app(scorers, settings)
 
 
-@dataclass(frozen=True)
-class Application:
-    """Opens the model in the process that serves it; travels to it.
+def _open_or_exit(settings: Settings) -> FastAPI:
+    """Open the model in a process of its own; a failure ends it, so that it is not replaced."""
+    try:
+        return _open_app(settings)
+    except AHLError as error:
+        sys.stderr.write(f"ahl: {error}\n")
+    except Exception:
+        _LOGGER.exception("The service could not be started.")
+    raise SystemExit(STARTUP_FAILURE)
 
-    Attributes:
-        settings: of the service.
+
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP, which closes connections whose request's head or taken answer is late.
+
+    uvicorn waits for ever in both cases, in the latter with all of the answer in memory.
+
+    Args:
+        seconds: from the connection, or the first byte of a further request, to the end of a
+            request's head; and for an answer to be taken, besides what its length needs.
+        settings: as uvicorn gives them.
     """
 
-    settings: Settings
+    def __init__(self, seconds: float, **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        self._seconds = seconds
+        self._head_due: asyncio.TimerHandle | None = None
+        self._answer_due: asyncio.TimerHandle | None = None
 
-    def __call__(self) -> FastAPI:
-        """The application; a failure ends the process so that it is not started again."""
-        try:
-            return open_app(self.settings)
-        except AHLError as error:
-            sys.stderr.write(f"ahl: {error}\n")
-        except Exception:
-            _LOGGER.exception("The service could not be started.")
-        raise SystemExit(STARTUP_FAILURE)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._end_wait_for_head()  # it has come; the routes bound the time of its body
+        elif self._head_due is None:
+            self._wait_for_head()
 
-class _Server(uvicorn.Server):
-    """Says when it listens."""
+    def on_response_complete(self) -> None:
+        self._end_wait_for_head()
+        self._wait_for_taking()
+        super().on_response_complete()  # which waits for a further request's first byte
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._say_started = started
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_wait_for_head()
+        self._end_wait_for_taking()
+        super().connection_lost(exc)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._say_started()
+    def _wait_for_head(self) -> None:
+        self._head_due = self.loop.call_later(self._seconds, self.transport.close)
+
+    def _end_wait_for_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _wait_for_taking(self) -> None:
+        self._end_wait_for_taking()
+        if left := self.transport.get_write_buffer_size():
+            seconds = self._seconds + left / SLOWEST
+            self._answer_due = self.loop.call_later(seconds, self._give_up_answer)
+
+    def _end_wait_for_taking(self) -> None:
+        if self._answer_due is not None:
+            self._answer_due.cancel()
+
+    def _give_up_answer(self) -> None:
+        """Forget the rest of an answer; closed the usual way, it would still be waited for."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
 
 class _Processes(Multiprocess):
-    """Lets nobody connect any more as soon as it stops, and remembers whether it started."""
+    """uvicorn's processes, which refuse connections as soon as they stop."""
 
     failed = False
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self.ended: list[float] = []  # when processes ended, of late
+        self._ended: list[float] = []  # when processes ended, of late
 
     def keep_subprocess_alive(self) -> None:
-        # Not asked whether they answer, as uvicorn does: one that loads its model is busy for long,
-        # and one that failed to would be waited for. /healthz is for that.
+        # Without uvicorn's ping: a process that imports and loads its model answers late, and one
+        # that failed meanwhile would be waited for. /healthz is for that.
         for place, process in enumerate(self.processes):
             if process.exitcode is None or self.should_exit.is_set():
                 continue
-            if process.exitcode == STARTUP_FAILURE:
+            assert process.pid is not None
+            mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+            now = time.monotonic()
+            self._ended = [*(at for at in self._ended if now - at < _MINUTE), now]
+            _LOGGER.error("Process %s ended.", process.pid)
+            if process.exitcode == STARTUP_FAILURE or len(self._ended) > _MOST_ENDED:
                 self.failed = True
                 self.should_exit.set()
                 return
-            self.ended = [at for at in self.ended if time.monotonic() - at < _MINUTE]
-            self.ended.append(time.monotonic())
-            if len(self.ended) > _MOST_ENDED:
-                _LOGGER.error("%d processes ended within a minute; giving up.", len(self.ended))
-                self.failed = True
-                self.should_exit.set()
-                return
-            _LOGGER.error("Process %s ended; another takes its place.", process.pid)
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
 
@@ -146,12 +184,12 @@ class _Processes(Multiprocess):
         super().terminate_all()
 
 
-def _config(app: FastAPI | Application, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        factory=isinstance(app, Application),
+        factory=settings.workers > 1,
         workers=settings.workers,
-        http=cast(type[Protocol], partial(ImpatientProtocol, settings.limits.seconds)),
+        http=cast(type[asyncio.Protocol], partial(_Protocol, settings.limits.seconds)),
         lifespan="on",
         ws="none",
         access_log=False,
@@ -167,19 +205,12 @@ def _config(app: FastAPI | Application, settings: Settings) -> uvicorn.Config:
 
 def _bind(settings: Settings) -> socket.socket:
     """Take the port, so that a wrong one is known before the model is opened; not yet listening."""
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        listener.bind((settings.host, settings.port))
     except OSError as error:
+        listener.close()
         raise ConfigurationError(
             f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Choose others with --host and --port."

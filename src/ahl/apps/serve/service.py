@@ -1,4 +1,4 @@
-"""What the routes share: the model, who scores with it, what is in the house, what is counted."""
+"""The parts that the routes of one process share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from ahl.scoring.opening import Scorer
 
 
 class Service:
-    """One process's.
-
-    Args:
-        scorers: of one model, that score at a time; from now on used by this service alone.
-        settings: of the service.
-    """
+    """One model's worker, bounds, counters, and folder for marks."""
 
     def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
@@ -32,7 +27,6 @@ class Service:
             line=lambda: len(self.worker.line),
             batch=self.limits.batch,
         )
-        self.stopping = False
         self.worker = Worker(
             scorers,
             decoders=settings.decoders,
@@ -40,13 +34,3 @@ class Service:
             max_pixels=self.limits.pixels,
             on_batch=self.metrics.on_batch,
         )
-
-    @property
-    def ready(self) -> bool:
-        """Whether requests are answered."""
-        return self.worker.alive and not self.stopping
-
-    def stop(self) -> None:
-        """Answer what was accepted, and no more."""
-        self.stopping = True
-        self.worker.stop()

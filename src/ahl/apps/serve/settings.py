@@ -1,24 +1,29 @@
-"""What a service is started with: where it listens, who may ask, and how much."""
+"""Settings of a service: where it listens, who may ask, and how much."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import stat
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.process_settings import usable_cores
-from ahl.apps.serve.access import is_loopback
 from ahl.data.images.reading import MAX_PIXELS
 
 MEBIBYTE: Final = 2**20
 
-_DECODERS: Final = 4  # threads that decode, at most; more wait to be scored anyway
+_DECODERS: Final = 4  # threads that decode, at most; more would only wait for those that score
+_SHORTEST, _LONGEST = 16, 4096  # characters of a token
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")  # as RFC 6750 allows in a header
+_OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much one client, and all together, may ask for.
+    """Bounds on what one client, and all together, may ask for.
 
     Attributes:
         image_bytes: of one image's file.
@@ -45,7 +50,9 @@ class Limits:
     def __post_init__(self) -> None:
         for one in fields(self):
             if not getattr(self, one.name) > 0:
-                raise ConfigurationError(f"{one.name} is {getattr(self, one.name)}; give more.")
+                raise ConfigurationError(
+                    f"{one.name} is {getattr(self, one.name)}; expected more than 0."
+                )
         if self.pixels > MAX_PIXELS:
             raise ConfigurationError(
                 f"Images of {self.pixels:,} pixels are allowed; only up to {MAX_PIXELS:,} are read."
@@ -59,10 +66,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Of one service.
+    """Settings of one service.
 
     Attributes:
-        model: the file.
+        model: file of the model.
         host: address to listen on.
         port: to listen on; 0 takes a free one.
         workers: processes that share the port.
@@ -70,15 +77,15 @@ class Settings:
         passes: through the model at a time in each process, which share its threads; None takes
             two, but one on a GPU or with one thread.
         device: where torch computes.
-        token: that clients must show; None asks for none.
-        names: of hosts that it is reached by besides this machine's, without a token.
+        token: that clients must send; None asks for none.
+        names: host names of the service besides this machine's, for one without a token.
         access_log: write one JSON line a request to standard error.
         review_dir: folder for images that people mark; None keeps none.
-        max_review_bytes: of it.
-        limits: how much may be asked for.
+        max_review_bytes: size of that folder.
+        limits: on what may be asked for.
 
     Raises:
-        ConfigurationError: if others than this machine could ask without a token.
+        ConfigurationError: if other machines could ask without a token.
     """
 
     model: Path
@@ -99,7 +106,7 @@ class Settings:
         if self.token is None and not is_loopback(self.host):
             raise ConfigurationError(
                 f"--host {self.host} lets other machines ask: give --token-file with a secret that "
-                "they have to show, or listen on 127.0.0.1."
+                "they have to send, or listen on 127.0.0.1."
             )
 
     @property
@@ -113,3 +120,47 @@ class Settings:
     def decoders(self) -> int:
         """Threads that decode images in each process."""
         return max(1, min(_DECODERS, usable_cores() // self.workers))
+
+
+def is_loopback(host: str) -> bool:
+    """True if only programs of this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_token(path: Path) -> str:
+    """Read the secret that clients have to send, from a file that holds nothing else.
+
+    Raises:
+        ConfigurationError: if the file is missing, open to others on this machine, or holds no
+            token.
+    """
+    advice = "Make one with: (umask 077; openssl rand -hex 32 > FILE)"
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigurationError(f"The token file {path} is not a regular file. {advice}")
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The token file {path} cannot be read: {error.strerror}. {advice}"
+        ) from None
+    if mode & _OTHERS:
+        raise ConfigurationError(
+            f"Others may read or write the token file {path}; close it with: chmod 600 {path}"
+        )
+    token = content.decode("ascii", errors="replace").strip()
+    if not token:
+        problem = "is empty"
+    elif len(content) > _LONGEST or not _TOKEN.fullmatch(token):
+        problem = "holds more than one word of letters, digits and ._~+/=-"
+    elif len(token) < _SHORTEST:
+        problem = f"holds {len(token)} characters; expected at least {_SHORTEST}"
+    else:
+        return token
+    raise ConfigurationError(f"The token file {path} {problem}. {advice}")

@@ -1,4 +1,4 @@
-"""Files to predictions: some threads decode, others score, each with an scorer of its own."""
+"""Images to predictions: some threads decode, others score those that share a pass."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import io
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from ahl.apps.serve.batching import Waiting, WaitingLine, Wishes
-from ahl.apps.serve.forms import Upload
+from ahl._common.types import Pixels
+from ahl.apps.serve.bodies import Upload
 from ahl.data.images.reading import read_stream, resize_pixels
 from ahl.scoring.opening import Scorer
 from ahl.scoring.overlay import brought_down
@@ -20,19 +23,108 @@ from ahl.scoring.prediction import Prediction
 
 _LOGGER = logging.getLogger("ahl.apps.serve")
 
-OnBatch = Callable[[int, float], None]
-"""Hears of each pass: how many images, and how many seconds."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """Results wanted besides the score; images with the same wishes can share a pass.
+
+    Attributes:
+        why: reasons, and the training images that are most like the image.
+        pictures: small pictures of those.
+        heat_map: of the evidence: none, drawn over the image (1, overlay), or as numbers.
+    """
+
+    why: bool = False
+    pictures: bool = False
+    heat_map: Literal["0", "1", "overlay", "raw"] = "0"
+
+    @property
+    def heat_maps(self) -> bool:
+        """True if the model has to make a heat map."""
+        return self.heat_map != "0"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Waiting:
+    """An image between its upload and its prediction.
+
+    Attributes:
+        wishes: besides the score.
+        answer: the prediction to come; cancelled when nobody waits for it any more.
+        pixels: (H, W, 3), once it is decoded.
+        picture: (H, W, 3), at the size that is drawn, if a heat map is wanted.
+    """
+
+    wishes: Wishes
+    answer: Future[Prediction] = field(default_factory=Future)
+    pixels: Pixels | None = None
+    picture: Pixels | None = None
+
+
+class WaitingLine:
+    """Decoded images, first in, first out; `ahl.apps.serve.admission` bounds their number."""
+
+    def __init__(self) -> None:
+        self._line: deque[Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def put(self, waiting: Waiting) -> None:
+        """Add an image; after `close` its answer is cancelled."""
+        with self._changed:
+            if not self._closed:
+                self._line.append(waiting)
+                self._changed.notify()
+                return
+        waiting.answer.cancel()
+
+    def take(self, most: int) -> list[Waiting]:
+        """Wait for one image, and take others that are there already and have the same wishes.
+
+        Args:
+            most: images to take.
+
+        Returns:
+            images whose answers are marked as running; none after `close`, when all are taken.
+        """
+        with self._changed:
+            while True:
+                taken = self._take_alike(most)
+                if taken or (self._closed and not self._line):
+                    return taken
+                self._changed.wait()
+
+    def close(self) -> None:
+        """Accept no more images; those that are there are still taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _take_alike(self, most: int) -> list[Waiting]:
+        taken: list[Waiting] = []
+        others: deque[Waiting] = deque()
+        while self._line and len(taken) < most:
+            first = self._line.popleft()
+            if taken and first.wishes != taken[0].wishes:
+                others.append(first)
+            elif first.answer.set_running_or_notify_cancel():
+                taken.append(first)
+        self._line.extendleft(reversed(others))
+        return taken
 
 
 class Worker:
-    """Scores images for many who ask at once.
+    """Threads that decode and score.
 
     Args:
         scorers: of one model; each is used from one thread of this worker only.
         decoders: threads that decode.
         batch: images a pass at most.
         max_pixels: of an image.
-        on_batch: called in the scoring thread.
+        on_batch: called in the scoring thread with the images and seconds of each pass.
     """
 
     def __init__(
@@ -42,10 +134,9 @@ class Worker:
         decoders: int,
         batch: int,
         max_pixels: int,
-        on_batch: OnBatch | None = None,
+        on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        self._batch, self._max_pixels = batch, max_pixels
-        self._on_batch = on_batch
+        self._batch, self._max_pixels, self._on_batch = batch, max_pixels, on_batch
         self._image_size = scorers[0].card.image_size
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
@@ -60,21 +151,17 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it still scores, with all scorers."""
+        """True while every scorer's thread runs."""
         return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, upload: Upload, wishes: Wishes) -> Waiting:
-        """Have an image decoded and scored.
-
-        Returns:
-            whose answer comes, or raises ImageError if the image cannot be read.
-        """
+        """Have an image decoded and scored; its answer raises ImageError if it is unreadable."""
         waiting = Waiting(wishes=wishes)
         self.pool.submit(self._decode, upload, waiting)
         return waiting
 
     def stop(self) -> None:
-        """Answer what was accepted, then end the threads."""
+        """Answer what was submitted, then end the threads."""
         self.pool.shutdown(wait=True)
         self.line.close()
         for thread in self._threads:
@@ -89,7 +176,7 @@ class Worker:
             waiting.pixels = resize_pixels(whole, self._image_size)
             if waiting.wishes.heat_maps:
                 waiting.picture = brought_down(whole)
-        except Exception as error:  # ImageError; anything else is told as well, not lost
+        except Exception as error:  # ImageError, or a fault: whoever waits gets it
             if waiting.answer.set_running_or_notify_cancel():
                 waiting.answer.set_exception(error)
             return
@@ -97,29 +184,22 @@ class Worker:
 
     def _score_all(self, scorer: Scorer) -> None:
         while taken := self.line.take(self._batch):
-            started = time.perf_counter()
+            started, wishes = time.perf_counter(), taken[0].wishes
             try:
-                predictions = self._score(scorer, taken)
-            except Exception as error:  # whatever it is, those who wait have to be told
+                predictions = scorer.score_pixels(
+                    np.stack([one.pixels for one in taken if one.pixels is not None]),
+                    heat_maps=wishes.heat_maps,
+                    nearest=wishes.why,
+                )
+                answers = list(zip(taken, predictions, strict=True))
+            except Exception as error:  # whoever waits gets it
                 _LOGGER.exception("%d images could not be scored.", len(taken))
                 for one in taken:
                     one.answer.set_exception(error)
                 continue
-            for one, prediction in zip(taken, predictions, strict=True):
+            for one, prediction in answers:
                 one.answer.set_result(prediction)
-            if self._on_batch is not None:
-                try:
-                    self._on_batch(len(taken), time.perf_counter() - started)
-                except Exception:  # counting, on a full disk say: no reason to score no more
-                    _LOGGER.exception("A batch could not be counted.")
-
-    def _score(self, scorer: Scorer, taken: list[Waiting]) -> list[Prediction]:
-        wishes = taken[0].wishes
-        predictions = scorer.score_pixels(
-            np.stack([one.pixels for one in taken if one.pixels is not None]),
-            heat_maps=wishes.heat_maps,
-            nearest=wishes.nearest,
-        )
-        if len(predictions) != len(taken):
-            raise RuntimeError(f"{len(taken)} images have {len(predictions)} predictions")
-        return predictions
+            try:
+                self._on_batch(len(taken), time.perf_counter() - started)
+            except Exception:  # counting, on a full disk say: no reason to score no more
+                _LOGGER.exception("A batch could not be counted.")
