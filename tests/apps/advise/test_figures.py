@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from ahl.apps.advise.figures import auroc_figure, correlation_of, difference_figure
-from ahl.apps.advise.ranking import Ranking, RankingSum
+from ahl.apps.advise.figures import (
+    Ranking,
+    RankingSum,
+    auroc_figure,
+    correlation_of,
+    difference_figure,
+)
 
 
 def test_few_images_leave_an_interval_where_every_defect_is_found():

@@ -15,7 +15,8 @@ from ahl import AHL
 from ahl._common.errors import DataError
 from ahl._common.types import ScoredSample
 from ahl.apps.report.counts import count as sum_up
-from ahl.apps.report.html import MOST, kept_rows, write_report
+from ahl.apps.report.counts import kept_rows
+from ahl.apps.report.html import MOST, write_report
 from ahl.apps.report.score_plots import draw_histograms, draw_precision_recall, draw_roc
 from ahl.data import open_dataset
 from html_reader import read
@@ -76,6 +77,17 @@ def test_every_picture_and_table_says_what_it_shows(html):
     assert {value[1:] for value in reader.values("href") if value.startswith("#")} <= set(ids)
     for name in reader.values("aria-labelledby"):
         assert set(name.split()) <= set(ids)
+
+
+def test_pictures_of_cases_are_named_for_those_who_do_not_see_them(html):
+    cases = re.findall(r'<li class="case">.*?</ul>', html, re.DOTALL)
+    for case in cases:
+        image, overlay, *likes = re.findall(r'alt="([^"]*)"', case)
+        assert re.search(r"<h3>(.*?)</h3>", case)[1] in image
+        assert re.search(r'<p class="note">(.*?)</p>', case)[1] in overlay
+        assert likes == re.findall(r"<span>((?:Shown|Good).*?)</span>", case)
+        assert len(likes) == 2
+    assert len(cases) == 12
 
 
 def test_equal_arguments_give_equal_bytes(detector, dataset, report_file, tmp_path):
@@ -147,12 +159,12 @@ def test_many_images_and_classes_make_no_large_page(dataset):
     counts = sum_up(result)
     rows = kept_rows(counts, 60)
     assert len(rows) == 60
-    assert rows[0].group.name == "good"
+    assert rows[0].name == "good"
     worst = sorted(row.separation.auroc for row in counts.rows[1:])[:59]
     assert sorted(row.separation.auroc for row in rows[1:]) == worst
     drawings = [
         draw_roc(counts.normals, counts.seen, counts.unseen, None),
         draw_precision_recall(counts.normals, counts.anomalies, None),
-        draw_histograms([row.group for row in kept_rows(counts, 16)], None),
+        draw_histograms(kept_rows(counts, 16), None),
     ]
     assert max(map(len, drawings)) < 300_000

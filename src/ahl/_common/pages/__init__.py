@@ -1,1 +1,1 @@
-"""What our HTML pages share: the style, the drawings, and how a template becomes a page."""
+"""The style, the drawings and the templating that our HTML pages share."""

@@ -1,4 +1,4 @@
-"""A template becomes one HTML page that needs nothing else: no network, no script."""
+"""Templates filled to HTML pages that need nothing else: no network, no script."""
 
 from __future__ import annotations
 
@@ -21,6 +21,5 @@ def render_page(package: str, template: str, **values: object) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    # The style sheet is ours; so are the drawings that callers mark likewise, their texts escaped
-    # when they were written as XML.
+    # The style sheet is ours; so are drawings marked as safe, their texts escaped as XML.
     return environment.from_string(source).render(style=Markup(style), **values)

@@ -27,7 +27,7 @@ GROUND: Final = "#fefefe"
 NORMAL: Final = "#6b7785"
 UNSEEN: Final = "#d45d00"
 SHADE: Final = "#e9edf1"
-"""The house's colours, told apart by every eye; dark and light also in grey."""
+"""The house's colours: every eye sees them differ; dark and light also in grey."""
 
 LINES: Final = (
     "#0071b2",
@@ -39,7 +39,7 @@ LINES: Final = (
     "#5f6b77",
     "#8a2f2f",
 )
-"""Colours of lines in one plot, in this order; dashes tell further ones apart."""
+"""Colours of lines in one plot, in this order; further ones differ by dashes."""
 
 THEMED: Final = {
     INK: "plot-ink",
@@ -95,8 +95,8 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
 
     Args:
         figure: made by `new_figure`.
-        name: tells its ids from those of other plots on the same page.
-        title: what it shows, for those who hear the page.
+        name: prefix of its ids, other than that of other plots on the same page.
+        title: what it shows, for screen readers.
         description: the figures in words, likewise.
     """
     text = io.StringIO()

@@ -1,11 +1,10 @@
-"""A labelled folder looked over: what helps, what is wrong, what is missing."""
+"""Advice on a labelled folder: what helps, what is wrong, what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,24 @@ from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD, Skipped
-from ahl.apps.advise.duplicates import Copy, Duplicates, find_duplicates
+from ahl.apps.advise.duplicates import Copy, find_duplicates
+from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
 from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
-from ahl.apps.advise.labels import LabelAdvice, Suspect, compare_labels, find_suspects
-from ahl.apps.advise.learning_curve import LearningCurve, measure_curve
-from ahl.apps.advise.left_out import FOLDS, Progress, cross_fit
+from ahl.apps.advise.labels import (
+    LabelAdvice,
+    LearningCurve,
+    Suspect,
+    compare_labels,
+    find_suspects,
+    measure_curve,
+)
 from ahl.apps.advise.pictures import Picture, look_at
-from ahl.apps.advise.ranking import Indices, Ranking, mean_ranking
-from ahl.apps.advise.trials import Trials, open_trials
+from ahl.apps.advise.trials import FOLDS, Progress, Setup, Trials, open_trials, out_of_fold
 from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
 from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.extractor import FeatureExtractor
-from ahl.features.maps import FeatureLayout
 from ahl.features.sizing import with_size
 from ahl.heads import BaseDetector, find_detector
 
@@ -40,7 +43,7 @@ _REPEATS = 2  # draws of the folds: each image is judged by so many detectors of
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Advice:
-    """What was found; None where it was not asked or cannot be told (`notes` say why).
+    """All answers; None where one was not asked for or cannot be given (`notes` say why).
 
     Attributes:
         data: name of the folder.
@@ -53,24 +56,24 @@ class Advice:
         suspects: images that look mislabelled, likeliest first.
         suspected: how many there are in each class that has any; the list is cut off.
         size: whether the image size is enough.
-        notes: what could not be told, and why.
+        notes: what could not be measured, and why.
     """
 
     data: str
     base: str
-    images: Mapping[str, int]
+    images: dict[str, int]
     skipped: tuple[Skipped, ...]
     copies: tuple[Copy, ...]
     labels: LabelAdvice | None
     curve: LearningCurve | None
     suspects: tuple[Suspect, ...]
-    suspected: Mapping[str, int]
+    suspected: dict[str, int]
     size: SizeAdvice
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON values."""
-        return asdict(replace(self, images=dict(self.images), suspected=dict(self.suspected)))
+        return asdict(self)
 
 
 def advise(
@@ -106,7 +109,7 @@ def advise(
         seed: of every draw.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features, as for `ahl.AHL`.
-        callback: receives progress and of what is skipped.
+        callback: receives progress and what is skipped.
 
     Raises:
         DataError: if the folder has no layout, no good image, or nothing that can be read.
@@ -117,26 +120,19 @@ def advise(
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
     callback = callback or Callback()
     dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
-    choice = BackboneChoice(
+    built = BackboneChoice(
         backbone=backbone,
         weights=None if weights is None else Path(weights),
         arguments=dict(backbone_arguments or {}),
         stages=None if stages is None else tuple(stages),
-    )
-    built = choice.build()  # what it lacks is told at once
-    config = with_size(
-        config or default(),
-        built,
-        [sample.source for sample in dataset.train_normals],
-        callback=callback,
-    )
-    run = _Run(
-        choice=BackboneChoice(backbone=built),
+    ).build()
+    normals = [sample.source for sample in dataset.train_normals]
+    setup = Setup(
+        backbone=built,
+        config=with_size(config or default(), built, normals, callback=callback),
         detector=find_detector(base),
-        config=config,
-        quick=quick,
         seed=seed,
-        device=device,
+        device=resolve_device(device),
         cache=cache,
         callback=callback,
     )
@@ -148,115 +144,62 @@ def advise(
             f"({skipped[0].name}: {skipped[0].reason})."
         )
     duplicates = find_duplicates(pictures, callback)
-    return run.advise(dataset, pictures, skipped, duplicates)
+    size = _advise_size(setup, pictures, dataset.root)
+    labels = curve = None
+    suspects: tuple[Suspect, ...] = ()
+    suspected: dict[str, int] = {}
+    notes = tuple(_too_few(pictures, duplicates.groups))
+    if not notes:
+        readable = [picture.sample for picture in pictures]
+        with open_trials(readable, duplicates.groups, setup) as trials:
+            first, labelled, memory, linear = _rankings(trials, 1 if quick else _REPEATS)
+            labels = compare_labels(labelled, memory)
+            suspects, suspected = find_suspects(trials.samples, labelled, linear)
+            curve = measure_curve(trials, first, quick=quick)
+            if size.originals_larger and not quick:
+                size = compare_sizes(size, trials, first)
+    return Advice(
+        data=dataset.name,
+        base=setup.detector.name,
+        images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
+        skipped=tuple(skipped),
+        copies=duplicates.copies,
+        labels=labels,
+        curve=curve,
+        suspects=suspects,
+        suspected=suspected,
+        size=size,
+        notes=notes,
+    )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Run:
-    """The settings of one look."""
+def _advise_size(setup: Setup, pictures: Sequence[Picture], root: Path) -> SizeAdvice:
+    features = setup.config.features
+    _, *grid = FeatureExtractor(setup.backbone, features, setup.device).layout.scales[0]
+    return advise_size(
+        pictures,
+        root,
+        features.size,
+        (grid[0], grid[1]),
+        tiles=features.tiles,
+        step=setup.backbone.multiple if features.tiles else 32,
+    )
 
-    choice: BackboneChoice
-    detector: type[BaseDetector]
-    config: Config
-    quick: bool
-    seed: int
-    device: str
-    cache: str | Path | None
-    callback: Callback
 
-    def advise(
-        self,
-        dataset: Dataset,
-        pictures: Sequence[Picture],
-        skipped: Sequence[Skipped],
-        duplicates: Duplicates,
-    ) -> Advice:
-        _, *grid = self.layout().scales[0]
-        features = self.config.features
-        step = self.choice.build().multiple if features.tiles else 32
-        size = advise_size(
-            pictures,
-            dataset.root,
-            features.size,
-            (grid[0], grid[1]),
-            tiles=features.tiles,
-            step=step,
-        )
-        labels = curve = None
-        suspects: tuple[Suspect, ...] = ()
-        suspected: dict[str, int] = {}
-        notes = tuple(_too_few(pictures, duplicates.groups))
-        if not notes:
-            with self.trials(pictures, duplicates.groups, self.config) as trials:
-                first, labelled, memory, second = self.left_out(trials)
-                labels = compare_labels(labelled, memory)
-                suspects, suspected = find_suspects(trials.samples, labelled, second)
-                curve = measure_curve(trials, first, quick=self.quick, callback=self.callback)
-                if size.originals_larger and not self.quick:
-                    size = self.measured(size, trials, pictures, first)
-        return Advice(
-            data=dataset.name,
-            base=self.detector.name,
-            images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
-            skipped=tuple(skipped),
-            copies=duplicates.copies,
-            labels=labels,
-            curve=curve,
-            suspects=suspects,
-            suspected=suspected,
-            size=size,
-            notes=notes,
-        )
-
-    def layout(self) -> FeatureLayout:
-        """Shape of the features of an image."""
-        device = resolve_device(self.device)
-        return FeatureExtractor(self.choice.build(), self.config.features, device).layout
-
-    def left_out(self, trials: Trials) -> tuple[Ranking, Ranking, Ranking, Ranking]:
-        """Rankings by the first labelled detectors, by all, by the memory, by linear ones."""
-        repeats = range(1 if self.quick else _REPEATS)
-        progress = Progress("left-out images, trainings", FOLDS * len(repeats), self.callback)
-        labelled = [cross_fit(trials, trials.labelled, r, progress=progress) for r in repeats]
-        memory = [cross_fit(trials, trials.memory_only, r) for r in repeats]
-        second = [cross_fit(trials, trials.second_opinion, r) for r in repeats]
-        return labelled[0], mean_ranking(labelled), mean_ranking(memory), mean_ranking(second)
-
-    def measured(
-        self, size: SizeAdvice, trials: Trials, pictures: Sequence[Picture], known: Ranking
-    ) -> SizeAdvice:
-        """The advice with both sizes measured."""
-        larger = self.config.with_image_size(size.larger)
-        place = {picture.sample.name: picture for picture in pictures}
-
-        @contextmanager
-        def at_larger(indices: Indices) -> Iterator[Trials]:
-            chosen = [place[trials.samples[index].name] for index in indices]
-            with self.trials(chosen, trials.groups[indices], larger) as opened:
-                yield opened
-
-        return compare_sizes(size, trials, known, at_larger, callback=self.callback)
-
-    @contextmanager
-    def trials(
-        self, pictures: Sequence[Picture], groups: Indices, config: Config
-    ) -> Iterator[Trials]:
-        with open_trials(
-            [picture.sample for picture in pictures],
-            groups,
-            backbone=self.choice,
-            config=config,
-            detector=self.detector,
-            seed=self.seed,
-            device=resolve_device(self.device),
-            cache=self.cache,
-            callback=self.callback,
-        ) as opened:
-            yield opened
+def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, Ranking]:
+    """Rank by the first draw's labelled detectors, all labelled ones, memories, linear ones."""
+    stage = "left-out images, trainings"
+    progress = Progress(stage, FOLDS * repeats, trials.setup.callback)
+    labelled = [out_of_fold(trials, trials.labelled, r, progress) for r in range(repeats)]
+    memory, linear = (
+        mean_ranking([out_of_fold(trials, score, r) for r in range(repeats)])
+        for score in (trials.memory_only, trials.linear)
+    )
+    return labelled[0], mean_ranking(labelled), memory, linear
 
 
 def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
-    """Why nothing can be left out, if so."""
+    """Reasons why nothing can be left out, if any."""
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
@@ -274,6 +217,6 @@ def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     elif anomalies == 1:
         yield (
             "There is one labelled defect. It cannot be left out and trained on at once, so what "
-            "it is worth, and whether labels are right, cannot be told; a second one is enough. "
-            "Only copies and sizes were looked at."
+            "it is worth, and whether labels are right, cannot be measured; a second one is "
+            "enough. Only copies and sizes were looked at."
         )

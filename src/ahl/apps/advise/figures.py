@@ -1,25 +1,29 @@
-"""Measured values with their intervals, and differences of two on the same images."""
+"""AUROCs of images that were left out of training, with their intervals and differences."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.intervals import auroc_interval
 
+Indices = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Verdict = Literal["yes", "no", "cannot tell"]
+
+SMALL: Final = 0.02
+"""AUROC that a difference must be surely below to be called none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A measured value with its 95 % interval.
-
-    Attributes:
-        value: as measured.
-        low: end of the interval.
-        high: likewise.
-    """
+    """A measured value with its 95 % interval."""
 
     value: float
     low: float
@@ -30,20 +34,21 @@ class Figure:
         return Figure(value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
 
-def auroc_figure(auroc: float, anomalies: int, normals: int) -> Figure:
-    """An AUROC with its score interval.
+def verdict_on(gain: Figure, *, above: float = 0.0, below: float = SMALL) -> Verdict:
+    """Judge a difference: yes if all of its interval lies above one value, no if below another."""
+    if gain.low > above:
+        return "yes"
+    return "no" if gain.high < below else "cannot tell"
 
-    Args:
-        auroc: as measured, 0 to 1.
-        anomalies: tested, at least 1.
-        normals: likewise.
-    """
+
+def auroc_figure(auroc: float, anomalies: int, normals: int) -> Figure:
+    """An AUROC in [0, 1] of so many tested images with its score interval."""
     low, high = auroc_interval(auroc, normals, anomalies)
     return Figure(value=auroc, low=low, high=high)
 
 
 def difference_figure(one: Figure, other: Figure, correlation: float) -> Figure:
-    """`one - other`, both measured on the same images, from their intervals (Zou, 2007).
+    """`one - other`, measured on the same images, from their intervals (Zou, 2007).
 
     Args:
         one: first figure.
@@ -63,10 +68,7 @@ def difference_figure(one: Figure, other: Figure, correlation: float) -> Figure:
     )
 
 
-def correlation_of(
-    one: tuple[NDArray[np.float64], NDArray[np.float64]],
-    other: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> float:
+def correlation_of(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
     """Correlation of two AUROCs of the same images (DeLong et al., 1988).
 
     Args:
@@ -75,7 +77,7 @@ def correlation_of(
         other: the same by another model.
 
     Returns:
-        0 where it cannot be told.
+        0 where there are too few images.
     """
     common = first = second = 0.0
     for mine, theirs in zip(one, other, strict=True):
@@ -85,3 +87,75 @@ def correlation_of(
         common, first, second = common + matrix[0, 1], first + matrix[0, 0], second + matrix[1, 1]
     product = sqrt(first * second)
     return float(np.clip(common / product, -1.0, 1.0)) if product > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Mean share, for each image, of left-out images of the other label that it outscores.
+
+    Models are never compared by their scores, only images by one model: each image with those that
+    the same model left out.
+
+    Attributes:
+        anomalous: (N,) labels.
+        shares: (N,) 0 to 1; NaN where no model left the image out beside the other label.
+    """
+
+    anomalous: Flags
+    shares: Floats
+
+    def figure(self, among: Flags | None = None) -> Figure | None:
+        """AUROC of the tested anomalies, or of those in `among` (N,); None without any."""
+        anomalies, normals = self._placements(among)
+        if not len(anomalies) or not len(normals):
+            return None
+        return auroc_figure(float(anomalies.mean()), len(anomalies), len(normals))
+
+    def minus(self, other: Ranking, among: Flags | None = None) -> Figure | None:
+        """How much higher the AUROC is than another one's, on images that both tested."""
+        neither = np.isnan(self.shares) | np.isnan(other.shares)
+        mine, theirs = (
+            Ranking(self.anomalous, np.where(neither, np.nan, one.shares)) for one in (self, other)
+        )
+        first, second = mine.figure(among), theirs.figure(among)
+        if first is None or second is None:
+            return None
+        correlation = correlation_of(mine._placements(among), theirs._placements(among))
+        return difference_figure(first, second, correlation)
+
+    def _placements(self, among: Flags | None) -> tuple[Floats, Floats]:
+        """Shares of the other label on the right side of each anomaly, and of each normal."""
+        tested = ~np.isnan(self.shares)
+        anomalies = self.anomalous if among is None else self.anomalous & among
+        return self.shares[tested & anomalies], 1 - self.shares[tested & ~self.anomalous]
+
+
+class RankingSum:
+    """Sum of several models' rankings of images with these labels (N,)."""
+
+    def __init__(self, anomalous: Flags) -> None:
+        self._anomalous = anomalous
+        self._sums = np.zeros(len(anomalous))
+        self._counts = np.zeros(len(anomalous))
+
+    def add(self, tested: Indices, scores: Floats) -> None:
+        """Add one model's scores (n,) of the images that it left out."""
+        flags = self._anomalous[tested]
+        for own, others in ((flags, ~flags), (~flags, flags)):
+            if own.any() and others.any():
+                ordered = np.sort(scores[others])
+                below = np.searchsorted(ordered, scores[own], "left")
+                up_to = np.searchsorted(ordered, scores[own], "right")
+                self._sums[tested[own]] += (below + up_to) / 2 / len(ordered)
+                self._counts[tested[own]] += 1
+
+    def ranking(self) -> Ranking:
+        """The mean over the models."""
+        with np.errstate(invalid="ignore"):
+            return Ranking(self._anomalous, self._sums / self._counts)
+
+
+def mean_ranking(rankings: Sequence[Ranking]) -> Ranking:
+    """The mean of several rankings of the same images, at least one."""
+    shares = np.mean([ranking.shares for ranking in rankings], axis=0)
+    return Ranking(rankings[0].anomalous, shares)

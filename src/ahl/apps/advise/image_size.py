@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.callbacks import Callback
-from ahl._common.randomness import numpy_generator
 from ahl._common.types import ImageSize
-from ahl.apps.advise.figures import Figure
-from ahl.apps.advise.labels import SMALL, Verdict
-from ahl.apps.advise.left_out import FOLDS, Progress, cross_fit
+from ahl.apps.advise.figures import Figure, Ranking, Verdict, verdict_on
 from ahl.apps.advise.pictures import Picture
-from ahl.apps.advise.ranking import Indices, Ranking
-from ahl.apps.advise.trials import Trials
+from ahl.apps.advise.trials import FOLDS, Progress, Trials, open_trials, out_of_fold
 from ahl.config.image_size import LARGEST_SIDE
 from ahl.data.masks import defect_masks, is_smaller_than_a_cell
 
@@ -34,14 +28,13 @@ _MOST = (300, 150)  # good images and defects that are compared on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedDefects:
-    """What the masks say.
+    """Thickness of the masked defects, in pixels after resizing, at their widest place.
 
     Attributes:
         count: images with a mask.
-        thickness: median over them, in pixels after resizing, of the widest place of the defect
-            (twice the radius of the largest disc inside).
+        thickness: median over them of twice the radius of the largest disc inside the defect.
         thinnest: its lowest tenth.
-        too_thin: how many are thinner than `THIN` pixels there.
+        too_thin: how many are thinner than `THIN` pixels.
         too_thin_larger: how many would be at the larger size.
         below_cell: how many cover less of the image than one feature cell does.
     """
@@ -80,10 +73,10 @@ class SizeAdvice:
     height: int
     cell: tuple[float, float]
     masked: MaskedDefects | None
-    compared: int
-    at_size: Figure | None
-    at_larger: Figure | None
-    gain: Figure | None
+    compared: int = 0
+    at_size: Figure | None = None
+    at_larger: Figure | None = None
+    gain: Figure | None = None
     verdict: Verdict
     originals_larger: bool
     tiles: int
@@ -106,7 +99,7 @@ def advise_size(
     tiles: int = 0,
     step: int = _STEP,
 ) -> SizeAdvice:
-    """What sizes and masks say, before anything is measured.
+    """Compare the size with the originals and the masks, before anything is measured.
 
     Args:
         pictures: of all images.
@@ -120,93 +113,71 @@ def advise_size(
     height = int(np.median([picture.height for picture in pictures]))
     sides = [_side((picture.height, picture.width)) for picture in pictures]
     larger = larger_size(size, step)
-    masked = _masked(pictures, root, size, larger, grid[0] * grid[1])
     originals_larger = bool(np.median(sides) >= _ROOM * _side(size))
-    verdict: Verdict = "cannot tell" if originals_larger else "yes"
     return SizeAdvice(
         size=size,
         larger=larger,
         width=width,
         height=height,
         cell=(width / grid[1], height / grid[0]),
-        masked=masked,
-        compared=0,
-        at_size=None,
-        at_larger=None,
-        gain=None,
-        verdict=verdict,
+        masked=_masked(pictures, root, size, larger, grid[0] * grid[1]),
+        verdict="cannot tell" if originals_larger else "yes",
         originals_larger=originals_larger,
         tiles=tiles,
     )
 
 
-def compare_sizes(
-    advice: SizeAdvice,
-    trials: Trials,
-    known: Ranking,
-    at_larger: Callable[[Indices], AbstractContextManager[Trials]],
-    *,
-    callback: Callback,
-) -> SizeAdvice:
+def compare_sizes(advice: SizeAdvice, trials: Trials, known: Ranking) -> SizeAdvice:
     """Measure the larger size on the same images, or some of them.
 
     Args:
         advice: from `advise_size`.
         trials: the images.
         known: of all of them at the size, by the first draw of folds.
-        at_larger: opens trials of some of the images at the larger size.
-        callback: receives progress.
     """
-    random = numpy_generator(trials.seed, "advice", "sizes")
-    drawn = []
-    for label, most in zip((False, True), _MOST, strict=True):
-        members = np.flatnonzero(trials.anomalous == label)
-        drawn.append(np.sort(random.permutation(members)[:most]))
-    chosen = np.sort(np.concatenate(drawn))
-    whole = len(chosen) == len(trials.samples)
-    progress = Progress("image sizes, trainings", FOLDS * (1 if whole else 2), callback)
-    some = trials.part(chosen)
-    base = known if whole else cross_fit(some, some.labelled, 0, progress=progress)
-    with at_larger(chosen) as others:
+    random = trials.random("sizes")
+    drawn = [
+        random.permutation(np.flatnonzero(trials.anomalous == label))[:most]
+        for label, most in zip((False, True), _MOST, strict=True)
+    ]
+    some = trials.part(np.sort(np.concatenate(drawn)))
+    setup, whole = trials.setup, len(some.samples) == len(trials.samples)
+    progress = Progress("image sizes, trainings", FOLDS * (1 if whole else 2), setup.callback)
+    base = known if whole else out_of_fold(some, some.labelled, 0, progress)
+    setup = replace(setup, config=setup.config.with_image_size(advice.larger))
+    with open_trials(some.samples, some.groups, setup) as others:
         if len(others.samples) != len(some.samples):  # one became unreadable meanwhile
             return advice
-        larger = cross_fit(others, others.labelled, 0, progress=progress)
+        larger = out_of_fold(others, others.labelled, 0, progress)
     gain = larger.minus(base)
     if gain is None:
         return advice
-    verdict: Verdict = "cannot tell"
-    if gain.low > 0:
-        verdict = "no"
-    elif gain.high < SMALL:
-        verdict = "yes"
+    verdicts: dict[Verdict, Verdict] = {"yes": "no", "no": "yes", "cannot tell": "cannot tell"}
     return replace(
         advice,
-        compared=len(chosen),
+        compared=len(some.samples),
         at_size=base.figure(),
         at_larger=larger.figure(),
         gain=gain,
-        verdict=verdict,
+        verdict=verdicts[verdict_on(gain)],
     )
 
 
 def _masked(
     pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize, cells: int
 ) -> MaskedDefects | None:
-    samples = [picture.sample for picture in pictures]
-    thickness, below_cell = [], 0
-    for mask in defect_masks(samples, root):
-        thickness.append(_thickness(mask) / math.sqrt(mask.size))
-        below_cell += is_smaller_than_a_cell(mask, cells)
-    if not thickness:
+    masks = list(defect_masks([picture.sample for picture in pictures], root))
+    if not masks:
         return None
-    resized, at_larger = np.array(thickness) * _side(size), np.array(thickness) * _side(larger)
+    thickness = np.array([_thickness(mask) / math.sqrt(mask.size) for mask in masks])
+    resized = thickness * _side(size)
     return MaskedDefects(
-        count=len(thickness),
+        count=len(masks),
         thickness=float(np.median(resized)),
         thinnest=float(np.quantile(resized, 0.1)),
         too_thin=int((resized < THIN).sum()),
-        too_thin_larger=int((at_larger < THIN).sum()),
-        below_cell=below_cell,
+        too_thin_larger=int((thickness * _side(larger) < THIN).sum()),
+        below_cell=sum(is_smaller_than_a_cell(mask, cells) for mask in masks),
     )
 
 
@@ -214,8 +185,7 @@ def _thickness(mask: NDArray[np.bool_]) -> float:
     """Diameter in pixels of the largest disc inside the mask."""
     from scipy.ndimage import distance_transform_edt
 
-    padded = np.pad(mask, 1)
-    return 2 * float(distance_transform_edt(padded).max()) - 1
+    return 2 * float(distance_transform_edt(np.pad(mask, 1)).max()) - 1
 
 
 def _side(size: ImageSize) -> float:

@@ -1,22 +1,18 @@
-"""Do the labels beat a model of good images alone, and which of them look wrong?"""
+"""Advice on labels: what they and more of them bring, what new kinds cost, which look wrong."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Literal
 
 import numpy as np
 
 from ahl._common.types import Sample
-from ahl.apps.advise.figures import Figure
-from ahl.apps.advise.ranking import Ranking
-
-Verdict = Literal["yes", "no", "cannot tell"]
-
-SMALL = 0.02
-"""AUROC that a difference must be surely below to be called none."""
+from ahl.apps.advise.figures import Figure, Flags, Indices, Ranking, RankingSum, Verdict, verdict_on
+from ahl.apps.advise.trials import FOLDS, Progress, Trials, deal_folds
 
 LOOK_AGAIN = 0.3
 """Share of the images of the other label that it passes, from which an image is listed."""
@@ -26,6 +22,21 @@ LOOKS_WRONG = 0.5
 
 MOST_SUSPECTS = 10
 """Images that are listed at most."""
+
+MORE = 5
+"""Labelled defects that might be added."""
+
+WORTH = 0.005
+"""AUROC that they must surely bring, or surely not, for a yes or a no."""
+
+MOST_CLASSES = 6
+"""Classes that are left out in turn at most, the largest ones."""
+
+_COUNTS = (1, 2, 5, 10, 20, 50)
+_Split = tuple[Indices, Indices, Indices]
+"""Labelled defects to draw from, good images to train on, and images to test."""
+
+_FEW = 2  # up to so many, which defects were drawn matters most: they are drawn twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +48,8 @@ class LabelAdvice:
         memory_only: of the distance from good images' patches, on the same images.
         gain: how much higher the first is.
         verdict: whether the labels help.
-        anomalies: labelled defects that were tested.
-        normals: good images that were tested.
+        anomalies: how many were tested.
+        normals: likewise.
     """
 
     labelled: Figure
@@ -54,7 +65,6 @@ class Suspect:
     """An image that detectors which did not train on it find to be of the other label.
 
     Attributes:
-        name: of the image.
         class_name: its label.
         passed: share of the images of the other label, left out with it, that it lies beyond: the
             defects that a good image outscores, or the good images that outscore a defect. The
@@ -70,32 +80,86 @@ class Suspect:
     looks_wrong: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """AUROC with so many labelled defects.
+
+    Attributes:
+        anomalies: labelled defects trained on (where classes differ in size, their mean); 0 for
+            good images alone.
+        auroc: on left-out images.
+        trainings: how many it is the mean of.
+    """
+
+    anomalies: int
+    auroc: Figure
+    trainings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindFound:
+    """One class as a known and as a new kind.
+
+    Attributes:
+        count: its images.
+        new: AUROC where no image of the class was in training.
+        known: where others of its images were; None where there are none.
+    """
+
+    class_name: str
+    count: int
+    new: Figure
+    known: Figure | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """More labels, and other kinds.
+
+    Attributes:
+        left_out: what each detector left out: whole classes, or images where there is one class.
+        points: in order of the number of labels.
+        doubling: what twice the labels brought, from half of them to all; None if too few.
+        five_more: by the same rate; None likewise.
+        verdict: whether five more would help.
+        kinds: the classes left out; empty where images are.
+        new: AUROC over them as new kinds; None likewise.
+        known: as known kinds.
+        price: how much lower a new kind is found than a known one.
+    """
+
+    left_out: Literal["classes", "images"]
+    points: tuple[CurvePoint, ...]
+    doubling: Figure | None
+    five_more: Figure | None
+    verdict: Verdict
+    kinds: tuple[KindFound, ...]
+    new: Figure | None
+    known: Figure | None
+    price: Figure | None
+
+
 def compare_labels(labelled: Ranking, memory_only: Ranking) -> LabelAdvice | None:
-    """Labels against good images alone; None where nothing could be tested."""
+    """Compare labels with good images alone; None where nothing could be tested."""
     gain = labelled.minus(memory_only)
     one, other = labelled.figure(), memory_only.figure()
     if gain is None or one is None or other is None:
         return None
-    verdict: Verdict = "cannot tell"
-    if gain.low > 0:
-        verdict = "yes"
-    elif gain.high < SMALL:
-        verdict = "no"
     tested = ~np.isnan(labelled.shares)
     return LabelAdvice(
         labelled=one,
         memory_only=other,
         gain=gain,
-        verdict=verdict,
+        verdict=verdict_on(gain),
         anomalies=int((tested & labelled.anomalous).sum()),
         normals=int((tested & ~labelled.anomalous).sum()),
     )
 
 
 def find_suspects(
-    samples: Sequence[Sample], labelled: Ranking, second: Ranking
+    samples: Sequence[Sample], labelled: Ranking, linear: Ranking
 ) -> tuple[tuple[Suspect, ...], dict[str, int]]:
-    """Images that look mislabelled, the likeliest first.
+    """Find images that look mislabelled, the likeliest first.
 
     Two kinds of detector see an image differently; where both err in the same direction, the label
     is the likelier cause.
@@ -103,12 +167,12 @@ def find_suspects(
     Args:
         samples: the images.
         labelled: by the labelled detectors.
-        second: by another kind of detector.
+        linear: by linear classifiers.
 
     Returns:
         the first `MOST_SUSPECTS`, and how many there are in each class that has any.
     """
-    views = np.stack([one.shares for one in (labelled, second)])
+    views = np.stack([labelled.shares, linear.shares])
     views = np.where(labelled.anomalous, 1 - views, views)
     passed = np.nan_to_num(views.mean(axis=0))
     order = np.argsort(-passed, kind="stable")
@@ -123,3 +187,103 @@ def find_suspects(
         )
         for index in found[:MOST_SUSPECTS]
     ), dict(sorted(Counter(samples[index].class_name for index in found).items()))
+
+
+def measure_curve(trials: Trials, known: Ranking, *, quick: bool) -> LearningCurve | None:
+    """Train on few and on many labelled defects, and test on what was left out.
+
+    Args:
+        trials: the images.
+        known: of all images, by detectors of the first draw of folds that trained on the others.
+        quick: measure half of the labels and all of them only.
+
+    Returns:
+        the curve; None where no defect can be left out.
+    """
+    names = np.array([sample.class_name for sample in trials.samples])
+    counts = Counter(names[trials.anomalous].tolist())
+    classes = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CLASSES]
+    several = len(classes) > 1
+    splits = _splits(trials, [names == name for name in classes] if several else [])
+    if not splits:
+        return None
+    sizes = np.array([len(pool) for pool, _, _ in splits])
+    half = np.maximum(sizes // 2, 1)
+    steps = [np.full(len(splits), m) for m in _COUNTS if not quick and m <= 0.75 * half.min()]
+    steps += [half] if sizes.min() > 1 else []
+    steps += [sizes] if several else []
+    draws = [1, *(2 if step.max() <= _FEW and not quick else 1 for step in steps)]
+    total = sum(draws) * len(splits)
+    progress = Progress("learning curve, trainings", total, trials.setup.callback)
+    measured = [
+        (round(step.mean()), _measure(trials, splits, step, times, progress), times * len(splits))
+        for step, times in zip([np.zeros_like(sizes), *steps], draws, strict=True)
+    ]
+    if not several:
+        measured.append((round(sizes.mean()), known, len(splits)))
+    everything = measured[-1][1]
+    gained = everything.minus(measured[-2][1]) if sizes.min() > 1 else None
+    doubling = gained and gained.times(1 / float(np.log2(sizes / half).mean()))
+    five = doubling and doubling.times(log2((counts.total() + MORE) / counts.total()))
+    some = np.isin(names, classes)
+    return LearningCurve(
+        left_out="classes" if several else "images",
+        points=tuple(
+            CurvePoint(anomalies=anomalies, auroc=figure, trainings=trainings)
+            for anomalies, ranking, trainings in measured
+            if (figure := ranking.figure()) is not None
+        ),
+        doubling=doubling,
+        five_more=five,
+        verdict=verdict_on(five, above=WORTH, below=WORTH) if five else "cannot tell",
+        kinds=tuple(
+            KindFound(
+                class_name=name,
+                count=counts[name],
+                new=figure,
+                known=known.figure(names == name) if counts[name] > 1 else None,
+            )
+            for name in classes
+            if several and (figure := everything.figure(names == name)) is not None
+        ),
+        new=everything.figure() if several else None,
+        known=known.figure(some),
+        price=known.minus(everything, some) if several else None,
+    )
+
+
+def _splits(trials: Trials, classes: Sequence[Flags]) -> list[_Split]:
+    """Leave out each class with a share of the good images; each fold where there are no classes.
+
+    Copies of what is tested do not train, in whatever folder they lie.
+    """
+    folds = deal_folds(trials, 0)
+    left_out = [folds == fold for fold in range(FOLDS)]
+    if classes:
+        left_out = [
+            of_class | (~trials.anomalous & (folds == turn % FOLDS))
+            for turn, of_class in enumerate(classes)
+        ]
+    splits = []
+    for tested in left_out:
+        trained = ~tested & ~np.isin(trials.groups, trials.groups[tested])
+        pool = np.flatnonzero(trained & trials.anomalous)
+        if len(pool) and trials.anomalous[tested].any():
+            normals = np.flatnonzero(trained & ~trials.anomalous)
+            splits.append((pool, normals, np.flatnonzero(tested)))
+    return splits
+
+
+def _measure(
+    trials: Trials, splits: Sequence[_Split], counts: Indices, draws: int, progress: Progress
+) -> Ranking:
+    """Rank what each split tests, by detectors of so many defects of its pool."""
+    total = RankingSum(trials.anomalous)
+    for number, ((pool, normals, tested), count) in enumerate(zip(splits, counts, strict=True)):
+        for draw in range(draws):
+            random = trials.random("curve", number, draw)
+            drawn = np.sort(random.permutation(pool)[: int(count)])
+            score = trials.labelled if count else trials.memory_only
+            total.add(tested, score(np.concatenate([normals, drawn]), tested))
+            progress.step()
+    return total.ranking()

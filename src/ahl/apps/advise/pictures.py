@@ -1,11 +1,10 @@
-"""Every image looked at once: its size, the identity of its pixels, and a thumbnail."""
+"""One look at every image: its size, the identity of its pixels, and a thumbnail."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,7 @@ from ahl.data.images.reading import read_pixels
 THUMBNAIL = 64
 """Side of a thumbnail in pixels: 4 KiB an image, 40 MiB for 10,000."""
 
-_WORKERS = 2
-_AHEAD = 8  # images decoded ahead of their turn; bounds memory
+_WORKERS = 2  # so many decoded images are in memory at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,30 +46,29 @@ def look_at(samples: Sequence[Sample], callback: Callback) -> tuple[list[Picture
 
     Args:
         samples: the images.
-        callback: receives progress and of what cannot be read.
+        callback: receives progress and what cannot be read.
 
     Returns:
         the pictures of the readable ones in order, and what was skipped.
     """
     pictures, skipped = [], []
     callback.on_stage("looking at images", 0, len(samples))
-    for done, (sample, future) in enumerate(_decoded(samples), start=1):
-        try:
-            pictures.append(future.result())
-        except ImageError as error:
-            skipped.append(Skipped(name=sample.name, reason=str(error)))
-            callback.on_skipped(skipped[-1])
-        callback.on_stage("looking at images", done, len(samples))
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        for done, seen in enumerate(pool.map(_look_at_one, samples), start=1):
+            if isinstance(seen, Picture):
+                pictures.append(seen)
+            else:
+                skipped.append(seen)
+                callback.on_skipped(seen)
+            callback.on_stage("looking at images", done, len(samples))
     return pictures, skipped
 
 
-def look_at_one(sample: Sample) -> Picture:
-    """Decode one image.
-
-    Raises:
-        ImageError: if it cannot be read.
-    """
-    pixels = read_pixels(sample.source)
+def _look_at_one(sample: Sample) -> Picture | Skipped:
+    try:
+        pixels = read_pixels(sample.source)
+    except ImageError as error:
+        return Skipped(name=sample.name, reason=str(error))
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height} {width}\n".encode())
     digest.update(pixels.data)
@@ -83,14 +80,3 @@ def look_at_one(sample: Sample) -> Picture:
         digest=digest.hexdigest(),
         thumbnail=np.array(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)),
     )
-
-
-def _decoded(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Future[Picture]]]:
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        ahead: deque[tuple[Sample, Future[Picture]]] = deque()
-        for sample in samples:
-            ahead.append((sample, pool.submit(look_at_one, sample)))
-            if len(ahead) >= _AHEAD:
-                yield ahead.popleft()
-        while ahead:
-            yield ahead.popleft()

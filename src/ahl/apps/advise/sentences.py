@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from ahl._common.types import GOOD
 from ahl.apps.advise.advising import Advice
-from ahl.apps.advise.duplicates import Copy, Where
-from ahl.apps.advise.figures import Figure
-from ahl.apps.advise.image_size import THIN, SizeAdvice
-from ahl.apps.advise.labels import SMALL, LabelAdvice
-from ahl.apps.advise.learning_curve import MORE, WORTH, LearningCurve
+from ahl.apps.advise.duplicates import Copy
+from ahl.apps.advise.figures import SMALL, Figure
+from ahl.apps.advise.image_size import THIN, MaskedDefects, SizeAdvice
+from ahl.apps.advise.labels import MORE, WORTH, LabelAdvice, LearningCurve
 from ahl.apps.advise.trials import MOST_NORMALS
 from ahl.config.image_size import as_option, in_pixels
 from ahl.data.masks import help_for_small_defects
@@ -42,16 +41,19 @@ class Section:
 
 def sections(advice: Advice) -> list[Section]:
     """All questions that were asked, in the order of their weight."""
-    found = [Section("What was looked at", tuple(_overview(advice)))]
-    found.append(Section("Is any image there twice?", tuple(_copies(advice.copies))))
-    if advice.labels is not None:
-        found.append(Section("Do the labels help?", tuple(_labels(advice.labels))))
-    if advice.curve is not None:
+    labels, curve = advice.labels, advice.curve
+    found = [
+        Section("What was looked at", tuple(_overview(advice))),
+        Section("Is any image there twice?", tuple(_copies(advice.copies))),
+    ]
+    if labels is not None:
+        found.append(Section("Do the labels help?", tuple(_labels(labels))))
+    if curve is not None:
         title = f"Would {MORE} more labelled defects help?"
-        found.append(Section(title, tuple(_curve(advice.curve))))
-        found.append(Section("Is a new kind of defect found?", tuple(_kinds(advice.curve))))
-    if advice.labels is not None:
-        found.append(Section("Which images look mislabelled?", tuple(_suspects(advice))))
+        found.append(Section(title, tuple(_curve(curve))))
+        found.append(Section("Is a new kind of defect found?", tuple(_kinds(curve))))
+    if labels is not None:
+        found.append(Section("Which images look mislabelled?", tuple(_suspects(advice, labels))))
     found.append(Section("Is the image size enough?", tuple(_size(advice.size))))
     return found
 
@@ -83,17 +85,16 @@ def _copies(copies: Sequence[Copy]) -> Iterator[str]:
     if not copies:
         yield "No: no two images have the same pixels or show the same photograph."
         return
-    sorts: tuple[tuple[Where, str], ...] = (
+    parts = []
+    for where, what in (
         ("good and defect", "once as good and once as a defect"),
         ("within defects", "among the defects"),
         ("within good", f"among {GOOD}"),
-    )
-    parts = []
-    for where, what in sorts:
-        own = [copy for copy in copies if copy.where == where]
-        if own:
-            exact = sum(copy.exact for copy in own)
-            parts.append(f"{len(own)} {what} ({exact} exact, {len(own) - exact} saved anew)")
+    ):
+        exact = [copy.exact for copy in copies if copy.where == where]
+        if exact:
+            anew = len(exact) - sum(exact)
+            parts.append(f"{len(exact)} {what} ({sum(exact)} exact, {anew} saved anew)")
     yield f"Yes, {_plural(len(copies), 'pair')}: {'; '.join(parts)}."
     if any(copy.where == "good and defect" for copy in copies):
         yield "One label of each pair that is good and a defect is wrong: correct or remove it."
@@ -140,7 +141,7 @@ def _curve(curve: LearningCurve) -> Iterator[str]:
         what = f"{point.anomalies} labelled" if point.anomalies else "good images alone"
         yield f"  {what:>18}: {shown(point.auroc)}, {_plural(point.trainings, 'training')}"
     if curve.left_out == "classes":
-        yield "Each detector was tested on a class of which it had seen nothing."
+        yield "Each detector was tested on a class of which it had seen no image."
     else:
         yield (
             "There is one class of defects, so images of it were left out, not classes: this is "
@@ -166,11 +167,10 @@ def _kinds(curve: LearningCurve) -> Iterator[str]:
         yield f"  {kind.class_name} ({kind.count}): new {shown(kind.new)}{beside}"
 
 
-def _suspects(advice: Advice) -> Iterator[str]:
+def _suspects(advice: Advice, labels: LabelAdvice) -> Iterator[str]:
     if not advice.suspects:
         yield "None: every image is more like its own label, by detectors that left it out."
         return
-    labels = advice.labels
     total = sum(advice.suspected.values())
     wrong = sum(suspect.looks_wrong for suspect in advice.suspects)
     yield (
@@ -178,7 +178,7 @@ def _suspects(advice: Advice) -> Iterator[str]:
         "label than like its own. A hard image looks the same as a wrong label: look "
         "before you change any."
     )
-    if labels is not None and labels.labelled.low < 0.7:
+    if labels.labelled.low < 0.7:
         yield (
             f"With an AUROC of {shown(labels.labelled)} the detectors are often wrong themselves: "
             "this list means little."
@@ -225,10 +225,13 @@ def _size(size: SizeAdvice) -> Iterator[str]:
             "cannot tell": f"Cannot tell: {figures}.",
         }[size.verdict]
         yield f"{originals[0].upper()}{originals[1:]}."
-    masked = size.masked
-    if masked is None:
+    if size.masked is None:
         yield "There are no masks (ground_truth/), so the defects' own sizes are not known."
-        return
+    else:
+        yield from _masked(size.masked, own, larger, size.tiles)
+
+
+def _masked(masked: MaskedDefects, own: str, larger: str, tiles: int) -> Iterator[str]:
     yield (
         f"By {_plural(masked.count, 'mask')}, a defect's widest place is {masked.thickness:.1f} "
         f"pixels at {own} (median; a tenth are below {masked.thinnest:.1f}). "
@@ -238,7 +241,7 @@ def _size(size: SizeAdvice) -> Iterator[str]:
     if masked.below_cell:
         yield (
             f"{masked.below_cell} of {masked.count} masked defects are smaller than one feature "
-            f"cell: {help_for_small_defects(size.tiles)}."
+            f"cell: {help_for_small_defects(tiles)}."
         )
 
 

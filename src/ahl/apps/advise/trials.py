@@ -1,32 +1,36 @@
-"""Stand-in trainings: on some of the labelled images, asked about others."""
+"""Stand-in trainings on parts of the labelled images, scoring others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
 from ahl._common.randomness import numpy_generator
 from ahl._common.types import ImageItem, Sample
-from ahl.apps.advise.ranking import Flags, Indices
+from ahl.apps.advise.figures import Flags, Floats, Indices, Ranking, RankingSum
 from ahl.benchmark.baselines import logistic_scores, patchcore_scores
 from ahl.config import Config
 from ahl.config.image_size import in_pixels
 from ahl.data.images.sources import from_samples, readable_items
 from ahl.distributions.augment import default_generators
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
-from ahl.features.backbones.choice import BackboneChoice
+from ahl.features.backbones import Backbone
 from ahl.features.table import FeatureTable
 from ahl.heads import BaseDetector
 from ahl.pipeline.extraction import Extraction, chosen, open_extraction
 from ahl.pipeline.learn import learn
 from ahl.pipeline.task import draw_episodes, prepare
+
+FOLDS = 3
+"""Shares that the images are dealt into: each detector trains on two thirds."""
 
 MOST_NORMALS = 300
 """Good images that one stand-in trains on at most: what its time depends on."""
@@ -40,42 +44,70 @@ On SDD (DevNet, 5 and 20 labelled defects, two seeds each) the mean AUROC is 0.9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Setup:
+    """How stand-ins are trained.
+
+    Attributes:
+        backbone: what makes the features.
+        config: all constants; the part on collaborative learning is not used.
+        detector: the base detector.
+        seed: of every draw.
+        device: where backbone and heads run.
+        cache: folder of the feature stores, as for `ahl.AHL`.
+        callback: receives progress.
+    """
+
+    backbone: Backbone
+    config: Config
+    detector: type[BaseDetector]
+    seed: int
+    device: torch.device
+    cache: str | Path | None
+    callback: Callback
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Trials:
     """Labelled images as features, and trainings on parts of them.
 
     Attributes:
+        setup: how they are trained.
         samples: the images.
-        anomalous: (N,) their labels.
         groups: (N,) number of the photograph; copies share one.
         table: their features.
-        extraction: where more features come from.
         items: the images, to be decoded.
-        detector: the base detector of the stand-ins.
-        config: all constants of the stand-ins.
-        seed: of every draw.
-        device: where to learn.
+        extraction: where the features of pseudo anomalies come from.
     """
 
+    setup: Setup
     samples: tuple[Sample, ...]
-    anomalous: Flags
     groups: Indices
     table: FeatureTable
-    extraction: Extraction
     items: Sequence[ImageItem]
-    detector: type[BaseDetector]
-    config: Config
-    seed: int
-    device: torch.device
+    extraction: Extraction
 
-    def labelled(self, trained: Indices, tested: Indices) -> NDArray[np.float64]:
+    @cached_property
+    def anomalous(self) -> Flags:
+        """(N,) labels."""
+        return np.array([sample.is_anomaly for sample in self.samples], dtype=np.bool_)
+
+    def random(self, *what: str | int) -> np.random.Generator:
+        """The generator of one of the draws."""
+        return numpy_generator(self.setup.seed, "advice", *what)
+
+    def labelled(self, trained: Indices, tested: Indices) -> Floats:
         """Scores (n,) of tested images by a detector of some normals and anomalies."""
         normals, anomalies = self._parts(trained)
         items = chosen(self.items, normals.tolist())
-        shares = self.config.distributions
-        twins = min(shares.twin_fraction, MOST_TWINS / len(normals))
-        config = replace(self.config, distributions=replace(shares, twin_fraction=twins))
+        config, seed = self.setup.config, self.setup.seed
+        twins = min(config.distributions.twin_fraction, MOST_TWINS / len(normals))
+        config = replace(
+            config,
+            distributions=replace(config.distributions, twin_fraction=twins),
+            learning=replace(config.learning, collaborative=False),
+        )
         generators = default_generators()
-        rows, seed = self.table.chosen(normals), self.seed
+        rows = self.table.chosen(normals)
         episodes = draw_episodes(
             rows, len(anomalies), len(generators), config.distributions, seed=seed
         )
@@ -84,20 +116,26 @@ class Trials:
             pseudo_items(plan, items, generators, seed=seed, tiles=tiles)
         )
         task = prepare(
-            self.detector, rows, self.table.chosen(anomalies), pseudo, episodes, config, seed=seed
+            self.setup.detector,
+            rows,
+            self.table.chosen(anomalies),
+            pseudo,
+            episodes,
+            config,
+            seed=seed,
         )
-        model = learn(task, config, seed=self.seed, device=self.device)
+        model = learn(task, config, seed=seed, device=self.setup.device)
         return model.score_table(self.table.chosen(tested))
 
-    def memory_only(self, trained: Indices, tested: Indices) -> NDArray[np.float64]:
+    def memory_only(self, trained: Indices, tested: Indices) -> Floats:
         """Scores (n,) of tested images by the distance from the normals' patches alone."""
         normals, _ = self._parts(trained)
         return patchcore_scores(
-            self.table.chosen(normals), self.table.chosen(tested), seed=self.seed
+            self.table.chosen(normals), self.table.chosen(tested), seed=self.setup.seed
         )
 
-    def second_opinion(self, trained: Indices, tested: Indices) -> NDArray[np.float64]:
-        """Scores (n,) of tested images by a linear classifier of whole images, which is cheap."""
+    def linear(self, trained: Indices, tested: Indices) -> Floats:
+        """Scores (n,) of tested images by a linear classifier of whole images."""
         normals, anomalies = self._parts(trained)
         tables = (self.table.chosen(indices) for indices in (normals, anomalies, tested))
         return logistic_scores(*tables)
@@ -107,7 +145,6 @@ class Trials:
         return replace(
             self,
             samples=tuple(chosen(self.samples, indices.tolist())),
-            anomalous=self.anomalous[indices],
             groups=self.groups[indices],
             table=self.table.chosen(indices),
             items=chosen(self.items, indices.tolist()),
@@ -116,66 +153,97 @@ class Trials:
     def _parts(self, trained: Indices) -> tuple[Indices, Indices]:
         normals, anomalies = trained[~self.anomalous[trained]], trained[self.anomalous[trained]]
         if len(normals) > MOST_NORMALS:
-            random = numpy_generator(self.seed, "advice", "normals")
-            normals = np.sort(random.choice(normals, MOST_NORMALS, replace=False))
+            normals = np.sort(self.random("normals").choice(normals, MOST_NORMALS, replace=False))
         return normals, anomalies
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the anomaly classes, sorted."""
-        return tuple(sorted({sample.class_name for sample in self.samples if sample.is_anomaly}))
-
-    def of_class(self, name: str) -> Flags:
-        """(N,) which images are of a class."""
-        return np.array([sample.class_name == name for sample in self.samples], dtype=np.bool_)
 
 
 @contextmanager
-def open_trials(
-    samples: Sequence[Sample],
-    groups: Indices,
-    *,
-    backbone: BackboneChoice,
-    config: Config,
-    detector: type[BaseDetector],
-    seed: int,
-    device: torch.device,
-    cache: str | Path | None,
-    callback: Callback,
-) -> Iterator[Trials]:
+def open_trials(samples: Sequence[Sample], groups: Indices, setup: Setup) -> Iterator[Trials]:
     """Extract the images' features, from the cache where it has them.
 
     Args:
-        samples: the images; those that have become unreadable are left out.
+        samples: the images; those that have become unreadable are dropped.
         groups: (N,) number of the photograph that each shows.
-        backbone: what makes the features.
-        config: all constants; it is made that of a stand-in.
-        detector: the base detector of the stand-ins.
-        seed: of every draw.
-        device: where backbone and heads run.
-        cache: folder of the feature stores, as for `ahl.AHL`.
-        callback: receives progress.
+        setup: how the stand-ins are trained.
     """
-    size = config.features.size
+    features, callback = setup.config.features, setup.callback
     images, items = readable_items(
-        from_samples(samples), size, decode=False, strict=False, callback=callback
+        from_samples(samples), features.size, decode=False, strict=False, callback=callback
     )
     with open_extraction(
-        backbone.build(), config.features, device, cache=cache, strict=False, callback=callback
+        setup.backbone,
+        features,
+        setup.device,
+        cache=setup.cache,
+        strict=False,
+        callback=callback,
     ) as extraction:
-        table, images, items = extraction.labelled(f"features at {in_pixels(size)}", images, items)
+        stage = f"features at {in_pixels(features.size)}"
+        table, images, items = extraction.labelled(stage, images, items)
         place = {sample.name: index for index, sample in enumerate(samples)}
         kept = np.array([place[image.name] for image in images], dtype=np.int64)
-        own = tuple(samples[index] for index in kept)
         yield Trials(
-            samples=own,
-            anomalous=np.array([sample.is_anomaly for sample in own], dtype=np.bool_),
+            setup=setup,
+            samples=tuple(samples[index] for index in kept),
             groups=groups[kept],
             table=table,
-            extraction=extraction,
             items=items,
-            detector=detector,
-            config=replace(config, learning=replace(config.learning, collaborative=False)),
-            seed=seed,
-            device=device,
+            extraction=extraction,
         )
+
+
+class Progress:
+    """Count of the trainings of one stage, out of `total`."""
+
+    def __init__(self, stage: str, total: int, callback: Callback) -> None:
+        self._stage, self._total, self._callback, self._done = stage, total, callback, 0
+        callback.on_stage(stage, 0, total)
+
+    def step(self) -> None:
+        """Count one more."""
+        self._done += 1
+        self._callback.on_stage(self._stage, self._done, self._total)
+
+
+def deal_folds(trials: Trials, repeat: int) -> Indices:
+    """(N,) the fold of each image in draw `repeat`: classes dealt evenly, copies kept together."""
+    random = trials.random("folds", repeat)
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(trials.groups):
+        members.setdefault(int(group), []).append(index)
+    by_class: dict[str, list[list[int]]] = {}
+    for together in members.values():
+        names = Counter(trials.samples[index].class_name for index in together)
+        by_class.setdefault(min(names, key=lambda name: (-names[name], name)), []).append(together)
+    folds = np.zeros(len(trials.samples), dtype=np.int64)
+    turn = 0
+    for name in sorted(by_class):
+        for place in random.permutation(len(by_class[name])):
+            folds[by_class[name][place]] = turn % FOLDS
+            turn += 1
+    return folds
+
+
+def out_of_fold(
+    trials: Trials,
+    score: Callable[[Indices, Indices], Floats],
+    repeat: int,
+    progress: Progress | None = None,
+) -> Ranking:
+    """Rank every image by detectors that did not train on it.
+
+    Args:
+        trials: the images.
+        score: trains on the images of the first indices, scores those of the second.
+        repeat: number of the draw of the folds.
+        progress: steps with every training.
+    """
+    total = RankingSum(trials.anomalous)
+    folds = deal_folds(trials, repeat)
+    for fold in range(FOLDS):
+        tested, trained = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if trials.anomalous[trained].any() and len(tested):
+            total.add(tested, score(trained, tested))
+        if progress is not None:
+            progress.step()
+    return total.ranking()

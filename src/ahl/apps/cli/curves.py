@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from ahl._common.history import EpochRecord
-from ahl.apps.report.trainings import split_trainings
+from ahl.apps.report.training_plots import split_trainings
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=+*#"

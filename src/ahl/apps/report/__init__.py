@@ -1,1 +1,1 @@
-"""What an evaluation leaves for people to look at."""
+"""The report of a model on labelled images."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from ahl._common.types import Pixels, ScoredSample
-from ahl.apps.report.inline_images import data_uri, read_small
-from ahl.apps.report.ranking import Mistake, kind_of
-from ahl.apps.report.strip import short_number
+from ahl._common.errors import ImageError
+from ahl._common.types import Pixels
+from ahl.apps.report.counts import Mistake, kind_of
+from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import BLUE, redden
 from ahl.scoring.prediction import Prediction
@@ -22,6 +25,9 @@ from ahl.scoring.torch_scorer import TorchScorer
 LONGEST: Final = 420
 """Side in pixels of a picture on the page."""
 
+QUALITY: Final = 82
+"""Of the JPEGs: fine enough that what they add cannot be taken for a defect."""
+
 _FAINT: Final = 0.25
 """Share of full red that cannot be made out on most images."""
 
@@ -30,42 +36,23 @@ _COLUMNS: Final = ("left", "centre", "right")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """An image inside the page.
-
-    Attributes:
-        uri: its data.
-        alt: what it shows, for those who hear the page.
-    """
-
-    uri: str
-    alt: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """A training image that an image is like.
-
-    Attributes:
-        words: how it is like it.
-        name: of the training image.
-        picture: small; None if there is none.
-    """
+    """A training image that an image is like: how, its name, its small picture if there is one."""
 
     words: str
     name: str
-    picture: Picture | None
+    picture: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image that ranks where it should not.
+    """One image that ranks where it should not; pictures are addresses that hold their data.
 
     Attributes:
         name: of its file within the data.
         label: its class, and whether that was seen in training.
         facts: lines on its score, the most important first.
-        called: what the model calls it; None without a threshold.
+        called: the model's verdict in words; None without a threshold.
         wrong: whether that is wrong.
         reasons: what speaks against it and what that adds to the score, largest first.
         likenesses: training images that it is like.
@@ -82,16 +69,16 @@ class Case:
     reasons: tuple[tuple[str, str], ...]
     likenesses: tuple[Likeness, ...]
     place: str
-    image: Picture | None
-    overlay: Picture | None
+    image: str | None
+    overlay: str | None
 
 
 def make_cases(scorer: TorchScorer, mistakes: Sequence[Mistake]) -> list[Case]:
-    """Look at some images again, closer.
+    """Score some images again, with heat maps, reasons and what they are like.
 
     Args:
         scorer: the model behind its backbone.
-        mistakes: from `ahl.apps.report.ranking`.
+        mistakes: from `ahl.apps.report.counts`.
     """
     sources = [mistake.scored.sample.source for mistake in mistakes]
     return [
@@ -103,33 +90,37 @@ def make_cases(scorer: TorchScorer, mistakes: Sequence[Mistake]) -> list[Case]:
 def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
     scored = mistake.scored
     sample, kind = scored.sample, kind_of(scored)
+    facts = [f"score {scored.score:.2f}"]
+    if prediction.probability is not None:
+        facts.append(f"probability {prediction.probability:.2f}")
+    if mistake.standing:
+        facts.append(mistake.standing)
+    if prediction.verdict == "uncertain":
+        facts.append("too close to call")
+    found = () if prediction.score is None else reasons(prediction, card)
     pixels = read_small(sample.source, LONGEST)
-    image = overlay = None
-    place = ""
-    if pixels is not None:
-        what = "good image" if kind == "normal" else f"anomaly of class {sample.class_name}"
-        image = Picture(uri=data_uri(pixels), alt=f"{sample.name}, {what}")
+    overlay, place = None, ""
     if pixels is not None and prediction.heat_map is not None:
         overlay, place = _overlay(pixels, prediction.heat_map, card.colour_bounds)
-    decision = card.decision
-    anomalous = decision is not None and decision.is_anomalous(scored.score)
+    anomalous = card.decision is not None and card.decision.is_anomalous(scored.score)
+    called = f"called {'anomalous' if anomalous else 'normal'}"
     return Case(
         name=sample.name,
         label="good" if kind == "normal" else f"{sample.class_name} (class {kind} in training)",
-        facts=_facts(scored, mistake, prediction),
-        called=None if decision is None else "called anomalous" if anomalous else "called normal",
-        wrong=decision is not None and anomalous != sample.is_anomaly,
-        reasons=_reasons(prediction, card),
+        facts=tuple(facts),
+        called=None if card.decision is None else called,
+        wrong=card.decision is not None and anomalous != sample.is_anomaly,
+        reasons=tuple((meaning, f"{value:+.1f}") for meaning, value in found),
         likenesses=_likenesses(prediction),
         place=place,
-        image=image,
+        image=None if pixels is None else data_uri(pixels),
         overlay=overlay,
     )
 
 
 def _overlay(
     pixels: Pixels, heat: NDArray[np.float32], bounds: tuple[float, float] | None
-) -> tuple[Picture, str]:
+) -> tuple[str, str]:
     """The heat map over an image, and where it is strongest in words.
 
     Where next to nothing would be coloured, the map's own highest places are blue: red always means
@@ -137,28 +128,10 @@ def _overlay(
     """
     place = where(heat)
     if bounds is None or heat.max() >= bounds[0] + _FAINT * (bounds[1] - bounds[0]):
-        drawn, place = redden(pixels, heat, bounds), f"Red: evidence, strongest at the {place}."
-    else:
-        drawn = redden(pixels, heat, None, colour=BLUE)
-        place = f"No place stands out clearly. Blue: the most there is, at the {place}."
-    return Picture(uri=data_uri(drawn), alt=f"The same image with its heat map. {place}"), place
-
-
-def _facts(scored: ScoredSample, mistake: Mistake, prediction: Prediction) -> tuple[str, ...]:
-    facts = [f"score {short_number(scored.score)}"]
-    if prediction.probability is not None:
-        facts.append(f"probability {prediction.probability:.2f}")
-    if mistake.standing:
-        facts.append(mistake.standing)
-    if prediction.verdict == "uncertain":
-        facts.append("too close to call")
-    return tuple(facts)
-
-
-def _reasons(prediction: Prediction, card: ModelCard) -> tuple[tuple[str, str], ...]:
-    if prediction.score is None:
-        return ()
-    return tuple((meaning, f"{value:+.1f}") for meaning, value in reasons(prediction, card))
+        drawn = redden(pixels, heat, bounds)
+        return data_uri(drawn), f"Red: evidence, strongest at the {place}."
+    drawn = redden(pixels, heat, None, colour=BLUE)
+    return data_uri(drawn), f"No place stands out clearly. Blue: the most there is, at the {place}."
 
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
@@ -166,29 +139,46 @@ def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
         ("Shown defect most like its most anomalous place", prediction.nearest_anomaly),
         ("Good training image most like it", prediction.nearest_normal),
     )
-    likenesses = []
-    for words, nearest in found:
-        if nearest is None:
-            continue
-        picture = None
-        if nearest.picture is not None and nearest.picture.any():  # black: never read again
-            picture = Picture(uri=data_uri(nearest.picture), alt=f"{words}: {nearest.name}")
-        likenesses.append(Likeness(words=words, name=nearest.name, picture=picture))
-    return tuple(likenesses)
+    return tuple(
+        Likeness(words=words, name=nearest.name, picture=stored_picture(nearest.picture))
+        for words, nearest in found
+        if nearest is not None
+    )
 
 
 def where(heat: NDArray[np.float32]) -> str:
     """The highest place of a map (H, W) in words."""
-    row, column = (int(place) for place in np.unravel_index(heat.argmax(), heat.shape))
     height, width = heat.shape
+    row, column = divmod(int(heat.argmax()), width)
     words = f"{_ROWS[3 * row // height]} {_COLUMNS[3 * column // width]}"
     return "centre" if words == "middle centre" else words
 
 
-def main_reasons(cases: Sequence[Case]) -> Mapping[str, int]:
-    """How often each kind of evidence is the strongest one, most often first."""
-    counts: dict[str, int] = {}
-    for case in cases:
-        if case.reasons:
-            counts[case.reasons[0][0]] = counts.get(case.reasons[0][0], 0) + 1
-    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+def read_small(source: ImageSource, longest: int) -> Pixels | None:
+    """Read an image and bring it down to a size, in its own proportions.
+
+    Args:
+        source: the image.
+        longest: of its sides, in pixels; a smaller image stays as it is.
+
+    Returns:
+        (H, W, 3); None if it cannot be read (any more).
+    """
+    try:
+        image = Image.fromarray(read_pixels(source))
+    except (ImageError, OSError, ValueError, MemoryError):
+        return None
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=None)
+    return np.array(image)
+
+
+def stored_picture(pixels: Pixels | None) -> str | None:
+    """`data_uri` of a picture that the model keeps; None for none, or black: it was unreadable."""
+    return data_uri(pixels) if pixels is not None and pixels.any() else None
+
+
+def data_uri(pixels: Pixels) -> str:
+    """An image (H, W, 3) as a JPEG inside an address."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

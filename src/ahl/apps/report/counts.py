@@ -1,32 +1,29 @@
-"""The figures that the report draws and talks of, each with its interval."""
+"""Figures of an evaluation by kind and by class, each with its interval, and the worst mistakes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.intervals import auroc_interval, share_interval
-from ahl._common.types import GOOD, ScoredSample
-from ahl.apps.report.ranking import Group, group, kind_of, separation, usable
-from ahl.apps.report.score_plots import Separation
+from ahl._common.types import ScoredSample
 from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.metrics import auroc
 
 Floats = NDArray[np.float64]
+
+KINDS: Final = ("normal", "seen", "unseen")
+"""Good images, anomalies of classes seen in training, and anomalies of others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """A share of some images.
-
-    Attributes:
-        hits: how many of them.
-        total: how many there are.
-        low: lower end of the exact 95 % interval.
-        high: upper end.
-    """
+    """A share, `hits` of `total` images, with its exact 95 % interval."""
 
     hits: int
     total: int
@@ -34,30 +31,46 @@ class Rate:
     high: float
 
 
-def make_rate(hits: int, total: int) -> Rate:
-    """A share with its interval."""
-    low, high = share_interval(hits, total)
-    return Rate(hits=hits, total=total, low=float(low), high=float(high))
-
-
 @dataclass(frozen=True, kw_only=True)
+class Separation:
+    """AUROC of some anomalies against the good images, in [0, 1], with its 95 % interval.
+
+    Attributes:
+        name: which anomalies.
+        kind: `"seen"`, `"unseen"` or `"all"`.
+        count: how many anomalies.
+    """
+
+    name: str
+    kind: str
+    auroc: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ClassRow:
     """One class of the test.
 
     Attributes:
-        group: its images.
-        separation: against the good images; None for these themselves, or without them.
+        name: of the class.
+        kind: one of `KINDS`; a class with both seen and unseen images makes two rows.
+        scores: (n,) of its images, at least one.
+        separation: from the good images; None for these themselves, or without them.
         called: how many are called anomalous; None without a threshold.
     """
 
-    group: Group
+    name: str
+    kind: str
+    scores: Floats
     separation: Separation | None
     called: Rate | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Counts:
-    """What an evaluation comes to.
+    """Figures of a whole evaluation.
 
     Attributes:
         normals: (N,) scores of the good images.
@@ -93,63 +106,140 @@ class Counts:
 
 
 def count(result: Evaluation) -> Counts:
-    """Sum an evaluation up for its report."""
-    scored = usable(result.scored)
+    """Sum up the finite scores of an evaluation."""
+    members: dict[tuple[str, str], list[float]] = {}
+    for one in _usable(result.scored):
+        members.setdefault((kind_of(one), one.sample.class_name), []).append(one.score)
+    of_class = {place: np.array(scores) for place, scores in members.items()}
     normals, seen, unseen = (
-        [one for one in scored if kind_of(one) == kind] for kind in ("normal", "seen", "unseen")
+        np.concatenate([np.zeros(0), *(s for (k, _), s in sorted(of_class.items()) if k == kind)])
+        for kind in KINDS
     )
-    kinds = [("all anomalies", "all", [*seen, *unseen])]
-    if seen and unseen:
-        kinds += [("seen classes", "seen", seen), ("unseen classes", "unseen", unseen)]
-    found = [_separation(normals, some, name, kind) for name, kind, some in kinds]
-    rows = tuple(
+    rows = [
         ClassRow(
-            group=one,
-            separation=None
-            if one.kind == "normal"
-            else _separation(normals, one.samples, one.name, one.kind),
-            called=_called(one.samples, result.threshold),
+            name=name,
+            kind=kind,
+            scores=scores,
+            separation=None if kind == "normal" else _separation(normals, scores, name, kind),
+            called=_called(scores, result.threshold),
         )
-        for one in group(scored)
-    )
+        for (kind, name), scores in of_class.items()
+    ]
+    rows.sort(key=lambda row: (KINDS.index(row.kind), -separated(row), row.name))
+    anomalies = np.concatenate([seen, unseen])
+    compared = [_separation(normals, anomalies, "all anomalies", "all")]
+    if len(seen) and len(unseen):
+        compared.append(_separation(normals, seen, "seen classes", "seen"))
+        compared.append(_separation(normals, unseen, "unseen classes", "unseen"))
     return Counts(
-        normals=_scores(normals),
-        seen=_scores(seen),
-        unseen=_scores(unseen),
-        rows=rows,
-        separations=tuple(one for one in found if one is not None),
-        found=_called([*seen, *unseen], result.threshold),
+        normals=normals,
+        seen=seen,
+        unseen=unseen,
+        rows=tuple(rows),
+        separations=tuple(one for one in compared if one is not None),
+        found=_called(anomalies, result.threshold),
         alarms=_called(normals, result.threshold),
     )
 
 
+def separated(row: ClassRow) -> float:
+    """AUROC of a class; 0 where there is none."""
+    return row.separation.auroc if row.separation else 0.0
+
+
+def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
+    """The rows of the good images and of the classes that stand out least, at most `most`."""
+    worst = sorted(counts.rows, key=lambda row: (row.kind != "normal", separated(row)))
+    kept = {id(row) for row in worst[:most]}
+    return [row for row in counts.rows if id(row) in kept]
+
+
 def weakest(counts: Counts) -> ClassRow | None:
     """The class of anomalies that is found least; None where there are not two to compare."""
-    rows = [row for row in counts.rows if row.group.name != GOOD]
-    if len(rows) < 2:
+    rows = [row for row in counts.rows if row.kind != "normal"]
+    if len(rows) < 2 or not (rows[0].called or rows[0].separation):
         return None
-    shares = [row.called.hits / row.called.total for row in rows if row.called is not None]
-    if len(shares) < len(rows):
-        rows = [row for row in rows if row.separation is not None]
-        shares = [row.separation.auroc for row in rows if row.separation is not None]
-    return rows[int(np.argmin(shares))] if rows else None
+
+    def found(row: ClassRow) -> float:
+        return row.called.hits / row.called.total if row.called else separated(row)
+
+    return min(rows, key=found)
 
 
-def _separation(
-    normals: Sequence[ScoredSample], anomalies: Sequence[ScoredSample], name: str, kind: str
-) -> Separation | None:
-    value = separation(normals, anomalies)
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One image that ranks where it should not, and its place among the other kind in words."""
+
+    scored: ScoredSample
+    standing: str
+
+
+def worst_misses(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
+    """The anomalies with the lowest scores, lowest first."""
+    normals = np.array([one.score for one in scored if not one.sample.is_anomaly])
+    anomalies = [one for one in _usable(scored) if one.sample.is_anomaly]
+    return [
+        Mistake(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
+        for one in anomalies[:most]
+    ]
+
+
+def worst_false_alarms(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
+    """The normal images with the highest scores, highest first."""
+    anomalies = np.array([one.score for one in scored if one.sample.is_anomaly])
+    normals = [one for one in _usable(scored) if not one.sample.is_anomaly]
+    return [
+        Mistake(scored=one, standing=_standing(one.score - anomalies, "above", "anomaly"))
+        for one in normals[::-1][:most]
+    ]
+
+
+def kind_of(scored: ScoredSample) -> str:
+    """One of `KINDS`."""
+    if not scored.sample.is_anomaly:
+        return "normal"
+    return "seen" if scored.seen else "unseen"
+
+
+def share(part: int, whole: int) -> str:
+    """A share in per cent; 0 and 100 only where it is exactly so."""
+    percent = 100 * part / whole
+    if 0 < part < whole and not 0.5 <= percent <= 99.5:
+        return "< 1 %" if percent < 50 else "> 99 %"
+    return f"{percent:.0f} %"
+
+
+def _usable(scored: Iterable[ScoredSample]) -> list[ScoredSample]:
+    """The images whose score is finite, in an order that the caller's cannot change."""
+    finite = (one for one in scored if math.isfinite(one.score))
+    return sorted(finite, key=lambda one: (one.score, one.sample.name))
+
+
+def _standing(excess: Floats, wrong: str, other: str) -> str:
+    """Words for how many of the others this one is on the wrong side of (`excess` > 0)."""
+    if not len(excess):
+        return ""
+    plural = {"anomaly": "anomalies"}.get(other, other + "s")
+    beaten, level = int((excess > 0).sum()), int((excess == 0).sum())
+    for number, verb in ((beaten, wrong), (level, "equals")):
+        if number:
+            part = "all" if number == len(excess) else f"{share(number, len(excess))} of"
+            return f"{verb} {part} {plural}"
+    return f"{'above' if wrong == 'below' else 'below'} every {other}"
+
+
+def _separation(normals: Floats, anomalies: Floats, name: str, kind: str) -> Separation | None:
+    labels = np.repeat([0, 1], [len(normals), len(anomalies)])
+    value = auroc(labels, np.concatenate([normals, anomalies]))
     if value is None:
         return None
     low, high = auroc_interval(value, len(normals), len(anomalies))
     return Separation(name=name, kind=kind, auroc=value, low=low, high=high, count=len(anomalies))
 
 
-def _called(some: Sequence[ScoredSample], threshold: float | None) -> Rate | None:
-    if threshold is None or not some:
+def _called(scores: Floats, threshold: float | None) -> Rate | None:
+    if threshold is None or not len(scores):
         return None
-    return make_rate(sum(one.score > threshold for one in some), len(some))
-
-
-def _scores(some: Sequence[ScoredSample]) -> Floats:
-    return np.array([one.score for one in some], dtype=np.float64)
+    hits = int((scores > threshold).sum())
+    low, high = share_interval(hits, len(scores))
+    return Rate(hits=hits, total=len(scores), low=float(low), high=float(high))

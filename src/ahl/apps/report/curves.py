@@ -14,7 +14,7 @@ from ahl._common.intervals import LEVEL, share_interval
 Floats = NDArray[np.float64]
 
 POINTS: Final = 240
-"""Most points of a curve: more cannot be told apart, and would make the page large."""
+"""Most points of a curve: more cannot be seen, and would make the page large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,9 +70,7 @@ def roc_curve(normals: Floats, anomalies: Floats) -> Curve:
 def precision_recall_curve(normals: Floats, anomalies: Floats) -> Curve:
     """Share of the anomalies among what lies above a threshold, over the share of them found.
 
-    Args:
-        normals: (N,) scores, at least one.
-        anomalies: (M,) scores, at least one.
+    The arguments are as for `roc_curve`.
     """
     false, true = _counts(normals, anomalies)
     recall, precision = true / len(anomalies), true / (true + false)

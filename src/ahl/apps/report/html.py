@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import torch
+
 from ahl._common.files import written_whole
-from ahl._common.history import EpochRecord
 from ahl._common.pages.rendering import render_page
-from ahl.apps.report.cases import Case, make_cases
-from ahl.apps.report.counts import ClassRow, Counts, count
-from ahl.apps.report.episode_cards import make_cards
-from ahl.apps.report.facts import config_facts, environment_facts, model_facts
-from ahl.apps.report.ranking import share, worst_false_alarms, worst_misses
+from ahl._common.version import __version__
+from ahl.apps.report.cases import make_cases
+from ahl.apps.report.counts import (
+    Counts,
+    count,
+    kept_rows,
+    share,
+    worst_false_alarms,
+    worst_misses,
+)
+from ahl.apps.report.episodes import make_cards
 from ahl.apps.report.score_plots import (
     draw_histograms,
     draw_precision_recall,
     draw_roc,
     draw_separations,
 )
-from ahl.apps.report.training_plots import draw_importance, draw_query_losses, draw_support_losses
-from ahl.apps.report.trainings import split_trainings
-from ahl.apps.report.words import Summary, digits, images, rate_words, summarise
+from ahl.apps.report.training_plots import draw_trainings
+from ahl.apps.report.words import Summary, digits, images, summarise
+from ahl.config.image_size import in_pixels
 from ahl.data import Dataset
+from ahl.model.trained import TrainedModel
 from ahl.scoring.evaluation import Evaluation, evaluate
 from ahl.scoring.torch_scorer import TorchScorer
 
 WORST: Final = 6
-"""Misses and false alarms shown of each, unless told otherwise."""
+"""Misses and false alarms shown of each, unless the caller says otherwise."""
 
 MOST: Final = 12
 """Most of each that may be asked for: each adds 40 to 160 kB to the page."""
@@ -46,13 +58,7 @@ _SKIPPED: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written.
-
-    Attributes:
-        path: the file.
-        evaluation: the figures that it shows.
-        summary: its sentences.
-    """
+    """A written report: its file, the figures that it shows, and its sentences."""
 
     path: Path
     evaluation: Evaluation
@@ -69,7 +75,7 @@ def write_report(
     worst: int = WORST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Test a model and write what came of it as one HTML page.
+    """Test a model and write the result as one HTML page.
 
     The page fetches nothing: style, drawings and pictures are in it. Its size stays at a few
     megabytes however many images there are. Equal arguments give equal bytes.
@@ -83,9 +89,6 @@ def write_report(
         worst: misses and false alarms to show of each, at most `MOST`.
         progress: called with (done, total) images.
 
-    Returns:
-        what was written.
-
     Raises:
         DataError: if nothing is left to test.
         ValueError: if `worst` is not from 0 to `MOST`.
@@ -93,47 +96,10 @@ def write_report(
     if not 0 <= worst <= MOST:
         raise ValueError(f"worst is {worst}; it must be from 0 to {MOST}.")
     result = evaluate(scorer, dataset, progress=progress)
-    counts = count(result)
-    misses = make_cases(scorer, worst_misses(result.scored, worst))
+    counts, model = count(result), scorer.model
     alarms = make_cases(scorer, worst_false_alarms(result.scored, worst))
-    summary = summarise(result, counts, scorer.model, alarms)
-    page = _page(scorer, dataset, result, counts, summary, misses, alarms, title, made)
-    with written_whole(output) as unfinished:
-        # File names may hold halves of letters, which no text can.
-        unfinished.write_text(page, encoding="utf-8", errors="replace", newline="\n")
-    return Report(path=output, evaluation=result, summary=summary)
-
-
-def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
-    """The rows of the good images and of the classes that stand out least."""
-    if len(counts.rows) <= most:
-        return counts.rows
-    good = [row for row in counts.rows if row.group.kind == "normal"]
-    others = [row for row in counts.rows if row.group.kind != "normal"]
-    worst = sorted(others, key=lambda row: row.separation.auroc if row.separation else 0.0)
-    kept = {id(row) for row in (*good, *worst[: most - len(good)])}
-    return [row for row in counts.rows if id(row) in kept]
-
-
-def _page(
-    scorer: TorchScorer,
-    dataset: Dataset,
-    result: Evaluation,
-    counts: Counts,
-    summary: Summary,
-    misses: Sequence[Case],
-    alarms: Sequence[Case],
-    title: str | None,
-    made: str,
-) -> str:
-    from markupsafe import Markup
-
-    model = scorer.model
-    rows = kept_rows(counts, _CLASSES)
-    curves = [(caption, Markup(drawing)) for caption, drawing in _curves(counts)]
-    training = [(Markup(caption), Markup(drawing)) for caption, drawing in _training(model.history)]
-    separations = Markup(draw_separations(counts.separations)) if counts.separations else None
-    return render_page(
+    summary = summarise(result, counts, model, alarms)
+    page = render_page(
         "ahl.apps.report",
         "report.html.j2",
         title=title or f"{dataset.name}: how well anomalies stand out",
@@ -142,31 +108,32 @@ def _page(
         summary=summary,
         counts=counts,
         result=result,
-        curves=curves,
-        histograms=Markup(
-            draw_histograms([row.group for row in kept_rows(counts, _DRAWN)], model.decision)
-        ),
+        rows=kept_rows(counts, _CLASSES),
         undrawn=max(0, len(counts.rows) - _DRAWN),
-        separations=separations,
-        rows=rows,
-        unlisted=len(counts.rows) - len(rows),
-        misses=misses,
+        curves=_curves(counts),
+        histograms=draw_histograms(kept_rows(counts, _DRAWN), model.decision),
+        misses=make_cases(scorer, worst_misses(result.scored, worst)),
         alarms=alarms,
-        training=training,
-        base_models=any(record.query_losses for record in model.history),
+        training=draw_trainings(model.history),
         episodes=make_cards(model),
         skipped=result.skipped[:_SKIPPED],
-        facts=model_facts(model),
-        config=config_facts(model),
-        environment=environment_facts(scorer),
+        backbone=_backbone(model),
+        image_size=in_pixels(model.config.features.size, model.config.features.tiles),
+        trained=sorted(Counter(file.class_name for file in model.manifest.files).items()),
+        environment=_environment(scorer),
         digits=digits,
         images=images,
         share=share,
-        rate_words=rate_words,
+        shown=_shown,
     )
+    with written_whole(output) as unfinished:
+        # File names may hold halves of letters, which no text can.
+        unfinished.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+    return Report(path=output, evaluation=result, summary=summary)
 
 
 def _curves(counts: Counts) -> list[tuple[str, str]]:
+    """Caption and drawing of the curves and of the AUROCs; none without images of both kinds."""
     if not counts.both:
         return []
     roc = pr = None
@@ -175,27 +142,48 @@ def _curves(counts: Counts) -> list[tuple[str, str]]:
         roc = (counts.alarms.hits / counts.alarms.total, recall)
         called = counts.found.hits + counts.alarms.hits
         pr = (recall, counts.found.hits / called) if called else None
+    several = len(counts.separations) > 1
     return [
         ("ROC curve", draw_roc(counts.normals, counts.seen, counts.unseen, roc)),
         ("Precision-recall curve", draw_precision_recall(counts.normals, counts.anomalies, pr)),
+        ("Seen against unseen" if several else "AUROC", draw_separations(counts.separations)),
     ]
 
 
-def _training(history: Sequence[EpochRecord]) -> list[tuple[str, str]]:
-    """Importance and losses of the base models; the loss alone where there were none.
+def _backbone(model: TrainedModel) -> str:
+    if model.backbone is None:
+        return "none: trained on feature maps"
+    described = model.backbone.describe()
+    settings = dict(described.settings)
+    name = settings.pop("name", described.kind)
+    rest = [f", {key} {_shown(value)}" for key, value in settings.items() if value]
+    return f"{name}, weights {described.weights_sha256[:12]}{''.join(rest)}"
 
-    What came after the training, each with its epochs counted from 1 again, is drawn apart.
-    """
-    drawn = []
-    for number, training in enumerate(split_trainings(history)):
-        if training[0].query_losses:
-            drawn += [
-                ("Importance scores w<sub>i</sub>", draw_importance(training)),
-                ("Losses on the support sets", draw_support_losses(training)),
-                ("Losses on the query sets", draw_query_losses(training)),
-            ]
-        else:
-            caption = "Loss of the adaptation" if number else "Loss"
-            caption += f" {number}" if number > 1 else ""
-            drawn.append((caption, draw_support_losses(training, name=f"support-{number}")))
-    return drawn
+
+def _environment(scorer: TorchScorer) -> dict[str, str]:
+    """Name and value of what computed the report."""
+    return {
+        "ahl": __version__,
+        **{name: version(name) for name in ("torch", "timm", "numpy", "pillow")},
+        "python": platform.python_version(),
+        "System": f"{platform.system()} {platform.machine()}",
+        "Processor": processor(),
+        "Threads": str(torch.get_num_threads()),
+        "Device": str(scorer.extractor.device),
+    }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, as well as the system knows it."""
+    try:
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or "unknown"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

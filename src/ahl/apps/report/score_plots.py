@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ahl._common.pages.axes import add_axes, shortened
 from ahl._common.pages.svg import (
@@ -23,43 +21,25 @@ from ahl._common.pages.svg import (
     to_svg,
 )
 from ahl._common.printable import printable
+from ahl.apps.report.counts import ClassRow, Floats, Separation
 from ahl.apps.report.curves import Curve, precision_recall_curve, roc_curve
-from ahl.apps.report.ranking import Group
-from ahl.apps.report.strip import Axis, make_axis
 from ahl.model.decision import Decision
 
-Floats = NDArray[np.float64]
+Point = tuple[float, float]
 
-_KINDS: Final = {"normal": NORMAL, "seen": OURS, "unseen": UNSEEN}
+_COLOURS: Final = {"normal": NORMAL, "seen": OURS, "unseen": UNSEEN}
 _BINS: Final = 44
 _ROW: Final = 0.62
 """Inches of a histogram, its heading above it."""
 
+_SQUASHED: Final = 8.0
+"""The axis of scores is compressed once it spans this many times their middle 90 %."""
 
-@dataclass(frozen=True, kw_only=True)
-class Separation:
-    """How well some anomalies stand out from the good images.
-
-    Attributes:
-        name: which anomalies.
-        kind: `"seen"`, `"unseen"` or `"all"`.
-        auroc: in [0, 1].
-        low: lower end of its 95 % interval.
-        high: upper end.
-        count: how many anomalies.
-    """
-
-    name: str
-    kind: str
-    auroc: float
-    low: float
-    high: float
-    count: int
+_FURTHEST: Final = 6.0
+"""End of a compressed axis: about 200 times the middle 90 % away."""
 
 
-def draw_roc(
-    normals: Floats, seen: Floats, unseen: Floats, point: tuple[float, float] | None
-) -> str:
+def draw_roc(normals: Floats, seen: Floats, unseen: Floats, point: Point | None) -> str:
     """The ROC curve with its band; seen and unseen classes apart where there are both.
 
     Straight between its points: where scores tie, their order is left to chance, so that the area
@@ -74,32 +54,23 @@ def draw_roc(
     curve = roc_curve(normals, np.concatenate([seen, unseen]))
     height = 3.75
     with new_figure(height) as figure:
-        axes = _unit_axes(figure, height)
+        axes = _unit_axes(figure, height, curve)
         axes.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=1)
-        _draw_band(axes, curve)
         if len(seen) and len(unseen):
             for scores, name, colour, dash in (
                 (seen, "seen classes", OURS, (0, (5, 2))),
                 (unseen, "unseen classes", UNSEEN, (0, (1.5, 1.5))),
             ):
                 part = roc_curve(normals, scores)
-                axes.plot(
-                    part.x,
-                    part.y,
-                    color=colour,
-                    linewidth=1.4,
-                    linestyle=dash,
-                    label=name,
-                )
+                style = {"color": colour, "linewidth": 1.4, "linestyle": dash, "label": name}
+                axes.plot(part.x, part.y, **style)
         axes.plot(curve.x, curve.y, color=INK, linewidth=1.8, label="all anomalies")
         _finish(axes, point, "good images called anomalous", "anomalies found", "lower right")
-        words = _points_in_words(curve, "false-alarm rate", "found")
+        words = _in_words(curve, "false-alarm rate", "found")
         return to_svg(figure, name="roc", title="ROC curve", description=words)
 
 
-def draw_precision_recall(
-    normals: Floats, anomalies: Floats, point: tuple[float, float] | None
-) -> str:
+def draw_precision_recall(normals: Floats, anomalies: Floats, point: Point | None) -> str:
     """The precision-recall curve with its band.
 
     In steps: between its points precision does not move in a straight line (Davis and Goadrich,
@@ -113,14 +84,13 @@ def draw_precision_recall(
     curve = precision_recall_curve(normals, anomalies)
     height = 3.75
     with new_figure(height) as figure:
-        axes = _unit_axes(figure, height)
+        axes = _unit_axes(figure, height, curve)
         chance = len(anomalies) / (len(anomalies) + len(normals))
         axes.plot([0, 1], [chance, chance], color=RULE, linewidth=1, zorder=1)
-        _draw_band(axes, curve)
         steps = np.append(0.0, curve.x), np.append(curve.y[0], curve.y)
         axes.plot(*steps, drawstyle="steps-pre", color=INK, linewidth=1.8, label="all anomalies")
         _finish(axes, point, "anomalies found (recall)", "precision", "lower left")
-        words = _points_in_words(curve, "recall", "precision")
+        words = _in_words(curve, "recall", "precision")
         return to_svg(figure, name="pr", title="Precision-recall curve", description=words)
 
 
@@ -133,28 +103,25 @@ def draw_separations(rows: Sequence[Separation]) -> str:
     height = 0.42 * len(rows) + 0.75
     low = min(0.5, *(np.floor(row.low * 10) / 10 for row in rows))
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.1, bottom=0.5)
-        axes.set(xlim=(low, 1.0), ylim=(len(rows), 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes = _rows_axes(figure, height, len(rows), top=0.1, bottom=0.5)
+        axes.set_xlim(low, 1.0)
         if low < 0.5:  # else its end is
             axes.axvline(0.5, color=MUTED, linewidth=0.8)
-        place = axes.get_yaxis_transform()
         for number, row in enumerate(rows):
-            middle, colour = number + 0.75, _KINDS.get(row.kind, INK)
+            middle, colour = number + 0.75, _COLOURS.get(row.kind, INK)
             axes.plot([low, 1], [middle] * 2, color=RULE, linewidth=0.6, zorder=1)
             axes.plot([row.low, row.high], [middle] * 2, color=colour, linewidth=2.4, clip_on=False)
-            marker = "D" if row.kind == "unseen" else "o"
             axes.plot(
                 row.auroc,
                 middle,
-                marker,
+                "D" if row.kind == "unseen" else "o",
                 color=colour,
                 markeredgecolor=GROUND,
                 markersize=8,
                 clip_on=False,
                 zorder=4,
             )
-            style = {"transform": place, "va": "bottom", "clip_on": False, "color": INK}
+            style = {"transform": axes.get_yaxis_transform(), "va": "bottom", "color": INK}
             axes.text(0, number + 0.5, f"{row.name} ({row.count:,})", **style)
             figures = f"{row.auroc:.3f}  [{row.low:.2f}, {row.high:.2f}]"
             axes.text(1, number + 0.5, figures, ha="right", **style)
@@ -166,100 +133,125 @@ def draw_separations(rows: Sequence[Separation]) -> str:
         return to_svg(figure, name="separation", title=title, description=words)
 
 
-def draw_histograms(groups: Sequence[Group], decision: Decision | None) -> str:
+def draw_histograms(rows: Sequence[ClassRow], decision: Decision | None) -> str:
     """The scores of each class on one axis, with the threshold.
 
     Args:
-        groups: from `ahl.apps.report.ranking.group`, at least one.
+        rows: the classes, at least one.
         decision: the model's; None without a threshold.
     """
-    height = _ROW * len(groups) + 0.95
-    scores = [np.array([one.score for one in group.samples]) for group in groups]
+    height = _ROW * len(rows) + 0.95
     marks = [] if decision is None else [decision.threshold]
-    axis = make_axis(np.concatenate([*scores, marks]))
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.4, bottom=0.55)
-        axes.set(xlim=(0, 1), ylim=(len(groups), 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes = _rows_axes(figure, height, len(rows), top=0.4, bottom=0.55)
+        edges = score_axis(axes, np.concatenate([*(row.scores for row in rows), marks]))
         if decision is not None:
-            _draw_threshold(axes, axis, decision)
-        for row, (group, values) in enumerate(zip(groups, scores, strict=True)):
-            _draw_histogram(axes, row, group, axis.place(values))
-        ticks = axis.ticks()
-        axes.set_xticks([place for place, _ in ticks])
-        axes.set_xticklabels([label for _, label in ticks], color=MUTED)
-        scale = "anomaly score, far ends compressed" if axis.compressed else "anomaly score"
-        axes.set_xlabel(scale, color=MUTED)
+            _draw_threshold(axes, decision)
+        for number, row in enumerate(rows):
+            _draw_histogram(axes, number, row, edges)
+        compressed = ", far ends compressed" if axes.get_xscale() != "linear" else ""
+        axes.set_xlabel(f"anomaly score{compressed}", color=MUTED)
         words = "; ".join(
-            f"{group.name} ({group.kind}): {len(values):,} images, median {np.median(values):.2f}"
-            for group, values in zip(groups, scores, strict=True)
+            f"{row.name} ({row.kind}): {len(row.scores):,} images, "
+            f"median {np.median(row.scores):.2f}"
+            for row in rows
         )
         return to_svg(figure, name="scores", title="Scores by class", description=words)
 
 
-def _draw_histogram(axes: Any, row: int, group: Group, places: Floats) -> None:  # noqa: ANN401 - matplotlib is untyped
-    counts, edges = np.histogram(places, bins=_BINS, range=(0, 1))
-    heights = 0.58 * counts / counts.max()
+def score_axis(axes: Any, scores: Floats) -> Floats:  # noqa: ANN401 - matplotlib is untyped
+    """Choose an axis on which a few far scores do not squash all others into a line.
+
+    It is linear, or compressed (an inverse hyperbolic sine around the median) where a linear one
+    would be all gap; what lies beyond the end of a compressed one counts at its end.
+
+    Args:
+        axes: whose x axis it becomes.
+        scores: (n,), finite, at least one.
+
+    Returns:
+        (`_BINS` + 1,) edges of bins that look equally wide on it.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    near, centre, far = np.quantile(scores, (0.05, 0.5, 0.95))
+    spread = far - near
+    if not 0 < spread < (high - low) / _SQUASHED:
+        margin = 0.03 * (high - low)
+        if margin <= 1e-12 * max(abs(low), abs(high), 1e-300):
+            margin = 0.5 * max(abs(low), 1.0)
+        axes.set_xlim(low - margin, high + margin)
+        axes.locator_params(axis="x", nbins=8, steps=[1, 2, 2.5, 5, 10])
+        return np.linspace(low - margin, high + margin, _BINS + 1)
+
+    def compress(values: Floats) -> Floats:
+        return np.asarray(np.arcsinh((np.asarray(values) - centre) / spread))
+
+    def expand(values: Floats) -> Floats:
+        return np.asarray(np.sinh(values) * spread + centre)
+
+    left, right = np.clip(compress(np.array([low, high])), -_FURTHEST, _FURTHEST)
+    margin = 0.03 * (right - left)
+    edges = expand(np.linspace(left - margin, right + margin, _BINS + 1))
+    axes.set_xscale("function", functions=(compress, expand))
+    axes.set_xlim(edges[0], edges[-1])
+    # Rounded to what a reader needs to tell neighbours apart.
+    ticks = [float(f"{value:.1e}") for value in expand(np.linspace(left, right, 7))]
+    axes.set_xticks(np.unique(ticks), labels=[f"{tick:.5g}" for tick in np.unique(ticks)])
+    return edges
+
+
+def _draw_histogram(axes: Any, number: int, row: ClassRow, edges: Floats) -> None:  # noqa: ANN401
+    counts, _ = np.histogram(np.clip(row.scores, edges[0], edges[-1]), bins=edges)
+    base = number + 0.98
     axes.bar(
         edges[:-1],
-        -heights,
-        width=1 / _BINS,
-        bottom=row + 0.98,
+        -0.58 * counts / counts.max(),
+        width=np.diff(edges),
+        bottom=base,
         align="edge",
-        color=_KINDS[group.kind],
+        color=_COLOURS[row.kind],
         edgecolor=GROUND,
         linewidth=0.4,
         zorder=2,
     )
-    axes.plot([0, 1], [row + 0.98] * 2, color=RULE, linewidth=0.8, zorder=3)
-    name = shortened(printable(group.name), 30)
-    kind = "" if group.kind == "normal" else f", {group.kind}"
-    style = {"va": "bottom", "clip_on": False, "zorder": 5}
+    axes.axhline(base, color=RULE, linewidth=0.8, zorder=3)
+    name = shortened(printable(row.name), 30) + ("" if row.kind == "normal" else f", {row.kind}")
+    images = f"{len(row.scores):,} image{'' if len(row.scores) == 1 else 's'}"
+    style = {"transform": axes.get_yaxis_transform(), "va": "bottom", "zorder": 5}
     ground = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
-    axes.text(0, row + 0.36, f"{name}{kind}", color=INK, parse_math=False, bbox=ground, **style)
-    images = f"{len(places):,} image{'' if len(places) == 1 else 's'}"
-    axes.text(1, row + 0.36, images, color=MUTED, ha="right", **style)
+    axes.text(0, number + 0.36, name, color=INK, parse_math=False, bbox=ground, **style)
+    axes.text(1, number + 0.36, images, color=MUTED, ha="right", **style)
 
 
-def _draw_threshold(axes: Any, axis: Axis, decision: Decision) -> None:  # noqa: ANN401
-    place = float(axis.place(decision.threshold))
-    low = 0.0 if decision.surely_normal is None else float(axis.place(decision.surely_normal))
-    high = (
-        1.0 if decision.surely_anomalous is None else float(axis.place(decision.surely_anomalous))
-    )
-    axes.axvspan(low, max(high, low), color=SHADE, linewidth=0, zorder=0)
+def _draw_threshold(axes: Any, decision: Decision) -> None:  # noqa: ANN401
+    left, right = axes.get_xlim()
+    low = left if decision.surely_normal is None else decision.surely_normal
+    high = right if decision.surely_anomalous is None else decision.surely_anomalous
+    axes.axvspan(*np.clip([low, max(high, low)], left, right), color=SHADE, linewidth=0, zorder=0)
+    place = np.clip(decision.threshold, left, right)
     axes.axvline(place, color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=4)
-    axes.text(
-        0,
-        1.02,
-        f"dashed: threshold {decision.threshold:.2f}; on grey: too close to call",
-        transform=axes.transAxes,
-        va="bottom",
-        color=INK,
-        clip_on=False,
-    )
+    words = f"dashed: threshold {decision.threshold:.2f}; on grey: too close to call"
+    axes.text(0, 1.02, words, transform=axes.transAxes, va="bottom", color=INK)
 
 
-def _unit_axes(figure: Any, height: float) -> Any:  # noqa: ANN401
+def _rows_axes(figure: Any, height: float, rows: int, *, top: float, bottom: float) -> Any:  # noqa: ANN401
+    axes = add_axes(figure, height, top=top, bottom=bottom)
+    axes.set(ylim=(rows, 0), yticks=[])
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
+def _unit_axes(figure: Any, height: float, curve: Curve) -> Any:  # noqa: ANN401
     axes = add_axes(figure, height, top=0.1, bottom=0.55, left=0.55)
     axes.set(xlim=(0, 1), ylim=(0, 1.005), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     axes.set_aspect("equal", adjustable="box", anchor="SW")
     axes.grid(color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
+    axes.fill(*curve.outline, color=SHADE, linewidth=0, zorder=0.5, label="95 % band")
     return axes
 
 
-def _draw_band(axes: Any, curve: Curve) -> None:  # noqa: ANN401
-    axes.fill(*curve.outline, color=SHADE, linewidth=0, zorder=0.5, label="95 % band")
-
-
-def _finish(
-    axes: Any,  # noqa: ANN401
-    point: tuple[float, float] | None,
-    x: str,
-    y: str,
-    corner: str,
-) -> None:
+def _finish(axes: Any, point: Point | None, x: str, y: str, corner: str) -> None:  # noqa: ANN401
     if point is not None:
         axes.plot(
             *point,
@@ -274,18 +266,11 @@ def _finish(
         )
     axes.set_xlabel(x, color=MUTED)
     axes.set_ylabel(y, color=MUTED)
-    axes.legend(
-        loc=corner,
-        frameon=True,
-        framealpha=0.85,
-        facecolor=GROUND,
-        edgecolor=GROUND,
-        labelcolor=INK,
-        fontsize=7.5,
-    )
+    ground = {"framealpha": 0.85, "facecolor": GROUND, "edgecolor": GROUND}
+    axes.legend(loc=corner, labelcolor=INK, fontsize=7.5, **ground)
 
 
-def _points_in_words(curve: Curve, x: str, y: str) -> str:
+def _in_words(curve: Curve, x: str, y: str) -> str:
     """Five points along a curve."""
     places = np.unique(np.linspace(0, len(curve.x) - 1, 5).astype(int))
     return "; ".join(f"{x} {curve.x[i]:.2f}: {y} {curve.y[i]:.2f}" for i in places)

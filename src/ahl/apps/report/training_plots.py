@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from ahl._common.history import EpochRecord
 from ahl._common.pages.axes import add_axes
@@ -15,56 +15,71 @@ _NAMED: Final = 24
 """Base models that the legend names; more are drawn all the same."""
 
 
-def draw_importance(history: Sequence[EpochRecord]) -> str:
-    """Importance scores w_i of the base models over the epochs.
+def split_trainings(history: Sequence[EpochRecord]) -> list[list[EpochRecord]]:
+    """Split a model's history into the first training and each adaptation after it.
 
     Args:
-        history: of one training with base models, at least one.
+        history: in order; epochs are counted from 1 again in each training.
+
+    Returns:
+        the history of each, none of them empty.
     """
-    return _draw(
-        history,
-        lambda record: record.importance,
-        name="importance",
-        label="importance w_i",
-        equal=1 / len(history[0].importance),
-    )
+    trainings: list[list[EpochRecord]] = []
+    for record in history:
+        if not trainings or record.epoch <= trainings[-1][-1].epoch:
+            trainings.append([])
+        trainings[-1].append(record)
+    return trainings
 
 
-def draw_support_losses(history: Sequence[EpochRecord], *, name: str = "support") -> str:
-    """Losses of the base models on their support sets.
+def draw_trainings(history: Sequence[EpochRecord]) -> list[tuple[str, str]]:
+    """Draw importance and losses of the base models; the loss alone where there were none.
 
-    Args:
-        history: of one training, at least one.
-        name: tells the plot from those of other trainings on the same page.
+    Returns:
+        caption, as HTML, and drawing of each plot; adaptations are drawn apart.
     """
-    return _draw(history, lambda record: record.support_losses, name=name, label="support loss")
-
-
-def draw_query_losses(history: Sequence[EpochRecord]) -> str:
-    """Losses of the adapted base models on their query sets; the argument as for importance."""
-    return _draw(history, lambda record: record.query_losses, name="query", label="query loss")
+    drawn = []
+    for number, training in enumerate(split_trainings(history)):
+        support = [record.support_losses for record in training]
+        if training[0].query_losses:
+            query = [record.query_losses for record in training]
+            importance = [record.importance for record in training]
+            drawn += [
+                (
+                    "Importance scores w<sub>i</sub>",
+                    _draw(training, importance, "importance", "importance w_i", same=True),
+                ),
+                ("Losses on the support sets", _draw(training, support, "support", "support loss")),
+                ("Losses on the query sets", _draw(training, query, "query", "query loss")),
+            ]
+        else:
+            caption = "Loss of the adaptation" if number else "Loss"
+            caption += f" {number}" if number > 1 else ""
+            drawn.append((caption, _draw(training, support, f"support-{number}", "support loss")))
+    return drawn
 
 
 def _draw(
-    history: Sequence[EpochRecord],
-    read: Callable[[EpochRecord], tuple[float, ...]],
-    *,
+    training: Sequence[EpochRecord],
+    values: Sequence[tuple[float, ...]],
     name: str,
     label: str,
-    equal: float | None = None,
+    *,
+    same: bool = False,
 ) -> str:
-    epochs = [record.epoch for record in history]
-    lines = list(zip(*map(read, history), strict=False))
+    """A line over the epochs for each base model, and one where all would be the same."""
+    epochs = [record.epoch for record in training]
+    lines = list(zip(*values, strict=False))
     rows = -(-min(len(lines), _NAMED) // _COLUMNS)
     height = 2.5 + 0.17 * rows
     with new_figure(height) as figure:
         axes = add_axes(figure, height, top=0.1, bottom=0.62 + 0.17 * rows, left=0.5)
-        if equal is not None:
-            axes.axhline(equal, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
-        for index, values in enumerate(lines):
+        if same:
+            axes.axhline(1 / len(lines), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+        for index, line in enumerate(lines):
             axes.plot(
                 epochs,
-                values,
+                line,
                 color=LINES[index % len(LINES)],
                 linestyle=_DASHES[index // len(LINES) % len(_DASHES)],
                 linewidth=1.4,
@@ -75,19 +90,15 @@ def _draw(
         axes.grid(axis="y", color=RULE, linewidth=0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch", color=MUTED)
-        _legend(axes)
-        last = ", ".join(f"D{i} {values[-1]:.4g}" for i, values in enumerate(lines, start=1))
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, -0.24),
+            ncols=_COLUMNS,
+            frameon=False,
+            borderaxespad=0,
+            labelcolor=INK,
+            handlelength=2.2,
+        )
+        last = ", ".join(f"D{i} {line[-1]:.4g}" for i, line in enumerate(lines, start=1))
         title = f"{label[0].upper()}{label[1:]} of {len(lines)} base models over the epochs"
         return to_svg(figure, name=name, title=title, description=f"In the last epoch: {last}")
-
-
-def _legend(axes: Any) -> None:  # noqa: ANN401 - matplotlib is untyped
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, -0.24),
-        ncols=_COLUMNS,
-        frameon=False,
-        borderaxespad=0,
-        labelcolor=INK,
-        handlelength=2.2,
-    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from ahl.apps.report.cases import Case, main_reasons
-from ahl.apps.report.counts import ClassRow, Counts, Rate, weakest
-from ahl.apps.report.ranking import share
-from ahl.apps.report.score_plots import Separation
+from ahl.apps.report.cases import Case
+from ahl.apps.report.counts import ClassRow, Counts, Rate, Separation, share, weakest
 from ahl.config.image_size import in_pixels
 from ahl.model.decision import Decision, fewest_for_certainty
 from ahl.model.trained import TrainedModel
@@ -69,138 +66,129 @@ def summarise(
     )
 
 
-def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> list[str]:
+def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> Iterator[str]:
     normals, anomalies = len(counts.normals), len(counts.anomalies)
     tested = f"{images(normals, 'good image')} and {images(anomalies, 'anomaly')}"
     whole = counts.separation("all")
     if whole is None:
         lacking = "anomalies" if normals else "good images"
-        return [f"Tested on {tested}: without {lacking} there is nothing to compare."]
+        yield f"Tested on {tested}: without {lacking} there is nothing to compare."
+        return
     outscored = share(round(whole.auroc * 10_000), 10_000)
     figures = (
         f"an anomaly outscores a good image in {outscored} of all pairs ({auroc_words(whole)})."
     )
     on = f"On {tested} that it was not trained on"
     if min(normals, anomalies) < _FEWEST:
-        told = [
-            f"{on}, {figures}",
-            f"That is too few to tell how good the model is: test on {_FEWEST} of each at least.",
-        ]
+        yield f"{on}, {figures}"
+        yield f"That is too few to tell how good the model is: test on {_FEWEST} of each at least."
     else:
         grade = next(words for least, words in _GRADES if whole.auroc >= least)
-        told = [f"{on}, the model tells the two apart {grade}: {figures}"]
+        yield f"{on}, the model tells the two apart {grade}: {figures}"
     if decision is not None and counts.found is not None and counts.alarms is not None:
-        told.append(
+        yield (
             f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
             f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
         )
     if result.threshold_images:
         set_on = result.threshold_images
-        told.append(
+        yield (
             f"Of these good images, {set_on:,} {'is' if set_on == 1 else 'are'} among those that "
             "the threshold was set on: what share of them lies above it was chosen, not found out."
         )
     seen, unseen = counts.separation("seen"), counts.separation("unseen")
     if seen is not None and unseen is not None:
-        told.append(_compared(seen, unseen))
-    return told
+        apart = seen.low > unseen.high or unseen.low > seen.high
+        words = "a difference" if apart else "these images show no difference"
+        yield (
+            f"Kinds of anomaly seen in training have {auroc_words(seen)}; kinds never seen have "
+            f"{auroc_words(unseen)}: {words} beyond chance."
+        )
 
 
-def _compared(seen: Separation, unseen: Separation) -> str:
-    apart = seen.low > unseen.high or unseen.low > seen.high
-    words = (
-        "a difference beyond chance" if apart else "these images show no difference beyond chance"
-    )
-    return (
-        f"Kinds of anomaly seen in training have {auroc_words(seen)}; kinds never seen have "
-        f"{auroc_words(unseen)}: {words}."
-    )
-
-
-def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) -> list[str]:
-    told = []
+def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) -> Iterator[str]:
     weak = weakest(counts)
     if weak is not None and not _perfect(weak):
-        told.append(f"Found least: {_class_words(weak)}.")
+        yield f"Found least: {_class_words(weak)}."
     if counts.found is not None and counts.found.hits < counts.found.total:
         missed = counts.found.total - counts.found.hits
-        told.append(f"{missed:,} of {images(counts.found.total, 'anomaly')} missed.")
+        yield f"{missed:,} of {images(counts.found.total, 'anomaly')} missed."
     # Without a threshold nothing is called anomalous: then the highest good images stand for them.
-    wrong = list(alarms) if counts.alarms is None else [case for case in alarms if case.wrong]
-    reasons = main_reasons(wrong)
-    if reasons:
-        meaning, times = next(iter(reasons.items()))
-        told.append(
+    wrong = [case for case in alarms if case.wrong or counts.alarms is None]
+    reasons = Counter(case.reasons[0][0] for case in wrong if case.reasons)
+    for meaning, times in reasons.most_common(1):
+        yield (
             f"What speaks most against the worst false alarms: they are {meaning} "
             f"({times} of {len(wrong)})."
         )
     if result.skipped:
-        told.append(f"{images(len(result.skipped), 'image')} could not be read.")
-    return told
+        yield f"{images(len(result.skipped), 'image')} could not be read."
 
 
-def _what_to_do(counts: Counts, model: TrainedModel) -> list[str]:
-    told = []
-    decision = model.decision
+def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
+    decision, found, alarms, weak = model.decision, counts.found, counts.alarms, weakest(counts)
     if decision is None:
-        told.append(
+        yield (
             "Set a threshold with `ahl threshold MODEL GOOD_IMAGES...`: it says how many false "
             "alarms to expect. Until then scores only rank."
         )
-    elif counts.alarms is not None and counts.alarms.low > decision.max_false_alarm_rate:
-        told.append(
-            f"More good images lie above the threshold than the share of "
-            f"{decision.max_false_alarm_rate:.3g} that it was set to allow: set it anew on good "
-            "images like these, not trained on."
-        )
-    above = counts.anomalies > counts.normals.max() if len(counts.normals) else np.zeros(0)
-    if counts.found is not None and decision is not None and above.sum() > counts.found.hits:
-        source = "left out by turns in training" if decision.held_out else "not trained on"
-        told.append(
-            f"{images(int(above.sum()) - counts.found.hits, 'missed anomaly')} outscore every good "
-            "image tested: the threshold, set on "
-            f"{images(decision.normals, 'good image')} {source}, may be higher than it need be. "
-            "Set it anew on more good images that the model was not trained on."
-        )
-    if counts.found is not None and counts.found.hits < counts.found.total:
-        weak = weakest(counts)
-        most = "" if weak is None or _perfect(weak) else f", of class {weak.group.name} above all,"
-        size = in_pixels(model.config.features.size)
-        told.append(
+    else:
+        yield from _on_threshold(counts, decision)
+    if found is not None and found.hits < found.total:
+        most = "" if weak is None or _perfect(weak) else f", of class {weak.name} above all,"
+        yield (
             "Look at the worst misses below: can the defect be seen at all at the model's image "
-            f"size of {size}? If so, add some of them{most} to the "
-            "training images and train again, or hand them to `ahl update MODEL --missed FILES "
+            f"size of {in_pixels(model.config.features.size)}? If so, add some of them{most} to "
+            "the training images and train again, or hand them to `ahl update MODEL --missed FILES "
             "--kind CLASS`."
         )
-    weak = weakest(counts)
     separation = None if decision is not None or weak is None else weak.separation
     if separation is not None and separation.auroc < _WEAK:
-        told.append(f"Add some images of class {separation.name} and train again.")
-    if counts.alarms is not None and counts.alarms.hits:
-        told.append(
+        yield f"Add some images of class {separation.name} and train again."
+    if alarms is not None and alarms.hits:
+        yield (
             "Look at the worst false alarms below: a real defect among them is a wrong label; if "
             "all are good, train with more good images like them, or hand them to `ahl update "
             "MODEL --false-alarm FILES`."
         )
     if decision is not None and decision.surely_anomalous is None:
         needed = fewest_for_certainty(decision.max_false_alarm_rate)
-        told.append(
+        yield (
             f"The threshold was set on {images(decision.normals, 'good image')}; {needed:,} are "
             "needed before it calls any image anomalous beyond doubt."
         )
     whole = counts.separation("all")
     if whole is not None and whole.high - whole.low > _WIDE:
-        told.append(
+        yield (
             "Test on more images: the interval of the AUROC is "
             f"{whole.high - whole.low:.2f} wide with {images(len(counts.normals), 'good image')} "
             f"and {images(len(counts.anomalies), 'anomaly')}."
         )
     if counts.both and not len(counts.unseen):
-        told.append(
+        yield (
             "Every kind of anomaly tested was seen in training: how the model does on kinds never "
             "seen is not measured here. Leave a kind out of the training to measure it."
         )
-    return told
+
+
+def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
+    found, alarms = counts.found, counts.alarms
+    if alarms is not None and alarms.low > decision.max_false_alarm_rate:
+        yield (
+            f"More good images lie above the threshold than the share of "
+            f"{decision.max_false_alarm_rate:.3g} that it was set to allow: set it anew on good "
+            "images like these, not trained on."
+        )
+    if found is None or not len(counts.normals):
+        return
+    above = int((counts.anomalies > counts.normals.max()).sum())
+    if above > found.hits:
+        source = "left out by turns in training" if decision.held_out else "not trained on"
+        yield (
+            f"{images(above - found.hits, 'missed anomaly')} outscore every good image tested: the "
+            f"threshold, set on {images(decision.normals, 'good image')} {source}, may be higher "
+            "than it need be. Set it anew on more good images that the model was not trained on."
+        )
 
 
 def auroc_words(one: Separation) -> str:
@@ -230,7 +218,7 @@ def images(number: int, noun: str) -> str:
 
 
 def _class_words(row: ClassRow) -> str:
-    words = f"class {row.group.name} ({row.group.kind} in training)"
+    words = f"class {row.name} ({row.kind} in training)"
     if row.called is not None:
         words += f", {rate_words(row.called)} above the threshold"
     if row.separation is not None:

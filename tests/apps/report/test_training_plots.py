@@ -1,12 +1,11 @@
-"""A training and the adaptations after it are told apart, and drawn apart."""
+"""A training and the adaptations after it are drawn apart."""
 
 import re
 
 import pytest
 
 from ahl._common.history import EpochRecord
-from ahl.apps.report.html import _training
-from ahl.apps.report.trainings import split_trainings
+from ahl.apps.report.training_plots import draw_trainings, split_trainings
 
 
 def records(*epochs, query=()):
@@ -25,11 +24,11 @@ def test_a_training_begins_where_epochs_do_not_go_on(epochs, lengths):
 
 
 def test_an_adaptation_is_drawn_by_itself():
-    drawn = _training([*records(1, 2, query=(1.0, 1.0)), *records(1, 2), *records(1)])
+    drawn = draw_trainings([*records(1, 2, query=(1.0, 1.0)), *records(1, 2), *records(1)])
     captions = [caption for caption, _ in drawn]
     assert captions[3:] == ["Loss of the adaptation", "Loss of the adaptation 2"]
     assert len(captions) == 5
     ids = [one for _, drawing in drawn for one in re.findall(r'\bid="([^"]+)"', drawing)]
     assert len(set(ids)) == len(ids)
-    assert [caption for caption, _ in _training(records(1, 2))] == ["Loss"]
-    assert _training([]) == []
+    assert [caption for caption, _ in draw_trainings(records(1, 2))] == ["Loss"]
+    assert draw_trainings([]) == []
