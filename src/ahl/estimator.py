@@ -61,7 +61,7 @@ class AHL(Predictor):
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable training image instead of skipping it.
         callback: receives progress, skipped images and notes.
-        processes: that share the backbone's work (docs/scale.md): the first one alone is trained
+        processes: that share the backbone's work (docs/bulk.md): the first one alone is trained
             and has an callback.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What scoring a collection costs: a core's seconds an image, by size of the JPEG files.
+"""The cost of bulk scoring: a core's seconds an image, by size of the JPEG files.
 
-    python benchmarks/scale.py parts.ahl
-    python benchmarks/scale.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
+    python benchmarks/bulk.py parts.ahl
+    python benchmarks/bulk.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
 
 Processor time, not the clock's: it hardly depends on what else the machine does. Set-up (loading
 the model, a warm-up shard) is told apart, and left out of the rate.
