@@ -62,7 +62,7 @@ class RayEngine:
                 "The engine ray needs Ray. Install it with: pip install 'ahl[ray]'."
             ) from None
 
-    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
+    def __call__(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
         """Score and write every shard, in the order in which actors finish.
 
         Raises:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
@@ -35,28 +35,15 @@ _STAGE: Final = "scoring"
 _AT_ONCE: Final = 16  # footers read
 
 
-class ShardEngine(Protocol):
-    """Scores shards, in this process or elsewhere."""
-
-    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
-        """Score and write every shard, in any order; yield each one's facts once it is there."""
-        ...
+Engine = Callable[[Job, Sequence[ShardTask]], Iterator[ShardFacts]]
+"""Scores and writes shards, in any order; yields each one's facts once its file is there."""
 
 
-class LocalEngine:
-    """Shards one after another in this process.
-
-    Args:
-        threads: of the CPU; None takes all cores.
-    """
-
-    def __init__(self, *, threads: int | None = None) -> None:
-        self.threads = threads
-
-    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
-        """Score and write every shard, in order."""
-        scorer = ShardScorer(job, self.threads)
-        yield from map(scorer.score, tasks)
+def score_here(
+    job: Job, tasks: Sequence[ShardTask], *, threads: int | None = None
+) -> Iterator[ShardFacts]:
+    """Score shards one after another in this process; `threads` None takes all cores."""
+    yield from map(ShardScorer(job, threads).score, tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +72,7 @@ def score_collection(
     inputs: Sequence[str],
     output: str,
     *,
-    engine: ShardEngine | None = None,
+    engine: Engine = score_here,
     column: str = "path",
     shard_size: int = SHARD_SIZE,
     device: str = "auto",
@@ -102,7 +89,7 @@ def score_collection(
         model: the model file.
         inputs: files, folders or patterns, of images or Parquet files, by path or URL.
         output: path or URL of the folder.
-        engine: scores the shards; this process by default.
+        engine: scores the shards; in this process by default.
         column: of Parquet files: holds paths, URLs or encoded images.
         shard_size: images a shard.
         device: as in `ahl.scoring.opening.open_scorer`.
@@ -150,7 +137,7 @@ def score_collection(
     if missing:
         base = str(Path.cwd())
         job = Job(model=model, output=located(output, base), base=base, run=run, device=device)
-        for one in (engine or LocalEngine()).run(job, missing):
+        for one in engine(job, missing):
             done[one.shard] = one
             reached += one.images
             callback.on_stage(_STAGE, reached, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ahl.apps.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ahl.apps.bulk.run import Collected, ShardEngine
+    from ahl.apps.bulk.run import Collected, Engine
 
 _OPTIONS = (
     click.option(
@@ -136,14 +137,14 @@ def score_to_folder(
         raise SystemExit(SKIPPED)
 
 
-def _engine(options: BulkOptions, threads: int | None) -> ShardEngine:
+def _engine(options: BulkOptions, threads: int | None) -> Engine:
     if options.engine == "ray":
         from ahl.apps.bulk.ray_engine import RayEngine
 
         return RayEngine(workers=options.workers, threads=threads or 1, address=options.ray_address)
-    from ahl.apps.bulk.run import LocalEngine
+    from ahl.apps.bulk.run import score_here
 
-    return LocalEngine(threads=threads)
+    return partial(score_here, threads=threads)
 
 
 def _in_words(collected: Collected, output: str) -> str:
