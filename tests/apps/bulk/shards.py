@@ -6,7 +6,7 @@ import pytest
 
 from commands import run
 
-pa = pytest.importorskip("pyarrow", reason="the extra ahl[scale] is not installed")
+pa = pytest.importorskip("pyarrow", reason="the extra ahl[bulk] is not installed")
 pq = pytest.importorskip("pyarrow.parquet")
 
 

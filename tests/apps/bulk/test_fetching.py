@@ -4,7 +4,8 @@ import pytest
 
 from ahl._common.errors import ImageError
 from ahl._common.types import EncodedImage
-from ahl.apps.bulk.fetching import AHEAD, Fetcher
+from ahl.apps.bulk.fetching import CHUNK, Fetcher, chunks
+from ahl.apps.bulk.inputs import PathPart
 from ahl.data.images.reading import content_hash, read_pixels
 from small_images import small_image, write_class
 
@@ -40,31 +41,24 @@ def test_a_failure_to_fetch_is_the_images_error():
             read(EncodedImage("x.png", fetch))
 
 
-class Pool:
-    """Runs what is submitted at once, and remembers it."""
+def test_no_more_than_a_chunk_is_fetched_ahead_and_each_image_once(clean_memory, monkeypatch):
+    fetched = []
 
-    def __init__(self):
-        self.urls = []
+    def cat_file(self, path, **options):
+        fetched.append(path)
+        return path.encode()
 
-    def submit(self, function, url):
-        from concurrent.futures import Future
-
-        self.urls.append(url)
-        future = Future()
-        future.set_result(url.encode())
-        return future
-
-
-def test_no_more_than_some_are_fetched_ahead():
-    urls = [f"memory://{number}.png" for number in range(100)]
-    pool = Pool()
-    sources = Fetcher().sources(urls, pool)
-    assert pool.urls == [], "nothing is fetched before it is read"
-    for number in (0, 1, 5, 3):
-        assert sources[number].fetch() == urls[number].encode()
-    assert pool.urls == urls[: 5 + AHEAD]
-    assert [source.fetch() for source in sources[6:]] == [url.encode() for url in urls[6:]]
-    assert pool.urls == urls, "each once"
+    monkeypatch.setattr(type(clean_memory), "cat_file", cat_file)
+    urls = [f"memory://{number}.png" for number in range(CHUNK + 10)]
+    groups = chunks(PathPart(tuple(urls)), "/base", Fetcher())
+    assert fetched == [], "nothing is fetched before it is asked for"
+    for first, some in ((0, urls[:CHUNK]), (CHUNK, urls[CHUNK:])):
+        images = next(groups)
+        assert [image.name for image in images] == some
+        for number, image in [*enumerate(images, first), *enumerate(images, first)]:
+            assert image.source.fetch() == f"/{number}.png".encode()
+        assert sorted(fetched) == sorted(f"/{n}.png" for n in range(first + len(some)))
+    assert next(groups, None) is None
 
 
 def test_what_fails_for_a_moment_is_tried_again(clean_memory, monkeypatch):
@@ -85,7 +79,7 @@ def test_what_fails_for_a_moment_is_tried_again(clean_memory, monkeypatch):
     monkeypatch.setattr(type(clean_memory), "cat_file", cat_file)
     fetcher = Fetcher()
     with ThreadPoolExecutor(1) as pool:
-        there, gone = fetcher.sources(["memory://a.png", "memory://b.png"], pool)
+        there, gone = (fetcher.start(f"memory://{name}.png", pool) for name in "ab")
         assert there.fetch() == b"bytes"
         with pytest.raises(ImageError, match="no such file"):
             gone.fetch()

@@ -1,19 +1,15 @@
 """What a user names becomes parts, and parts become images."""
 
+import os
+import sys
+
+import msgspec
 import pytest
 from shards import pa, write_rows
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl.apps.bulk.fetching import CHUNK, Fetcher, chunks
-from ahl.apps.bulk.inputs import (
-    PathPart,
-    RowPart,
-    as_values,
-    cut,
-    find_inputs,
-    from_values,
-    inputs_digest,
-)
+from ahl.apps.bulk.inputs import Part, PathPart, RowPart, cut, find_inputs, inputs_digest
 from ahl.data.images.reading import read_pixels
 from small_images import small_image, write_class
 
@@ -35,7 +31,7 @@ def test_folders_files_patterns_and_tables_keep_their_order(tmp_path):
     shards = cut(parts, 3)
     assert [len(part) for part in shards] == [3, 2, 3, 3, 1]
     assert shards[3] == RowPart(str(table), "path", 3, 3, table.stat().st_size)
-    assert [from_values(as_values(part)) for part in shards] == shards
+    assert msgspec.json.decode(msgspec.json.encode(shards), type=list[Part]) == shards
 
 
 def test_the_digest_knows_names_order_and_sizes(tmp_path):
@@ -106,6 +102,14 @@ def test_wrong_tables_are_told_with_what_to_do(tmp_path):
         find_inputs([str(tmp_path / "gone*.parquet")], "path")
     with pytest.raises(DataError, match="have no rows"):
         find_inputs([str(write_rows(tmp_path / "e.parquet", "path", [], pa.string()))], "path")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_a_name_that_no_parquet_file_holds_is_refused_before_the_work(tmp_path):
+    (file,) = write_class(tmp_path, "good", 1)
+    file.rename(tmp_path / os.fsdecode(b"\xff.png"))
+    with pytest.raises(DataError, match=r"is not UTF-8.*rename the file"):
+        find_inputs([str(tmp_path)], "path")
 
 
 def test_urls_are_searched_like_folders(tmp_path, clean_memory):

@@ -8,8 +8,8 @@ import pytest
 from shards import files_of, pa, rows_of, told_by_predict, write_rows
 
 from ahl.apps.bulk import fetching
-from ahl.apps.bulk import run as scale_run
-from ahl.apps.bulk.run import LocalEngine, score_collection
+from ahl.apps.bulk import run as bulk_run
+from ahl.apps.bulk.run import score_collection, score_here
 from commands import run
 from small_images import write_class
 
@@ -35,16 +35,14 @@ def test_the_values_are_those_of_predict(model, inspection_folder, tmp_path):
 
 
 def test_workers_elsewhere_are_given_whole_paths(model, inspection_folder, tmp_path, monkeypatch):
-    class Elsewhere(LocalEngine):
-        def run(self, job, tasks):
-            monkeypatch.chdir("/")
-            return super().run(job, tasks)
+    def elsewhere(job, tasks):
+        monkeypatch.chdir("/")
+        return score_here(job, tasks)
 
     monkeypatch.chdir(inspection_folder.parent)
     inputs = [inspection_folder.name]
     out = tmp_path / "out"
-    engine = Elsewhere()
-    score_collection(model, inputs, os.path.relpath(out), engine=engine, shard_size=16)
+    score_collection(model, inputs, os.path.relpath(out), engine=elsewhere, shard_size=16)
     assert [row["score"] for row in rows_of(out)] == [
         one["score"] for one in told_by_predict(model, inspection_folder)
     ]
@@ -113,11 +111,11 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
 
 def test_another_version_of_what_computes_makes_another_run(monkeypatch):
     versions = dict.fromkeys(("torch", "onnxruntime", "openvino"), "1")
-    monkeypatch.setattr(scale_run.metadata, "version", versions.__getitem__)
+    monkeypatch.setattr(bulk_run.metadata, "version", versions.__getitem__)
     formats = (None, "onnx", "openvino")
-    before = [scale_run._fingerprint({}, one) for one in formats]
+    before = [bulk_run._fingerprint({}, one) for one in formats]
     versions["onnxruntime"] = "2"  # of an exported model; that of torch does not matter there
-    after = [scale_run._fingerprint({}, one) for one in formats]
+    after = [bulk_run._fingerprint({}, one) for one in formats]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
 
 

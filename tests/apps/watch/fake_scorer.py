@@ -5,11 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ahl.apps.watch.arrivals import Arrivals
-from ahl.apps.watch.destinations import Destinations
-from ahl.apps.watch.journal import Journal
+from ahl.apps.watch.journal import Journal, ResultLog
 from ahl.apps.watch.mover import Mover
-from ahl.apps.watch.results import ResultLog
-from ahl.apps.watch.watcher import Watcher
+from ahl.apps.watch.watcher import Destinations, Watcher
 from ahl.scoring.prediction import Prediction
 
 WORDS = ("normal", "anomalous", "unsure")

@@ -1,8 +1,10 @@
 """Files count once they are complete."""
 
+import errno
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -80,8 +82,8 @@ def test_a_closed_subfolder_does_not_stop_the_rest(tmp_path, monkeypatch):
     listed = os.scandir
 
     def scandir(folder):
-        if folder.name == "closed":
-            raise PermissionError
+        if Path(folder).name == "closed":
+            raise PermissionError(errno.EACCES, "no", folder)
         return listed(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
@@ -108,7 +110,7 @@ def test_a_file_that_did_not_decode_waits_longer_once(tmp_path):
     assert last.tried
     watched.leave(last)
     assert watched.look(99.0) == []
-    assert watched.is_left(last.path)
+    assert watched.seen()[last.path].left
     (tmp_path / "a.png").write_bytes(b"12")
     watched.look(100.0)
     assert not watched.look(102.0)[0].tried

@@ -10,8 +10,7 @@ import pytest
 from fake_scorer import FakeScorer, Site
 
 from ahl._common.errors import ConfigurationError, DataError
-from ahl.apps.watch.destinations import Destinations
-from ahl.apps.watch.lock import held_alone
+from ahl.apps.watch.watcher import Destinations
 from ahl.scoring.prediction import Prediction
 
 
@@ -194,17 +193,5 @@ def test_folders_that_cannot_work_are_refused(tmp_path):
 
 def test_it_needs_no_torch():
     script = "import sys; sys.modules['torch'] = None\nimport ahl.apps.cli, ahl.apps.watch.watcher"
-    script += "\nimport ahl.apps.watch.mover, ahl.apps.watch.lock, filelock"
+    script += "\nimport ahl.apps.watch.mover, ahl.apps.watch.journal, filelock"
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_a_lock_is_held_by_one(tmp_path):
-    lock = tmp_path / "state" / "lock"
-    with (
-        held_alone(lock, "in"),
-        pytest.raises(DataError, match="at work on in"),
-        held_alone(lock, "in"),
-    ):
-        raise AssertionError
-    with held_alone(lock, "in"):
-        pass

@@ -272,7 +272,7 @@ def test_an_extra_that_is_not_installed_is_named(light, images, tmp_path):
     output = tmp_path / "scores"
     done = light.ahl("predict", light.exported, images, "--output", output)
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"ahl: .*pip install.*scale.*\n", done.stderr)
+    assert re.fullmatch(r"ahl: .*pip install.*bulk.*\n", done.stderr)
     assert not output.exists()
 
 

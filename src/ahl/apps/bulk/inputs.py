@@ -1,23 +1,27 @@
-"""What a user names becomes image paths and rows of Parquet files, cut into shards."""
+"""Inputs of a run: image paths and rows of Parquet files, cut into shards."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from ahl._common.errors import DataError
-from ahl.apps.bulk.places import filesystem_of, is_url, parquet_file, place_errors
+from ahl._common.printable import printable
+from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file, place_errors
 from ahl.data.images.finding import IMAGE_SUFFIXES, MAGIC, expand_paths
 
 PARQUET_SUFFIXES: Final = (".parquet", ".pq")
 
+_HELD: Final = ("string", "binary")  # types of columns; each also large_... and ..._view
 
-@dataclass(frozen=True, slots=True)
-class PathPart:
+
+class PathPart(msgspec.Struct, frozen=True, tag=True):
     """Image files, by path or URL."""
 
     paths: tuple[str, ...]
@@ -30,8 +34,7 @@ class PathPart:
         return PathPart(self.paths[start:stop])
 
 
-@dataclass(frozen=True, slots=True)
-class RowPart:
+class RowPart(msgspec.Struct, frozen=True, tag=True):
     """Rows of a Parquet file that hold images, or paths of images, in one column.
 
     Attributes:
@@ -63,7 +66,7 @@ Part = PathPart | RowPart
 
 
 def find_inputs(inputs: Sequence[str], column: str) -> list[Part]:
-    """What a user typed, as parts in its order; only footers of Parquet files are read.
+    """Find the images of files, folders and patterns; of Parquet files only footers are read.
 
     Args:
         inputs: each a file, a folder (searched through) or a pattern, of images or of Parquet
@@ -71,32 +74,22 @@ def find_inputs(inputs: Sequence[str], column: str) -> list[Part]:
         column: of the Parquet files.
 
     Returns:
-        parts with at least one image each; no file twice.
+        parts in the order of the inputs, with at least one image each; no file twice.
 
     Raises:
         DataError: if one names nothing, or a Parquet file lacks the column.
         ConfigurationError: if what opens such URLs is not installed.
     """
-    parts: list[Part] = []
-    seen: set[str] = set()
-    pending: list[str] = []
+    found: dict[str, str] = {}  # by absolute path or URL
+    base = str(Path.cwd())
     for one in inputs:
-        tabular = one.lower().endswith(PARQUET_SUFFIXES)
-        found = _remote_files(one, tabular) if is_url(one) else _local_files(one, tabular)
-        for key, path in found:
-            if key in seen:
-                continue
-            seen.add(key)
-            if not tabular:
-                pending.append(path)
-                continue
-            if pending:
-                parts.append(PathPart(tuple(pending)))
-                pending = []
-            rows = _rows(path, column)
-            parts += [rows] if len(rows) else []
-    if pending:
-        parts.append(PathPart(tuple(pending)))
+        for path in _remote_files(one) if is_url(one) else _local_files(one):
+            found.setdefault(located(path, base), path)
+    parts: list[Part] = []
+    for tabular, group in itertools.groupby(found.values(), key=_is_table):
+        paths = tuple(group)
+        parts += [_rows(path, column) for path in paths] if tabular else [PathPart(paths)]
+    parts = [part for part in parts if len(part)]
     if not parts:
         raise DataError("The Parquet files have no rows.")
     return parts
@@ -113,68 +106,60 @@ def cut(parts: Sequence[Part], shard_size: int) -> list[Part]:
 
 def inputs_digest(parts: Sequence[Part]) -> str:
     """Identity of the inputs: names and their order, and sizes of Parquet files; no contents."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(json.dumps(as_values(part)).encode())
-    return digest.hexdigest()
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def as_values(part: Part) -> dict[str, Any]:
-    """A part as JSON values, to be sent to another process."""
-    if isinstance(part, PathPart):
-        return {"paths": list(part.paths)}
-    return {name: getattr(part, name) for name in RowPart.__slots__}
+def _is_table(path: str) -> bool:
+    return path.lower().endswith(PARQUET_SUFFIXES)
 
 
-def from_values(values: dict[str, Any]) -> Part:
-    """The part that `as_values` describes."""
-    return PathPart(tuple(values["paths"])) if "paths" in values else RowPart(**values)
-
-
-def _local_files(pattern: str, tabular: bool) -> Iterator[tuple[str, str]]:
-    """Identity and path of each file."""
-    if not tabular:
-        for path in expand_paths([pattern]):
-            yield str(path.absolute()), str(path)
-        return
-    paths = [Path(pattern)]
-    if MAGIC.intersection(pattern):
-        start = Path(Path(pattern).anchor or ".")
-        inside = str(Path(pattern).relative_to(start)) if start.is_absolute() else pattern
-        paths = sorted(start.glob(inside))
+def _local_files(pattern: str) -> list[str]:
+    if not _is_table(pattern):
+        paths = expand_paths([pattern])
+    elif MAGIC.intersection(pattern):
+        start = Path(Path(pattern).anchor)
+        paths = sorted(start.glob(str(Path(pattern).relative_to(start))))
         if not paths:
             raise DataError(f"The pattern {pattern} matches no Parquet file.")
+    else:
+        paths = [Path(pattern)]
     for path in paths:
-        yield str(path.absolute()), str(path)
+        try:
+            os.fsencode(path).decode()
+        except UnicodeDecodeError:
+            raise DataError(
+                f"The name of {printable(str(path))} is not UTF-8, as the names in Parquet files "
+                "are; rename the file."
+            ) from None
+    return [str(path) for path in paths]
 
 
-def _remote_files(url: str, tabular: bool) -> Iterator[tuple[str, str]]:
+def _remote_files(url: str) -> list[str]:
     filesystem, path = filesystem_of(url)
+    suffixes = PARQUET_SUFFIXES if _is_table(url) else tuple(sorted(IMAGE_SUFFIXES))
     with place_errors(url):
         if MAGIC.intersection(path):
             found = sorted(filesystem.glob(path))
-        elif tabular or PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
+        elif path.lower().endswith(suffixes):
             found = [path]  # not asked whether it is there: reading it reports that
         else:
             found = sorted(filesystem.find(path))
-    kept = found if found == [path] else [one for one in found if _wanted(one, path, tabular)]
-    if not kept:
-        suffixes = ", ".join(PARQUET_SUFFIXES if tabular else sorted(IMAGE_SUFFIXES))
-        raise DataError(f"There is nothing to score at {url} ({suffixes}); check the URL.")
-    for one in kept:
-        full = filesystem.unstrip_protocol(one)
-        yield full, full
-
-
-def _wanted(path: str, root: str, tabular: bool) -> bool:
-    """By suffix; what lies below a hidden folder of the root is not."""
-    inner = path.removeprefix(root).split("/")
-    suffixes = PARQUET_SUFFIXES if tabular else IMAGE_SUFFIXES
-    hidden = any(part.startswith(".") for part in inner)
-    return PurePosixPath(path).suffix.lower() in suffixes and not hidden
+    if found != [path]:
+        found = [
+            one
+            for one in found
+            if PurePosixPath(one).suffix.lower() in suffixes
+            and not any(part.startswith(".") for part in one.removeprefix(path).split("/"))
+        ]
+    if not found:
+        raise DataError(
+            f"There is nothing to score at {url} ({', '.join(suffixes)}); check the URL."
+        )
+    return [filesystem.unstrip_protocol(one) for one in found]
 
 
 def _rows(file: str, column: str) -> RowPart:
+    """All rows of a Parquet file."""
     import pyarrow as pa
 
     filesystem, path = filesystem_of(file)
@@ -190,17 +175,7 @@ def _rows(file: str, column: str) -> RowPart:
         holds = kind.value_type
     elif pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         holds = kind.field("bytes").type
-    if not any(
-        test(holds)
-        for test in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_binary_view,
-        )
-    ):
+    if str(holds).removeprefix("large_").removesuffix("_view") not in _HELD:
         raise DataError(
             f"Column {column!r} of {file} holds {kind}; give one with paths (strings) or with "
             "encoded images (bytes)."

@@ -1,4 +1,4 @@
-"""Where files lie: in a folder of this machine, or behind a URL that fsspec opens."""
+"""Places of images and results: folders of this machine, and URLs that fsspec opens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.errors import AHLError, ConfigurationError, DataError
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 
-NEEDED: Final = "Install it with: pip install 'ahl[scale]' (or 'ahl-runtime[scale]')"
-
 
 def is_url(text: str) -> bool:
-    """Whether a path is a URL, such as s3://bucket/images."""
+    """True for a URL, such as s3://bucket/images."""
     return _URL.match(text) is not None
 
 
@@ -35,19 +33,15 @@ def filesystem_of(place: str) -> tuple[Any, str]:
     """The fsspec file system behind a path or URL, and the path within it.
 
     Raises:
-        ConfigurationError: if fsspec, or what it needs for such URLs, is not installed.
+        ConfigurationError: if such URLs cannot be opened, or what opens them is not installed.
     """
+    from fsspec.core import url_to_fs
+
     if "::" in place and is_url(place):
         raise ConfigurationError(f"{place}: chained URLs are not read; unpack the archive.")
     try:
-        import fsspec
-    except ImportError:
-        raise ConfigurationError(f"{place} is opened with fsspec. {NEEDED}.") from None
-    try:
-        filesystem, path = fsspec.core.url_to_fs(place)
-    except ImportError as error:  # it names the package: "Install s3fs to access S3"
-        raise ConfigurationError(f"{place} cannot be opened: {error}.") from None
-    except ValueError as error:
+        filesystem, path = url_to_fs(place)
+    except (ImportError, ValueError) as error:  # the first names the package: "Install s3fs ..."
         raise ConfigurationError(f"{place} cannot be opened: {brief(error)}.") from None
     if "max_concurrency" in vars(filesystem):
         # s3fs would ask for the size of every image first, so as to fetch large ones in pieces:
@@ -78,13 +72,10 @@ def parquet_file(place: str) -> Iterator[ParquetFile]:
     """Open a Parquet file; only its footer is read at first.
 
     Raises:
-        ConfigurationError: if pyarrow is not installed.
-        DataError: if there is no such file, or it is none.
+        DataError: if there is no such file, or it is damaged.
     """
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise ConfigurationError(f"{place} is read with pyarrow. {NEEDED}.") from None
+    from pyarrow.parquet import ParquetFile
+
     filesystem, path = filesystem_of(place)
     with place_errors(place), filesystem.open(path, "rb") as stream:
         yield ParquetFile(stream)
@@ -93,56 +84,45 @@ def parquet_file(place: str) -> Iterator[ParquetFile]:
 class OutputFolder:
     """A folder of result files, of this machine or behind a URL.
 
-    Args:
-        place: its path or URL.
-
     Raises:
         ConfigurationError: if such URLs cannot be opened.
+        DataError: from its methods, if it cannot be listed, read or written.
     """
 
     def __init__(self, place: str) -> None:
+        from fsspec.implementations.local import LocalFileSystem
+
         self.place = place
-        self._filesystem, self._root = filesystem_of(place)
-        protocol = self._filesystem.protocol
-        local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
-        self._local = Path(self._root) if local else None
+        self._filesystem, root = filesystem_of(place)
+        self._root = root.rstrip("/")
+        self._is_local = isinstance(self._filesystem, LocalFileSystem)
 
     def names(self) -> set[str]:
-        """Names of the files in it; none if it does not exist yet.
-
-        Raises:
-            DataError: if it cannot be listed.
-        """
+        """Names of the files in it; none if it does not exist yet."""
         with place_errors(self.place):
             self._filesystem.invalidate_cache()
-            if not self._filesystem.isdir(self._root):
+            try:
+                entries = self._filesystem.ls(self._root, detail=False)
+            except FileNotFoundError:
                 return set()
-            entries = self._filesystem.ls(self._root, detail=False)
-        return {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries}
+        return {PurePosixPath(entry).name for entry in entries}
 
     def path(self, name: str) -> str:
         """Path or URL of one of its files."""
         return f"{self.place.rstrip('/')}/{name}"
 
     def read(self, name: str) -> bytes:
-        """A file's bytes.
-
-        Raises:
-            DataError: if it cannot be read.
-        """
+        """A file's bytes."""
         with place_errors(self.path(name)):
-            data: bytes = self._filesystem.cat_file(f"{self._root.rstrip('/')}/{name}")
+            data: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
             return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole: renamed into place here, put in one go elsewhere.
-
-        Raises:
-            DataError: if it cannot be written.
-        """
+        """Write a file whole: renamed into place here, put in one go elsewhere."""
+        path = f"{self._root}/{name}"
         with place_errors(self.place):
-            if self._local is None:
-                self._filesystem.pipe_file(f"{self._root.rstrip('/')}/{name}", data)
+            if not self._is_local:
+                self._filesystem.pipe_file(path, data)
                 return
-            with written_whole(self._local / name) as temporary:
+            with written_whole(Path(path)) as temporary:
                 temporary.write_bytes(data)

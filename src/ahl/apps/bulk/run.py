@@ -1,34 +1,33 @@
-"""A collection scored into a folder of shards, by whichever engine; resumed where it stopped."""
+"""A collection scored into a folder of shards, by either engine; resumed where it stopped."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
-from ahl.apps.bulk.places import NEEDED, OutputFolder, located
-from ahl.apps.bulk.shard import ShardScorer, ShardTask, model_digest
-from ahl.apps.bulk.shard_files import ShardFacts
+from ahl.apps.bulk.places import OutputFolder, located
+from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
 from ahl.scoring.runtime.artefact import Format, format_of
 
 SHARD_SIZE: Final = 1024
 """Images in a shard: under a minute of one core's work that a kill can lose."""
 
 MANIFEST: Final = "_ahl_run.json"
-"""What the run is, written first. Readers of Parquet folders pass over names with a `_`."""
+"""The identity of the run, written first. Readers of Parquet folders pass over names with a `_`."""
 
 DONE: Final = "_SUCCESS"
-"""What came of it, written when every shard is there."""
+"""The counts of the run, written when every shard is there."""
 
 _FORMAT: Final = 1
 _COMPUTES: Final = {None: "torch", "onnx": "onnxruntime", "openvino": "openvino"}
@@ -36,56 +35,20 @@ _STAGE: Final = "scoring"
 _AT_ONCE: Final = 16  # footers read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What an engine's workers need besides their shards.
-
-    Attributes:
-        model: the model file.
-        output: path or URL of the folder for results.
-        base: folder that relative image paths begin from.
-        run: fingerprint of the run.
-        device: as in `ahl.scoring.opening.open_scorer`.
-    """
-
-    model: Path
-    output: str
-    base: str
-    run: str
-    device: str
-
-    def values(self) -> dict[str, Any]:
-        """What `ShardScorer` takes of it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+Engine = Callable[[Job, Sequence[ShardTask]], Iterator[ShardFacts]]
+"""Scores and writes shards, in any order; yields each one's facts once its file is there."""
 
 
-class ShardEngine(Protocol):
-    """Where shards are scored."""
-
-    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
-        """Score and write every shard, in any order; tell of each when its file is there."""
-        ...
-
-
-class LocalEngine:
-    """Shards one after another in this process.
-
-    Args:
-        threads: of the CPU; None takes all cores.
-    """
-
-    def __init__(self, *, threads: int | None = None) -> None:
-        self.threads = threads
-
-    def run(self, job: Job, tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
-        """Score and write every shard, in order."""
-        scorer = ShardScorer(**job.values(), threads=self.threads)
-        yield from map(scorer.score, tasks)
+def score_here(
+    job: Job, tasks: Sequence[ShardTask], *, threads: int | None = None
+) -> Iterator[ShardFacts]:
+    """Score shards one after another in this process; `threads` None takes all cores."""
+    yield from map(ShardScorer(job, threads).score, tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of a run.
+    """Counts of a run.
 
     Attributes:
         images: in all shards.
@@ -109,7 +72,7 @@ def score_collection(
     inputs: Sequence[str],
     output: str,
     *,
-    engine: ShardEngine | None = None,
+    engine: Engine = score_here,
     column: str = "path",
     shard_size: int = SHARD_SIZE,
     device: str = "auto",
@@ -126,11 +89,11 @@ def score_collection(
         model: the model file.
         inputs: files, folders or patterns, of images or Parquet files, by path or URL.
         output: path or URL of the folder.
-        engine: where shards are scored; this process by default.
+        engine: scores the shards; in this process by default.
         column: of Parquet files: holds paths, URLs or encoded images.
         shard_size: images a shard.
         device: as in `ahl.scoring.opening.open_scorer`.
-        callback: hears how far it is, in images.
+        callback: its `on_stage` counts images.
 
     Raises:
         ConfigurationError: if a package is missing.
@@ -138,23 +101,28 @@ def score_collection(
         ResumeError: if the folder holds something else.
     """
     try:
+        import fsspec  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError:
-        raise ConfigurationError(f"Results are written with pyarrow. {NEEDED}.") from None
+        raise ConfigurationError(
+            "Results are written with pyarrow and fsspec. Install them with: "
+            "pip install 'ahl[bulk]' (or 'ahl-runtime[bulk]')."
+        ) from None
     callback = callback or Callback()
     folder = OutputFolder(output)
     parts = find_inputs(inputs, column)
-    total = sum(map(len, parts))
+    total, shards = sum(map(len, parts)), cut(parts, shard_size)
+    with model.open("rb") as file:
+        model_digest = hashlib.file_digest(file, "sha256").hexdigest()
     facts = {
         "format": _FORMAT,
-        "model": model_digest(model),
+        "model": model_digest,
         "inputs": inputs_digest(parts),
         "images": total,
         "shard_size": shard_size,
         "device": device,
     }
     run = _fingerprint(facts, format_of(model))
-    shards = cut(parts, shard_size)
     digits = max(5, len(str(len(shards) - 1)))
     tasks = [
         ShardTask(number=number, name=f"part-{number:0{digits}d}.parquet", part=part)
@@ -163,29 +131,23 @@ def score_collection(
     names = folder.names()
     _claim(folder, names, {**facts, "shards": len(shards), "run": run})
     done = _found(folder, names, tasks, run)
-    found = len(done)
-    reached = sum(one.images for one in done.values())
+    found, reached = len(done), sum(one.images for one in done.values())
     callback.on_stage(_STAGE, reached, total)
     missing = [task for task in tasks if task.number not in done]
     if missing:
         base = str(Path.cwd())
         job = Job(model=model, output=located(output, base), base=base, run=run, device=device)
-        for one in (engine or LocalEngine()).run(job, missing):
+        for one in engine(job, missing):
             done[one.shard] = one
             reached += one.images
             callback.on_stage(_STAGE, reached, total)
         _check_all_there(folder, tasks)
-    collected = Collected(
-        images=sum(one.images for one in done.values()),
-        unreadable=sum(one.unreadable for one in done.values()),
-        unfetched=sum(one.unfetched for one in done.values()),
-        anomalous=sum(one.anomalous for one in done.values()),
-        shards=len(tasks),
-        found=found,
-    )
-    told = {"run": run, **{k: v for k, v in asdict(collected).items() if k != "found"}}
-    folder.write(DONE, _json(told))
-    return collected
+    counts = {
+        name: sum(getattr(one, name) for one in done.values())
+        for name in ("images", "unreadable", "unfetched", "anomalous")
+    }
+    folder.write(DONE, _json({"run": run, **counts, "shards": len(shards)}))
+    return Collected(**counts, shards=len(shards), found=found)
 
 
 def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
@@ -200,22 +162,22 @@ def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
 
 def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> None:
     """Make the folder this run's own, or find that it is."""
-    if MANIFEST in names:
-        try:
-            found = json.loads(folder.read(MANIFEST))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or found.get("run") != manifest["run"]:
+    if MANIFEST not in names:
+        if any(name.endswith(".parquet") for name in names):
             raise ResumeError(
-                f"{folder.place} holds the scores of another run: {_difference(found, manifest)}. "
-                "Name another folder, or delete that one."
+                f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
             )
+        folder.write(MANIFEST, _json(manifest))
         return
-    if any(name.endswith(".parquet") for name in names):
+    try:
+        found = json.loads(folder.read(MANIFEST))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("run") != manifest["run"]:
         raise ResumeError(
-            f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
+            f"{folder.place} holds the scores of another run: {_difference(found, manifest)}. "
+            "Name another folder, or delete that one."
         )
-    folder.write(MANIFEST, _json(manifest))
 
 
 def _difference(found: object, manifest: dict[str, Any]) -> str:

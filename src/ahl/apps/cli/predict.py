@@ -9,6 +9,7 @@ import click
 
 from ahl._common.errors import DataError
 from ahl._common.printable import printable
+from ahl.apps.cli.bulk_options import BulkOptions, bulk_options, score_to_folder
 from ahl.apps.cli.common import (
     SKIPPED,
     USAGE,
@@ -21,7 +22,6 @@ from ahl.apps.cli.common import (
     stderr_console,
     threads_option,
 )
-from ahl.apps.cli.scale_options import ScaleOptions, scale_options, score_to_folder
 
 _LONGEST_NAME: Final = 200
 """Bytes of a heat map's name before its suffix; file systems take 255."""
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Say below each image what makes it anomalous, and which training images are like it.",
 )
-@scale_options
+@bulk_options
 @device_option
 @threads_option
 @json_option
@@ -67,7 +67,7 @@ def predict(
     device: str,
     threads: int | None,
     as_json: bool,
-    **scale: Any,  # noqa: ANN401 - handed on
+    **bulk: Any,  # noqa: ANN401 - handed on
 ) -> None:
     """Score images with a trained MODEL.
 
@@ -89,12 +89,12 @@ def predict(
     where a question mark stands otherwise). A bad file never stops the rest.
 
     With --output, the same values become Parquet files: for collections too large for one machine,
-    or for one evening (docs/scale.md).
+    or for one evening (docs/bulk.md).
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
-    into = ScaleOptions(**scale, pictures=why or heat_maps is not None)
+    into = BulkOptions(**bulk, pictures=why or heat_maps is not None)
     if into.output is not None:
         score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
         return

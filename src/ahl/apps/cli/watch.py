@@ -96,12 +96,9 @@ def watch(
     unreadable.
     """
     from ahl.apps.watch.arrivals import Arrivals
-    from ahl.apps.watch.destinations import Destinations
-    from ahl.apps.watch.journal import Journal
-    from ahl.apps.watch.lock import held_alone
+    from ahl.apps.watch.journal import Journal, ResultLog, held_alone
     from ahl.apps.watch.mover import Mover
-    from ahl.apps.watch.results import ResultLog
-    from ahl.apps.watch.watcher import LEFT, UNREADABLE, Watcher
+    from ahl.apps.watch.watcher import LEFT, UNREADABLE, Destinations, Watcher
     from ahl.scoring.opening import open_scorer
 
     destinations = Destinations(

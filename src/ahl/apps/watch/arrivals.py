@@ -1,4 +1,4 @@
-"""Which files of a folder are complete: seen unchanged for a while, and not open for writing."""
+"""Complete files of a folder: seen unchanged for a while, and not open for writing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from ahl.data.images.finding import IMAGE_SUFFIXES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """What of a file changes when somebody writes to it.
-
-    Attributes:
-        size: bytes.
-        mtime_ns: when its content was changed, in nanoseconds.
-        ctime_ns: when its content or its permissions were.
-    """
+class Signature(NamedTuple):
+    """Facts of a file that change when somebody writes to it, or changes its permissions."""
 
     size: int
     mtime_ns: int
@@ -41,11 +34,7 @@ class Signature:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        return cls(
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            ctime_ns=status.st_ctime_ns,
-        )
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +42,12 @@ class Arrival:
     """A file that has been seen.
 
     Attributes:
-        path: where it is.
+        path: of the file.
         name: path relative to the watched folder.
         signature: when it was last seen.
         since: when it was first seen like that, by the caller's clock, in seconds.
         tried: it has not decoded once; the next time is the last.
+        left: it stays where it is, until it changes.
     """
 
     path: Path
@@ -65,21 +55,22 @@ class Arrival:
     signature: Signature
     since: float
     tried: bool = False
+    left: bool = False
 
     def changed(self) -> bool:
-        """Whether the file is another one by now, is gone, or is being written."""
+        """True if the file is another one by now, is gone, or is being written."""
         return Signature.of(self.path) != self.signature or being_written(self.path)
 
 
 class Arrivals:
-    """Keeps in view what lies in a folder.
+    """Keeps in view the image files of a folder.
 
     Image files count, by their suffix; those whose names begin with `.` or `~` do not, nor do
     links. So temporary names (`.x.png`, `x.png.part`, `x.png.tmp`, `x.png~`) wait to be renamed.
 
     Args:
         folder: the watched one.
-        recursive: whether its subfolders count, but for hidden and linked ones.
+        recursive: subfolders count too, but for hidden and linked ones.
         settle: seconds that a file has to stay unchanged.
         patience: the same for a file that does not decode.
         excluded: folders within that do not count.
@@ -98,11 +89,10 @@ class Arrivals:
         self._settle, self._patience = settle, max(settle, patience)
         self._excluded = {path.resolve() for path in excluded}
         self._seen: dict[Path, Arrival] = {}
-        self._left: set[Path] = set()
-        self._closed: dict[Path, bool] = {}  # subfolders, and whether that was told
+        self._closed: dict[Path, bool] = {}  # subfolders; True once that was reported
 
     def look(self, now: float) -> list[Arrival]:
-        """Look at the folder, and say which files are to be scored, the oldest first.
+        """List the files that are to be scored, the oldest first.
 
         Args:
             now: seconds on a clock that only goes on.
@@ -117,17 +107,15 @@ class Arrivals:
                 continue
             before = self._seen.get(path)
             if before is None or before.signature != signature:
-                self._left.discard(path)
                 name = path.relative_to(self._folder)
                 before = Arrival(path=path, name=name, signature=signature, since=now)
             seen[path] = before
         self._seen = seen
-        self._left &= seen.keys()
         due = [one for one in seen.values() if self._is_due(one, now)]
         return sorted(due, key=lambda one: (one.signature.mtime_ns, one.name.as_posix()))
 
     def seen(self) -> dict[Path, Arrival]:
-        """What there was at the last look, by its path."""
+        """The files of the last look, by path."""
         return dict(self._seen)
 
     def postpone(self, arrival: Arrival) -> None:
@@ -135,12 +123,8 @@ class Arrivals:
         self._seen[arrival.path] = replace(arrival, tried=True)
 
     def leave(self, arrival: Arrival) -> None:
-        """Do not ask for it again until it changes."""
-        self._left.add(arrival.path)
-
-    def is_left(self, path: Path) -> bool:
-        """Whether it is one of those."""
-        return path in self._left
+        """Do not list it again until it changes."""
+        self._seen[arrival.path] = replace(arrival, left=True)
 
     def forget(self, arrival: Arrival) -> None:
         """See it anew at the next look: it changed while it was worked on, or is gone."""
@@ -154,37 +138,36 @@ class Arrivals:
 
     def _is_due(self, arrival: Arrival, now: float) -> bool:
         wait = self._patience if arrival.tried else self._settle
-        due = now - arrival.since >= wait and arrival.path not in self._left
+        due = now - arrival.since >= wait and not arrival.left
         return due and not being_written(arrival.path)
 
-    def _files(self) -> Iterable[Path]:
-        waiting = [self._folder]
-        while waiting:
-            folder = waiting.pop()
-            try:
-                entries = list(os.scandir(folder))
-            except (FileNotFoundError, NotADirectoryError):
-                if folder == self._folder:
-                    raise
-                continue  # removed meanwhile
-            except PermissionError:
-                if folder == self._folder:
-                    raise
-                self._closed.setdefault(folder, False)
-                continue
-            for entry in entries:
-                if entry.name.startswith((".", "~")):
-                    continue
-                path = folder / entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if self._recursive and path.resolve() not in self._excluded:
-                        waiting.append(path)
-                elif path.suffix.lower() in IMAGE_SUFFIXES:
+    def _files(self) -> Iterator[Path]:
+        for text, subfolders, names in os.walk(self._folder, onerror=self._not_listed):
+            folder = Path(text)
+            subfolders[:] = [
+                name
+                for name in subfolders
+                if self._recursive
+                and not name.startswith((".", "~"))
+                and (folder / name).resolve() not in self._excluded
+            ]
+            for name in names:
+                path = folder / name
+                if not name.startswith((".", "~")) and path.suffix.lower() in IMAGE_SUFFIXES:
                     yield path
+
+    def _not_listed(self, error: OSError) -> None:
+        """Go on without a subfolder that was removed meanwhile, or may not be looked into."""
+        folder = Path(error.filename)
+        removed = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        if folder == self._folder or not (removed or isinstance(error, PermissionError)):
+            raise error
+        if not removed:
+            self._closed.setdefault(folder, False)
 
 
 def being_written(path: Path) -> bool:
-    """Whether any process of this machine has a file open for writing, where that can be known.
+    """True if a process of this machine has a file open for writing, where that can be known.
 
     Linux tells by a read lease, which it refuses for such a file. The lease is given back at
     once. It is not to be had for other users' files, nor on most network shares.
@@ -202,10 +185,8 @@ def being_written(path: Path) -> bool:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     finally:
         os.close(descriptor)
     return False

@@ -1,21 +1,26 @@
-"""What is being moved just now, in a file that is whole or absent: the state a kill leaves."""
+"""The files that a watch keeps: the journal of the move that is going on, the log, and locks."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Literal
 
-from ahl._common.errors import DataError
-from ahl._common.files import written_whole
+import msgspec
 
-_VERSION: Final = 1
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.files import remove_torn_line, written_whole
+
 _HIDDEN: Final = re.compile(r"\.ahl-[0-9a-f]{16}\b.*")  # the names that files have on their way
+
+_FIRST: Final = b'{"event": "moved"'
+"""The beginning of every line of a log: no other file is ever appended to."""
 
 
 class Stage(StrEnum):
@@ -38,53 +43,24 @@ class Intent:
         size: bytes.
         mtime_ns: when it was changed last.
         sha256: hash of its content.
-        facts: what was found out about it, as JSON values, for the log.
+        facts: JSON values for its line in the log.
         stage: it has, or will next have, its hidden name; it has that or is at its target; it
             has been copied onto another file system.
         copy: the hidden copy beside the target; None where the file need not be copied.
+        version: of the journal's format.
     """
 
     source: Path
     taken: Path
     wished: Path
     target: Path
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0)]
     mtime_ns: int
-    sha256: str
-    facts: Mapping[str, Any]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    facts: dict[str, Any]
     stage: Stage = Stage.INTENDED
     copy: Path | None = None
-
-    def values(self) -> dict[str, Any]:
-        """JSON values; `rebuild` is the inverse."""
-        values = {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in asdict(self).items()
-        }
-        return {"version": _VERSION, **values}
-
-    @classmethod
-    def rebuild(cls, values: Mapping[str, Any]) -> Self:
-        """Read JSON values back.
-
-        Raises:
-            KeyError, TypeError, ValueError: if they are none of an intent of this version.
-        """
-        if values["version"] != _VERSION:
-            raise ValueError("of another version")
-        copy = values["copy"]
-        return cls(
-            source=Path(values["source"]),
-            taken=Path(values["taken"]),
-            wished=Path(values["wished"]),
-            target=Path(values["target"]),
-            size=int(values["size"]),
-            mtime_ns=int(values["mtime_ns"]),
-            sha256=str(values["sha256"]),
-            facts=dict(values["facts"]),
-            stage=Stage(values["stage"]),
-            copy=None if copy is None else Path(copy),
-        )
+    version: Literal[1] = 1
 
     def is_between(self, watched: Path, goals: Collection[Path]) -> bool:
         """Whether it leads from the watched folder to one of others, and nowhere else.
@@ -129,8 +105,10 @@ class Journal:
         Raises:
             OSError: if it cannot be written.
         """
+        # json, not msgspec's own writer: names of files need not be UTF-8.
+        text = json.dumps(msgspec.to_builtins(intent, enc_hook=str))
         with written_whole(self._path) as temporary, temporary.open("wb") as file:
-            file.write(json.dumps(intent.values()).encode("ascii"))
+            file.write(text.encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
         sync_folder(self._path.parent)
@@ -139,18 +117,20 @@ class Journal:
         """The intent, or None if there is none.
 
         Raises:
-            DataError: if the file is none of this version, or is about other folders.
+            DataError: if the file is damaged, of another version, or about other folders.
         """
         try:
-            intent = Intent.rebuild(json.loads(self._path.read_bytes()))
+            values = json.loads(self._path.read_bytes())
+            intent = msgspec.convert(values, Intent, dec_hook=lambda kind, text: kind(text))
+            here = intent.is_between(self._watched, self._goals)
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise DataError(
                 f"{self._path} should say which file was being moved, but is damaged or of another "
                 f"version of ahl ({error}). See where that file is, then remove {self._path}."
             ) from error
-        if not intent.is_between(self._watched, self._goals):
+        if not here:
             raise DataError(
                 f"{self._path} says that {intent.taken} is being moved to {intent.target}, which "
                 "is none of the folders given now. Start once with the folders of before, or see "
@@ -161,6 +141,71 @@ class Journal:
     def clear(self) -> None:
         """There is nothing on its way any more."""
         self._path.unlink(missing_ok=True)
+
+
+class ResultLog:
+    """One JSON line for every file that was moved, on the disk before the next file is touched.
+
+    Args:
+        path: the file; made with its folder when it is missing. None keeps no log.
+
+    Raises:
+        ConfigurationError: if the file is there and is no such log.
+        OSError: if it cannot be written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        if path is None:
+            return
+        if path.is_dir():
+            raise ConfigurationError(f"{path} is a folder; --log names a file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.seek(0)
+            if not _FIRST.startswith(file.read(len(_FIRST))):
+                raise ConfigurationError(
+                    f"{path} is there and is not a log of ahl watch; name another file."
+                )
+
+    def append_once(self, facts: Mapping[str, Any]) -> None:
+        """Write a line unless it is the last one already; what a kill left torn goes."""
+        if self._path is None:
+            return
+        line = json.dumps({"event": "moved", **facts}, allow_nan=False).encode("ascii") + b"\n"
+        if self._path.exists():
+            remove_torn_line(self._path)
+        # Opened anew: a log that was moved away to be kept goes on in a new file.
+        with self._path.open("a+b") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - len(line) - 1))
+            if file.read() not in (line, b"\n" + line):
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def held_alone(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock during a block; the system gives it back when the process ends, however.
+
+    Args:
+        path: the lock's file; made with its folder when it is missing.
+        what: is locked, for the message.
+
+    Raises:
+        DataError: if somebody else holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path).acquire(blocking=False)
+    except Timeout:
+        raise DataError(
+            f"Another `ahl watch` is at work on {what}; stop it first, or give this one another."
+        ) from None
+    with held:
+        yield
 
 
 def sync_folder(folder: Path) -> None:

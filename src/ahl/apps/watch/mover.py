@@ -27,9 +27,8 @@ from typing import Any, Final
 
 from ahl._common.errors import ImageError
 from ahl.apps.watch.arrivals import Arrival, Signature, being_written
-from ahl.apps.watch.journal import Intent, Journal, Stage, sync_folder
+from ahl.apps.watch.journal import Intent, Journal, ResultLog, Stage, sync_folder
 from ahl.apps.watch.new_names import free_name, rename_new
-from ahl.apps.watch.results import ResultLog
 from ahl.data.images.reading import content_hash
 
 _BLOCK: Final = 2**20
@@ -39,21 +38,17 @@ class ChangedError(Exception):
     """The file changed, or vanished, while it was worked on; nothing was moved."""
 
 
-def _nothing(step: str) -> None:
-    """What happens at a step outside of tests."""
-
-
 class Mover:
     """Moves files.
 
     Args:
         journal: keeps what is on its way.
-        log: hears of every file that was moved.
+        log: gets a line for every file that was moved.
         at: called with the name of each step that was made; tests kill the process there.
     """
 
     def __init__(
-        self, journal: Journal, log: ResultLog, *, at: Callable[[str], None] = _nothing
+        self, journal: Journal, log: ResultLog, *, at: Callable[[str], None] = lambda step: None
     ) -> None:
         self._journal, self._log, self._at = journal, log, at
 

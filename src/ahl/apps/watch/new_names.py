@@ -25,10 +25,6 @@ def rename_new(source: Path, target: Path) -> None:
     linked under its new name before its old one is removed; a second call ends what a kill between
     them left. Where links are not to be had either, the name is looked at before it is taken.
 
-    Args:
-        source: the file.
-        target: its new path, on the same file system.
-
     Raises:
         FileExistsError: if there is a file of that name.
         OSError: if it cannot be renamed; with `errno.EXDEV` because it would have to be copied.

@@ -1,17 +1,17 @@
-"""The loop: look, score what is complete, move it, look again."""
+"""The loop over a watched folder: look, score what is complete, move it by its verdict."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ahl._common.errors import DataError, ImageError
+from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl.apps.watch.arrivals import Arrival, Arrivals
-from ahl.apps.watch.destinations import Destinations
 from ahl.apps.watch.mover import ChangedError, Mover
 from ahl.scoring.opening import Scorer
 from ahl.scoring.prediction import Prediction
@@ -20,7 +20,55 @@ _SLICE: Final = 0.2  # seconds between two looks at whether to stop
 _AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again
 
 OK, REJECT, UNCERTAIN, UNREADABLE, LEFT = "ok", "reject", "uncertain", "unreadable", "left in place"
-"""What files are counted as; `LEFT` ones cannot be opened and stay where they are."""
+"""Names of the counts; `LEFT` files cannot be opened and stay where they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destinations:
+    """The folders that files are moved to.
+
+    Attributes:
+        ok: for normal images.
+        reject: for anomalous ones.
+        uncertain: for those too close to call; None sends them by the side of the threshold that
+            they lie on.
+        unreadable: for files that do not decode.
+    """
+
+    ok: Path
+    reject: Path
+    uncertain: Path | None
+    unreadable: Path
+
+    def of(self, prediction: Prediction) -> Path:
+        """The folder for an image that was scored by a model with a threshold, or not at all."""
+        if prediction.score is None:
+            return self.unreadable
+        if prediction.verdict == "uncertain" and self.uncertain is not None:
+            return self.uncertain
+        return self.reject if prediction.anomalous else self.ok
+
+    def all(self) -> tuple[Path, ...]:
+        """Each folder once."""
+        given = (self.ok, self.reject, self.uncertain, self.unreadable)
+        return tuple(dict.fromkeys(path for path in given if path is not None))
+
+    def check(self, watched: Path) -> None:
+        """Refuse folders that cannot work.
+
+        Raises:
+            ConfigurationError: if one is the watched folder itself, or a file, or good and
+                rejected images would lie together.
+        """
+        for path in self.all():
+            if path.resolve() == watched.resolve():
+                raise ConfigurationError(
+                    f"{path} is the watched folder itself; give another one to move files to."
+                )
+            if path.exists() and not path.is_dir():
+                raise ConfigurationError(f"{path} is a file; name a folder to move files to.")
+        if self.ok.resolve() == self.reject.resolve():
+            raise ConfigurationError("--ok and --reject are one folder; give two.")
 
 
 class Watcher:
@@ -32,8 +80,8 @@ class Watcher:
         mover: moves it.
         destinations: where to.
         poll: seconds between two looks.
-        told: hears of every file that was moved: its line in the log.
-        warned: hears, in a sentence, of what went wrong but will be tried again.
+        told: called with the log line of every file that was moved.
+        warned: called with a sentence about what went wrong but will be tried again.
         clock: seconds that only go on.
         sleep: waits so many seconds.
 
@@ -104,14 +152,13 @@ class Watcher:
     def _pending(self, first: Mapping[Path, Arrival]) -> bool:
         """Whether any of the files that were there at first is unchanged and to be dealt with."""
         return any(
-            not self._arrivals.is_left(path) and one.signature == first[path].signature
+            not one.left and one.signature == first[path].signature
             for path, one in self._arrivals.seen().items()
             if path in first and not one.changed()
         )
 
     def _recover(self) -> None:
-        line = self._mover.recover()
-        if line is not None:
+        if (line := self._mover.recover()) is not None:
             self._tell(line)
 
     def _sweep(self) -> None:

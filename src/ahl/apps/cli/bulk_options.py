@@ -1,8 +1,9 @@
-"""`ahl predict --output`: the options, and what the verb does then."""
+"""`ahl predict --output`: its options, and scoring into a folder."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ahl.apps.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ahl.apps.bulk.run import Collected, ShardEngine
+    from ahl.apps.bulk.run import Collected, Engine
 
 _OPTIONS = (
     click.option(
@@ -27,7 +28,7 @@ _OPTIONS = (
         metavar="DIR",
         help="Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
         "instead of printing them; the same command goes on where it was interrupted. PATHs may "
-        "then be URLs, and Parquet files. Needs the extra ahl[scale].",
+        "then be URLs, and Parquet files. Needs the extra ahl[bulk].",
     ),
     click.option(
         "--engine",
@@ -57,13 +58,13 @@ _OPTIONS = (
 )
 
 
-def scale_options(verb: Verb) -> Verb:
+def bulk_options(verb: Verb) -> Verb:
     """Add --output and what goes with it."""
     return add_options(verb, _OPTIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleOptions:
+class BulkOptions:
     """The options as given; None for those that were not.
 
     Attributes:
@@ -100,7 +101,7 @@ class ScaleOptions:
 def score_to_folder(
     model: Path,
     inputs: tuple[str, ...],
-    options: ScaleOptions,
+    options: BulkOptions,
     *,
     device: str,
     threads: int | None,
@@ -136,14 +137,14 @@ def score_to_folder(
         raise SystemExit(SKIPPED)
 
 
-def _engine(options: ScaleOptions, threads: int | None) -> ShardEngine:
+def _engine(options: BulkOptions, threads: int | None) -> Engine:
     if options.engine == "ray":
         from ahl.apps.bulk.ray_engine import RayEngine
 
         return RayEngine(workers=options.workers, threads=threads or 1, address=options.ray_address)
-    from ahl.apps.bulk.run import LocalEngine
+    from ahl.apps.bulk.run import score_here
 
-    return LocalEngine(threads=threads)
+    return partial(score_here, threads=threads)
 
 
 def _in_words(collected: Collected, output: str) -> str:

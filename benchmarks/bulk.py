@@ -1,7 +1,7 @@
-"""What scoring a collection costs: a core's seconds an image, by size of the JPEG files.
+"""The cost of bulk scoring: a core's seconds an image, by size of the JPEG files.
 
-    python benchmarks/scale.py parts.ahl
-    python benchmarks/scale.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
+    python benchmarks/bulk.py parts.ahl
+    python benchmarks/bulk.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
 
 Processor time, not the clock's: it hardly depends on what else the machine does. Set-up (loading
 the model, a warm-up shard) is told apart, and left out of the rate.
@@ -14,6 +14,7 @@ import io
 import resource
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import as_command  # noqa: F401 - before torch
@@ -21,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from ahl._common.callbacks import Callback
-from ahl.apps.bulk.run import LocalEngine, ShardEngine, score_collection
+from ahl.apps.bulk.run import Engine, score_collection, score_here
 
 
 def jpeg(side: int, seed: int) -> bytes:
@@ -55,7 +56,7 @@ class Clock(Callback):
         return (last[1] - first[1]) / images, (last[2] - first[2]) / images
 
 
-def run(model: Path, folder: Path, out: Path, engine: ShardEngine, shard: int) -> Clock:
+def run(model: Path, folder: Path, out: Path, engine: Engine, shard: int) -> Clock:
     clock = Clock()
     score_collection(
         model,
@@ -86,7 +87,7 @@ def main() -> None:
             for number in range(count):
                 (folder / f"{number:05d}.jpg").write_bytes(pictures[number % 4])
             shard = min(options.shard, count // 4)
-            clock = run(options.model, folder, out, LocalEngine(threads=1), shard)
+            clock = run(options.model, folder, out, partial(score_here, threads=1), shard)
             processor, seconds = clock.after_the_first_shard()
             size = sum(map(len, pictures)) / 4e3
             print(

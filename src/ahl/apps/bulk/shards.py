@@ -1,0 +1,159 @@
+"""Shards: scored by a model, and kept as Parquet files of what `ahl predict --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import msgspec
+
+from ahl._common.errors import DataError
+from ahl.apps.bulk.fetching import Fetcher, chunks
+from ahl.apps.bulk.inputs import Part
+from ahl.apps.bulk.places import OutputFolder, parquet_file
+from ahl.scoring.opening import open_scorer
+
+_KEY: Final = b"ahl"
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts that all shards of a run share.
+
+    Attributes:
+        model: the model file.
+        output: path or URL of the folder for results.
+        base: folder that relative image paths begin from.
+        run: fingerprint of the run, kept in every shard.
+        device: as in `ahl.scoring.opening.open_scorer`.
+    """
+
+    model: Path
+    output: str
+    base: str
+    run: str
+    device: str
+
+
+class ShardTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard to score: its number among all, the name of its file, and its images."""
+
+    number: int
+    name: str
+    part: Part
+
+
+class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about a shard, in the footer of its file.
+
+    Attributes:
+        run: fingerprint of the run that it belongs to.
+        shard: its number.
+        images: how many rows it has.
+        unreadable: how many of them have an error instead of scores.
+        unfetched: how many of those a store did not give, and might another time.
+        anomalous: how many lie above the model's threshold.
+    """
+
+    run: str
+    shard: Count
+    images: Count
+    unreadable: Count = 0
+    unfetched: Count = 0
+    anomalous: Count = 0
+
+    @classmethod
+    def read(cls, folder: OutputFolder, name: str) -> Self | None:
+        """The facts of a shard's file; None for one that is damaged, cut or foreign."""
+        try:
+            with parquet_file(folder.path(name)) as file:
+                stored = (file.schema_arrow.metadata or {}).get(_KEY, b"{}")
+                facts = msgspec.json.decode(stored, type=cls)
+                return facts if facts.images == file.metadata.num_rows else None
+        except (DataError, ValueError):
+            return None
+
+
+class ShardScorer:
+    """A model, loaded once, that scores shard after shard.
+
+    Args:
+        job: the run.
+        threads: as in `open_scorer`.
+
+    Raises:
+        ModelFileError: if the model cannot be read.
+    """
+
+    def __init__(self, job: Job, threads: int | None) -> None:
+        self._scorer = open_scorer(job.model, device=job.device, threads=threads)
+        self._folder = OutputFolder(job.output)
+        self._job = job
+
+    def score(self, task: ShardTask) -> ShardFacts:
+        """Score a shard and write its file whole.
+
+        Raises:
+            DataError: if its images cannot be listed, none of them could be fetched, or the file
+                cannot be written.
+        """
+        fetcher = Fetcher()
+        rows: list[dict[str, Any]] = []
+        for images in chunks(task.part, self._job.base, fetcher):
+            predictions = self._scorer.predict([image.source for image in images])
+            values = {one.index: one.values() for one in predictions}
+            rows += [{"path": image.name, **values[n]} for n, image in enumerate(images)]
+        if fetcher.failed == len(rows):
+            raise DataError(
+                f"None of the {len(rows)} images of shard {task.number} could be fetched: "
+                f"{rows[0]['path']}: {rows[0]['error']}. When that is mended, the same command "
+                "goes on."
+            )
+        facts = ShardFacts(
+            run=self._job.run,
+            shard=task.number,
+            images=len(rows),
+            unreadable=sum("score" not in row for row in rows),
+            unfetched=fetcher.failed,
+            anomalous=sum(row.get("anomalous") or False for row in rows),
+        )
+        card = self._scorer.card
+        self._folder.write(task.name, as_parquet(rows, facts, card.heads, card.evidence))
+        return facts
+
+
+def as_parquet(
+    rows: Sequence[Mapping[str, Any]],
+    facts: ShardFacts,
+    heads: Sequence[str],
+    evidence: Sequence[str],
+) -> bytes:
+    """The bytes of a shard's file; the same arguments give the same bytes.
+
+    Args:
+        rows: `path` and `Prediction.values()` of each image, in order.
+        facts: kept in the footer.
+        heads: names of the model's heads.
+        evidence: names of the terms of its scores; empty for a model that is not calibrated.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [
+        ("path", pa.string()),
+        ("score", pa.float64()),
+        ("probability", pa.float64()),
+        ("verdict", pa.string()),
+        ("anomalous", pa.bool_()),
+    ]
+    for name, parts in (("heads", heads), ("evidence", evidence)):
+        if parts:
+            fields.append((name, pa.struct([(part, pa.float64()) for part in parts])))
+    fields.append(("error", pa.string()))
+    schema = pa.schema(fields, metadata={_KEY: msgspec.json.encode(facts)})
+    stream = BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), stream, compression="zstd")
+    return stream.getvalue()
