@@ -22,7 +22,7 @@ from ahl._common.pages.svg import (
     new_figure,
     to_svg,
 )
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl.apps.report.curves import Curve, precision_recall_curve, roc_curve
 from ahl.apps.report.ranking import Group
 from ahl.apps.report.strip import Axis, make_axis
