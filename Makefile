@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $(STAMP)
 
-demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.png
+demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.html
 	$(BIN)/ahl demo --output demo
 
 check: setup  ## lint, formatting and types

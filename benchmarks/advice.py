@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from ahl._common.callbacks import Callback
-from ahl._common.literals import literal
+from ahl._common.text import literal
 from ahl.apps.advise import Advice, advise
 from ahl.apps.advise.duplicates import find_duplicates
 from ahl.apps.advise.pictures import look_at

@@ -9,8 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ahl._common.literals import literal
-from ahl._common.printable import printable
+from ahl._common.text import literal, printable
 from ahl.benchmark.ablations import ABLATION_METHODS
 from ahl.benchmark.known_methods import METHODS
 from ahl.benchmark.method_types import Labels, MethodKind

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl._common.types import ImageSize
 from ahl.benchmark.summary import Column, Summary
 from ahl.config.image_size import in_pixels, read_size

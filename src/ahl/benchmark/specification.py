@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.literals import literal
+from ahl._common.text import literal
 from ahl.benchmark.known_methods import find_method
 from ahl.benchmark.method_types import Method, Settings
 from ahl.config import Config

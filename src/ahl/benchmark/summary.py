@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl.benchmark.entrants import Entrant, condition, name_entrants
 from ahl.benchmark.published import published, published_datasets
 from ahl.benchmark.results import Record, Results

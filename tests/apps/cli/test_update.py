@@ -37,7 +37,7 @@ def test_update_shows_before_and_after_and_writes_the_corrected_model(model, wro
     raised = [one["score_after"] for one in told["corrected"][:2]]
     assert scores == pytest.approx(raised, abs=0.05)
     shown = run("update", model, *images, *options).stdout
-    assert "What it was told" in shown
+    assert "Corrected images" in shown
     assert f"Model: {corrected}" in shown
     assert "frame" in run("info", corrected).stdout
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
-from ahl._common.printable import printable
+from ahl._common.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

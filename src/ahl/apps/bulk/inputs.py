@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ahl._common.errors import DataError
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file, place_errors
 from ahl.data.images.finding import IMAGE_SUFFIXES, MAGIC, expand_paths
 

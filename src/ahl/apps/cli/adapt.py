@@ -6,55 +6,37 @@ from pathlib import Path
 
 import click
 
+from ahl._common.text import counted
 from ahl.apps.cli.common import (
-    cache_option,
     check_writable,
-    counted,
-    device_option,
-    errors_as_messages,
-    json_option,
     own_name,
     print_json,
+    skipped_values,
     stderr_console,
-    threads_option,
-    trained_model,
-    use_threads,
+    suggest,
 )
-from ahl.apps.cli.log_options import log_options, with_logs
+from ahl.apps.cli.groups import Caching, Computing, Logging, json_flag, output_model, trained_model
+from ahl.apps.cli.options import POSITIVE, option, options, takes
+
+
+@options
+class AdaptOptions:
+    """The options of `ahl adapt`."""
+
+    output: Path = output_model()
+    epochs: int = option("Epochs.", default=10, type=POSITIVE)
+    strict: bool = option("Stop at the first unreadable image.", default=False)
+    computing: Computing
+    caching: Caching
+    logging: Logging
+    as_json: bool = json_flag()
 
 
 @click.command()
 @trained_model
 @click.argument("normals", nargs=-1, required=True, metavar="NORMALS...")
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The adapted model file to write.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Epochs.")
-@click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
-@device_option
-@threads_option
-@cache_option
-@log_options
-@json_option
-@errors_as_messages
-def adapt(
-    model: Path,
-    normals: tuple[str, ...],
-    output: Path,
-    epochs: int,
-    strict: bool,
-    device: str,
-    threads: int | None,
-    cache: Path | None,
-    log: Path | None,
-    tensorboard: Path | None,
-    mlflow: str | None,
-    as_json: bool,
-) -> None:
+@takes(AdaptOptions)
+def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
     """Move a trained MODEL to another product with good images of it alone.
 
     NORMALS are files, folders or globs of good images of the new product. What the model learned
@@ -66,23 +48,29 @@ def adapt(
     from ahl.data.images.finding import expand_paths
     from ahl.estimator import AHL
 
+    output, epochs = options.output, options.epochs
+    features = options.caching.place
     check_writable(output)
-    use_threads(threads)
-    with ConsoleCallback(stderr_console(quiet=as_json)) as console:
-        callback = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
-        detector = AHL.load(
-            model, device=device, cache=cache or "auto", strict=strict, callback=callback
-        )
+    options.computing.begin()
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as console:
+        callback = options.logging.beside(console)
+        device, strict = options.computing.device, options.strict
+        detector = AHL.load(model, device=device, cache=features, strict=strict, callback=callback)
         facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
         with callback.run(facts | detector.facts | {"epochs": epochs}):
             refuse_labelled(normals)
             paths, decision = expand_paths(normals), detector.model.decision
             detector.adapt(paths, epochs=epochs).save(output)
     used = len(paths) - len(console.skipped)
-    if as_json:
-        skipped = [{"path": one.name, "error": one.reason} for one in console.skipped]
-        told = {"model": str(output), "normals": used, "skipped": skipped}
-        print_json(told | {"threshold_dropped": decision is not None})
+    if options.as_json:
+        print_json(
+            {
+                "model": str(output),
+                "normals": used,
+                "skipped": skipped_values(console.skipped),
+                "threshold_dropped": decision is not None,
+            }
+        )
         return
     click.echo(f"Adapted to {counted(used, 'good image')}. Model: {output}")
     if decision is not None:
@@ -91,4 +79,4 @@ def adapt(
             f"on good images that are not among these: {own_name()} threshold {output} "
             f"GOOD_IMAGES... --max-false-alarm-rate {decision.max_false_alarm_rate:g}"
         )
-    click.echo(f"Next: {own_name()} predict {output} FILE_OR_FOLDER...")
+    suggest("predict", output, "FILE_OR_FOLDER...")

@@ -4,64 +4,38 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from ahl.apps.cli.backbone_options import backbone_options, parse_arguments, parse_stages
-from ahl.apps.cli.common import (
-    cache_option,
-    chosen_cache,
-    device_option,
-    errors_as_messages,
-    json_option,
-    no_cache_option,
-    print_json,
-    seed_option,
-    stderr_console,
-    threads_option,
-    use_threads,
-)
+from ahl.apps.cli.common import print_json, stderr_console
+from ahl.apps.cli.groups import Caching, Computing, Features, json_flag, labelled_data, seed_number
+from ahl.apps.cli.options import option, options, takes
+
+
+@options
+class AdviseOptions:
+    """The options of `ahl advise`."""
+
+    base: Literal["devnet", "dra"] = option(
+        "Base detector that stands in for the full training; dra takes several times as long.",
+        default="devnet",
+    )
+    features: Features
+    quick: bool = option(
+        "Judge each image once, measure the end of the learning curve only, no larger size.",
+        default=False,
+    )
+    seed: int = seed_number()
+    computing: Computing
+    caching: Caching
+    as_json: bool = json_flag()
 
 
 @click.command()
-@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--base",
-    type=click.Choice(["devnet", "dra"]),
-    default="devnet",
-    show_default=True,
-    help="Base detector that stands in for the full training; dra takes several times as long.",
-)
-@backbone_options
-@click.option(
-    "--quick",
-    is_flag=True,
-    help="Judge each image once, measure the end of the learning curve only, no larger size.",
-)
-@seed_option
-@device_option
-@threads_option
-@cache_option
-@no_cache_option
-@json_option
-@errors_as_messages
-def advise(
-    data: Path,
-    base: str,
-    backbone: str,
-    weights: Path | None,
-    backbone_args: tuple[str, ...],
-    stages: str | None,
-    image_size: str | None,
-    tiles: int | None,
-    quick: bool,
-    seed: int,
-    device: str,
-    threads: int | None,
-    cache: Path | None,
-    no_cache: bool,
-    as_json: bool,
-) -> None:
+@labelled_data
+@takes(AdviseOptions)
+def advise(data: Path, options: AdviseOptions) -> None:
     """Look over the labelled images in DATA before, or after, training on them.
 
     DATA is laid out as for `ahl train`. Do the labels beat good images alone, would more of them
@@ -75,29 +49,27 @@ def advise(
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.config import preset
 
-    features = chosen_cache(cache, no_cache)
-    use_threads(threads)
+    cache = options.caching.place
+    options.computing.begin()
     started = time.monotonic()
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+    size, tiles = options.features.image_size, options.features.tiles
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         advice = look_over(
             data,
-            base=base,
-            backbone=backbone,
-            weights=weights,
-            backbone_arguments=parse_arguments(backbone_args),
-            stages=parse_stages(stages),
-            config=preset("default", image_size=image_size, tiles=tiles),
-            quick=quick,
-            seed=seed,
-            device=device,
-            cache=features,
+            base=options.base,
+            **options.features.choice(),
+            config=preset("default", image_size=size, tiles=tiles),
+            quick=options.quick,
+            seed=options.seed,
+            device=options.computing.device,
+            cache=cache,
             callback=callback,
         )
     seconds = round(time.monotonic() - started, 1)
     answers = sections(advice)
-    if as_json:
-        said = [{"title": one.title, "lines": list(one.lines)} for one in answers]
-        print_json({**advice.to_dict(), "sections": said, "seconds": seconds})
+    if options.as_json:
+        shown = [{"title": one.title, "lines": list(one.lines)} for one in answers]
+        print_json({**advice.to_dict(), "sections": shown, "seconds": seconds})
         return
     for answer in answers:
         click.echo(click.style(answer.title, bold=True))

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.backbone_options import backbone_options, parse_arguments, parse_stages
 from ahl.apps.cli.benchmark_report import report
 from ahl.apps.cli.common import (
     FAILED,
-    cache_option,
-    device_option,
     errors_as_messages,
-    json_option,
     own_name,
     print_json,
     stderr_console,
-    threads_option,
     use_threads,
+)
+from ahl.apps.cli.groups import (
+    backbone_options,
+    cache_option,
+    device_option,
+    json_option,
+    parse_arguments,
+    parse_stages,
+    threads_option,
 )
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ahl.apps.cli.common import errors_as_messages, json_option, print_json
+from ahl.apps.cli.common import errors_as_messages, print_json
+from ahl.apps.cli.groups import json_option
 
 if TYPE_CHECKING:
     from ahl.benchmark.report import Report

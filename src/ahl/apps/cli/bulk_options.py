@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.common import (
-    SKIPPED,
-    Verb,
-    add_options,
-    counted,
-    print_json,
-    stderr_console,
-)
+from ahl._common.text import counted
+from ahl.apps.cli.common import SKIPPED, print_json, stderr_console
+from ahl.apps.cli.options import Verb
 
 if TYPE_CHECKING:
     from ahl.apps.bulk.run import Collected, Engine
@@ -60,7 +55,9 @@ _OPTIONS = (
 
 def bulk_options(verb: Verb) -> Verb:
     """Add --output and what goes with it."""
-    return add_options(verb, _OPTIONS)
+    for option in reversed(_OPTIONS):
+        verb = option(verb)
+    return verb
 
 
 @dataclass(frozen=True, kw_only=True)

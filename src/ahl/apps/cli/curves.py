@@ -62,23 +62,21 @@ def curve_tables(
 def _table(history: Sequence[EpochRecord], blocks: str) -> Table:
     """One row for the mean of the base models, and one for each if they are several."""
     last = history[-1]
-    table = Table(box=None, pad_edge=False)
-    columns = {"support loss": [list(one.support_losses) for one in history]}
+    names, weights = ["alone"], [""]
+    if len(last.importance) > 1:
+        names = ["mean", *(str(number + 1) for number in range(len(last.importance)))]
+        weights = ["", *(f"{weight:.3f}" for weight in last.importance)]
+    columns = {
+        "base model": names,
+        "support loss": _column([r.support_losses for r in history], blocks),
+    }
     if last.query_losses:
-        columns["query loss"] = [list(one.query_losses) for one in history]
-    models = len(last.support_losses)
-    table.add_column("base model")
-    drawn = []
-    for name, values in columns.items():
-        table.add_column(name)
-        drawn.append(_column(values, blocks))
-    if models > 1:
-        table.add_column("w_i")
-    names = ["mean", *(str(number) for number in range(1, models + 1))] if models > 1 else ["alone"]
-    weights = ["", *(f"{weight:.3f}" for weight in last.importance)]
-    for row, name in enumerate(names):
-        cells = [column[row] for column in drawn]
-        table.add_row(name, *cells, *([weights[row]] if models > 1 else []))
+        columns["query loss"] = _column([r.query_losses for r in history], blocks)
+    if len(weights) > 1:
+        columns["w_i"] = weights
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in zip(*(cells[: len(names)] for cells in columns.values()), strict=True):
+        table.add_row(*row)
     return table
 
 
@@ -86,7 +84,7 @@ def _column(values: Sequence[Sequence[float]], blocks: str) -> list[str]:
     """Curves, all on one scale, of the mean and of each model."""
     curves = np.array(values, dtype=float).T  # (models, epochs)
     finite = curves[np.isfinite(curves)]
-    lowest, highest = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    lowest, highest = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     return [
         f"{sparkline(curve, lowest, highest, blocks)} {_short(curve[0])} to {_short(curve[-1])}"
         for curve in (curves.mean(axis=0), *curves)

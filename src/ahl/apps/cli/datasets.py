@@ -7,17 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ahl._common.text import counted
 from ahl.apps.cli.common import (
     errors_as_messages,
-    json_option,
-    own_name,
+    make_table,
     print_json,
+    skipped_values,
     stderr_console,
     stdout_console,
+    suggest,
 )
+from ahl.apps.cli.groups import json_flag, json_option
+from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
     from ahl.benchmark.datasets import DatasetReader
+
+
+_SPLITS = {True: "its own", False: "75 % train, 25 % test"}
+
+
+@options
+class PrepareOptions:
+    """The options of `ahl datasets prepare`."""
+
+    output: Path = option("Folder to write, new or empty.", "-o", type=click.Path(path_type=Path))
+    as_json: bool = json_flag()
 
 
 @click.group()
@@ -29,41 +44,26 @@ def datasets() -> None:
 @json_option
 @errors_as_messages
 def list_datasets(as_json: bool) -> None:
-    """List the datasets that can be read, and what their raw folders look like."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    """List the datasets that can be read, and the layout of their raw folders."""
     from ahl.benchmark.datasets import READERS
 
     if as_json:
         print_json([_as_values(reader) for reader in READERS])
         return
-    table = Table(show_lines=True)
-    table.add_column("name", no_wrap=True)
-    table.add_column("dataset", no_wrap=True)
-    table.add_column("raw folder", overflow="fold")
-    table.add_column("split of the normals")
-    for reader in READERS:
-        split = "its own" if reader.own_split else "75 % train, 25 % test"
-        table.add_row(reader.name, reader.title, escape(reader.expects), split)
-    console = stdout_console()
-    console.print(table)
-    console.print(f"Next: {own_name()} datasets prepare NAME RAW --output FOLDER")
+    rows = [(one.name, one.title, one.expects, _SPLITS[one.own_split]) for one in READERS]
+    table = make_table(["name", "dataset", "raw folder", "split of the normals"], rows)
+    table.show_lines = True
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    stdout_console().print(table)
+    suggest("datasets prepare NAME RAW --output FOLDER")
 
 
 @datasets.command()
 @click.argument("name")
 @click.argument("raw", type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder to write, new or empty.",
-)
-@json_option
-@errors_as_messages
-def prepare(name: str, raw: Path, output: Path, as_json: bool) -> None:
+@takes(PrepareOptions)
+def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
     """Write the dataset NAME as train/good, test/good and test/CLASS, for any tool.
 
     RAW is the folder as downloaded, or for elpv the word 'package'. Normal images keep the
@@ -75,22 +75,23 @@ def prepare(name: str, raw: Path, output: Path, as_json: bool) -> None:
     from ahl.benchmark.datasets.prepare import prepare as write
 
     reader = find_reader(name)
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
-        prepared = write(reader, raw, output, callback=callback)
-    skipped = [{"path": one.name, "error": one.reason} for one in callback.skipped]
-    if as_json:
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
+        prepared = write(reader, raw, options.output, callback=callback)
+    if options.as_json:
         written = [
             {"name": one.name, "folder": str(one.folder), "images": dict(one.images)}
             for one in prepared
         ]
-        print_json({"output": str(output), "datasets": written, "skipped": skipped})
+        skipped = skipped_values(callback.skipped)
+        print_json({"output": str(options.output), "datasets": written, "skipped": skipped})
         return
     for one in prepared:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())
         click.echo(f"{one.folder}: {counts}")
-    if skipped:
-        click.echo(f"{len(skipped)} images were left out.")
-    click.echo(f"Next: {own_name()} train {prepared[0].folder} --output {prepared[0].name}.ahl")
+    if callback.skipped:
+        were = "was" if len(callback.skipped) == 1 else "were"
+        click.echo(f"{counted(len(callback.skipped), 'image')} {were} left out.")
+    suggest("train", prepared[0].folder, "--output", f"{prepared[0].name}.ahl")
 
 
 def _as_values(reader: DatasetReader) -> dict[str, Any]:

@@ -6,71 +6,62 @@ from pathlib import Path
 
 import click
 
-from ahl.apps.cli.common import (
-    errors_as_messages,
-    json_option,
-    own_name,
-    print_json,
-    seed_option,
-    stderr_console,
-    threads_option,
-    use_threads,
-)
+from ahl.apps.cli.common import print_json, stderr_console, suggest, use_threads
+from ahl.apps.cli.evaluate import as_values, show
+from ahl.apps.cli.groups import json_flag, seed_number, thread_count
+from ahl.apps.cli.options import FOLDER, option, options, takes
+
+
+@options
+class DemoOptions:
+    """The options of `ahl demo`."""
+
+    output: Path = option(
+        "Folder for images, model and report.", "-o", default=Path("demo"), type=FOLDER
+    )
+    seed: int = seed_number()
+    threads: int | None = thread_count()
+    as_json: bool = json_flag()
 
 
 @click.command()
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="demo",
-    show_default=True,
-    help="Folder for images, model and picture.",
-)
-@seed_option
-@threads_option
-@json_option
-@errors_as_messages
-def demo(output: Path, seed: int, threads: int | None, as_json: bool) -> None:
-    """Draw inspection images, train on them, evaluate, and leave a picture.
+@takes(DemoOptions)
+def demo(options: DemoOptions) -> None:
+    """Draw inspection images, train on them, evaluate, and leave a report.
 
     Everything is made here: nothing is downloaded. Two kinds of defect are shown in training;
     four more appear only in the test.
     """
-    from ahl.apps.cli.evaluate import as_values, show
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.demo.drawing import draw_dataset
-    from ahl.apps.report.picture import draw_picture
+    from ahl.apps.report.html import write_report
     from ahl.config import DEFAULT_BACKBONE
     from ahl.data import draw_split, open_dataset
     from ahl.estimator import AHL
-    from ahl.scoring.evaluation import evaluate
 
-    use_threads(threads)
-    images, model, picture = output / "images", output / "model.ahl", output / "report.png"
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+    use_threads(options.threads)
+    output = options.output
+    images, model, page = output / "images", output / "model.ahl", output / "report.html"
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         callback.on_note(f"Drawing inspection images into {images} ...")
-        draw_dataset(images, seed=seed)
-        detector = AHL(seed=seed, callback=callback, cache=output / "features")
+        draw_dataset(images, seed=options.seed)
+        detector = AHL(seed=options.seed, callback=callback, cache=output / "features")
         split = draw_split(open_dataset(images / "train"), anomalies=None)
         detector.fit_split(split)
         detector.save(model)
-        result = evaluate(
+        written = write_report(
             detector.scorer,
             open_dataset(images / "test"),
-            progress=lambda done, total: callback.on_stage("scoring the test", done, total),
+            page,
+            title="Drawn front panels: defects seen in training, and kinds never seen",
+            made=f"trained on {len(split.normals)} good parts and {len(split.anomalies)} defects; "
+            f"{DEFAULT_BACKBONE}, nothing downloaded",
+            progress=callback.progress_of("scoring the test"),
         )
-    counts = len(split.normals), len(split.anomalies)
-    draw_picture(
-        result.scored,
-        picture,
-        title="Drawn front panels: defects seen in training, and kinds never seen",
-        subtitle=f"AHL(DRA) trained on {counts[0]} good parts and {counts[1]} defects; "
-        f"{DEFAULT_BACKBONE}, nothing downloaded",
-    )
-    if as_json:
-        print_json({**as_values(result), "model": str(model), "picture": str(picture)})
+    if options.as_json:
+        files = {"model": str(model), "report": str(page)}
+        print_json(as_values(written.evaluation) | files)
         return
-    show(result)
-    click.echo(f"Look at {picture}; the images are in {images}.")
-    click.echo(f"Next: {own_name()} predict {model} {images / 'test' / 'crack'}")
+    show(written.evaluation)
+    click.echo(f"Open {page} in a browser; the images are in {images}.")
+    suggest("predict", model, images / "test" / "crack")

@@ -11,13 +11,11 @@ from ahl._common.errors import ConfigurationError
 from ahl.apps.cli.common import (
     check_writable,
     errors_as_messages,
-    json_option,
     print_json,
     stderr_console,
-    threads_option,
-    trained_model,
     use_threads,
 )
+from ahl.apps.cli.groups import json_option, threads_option, trained_model
 
 if TYPE_CHECKING:
     from ahl.apps.export.export import Export

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from ahl._common.errors import DataError
-from ahl._common.printable import printable
+from ahl._common.text import counted, printable
 from ahl.apps.cli.bulk_options import BulkOptions, bulk_options, score_to_folder
-from ahl.apps.cli.common import (
-    SKIPPED,
-    USAGE,
-    called,
-    device_option,
-    errors_as_messages,
-    existing_model,
-    json_option,
-    print_json,
-    stderr_console,
-    threads_option,
-)
-
-_LONGEST_NAME: Final = 200
-"""Bytes of a heat map's name before its suffix; file systems take 255."""
+from ahl.apps.cli.common import SKIPPED, USAGE, called, print_json
+from ahl.apps.cli.groups import device_option, existing_model, json_option, threads_option
+from ahl.apps.cli.options import FOLDER, option, options, takes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,38 +20,38 @@ if TYPE_CHECKING:
     from ahl.model.card import ModelCard
     from ahl.scoring.prediction import Prediction
 
+_LONGEST_NAME: Final = 200
+"""Bytes of a heat map's name before its suffix; file systems take 255."""
+
+
+@options
+class PredictOptions:
+    """The options of `ahl predict` for single images; `ScaleOptions` has those of --output."""
+
+    heat_maps: Path | None = option(
+        "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER
+    )
+    heat_map_format: Literal["png", "npy"] = option(
+        "The image with the evidence in red, or the map as a float32 array.", default="png"
+    )
+    why: bool = option(
+        "Add below each image what makes it anomalous, and which training images are like it.",
+        default=False,
+    )
+
 
 @click.command()
 @existing_model
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--heat-maps",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for pictures of where in each image the evidence lies.",
-)
-@click.option(
-    "--heat-map-format",
-    type=click.Choice(["png", "npy"]),
-    default="png",
-    show_default=True,
-    help="The image with the evidence in red, or the map as a float32 array.",
-)
-@click.option(
-    "--why",
-    is_flag=True,
-    help="Say below each image what makes it anomalous, and which training images are like it.",
-)
+@takes(PredictOptions)
 @bulk_options
 @device_option
 @threads_option
 @json_option
-@errors_as_messages
 def predict(
     model: Path,
     paths: tuple[str, ...],
-    heat_maps: Path | None,
-    heat_map_format: str,
-    why: bool,
+    options: PredictOptions,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -78,10 +66,11 @@ def predict(
     each image is called normal or anomalous, with a question mark where too few good images are
     known to be sure of it.
 
-    --why and --heat-maps say what speaks against an image, and where: what looks like a defect that
-    was shown, like tampering, or unlike all good parts. Red begins above what the highest places of
-    usual good images have, and means the same in all pictures of one model. With both, each picture
-    has beside it the defect that was shown and the good image that are most like this one.
+    --why and --heat-maps show what speaks against an image, and where: what looks like a defect
+    that was shown, like a synthetic defect, or unlike all good parts. Red begins above what the
+    highest places of usual good images have, and means the same in all pictures of one model. With
+    both, each picture has beside it the defect that was shown and the good image that are most like
+    this one.
 
     With --json, one object a line: path, score, probability, heads (each head's own score, higher =
     more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
@@ -94,7 +83,8 @@ def predict(
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
-    into = BulkOptions(**bulk, pictures=why or heat_maps is not None)
+    folder, why = options.heat_maps, options.why
+    into = BulkOptions(**bulk, pictures=why or folder is not None)
     if into.output is not None:
         score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
         return
@@ -109,40 +99,40 @@ def predict(
         raise SystemExit(USAGE) from None
     scorer = open_scorer(model, device=device, threads=threads)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = [] if heat_maps is None else _heat_map_files(heat_maps, images, heat_map_format)
+    files = _heat_map_files(folder, images, options.heat_map_format) if folder else []
     skipped = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
-    for prediction in scorer.predict(images, heat_maps=heat_maps is not None, nearest=why):
+    for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        told = {"path": str(source), **told_of(prediction, scorer.card, why=why)}
-        if heat_maps is not None and prediction.heat_map is not None:
+        values = {"path": str(source), **told_of(prediction, scorer.card, why=why)}
+        if prediction.heat_map is not None:
             file = files[prediction.index]
             _write_heat_map(file, source, prediction, scorer.card)
-            told["heat_map"] = str(file)
+            values["heat_map"] = str(file)
         if as_json:
-            print_json(told)
+            print_json(values)
         else:
-            click.echo(_line(prediction, told | {"path": printable(told["path"])}))
+            click.echo(_line(prediction, printable(str(source)), values.get("why")))
     if skipped:
         if not as_json:
-            stderr_console().print(f"{skipped} of {len(images)} images could not be read.")
+            click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
         raise SystemExit(SKIPPED)
 
 
-def _line(prediction: Prediction, told: dict[str, Any]) -> str:
-    """The same for people."""
+def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
+    """The prediction for people."""
     if prediction.score is None:
-        return f"{'skipped':>10}  {told['path']}: {prediction.error}"
+        return f"{'skipped':>10}  {path}: {prediction.error}"
     verdict = ""
     if prediction.verdict is not None:
         verdict = f"{called(prediction.anomalous, prediction.verdict):<12}"
     probability = "" if prediction.probability is None else f"{prediction.probability:>8.2f}  "
-    line = f"{prediction.score:>10.4f}  {probability}{verdict}{told['path']}"
-    if "why" in told:
-        words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in told["why"])
+    line = f"{prediction.score:>10.4f}  {probability}{verdict}{path}"
+    if why is not None:
+        words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in why)
         line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
         like = [
             f"{what} {printable(found.name)}"
@@ -157,7 +147,7 @@ def _line(prediction: Prediction, told: dict[str, Any]) -> str:
 
 
 def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[Path]:
-    """A file for each image that tells its path, and none twice."""
+    """A file for each image, named after its path, and none twice."""
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]

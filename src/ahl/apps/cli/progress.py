@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,17 +18,22 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from ahl._common.callbacks import Callback
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
+Times = dict[tuple[str, ...], float]
+"""Seconds of each part, those of parts within it not counted; the outermost name comes first."""
+
 SHOWN_SKIPS = 20
+"""Skipped images that are named."""
 
 EPOCHS = "training, epochs"
 
 QUIET_SECONDS = 10.0
-"""Without bars, a line tells of progress when a stage ends, otherwise at most this often."""
+"""Without bars, a line shows progress when a stage ends, otherwise at most this often."""
 
 
 class ConsoleCallback(Callback):
@@ -44,21 +47,17 @@ class ConsoleCallback(Callback):
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.skipped: list[Skipped] = []
-        self.times: dict[tuple[str, ...], float] = {}
+        self.times: Times = {}
         # Not what rich thinks: FORCE_COLOR makes it take a file for a terminal.
         drawn = console.is_interactive and console.file.isatty()
-        self._shown: _Shown = _Bars(console) if drawn else _Lines(console, clock)
+        self._console = console
+        self._shown = _Bars(console) if drawn else _Lines(console, clock)
 
     def __enter__(self) -> Self:
         self._shown.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._shown.stop()
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
@@ -70,18 +69,23 @@ class ConsoleCallback(Callback):
         self._shown.move(EPOCHS, record.epoch, epochs, losses_in_words(record))
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """Say what was skipped, up to a limit."""
+        """Name what was skipped, up to a limit."""
         self.skipped.append(skipped)
         if len(self.skipped) <= SHOWN_SKIPS:
-            self._shown.say(f"[yellow]skipped[/] {escape(skipped.name)}: {escape(skipped.reason)}")
+            words = f"[yellow]skipped[/] {escape(skipped.name)}: {escape(skipped.reason)}"
+            self._console.print(words, soft_wrap=True)
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
         """Add it up."""
         self.times[part] = self.times.get(part, 0.0) + seconds
 
+    def progress_of(self, stage: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows how far the stage is."""
+        return lambda done, total: self.on_stage(stage, done, total)
+
     def on_note(self, text: str) -> None:
         """Print the note."""
-        self._shown.say(escape(text))
+        self._console.print(text, soft_wrap=True, markup=False)
 
 
 def losses_in_words(record: EpochRecord) -> str:
@@ -94,31 +98,50 @@ def losses_in_words(record: EpochRecord) -> str:
     return f"support loss {support:.3f}, query loss {query:.3f}, w_i {weights}"
 
 
-class _Shown(ABC):
-    """A way to show progress."""
+def profile_rows(times: Times, total: float) -> list[tuple[tuple[str, ...], float]]:
+    """Parts with the seconds of all within them, each behind the part it belongs to.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    Args:
+        times: of a `ConsoleCallback`.
+        total: of the whole run; what no part has is the last row but the total's.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    for path in times:
+        for depth in range(1, len(path) + 1):
+            first.setdefault(path[:depth], len(first))
+    # Inner parts are over before the outer one, and a branch may be entered again.
+    paths = sorted(first, key=lambda path: [first[path[: i + 1]] for i in range(len(path))])
+    rows = [
+        (path, sum(s for inner, s in times.items() if inner[: len(path)] == path)) for path in paths
+    ]
+    return [
+        *rows,
+        (("everything else",), max(0.0, total - sum(times.values()))),
+        (("total",), total),
+    ]
 
-    @abstractmethod
-    def start(self) -> None: ...
 
-    @abstractmethod
-    def stop(self) -> None: ...
-
-    @abstractmethod
-    def move(self, stage: str, done: int, total: int, detail: str = "") -> None: ...
-
-    def say(self, text: str) -> None:
-        """Print a line with markup."""
-        self._console.print(text, soft_wrap=True)
+def profile_values(times: Times, total: float) -> dict[str, Any]:
+    """The rows as JSON values: seconds by the parts' names."""
+    return {" > ".join(path): round(seconds, 3) for path, seconds in profile_rows(times, total)}
 
 
-class _Bars(_Shown):
+def profile_table(times: Times, total: float) -> Table:
+    """The rows for people."""
+    table = Table("where the time went", "s", "%", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for path, seconds in profile_rows(times, total):
+        share = 100 * seconds / total if total else 0.0
+        table.add_row("  " * (len(path) - 1) + path[-1], f"{seconds:.1f}", f"{share:.0f}")
+    return table
+
+
+class _Bars:
     """A bar for each stage, and the latest losses below them."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(console)
+        self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -128,17 +151,13 @@ class _Bars(_Shown):
         )
         self._live = Live(Group(self._progress), console=console)
         self._tasks: dict[str, TaskID] = {}
-
-    def start(self) -> None:
-        self._live.start()
-
-    def stop(self) -> None:
-        self._live.stop()
+        self.start, self.stop = self._live.start, self._live.stop
 
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Show how far the stage is."""
         if stage not in self._tasks:
             if total == 0:  # everything came from the cache
-                self.say(f"{escape(stage)}: cached")
+                self._console.print(f"{escape(stage)}: cached", soft_wrap=True)
                 return
             self._tasks[stage] = self._progress.add_task(escape(stage), total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)
@@ -146,28 +165,28 @@ class _Bars(_Shown):
             self._live.update(Group(self._progress, Padding.indent(detail, 2)))
 
 
-class _Lines(_Shown):
+class _Lines:
     """A line now and then, without anything that only a terminal understands."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        super().__init__(console)
-        self._clock = clock
-        self._started = self._latest = clock()
-        self._told: dict[str, tuple[int, int]] = {}
+        self._console, self._clock = console, clock
+        self._last_shown: dict[str, tuple[int, int]] = {}
+        self.start()
 
     def start(self) -> None:
         self._started = self._latest = self._clock()
 
     def stop(self) -> None:
-        pass
+        """Nothing has to end."""
 
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Show how far the stage is, if it begins, ends or the last line is long ago."""
         now = self._clock()
-        begins = done == 0 and total == 1  # nothing tells how far such a stage is
+        begins = done == 0 and total == 1  # such a stage has no steps
         due = begins or done == total or now - self._latest >= QUIET_SECONDS
-        if not due or self._told.get(stage) == (done, total):
+        if not due or self._last_shown.get(stage) == (done, total):
             return
-        self._latest, self._told[stage] = now, (done, total)
+        self._latest, self._last_shown[stage] = now, (done, total)
         minutes, seconds = divmod(int(now - self._started), 60)
         reached = f"{done}/{total}" if total else "cached"
         text = f"{minutes}:{seconds:02d} {stage}: {reached}{f', {detail}' if detail else ''}"

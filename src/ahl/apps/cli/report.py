@@ -10,52 +10,34 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.common import (
-    check_writable,
-    device_option,
-    errors_as_messages,
-    json_option,
-    print_json,
-    stderr_console,
-    threads_option,
-    trained_model,
-    use_threads,
-)
+from ahl.apps.cli.common import check_writable, print_json, stderr_console
+from ahl.apps.cli.evaluate import as_values
+from ahl.apps.cli.groups import Computing, json_flag, labelled_data, trained_model
+from ahl.apps.cli.options import FILE, option, options, takes
+
+
+@options
+class ReportOptions:
+    """The options of `ahl report`."""
+
+    output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
+    worst: int = option(
+        "Number of the worst misses, and of the worst false alarms, to show.",
+        default=6,
+        type=click.IntRange(0, 12),
+    )
+    title: str | None = option(
+        "Heading of the page [default: from the name of DATA].", default=None
+    )
+    computing: Computing
+    as_json: bool = json_flag()
 
 
 @click.command()
 @trained_model
-@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    default="report.html",
-    show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The page to write.",
-)
-@click.option(
-    "--worst",
-    type=click.IntRange(0, 12),
-    default=6,
-    show_default=True,
-    help="How many of the worst misses, and of the worst false alarms, to show.",
-)
-@click.option("--title", help="Heading of the page [default: from the name of DATA].")
-@device_option
-@threads_option
-@json_option
-@errors_as_messages
-def report(
-    model: Path,
-    data: Path,
-    output: Path,
-    worst: int,
-    title: str | None,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@labelled_data
+@takes(ReportOptions)
+def report(model: Path, data: Path, options: ReportOptions) -> None:
     """Write a page on how good a MODEL is on the labelled images in DATA, and where it fails.
 
     One HTML file that needs nothing else: a summary in words, curves with intervals, scores class
@@ -63,43 +45,39 @@ def report(
     and reasons, how the model was trained and on what. DATA is laid out and tested as for `ahl
     evaluate`. The page shows images of DATA: whoever gets it sees them.
     """
-    from ahl.apps.cli.evaluate import as_values
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.report.html import write_report
     from ahl.data import open_dataset
     from ahl.estimator import AHL
 
+    output = options.output
     if output.suffix.lower() not in (".html", ".htm"):
-        raise ConfigurationError(f"The report is HTML: call it {output.with_suffix('.html')}.")
+        raise ConfigurationError(
+            f"--output is {output}; expected an HTML file such as {output.with_suffix('.html')}."
+        )
     started = time.perf_counter()
     check_writable(output)
-    use_threads(threads)
+    options.computing.begin()
     dataset = open_dataset(data)
-    detector = AHL.load(model, device=device)
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+    detector = AHL.load(model, device=options.computing.device)
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         written = write_report(
             detector.scorer,
             dataset,
             output,
-            title=title,
+            title=options.title,
             made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
-            worst=worst,
-            progress=lambda done, total: callback.on_stage("scoring", done, total),
+            worst=options.worst,
+            progress=callback.progress_of("scoring"),
         )
         for skipped in written.evaluation.skipped:
             callback.on_skipped(skipped)
-    if as_json:
-        print_json(
-            {
-                "report": str(output),
-                "bytes": output.stat().st_size,
-                "seconds": round(time.perf_counter() - started, 1),
-                **asdict(written.summary),
-                **as_values(written.evaluation),
-            }
-        )
+    size, summary = output.stat().st_size, written.summary
+    if options.as_json:
+        seconds = round(time.perf_counter() - started, 1)
+        page = {"report": str(output), "bytes": size, "seconds": seconds}
+        print_json({**page, **asdict(summary), **as_values(written.evaluation)})
         return
-    summary = written.summary
     for sentence in (*summary.how_good, *summary.where_it_fails):
         click.echo(sentence)
-    click.echo(f"Report: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"Report: {output} ({size / 1e6:.1f} MB)")

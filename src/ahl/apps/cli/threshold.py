@@ -2,71 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
-    counted,
-    device_option,
-    errors_as_messages,
-    json_option,
-    own_name,
     print_json,
+    skipped_values,
     stderr_console,
-    threads_option,
-    trained_model,
-    use_threads,
+    suggest,
 )
+from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
+from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
-    from ahl._common.types import Skipped
+    from ahl.scoring.thresholds import Threshold
 
 FEWEST_TO_DOUBT = 3
-"""Left-out labelled defects that, if all are missed, make one doubt the good images."""
+"""Out-of-fold labelled defects that, if all are missed, make one doubt the good images."""
 
 _NEXT: Final = 1000
-"""Good images of the future that are spoken of."""
+"""Future good images that the expected false alarms are counted among."""
+
+
+@options
+class ThresholdOptions:
+    """The options of `ahl threshold`."""
+
+    max_false_alarm_rate: float = option(
+        "Share of good images that may be called anomalous.",
+        default=0.01,
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    )
+    output: Path | None = output_model(
+        "The model file to write [default: MODEL itself].", default=None
+    )
+    computing: Computing
+    as_json: bool = json_flag()
 
 
 @click.command()
 @trained_model
 @click.argument("normals", nargs=-1, metavar="[NORMALS]...")
-@click.option(
-    "--max-false-alarm-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of good images that may be called anomalous.",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The model file to write [default: MODEL itself].",
-)
-@device_option
-@threads_option
-@json_option
-@errors_as_messages
-def threshold(
-    model: Path,
-    normals: tuple[str, ...],
-    max_false_alarm_rate: float,
-    output: Path | None,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@takes(ThresholdOptions)
+def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) -> None:
     """Set where anomalous begins, on good images that MODEL was not trained on.
 
     NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
-    out. Without any, what the detectors of the training said of the good images that each of them
-    left out is used: those detectors are not the model itself, which mostly calls fewer images.
+    out. Without any, out-of-fold scores of the training normals are used. They come from the fold
+    models, which mostly score higher than the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
@@ -76,35 +64,49 @@ def threshold(
     from ahl._common.devices import resolve_device
     from ahl.data import refuse_labelled
     from ahl.data.images.finding import expand_paths
-    from ahl.model.decision import fewest_for_certainty, least_certain_rate
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold
 
-    check_writable(output or model)
-    use_threads(threads)
+    target = options.output or model
+    check_writable(target)
+    options.computing.begin()
     refuse_labelled(normals)
     found = set_threshold(
         TrainedModel.load(model),
         expand_paths(normals) if normals else None,
-        max_false_alarm_rate,
-        resolve_device(device),
+        options.max_false_alarm_rate,
+        resolve_device(options.computing.device),
     )
-    target = output or model
     found.model.save(target)
-    decision, skipped, trained = found.decision, found.normals.skipped, found.normals.trained_on
-    rate = decision.miss_rate
-    low, high = decision.false_alarms_among(_NEXT)
-    if as_json:
-        unread = [{"path": one.name, "error": one.reason} for one in skipped]
-        counts = {"skipped": unread, "trained_on": trained}
-        next_ones = {"next_images": _NEXT, "next_false_alarms": [low, high]}
-        names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
-        rates = dict(zip(names, rate or (None, None, None), strict=True))
-        print_json({"model": str(target), **asdict(decision), **rates, **counts, **next_ones})
+    if options.as_json:
+        print_json({"model": str(target), **_as_values(found)})
         return
-    _tell_left_out(skipped, trained)
+    _show_left_out(found)
+    _show(found)
+    suggest("predict", target, "FILE_OR_FOLDER...")
+
+
+def _as_values(found: Threshold) -> dict[str, Any]:
+    decision = found.decision
+    names = ("expected_miss_rate", "miss_rate_low", "miss_rate_high")
+    rates = decision.miss_rate or (None, None, None)
+    return {
+        **asdict(decision),
+        **dict(zip(names, rates, strict=True)),
+        "skipped": skipped_values(found.normals.skipped),
+        "trained_on": found.normals.trained_on,
+        "next_images": _NEXT,
+        "next_false_alarms": list(decision.false_alarms_among(_NEXT)),
+    }
+
+
+def _show(found: Threshold) -> None:
+    from ahl.model.decision import fewest_for_certainty, least_certain_rate
+
+    decision = found.decision
     good = counted(decision.normals, "good image")
     source = "left out by turns in training" if decision.held_out else "not trained on"
+    low, high = decision.false_alarms_among(_NEXT)
     click.echo(
         f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"
         f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
@@ -114,15 +116,15 @@ def threshold(
     )
     if decision.held_out:
         click.echo(
-            "That holds for the detectors that left them out; the model itself has learned from "
-            "all of them, and mostly calls fewer anomalous. Give new ones for its own rate."
+            "That holds for the fold models; the model itself has learned from all of these "
+            "images, and mostly calls fewer anomalous. Give new ones for its own rate."
         )
-    if rate is not None:
+    if decision.miss_rate is not None:
+        rate, rate_low, rate_high = decision.miss_rate
         click.echo(
             f"Of {counted(decision.anomalies, 'labelled anomaly')}, each judged by a detector that "
-            f"was not trained on it, {decision.missed} would be missed: {rate[0]:.0%} (95 % "
-            f"interval {rate[1]:.0%} to {rate[2]:.0%}). Of kinds that were "
-            "never shown, more may be."
+            f"was not trained on it, {decision.missed} would be missed: {rate:.0%} (95 % interval "
+            f"{rate_low:.0%} to {rate_high:.0%}). Of kinds that were never shown, more may be."
         )
     if decision.missed == decision.anomalies >= FEWEST_TO_DOUBT:
         click.echo(
@@ -135,28 +137,22 @@ def threshold(
         click.echo(
             f"{good} {'is' if decision.normals == 1 else 'are'} too few to call an image "
             f"anomalous beyond doubt at this rate: those above the threshold are called uncertain. "
-            f"{fewest_for_certainty(max_false_alarm_rate)} are needed{other}."
+            f"{fewest_for_certainty(decision.max_false_alarm_rate)} are needed{other}."
         )
-    click.echo(f"Next: {own_name()} predict {target} FILE_OR_FOLDER...")
 
 
-def _tell_left_out(skipped: Sequence[Skipped], trained: int) -> None:
+def _show_left_out(found: Threshold) -> None:
     """Name what was not read, up to a limit, and count what was trained on."""
-    from rich.markup import escape
+    from ahl.apps.cli.progress import ConsoleCallback
 
-    from ahl.apps.cli.progress import SHOWN_SKIPS
-
-    console = stderr_console()
-    for one in skipped[:SHOWN_SKIPS]:
-        console.print(
-            f"[yellow]skipped[/] {escape(one.name)}: {escape(one.reason)}", soft_wrap=True
-        )
+    skipped, trained = found.normals.skipped, found.normals.trained_on
+    callback = ConsoleCallback(stderr_console())
+    for one in skipped:
+        callback.on_skipped(one)
     if skipped:
         were = "was" if len(skipped) == 1 else "were"
-        console.print(f"{counted(len(skipped), 'image')} could not be read and {were} skipped.")
+        callback.on_note(f"{counted(len(skipped), 'image')} could not be read and {were} skipped.")
     if trained:
         were = "was" if trained == 1 else "were"
-        console.print(
-            f"{counted(trained, 'image')} that the model was trained on {were} left out.",
-            soft_wrap=True,
-        )
+        images = counted(trained, "image")
+        callback.on_note(f"{images} that the model was trained on {were} left out.")

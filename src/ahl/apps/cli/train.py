@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ahl.apps.cli.backbone_options import backbone_options, parse_arguments, parse_stages
+from ahl._common.text import counted
 from ahl.apps.cli.common import (
-    cache_option,
     check_writable,
-    chosen_cache,
-    device_option,
-    errors_as_messages,
-    json_option,
-    no_cache_option,
     own_name,
     print_json,
-    seed_option,
+    skipped_values,
     stderr_console,
     stdout_console,
-    threads_option,
-    use_threads,
 )
-from ahl.apps.cli.log_options import log_options, with_logs
+from ahl.apps.cli.groups import (
+    Caching,
+    Computing,
+    Features,
+    Logging,
+    json_flag,
+    labelled_data,
+    output_model,
+    seed_number,
+)
+from ahl.apps.cli.options import POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
@@ -36,85 +40,62 @@ if TYPE_CHECKING:
     from ahl.estimator import AHL
 
 
+@options
+class TrainOptions:
+    """The options of `ahl train`."""
+
+    output: Path = output_model()
+    base: Literal["dra", "devnet"] = option(
+        "Base detector: four heads (dra) or one (devnet).", default="dra"
+    )
+    preset: Literal["default", "paper"] = option(
+        "Constants: what measured best here, or the published ones.", default="default"
+    )
+    features: Features
+    anomalies: int | None = option(
+        "Draw M training anomalies and leave the others for `ahl evaluate`, with 25 % of the "
+        "good images in an inspection layout [default: all there, 10 in a benchmark layout].",
+        default=None,
+        type=POSITIVE,
+        metavar="M",
+    )
+    setting: Literal["general", "hard"] = option(
+        "Draw them from all classes, or from one known class only.", default="general"
+    )
+    known_class: str | None = option(
+        "The class to draw from in the hard setting.", default=None, metavar="C"
+    )
+    seed: int = seed_number()
+    epochs: int | None = option("Epochs [default: the preset's].", default=None, type=POSITIVE)
+    alone: bool = option("Train the base detector alone, for comparison.", default=False)
+    second_order: bool = option("Differentiate through the inner steps.", default=False)
+    finetune: bool = option("Train the backbone end to end first (slow on CPU).", default=False)
+    strict: bool = option("Stop at the first unreadable image.", default=False)
+    computing: Computing
+    caching: Caching
+    resume: bool = option("Go on after the last epoch of a killed run.", default=False)
+    logging: Logging
+    profile: bool = option("Show the seconds that each part took.", default=False)
+    as_json: bool = json_flag()
+
+    def config(self) -> Config:
+        """All constants of the run."""
+        from ahl.config import preset
+
+        config = preset(self.preset, image_size=self.features.image_size, tiles=self.features.tiles)
+        learning = replace(
+            config.learning,
+            collaborative=not self.alone,
+            second_order=self.second_order,
+            epochs=self.epochs or config.learning.epochs,
+        )
+        return replace(config, learning=learning)
+
+
 @click.command()
-@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The model file to write.",
-)
-@click.option(
-    "--base",
-    type=click.Choice(["dra", "devnet"]),
-    default="dra",
-    show_default=True,
-    help="Base detector: four heads (dra) or one (devnet).",
-)
-@click.option(
-    "--preset",
-    type=click.Choice(["default", "paper"]),
-    default="default",
-    show_default=True,
-    help="Constants: what measured best here, or the published ones.",
-)
-@backbone_options
-@click.option(
-    "--anomalies",
-    type=click.IntRange(min=1),
-    metavar="M",
-    help="Draw M training anomalies and leave the others for `ahl evaluate`, with 25 % of the good "
-    "images in an inspection layout [default: all there, 10 in a benchmark layout].",
-)
-@click.option(
-    "--setting",
-    type=click.Choice(["general", "hard"]),
-    default="general",
-    show_default=True,
-    help="Draw them from all classes, or from one known class only.",
-)
-@click.option("--known-class", metavar="C", help="The class to draw from in the hard setting.")
-@seed_option
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs [default: the preset's].")
-@click.option("--alone", is_flag=True, help="Train the base detector alone, for comparison.")
-@click.option("--second-order", is_flag=True, help="Differentiate through the inner steps.")
-@click.option("--finetune", is_flag=True, help="Train the backbone end to end first (slow on CPU).")
-@click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
-@device_option
-@threads_option
-@cache_option
-@no_cache_option
-@click.option("--resume", is_flag=True, help="Go on after the last epoch of a killed run.")
-@log_options
-@click.option("--profile", is_flag=True, help="Say where the time went, part by part.")
-@json_option
-@errors_as_messages
-def train(
-    data: Path,
-    output: Path,
-    preset: str,
-    image_size: str | None,
-    tiles: int | None,
-    epochs: int | None,
-    backbone_args: tuple[str, ...],
-    anomalies: int | None,
-    setting: str,
-    known_class: str | None,
-    stages: str | None,
-    alone: bool,
-    second_order: bool,
-    cache: Path | None,
-    no_cache: bool,
-    threads: int | None,
-    resume: bool,
-    log: Path | None,
-    tensorboard: Path | None,
-    mlflow: str | None,
-    profile: bool,
-    as_json: bool,
-    **options: Any,  # noqa: ANN401 - passed on to AHL as they are
-) -> None:
+@labelled_data
+@takes(TrainOptions)
+def train(data: Path, options: TrainOptions) -> None:
     """Train a detector on the images in DATA and write one model file.
 
     \b
@@ -125,87 +106,70 @@ def train(
     One labelled defect is enough to start; ten are better. Unreadable images are skipped and
     counted. A killed run goes on with --resume.
     """
-    # click keeps the options in their groups; what follows is the order of the work.
     from ahl._common.distributed import process_rank
-    from ahl.apps.cli.profile import profile_table, profile_values
-    from ahl.apps.cli.progress import ConsoleCallback
-    from ahl.config import preset as preset_config
+    from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
     from ahl.data import draw_split, open_dataset
     from ahl.estimator import AHL
 
     started = time.monotonic()
-    first = process_rank() == 0
+    output, first = options.output, process_rank() == 0
     with ExitStack() as stack:
-        features = chosen_cache(cache, no_cache)
-        use_threads(threads)
-        quiet = as_json or not first
+        features = options.caching.place
+        options.computing.begin()
+        quiet = options.as_json or not first
         console = stack.enter_context(ConsoleCallback(stderr_console(quiet=quiet)))
         callback: Callback = console
         if first:
             check_writable(output)
-            callback = with_logs(console, log=log, tensorboard=tensorboard, mlflow=mlflow)
+            callback = options.logging.beside(console)
         checkpoint = output.with_name(f"{output.name}.checkpoint")
         detector = AHL(
-            config=_config(
-                preset_config(preset, image_size=image_size, tiles=tiles),
-                epochs,
-                alone=alone,
-                second_order=second_order,
-            ),
-            backbone_arguments=parse_arguments(backbone_args),
-            stages=parse_stages(stages),
+            options.base,
+            **options.features.choice(),
+            config=options.config(),
+            seed=options.seed,
+            device=options.computing.device,
             cache=features,
+            finetune=options.finetune,
             checkpoint=checkpoint,
-            resume=resume,
+            resume=options.resume,
+            strict=options.strict,
             callback=callback,
-            **options,
         )
         with callback.run(
             {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
         ):
             split = draw_split(
                 open_dataset(data),
-                anomalies=anomalies,
-                setting="hard" if setting == "hard" else "general",
-                known_class=known_class,
-                seed=options["seed"],
+                anomalies=options.anomalies,
+                setting=options.setting,
+                known_class=options.known_class,
+                seed=options.seed,
             )
-            if checkpoint.exists() and not resume:
+            if checkpoint.exists() and not options.resume:
                 callback.on_note(
                     "There is an unfinished run, which this one's first epoch will overwrite; "
                     "--resume goes on with it."
                 )
             detector.fit_split(split)
             if first:
-                _tell_of_small_defects(detector, split, data, callback)
+                _warn_of_small_defects(detector, split, data, callback)
                 detector.save(output)
     if not first:
         return
     seconds = time.monotonic() - started
     summary = _summary(detector, output, console.skipped, seconds)
-    if as_json:
-        print_json(
-            summary | ({"profile": profile_values(console.times, seconds)} if profile else {})
-        )
+    if options.as_json:
+        if options.profile:
+            summary["profile"] = profile_values(console.times, seconds)
+        print_json(summary)
         return
-    if profile:
+    if options.profile:
         stdout_console().print(profile_table(console.times, seconds))
-    _show(summary, data, drawn=split.drawn != "all")
+    _show(summary, data if split.drawn != "all" else Path("LABELLED_FOLDER"))
 
 
-def _config(config: Config, epochs: int | None, *, alone: bool, second_order: bool) -> Config:
-    from dataclasses import replace
-
-    learning = replace(
-        config.learning,
-        collaborative=not alone,
-        second_order=second_order,
-        epochs=config.learning.epochs if epochs is None else epochs,
-    )
-    return replace(config, learning=learning)
-
-
-def _tell_of_small_defects(
+def _warn_of_small_defects(
     detector: AHL, split: TrainingSplit, root: Path, callback: Callback
 ) -> None:
     from ahl.data.masks import defect_masks, help_for_small_defects, is_smaller_than_a_cell
@@ -224,8 +188,6 @@ def _tell_of_small_defects(
 
 
 def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:
-    from collections import Counter
-
     model = detector.model
     counts = Counter(file.class_name for file in model.manifest.files)
     last = model.history[-1]
@@ -234,7 +196,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
         "base": model.detector.name,
         "seed": model.seed,
         "images": dict(sorted(counts.items())),
-        "skipped": [{"path": one.name, "error": one.reason} for one in skipped],
+        "skipped": skipped_values(skipped),
         "epochs": last.epoch,
         "support_loss": sum(last.support_losses) / len(last.support_losses),
         "importance": list(last.importance),
@@ -242,18 +204,16 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
     }
 
 
-def _show(summary: dict[str, Any], data: Path, *, drawn: bool) -> None:
-    console = stdout_console()
+def _show(summary: dict[str, Any], labelled: Path) -> None:
+    """Print the summary for people, and what to do next with which labelled folder."""
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
-    console.print(f"Trained on {images} in {summary['seconds']} s.", soft_wrap=True, markup=False)
+    click.echo(f"Trained on {images} in {summary['seconds']} s.")
     if summary["skipped"]:
-        count = len(summary["skipped"])
-        images, were = ("image", "was") if count == 1 else ("images", "were")
-        console.print(f"{count} {images} could not be read and {were} skipped.")
-    console.print(f"Model: {summary['model']}", soft_wrap=True, markup=False)
-    console.print(
-        f"Next: {own_name()} predict {summary['model']} FILE_OR_FOLDER...   or   "
-        f"{own_name()} evaluate {summary['model']} {data if drawn else 'LABELLED_FOLDER'}",
-        soft_wrap=True,
-        markup=False,
+        skipped = len(summary["skipped"])
+        were = "was" if skipped == 1 else "were"
+        click.echo(f"{counted(skipped, 'image')} could not be read and {were} skipped.")
+    model, ahl = summary["model"], own_name()
+    click.echo(f"Model: {model}")
+    click.echo(
+        f"Next: {ahl} predict {model} FILE_OR_FOLDER...   or   {ahl} evaluate {model} {labelled}"
     )

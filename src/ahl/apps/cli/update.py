@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ahl._common.errors import DataError
-from ahl.apps.cli.common import (
-    device_option,
-    errors_as_messages,
-    json_option,
-    own_name,
-    print_json,
-    stderr_console,
-    stdout_console,
-    threads_option,
-    trained_model,
-    use_threads,
-)
+from ahl._common.text import printable
+from ahl.apps.cli.common import make_table, print_json, stderr_console, stdout_console, suggest
+from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
+from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
+    from ahl._common.callbacks import Callback
     from ahl.pipeline.correction import Correction
 
 SHOWN = 20
@@ -45,51 +38,38 @@ class _ManyValues(click.Command):
         return super().parse_args(ctx, spread)
 
 
+@options
+class UpdateOptions:
+    """The options of `ahl update`."""
+
+    missed: tuple[str, ...] = option("Defects that it did not find.", default=(), metavar="FILE...")
+    false_alarms: tuple[str, ...] = option(
+        "Good images that it took for defects.", "--false-alarm", default=(), metavar="FILE..."
+    )
+    review: Path | None = option(
+        "Folder of `ahl serve --review-dir`, with images that people marked.",
+        default=None,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+    )
+    kind: str | None = option(
+        "Class of the missed defects [default: their folder's name if that is a class that was "
+        "trained on, else 'missed'].",
+        default=None,
+        metavar="CLASS",
+    )
+    output: Path | None = output_model(
+        "The model file to write [default: MODEL itself].", default=None
+    )
+    force: bool = option("Save the corrected model whatever it makes worse.", default=False)
+    computing: Computing
+    as_json: bool = json_flag()
+
+
 @click.command(cls=_ManyValues)
 @trained_model
-@click.option("--missed", multiple=True, metavar="FILE...", help="Defects that it did not find.")
-@click.option(
-    "--false-alarm",
-    "false_alarms",
-    multiple=True,
-    metavar="FILE...",
-    help="Good images that it took for defects.",
-)
-@click.option(
-    "--review",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="What people marked in `ahl serve --review-dir FOLDER`.",
-)
-@click.option(
-    "--kind",
-    metavar="CLASS",
-    help="Class of the missed defects [default: their folder's name if that is a class that was "
-    "trained on, else 'missed'].",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The model file to write [default: MODEL itself].",
-)
-@click.option("--force", is_flag=True, help="Take the correction whatever it makes worse.")
-@device_option
-@threads_option
-@json_option
-@errors_as_messages
-def update(
-    model: Path,
-    missed: tuple[str, ...],
-    false_alarms: tuple[str, ...],
-    review: Path | None,
-    kind: str | None,
-    output: Path | None,
-    force: bool,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@takes(UpdateOptions)
+def update(model: Path, options: UpdateOptions) -> None:
     """Correct MODEL by images that it got wrong, in seconds, without those it was trained on.
 
     \b
@@ -97,94 +77,97 @@ def update(
       ahl update parts.ahl --review marks
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
-    those that it keeps, and is held to everything it knows: where more defects than before would
-    lie below the threshold, or more good images above it than before and than its rate allows,
-    nothing is written, and the exit status is 1. A threshold is set anew for its rate; without one,
-    the score that had probability 0.5 takes its place, and 5 % of the good images may lie above it.
-    The images count as trained on from then on.
+    those that it keeps, and saves only if no more stored examples are wrong than before: where more
+    defects than before would lie below the threshold, or more good images above it than before and
+    than its rate allows, nothing is written, and the exit status is 1. A threshold is set anew for
+    its rate; without one, the score that had probability 0.5 takes its place, and 5 % of the good
+    images may lie above it. The images count as trained on from then on.
 
-    Of a review folder it takes what the model had wrong when it was marked, and has not learnt yet;
-    each defect with the kind that it was marked as.
+    Of a review folder it takes the images that the model had wrong when they were marked, and was
+    not trained on since; each defect with the kind that it was marked as.
 
-    What it keeps of good images is scored as if each were new, without its own patches in the
+    The good images that it keeps are scored as if each were new, without its own patches in the
     memory: `ahl predict` gives the images themselves lower scores.
     """
-    from ahl._common.devices import resolve_device
     from ahl._common.types import GOOD
     from ahl.apps.cli.progress import ConsoleCallback
-    from ahl.data.images.finding import expand_paths
-    from ahl.data.images.sources import label_images
-    from ahl.model.trained import TrainedModel
-    from ahl.pipeline.reviewed import reviewed_images
-    from ahl.pipeline.update import MISSED_CLASS, update_with_images
 
-    if not missed and not false_alarms and review is None:
+    if not options.missed and not options.false_alarms and options.review is None:
         raise click.UsageError(
             "Give --missed FILE... or --false-alarm FILE..., or both, or --review FOLDER."
         )
-    if kind is not None and kind.strip() in ("", GOOD):
-        raise click.UsageError("Name the class of the missed defects: not good, and not nothing.")
-    use_threads(threads)
-    loaded = TrainedModel.load(model)
-    paths = expand_paths(missed) if missed else []
-    known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
-    kinds = [kind or (name if name in known else MISSED_CLASS) for name in folders]
-    defects = label_images(paths, kinds)
-    good = label_images(expand_paths(false_alarms) if false_alarms else [], GOOD)
-    if review is not None:
-        reviewed = reviewed_images(review, loaded.manifest)
-        defects, good = defects + reviewed.missed, good + reviewed.false_alarms
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
-        found = update_with_images(
-            loaded,
-            defects,
-            good,
-            device=resolve_device(device),
-            strict=True,
-            callback=callback,
+    if options.kind is not None and options.kind.strip() in ("", GOOD):
+        raise click.UsageError(
+            f"--kind is {options.kind!r}; expected the class of the missed defects, not good."
         )
-    target, refused = output or model, found.worsens and not force
-    told = as_values(found) | {"model": None if refused else str(target)}
-    if as_json:
-        print_json(told)
+    options.computing.begin()
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
+        found = _correct(model, options, callback)
+    target, refused = options.output or model, found.worsens and not options.force
+    values = as_values(found) | {"model": None if refused else str(target)}
+    if options.as_json:
+        print_json(values)
     else:
-        _show(told)
+        _show(values)
     if refused:
         raise DataError(
             "More known images would be wrong than before and than is allowed, so nothing was "
             "written. Check the labels, or train again with the new images, or --force it."
         )
     found.model.save(target)
-    if not as_json:
-        click.echo(f"Model: {target}\nNext: {own_name()} predict {target} FILE_OR_FOLDER...")
+    if not options.as_json:
+        click.echo(f"Model: {target}")
+        suggest("predict", target, "FILE_OR_FOLDER...")
+
+
+def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Correction:
+    from ahl._common.devices import resolve_device
+    from ahl._common.types import GOOD
+    from ahl.data.images.finding import expand_paths
+    from ahl.data.images.sources import label_images
+    from ahl.model.trained import TrainedModel
+    from ahl.pipeline.reviewed import reviewed_images
+    from ahl.pipeline.update import MISSED_CLASS, update_with_images
+
+    loaded = TrainedModel.load(model)
+    paths = expand_paths(options.missed) if options.missed else []
+    known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
+    kinds = [options.kind or (name if name in known else MISSED_CLASS) for name in folders]
+    defects = label_images(paths, kinds)
+    good = label_images(expand_paths(options.false_alarms) if options.false_alarms else [], GOOD)
+    if options.review is not None:
+        reviewed = reviewed_images(options.review, loaded.manifest)
+        defects, good = defects + reviewed.missed, good + reviewed.false_alarms
+    device = resolve_device(options.computing.device)
+    return update_with_images(loaded, defects, good, device=device, strict=True, callback=callback)
 
 
 def as_values(found: Correction) -> dict[str, Any]:
     """The correction as JSON values."""
     from ahl.scoring.metrics import auroc
 
-    first, anomalous = found.worked.stop, found.anomalous
-    rights = found.right_before, found.right_after
+    first, own = found.worked.stop, found.anomalous[found.worked]
+    rights = {"before": found.right_before, "after": found.right_after}
     images = [
         {
             "name": one.name,
-            "label": "defect" if anomalous[i] else "good",
+            "label": "defect" if found.anomalous[i] else "good",
             "score_before": float(found.before[i]),
             "score_after": float(found.after[i]),
-            "right_before": None if rights[0] is None else bool(rights[0][i]),
-            "right_after": None if rights[1] is None else bool(rights[1][i]),
+            **{f"right_{w}": None if r is None else bool(r[i]) for w, r in rights.items()},
         }
         for i, one in enumerate(found.known.images)
     ]
-    own = anomalous[:first]
-    known: dict[str, dict[str, int | None]] = {}
-    for name, kind in (("good", ~own), ("defects", own)):
-        wrong = [None if right is None else int((~right[:first][kind]).sum()) for right in rights]
-        known[name] = {
+    known = {
+        name: {
             "images": int(kind.sum()),
-            "wrong_before": wrong[0],
-            "wrong_after": wrong[1],
+            **{
+                f"wrong_{when}": None if right is None else int((~right[:first][kind]).sum())
+                for when, right in rights.items()
+            },
         }
+        for name, kind in (("good", ~own), ("defects", own))
+    }
     return {
         "limit_before": found.limit_before,
         "limit_after": found.limit_after,
@@ -201,55 +184,44 @@ def as_values(found: Correction) -> dict[str, Any]:
     }
 
 
-def _show(told: dict[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+def _show(values: dict[str, Any]) -> None:
     console = stdout_console()
-    table = Table(title="What it was told", title_justify="left")
-    table.add_column("image", overflow="fold")
-    table.add_column("is")
-    for name in ("score before", "after"):
-        table.add_column(name, justify="right")
-    table.add_column("now")
-    for one in told["corrected"]:
-        words = {None: "-", True: "right", False: "still wrong"}[one["right_after"]]
-        if one["right_before"]:
-            words += ", as before"
+    rows = []
+    for one in values["corrected"]:
+        now = {None: "-", True: "right", False: "still wrong"}[one["right_after"]]
+        now += ", as before" if one["right_before"] else ""
         scores = (f"{one[f'score_{when}']:.2f}" for when in ("before", "after"))
-        table.add_row(escape(one["name"]), one["label"], *scores, words)
-    if told["limit_before"] is not None and told["limit_after"] is not None:
-        limits = (f"{told[f'limit_{when}']:.2f}" for when in ("before", "after"))
-        table.add_row("anomalous above", "", *limits, "", style="dim")
-    console.print(table)
-    known = Table(title="All else it knows (good images as if new)", title_justify="left")
-    known.add_column("images")
-    for name in ("known", "wrong before", "wrong after"):
-        known.add_column(name, justify="right")
-    for name, one in told["known"].items():
-        wrong = (one["wrong_before"], one["wrong_after"])
-        known.add_row(name, str(one["images"]), *("-" if w is None else str(w) for w in wrong))
-    console.print(known)
-    if told["auroc_before"] is not None:
-        figures = f"{told['auroc_before']:.4f} before, {told['auroc_after']:.4f} after"
-        console.print(f"AUROC of all else: {figures}.")
-    for one in told["wrong_since"][:SHOWN]:
-        console.print(
-            f"wrong since: {escape(one['name'])} ({one['label']}), "
-            f"{one['score_before']:.2f} before, {one['score_after']:.2f} after",
-            soft_wrap=True,
+        rows.append([printable(one["name"]), one["label"], *scores, now])
+    limits = [values["limit_before"], values["limit_after"]]
+    if None not in limits:
+        rows.append(["anomalous above", "", *(f"{limit:.2f}" for limit in limits), ""])
+    columns = ["image", "is", ">score before", ">after", "now"]
+    console.print(make_table(columns, rows, "Corrected images"))
+    rows = [
+        [name, *("-" if number is None else str(number) for number in one.values())]
+        for name, one in values["known"].items()
+    ]
+    columns = ["images", ">known", ">wrong before", ">wrong after"]
+    console.print(make_table(columns, rows, "All other known images (good ones as if new)"))
+    if values["auroc_before"] is not None:
+        figures = f"{values['auroc_before']:.4f} before, {values['auroc_after']:.4f} after"
+        click.echo(f"AUROC of these: {figures}.")
+    for one in values["wrong_since"][:SHOWN]:
+        click.echo(
+            f"wrong since: {printable(one['name'])} ({one['label']}), "
+            f"{one['score_before']:.2f} before, {one['score_after']:.2f} after"
         )
-    hidden = len(told["wrong_since"]) - SHOWN
+    hidden = len(values["wrong_since"]) - SHOWN
     if hidden > 0:
-        console.print(f"... and {hidden} more.")
-    still = sum(one["right_after"] is False for one in told["corrected"])
+        click.echo(f"... and {hidden} more.")
+    still = sum(one["right_after"] is False for one in values["corrected"])
     if still:
-        console.print(
-            f"{still} of {len(told['corrected'])} are still wrong: more images like them, or a new "
-            "training, may help."
+        click.echo(
+            f"{still} of {len(values['corrected'])} are still wrong: more images like them, or a "
+            "new training, may help."
         )
-    if told["threshold_lost"]:
-        console.print(
+    if values["threshold_lost"]:
+        click.echo(
             "The threshold is gone: too few of the good images that it was set on are left for its "
             "rate. Set it again with `ahl threshold`."
         )

@@ -10,18 +10,15 @@ from typing import Any
 
 import click
 
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl.apps.cli.common import (
     SKIPPED,
     called,
-    device_option,
     errors_as_messages,
-    existing_model,
-    json_option,
     print_json,
     stderr_console,
-    threads_option,
 )
+from ahl.apps.cli.groups import device_option, existing_model, json_option, threads_option
 
 
 def _folder(name: str, text: str, *, required: bool = False) -> Callable[..., Any]:

@@ -11,9 +11,8 @@ from PIL import Image
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import GOOD
-from ahl.apps.demo.camera import photograph
 from ahl.apps.demo.defects import DEFECTS
-from ahl.apps.demo.plate import make_plate
+from ahl.apps.demo.plate import make_plate, photograph
 
 SEEN_CLASSES: Final = ("scratch", "hole")
 """Defect classes that have examples in the training folder."""
@@ -21,10 +20,8 @@ SEEN_CLASSES: Final = ("scratch", "hole")
 UNSEEN_CLASSES: Final = ("crack", "stain", "missing_print", "dent")
 """Defect classes that appear in the test folder only."""
 
-LEAST_SEVERITY: Final = 0.5
-"""Of the dataset's defects."""
-
-_SMALLEST: Final = 64
+SEVERITIES: Final = (0.0, 0.7)
+"""Range of the dataset's defects: some are as hard to find as on real parts."""
 
 
 def draw_part(
@@ -47,12 +44,12 @@ def draw_part(
     Raises:
         ConfigurationError: `size` or `severity` out of range, or no such defect.
     """
-    if size < _SMALLEST:
-        raise ConfigurationError(f"size is {size}; the plate needs at least {_SMALLEST} pixels")
+    if size < 64:
+        raise ConfigurationError(f"size is {size}; the plate needs at least 64 pixels")
     if not 0 <= severity <= 1:
         raise ConfigurationError(f"severity is {severity}; it must lie in [0, 1]")
     if defect is not None and defect not in DEFECTS:
-        raise ConfigurationError(f"defect is {defect!r}; choose one of {', '.join(DEFECTS)}")
+        raise ConfigurationError(f"unknown defect {defect!r}; expected one of {', '.join(DEFECTS)}")
     plate_rng, defect_rng, camera_rng = (np.random.default_rng((*seed, part)) for part in range(3))
     plate = make_plate(plate_rng, size)
     if defect is not None:
@@ -75,29 +72,7 @@ def draw_dataset(
     Writes `root/train/good`, `root/train/<class>` for the seen classes, `root/test/good`
     and `root/test/<class>` for seen and unseen classes, files `000.png` and on. Existing
     files of these names are replaced; others are left alone. No two images share a plate.
-
-    Args:
-        root: folder to draw into; made if missing.
-        seed: non-negative; names the whole dataset.
-        size: side of every picture in pixels, at least 64.
-        train_good: normal training images.
-        train_per_class: training anomalies of each seen class.
-        test_good: normal test images.
-        test_per_class: test anomalies of each of the six classes.
-
-    Raises:
-        ConfigurationError: `seed` or a count is negative, or `size` is below 64.
     """
-    numbers = {
-        "seed": seed,
-        "train_good": train_good,
-        "train_per_class": train_per_class,
-        "test_good": test_good,
-        "test_per_class": test_per_class,
-    }
-    for name, number in numbers.items():
-        if number < 0:
-            raise ConfigurationError(f"{name} is {number}; it must not be negative")
     folders = [("train", GOOD, train_good)]
     folders += [("train", name, train_per_class) for name in SEEN_CLASSES]
     folders += [("test", GOOD, test_good)]
@@ -107,12 +82,8 @@ def draw_dataset(
         folder.mkdir(parents=True, exist_ok=True)
         defect = None if class_name == GOOD else class_name
         # Evenly spread, so that every class has harder and easier cases; then shuffled.
-        severities = LEAST_SEVERITY + (1 - LEAST_SEVERITY) * (np.arange(count) + 0.5) / max(
-            count, 1
-        )
+        severities = np.linspace(*SEVERITIES, count)
         np.random.default_rng((seed, index)).shuffle(severities)
         for number, severity in enumerate(severities):
-            pixels = draw_part(
-                (seed, index, number), size=size, defect=defect, severity=float(severity)
-            )
+            pixels = draw_part((seed, index, number), size=size, defect=defect, severity=severity)
             Image.fromarray(pixels).save(folder / f"{number:03d}.png", compress_level=4)

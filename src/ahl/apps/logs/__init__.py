@@ -1,8 +1,7 @@
-"""Callbacks that keep what they hear of a training run, in files or on servers."""
+"""Callbacks that write a training run into files or to servers."""
 
 from ahl.apps.logs.broadcast import Broadcast
 from ahl.apps.logs.jsonl import JsonLinesLog
-from ahl.apps.logs.mlflow import MLflowLog
-from ahl.apps.logs.tensorboard import TensorBoardLog
+from ahl.apps.logs.trackers import MLflowLog, TensorBoardLog
 
 __all__ = ["Broadcast", "JsonLinesLog", "MLflowLog", "TensorBoardLog"]

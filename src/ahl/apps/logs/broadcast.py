@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ahl._common.callbacks import Callback
-from ahl._common.history import EpochRecord
-from ahl._common.types import Skipped
-from ahl.apps.logs._messages import reason_of
+from ahl._common.text import first_line
 
 
 class Broadcast(Callback):
-    """Tells everything to each of several callbacks.
+    """Calls the hooks of several callbacks, one after another.
 
-    A log that fails (the disk is full, the server gone) is told nothing more; one note says so,
-    and the run goes on.
+    A log that fails (the disk is full, the server gone) is left out from then on; one note names
+    it, and the run goes on.
 
     Args:
-        watcher: told last; what it raises is raised.
+        watcher: called last; what it raises is raised.
         logs: the others, by the names that a note calls them.
     """
 
     def __init__(self, watcher: Callback, logs: Mapping[str, Callback]) -> None:
         self._watcher, self._logs = watcher, dict(logs)
 
-    def on_start(self, facts: Mapping[str, Any]) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_start(facts))
-
-    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_resumed(history, epochs))
-
-    def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_stage(stage, done, total))
-
-    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_epoch(record, epochs))
-
-    def on_skipped(self, skipped: Skipped) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_skipped(skipped))
-
-    def on_note(self, text: str) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_note(text))
-
-    def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_time(part, seconds))
-
-    def on_saved(self, path: Path) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_saved(path))
-
-    def on_end(self, error: BaseException | None) -> None:
-        """Tell all."""
-        self._tell(lambda one: one.on_end(error))
-
-    def _tell(self, tell: Callable[[Callback], None]) -> None:
+    def _call(self, hook: str, given: tuple[Any, ...]) -> None:
         for name, log in list(self._logs.items()):
-            if name not in self._logs:  # it failed meanwhile, of a note that another one had
+            if name not in self._logs:  # it failed meanwhile, of a note about another one
                 continue
             try:
-                tell(log)
+                getattr(log, hook)(*given)
             except Exception as error:  # whatever a server's library raises
                 self._logs.pop(name, None)
-                self.on_note(f"{name} failed; the run goes on without it: {reason_of(error)}")
-        tell(self._watcher)
+                self.on_note(f"{name} failed; the run goes on without it: {first_line(error)}")
+        getattr(self._watcher, hook)(*given)
+
+
+def _calling_all(hook: str) -> Callable[..., None]:
+    def call(self: Broadcast, *given: Any) -> None:  # noqa: ANN401 - as the hook has it
+        self._call(hook, given)
+
+    return call
+
+
+for _hook in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(Broadcast, _hook, _calling_all(_hook))

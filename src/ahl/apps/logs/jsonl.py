@@ -17,11 +17,11 @@ from ahl._common.files import remove_torn_line
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
-FIRST = b'{"event": "start"'
-"""What every log begins with: nothing else is ever appended to."""
+_FIRST = b'{"event": "start"'
+"""Beginning of every log: nothing else is ever appended to."""
 
-TENTHS = 10
-"""Lines that tell of a stage's progress, besides its beginning."""
+_TENTHS = 10
+"""Lines of a stage's progress, besides its beginning."""
 
 
 class JsonLinesLog(Callback):
@@ -43,7 +43,7 @@ class JsonLinesLog(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
             file.seek(0)
-            if not FIRST.startswith(file.read(len(FIRST))):
+            if not _FIRST.startswith(file.read(len(_FIRST))):
                 raise ConfigurationError(
                     f"{path} is there and is not a log of ahl; name another file for the log."
                 )
@@ -66,7 +66,7 @@ class JsonLinesLog(Callback):
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
         """Write where a stage begins, every tenth of it, and where it ends."""
-        tenth = TENTHS * done // total if total else TENTHS
+        tenth = _TENTHS * done // total if total else _TENTHS
         if tenth != self._tenths.get(stage):
             self._tenths[stage] = tenth
             self._write("stage", {"stage": stage, "done": done, "total": total})
@@ -104,8 +104,8 @@ class JsonLinesLog(Callback):
         if error is None:
             self._write("end", {"seconds": seconds})
             return
-        kind, message = type(error).__name__, str(error)
-        self._write("failed", {"seconds": seconds, "error": kind, "message": message})
+        reason = {"error": type(error).__name__, "message": str(error)}
+        self._write("failed", {"seconds": seconds, **reason})
 
     def _write(self, event: str, values: Mapping[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -116,7 +116,7 @@ class JsonLinesLog(Callback):
 
 
 def _finite(value: object) -> object:
-    """Values that JSON has: what is no number, or infinite, becomes null."""
+    """Values that JSON has: NaN and infinities become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

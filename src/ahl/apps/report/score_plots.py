@@ -20,7 +20,7 @@ from ahl._common.pages.svg import (
     new_figure,
     to_svg,
 )
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl.apps.report.counts import ClassRow, Floats, Separation
 from ahl.apps.report.curves import Curve, precision_recall_curve, roc_curve
 from ahl.model.decision import Decision

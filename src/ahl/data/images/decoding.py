@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
-from ahl._common.printable import printable
+from ahl._common.text import printable
 from ahl._common.types import ImageSize, Pixels
 
 _COLOURS = 3

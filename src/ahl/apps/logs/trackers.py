@@ -1,7 +1,8 @@
-"""A training run in MLflow: parameters, curves, the model file."""
+"""A training run as curves in TensorBoard or MLflow."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -12,12 +13,11 @@ from typing import Any
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.history import EpochRecord
+from ahl._common.text import first_line
 from ahl._common.types import Skipped
-from ahl.apps.logs._curves import curve_points
-from ahl.apps.logs._messages import not_installed, reason_of
 
 EXPERIMENT = "ahl"
-"""Where runs go unless $MLFLOW_EXPERIMENT_NAME names another experiment."""
+"""Experiment of all runs unless $MLFLOW_EXPERIMENT_NAME names another."""
 
 LONGEST_PARAMETER = 500
 PARAMETERS_AT_ONCE = 100
@@ -26,28 +26,82 @@ PARAMETERS_AT_ONCE = 100
 SETTINGS = {
     # A server that is gone shall not hold up the training for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    # Standard output is for results, and nobody asked for a word to MLflow's makers.
+    # Standard output is for results.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """Settings of MLflow, unless the environment has its own."""
 
 
+class TensorBoardLog(Callback):
+    """Writes event files: losses and importance scores by epoch, and the facts as text.
+
+    A run has a folder of its own; one that starts in a folder with another's curves replaces
+    them.
+
+    Args:
+        folder: where the event files go; created when it is missing.
+
+    Raises:
+        ConfigurationError: if TensorBoard is not installed, or the folder is a file.
+        OSError: if the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise _not_installed("TensorBoard", "tensorboard") from None
+        if folder.exists() and not folder.is_dir():
+            raise ConfigurationError(f"{folder} is a file; TensorBoard's events need a folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._make: Any = SummaryWriter
+        self._folder = folder
+        self._writer: Any = None
+
+    def on_start(self, facts: Mapping[str, Any]) -> None:
+        """Begin an event file."""
+        # TensorBoard drops what earlier files of the folder say of this step and later ones.
+        self._writer = self._make(str(self._folder), purge_step=0)
+        text = json.dumps(facts, indent=1)
+        self._writer.add_text("run", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+        self._writer.flush()
+
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
+        """Write the epochs before, which this run's curves begin with."""
+        for record in history:
+            self.on_epoch(record, epochs)
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Write the losses and importance scores."""
+        if self._writer is None:
+            return
+        for name, value in _curve_points(record).items():
+            self._writer.add_scalar(name, value, record.epoch)
+        self._writer.flush()
+
+    def on_end(self, error: BaseException | None) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
 class MLflowLog(Callback):
-    """Tells a tracking store about a run: the facts as parameters, losses and importance scores.
+    """Logs a run to an MLflow store: the facts as parameters, losses and importance as metrics.
 
     Args:
         uri: `sqlite:///FILE`, or a server's address. With a file, the model files that are kept
             as artifacts lie beside it.
 
     Raises:
-        ConfigurationError: if MLflow is not installed, or the store cannot be had.
+        ConfigurationError: if MLflow is not installed, or the store cannot be used.
     """
 
     def __init__(self, uri: str) -> None:
         if uri != "databricks" and (":/" not in uri or uri.startswith("file:")):
             raise ConfigurationError(
-                f"MLflow's store is {uri!r}; it must be such as sqlite:///runs.db or "
+                f"--mlflow is {uri!r}; expected a store such as sqlite:///runs.db or "
                 "http://host:5000."
             )
         for name, value in SETTINGS.items():
@@ -55,14 +109,14 @@ class MLflowLog(Callback):
         try:
             from mlflow import MlflowClient
         except ImportError:
-            raise not_installed("MLflow", "mlflow") from None
+            raise _not_installed("MLflow", "mlflow") from None
         for noisy in ("alembic", "mlflow.store.db.utils"):  # tables made, on standard error
             logging.getLogger(noisy).setLevel(logging.WARNING)
         try:
             self._client: Any = MlflowClient(tracking_uri=uri)
             self._experiment = _experiment(self._client, uri)
         except Exception as error:  # of the store's own library, whatever it is
-            raise ConfigurationError(f"MLflow cannot use {uri}: {reason_of(error)}") from error
+            raise ConfigurationError(f"MLflow cannot use {uri}: {first_line(error)}") from error
         self._run: str | None = None
         self._skipped = 0
         self._times: dict[str, float] = {}
@@ -81,13 +135,13 @@ class MLflowLog(Callback):
             self._client.log_batch(self._run, params=part)
 
     def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Tell the epochs before, which this run's curves begin with."""
+        """Log the epochs before, which this run's curves begin with."""
         for record in history:
             self.on_epoch(record, epochs)
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Tell the losses and importance scores."""
-        self._metrics(curve_points(record), record.epoch)
+        """Log the losses and importance scores."""
+        self._metrics(_curve_points(record), record.epoch)
 
     def on_skipped(self, skipped: Skipped) -> None:
         """Count it."""
@@ -104,7 +158,7 @@ class MLflowLog(Callback):
             self._client.log_artifact(self._run, str(path))
 
     def on_end(self, error: BaseException | None) -> None:
-        """Tell how it ended, and how long its parts took."""
+        """Log how it ended, and how long its parts took."""
         if self._run is None:
             return
         self._metrics({**self._times, "skipped_images": float(self._skipped)}, 0)
@@ -153,3 +207,24 @@ def _status(error: BaseException | None) -> str:
     if error is None:
         return "FINISHED"
     return "FAILED" if isinstance(error, Exception) else "KILLED"
+
+
+def _curve_points(record: EpochRecord) -> dict[str, float]:
+    """The mean losses, and losses and importance score of each base model, counted from 1."""
+    points = {}
+    for name, values in (
+        ("support_loss", record.support_losses),
+        ("query_loss", record.query_losses),
+        ("importance", record.importance),
+    ):
+        if values and name != "importance":
+            points[f"{name}/mean"] = sum(values) / len(values)
+        for number, value in enumerate(values, start=1):
+            points[f"{name}/base_model_{number}"] = value
+    return points
+
+
+def _not_installed(package: str, extra: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'{package} is not installed; run: pip install "ahl[{extra}]" (or: pip install {extra}).'
+    )

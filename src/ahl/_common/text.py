@@ -1,0 +1,36 @@
+"""Text for people: plurals, figures, names as one line, and values as people write them."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `3 anomalies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def figure(value: float | None) -> str:
+    """Three digits, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of an error's message, or its kind, cut after `most` characters."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def printable(words: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
+    """The words on one line: control characters, and halves of broken names, are replaced."""
+    return "".join(letter if letter.isprintable() else instead for letter in words)
+
+
+def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal
+    """A number, bool, None, tuple, ...; other text as it is, without blanks around it."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text.strip()

@@ -1,0 +1,76 @@
+"""Text for people."""
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ahl._common.text import counted, figure, first_line, literal, printable
+from ahl.apps.cli import main
+from small_images import write_class
+
+
+def test_nouns_follow_their_number():
+    assert [counted(n, "good image") for n in (0, 1, 2)] == [
+        "0 good images",
+        "1 good image",
+        "2 good images",
+    ]
+    assert (counted(1, "anomaly"), counted(3, "anomaly")) == ("1 anomaly", "3 anomalies")
+
+
+def test_figures_have_three_digits():
+    assert (figure(0.98765), figure(None)) == ("0.988", "-")
+
+
+def test_an_error_is_told_by_its_first_line():
+    assert first_line(ValueError("\n no space\nand more")) == "no space"
+    assert first_line(ValueError("")) == "ValueError"
+    assert first_line(ValueError("x" * 300)) == "x" * 200 + "..."
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4", 4),
+        (" 1e-9 ", 1e-9),
+        ("False", False),
+        ("None", None),
+        ("(1, 2)", (1, 2)),
+        ("'4'", "4"),
+        (" k-means ", "k-means"),
+        ("", ""),
+        ("(" * 10_000, "(" * 10_000),
+    ],
+)
+def test_what_is_no_literal_is_text(text, value):
+    assert literal(text) == value
+    assert type(literal(text)) is type(value)
+
+
+@given(st.text())
+def test_any_text_is_read(text):
+    literal(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("part 1.png", "part 1.png"),
+        ("größe.png", "größe.png"),
+        ("a\x1b[2Jb\n", "a\ufffd[2Jb\ufffd"),
+        ("\udcff", "\ufffd"),
+    ],
+)
+def test_control_characters_and_halves_are_replaced(words, shown):
+    assert printable(words) == shown
+    assert printable(words, "?") == shown.replace("\ufffd", "?")
+
+
+def test_predictions_for_people_show_names_as_they_are(model, tmp_path):
+    (path,) = write_class(tmp_path, "good", 1)
+    hostile = path.with_name("a\x1b[2Jb.png")
+    path.rename(hostile)
+    shown = CliRunner().invoke(main, ["predict", str(model), str(hostile)]).output
+    assert "\x1b" not in shown
+    assert "a\ufffd[2Jb.png" in shown
