@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from small_images import small_image, write_class
+from tiny import fit
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -30,20 +31,20 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     fitting = names["detector"]._learner
     given = fitting.backbone.backbone
     detector = AHL(
-        base=fitting.heads,
+        heads=fitting.heads,
         backbone=TinyBackbone() if given == DEFAULT_BACKBONE else given,
         generators=fitting.generators,
         config=tiny_config(epochs=2),
     )
-    detector.fit([small_image("good", i) for i in range(6)], [small_image("dot", 0)])
+    fit(detector, [small_image("good", i) for i in range(6)], [small_image("dot", 0)])
     detector.save(tmp_path / "model.ahl")
     loaded = AHL.load(
         tmp_path / "model.ahl",
-        backbones=[type(detector.model.backbone)],
-        detectors=[type(detector.model.detector)],
+        backbones=[type(detector.model_.backbone)],
+        heads=[type(detector.model_.detector)],
     )
     image = small_image("bar", 1)
-    assert loaded.score([image]) == detector.score([image])
+    assert loaded.decision_function([image]) == detector.decision_function([image])
 
 
 def test_the_readmes_python_example_runs(tmp_path):

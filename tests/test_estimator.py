@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.data import draw_split, open_dataset
 from ahl.features.extractor import FeatureExtractor
 from ahl.scoring.metrics import auroc
 from small_images import small_image, write_class
-from tiny import ENOUGH, TinyBackbone, tiny_config
+from tiny import ENOUGH, TinyBackbone, fit, tiny_config
 
 
 def make(**options) -> AHL:
@@ -33,7 +33,7 @@ def anomalies(count=4):
 
 @pytest.fixture(scope="module")
 def trained():
-    return make(config=tiny_config(epochs=30)).fit(normals(), anomalies())
+    return fit(make(config=tiny_config(epochs=30)), normals(), anomalies())
 
 
 # DevNet's one linear map of positions finds what responds more than a normal (bars), not the
@@ -42,11 +42,11 @@ def trained():
     ("base", "kinds"), [("dra", ("dot", "bar", "frame")), ("devnet", ("bar",))]
 )
 def test_finds_seen_and_unseen_kinds(base, kinds):
-    detector = make(base=base, config=tiny_config(**ENOUGH)).fit(normals(40), anomalies(6))
+    detector = fit(make(heads=base, config=tiny_config(**ENOUGH)), normals(40), anomalies(6))
     good = [small_image("good", i) for i in range(200, 230)]
     for kind in kinds:
         bad = [small_image(kind, i) for i in range(300, 320)]
-        scores = detector.score([*good, *bad])
+        scores = detector.decision_function([*good, *bad])
         assert auroc([0] * 30 + [1] * 20, scores) > 0.9, kind
 
 
@@ -54,15 +54,15 @@ def test_paths_pillow_images_and_arrays_score_alike(trained, tmp_path):
     array = small_image("bar", 3)
     path = tmp_path / "bar.png"
     Image.fromarray(array).save(path)
-    scores = trained.score([array, Image.fromarray(array), path, str(path)])
+    scores = trained.decision_function([array, Image.fromarray(array), path, str(path)])
     assert len(set(scores)) == 1
 
 
 def test_one_image_one_score_whatever_the_batch(trained):
     images = [small_image(kind, i) for kind in ("good", "dot", "bar") for i in range(50, 57)]
-    together = trained.score(images)
-    backwards = trained.score(images[::-1])[::-1]
-    apart = np.concatenate([trained.score([image]) for image in images])
+    together = trained.decision_function(images)
+    backwards = trained.decision_function(images[::-1])[::-1]
+    apart = np.concatenate([trained.decision_function([image]) for image in images])
     assert np.array_equal(together, apart)
     assert np.array_equal(together, backwards)
 
@@ -70,7 +70,7 @@ def test_one_image_one_score_whatever_the_batch(trained):
 def test_same_data_and_seed_give_the_same_bytes_and_another_seed_does_not(tmp_path):
     files = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        make(seed=seed, cache=tmp_path / name).fit(normals(), anomalies()).save(
+        fit(make(seed=seed, run=RunSettings(cache=tmp_path / name)), normals(), anomalies()).save(
             tmp_path / f"{name}.ahl"
         )
         files.append((tmp_path / f"{name}.ahl").read_bytes())
@@ -82,7 +82,7 @@ def test_saved_and_loaded_detectors_score_alike(trained, tmp_path):
     images = [small_image(kind, i) for kind in ("good", "dot") for i in range(60, 65)]
     trained.save(tmp_path / "model.ahl")
     loaded = AHL.load(tmp_path / "model.ahl", backbones=[TinyBackbone])
-    assert np.array_equal(loaded.score(images), trained.score(images))
+    assert np.array_equal(loaded.decision_function(images), trained.decision_function(images))
     loaded.save(tmp_path / "again.ahl")
     assert (tmp_path / "again.ahl").read_bytes() == (tmp_path / "model.ahl").read_bytes()
 
@@ -98,7 +98,7 @@ def test_no_test_image_touches_training(benchmark_folder, tmp_path):
             assert len(split.test) == 12 + 24 - 3
             for sample in split.test:
                 sample.path.write_text("not an image any more")
-        detector = make(cache=tmp_path / f"cache-{name}")
+        detector = make(run=RunSettings(cache=tmp_path / f"cache-{name}"))
         detector.fit_split(split)
         detector.save(tmp_path / f"{name}.ahl")
         models.append((tmp_path / f"{name}.ahl").read_bytes())
@@ -118,7 +118,7 @@ def test_test_images_would_have_changed_the_model(benchmark_folder, tmp_path):
 
 
 def test_a_second_run_does_no_backbone_work(tmp_path, monkeypatch):
-    make(cache=tmp_path).fit(normals(), anomalies())
+    fit(make(run=RunSettings(cache=tmp_path)), normals(), anomalies())
     extracted = []
     original = FeatureExtractor.extract
     monkeypatch.setattr(
@@ -126,19 +126,25 @@ def test_a_second_run_does_no_backbone_work(tmp_path, monkeypatch):
         "extract",
         lambda self, pixels: extracted.append(len(pixels)) or original(self, pixels),
     )
-    make(cache=tmp_path).fit(normals(), anomalies())
+    fit(make(run=RunSettings(cache=tmp_path)), normals(), anomalies())
     assert extracted == []
-    make(cache=tmp_path, seed=1).fit([*normals(), small_image("good", 99)], anomalies())
+    fit(
+        make(run=RunSettings(cache=tmp_path), seed=1),
+        [*normals(), small_image("good", 99)],
+        anomalies(),
+    )
     assert sum(extracted) > 1  # the new normal and the new seed's pseudo anomalies
     extracted.clear()
-    make(cache=tmp_path, backbone=TinyBackbone(seed=3)).fit(normals(), anomalies())
+    fit(
+        make(run=RunSettings(cache=tmp_path), backbone=TinyBackbone(seed=3)), normals(), anomalies()
+    )
     assert sum(extracted) >= 24  # other weights: nothing may be reused
 
 
 def test_every_image_goes_through_the_backbone_once(tmp_path):
     TinyBackbone.images_seen = 0
-    detector = make(cache=tmp_path).fit(normals(20), anomalies(4))
-    files = len(detector.model.manifest.files)
+    detector = fit(make(run=RunSettings(cache=tmp_path)), normals(20), anomalies(4))
+    files = len(detector.model_.manifest.files)
     pseudo = len(list(tmp_path.rglob("*.npy"))) and sum(
         len(np.load(path, mmap_mode="r")) for path in tmp_path.rglob("*.npy")
     )
@@ -160,97 +166,97 @@ def test_unreadable_images_are_skipped_and_counted(tmp_path):
     paths[2].write_bytes(paths[2].read_bytes()[:60])
     callback = Listening()
     sources = [*paths, tmp_path / "good" / "text.png", tmp_path / "good" / "missing.png"]
-    detector = make(callback=callback).fit(sources, anomalies())
-    assert len(detector.model.manifest.files) == 9 + 4
-    assert detector.model.manifest.skipped == 3
+    detector = fit(make(run=RunSettings(callback=callback)), sources, anomalies())
+    assert len(detector.model_.manifest.files) == 9 + 4
+    assert detector.model_.manifest.skipped == 3
     assert {name.name.rsplit("/", 1)[1] for name in callback.skipped} == {
         "002.png",
         "text.png",
         "missing.png",
     }
     with pytest.raises(ImageError, match=r"missing\.png"):
-        make(strict=True).fit(sources, anomalies())
+        fit(make(run=RunSettings(strict=True)), sources, anomalies())
 
 
 def test_predict_reports_bad_images_in_place(trained, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n")
     images = [small_image("good", 1), bad, small_image("dot", 2), tmp_path / "gone.png"]
-    predictions = list(trained.predict(images))
+    predictions = list(trained.explain(images))
     assert [p.index for p in predictions] == [0, 1, 2, 3]
     assert [p.error is None for p in predictions] == [True, False, True, False]
     assert predictions[0].heads.keys() == {"holistic", "seen", "pseudo", "residual"}
     assert np.isfinite(predictions[0].score)
     with pytest.raises(ImageError, match=r"bad\.png"):
-        trained.score(images)
-    assert list(trained.predict([])) == []
-    assert [p.error is None for p in trained.predict([bad])] == [False]
+        trained.decision_function(images)
+    assert list(trained.explain([])) == []
+    assert [p.error is None for p in trained.explain([bad])] == [False]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_anomalies_are_enough(count):
-    detector = make(config=tiny_config(epochs=2)).fit(normals(), anomalies(count))
-    assert np.isfinite(detector.score(anomalies(2))).all()
+    detector = fit(make(config=tiny_config(epochs=2)), normals(), anomalies(count))
+    assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_few_normals_are_enough(count):
-    detector = make(config=tiny_config(epochs=2)).fit(normals(count), anomalies(2))
-    assert np.isfinite(detector.score(anomalies(2))).all()
+    detector = fit(make(config=tiny_config(epochs=2)), normals(count), anomalies(2))
+    assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
 def test_identical_normals_do_not_break_the_clustering():
-    detector = make(config=tiny_config(epochs=2)).fit([small_image("good", 0)] * 8, anomalies(2))
-    assert np.isfinite(detector.score(anomalies(2))).all()
+    detector = fit(make(config=tiny_config(epochs=2)), [small_image("good", 0)] * 8, anomalies(2))
+    assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
 def test_too_few_images_are_refused():
     with pytest.raises(DataError, match="at least one labelled anomaly"):
-        make().fit(normals(), [])
+        fit(make(), normals(), [])
     with pytest.raises(DataError, match="at least 2"):
-        make().fit(normals(1), anomalies())
-    with pytest.raises(DataError, match="not one path"):
-        make().fit("folder", anomalies())
-    with pytest.raises(DataError, match="3 classes"):
-        make().fit(normals(), anomalies(4), classes=["a", "b", "c"])
-    with pytest.raises(DataError, match="good"):
-        make().fit(normals(), anomalies(1), classes=["good"])
+        fit(make(), normals(1), anomalies())
+    with pytest.raises(DataError, match="one path"):
+        make().fit("folder", [0, 1])
+    with pytest.raises(DataError, match="23 labels"):
+        fit(make(), normals(), anomalies(4), classes=["a", "b", "c"])
+    with pytest.raises(DataError, match="at least one labelled anomaly"):
+        fit(make(), normals(), anomalies(1), classes=["good"])
 
 
 def test_without_training_there_is_no_score():
     with pytest.raises(NotFittedError, match="fit"):
-        make().score(anomalies())
+        make().decision_function(anomalies())
     with pytest.raises(NotFittedError, match="load"):
         make().save("nowhere.ahl")
 
 
 def test_wrong_options_are_named():
     with pytest.raises(ConfigurationError, match="base detector 'dre'"):
-        make(base="dre")
+        fit(make(heads="dre"), normals(), anomalies())
     with pytest.raises(ConfigurationError, match="seed"):
-        make(seed=-1)
+        fit(make(seed=-1), normals(), anomalies())
     with pytest.raises(ConfigurationError, match="image_size"):
-        AHL(image_size=33)
+        fit(AHL(image_size=33), normals(), anomalies())
     with pytest.raises(ConfigurationError, match="device"):
-        make(device="tpu")
-    with pytest.raises(ConfigurationError, match="not both"):
-        AHL(preset="paper", config=tiny_config())
+        fit(make(run=RunSettings(device="tpu")), normals(), anomalies())
+    with pytest.raises(ConfigurationError, match="expected one of them"):
+        fit(AHL(preset="paper", config=tiny_config()), normals(), anomalies())
 
 
 def test_the_device_is_chosen_and_never_fixed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert make(device="auto")._run_settings.torch_device.type == "cpu"
+    assert make(run=RunSettings(device="auto"))._device().type == "cpu"
     with pytest.raises(ConfigurationError, match="no CUDA device"):
-        make(device="cuda")
+        fit(make(run=RunSettings(device="cuda")), normals(), anomalies())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert make(device="auto")._run_settings.torch_device.type == "cuda"
-    assert make(device="cpu")._run_settings.torch_device.type == "cpu"
+    assert make(run=RunSettings(device="auto"))._device().type == "cuda"
+    assert make(run=RunSettings(device="cpu"))._device().type == "cpu"
 
 
 def test_alone_and_second_order_and_paper_heads_train():
     for options in ({"collaborative": False}, {"second_order": True}, {"rounds": 2}):
-        detector = make(config=tiny_config(epochs=2, **options)).fit(normals(), anomalies())
-        assert np.isfinite(detector.score(anomalies(2))).all()
+        detector = fit(make(config=tiny_config(epochs=2, **options)), normals(), anomalies())
+        assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
 @pytest.mark.parametrize(
@@ -266,13 +272,13 @@ def test_alone_and_second_order_and_paper_heads_train():
     ids=["array", "grey array", "pillow", "name", "path", "nothing"],
 )
 def test_one_image_is_not_taken_for_a_list(trained, image):
-    for act in (trained.score, trained.predict, lambda one: make().fit(one, anomalies())):
+    for act in (trained.decision_function, trained.explain, lambda one: make().fit(one, [0, 1])):
         with pytest.raises(DataError, match="list of images"):
             act(image)
 
 
 def test_any_iterable_and_a_stacked_array_are_lists(trained):
     images = normals(3)
-    expected = trained.score(images)
+    expected = trained.decision_function(images)
     for given in (iter(images), tuple(images), np.stack(images)):
-        assert np.array_equal(trained.score(given), expected)
+        assert np.array_equal(trained.decision_function(given), expected)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ahl import AHL
-from ahl._common.errors import DataError, NotFittedError
+from ahl._common.errors import DataError
 from ahl.features.table import table_of_maps
 from ahl.scoring.metrics import auroc
 from small_images import small_image
@@ -22,24 +22,29 @@ def maps(count, seed, shift=0.0, channels=6):
 def test_feature_maps_can_be_given_directly(tmp_path):
     detector = AHL(config=tiny_config(**ENOUGH), seed=2)
     detector.fit_features(maps(40, 0), maps(5, 1, 6.0), pseudo=[maps(40, 2, 5.0), maps(40, 3, 7.0)])
-    scores = detector.score_features(
+    scores = detector.decision_function_features(
         [np.concatenate(p) for p in zip(maps(30, 4), maps(30, 5, 6.0), strict=True)]
     )
     assert auroc([0] * 30 + [1] * 30, scores) > 0.85
     detector.save(tmp_path / "model.ahl")
     loaded = AHL.load(tmp_path / "model.ahl")
-    assert np.array_equal(loaded.score_features(maps(5, 6)), detector.score_features(maps(5, 6)))
-    with pytest.raises(NotFittedError, match="score_features"):
-        loaded.score([small_image("dot", 0)])
+    assert np.array_equal(
+        loaded.decision_function_features(maps(5, 6)),
+        detector.decision_function_features(maps(5, 6)),
+    )
+    with pytest.raises(DataError, match="decision_function_features"):
+        loaded.decision_function([small_image("dot", 0)])
     with pytest.raises(DataError, match="trained on"):
-        loaded.score_features(maps(5, 6, channels=7))
+        loaded.decision_function_features(maps(5, 6, channels=7))
 
 
 def test_feature_maps_work_without_pseudo_anomalies_and_at_one_scale():
     for base in ("dra", "devnet"):
-        detector = AHL(base=base, config=tiny_config(**ENOUGH))
+        detector = AHL(heads=base, config=tiny_config(**ENOUGH))
         detector.fit_features(maps(30, 0)[0], torch.from_numpy(maps(5, 1, 6.0)[0]))
-        scores = detector.score_features(np.concatenate([maps(30, 4)[0], maps(30, 5, 6.0)[0]]))
+        scores = detector.decision_function_features(
+            np.concatenate([maps(30, 4)[0], maps(30, 5, 6.0)[0]])
+        )
         assert auroc([0] * 30 + [1] * 30, scores) > 0.8
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ahl import AHL
-from ahl._common.tensor_file import read_tensor_file, write_tensor_file
+from ahl import AHL, RunSettings
+from ahl._common.tensor_file import read_tensor_file
 from small_images import SIZE, small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 WIDE = (SIZE, 2 * SIZE)
 
@@ -20,15 +20,17 @@ def wide_image(class_name, number):
 @pytest.fixture(scope="module")
 def detector():
     config = tiny_config(epochs=12).with_image_size(WIDE)
-    detector = AHL(backbone=TinyBackbone(), config=config, cache=None, seed=1)
-    return detector.fit(
-        [wide_image("good", i) for i in range(24)], [wide_image("dot", i) for i in range(4)]
+    detector = AHL(backbone=TinyBackbone(), config=config, run=RunSettings(cache=None), seed=1)
+    return fit(
+        detector,
+        [wide_image("good", i) for i in range(24)],
+        [wide_image("dot", i) for i in range(4)],
     )
 
 
 @pytest.fixture(scope="module")
 def predictions(detector):
-    return list(detector.predict([wide_image("dot", 40 + i) for i in range(4)], heat_maps=True))
+    return list(detector.explain([wide_image("dot", 40 + i) for i in range(4)], heat_maps=True))
 
 
 def test_heat_maps_have_the_images_shape_and_point_at_the_defect(predictions):
@@ -41,45 +43,32 @@ def test_a_saved_model_scores_alike_and_knows_its_size(detector, predictions, tm
     detector.save(tmp_path / "wide.model")
     header, _ = read_tensor_file(tmp_path / "wide.model", "model")
     assert header["config"]["features"]["image_size"] == list(WIDE)
-    loaded = AHL.load(tmp_path / "wide.model", backbones=[TinyBackbone], device="cpu")
-    again = loaded.predict([wide_image("dot", 40 + i) for i in range(4)], heat_maps=True)
+    loaded = AHL.load(
+        tmp_path / "wide.model", backbones=[TinyBackbone], run=RunSettings(device="cpu")
+    )
+    again = loaded.explain([wide_image("dot", 40 + i) for i in range(4)], heat_maps=True)
     for found, expected in zip(again, predictions, strict=True):
         assert found.score == expected.score
         np.testing.assert_array_equal(found.heat_map, expected.heat_map)
     assert loaded.scorer.card.image_size == WIDE
 
 
-def test_a_model_file_with_one_side_is_of_squares(tmp_path):
-    """As versions before sizes of height and width wrote it, which had no `minutes` either."""
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None)
-    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)])
-    path = tmp_path / "old.model"
-    detector.save(path)
-    header, groups = read_tensor_file(path, "model")
-    header["config"]["features"] = {"image_size": SIZE, "batch_size": 4}
-    write_tensor_file(path, "model", header, groups)
-    loaded = AHL.load(path, backbones=[TinyBackbone], device="cpu")
-    assert loaded.config.features.size == (SIZE, SIZE)
-    image = small_image("dot", 9)
-    assert loaded.score([image]) == detector.score([image])
-
-
 def test_a_size_of_auto_is_chosen_when_the_images_are_known():
     config = tiny_config(epochs=1).with_image_size("auto")
-    detector = AHL(backbone=TinyBackbone(), config=config, cache=None)
+    detector = AHL(backbone=TinyBackbone(), config=config, run=RunSettings(cache=None))
     normals, defect = [wide_image("good", i) for i in range(6)], wide_image("dot", 0)
-    model = detector.fit(normals, [defect]).model
+    model = fit(detector, normals, [defect]).model_
     assert model.config.features.size == (160, 320)
-    (prediction,) = detector.predict(normals[:1], heat_maps=True)
+    (prediction,) = detector.explain(normals[:1], heat_maps=True)
     assert prediction.heat_map.shape == (160, 320)
     assert detector.config.features.image_size is None  # other images get their own
     *tall, turned = [image.transpose(1, 0, 2) for image in (*normals, defect)]
-    assert detector.fit(tall, [turned]).model.config.features.size == (320, 160)
+    assert fit(detector, tall, [turned]).model_.config.features.size == (320, 160)
 
 
 def test_maps_of_ones_own_have_no_size():
     random = np.random.default_rng(0)
     normals, anomalies = (random.normal(i, 1, (12, 6, 4, 8)) for i in range(2))
     config = tiny_config(epochs=1).with_image_size("auto")
-    model = AHL(config=config).fit_features((normals,), (anomalies[:2],)).model
+    model = AHL(config=config).fit_features((normals,), (anomalies[:2],)).model_
     assert model.config.features.image_size is None

@@ -67,3 +67,10 @@ def tiny_config(**learning) -> Config:
         learning=replace(config.learning, **SHORT | learning),
         finetune=replace(config.finetune, epochs=2, steps=2, batch_size=6),
     )
+
+
+def fit(detector, normal, anomalies, classes=None):
+    """Train a detector on good images and defects, which are all of one class by default."""
+    images = [*normal, *anomalies]
+    bad = len(images) - len(normal)
+    return detector.fit(images, ["good"] * len(normal) + list(classes or ["anomaly"] * bad))

@@ -1,24 +1,113 @@
 """Open-set supervised anomaly detection for images.
 
-The public map: `AHL` trains and scores; everything else is found in the module named after it.
+The public map: everything that the documents tell people to import, and nothing else. A name is
+imported when it is asked for: torch takes seconds, `ahl --help` must not.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ahl._common.version import __version__
 
 if TYPE_CHECKING:
+    from ahl._common.callbacks import Callback
+    from ahl._common.errors import (
+        AHLError,
+        ConfigurationError,
+        DataError,
+        ImageError,
+        ModelFileError,
+        NotFittedError,
+        ResumeError,
+        WeightsError,
+    )
+    from ahl.benchmark.datasets import READERS, DatasetReader, find_reader
+    from ahl.benchmark.method_types import Method
+    from ahl.benchmark.planning import Benchmark
+    from ahl.benchmark.problem import Problem
+    from ahl.benchmark.runner import run_benchmark
+    from ahl.config import Config, preset
+    from ahl.data import Dataset, TrainingSplit, draw_split, open_dataset
+    from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
     from ahl.estimator import AHL
+    from ahl.features.backbones import PACKAGED, Backbone
+    from ahl.heads import BaseDetector
+    from ahl.pipeline.settings import RunSettings
+    from ahl.scoring.evaluation import evaluate
+    from ahl.scoring.opening import Scorer, open_scorer
+    from ahl.scoring.prediction import Prediction
 
-__all__ = ["AHL", "__version__"]
+_PLACES = {
+    "_common.callbacks": ("Callback",),
+    "_common.errors": (
+        "AHLError",
+        "ConfigurationError",
+        "DataError",
+        "ImageError",
+        "ModelFileError",
+        "NotFittedError",
+        "ResumeError",
+        "WeightsError",
+    ),
+    "benchmark.datasets": ("READERS", "DatasetReader", "find_reader"),
+    "benchmark.method_types": ("Method",),
+    "benchmark.planning": ("Benchmark",),
+    "benchmark.problem": ("Problem",),
+    "benchmark.runner": ("run_benchmark",),
+    "config": ("Config", "preset"),
+    "data": ("Dataset", "TrainingSplit", "draw_split", "open_dataset"),
+    "distributions.augment": ("PseudoAnomalyGenerator", "default_generators"),
+    "estimator": ("AHL",),
+    "features.backbones": ("PACKAGED", "Backbone"),
+    "heads": ("BaseDetector",),
+    "pipeline.settings": ("RunSettings",),
+    "scoring.evaluation": ("evaluate",),
+    "scoring.opening": ("Scorer", "open_scorer"),
+    "scoring.prediction": ("Prediction",),
+}
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "AHL",
+    "PACKAGED",
+    "READERS",
+    "AHLError",
+    "Backbone",
+    "BaseDetector",
+    "Benchmark",
+    "Callback",
+    "Config",
+    "ConfigurationError",
+    "DataError",
+    "Dataset",
+    "DatasetReader",
+    "ImageError",
+    "Method",
+    "ModelFileError",
+    "NotFittedError",
+    "Prediction",
+    "Problem",
+    "PseudoAnomalyGenerator",
+    "ResumeError",
+    "RunSettings",
+    "Scorer",
+    "TrainingSplit",
+    "WeightsError",
+    "__version__",
+    "default_generators",
+    "draw_split",
+    "evaluate",
+    "find_reader",
+    "open_dataset",
+    "open_scorer",
+    "preset",
+    "run_benchmark",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of any type
-    """Import the detector when it is asked for: torch takes seconds, `ahl --help` must not."""
-    if name == "AHL":
-        from ahl.estimator import AHL
-
-        return AHL
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"ahl.{_MODULES[name]}"), name)

@@ -1,77 +1,87 @@
-"""The estimator: fit, score, save, load."""
+"""The estimator: scikit-learn's contract over images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ahl._common.callbacks import Callback
-from ahl._common.errors import ConfigurationError, DataError
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from ahl._common.callbacks import Broadcast, PrintingCallback
+from ahl._common.errors import DataError
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
-from ahl._common.version import __version__
 from ahl.config import DEFAULT_BACKBONE, Config
-from ahl.config import preset as preset_config
-from ahl.data import TrainingSplit
+from ahl.data import Drawn, TrainingSplit, draw_split, open_dataset
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import from_samples, label_images
-from ahl.distributions.augment import default_generators
+from ahl.data.images.sources import LabelledImage, from_samples, label_images
+from ahl.data.labels import Labels, labelled, listed_images
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.features.backbones import Backbone
-from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.table import Maps, table_of_maps
-from ahl.heads import BaseDetector, find_detector
+from ahl.heads import BaseDetector
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.adapt import EPOCHS, adapt
 from ahl.pipeline.correction import Correction
-from ahl.pipeline.train import Learner, RunSettings, train, train_on_features
+from ahl.pipeline.settings import Learner, RunSettings
+from ahl.pipeline.train import train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
 from ahl.predictor import Predictor
 
 
-class AHL(Predictor):
+class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types there
     """Open-set supervised anomaly detector (Zhu et al., CVPR 2024).
 
-    Train with `detector = AHL(seed=0).fit(good_images, defect_images)`, then rank new images
-    with `detector.score(images)`.
+    Parameters are attributes, as in scikit-learn: `get_params`, `set_params`, `clone`, grid search
+    and cross-validation work. Images are paths, Pillow images or uint8 arrays (H, W), (H, W, 3) or
+    (H, W, 4), in a list or in one array (N, H, W, C).
 
     Args:
-        base: the base detector: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
-        backbone: a name of `ahl.features.backbones.PACKAGED`, a timm model name, or a `Backbone`
-            of your own.
-        seed: of every draw; the same data, seed and machine give the same model.
-        preset: `"default"` (None is the same) or `"paper"`; not with `config`.
+        heads: the base model's heads: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
+        backbone: a name of `ahl.PACKAGED`, whose weights are Python packages, a timm model name,
+            or a `Backbone` of your own.
+        seed: of every draw, 0 to 2**32 - 1; the same data, seed and machine give the same model.
+        preset: `"default"` or `"paper"`; not used where `config` is given.
         config: all constants, instead of a preset.
-        image_size: side of a square, (height, width) or `"auto"`; overrides the preset's or
-            config's.
+        image_size: side of a square, (height, width) or `"auto"`; None is the config's.
         tiles: side in pixels of the overlapping tiles in which images are seen, for defects that
-            are small in large images; 0 sees them whole, None is the preset's or config's.
+            are small in large images; 0 sees them whole, None is the config's.
         weights: local weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.
         stages: backbone stages to join; None takes the last three, or a transformer's middle ones.
         generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
-        device: `"auto"`, `"cpu"` or `"cuda"`.
-        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them
-            for the run only.
         finetune: train the backbone end to end first (stage 0 of the paper).
-        checkpoint: file that keeps the state after every epoch; None keeps none.
-        resume: go on from the checkpoint if there is one.
-        strict: raise on an unreadable training image instead of skipping it.
-        callback: receives progress, skipped images and notes.
+        verbose: 1 prints progress on standard error, 0 does not.
+        run: where training computes and what it keeps, none of which decides what is learnt.
 
-    Raises:
-        ConfigurationError: if an argument has a value that cannot work.
+    Attributes:
+        classes_: array of 0 (good) and 1 (anomalous), what `predict` answers.
+        model_: the trained model.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ahl import AHL
+        >>> random = np.random.default_rng(0)
+        >>> good = random.integers(90, 110, (12, 64, 64, 3), dtype=np.uint8)
+        >>> bad = good[:2].copy()
+        >>> bad[:, 20:40, 20:40] = 255
+        >>> images, labels = [*good, *bad], [0] * 12 + [1] * 2
+        >>> detector = AHL(image_size=64).fit(images, labels)
+        >>> bool(detector.decision_function(bad)[0] > detector.decision_function(good)[0])
+        True
     """
 
     def __init__(
         self,
-        base: str | type[BaseDetector] = "dra",
+        heads: str | type[BaseDetector] = "dra",
         backbone: str | Backbone = DEFAULT_BACKBONE,
         *,
         seed: int = 0,
-        preset: Literal["default", "paper"] | None = None,
+        preset: Literal["default", "paper"] = "default",
         config: Config | None = None,
         image_size: int | ImageSize | str | None = None,
         tiles: int | None = None,
@@ -79,137 +89,95 @@ class AHL(Predictor):
         backbone_arguments: Mapping[str, Any] | None = None,
         stages: Sequence[int] | None = None,
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
-        device: str = "auto",
-        cache: str | Path | None = "auto",
         finetune: bool = False,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-        strict: bool = False,
-        callback: Callback | None = None,
+        verbose: int = 0,
+        run: RunSettings | None = None,
     ) -> None:
-        if not 0 <= seed < 2**32:
-            raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
-        if config is not None and preset is not None:
-            raise ConfigurationError("Give a preset or a config, not both.")
-        config = config or preset_config(preset or "default")
-        self._learner = Learner(
-            heads=find_detector(base),
-            backbone=BackboneChoice(
-                backbone=backbone,
-                weights=None if weights is None else Path(weights),
-                arguments=dict(backbone_arguments or {}),
-                stages=None if stages is None else tuple(stages),
-            ),
-            config=config.with_image_size(image_size, tiles),
-            seed=seed,
-            generators=tuple(default_generators() if generators is None else generators),
-            finetune=finetune,
-        )
-        self._run_settings = RunSettings(
-            device=device,
-            cache=cache,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            resume=resume,
-            strict=strict,
-            callback=callback or Callback(),
-        )
-        super().__init__(self._run_settings.torch_device)
+        self.heads = heads
+        self.backbone = backbone
+        self.seed = seed
+        self.preset = preset
+        self.config = config
+        self.image_size = image_size
+        self.tiles = tiles
+        self.weights = weights
+        self.backbone_arguments = backbone_arguments
+        self.stages = stages
+        self.generators = generators
+        self.finetune = finetune
+        self.verbose = verbose
+        self.run = run
 
-    @property
-    def config(self) -> Config:
-        """All constants of the run."""
-        return self._learner.config
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What identifies its runs, as JSON values, the data aside."""
-        learner, run = self._learner, self._run_settings
-        return {
-            "ahl": __version__,
-            "base": learner.heads.name,
-            "backbone": learner.backbone.facts(),
-            "finetune": learner.finetune,
-            "seed": learner.seed,
-            "device": run.torch_device.type,
-            "resume": run.resume,
-            "config": learner.config.to_dict(),
-        }
-
-    def fit(
-        self,
-        normal: Sequence[ImageSource],
-        anomalies: Sequence[ImageSource],
-        classes: Sequence[str] | None = None,
-    ) -> Self:
-        """Train on normal images and a few labelled anomalies.
+    def fit(self, images: Sequence[ImageSource] | str | Path, labels: Labels | None = None) -> Self:
+        """Train on good images and a few labelled anomalies.
 
         Args:
-            normal: paths, Pillow images or uint8 arrays (H, W, C), at least two.
-            anomalies: likewise, at least one.
-            classes: the anomalies' classes, one each; None calls them all `"anomaly"`.
-
-        Returns:
-            the detector itself.
+            images: at least two good ones and one anomaly; or the path of a folder that
+                `open_dataset` reads, whose labelled defects all train.
+            labels: one an image; None for a folder.
 
         Raises:
-            DataError: if there are too few readable images.
-            ImageError: if `strict` and an image cannot be read.
+            ConfigurationError: if a parameter has a value that cannot work.
+            DataError: if labels do not fit the images, or too few images are readable.
+            ImageError: if `run.strict` and an image cannot be read.
             WeightsError: if the backbone's weights cannot be had.
             ResumeError: if resuming and the checkpoint is of another run.
         """
-        return self._run(
-            lambda: train(
-                label_images(normal, GOOD),
-                label_images(anomalies, "anomaly" if classes is None else classes),
-                self._learner,
-                self._run_settings,
-            )
-        )
+        if isinstance(images, (str, Path)) and labels is None:
+            return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
+        return self._train(*labelled(listed_images(images), labels))
 
     def fit_split(self, split: TrainingSplit) -> Self:
-        """Train on a dataset's split; the manifest keeps the samples' names.
+        """Train on a dataset's split; the model's manifest keeps the samples' names.
 
         Args:
-            split: from `ahl.benchmark.datasets.draw_split`; its test samples are not touched.
+            split: from `draw_split`; its test samples are not touched.
 
-        Returns:
-            the detector itself; raises what `fit` raises.
+        Raises:
+            as `fit` does.
         """
-        return self._run(
-            lambda: train(
-                from_samples(split.normals),
-                from_samples(split.anomalies),
-                self._learner,
-                self._run_settings,
-                drawn=split.drawn,
-                known_class=split.known_class,
-            )
+        return self._train(
+            from_samples(split.normals),
+            from_samples(split.anomalies),
+            drawn=split.drawn,
+            known_class=split.known_class,
         )
+
+    def _train(
+        self,
+        normals: Sequence[LabelledImage],
+        anomalies: Sequence[LabelledImage],
+        *,
+        drawn: Drawn = "all",
+        known_class: str | None = None,
+    ) -> Self:
+        learner, run = self._learner(), self._run()
+        with run.callback.run(self.facts):
+            model = train(normals, anomalies, learner, run, drawn=drawn, known_class=known_class)
+        return self._fitted(model)
 
     def fit_features(self, normal: Maps, anomalies: Maps, *, pseudo: Sequence[Maps] = ()) -> Self:
         """Train on feature maps of your own instead of images.
 
         Args:
-            normal: maps of the normals, at least two.
+            normal: maps of the normals, at least two: (N, C, H, W), or one such array a scale.
             anomalies: maps of the labelled anomalies, at least one.
             pseudo: for each pseudo-anomaly generator of yours, the maps of a tampered twin of
                 every normal, in the normals' order; empty trains without pseudo anomalies.
 
-        Returns:
-            the detector itself.
-
         Raises:
             DataError: if the maps do not fit together or are too few.
         """
-        return self._run(
-            lambda: train_on_features(
+        learner, run = self._learner(), self._run()
+        with run.callback.run(self.facts):
+            model = train_on_features(
                 table_of_maps(normal),
                 table_of_maps(anomalies),
                 [table_of_maps(maps) for maps in pseudo],
-                self._learner,
-                self._run_settings,
+                learner,
+                run,
             )
-        )
+        return self._fitted(model)
 
     def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
         """Go on training for another product, on normal images of it alone (the paper's table 3).
@@ -218,22 +186,20 @@ class AHL(Predictor):
             normal: images of the new product, at least two.
             epochs: how many.
 
-        Returns:
-            the detector itself.
-
         Raises:
-            NotFittedError: before `fit` or `load`, or if trained on feature maps.
-            DataError: if there are too few readable images.
+            NotFittedError: before `fit` or `load`.
+            DataError: if too few images are readable, or the model was trained on feature maps.
         """
-        return self._run(
-            lambda: adapt(
-                self.model,
+        learner, run = self._learner(), self._run()
+        with run.callback.run(self.facts):
+            model = adapt(
+                self.model_,
                 label_images(normal, GOOD),
-                self._run_settings,
-                generators=self._learner.generators,
+                run,
+                generators=learner.generators,
                 epochs=epochs,
             )
-        )
+        return self._fitted(model)
 
     def update(
         self,
@@ -243,25 +209,26 @@ class AHL(Predictor):
         *,
         force: bool = False,
     ) -> Correction:
-        """Correct the detector by images that it got wrong, without those it was trained on.
+        """Learn from images that the detector got wrong, without those it was trained on.
 
         Args:
             missed: defects that it did not find.
             false_alarms: good images that it took for defects.
             classes: the missed defects' classes, one each; None calls them all `"missed"`.
-            force: take the correction even if it makes known images wrong that were right.
+            force: take the update even if more stored examples are wrong than before.
 
         Returns:
-            what became of it, with all known images' scores before and after.
+            what became of it, with all stored examples' scores before and after.
 
         Raises:
-            NotFittedError: before `fit` or `load`, or if trained on feature maps.
-            DataError: if there is no readable image; or if more known images would be wrong than
-                before, and `force` is not given: the detector is as it was then.
+            NotFittedError: before `fit` or `load`.
+            DataError: if no image is readable or the model was trained on feature maps; or if more
+                stored examples are wrong than before, and `force` is not given: the detector is
+                as it was then.
         """
-        run = self._run_settings
+        run = self._run()
         found = update_with_images(
-            self.model,
+            self.model_,
             label_images(missed, MISSED_CLASS if classes is None else classes),
             label_images(false_alarms, GOOD),
             device=run.torch_device,
@@ -270,10 +237,10 @@ class AHL(Predictor):
         )
         if found.worsens and not force:
             raise DataError(
-                "The correction would make more known images wrong than there were; the detector "
-                "is as it was. Check the labels, or give force=True."
+                "More stored examples would be wrong than before; the detector is as it was. "
+                "Check the labels, or give force=True."
             )
-        self._trained(found.model)
+        self._fitted(found.model)
         return found
 
     def save(self, path: str | Path) -> None:
@@ -283,56 +250,68 @@ class AHL(Predictor):
             NotFittedError: before `fit` or `load`.
             ModelFileError: if the file cannot be written.
         """
-        self.model.save(Path(path))
-        self._run_settings.callback.on_saved(Path(path))
-        checkpoint = self._run_settings.checkpoint
-        for finished in (checkpoint, finetuning_checkpoint(checkpoint)):
+        run = self._run()
+        self.model_.save(Path(path))
+        run.callback.on_saved(Path(path))
+        for finished in (run.checkpoint, finetuning_checkpoint(run.checkpoint)):
             if finished is not None:
                 finished.unlink(missing_ok=True)
-
-    def _run(self, learn: Callable[[], TrainedModel | None]) -> Self:
-        with self._run_settings.callback.run(self.facts):
-            model = learn()
-        return self if model is None else self._trained(model)
 
     @classmethod
     def load(
         cls,
         path: str | Path,
         *,
-        device: str = "auto",
         backbones: Sequence[type[Backbone]] = (),
-        detectors: Sequence[type[BaseDetector]] = (),
+        heads: Sequence[type[BaseDetector]] = (),
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
-        cache: str | Path | None = "auto",
-        strict: bool = False,
-        callback: Callback | None = None,
+        verbose: int = 0,
+        run: RunSettings | None = None,
     ) -> Self:
         """Read a saved detector; nothing is downloaded and no code from the file runs.
 
         Args:
             path: the model file.
-            device: where the backbone will run.
             backbones: your own backbone classes that the file may need.
-            detectors: your own detector classes that the file may need.
-            generators: for `adapt`, as in the constructor; likewise the next three.
-            cache: folder of cached features.
-            strict: raise on an unreadable image instead of skipping it.
-            callback: receives progress, skipped images and notes.
+            heads: your own heads that the file may need.
+            generators: for `adapt`, as in the constructor.
+            verbose: as in the constructor.
+            run: as in the constructor.
 
         Raises:
             ModelFileError: if the file is not a whole, unaltered model.
         """
-        model = TrainedModel.load(Path(path), backbones=backbones, detectors=detectors)
-        loaded = cls(
-            base=type(model.detector),
+        model = TrainedModel.load(Path(path), backbones=backbones, detectors=heads)
+        return cls(
+            heads=type(model.detector),
+            backbone=DEFAULT_BACKBONE if model.backbone is None else model.backbone,
             seed=model.seed,
             config=model.config,
-            device=device,
-            backbone=DEFAULT_BACKBONE if model.backbone is None else model.backbone,
             generators=generators,
-            cache=cache,
-            strict=strict,
-            callback=callback,
-        )
-        return loaded._trained(model)
+            verbose=verbose,
+            run=run,
+        )._fitted(model)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What identifies its runs, as JSON values, the data aside."""
+        return self._learner().facts(self.run or RunSettings())
+
+    def _learner(self) -> Learner:
+        """The parameters, checked and resolved."""
+        given = {
+            name: getattr(self, name)
+            for name in self._get_param_names()
+            if name not in ("preset", "verbose", "run")
+        }
+        return Learner.of(**given, preset_name=self.preset)
+
+    def _device(self) -> torch.device:
+        return self._run().torch_device
+
+    def _run(self) -> RunSettings:
+        """The run's settings, printing progress if asked to."""
+        run = self.run or RunSettings()
+        if not self.verbose:
+            return run
+        return replace(run, callback=Broadcast(run.callback, {"verbose": PrintingCallback()}))

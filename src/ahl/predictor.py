@@ -7,33 +7,153 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ahl._common.errors import DataError, NotFittedError
+from ahl._common.errors import ConfigurationError, DataError, NotFittedError
+from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import image_list
+from ahl.data.labels import Labels, class_names, listed_images
 from ahl.features.table import Maps, table_of_maps
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
+from ahl.scoring.metrics import auroc
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.thresholds import set_threshold
 from ahl.scoring.torch_scorer import TorchScorer, require_score
 
 
 class Predictor:
-    """Scores images with a trained model, once it has one.
+    """Scores images with a trained model, once it has one."""
 
-    Args:
-        device: where the backbone runs.
-    """
+    _model: TrainedModel | None = None
+    _scorer: TorchScorer | None = None
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._model: TrainedModel | None = None
-        self._scorer: TorchScorer | None = None
+    def decision_function(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
+        """Anomaly scores (N,), higher = more anomalous.
+
+        In standard deviations of unseen good images where the model is calibrated, as it is but
+        for fewer than ten good images.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            ImageError: if an image cannot be read; `explain` goes on instead.
+        """
+        listed = listed_images(images)
+        scores = [require_score(one, listed[one.index]) for one in self.explain(listed)]
+        return np.array(scores, dtype=np.float64)
+
+    def decision_function_features(self, maps: Maps) -> NDArray[np.float64]:
+        """Anomaly scores (N,) of feature maps shaped like those of `fit_features`.
+
+        Raises:
+            NotFittedError: before `fit_features` or `load`.
+            DataError: if the maps have another shape than in training.
+        """
+        table, layout = table_of_maps(maps), self.model_.layout
+        if table.layout != layout:
+            raise DataError(
+                f"The feature maps have shapes {table.layout.scales}; the detector was trained "
+                f"on {layout.scales}."
+            )
+        return self.model_.score_table(table)
+
+    def predict(self, images: Sequence[ImageSource]) -> NDArray[np.int64]:
+        """0 (good) or 1 (anomalous) for each image (N,).
+
+        An image is anomalous above the threshold; without one, where its probability exceeds 0.5.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            ConfigurationError: if the model has neither a threshold nor a calibration.
+            ImageError: if an image cannot be read.
+        """
+        decision = self.model_.decision
+        if decision is None:
+            return (self.predict_proba(images)[:, 1] > 0.5).astype(np.int64)
+        return (self.decision_function(images) > decision.threshold).astype(np.int64)
+
+    def predict_proba(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
+        """Probabilities (N, 2) of good and of anomalous, were both equally common.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            ConfigurationError: if the model is not calibrated.
+            ImageError: if an image cannot be read.
+        """
+        calibration = self.model_.calibration
+        if calibration is None:
+            raise ConfigurationError(
+                "The model is not calibrated, for want of good images or by its config; set a "
+                "threshold instead: threshold(good_images)."
+            )
+        scores = self.decision_function(images)
+        anomalous = np.array([calibration.probability.of(float(score)) for score in scores])
+        return np.stack([1 - anomalous, anomalous], axis=1).reshape(-1, 2)
+
+    def explain(
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Iterator[Prediction]:
+        """Score images one after another, with the evidence, in bounded memory.
+
+        Args:
+            images: to score.
+            heat_maps: also say where in each image the evidence lies (`Prediction.heat_map`).
+            nearest: also name the training images that are most like each.
+
+        Returns:
+            an iterator with one `Prediction` an image, in order; an unreadable one has an error
+            instead of a score.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            DataError: if the model was trained on feature maps.
+        """
+        return self.scorer.predict(listed_images(images), heat_maps=heat_maps, nearest=nearest)
+
+    def score(
+        self, X: Sequence[ImageSource], y: Labels, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """AUROC of the scores: what cross-validation and grid search maximise by default.
+
+        Args:
+            X: images, good and anomalous.
+            y: their labels, as in `fit`.
+            sample_weight: not supported; None.
+        """
+        if sample_weight is not None:
+            raise ConfigurationError("sample_weight is not supported; expected None.")
+        listed = listed_images(X)
+        anomalous = [name != GOOD for name in class_names(y, len(listed))]
+        found = auroc(anomalous, self.decision_function(listed))
+        if found is None:
+            raise DataError("score needs good images and anomalies; expected labels of both kinds.")
+        return found
+
+    def threshold(
+        self, normal: Sequence[ImageSource] | None = None, *, max_false_alarm_rate: float = 0.01
+    ) -> Decision:
+        """Set the score above which an image is anomalous; the model keeps it.
+
+        Args:
+            normal: good images that were not trained on. None uses the out-of-fold scores of the
+                training normals: they come from the fold models, so the threshold is conservative.
+            max_false_alarm_rate: share of good images that may be called anomalous.
+
+        Returns:
+            the threshold, with what is known of it.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            DataError: if there are too few good images for the rate.
+        """
+        images = None if normal is None else listed_images(normal)
+        device = self._device()
+        found = set_threshold(self.model_, images, max_false_alarm_rate, device)
+        self._fitted(found.model)
+        return found.decision
 
     @property
-    def model(self) -> TrainedModel:
+    def model_(self) -> TrainedModel:
         """The trained model.
 
         Raises:
@@ -44,83 +164,28 @@ class Predictor:
         return self._model
 
     @property
+    def classes_(self) -> NDArray[np.int64]:
+        """What `predict` answers: 0 (good) and 1 (anomalous)."""
+        return np.arange(2) if self.model_ else np.arange(0)
+
+    @property
     def scorer(self) -> TorchScorer:
         """The trained model behind its backbone.
 
         Raises:
-            NotFittedError: before `fit` or `load`, or if trained on feature maps.
+            NotFittedError: before `fit` or `load`.
+            DataError: if trained on feature maps.
         """
+        model = self.model_
         if self._scorer is None:
-            self._scorer = TorchScorer(self.model, self._device)
+            self._scorer = TorchScorer(model, self._device())
         return self._scorer
 
-    def score(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
-        """Anomaly scores (N,) of images, higher = more anomalous, in no fixed range.
+    def _device(self) -> torch.device:
+        """Where to compute."""
+        raise NotImplementedError
 
-        Raises:
-            ImageError: if an image cannot be read; `predict` goes on instead.
-            NotFittedError: before `fit` or `load`.
-        """
-        images = image_list(images)
-        scores = [require_score(p, images[p.index]) for p in self.predict(images)]
-        return np.array(scores, dtype=np.float64)
-
-    def predict(
-        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
-    ) -> Iterator[Prediction]:
-        """Score images one after another, in order, in bounded memory.
-
-        Args:
-            images: paths, Pillow images or uint8 arrays.
-            heat_maps: also say where in each image the evidence lies (`Prediction.heat_map`).
-            nearest: also say which images of the training are most like each.
-
-        Returns:
-            an iterator with one `Prediction` an image; an unreadable one has an error instead
-            of scores.
-
-        Raises:
-            NotFittedError: before `fit` or `load`.
-        """
-        return self.scorer.predict(image_list(images), heat_maps=heat_maps, nearest=nearest)
-
-    def score_features(self, maps: Maps) -> NDArray[np.float64]:
-        """Anomaly scores (N,) of feature maps shaped like those trained on.
-
-        Raises:
-            DataError: if the maps have another shape than in training.
-            NotFittedError: before `fit_features` or `load`.
-        """
-        table, layout = table_of_maps(maps), self.model.layout
-        if table.layout != layout:
-            raise DataError(
-                f"The feature maps have shapes {table.layout.scales}; the detector was trained "
-                f"on {layout.scales}."
-            )
-        return self.model.score_table(table)
-
-    def set_threshold(
-        self, normal: Sequence[ImageSource] | None = None, *, max_false_alarm_rate: float = 0.01
-    ) -> Decision:
-        """Set where anomalous begins; predictions then have `anomalous` and `verdict`.
-
-        Args:
-            normal: good images that were not trained on; None takes what detectors of the training
-                said of the good images that each of them left out.
-            max_false_alarm_rate: share of good images that may be called anomalous.
-
-        Returns:
-            the threshold, with what is known of it.
-
-        Raises:
-            NotFittedError: before `fit` or `load`.
-            DataError: if there are too few good images for the rate.
-        """
-        images = None if normal is None else image_list(normal)
-        found = set_threshold(self.model, images, max_false_alarm_rate, self._device)
-        self._trained(found.model)
-        return found.decision
-
-    def _trained(self, model: TrainedModel) -> Self:
+    def _fitted(self, model: TrainedModel | None) -> Self:
+        """The detector with a model; without one in a process that only helped to train."""
         self._model, self._scorer = model, None
         return self

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError
 from ahl.heads import DETECTORS, DevNet, known_detectors
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 class Own(DevNet):
@@ -37,9 +37,11 @@ def test_ours_and_ones_own_are_known_by_name():
 )
 def test_what_is_none_or_takes_our_names_is_refused(detector, says, tmp_path):
     with pytest.raises(ConfigurationError, match=says):
-        AHL(base=detector)
-    AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None).fit(
-        [small_image("good", i) for i in range(4)], [small_image("dot", 0)]
+        fit(AHL(heads=detector), [small_image("good", 0)] * 2, [small_image("dot", 0)])
+    fit(
+        AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), run=RunSettings(cache=None)),
+        [small_image("good", i) for i in range(4)],
+        [small_image("dot", 0)],
     ).save(tmp_path / "m.ahl")
     with pytest.raises(ConfigurationError, match=says):
-        AHL.load(tmp_path / "m.ahl", detectors=[detector])
+        AHL.load(tmp_path / "m.ahl", heads=[detector])

@@ -4,12 +4,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.distributed import process_rank
 from ahl.features.backbones.pretrained import TimmBackbone
 from small_images import small_image
-from tiny import tiny_config
+from tiny import fit, tiny_config
 
 
 class StopInSecondEpoch(Callback):
@@ -18,22 +18,27 @@ class StopInSecondEpoch(Callback):
             raise KeyboardInterrupt
 
 
-def fit(folder, **arguments):
+def finetuned(folder, *, resume=False, callback=None):
     config = tiny_config(epochs=2)
     detector = AHL(
         backbone=TimmBackbone(name="test_efficientnet"),
         config=replace(config, finetune=replace(config.finetune, epochs=3)),
         finetune=True,
-        cache=folder / "cache",
-        checkpoint=folder / "checkpoint",
-        **arguments,
+        run=RunSettings(
+            cache=folder / "cache",
+            checkpoint=folder / "checkpoint",
+            resume=resume,
+            callback=callback or Callback(),
+        ),
     )
-    return detector.fit(
-        [small_image("good", i) for i in range(8)], [small_image("dot", i) for i in range(3)]
+    return fit(
+        detector,
+        [small_image("good", i) for i in range(8)],
+        [small_image("dot", i) for i in range(3)],
     )
 
 
 if __name__ == "__main__":
-    detector = fit(Path(sys.argv[1]), resume=True)
+    detector = finetuned(Path(sys.argv[1]), resume=True)
     if process_rank() == 0:
         detector.save(sys.argv[2])

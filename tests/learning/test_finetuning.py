@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import ImageItem, Kind
@@ -15,7 +15,7 @@ from ahl.distributions.augment import default_generators
 from ahl.heads import DRA, DevNet
 from ahl.learning.finetuning import FinetuningImages, draw_batch, finetune_backbone
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 def items(kind, count):
@@ -110,12 +110,12 @@ def test_a_backbone_without_weights_is_refused():
 
 def test_the_tuned_backbone_is_in_the_model_file(tmp_path):
     detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), finetune=True)
-    detector.fit([small_image("good", i) for i in range(8)], [small_image("dot", 0)])
+    fit(detector, [small_image("good", i) for i in range(8)], [small_image("dot", 0)])
     detector.save(tmp_path / "model.ahl")
     loaded = AHL.load(tmp_path / "model.ahl", backbones=[TinyBackbone])
     images = [small_image("bar", i) for i in range(3)]
-    assert np.array_equal(loaded.score(images), detector.score(images))
-    assert not torch.equal(loaded.model.backbone.filters, TinyBackbone().filters)
+    assert np.array_equal(loaded.decision_function(images), detector.decision_function(images))
+    assert not torch.equal(loaded.model_.backbone.filters, TinyBackbone().filters)
 
 
 def test_a_damaged_image_is_skipped_before_it_is_drawn(tmp_path):
@@ -130,8 +130,10 @@ def test_a_damaged_image_is_skipped_before_it_is_drawn(tmp_path):
             skipped.append(skipped_one.name)
 
     config = tiny_config(epochs=2)
-    detector = AHL(backbone=TinyBackbone(), config=config, finetune=True, callback=Listening())
+    detector = AHL(
+        backbone=TinyBackbone(), config=config, finetune=True, run=RunSettings(callback=Listening())
+    )
     good = [small_image("good", i) for i in range(6)]
-    detector.fit([*good, path], [small_image("dot", 0)])
+    fit(detector, [*good, path], [small_image("dot", 0)])
     assert skipped == [path.as_posix()]
-    assert detector.model.manifest.skipped == 1
+    assert detector.model_.manifest.skipped == 1

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ModelFileError, ResumeError
 from ahl._common.tensor_file import read_tensor_file
 from commands import small_backbone
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
@@ -77,20 +77,25 @@ class StopAt(Callback):
         self.notes.append(text)
 
 
-def fit(path: Path, **options) -> AHL:
-    settings = {"backbone": TinyBackbone(), "config": tiny_config(), "checkpoint": path / "c"}
-    detector = AHL(**{**settings, **options})
-    good = [small_image("good", i) for i in range(options.get("normals", 10))]
-    return detector.fit(good, [small_image("dot", i) for i in range(3)])
+def train(path: Path, *, checkpoint="c", resume=False, callback=None, **options) -> AHL:
+    settings = {"backbone": TinyBackbone(), "config": tiny_config()}
+    run = RunSettings(
+        checkpoint=None if checkpoint is None else path / checkpoint,
+        resume=resume,
+        callback=callback or Callback(),
+    )
+    detector = AHL(**{**settings, **options}, run=run)
+    good = [small_image("good", i) for i in range(10)]
+    return fit(detector, good, [small_image("dot", i) for i in range(3)])
 
 
 @pytest.mark.parametrize("epoch", [1, 5, 6, 7])
 def test_every_epoch_can_be_resumed_from(tmp_path, epoch):
-    fit(tmp_path, checkpoint=None).save(tmp_path / "whole")
+    train(tmp_path, checkpoint=None).save(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, callback=StopAt(epoch))
+        train(tmp_path, callback=StopAt(epoch))
     callback = StopAt()
-    resumed = fit(tmp_path, resume=True, callback=callback)
+    resumed = train(tmp_path, resume=True, callback=callback)
     resumed.save(tmp_path / "resumed")
     assert callback.notes == [f"Resuming after epoch {epoch}."]
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
@@ -99,32 +104,32 @@ def test_every_epoch_can_be_resumed_from(tmp_path, epoch):
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, callback=StopAt(3))
-    for other in ({"seed": 1}, {"base": "devnet"}, {"config": tiny_config(inner_steps=4)}):
+        train(tmp_path, callback=StopAt(3))
+    for other in ({"seed": 1}, {"heads": "devnet"}, {"config": tiny_config(inner_steps=4)}):
         with pytest.raises(ResumeError, match="other images, settings or versions"):
-            fit(tmp_path, resume=True, **other)
+            train(tmp_path, resume=True, **other)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, callback=StopAt(2))
+        train(tmp_path, callback=StopAt(2))
     content = (tmp_path / "c").read_bytes()
     (tmp_path / "c").write_bytes(content[:-5])
     with pytest.raises(ResumeError, match="without --resume"):
-        fit(tmp_path, resume=True)
+        train(tmp_path, resume=True)
 
 
 def test_resuming_without_a_checkpoint_starts_anew(tmp_path):
     callback = StopAt()
-    fit(tmp_path, resume=True, callback=callback).save(tmp_path / "model")
+    train(tmp_path, resume=True, callback=callback).save(tmp_path / "model")
     assert callback.notes == []
 
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_fine_tuning_resumes_too(tmp_path, step):
-    fit(tmp_path, checkpoint=None, finetune=True).save(tmp_path / "whole")
+    train(tmp_path, checkpoint=None, finetune=True).save(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, finetune=True, callback=StopAt(step=step))
-    fit(tmp_path, finetune=True, resume=True, callback=StopAt()).save(tmp_path / "resumed")
+        train(tmp_path, finetune=True, callback=StopAt(step=step))
+    train(tmp_path, finetune=True, resume=True, callback=StopAt()).save(tmp_path / "resumed")
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
     assert list(tmp_path.glob("c*")) == []

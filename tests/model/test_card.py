@@ -8,19 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl.model.card import ModelCard
 from ahl.scoring.describing import card_of
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 @pytest.fixture(scope="module")
 def card():
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    detector.fit([small_image("good", i) for i in range(24)], [small_image("dot", 0)], ["dot"])
-    detector.set_threshold(max_false_alarm_rate=0.2)
-    return card_of(detector.model)
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    fit(detector, [small_image("good", i) for i in range(24)], [small_image("dot", 0)], ["dot"])
+    detector.threshold(max_false_alarm_rate=0.2)
+    return card_of(detector.model_)
 
 
 def test_it_says_what_the_model_was_shown(card):
@@ -43,11 +45,13 @@ def test_it_comes_back_from_json(card):
 
 
 def test_equal_models_have_equal_hashes_and_others_do_not(card):
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    detector.fit([small_image("good", i) for i in range(24)], [small_image("dot", 0)], ["dot"])
-    before = card_of(detector.model).sha256
-    detector.set_threshold(max_false_alarm_rate=0.2)
-    assert before != card_of(detector.model).sha256 == card.sha256
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    fit(detector, [small_image("good", i) for i in range(24)], [small_image("dot", 0)], ["dot"])
+    before = card_of(detector.model_).sha256
+    detector.threshold(max_false_alarm_rate=0.2)
+    assert before != card_of(detector.model_).sha256 == card.sha256
 
 
 @pytest.mark.parametrize("shown", ["names", "classes", "pictures"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ModelFileError
 from ahl._common.schema import read_values
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
@@ -19,13 +19,17 @@ from ahl.model.manifest import SHOWN, EpisodeRecord
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.task import describe_episodes
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 def fitted(**learning):
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2, **learning), cache=None)
+    detector = AHL(
+        backbone=TinyBackbone(),
+        config=tiny_config(epochs=2, **learning),
+        run=RunSettings(cache=None),
+    )
     normals = [small_image("good", i) for i in range(14)]
-    return detector.fit(normals, [small_image("dot", 0), small_image("bar", 1)])
+    return fit(detector, normals, [small_image("dot", 0), small_image("bar", 1)])
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +58,12 @@ def test_the_file_tells_what_each_base_model_had(model_file):
 
 def test_a_correction_that_moves_files_keeps_the_episodes_true(tmp_path):
     detector = fitted()
-    before, image = detector.model, small_image("good", 3)  # trained on as good, a defect after all
+    before, image = (
+        detector.model_,
+        small_image("good", 3),
+    )  # trained on as good, a defect after all
     detector.update([image], force=True)
-    after = detector.model
+    after = detector.model_
     assert [f.sha256 for f in after.manifest.files] != [f.sha256 for f in before.manifest.files]
     for old, new in zip(before.episodes, after.episodes, strict=True):
         for name in ("shown_normals", "support_anomalies"):
@@ -68,13 +75,13 @@ def test_a_correction_that_moves_files_keeps_the_episodes_true(tmp_path):
 
 
 def test_a_base_detector_alone_has_none():
-    assert fitted(collaborative=False).model.episodes == ()
+    assert fitted(collaborative=False).model_.episodes == ()
 
 
 def test_feature_maps_have_no_images_to_name():
     maps = np.random.default_rng(0).normal(size=(12, 6, 3, 3)).astype(np.float32)
     detector = AHL(config=tiny_config(epochs=1)).fit_features(maps[:10], maps[10:])
-    assert detector.model.episodes == ()
+    assert detector.model_.episodes == ()
 
 
 HOSTILE = {

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ImageError
 from ahl._common.types import ImageItem
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.model.exemplars import MOST, SIDE, Candidates, keep_exemplars, no_exemplars
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 LAYOUT = FeatureLayout(((2, 2, 2),))
 
@@ -89,12 +89,14 @@ def test_numbers_beyond_half_precision_are_bounded():
 
 @pytest.fixture(scope="module")
 def detector() -> AHL:
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    return detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)])
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    return fit(detector, [small_image("good", i) for i in range(12)], [small_image("dot", 0)])
 
 
 def test_a_trained_model_keeps_what_its_heads_saw(detector, tmp_path):
-    model = detector.model
+    model = detector.model_
     roles = [one.role for one in model.exemplars.images]
     assert roles.count("normal") == 12
     assert roles.count("anomaly") == 1
@@ -105,13 +107,13 @@ def test_a_trained_model_keeps_what_its_heads_saw(detector, tmp_path):
     }
     assert len(model.exemplars.pictures) == len(roles)
     detector.save(tmp_path / "m.ahl")
-    read = AHL.load(tmp_path / "m.ahl", backbones=[TinyBackbone]).model.exemplars
+    read = AHL.load(tmp_path / "m.ahl", backbones=[TinyBackbone]).model_.exemplars
     assert read.images == model.exemplars.images
     assert torch.equal(read.rows, model.exemplars.rows)
     assert torch.equal(read.pictures, model.exemplars.pictures)
 
 
 def test_an_anomaly_scores_the_same_from_what_is_kept(detector):
-    kept = detector.model.exemplars.chosen(detector.model.exemplars.of_role("anomaly"))
-    again = detector.model.score_prepared(kept.rows).score.double().numpy()
-    assert again == pytest.approx(detector.score([small_image("dot", 0)]), abs=0.02)
+    kept = detector.model_.exemplars.chosen(detector.model_.exemplars.of_role("anomaly"))
+    again = detector.model_.score_prepared(kept.rows).score.double().numpy()
+    assert again == pytest.approx(detector.decision_function([small_image("dot", 0)]), abs=0.02)

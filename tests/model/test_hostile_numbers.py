@@ -6,23 +6,25 @@ import math
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import AHLError
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.model.trained import TrainedModel
 from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 HOSTILE = (1e39, -1e39, 1e308, 1e-320, 0, -1, 10**30, 10**400)
 
 
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory):
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
     normals = [small_image("good", i) for i in range(14)]
-    detector.fit(normals, [small_image("dot", i) for i in range(2)], ["dot", "dot"])
-    detector.set_threshold(max_false_alarm_rate=0.2)
+    fit(detector, normals, [small_image("dot", i) for i in range(2)], ["dot", "dot"])
+    detector.threshold(max_false_alarm_rate=0.2)
     path = tmp_path_factory.mktemp("model") / "model.ahl"
     detector.save(path)
     return read_tensor_file(path, "model")

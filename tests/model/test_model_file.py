@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ModelFileError
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from ahl.model.trained import TrainedModel
 from hostile_contents import HOSTILE
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 quick = settings(
     max_examples=60,
@@ -28,8 +28,10 @@ quick = settings(
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory) -> Path:
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)])
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    fit(detector, [small_image("good", i) for i in range(12)], [small_image("dot", 0)])
     path = tmp_path_factory.mktemp("model") / "model.ahl"
     detector.save(path)
     return path

@@ -11,7 +11,7 @@ from ahl.features.table import FeatureTable
 from ahl.pipeline.adapt import adapt_on_features, plan_twins
 from ahl.scoring.metrics import auroc
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 CPU = torch.device("cpu")
 LAYOUT = FeatureLayout(((6, 4, 4), (6, 2, 2)))
@@ -36,7 +36,7 @@ def trained():
     detector = AHL(config=config, seed=1)
     return detector.fit_features(
         product(30, 0), product(5, 1, defect=6.0), pseudo=[product(30, 2, defect=5.0)]
-    ).model
+    ).model_
 
 
 def adapted(model, normals, **others):
@@ -101,21 +101,21 @@ def test_other_features_are_refused(trained):
 
 def test_images_are_adapted_to_and_remembered_in_the_manifest(tmp_path):
     detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2))
-    detector.fit([small_image("good", i) for i in range(6)], [small_image("dot", 0)])
-    before = detector.model
+    fit(detector, [small_image("good", i) for i in range(6)], [small_image("dot", 0)])
+    before = detector.model_
     new = [255 - small_image("good", i) for i in range(5)]
     detector.adapt(new, epochs=2).save(tmp_path / "new.ahl")
     loaded = AHL.load(tmp_path / "new.ahl", backbones=[TinyBackbone])
-    assert len(loaded.model.manifest.files) == len(before.manifest.files) + 5
-    assert np.array_equal(loaded.score(new), detector.score(new))
+    assert len(loaded.model_.manifest.files) == len(before.manifest.files) + 5
+    assert np.array_equal(loaded.decision_function(new), detector.decision_function(new))
     assert before.manifest.seen_classes == {"anomaly"}
-    assert loaded.model.manifest.seen_classes == set(), "a class of the old product is another one"
-    assert loaded.model.manifest.hashes > before.manifest.hashes
+    assert loaded.model_.manifest.seen_classes == set(), "a class of the old product is another one"
+    assert loaded.model_.manifest.hashes > before.manifest.hashes
     with pytest.raises(DataError, match="2 are needed"):
         detector.adapt(new[:1])
 
 
 def test_a_model_of_feature_maps_cannot_read_images(trained):
-    detector = AHL(config=trained.config)._trained(trained)
+    detector = AHL(config=trained.config)._fitted(trained)
     with pytest.raises(DataError, match="feature maps"):
         detector.adapt([small_image("good", i) for i in range(3)])

@@ -32,8 +32,8 @@ def maps(count, seed, channel=None, height=6.0):
 
 def trained(base):
     config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
-    detector = AHL(base=base, config=config, seed=1)
-    return detector.fit_features(maps(40, 0), maps(6, 1, SEEN), pseudo=[maps(40, 2, 1)]).model
+    detector = AHL(heads=base, config=config, seed=1)
+    return detector.fit_features(maps(40, 0), maps(6, 1, SEEN), pseudo=[maps(40, 2, 1)]).model_
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_without_calibration_or_threshold_the_order_is_held_to(model):
 def test_a_model_without_memory_can_be_corrected(model):
     bare = tiny_config(epochs=3)
     bare = replace(bare, memory=replace(bare.memory, patches=0))
-    plain = AHL(config=bare).fit_features(maps(20, 0), maps(3, 1, SEEN)).model
+    plain = AHL(config=bare).fit_features(maps(20, 0), maps(3, 1, SEEN)).model_
     assert isinstance(plain.preparation, Preparation)
     found = correct(plain, wrong(plain, maps(1, 60, ODD), "normal"), device=CPU)
     assert found.model.preparation.memory is None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, ModelFileError
 from ahl.apps.export.graph import ScoringGraph
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 class Fine(TinyBackbone):
@@ -30,9 +30,9 @@ def strip(number, defect=False):
 
 def trained(**changes):
     config = replace(tiny_config(epochs=4), **changes)
-    detector = AHL(backbone=Fine(), config=config, tiles=48, cache=None, seed=0)
+    detector = AHL(backbone=Fine(), config=config, tiles=48, run=RunSettings(cache=None), seed=0)
     normals = [strip(i) for i in range(16)]
-    return detector.fit(normals, [strip(100 + i, defect=True) for i in range(4)])
+    return fit(detector, normals, [strip(100 + i, defect=True) for i in range(4)])
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +41,23 @@ def detector():
 
 
 def test_images_keep_their_own_size_and_heads_the_share_of_a_tile(detector):
-    features = detector.model.config.features
+    features = detector.model_.config.features
     assert features.tiles == 48
     height, width = features.size
     assert height * width >= 48 * 192, "not brought down to the pixels of a whole image"
-    assert detector.model.detector.config.top_fraction == pytest.approx(
+    assert detector.model_.detector.config.top_fraction == pytest.approx(
         0.1 * 48 * 48 / (height * width)
     )
-    assert detector.model.config.heads.top_fraction == 0.1
+    assert detector.model_.config.heads.top_fraction == 0.1
 
 
 def test_small_defects_are_found_and_shown_where_they_are(detector):
     good = [strip(200 + i) for i in range(6)]
     bad = [strip(300 + i, defect=True) for i in range(6)]
-    scores = detector.score([*good, *bad])
+    scores = detector.decision_function([*good, *bad])
     assert scores[:6].max() < scores[6:].min()
-    (prediction,) = detector.predict([bad[0]], heat_maps=True)
-    assert prediction.heat_map.shape == detector.model.config.features.size
+    (prediction,) = detector.explain([bad[0]], heat_maps=True)
+    assert prediction.heat_map.shape == detector.model_.config.features.size
     row, column = np.unravel_index(prediction.heat_map.argmax(), prediction.heat_map.shape)
     scale = prediction.heat_map.shape[1] / 192
     rows, columns = np.nonzero((bad[0] == 255).all(axis=2))
@@ -69,9 +69,9 @@ def test_saved_loaded_and_exported_it_gives_the_same_scores(detector, tmp_path):
     detector.save(tmp_path / "m.ahl")
     loaded = AHL.load(tmp_path / "m.ahl", backbones=[Fine])
     images = [strip(300 + i, defect=i % 2 == 0) for i in range(4)]
-    assert (loaded.score(images) == detector.score(images)).all()
-    assert loaded.model.detector.config == detector.model.detector.config
-    model = detector.model
+    assert (loaded.decision_function(images) == detector.decision_function(images)).all()
+    assert loaded.model_.detector.config == detector.model_.detector.config
+    model = detector.model_
     height, width = model.config.features.size
     pixels = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
     expected = loaded.scorer.compute(pixels, heat_maps=True)
@@ -88,16 +88,16 @@ def test_tiles_that_do_not_suit_the_backbone_are_refused(tiles):
 
     config = tiny_config()
     config = replace(config, features=replace(config.features, tiles=tiles))
-    coarse = AHL(backbone=Coarse(), config=config, cache=None)
+    coarse = AHL(backbone=Coarse(), config=config, run=RunSettings(cache=None))
     with pytest.raises(ConfigurationError, match=rf"tiles is {tiles}.*multiples of 12.*least 48"):
-        coarse.fit([strip(i) for i in range(3)], [strip(9, defect=True)])
+        fit(coarse, [strip(i) for i in range(3)], [strip(9, defect=True)])
 
 
 @pytest.mark.parametrize(
     "features", [{"tiles": 16}, {"tiles": 64}, {"image_size": (4096, 4096)}, {"image_size": None}]
 )
 def test_model_files_with_sizes_that_cannot_be_are_refused(detector, features, tmp_path):
-    model = detector.model
+    model = detector.model_
     config = replace(model.config, features=replace(model.config.features, **features))
     if features == {"tiles": 64}:  # fits the backbone, and not the maps
         config = config.with_image_size((4096, 4096))
@@ -109,6 +109,8 @@ def test_model_files_with_sizes_that_cannot_be_are_refused(detector, features, t
 def test_a_size_that_does_not_suit_tiles_is_refused_with_one_that_does():
     config = tiny_config(epochs=1).with_image_size((50, 192), 48)
     with pytest.raises(ConfigurationError, match=r"50x192.*multiples of 16.*auto"):
-        AHL(backbone=Fine(), config=config, cache=None).fit(
-            [strip(i) for i in range(3)], [strip(9, defect=True)]
+        fit(
+            AHL(backbone=Fine(), config=config, run=RunSettings(cache=None)),
+            [strip(i) for i in range(3)],
+            [strip(9, defect=True)],
         )

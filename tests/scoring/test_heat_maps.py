@@ -32,10 +32,10 @@ def heat_map(model, given, side):
 @pytest.fixture(scope="module", params=["dra", "devnet"])
 def model(request):
     config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
-    detector = AHL(base=request.param, config=config, seed=1)
+    detector = AHL(heads=request.param, config=config, seed=1)
     return detector.fit_features(
         maps(30, 0), maps(6, 1, (2, 5)), pseudo=[maps(30, 2, (4, 4))]
-    ).model
+    ).model_
 
 
 def seen(model, seed, place=None):
@@ -86,8 +86,8 @@ def test_without_calibration_the_heads_positions_are_added(model):
 
 def test_heads_that_see_no_places_leave_the_memory_or_nothing():
     config = replace(tiny_config(epochs=1), memory=MemoryConfig(patches=20))
-    detector = AHL(base=FocalClassifier, config=config)
-    blind = detector.fit_features(maps(20, 0), maps(3, 1, (2, 5))).model
+    detector = AHL(heads=FocalClassifier, config=config)
+    blind = detector.fit_features(maps(20, 0), maps(3, 1, (2, 5))).model_
     heat = heat_map(blind, seen(blind, 44, (1, 1)), 64)
     assert max(np.unravel_index(heat.argmax(), heat.shape)) < 24, "the memory's distance alone"
     assert not heat_map(replace(blind, calibration=None), seen(blind, 44, (1, 1)), 64).any()

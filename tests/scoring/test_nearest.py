@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl.features.table import table_of_maps
 from ahl.model.exemplars import no_exemplars
 from ahl.scoring.describing import card_of
 from ahl.scoring.forward import Forward
 from ahl.scoring.outputs import read_outputs
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 SCRATCH, STAIN = 0, 3
 """Channels that two kinds of defect show in."""
@@ -39,7 +39,7 @@ def model():
     detector = AHL(config=config, seed=1)
     normals = joined(maps(15, 0), maps(15, 5, shift=4.0))
     anomalies = joined(maps(3, 1, (2, 5), SCRATCH), maps(3, 2, (5, 1), STAIN))
-    return detector.fit_features(normals, anomalies, pseudo=[maps(30, 3, (4, 4))]).model
+    return detector.fit_features(normals, anomalies, pseudo=[maps(30, 3, (4, 4))]).model_
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,12 @@ def test_an_images_likenesses_do_not_depend_on_its_batch(named):
 
 
 def test_predictions_have_names_and_pictures_when_asked():
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
-    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)], ["dot"])
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    fit(detector, [small_image("good", i) for i in range(12)], [small_image("dot", 0)], ["dot"])
     images = [small_image("good", 3), small_image("dot", 0)]
-    plain, asked = list(detector.predict(images)), list(detector.predict(images, nearest=True))
+    plain, asked = list(detector.explain(images)), list(detector.explain(images, nearest=True))
     assert plain[0].nearest_normal is None
     assert plain[0].nearest_anomaly is None
     assert [p.score for p in plain] == [p.score for p in asked]

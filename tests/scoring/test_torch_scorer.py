@@ -5,16 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 @pytest.fixture(scope="module")
 def model():
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None)
-    return detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)]).model
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=1), run=RunSettings(cache=None)
+    )
+    return fit(
+        detector, [small_image("good", i) for i in range(12)], [small_image("dot", 0)]
+    ).model_
 
 
 def test_an_image_without_a_finite_score_has_an_error_instead(model):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ahl._common.history import EpochRecord
+from ahl._common.text import first_line
 from ahl._common.types import Skipped
 
 
@@ -87,3 +89,63 @@ class Callback:
             if entered:
                 entered[-1][1].append(seconds)
             self.on_time(path, seconds - sum(within))
+
+
+class Broadcast(Callback):
+    """Calls the hooks of several callbacks, one after another.
+
+    A log that fails (the disk is full, the server gone) is left out from then on; one note names
+    it, and the run goes on.
+
+    Args:
+        watcher: called last; what it raises is raised.
+        logs: the others, by the names that a note calls them.
+    """
+
+    def __init__(self, watcher: Callback, logs: Mapping[str, Callback]) -> None:
+        self._watcher, self._logs = watcher, dict(logs)
+
+    def _call(self, hook: str, given: tuple[Any, ...]) -> None:
+        for name, log in list(self._logs.items()):
+            if name not in self._logs:  # it failed meanwhile, of a note about another one
+                continue
+            try:
+                getattr(log, hook)(*given)
+            except Exception as error:  # whatever a server's library raises
+                self._logs.pop(name, None)
+                self.on_note(f"{name} failed; the run goes on without it: {first_line(error)}")
+        getattr(self._watcher, hook)(*given)
+
+
+def _calling_all(hook: str) -> Callable[..., None]:
+    def call(self: Broadcast, *given: Any) -> None:  # noqa: ANN401 - as the hook has it
+        self._call(hook, given)
+
+    return call
+
+
+for _hook in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(Broadcast, _hook, _calling_all(_hook))
+
+
+class PrintingCallback(Callback):
+    """Prints every stage, epoch, note and skipped image on standard error: `verbose=1`."""
+
+    def on_stage(self, stage: str, done: int, total: int) -> None:
+        """Print a stage that is done."""
+        if done == total:
+            print(f"{stage}: {total}", file=sys.stderr)
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Print the mean losses of an epoch."""
+        losses = {"support": record.support_losses, "query": record.query_losses}
+        told = [f"{name} loss {sum(own) / len(own):.3f}" for name, own in losses.items() if own]
+        print(f"epoch {record.epoch}/{epochs}: {', '.join(told)}", file=sys.stderr)
+
+    def on_skipped(self, skipped: Skipped) -> None:
+        """Print which image was left out, and why."""
+        print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
+
+    def on_note(self, text: str) -> None:
+        """Print the note."""
+        print(text, file=sys.stderr)

@@ -27,8 +27,8 @@ from ahl.model.exemplars import Candidates, keep_exemplars, no_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
+from ahl.pipeline.settings import RunSettings
 from ahl.pipeline.task import reference_of
-from ahl.pipeline.train import RunSettings
 
 EPOCHS: Final = 10
 """Of the adaptation, as in the paper."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from ahl._common.callbacks import Callback
-from ahl._common.devices import resolve_device
 from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
 from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
@@ -25,12 +22,9 @@ from ahl.data.images.sources import (
     check_contradictions,
     readable_items,
 )
-from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
-from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
-from ahl.heads import BaseDetector
 from ahl.learning.finetuning import FinetuningImages, finetune_backbone
 from ahl.learning.state import Checkpoint
 from ahl.model.exemplars import Candidates, keep_exemplars
@@ -38,59 +32,8 @@ from ahl.model.manifest import EpisodeRecord, Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.learn import learn
+from ahl.pipeline.settings import Learner, RunSettings
 from ahl.pipeline.task import describe_episodes, draw_episodes, prepare
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learner:
-    """All that decides what is learnt from given data.
-
-    Attributes:
-        heads: the base detector's class.
-        backbone: what makes the features.
-        generators: of the pseudo anomalies.
-        config: all constants.
-        seed: of every draw.
-        finetune: train the backbone end to end first (stage 0 of the paper).
-    """
-
-    heads: type[BaseDetector]
-    backbone: BackboneChoice
-    generators: tuple[PseudoAnomalyGenerator, ...]
-    config: Config
-    seed: int
-    finetune: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """Where a training computes and what it keeps; none of it decides what is learnt.
-
-    Attributes:
-        device: `"auto"`, `"cpu"` or `"cuda"`.
-        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them for
-            the run only.
-        checkpoint: file that keeps the state after every epoch; None keeps none.
-        resume: go on from the checkpoint if there is one.
-        strict: raise on an unreadable image instead of skipping it.
-        callback: receives progress, skipped images and notes.
-    """
-
-    device: str = "auto"
-    cache: str | Path | None = "auto"
-    checkpoint: Path | None = None
-    resume: bool = False
-    strict: bool = False
-    callback: Callback = field(default_factory=Callback)
-
-    @property
-    def torch_device(self) -> torch.device:
-        """The device; raises ConfigurationError if there is none of that name here."""
-        return resolve_device(self.device)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:
-        """The same: it is never changed, and a callback may hold an open file."""
-        return self
 
 
 def train(

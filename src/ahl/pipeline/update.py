@@ -54,7 +54,7 @@ def update_with_images(
         the correction, whose model's manifest has the images too.
 
     Raises:
-        NotFittedError: if the model was trained on feature maps.
+        DataError: if the model was trained on feature maps.
         ConfigurationError: if a missed defect's class is good.
         DataError: if there is no readable image, one is given as both, there are too many, or the
             model keeps too few good ones.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ahl._common.errors import DataError, ImageError, NotFittedError
+from ahl._common.errors import DataError, ImageError
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import unhashed_items
 from ahl.features.extractor import FeatureExtractor
@@ -30,13 +30,16 @@ class TorchScorer:
         device: where the backbone runs.
 
     Raises:
-        NotFittedError: if the model was trained on feature maps and has no backbone.
+        DataError: if the model was trained on feature maps and has no backbone.
         DataError: if backbone and heads of a model file do not fit together.
     """
 
     def __init__(self, model: TrainedModel, device: torch.device) -> None:
         if model.backbone is None:
-            raise NotFittedError("This detector was trained on feature maps; use score_features.")
+            raise DataError(
+                "The model was trained on feature maps and cannot read images: score feature maps "
+                "(decision_function_features)."
+            )
         self.model = model
         self._forward = Forward(model)
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, DataError, ModelFileError, ParityError
 from ahl.apps.export import export as exporting
 from ahl.apps.export.export import export_model
@@ -22,18 +22,20 @@ from ahl.scoring.opening import open_scorer
 from ahl.scoring.runtime.scorer import OnnxScorer
 from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 @pytest.fixture(scope="module")
 def model():
     detector = AHL(
-        backbone=TinyBackbone(), config=tiny_config(epochs=3).with_image_size((48, 64)), cache=None
+        backbone=TinyBackbone(),
+        config=tiny_config(epochs=3).with_image_size((48, 64)),
+        run=RunSettings(cache=None),
     )
     normals = [small_image("good", i) for i in range(24)]
-    detector.fit(normals, [small_image("dot", i) for i in range(3)], ["dot"] * 3)
-    detector.set_threshold(max_false_alarm_rate=0.2)
-    return detector.model
+    fit(detector, normals, [small_image("dot", i) for i in range(3)], ["dot"] * 3)
+    detector.threshold(max_false_alarm_rate=0.2)
+    return detector.model_
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import NotFittedError
 from ahl.apps.export.graph import ScoringGraph
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.features.extractor import bounded_scales
 from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 
 def trained(base="dra", **changes):
     config = replace(tiny_config(epochs=2), **changes)
-    detector = AHL(base=base, backbone=TinyBackbone(), config=config, cache=None)
+    detector = AHL(heads=base, backbone=TinyBackbone(), config=config, run=RunSettings(cache=None))
     normals = [small_image("good", i) for i in range(14)]
-    return detector.fit(normals, [small_image("dot", i) for i in range(3)], ["dot"] * 3).model
+    return fit(detector, normals, [small_image("dot", i) for i in range(3)], ["dot"] * 3).model_
 
 
 PLAIN = {
@@ -79,4 +79,4 @@ def test_a_model_of_feature_maps_has_nothing_to_export():
     normals, anomalies, pseudo = (random.normal(i, 1, (12, 6, 4, 4)) for i in range(3))
     detector.fit_features((normals,), (anomalies[:2],), pseudo=[(pseudo,)])
     with pytest.raises(NotFittedError, match="no backbone"):
-        ScoringGraph(detector.model)
+        ScoringGraph(detector.model_)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.history import EpochRecord
@@ -141,12 +141,14 @@ def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
         detector = AHL(
             backbone=TinyBackbone(),
             config=tiny_config(epochs=4),
-            checkpoint=tmp_path / "c",
-            callback=Broadcast(StopAt(stop), {"log": JsonLinesLog(path)}),
+            run=RunSettings(
+                checkpoint=tmp_path / "c",
+                callback=Broadcast(StopAt(stop), {"log": JsonLinesLog(path)}),
+            ),
             **options,
         )
         good = [small_image("good", i) for i in range(10)]
-        return detector.fit(good, [small_image("dot", i) for i in range(3)])
+        return fit(detector, good, [small_image("dot", i) for i in range(3)])
 
     with pytest.raises(KeyboardInterrupt):
         fit(2)
@@ -164,7 +166,7 @@ def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
     epochs = [line for line in events[starts[1] :] if line["event"] == "epoch"]
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
     assert [line["restored"] for line in epochs] == [True, True, False, False]
-    for line, record in zip(epochs, detector.model.history, strict=True):
+    for line, record in zip(epochs, detector.model_.history, strict=True):
         assert tuple(line["support_losses"]) == record.support_losses
         assert tuple(line["query_losses"]) == record.query_losses
         assert tuple(line["importance"]) == record.importance

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl.data import draw_split, open_dataset
 from tiny import TinyBackbone, tiny_config
 
@@ -14,9 +14,11 @@ def dataset(benchmark_folder):
 
 @pytest.fixture(scope="session")
 def detector(dataset):
-    trained = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), cache=None)
+    trained = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
     trained.fit_split(draw_split(dataset, anomalies=2, seed=1))
-    trained.set_threshold(max_false_alarm_rate=0.2)
+    trained.threshold(max_false_alarm_rate=0.2)
     return trained
 
 

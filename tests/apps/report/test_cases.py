@@ -31,7 +31,7 @@ def test_cases_are_those_asked_for_in_their_order(detector, dataset):
     mistakes = [*worst_misses(result.scored, 3), *worst_false_alarms(result.scored, 2)]
     cases = make_cases(detector.scorer, mistakes)
     assert [case.name for case in cases] == [m.scored.sample.name for m in mistakes]
-    decision = detector.model.decision
+    decision = detector.model_.decision
     for case, mistake in zip(cases, mistakes, strict=True):
         anomalous = decision.is_anomalous(mistake.scored.score)
         assert case.called == f"called {'anomalous' if anomalous else 'normal'}"
@@ -59,7 +59,7 @@ def test_pictures_keep_their_proportions_and_are_not_enlarged():
 
 
 def test_training_images_come_from_the_model(detector):
-    model = detector.model
+    model = detector.model_
     tiles = training_tiles(model, range(len(model.manifest.files)))
     assert set(tiles) == set(range(len(model.manifest.files)))
     generator = model.episodes[0].support_generator

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import DataError
 from ahl._common.types import ScoredSample
 from ahl.apps.report.counts import count as sum_up
@@ -21,7 +21,7 @@ from ahl.apps.report.score_plots import draw_histograms, draw_precision_recall, 
 from ahl.data import open_dataset
 from html_reader import read
 from small_images import small_image, write_class
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 HOSTILE = "<script>alert('x')<script>&quot;\" onerror=a() {{ 7*7 }}"
 
@@ -35,7 +35,7 @@ def test_the_page_is_whole_and_holds_every_part(html, detector):
     reader = read(html)
     assert html.lstrip().startswith("<!DOCTYPE html>")
     assert reader.tags.count("h1") == 1
-    episodes = len(detector.model.episodes)
+    episodes = len(detector.model_.episodes)
     # ROC, precision-recall, seen and unseen, histograms, w_i, two losses; the sprites; their uses.
     assert reader.tags.count("svg") == 7 + 1 + html.count('<svg role="img" aria-label')
     assert reader.tags.count("article") == episodes > 1
@@ -101,8 +101,11 @@ def test_hostile_names_are_text(tmp_path):
     write_class(tmp_path / "data" / name, "dot", 3, first=50)
     broken = os.fsdecode(b"half\xff\x01letters $x_1$")
     write_class(tmp_path / "data" / broken, "bar", 3, first=50)
-    trained = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None).fit(
-        [small_image("good", i) for i in range(6)], [small_image("dot", 0)], [HOSTILE]
+    trained = fit(
+        AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), run=RunSettings(cache=None)),
+        [small_image("good", i) for i in range(6)],
+        [small_image("dot", 0)],
+        [HOSTILE],
     )
     page = write_report(
         trained.scorer, open_dataset(tmp_path / "data"), tmp_path / "r.html", title=HOSTILE
@@ -117,8 +120,11 @@ def test_hostile_names_are_text(tmp_path):
 def test_a_model_without_threshold_episodes_or_calibration_has_a_report(tmp_path, dataset):
     config = tiny_config(epochs=1, collaborative=False)
     config = replace(config, calibration=replace(config.calibration, folds=0))
-    trained = AHL(backbone=TinyBackbone(), config=config, cache=None).fit(
-        [small_image("good", i) for i in range(6)], [small_image("dot", 0)], ["dot"]
+    trained = fit(
+        AHL(backbone=TinyBackbone(), config=config, run=RunSettings(cache=None)),
+        [small_image("good", i) for i in range(6)],
+        [small_image("dot", 0)],
+        ["dot"],
     )
     write_report(trained.scorer, dataset, tmp_path / "r.html", worst=0)
     text = " ".join(read((tmp_path / "r.html").read_text()).texts)

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from ahl import AHL
+from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, WeightsError
 from ahl.config import FeatureConfig
 from ahl.features.backbones import TimmBackbone
 from ahl.features.extractor import FeatureExtractor
 from small_images import small_image
-from tiny import tiny_config
+from tiny import fit, tiny_config
 
 CPU = torch.device("cpu")
 
@@ -108,12 +108,12 @@ def test_patches_of_14_pixels_train_and_score_end_to_end(tmp_path):
         (24 * len(backbone.stages), 4, 3),
     )
     config = tiny_config(epochs=1).with_image_size("auto")
-    detector = AHL(backbone=backbone, config=config, cache=None)
-    detector.fit([small_image("good", i) for i in range(8)], [small_image("dot", 0)])
-    assert detector.model.config.features.size == (224, 224)
+    detector = AHL(backbone=backbone, config=config, run=RunSettings(cache=None))
+    fit(detector, [small_image("good", i) for i in range(8)], [small_image("dot", 0)])
+    assert detector.model_.config.features.size == (224, 224)
     detector.save(tmp_path / "m.ahl")
-    found = AHL.load(tmp_path / "m.ahl").score([small_image("dot", 5)])
-    assert found == detector.score([small_image("dot", 5)])
+    found = AHL.load(tmp_path / "m.ahl").decision_function([small_image("dot", 5)])
+    assert found == detector.decision_function([small_image("dot", 5)])
 
 
 def test_weights_with_registers_are_refused_in_words(tmp_path):

@@ -47,19 +47,24 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
     from ahl.data import refuse_labelled
     from ahl.data.images.finding import expand_paths
     from ahl.estimator import AHL
+    from ahl.pipeline.settings import RunSettings
 
     output, epochs = options.output, options.epochs
-    features = options.caching.place
     check_writable(output)
     options.computing.begin()
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as console:
         callback = options.logging.beside(console)
-        device, strict = options.computing.device, options.strict
-        detector = AHL.load(model, device=device, cache=features, strict=strict, callback=callback)
+        run = RunSettings(
+            device=options.computing.device,
+            cache=options.caching.place,
+            strict=options.strict,
+            callback=callback,
+        )
+        detector = AHL.load(model, run=run)
         facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
         with callback.run(facts | detector.facts | {"epochs": epochs}):
             refuse_labelled(normals)
-            paths, decision = expand_paths(normals), detector.model.decision
+            paths, decision = expand_paths(normals), detector.model_.decision
             detector.adapt(paths, epochs=epochs).save(output)
     used = len(paths) - len(console.skipped)
     if options.as_json:

@@ -38,6 +38,7 @@ def demo(options: DemoOptions) -> None:
     from ahl.config import DEFAULT_BACKBONE
     from ahl.data import draw_split, open_dataset
     from ahl.estimator import AHL
+    from ahl.pipeline.settings import RunSettings
 
     use_threads(options.threads)
     output = options.output
@@ -45,7 +46,10 @@ def demo(options: DemoOptions) -> None:
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         callback.on_note(f"Drawing inspection images into {images} ...")
         draw_dataset(images, seed=options.seed)
-        detector = AHL(seed=options.seed, callback=callback, cache=output / "features")
+        detector = AHL(
+            seed=options.seed,
+            run=RunSettings(callback=callback, cache=output / "features"),
+        )
         split = draw_split(open_dataset(images / "train"), anomalies=None)
         detector.fit_split(split)
         detector.save(model)

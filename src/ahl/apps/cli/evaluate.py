@@ -55,11 +55,12 @@ def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data import open_dataset
     from ahl.estimator import AHL
+    from ahl.pipeline.settings import RunSettings
     from ahl.scoring.evaluation import evaluate as measure
 
     options.computing.begin()
     dataset = open_dataset(data)
-    detector = AHL.load(model, device=options.computing.device)
+    detector = AHL.load(model, run=RunSettings(device=options.computing.device))
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         result = measure(detector.scorer, dataset, progress=callback.progress_of("scoring"))
         for skipped in result.skipped:

@@ -175,7 +175,8 @@ class Logging:
         Raises:
             ConfigurationError: if one of them cannot be written.
         """
-        from ahl.apps.logs import Broadcast, JsonLinesLog, MLflowLog, TensorBoardLog
+        from ahl._common.callbacks import Broadcast
+        from ahl.apps.logs import JsonLinesLog, MLflowLog, TensorBoardLog
 
         logs: dict[str, Callback] = {}
         if self.log is not None:

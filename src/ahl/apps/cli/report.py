@@ -49,6 +49,7 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
     from ahl.apps.report.html import write_report
     from ahl.data import open_dataset
     from ahl.estimator import AHL
+    from ahl.pipeline.settings import RunSettings
 
     output = options.output
     if output.suffix.lower() not in (".html", ".htm"):
@@ -59,7 +60,7 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
     check_writable(output)
     options.computing.begin()
     dataset = open_dataset(data)
-    detector = AHL.load(model, device=options.computing.device)
+    detector = AHL.load(model, run=RunSettings(device=options.computing.device))
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         written = write_report(
             detector.scorer,

@@ -110,11 +110,11 @@ def train(data: Path, options: TrainOptions) -> None:
     from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
     from ahl.data import draw_split, open_dataset
     from ahl.estimator import AHL
+    from ahl.pipeline.settings import RunSettings
 
     started = time.monotonic()
     output, first = options.output, process_rank() == 0
     with ExitStack() as stack:
-        features = options.caching.place
         options.computing.begin()
         quiet = options.as_json or not first
         console = stack.enter_context(ConsoleCallback(stderr_console(quiet=quiet)))
@@ -128,13 +128,15 @@ def train(data: Path, options: TrainOptions) -> None:
             **options.features.choice(),
             config=options.config(),
             seed=options.seed,
-            device=options.computing.device,
-            cache=features,
             finetune=options.finetune,
-            checkpoint=checkpoint,
-            resume=options.resume,
-            strict=options.strict,
-            callback=callback,
+            run=RunSettings(
+                device=options.computing.device,
+                cache=options.caching.place,
+                checkpoint=checkpoint,
+                resume=options.resume,
+                strict=options.strict,
+                callback=callback,
+            ),
         )
         with callback.run(
             {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
@@ -174,7 +176,7 @@ def _warn_of_small_defects(
 ) -> None:
     from ahl.data.masks import defect_masks, help_for_small_defects, is_smaller_than_a_cell
 
-    model = detector.model
+    model = detector.model_
     _, rows, columns = model.layout.scales[0]
     small = [
         is_smaller_than_a_cell(mask, rows * columns) for mask in defect_masks(split.anomalies, root)
@@ -188,7 +190,7 @@ def _warn_of_small_defects(
 
 
 def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:
-    model = detector.model
+    model = detector.model_
     counts = Counter(file.class_name for file in model.manifest.files)
     last = model.history[-1]
     return {

@@ -1,0 +1,127 @@
+"""What learns, and where it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from ahl._common.callbacks import Callback
+from ahl._common.devices import resolve_device
+from ahl._common.errors import ConfigurationError
+from ahl._common.types import ImageSize
+from ahl._common.version import __version__
+from ahl.config import Config, preset
+from ahl.distributions.augment import default_generators
+from ahl.distributions.augment.base import PseudoAnomalyGenerator
+from ahl.features.backbones import Backbone
+from ahl.features.backbones.choice import BackboneChoice
+from ahl.heads import BaseDetector, find_detector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """All that decides what is learnt from given data.
+
+    Attributes:
+        heads: the base detector's class.
+        backbone: what makes the features.
+        generators: of the pseudo anomalies.
+        config: all constants.
+        seed: of every draw.
+        finetune: train the backbone end to end first (stage 0 of the paper).
+    """
+
+    heads: type[BaseDetector]
+    backbone: BackboneChoice
+    generators: tuple[PseudoAnomalyGenerator, ...]
+    config: Config
+    seed: int
+    finetune: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        heads: str | type[BaseDetector],
+        backbone: str | Backbone,
+        weights: str | Path | None,
+        backbone_arguments: Mapping[str, Any] | None,
+        stages: Sequence[int] | None,
+        generators: Sequence[PseudoAnomalyGenerator] | None,
+        preset_name: str,
+        config: Config | None,
+        image_size: int | ImageSize | str | None,
+        tiles: int | None,
+        seed: int,
+        finetune: bool,
+    ) -> Self:
+        """Resolve the parameters of `ahl.AHL`.
+
+        Raises:
+            ConfigurationError: if one has a value that cannot work.
+        """
+        if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
+            raise ConfigurationError(f"seed is {seed!r}; expected 0 to 2**32 - 1.")
+        if config is not None and preset_name != "default":
+            raise ConfigurationError("preset and config are both given; expected one of them.")
+        return cls(
+            heads=find_detector(heads),
+            backbone=BackboneChoice(
+                backbone=backbone,
+                weights=None if weights is None else Path(weights),
+                arguments=dict(backbone_arguments or {}),
+                stages=None if stages is None else tuple(stages),
+            ),
+            generators=tuple(default_generators() if generators is None else generators),
+            config=(config or preset(preset_name)).with_image_size(image_size, tiles),
+            seed=int(seed),
+            finetune=finetune,
+        )
+
+    def facts(self, run: RunSettings) -> dict[str, Any]:
+        """What identifies a run, the data aside, as JSON values."""
+        return {
+            "ahl": __version__,
+            "heads": self.heads.name,
+            "backbone": self.backbone.facts(),
+            "finetune": self.finetune,
+            "seed": self.seed,
+            "device": run.torch_device.type,
+            "resume": run.resume,
+            "config": self.config.to_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Where a training computes and what it keeps; none of it decides what is learnt.
+
+    Attributes:
+        device: `"auto"`, `"cpu"` or `"cuda"`.
+        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them for
+            the run only.
+        checkpoint: file that keeps the state after every epoch; None keeps none.
+        resume: go on from the checkpoint if there is one.
+        strict: raise on an unreadable image instead of skipping it.
+        callback: receives progress, skipped images and notes.
+    """
+
+    device: str = "auto"
+    cache: str | Path | None = "auto"
+    checkpoint: Path | None = None
+    resume: bool = False
+    strict: bool = False
+    callback: Callback = field(default_factory=Callback)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device; raises ConfigurationError if there is none of that name here."""
+        return resolve_device(self.device)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:
+        """The same: it is never changed, and a callback may hold an open file."""
+        return self

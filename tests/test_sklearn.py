@@ -1,0 +1,174 @@
+"""scikit-learn's contract: parameters, clones, grid search and cross-validation over images."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.utils import estimator_checks
+
+from ahl import AHL, RunSettings
+from ahl._common.callbacks import Callback
+from ahl._common.errors import ConfigurationError, DataError, NotFittedError
+from small_images import small_image, write_class
+from tiny import ENOUGH, TinyBackbone, tiny_config
+
+IMAGES = [small_image("good", i) for i in range(24)] + [small_image("dot", i) for i in range(6)]
+LABELS = [0] * 24 + [1] * 6
+
+
+def make(**options) -> AHL:
+    return AHL(**{"backbone": TinyBackbone(), "config": tiny_config(epochs=2), **options})
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make(config=tiny_config(**ENOUGH)).fit(IMAGES, LABELS)
+
+
+# The checks of scikit-learn that do not fit numbers of two dimensions.
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_set_params,
+        estimator_checks.check_valid_tag_types,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_scikit_learns_own_checks_of_estimators_pass(check):
+    check("AHL", AHL())
+
+
+def test_parameters_are_attributes_and_clones_have_them():
+    run = RunSettings(cache=None, callback=Callback())
+    detector = make(seed=3, run=run)
+    copy = clone(detector)
+    assert copy.seed == 3
+    assert copy.get_params().keys() == detector.get_params().keys()
+    assert copy.run is run
+    assert copy.set_params(seed=4, heads="devnet").heads == "devnet"
+    assert detector.seed == 3
+    assert "seed=3" in repr(detector)
+
+
+def test_a_clone_is_not_fitted(trained):
+    with pytest.raises(NotFittedError):
+        clone(trained).decision_function(IMAGES[:1])
+
+
+def test_labels_are_numbers_or_names(trained):
+    names = ["good"] * 24 + ["dot"] * 6
+    named = make(config=tiny_config(**ENOUGH)).fit(np.stack(IMAGES), np.array(names))
+    assert named.model_.manifest.seen_classes == {"dot"}
+    assert trained.model_.manifest.seen_classes == {"anomaly"}
+    assert np.array_equal(named.decision_function(IMAGES), trained.decision_function(IMAGES))
+
+
+def test_the_order_of_images_is_free(trained):
+    places = np.random.default_rng(0).permutation(len(IMAGES))
+    mixed = make(config=tiny_config(**ENOUGH)).fit(
+        [IMAGES[i] for i in places], np.array(LABELS)[places]
+    )
+    assert len(mixed.model_.manifest.files) == len(IMAGES)
+    assert mixed.score(IMAGES, LABELS) > 0.9
+
+
+def test_a_folder_has_its_own_labels(tmp_path):
+    write_class(tmp_path / "good", "good", 12)
+    write_class(tmp_path / "dot", "dot", 2)
+    detector = make().fit(tmp_path)
+    assert detector.model_.manifest.seen_classes == {"dot"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (None, "labels are missing"),
+        ([0] * 29, "30 images but 29 labels"),
+        ([0] * 29 + [2], "A label is 2"),
+        ([0] * 29 + ["dot"], "A label is"),
+        ([0] * 29 + [""], "A label is ''"),
+        ([0.5] * 30, "A label is 0.5"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(labels, says):
+    with pytest.raises(DataError, match=says):
+        make().fit(IMAGES, labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (torch.rand(30, 3, 64, 64), "Tensor of torch.float32.*uint8 arrays"),
+        ([torch.rand(3, 64, 64)] * 30, "Tensor"),
+        (np.random.default_rng(0).random((30, 64, 64, 3)), "ndarray of float64.*uint8 arrays"),
+        ("parts", "one path"),
+        (7, "list of images"),
+    ],
+    ids=["tensor", "tensors", "floats", "path", "number"],
+)
+def test_images_of_another_kind_are_named(images, says):
+    with pytest.raises(DataError, match=says):
+        make().fit(images, LABELS)
+
+
+def test_answers_have_scikit_learns_shapes(trained):
+    images = [*IMAGES[:3], *IMAGES[-2:]]
+    scores, answers = trained.decision_function(images), trained.predict(images)
+    probabilities = trained.predict_proba(images)
+    assert scores.shape == answers.shape == (5,)
+    assert probabilities.shape == (5, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert list(np.argsort(scores)) == list(np.argsort(probabilities[:, 1]))
+    assert trained.classes_.tolist() == [0, 1]
+    assert np.array_equal(answers, (probabilities[:, 1] > 0.5).astype(int))
+    assert trained.predict_proba([]).shape == (0, 2)
+
+
+def test_a_threshold_decides_once_it_is_set():
+    detector = make(config=tiny_config(**ENOUGH)).fit(IMAGES, LABELS)
+    decision = detector.threshold(max_false_alarm_rate=0.2)
+    scores = detector.decision_function(IMAGES)
+    assert np.array_equal(detector.predict(IMAGES), (scores > decision.threshold).astype(int))
+
+
+def test_without_calibration_or_threshold_nothing_is_decided():
+    detector = make().fit(IMAGES[:4] + IMAGES[-1:], [0, 0, 0, 0, 1])  # too few for folds
+    with pytest.raises(ConfigurationError, match="threshold"):
+        detector.predict(IMAGES)
+
+
+def test_it_is_searched_and_cross_validated():
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    config = tiny_config(epochs=6)
+    search = GridSearchCV(make(config=config), {"heads": ["dra", "devnet"]}, cv=folds, n_jobs=1)
+    search.fit(IMAGES, LABELS)
+    assert search.best_params_["heads"] in ("dra", "devnet")
+    assert 0.5 < search.best_score_ <= 1.0
+    found = cross_val_score(make(config=config), IMAGES, LABELS, cv=folds)
+    assert found.shape == (3,)
+
+
+def test_verbose_prints_progress(capfd):
+    make(verbose=1).fit(IMAGES, LABELS)
+    told = capfd.readouterr().err
+    assert "epoch 2/2: support loss" in told
+    assert "features of normal images: 24" in told
+    make().fit(IMAGES, LABELS)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_examples_of_the_docstring_run():
+    import doctest
+
+    import ahl.estimator
+
+    assert doctest.testmod(ahl.estimator).failed == 0
