@@ -147,12 +147,6 @@ class Refused(_Exact):
     images: list[ImageScore] | None = Field(None, description="Where no image could be read.")
 
 
-class State(_Exact):
-    """The state of the service."""
-
-    status: str
-
-
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": description}
     for status, description in (

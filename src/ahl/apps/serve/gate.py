@@ -161,10 +161,12 @@ class _Passing:
         self._receive, self._send, self._request_id = receive, send, request_id
         length = headers.get("content-length", "0")
         self._unread = length != "0" or "transfer-encoding" in headers
+        self._not_sent = "100-continue" in headers.get("expect", "").lower()
         self.status: int | None = None
 
     async def receive(self) -> Message:
         message = await self._receive()
+        self._not_sent = False
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._unread = False
         return message
@@ -179,7 +181,7 @@ class _Passing:
             if self._unread:
                 headers["Connection"] = "close"  # what still comes of the body is no request
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if ends and self._unread:
+        if ends and self._unread and not self._not_sent:
             # The client has its whole answer at once; what ends it also closes the connection.
             await self._send({**message, "more_body": True})
             await self._drain()

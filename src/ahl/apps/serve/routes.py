@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 
 from ahl._common.errors import ImageError
 from ahl.apps.serve.admission import RefusedError, out_of_time
-from ahl.apps.serve.answers import BODY, RESPONSES, Scores, State, answer_of
+from ahl.apps.serve.answers import BODY, RESPONSES, Scores, answer_of
 from ahl.apps.serve.bodies import Upload, read_uploads
 from ahl.apps.serve.feedback import add_feedback_routes
 from ahl.apps.serve.metrics import CONTENT_TYPE
@@ -76,19 +76,21 @@ def open_routes(service: Service) -> APIRouter:
     """Routes for whoever watches over the service; they tell nothing of model or images."""
     router = APIRouter()
 
-    @router.get("/healthz", response_model=State, summary="Does the service live?")
-    async def healthz() -> Response:
+    @router.get("/healthz", summary="Does the service live?")
+    async def healthz() -> dict[str, str]:
         """200 while the process answers."""
-        return JSONResponse({"status": "alive"})
+        return {"status": "alive"}
 
-    @router.get("/readyz", response_model=State, summary="Is the service ready?")
-    async def readyz() -> Response:
+    @router.get("/readyz", summary="Is the service ready?")
+    async def readyz(response: Response) -> dict[str, str]:
         """200 while images are scored, 503 when that is over.
 
         A service that was asked to stop lets nobody connect any more.
         """
-        ready = service.worker.alive
-        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+        if service.worker.alive:
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready"}
 
     return router
 
