@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -128,18 +128,16 @@ class RayEngine:
     def _start(self) -> None:
         import ray
 
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        options: dict[str, Any] = {"address": self.address}
+        if self.address is None:
+            options = {
+                "address": "local",
+                "num_cpus": max(usable_cores(), (self.workers or 1) * self.threads),
+                "object_store_memory": _STORE,
+                "include_dashboard": False,
+            }
         try:
-            if self.address is not None:
-                ray.init(address=self.address, **quiet)
-                return
-            ray.init(
-                address="local",
-                num_cpus=max(usable_cores(), (self.workers or 1) * self.threads),
-                object_store_memory=_STORE,
-                include_dashboard=False,
-                **quiet,
-            )
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"reached at {self.address}" if self.address else "started on this machine"
             raise DataError(f"Ray cannot be {where}: {brief(error)}") from error
