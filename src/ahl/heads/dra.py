@@ -39,7 +39,7 @@ class DRA(BaseDetector):
     meanings: ClassVar[Mapping[str, str]] = {
         "holistic": "as a whole unlike a good part",
         "seen": "like a defect that was shown",
-        "pseudo": "as if tampered with",
+        "pseudo": "like a synthetic defect",
         "residual": "unlike the usual good part",
     }
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from ahl.apps.advise.figures import (
+    Figure,
     Ranking,
     RankingSum,
     auroc_figure,
     correlation_of,
     difference_figure,
+    verdict_on,
 )
 
 
@@ -70,6 +72,25 @@ def test_what_was_not_tested_has_no_figure():
     tested = Ranking(labels, np.array([0.0, 1.0, np.nan]))
     assert tested.minus(total.ranking()) is None
     assert tested.figure().value == 1.0
+
+
+def test_rankings_are_compared_on_the_images_that_both_tested():
+    labels = np.array([False, False, True, True])
+    one = Ranking(labels, np.array([0.0, 0.0, 1.0, 1.0]))
+    other = Ranking(labels, np.array([0.0, 0.0, 1.0, np.nan]))
+    worse = Ranking(labels, np.array([0.5, 0.5, 1.0, 0.0]))
+    assert one.minus(other).value == other.minus(one).value == 0.0
+    assert worse.minus(other).value == other.minus(worse).value == 0.0
+    assert one.minus(worse).value == 0.5
+    assert one.minus(worse, among=np.array([0, 0, 1, 0], bool)).value == 0.0
+
+
+def test_a_verdict_needs_the_whole_interval():
+    def judged(low, high):
+        return verdict_on(Figure(value=(low + high) / 2, low=low, high=high))
+
+    assert [judged(*ends) for ends in ((0.001, 0.1), (-0.1, 0.019))] == ["yes", "no"]
+    assert [judged(*ends) for ends in ((-0.001, 0.1), (-0.1, 0.02))] == ["cannot tell"] * 2
 
 
 def test_correlation_of_a_model_with_itself_is_one():

@@ -1,12 +1,18 @@
 """Original sizes, feature cells and masks."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ahl._common.callbacks import Callback
-from ahl.apps.advise.image_size import advise_size, larger_size
+from ahl.apps.advise import image_size
+from ahl.apps.advise.figures import Ranking
+from ahl.apps.advise.image_size import advise_size, compare_sizes, larger_size
 from ahl.apps.advise.pictures import look_at
+from ahl.apps.advise.trials import Setup
 from ahl.data import open_dataset
 
 
@@ -66,6 +72,34 @@ def test_masks_of_another_size_and_no_masks_are_left_out(folder):
     for path in (folder / "ground_truth" / "line").iterdir():
         path.write_text("no image")
     assert advice(folder, 100).masked is None
+
+
+@pytest.mark.parametrize(
+    ("at_size", "at_larger", "verdict"),
+    [(0.5, 1.0, "no"), (1.0, 0.5, "yes"), (1.0, 1.0, "cannot tell")],
+)
+def test_a_size_is_enough_if_a_larger_one_surely_brings_little(
+    folder, monkeypatch, at_size, at_larger, verdict
+):
+    labels = np.repeat([False, True], 30)
+    known, larger = (Ranking(labels, np.where(labels, s, 1 - s)) for s in (at_size, at_larger))
+    setup = Setup(
+        backbone=None,
+        config=SimpleNamespace(with_image_size=lambda size: None),
+        detector=None,
+        seed=0,
+        device=None,
+        cache=None,
+        callback=Callback(),
+    )
+    trials = SimpleNamespace(
+        setup=setup, samples=labels, anomalous=labels, groups=labels, labelled=None
+    )
+    trials.part, trials.random = lambda chosen: trials, lambda what: np.random.default_rng(0)
+    monkeypatch.setattr(image_size, "open_trials", lambda *given: nullcontext(trials))
+    monkeypatch.setattr(image_size, "out_of_fold", lambda *given: larger)
+    found = compare_sizes(advice(folder, 100), trials, known)
+    assert found.verdict == verdict
 
 
 def test_the_next_size_is_a_multiple_of_32():

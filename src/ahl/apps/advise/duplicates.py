@@ -250,7 +250,7 @@ def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
 
 
 def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[float, float]:
-    """By how many whole pixels the other lies off, by cross-correlation."""
+    """Rows and columns, in whole pixels, that the other lies off, by cross-correlation."""
     product = np.fft.rfft2(other) * np.conj(np.fft.rfft2(one))
     found = np.fft.irfft2(product, s=one.shape)
     near = np.r_[: _MARGIN + 1, -_MARGIN:0]

@@ -112,7 +112,7 @@ class Ranking:
         return auroc_figure(float(anomalies.mean()), len(anomalies), len(normals))
 
     def minus(self, other: Ranking, among: Flags | None = None) -> Figure | None:
-        """How much higher the AUROC is than another one's, on images that both tested."""
+        """The AUROC less another one's, on the images that both tested; `among` as for `figure`."""
         neither = np.isnan(self.shares) | np.isnan(other.shares)
         mine, theirs = (
             Ranking(self.anomalous, np.where(neither, np.nan, one.shares)) for one in (self, other)

@@ -41,7 +41,7 @@ _FEW = 2  # up to so many, which defects were drawn matters most: they are drawn
 
 @dataclass(frozen=True, kw_only=True)
 class LabelAdvice:
-    """What labelled defects are worth, on images that were left out.
+    """Worth of labelled defects, on images that were left out.
 
     Attributes:
         labelled: AUROC of detectors that trained on the labels.
@@ -98,7 +98,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindFound:
-    """One class as a known and as a new kind.
+    """One class of defects as a known and as a new kind.
 
     Attributes:
         count: its images.
@@ -114,7 +114,7 @@ class KindFound:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurve:
-    """More labels, and other kinds.
+    """AUROC over the number of labels, and of kinds that were never shown.
 
     Attributes:
         left_out: what each detector left out: whole classes, or images where there is one class.

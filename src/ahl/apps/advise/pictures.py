@@ -24,7 +24,7 @@ _WORKERS = 2  # so many decoded images are in memory at once
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """What is kept of one image.
+    """One image: its size, its identity and its looks.
 
     Attributes:
         sample: the image with its label.

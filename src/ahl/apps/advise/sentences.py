@@ -28,7 +28,7 @@ _STAND_IN = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question.
+    """One question and its answer.
 
     Attributes:
         title: the question.

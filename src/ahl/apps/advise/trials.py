@@ -45,7 +45,7 @@ On SDD (DevNet, 5 and 20 labelled defects, two seeds each) the mean AUROC is 0.9
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setup:
-    """How stand-ins are trained.
+    """Settings of all stand-in trainings.
 
     Attributes:
         backbone: what makes the features.
@@ -68,7 +68,7 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trials:
-    """Labelled images as features, and trainings on parts of them.
+    """Labelled images as features, and stand-ins trained on parts of them.
 
     Attributes:
         setup: how they are trained.

@@ -97,11 +97,11 @@ class Counts:
 
     @property
     def both(self) -> bool:
-        """Whether there are good images and anomalies to compare."""
+        """True if there are good images and anomalies to compare."""
         return bool(len(self.normals) and len(self.anomalies))
 
     def separation(self, kind: str) -> Separation | None:
-        """That of one kind: `"all"`, `"seen"` or `"unseen"`."""
+        """The AUROC of one kind: `"all"`, `"seen"` or `"unseen"`."""
         return next((one for one in self.separations if one.kind == kind), None)
 
 
