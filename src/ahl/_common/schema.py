@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, fields
 from typing import (
     TYPE_CHECKING,
@@ -63,7 +64,7 @@ def base_of(value: DataclassInstance, kind: type[T]) -> T:
 
 
 def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    return msgspec.json.decode(msgspec.json.encode(value))
+    return json.loads(json.dumps(value))  # which takes any file's name, unlike msgspec.json
 
 
 @dataclass(frozen=True, kw_only=True)

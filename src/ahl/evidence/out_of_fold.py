@@ -47,19 +47,7 @@ def calibrate_by_folds(
 
     The folds' detectors train alone, side by side, on balanced batches. Their evidence of the
     images in their fold, in spreads of those they trained on, stands for the model's of images
-    that it has not seen.
-
-    Args:
-        detector: the heads.
-        unified: the trained model.
-        training_set: what it trained on.
-        folds: from `draw_folds`.
-        reference: the fixed reference of scoring.
-        preparation: of the training set's features.
-        config: all constants.
-        seed: of the draws.
-        device: where to learn.
-        callback: receives progress.
+    that it has not seen. The folds are of `draw_folds`; the reference is the fixed one of scoring.
     """
     reference = tuple(scale.to(device) for scale in reference)
     run = _Folds(
@@ -133,10 +121,7 @@ class _Folds:
     ) -> Unseen:
         """Evidence and descriptors of samples of each fold, one fold after another.
 
-        Args:
-            models: a fold each.
-            known: their evidence of the normals that they trained on.
-            samples: of the folds.
+        Models, their evidence of the normals that they trained on, and samples are a fold each.
         """
         layout, appended = self.training_set.features.layout, self.preparation.appended
         described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
@@ -173,15 +158,9 @@ def sample_evidence(
     reference: FeatureMaps,
     preparation: Preparation,
 ) -> Evidence:
-    """All evidence of samples (N,), on the CPU.
+    """All evidence of samples (N,), at least one, on the CPU.
 
-    Args:
-        detector: the heads.
-        model: their weights and statistics.
-        features: of the samples, as the heads see them.
-        samples: which, at least one.
-        reference: the fixed reference of scoring, on the model's device.
-        preparation: of the features.
+    The features are as the heads see them; the reference is on the model's device.
     """
     weight = preparation.memory_weight
 

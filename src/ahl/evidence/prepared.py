@@ -121,13 +121,7 @@ class Preparation:
     def read(
         cls, factor: float, memory: MemoryConstants | None, groups: Groups, *, heads: FeatureLayout
     ) -> Self:
-        """The inverse of `groups`.
-
-        Args:
-            factor: what the reduced features are multiplied by.
-            memory: the memory's constants; None for none.
-            groups: may hold others too.
-            heads: shape of what the heads see.
+        """The inverse of `groups`; `heads` is the shape of what the heads see.
 
         Raises:
             ValueError: if they do not fit together.
