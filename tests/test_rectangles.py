@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ahl import AHL
-from ahl._common.tensor_file import read_tensor_file, write_tensor_file
+from ahl._common.tensor_file import read_tensor_file
 from small_images import SIZE, small_image
 from tiny import TinyBackbone, tiny_config
 
@@ -47,21 +47,6 @@ def test_a_saved_model_scores_alike_and_knows_its_size(detector, predictions, tm
         assert found.score == expected.score
         np.testing.assert_array_equal(found.heat_map, expected.heat_map)
     assert loaded.scorer.card.image_size == WIDE
-
-
-def test_a_model_file_with_one_side_is_of_squares(tmp_path):
-    """As versions before sizes of height and width wrote it, which had no `minutes` either."""
-    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=1), cache=None)
-    detector.fit([small_image("good", i) for i in range(12)], [small_image("dot", 0)])
-    path = tmp_path / "old.model"
-    detector.save(path)
-    header, groups = read_tensor_file(path, "model")
-    header["config"]["features"] = {"image_size": SIZE, "batch_size": 4}
-    write_tensor_file(path, "model", header, groups)
-    loaded = AHL.load(path, backbones=[TinyBackbone], device="cpu")
-    assert loaded.config.features.size == (SIZE, SIZE)
-    image = small_image("dot", 9)
-    assert loaded.score([image]) == detector.score([image])
 
 
 def test_a_size_of_auto_is_chosen_when_the_images_are_known():
