@@ -29,6 +29,8 @@ def test_values_come_back():
     found = read_values(VALUES, Outer)
     assert found == Outer(inner=(Inner(number=0.1),), count=3, free={"a": [1, None]})
     assert json.loads(json.dumps(asdict(found))) == VALUES
+    undecodable = {"number": 1.0, "note": "name \udc80 of a file"}
+    assert read_values(undecodable, Inner).note == undecodable["note"]
     whole = read_values({"number": 2, "note": None}, Inner).number
     assert (whole, type(whole)) == (2.0, float)
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.evidence.reduction import Reduction, fit_reduction, reduced
+from ahl.evidence.prepared import Reduction, fit_reduction, reduced
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 
@@ -73,7 +73,7 @@ def test_a_table_without_images_is_no_obstacle():
 
 
 def test_of_many_images_some_are_drawn(monkeypatch):
-    monkeypatch.setattr("ahl.evidence.reduction.MOST_IMAGES", 10)
+    monkeypatch.setattr("ahl.evidence.prepared.MOST_IMAGES", 10)
     first, again, other = (fit_reduction([table(60)], 2, seed=s).components for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

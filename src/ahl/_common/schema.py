@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, fields
 from typing import (
     TYPE_CHECKING,
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 LARGEST: Final = 3.4e38
 """Number that float32 holds."""
 
-# Upper limits, as values may come from a file that somebody else wrote.
+# Upper limits, as values may come from a file that somebody else wrote. A share is from 0 to 1; an
+# open one is neither 0 nor 1.
 Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 NotNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 PositiveShare = Annotated[float, Meta(gt=0, le=1)]
-Between = Annotated[float, Meta(gt=0, lt=1)]
+OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
 Natural = Annotated[int, Meta(ge=1, le=10**9)]
 
@@ -63,7 +65,7 @@ def base_of(value: DataclassInstance, kind: type[T]) -> T:
 
 
 def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    return msgspec.json.decode(msgspec.json.encode(value))
+    return json.loads(json.dumps(value))  # which takes any file's name, unlike msgspec.json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -27,6 +28,19 @@ KEY = "ahl"
 Content = Literal["model", "checkpoint"]
 
 
+class _Envelope(msgspec.Struct):
+    content: str | None = None
+    format: int | None = None
+    header: str = ""
+    sha256: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    """What of a safetensors file's JSON is read."""
+
+    entries: dict[str, str] | None = msgspec.field(default=None, name="__metadata__")
+
+
 Groups = dict[str, dict[str, Tensor]]
 """Tensors by group and name; a group's name has no slash."""
 
@@ -38,14 +52,10 @@ def write_tensor_file(path: Path, content: Content, header: dict[str, Any], grou
         ModelFileError: if the file cannot be written.
     """
     text, ordered = _text(header), _ordered(groups)
-    envelope = {
-        "content": content,
-        "format": FORMAT_VERSION,
-        "header": text,
-        "sha256": _checksum(text, ordered),
-    }
+    checksum = _checksum(text, ordered)
+    envelope = _Envelope(content, FORMAT_VERSION, text, checksum)
     # One metadata entry: safetensors writes several in an order that changes between runs.
-    metadata = {KEY: json.dumps(envelope, sort_keys=True)}
+    metadata = {KEY: msgspec.json.encode(envelope).decode()}
     try:
         with written_whole(path) as temporary:
             # Not `save_file`: its files are readable by their owner only.
@@ -76,14 +86,13 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
             f"{path} is not a readable ahl {content}: it is truncated, damaged or another kind "
             f"of file ({error})."
         ) from error
-    text = str(envelope.get("header"))
-    if envelope.get("sha256") != _checksum(text, tensors):
+    if envelope.sha256 != _checksum(envelope.header, tensors):
         raise ModelFileError(
             f"{path} does not match its checksum: it was altered or damaged after it was "
             "written. Copy it again from its source, or train it again."
         )
     try:
-        header = json.loads(text)
+        header = json.loads(envelope.header)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} has an unreadable header: {error}.") from error
     if not isinstance(header, dict):
@@ -98,13 +107,7 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
 def tensor_of(
     tensors: dict[str, Tensor], name: str, dtype: torch.dtype, *shape: int | None
 ) -> Tensor:
-    """A tensor that was read.
-
-    Args:
-        tensors: of one group.
-        name: which.
-        dtype: type that it must have.
-        shape: sizes that it must have; None for any.
+    """A tensor of one group that was read; None in the shape is any size.
 
     Raises:
         ValueError: if it is not there, has another form, or holds numbers that are not finite.
@@ -147,7 +150,7 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _envelope(data: bytes) -> dict[str, Any]:
+def _envelope(data: bytes) -> _Envelope:
     """What is around the header; empty for safetensors files that are not ours.
 
     The bytes start with the length of a JSON text, 8 bytes little endian, and that text.
@@ -155,27 +158,20 @@ def _envelope(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
         raise ValueError("it ends before its header does")
-    try:
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
-        envelope = json.loads(metadata.get(KEY, "{}"))
-    except (AttributeError, TypeError) as error:
-        raise ValueError("its header has another shape") from error
-    except RecursionError as error:
-        raise ValueError("its header is nested too deeply") from error
-    return envelope if isinstance(envelope, dict) else {}
+    metadata = msgspec.json.decode(data[8 : 8 + length], type=_Metadata)
+    return msgspec.json.decode((metadata.entries or {}).get(KEY, "{}"), type=_Envelope)
 
 
-def _check_envelope(path: Path, envelope: dict[str, Any], content: Content) -> None:
-    found = envelope.get("content")
-    if found is None:
+def _check_envelope(path: Path, found: _Envelope, content: Content) -> None:
+    if found.content is None:
         raise ModelFileError(
             f"{path} is a safetensors file, but not an ahl {content}. Weights of a backbone go "
             "with --weights when training."
         )
-    if found != content:
-        raise ModelFileError(f"{path} is an ahl {found}, not an ahl {content}.")
-    if envelope.get("format") != FORMAT_VERSION:
+    if found.content != content:
+        raise ModelFileError(f"{path} is an ahl {found.content}, not an ahl {content}.")
+    if found.format != FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} has {content} format {envelope.get('format')}; this version of ahl reads "
+            f"{path} has {content} format {found.format}; this version of ahl reads "
             f"format {FORMAT_VERSION}. Upgrade ahl, or train the model again."
         )

@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.schema import (
-    Between,
     Checked,
     Count,
     Natural,
     NotNegative,
+    OpenShare,
     Positive,
     PositiveShare,
     Share,
@@ -134,7 +134,7 @@ class DistributionConfig(Checked):
     grouping: Grouping = "k-means"
     clusters: Annotated[int, Meta(ge=1, le=50)] = 3
     smallest_cluster: Natural = 3
-    virtual_seen_fraction: Between = 0.5
+    virtual_seen_fraction: OpenShare = 0.5
     anomaly_overlap: AnomalyOverlap = "support_in_query"
     pseudo: bool = True
     twin_fraction: PositiveShare = 0.5
@@ -168,8 +168,8 @@ class LearningConfig(Checked):
     inner_steps: Natural = 1
     query_batches: Natural = 1
     batch_size: Batch = 32
-    inner_rate: Between = 5e-4
-    outer_rate: Between = 5e-4
+    inner_rate: OpenShare = 5e-4
+    outer_rate: OpenShare = 5e-4
     averaged_epochs: Natural = 15
     collaborative: bool = True
     second_order: bool = False
@@ -209,7 +209,7 @@ class ImportanceConfig(Checked):
     history: Natural = 5
     first_epoch: Count = 5
     hidden: Natural = 7
-    rate: Between = 0.02
+    rate: OpenShare = 0.02
     steps: Natural = 10
     batch_size: Natural = 256
     error: ErrorForm = "calibrated"
@@ -259,7 +259,7 @@ class FinetuneConfig(Checked):
     epochs: Natural = 30
     steps: Natural = 20
     batch_size: Batch = 48
-    rate: Between = 2e-4
+    rate: OpenShare = 2e-4
     weight_decay: Annotated[float, Meta(ge=0, lt=1)] = 1e-5
     decay_every: Natural = 10
     decay: PositiveShare = 0.1

@@ -59,7 +59,7 @@ def class_names(labels: Labels | None, count: int) -> list[str]:
         return [str(one) for one in given]
     if all(not isinstance(one, str) and one in (0, 1) for one in given):
         return [GOOD if one == 0 else "anomaly" for one in given]
-    odd = next(one for one in given if not (isinstance(one, str) and one) and one not in (0, 1))
+    odd = next((one for one in given if isinstance(one, str) or one not in (0, 1)), given[0])
     raise DataError(
         f"A label is {odd!r}; expected 0 (good) and 1 (anomalous), or class names, not both."
     )

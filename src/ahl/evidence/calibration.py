@@ -201,13 +201,7 @@ class Calibration(CalibrationConstants):
         names: tuple[str, ...],
         width: int,
     ) -> Self:
-        """The inverse of `constants` and `tensors`.
-
-        Args:
-            constants: all but the tensors.
-            tensors: by name.
-            names: of the evidence there is.
-            width: of a descriptor.
+        """The inverse of `constants` and `tensors`, where descriptors are (N, `width`).
 
         Raises:
             ValueError: if they do not fit together.

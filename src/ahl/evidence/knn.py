@@ -193,13 +193,7 @@ class KNNNormalisation(KNNConstants):
     def read(
         cls, constants: KNNConstants, tensors: dict[str, Tensor], *, width: int, kinds: int
     ) -> Self:
-        """The inverse of `tensors`.
-
-        Args:
-            constants: all but the tensors.
-            tensors: by name.
-            width: of a descriptor, D.
-            kinds: of evidence, K.
+        """The inverse of `tensors`, where D is `width` and K is `kinds`.
 
         Raises:
             ValueError: if they do not fit together.

@@ -7,7 +7,7 @@ heads learn how much it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -22,7 +22,7 @@ from ahl._common.schema import Finite, Positive
 from ahl._common.tensor_file import tensor_of
 from ahl.config import MemoryConfig
 from ahl.evidence.coreset import draw_patches, greedy_coreset, patches_of
-from ahl.features.maps import FeatureLayout, FeatureMaps
+from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
 
 LOWEST = -3.0
@@ -94,20 +94,16 @@ class Memory(MemoryConstants):
         """
         found = []
         for scale, own in enumerate(maps):
-            distances = self.distances(own, scale, None if forgotten is None else forgotten[scale])
+            excluded = None if forgotten is None else forgotten[scale]
+            distances = nearest(patches_of(own), self.patches[scale], self._halves[scale], excluded)
             spreads = (distances - self.means[scale]) / self.spreads[scale]
             evidence = self.weight * spreads.clamp(LOWEST, self.highest)
             found.append(evidence.view(-1, 1, *own.shape[-2:]))
         return tuple(found)
 
-    def distances(self, maps: Tensor, scale: int, forgotten: Tensor | None) -> Tensor:
-        """(N, H * W) distances of one scale's maps to the nearest patch that counts."""
-        return nearest(patches_of(maps), self.patches[scale], self._halves[scale], forgotten)
-
     @cached_property
     def _halves(self) -> tuple[Tensor, ...]:
-        """(M,) a scale, half the square of each patch's length."""
-        return tuple(patches.square().sum(dim=1) / 2 for patches in self.patches)
+        return tuple(_halves(patches) for patches in self.patches)
 
 
 def nearest(
@@ -155,8 +151,13 @@ class TrainingMemory:
             normals: (N,) the training normal that each image is, or was made of, whose own patches
                 do not count; None for images that are none.
         """
-        scales = zip(*_by_chunk(self, table, normals), strict=True)
-        return table.joined([torch.cat(parts) for parts in scales])
+        parts = []
+        for indices, rows in table.chunks(CHUNK):
+            forgotten = None
+            if normals is not None:
+                forgotten = tuple(_owned(owners, normals[indices]) for owners in self.owners)
+            parts.append(self.memory.evidence(table.layout.split(rows), forgotten))
+        return table.joined([torch.cat(scale) for scale in zip(*parts, strict=True)])
 
 
 def build_memory(normals: FeatureTable, config: MemoryConfig, *, seed: int) -> TrainingMemory:
@@ -170,57 +171,43 @@ def build_memory(normals: FeatureTable, config: MemoryConfig, *, seed: int) -> T
         seed: of the draws.
     """
     random = numpy_generator(seed, "memory")
-    remembered, owners = [], []
+    remembered, owners, usual = [], [], []
     for scale in range(len(normals.layout.scales)):
         candidates, image = draw_patches(normals, scale, config.candidates, random)
         chosen = greedy_coreset(candidates, config.patches, random)
         remembered.append(candidates[chosen].half().float())
         owners.append(image[chosen.numpy()])
-    blank = Memory(
+        usual.append(_usual(normals, scale, remembered[-1], owners[-1]))
+    memory = Memory(
         patches=tuple(remembered),
-        means=(0.0,) * len(remembered),
-        spreads=(1.0,) * len(remembered),
-        weight=1.0,
-        highest=float("inf"),
+        means=tuple(mean for mean, _ in usual),
+        spreads=tuple(spread for _, spread in usual),
+        weight=config.weight,
+        highest=config.highest,
     )
-    training = TrainingMemory(memory=blank, owners=tuple(owners))
-    means, spreads = _usual(training, normals)
-    memory = replace(
-        blank, means=means, spreads=spreads, weight=config.weight, highest=config.highest
-    )
-    return replace(training, memory=memory)
+    return TrainingMemory(memory=memory, owners=tuple(owners))
 
 
 def _usual(
-    blank: TrainingMemory, normals: FeatureTable
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the normals' distances, a scale."""
-    means, spreads = [], []
-    for scale in range(len(blank.memory.patches)):
-        found = []
-        for indices, rows in normals.chunks(CHUNK):
-            maps = normals.layout.split(rows)[scale]
-            own = _owned(blank.owners[scale], indices)
-            found.append(blank.memory.distances(maps, scale, own).double())
-        distances = torch.cat(found)
-        # A memory of one image's patches alone has none left for that image.
-        distances = distances[distances.isfinite()]
-        mean = float(distances.mean()) if len(distances) else 0.0
-        spread = float(distances.std(correction=0)) if len(distances) else 0.0
-        means.append(mean)
-        spreads.append(max(spread, 1e-3 * mean, 1e-6))
-    return tuple(means), tuple(spreads)
+    normals: FeatureTable, scale: int, remembered: Tensor, owners: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Mean and standard deviation of the normals' distances at a scale."""
+    found = []
+    for indices, rows in normals.chunks(CHUNK):
+        patches = patches_of(normals.layout.split(rows)[scale])
+        found.append(nearest(patches, remembered, _halves(remembered), _owned(owners, indices)))
+    distances = torch.cat(found).double()
+    # A memory of one image's patches alone has none left for that image.
+    distances = distances[distances.isfinite()]
+    if not len(distances):
+        return 0.0, 1e-6
+    mean, spread = float(distances.mean()), float(distances.std(correction=0))
+    return mean, max(spread, 1e-3 * mean, 1e-6)
 
 
-def _by_chunk(
-    training: TrainingMemory, table: FeatureTable, normals: NDArray[np.int64] | None
-) -> Iterator[FeatureMaps]:
-    layout: FeatureLayout = table.layout
-    for indices, rows in table.chunks(CHUNK):
-        forgotten = None
-        if normals is not None:
-            forgotten = tuple(_owned(owners, normals[indices]) for owners in training.owners)
-        yield training.memory.evidence(layout.split(rows), forgotten)
+def _halves(patches: Tensor) -> Tensor:
+    """(M,) half the squares of the lengths of patches (M, C)."""
+    return patches.square().sum(dim=1) / 2
 
 
 def _owned(owners: NDArray[np.int64], images: NDArray[np.int64]) -> Tensor:

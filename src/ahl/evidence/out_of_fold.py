@@ -47,37 +47,18 @@ def calibrate_by_folds(
 
     The folds' detectors train alone, side by side, on balanced batches. Their evidence of the
     images in their fold, in spreads of those they trained on, stands for the model's of images
-    that it has not seen.
-
-    Args:
-        detector: the heads.
-        unified: the trained model.
-        training_set: what it trained on.
-        folds: from `draw_folds`.
-        reference: the fixed reference of scoring.
-        preparation: of the training set's features.
-        config: all constants.
-        seed: of the draws.
-        device: where to learn.
-        callback: receives progress.
+    that it has not seen. The folds are of `draw_folds`; the reference is the fixed one of scoring.
     """
     reference = tuple(scale.to(device) for scale in reference)
     run = _Folds(
         detector, training_set, folds, reference, preparation, config, seed, device, callback
     )
-    normals, anomalies = [], []
-    for model, fold in zip(run.trained(), folds, strict=True):
-        by = run.evidence(model, fold.samples.normals)
-        normals.append(standardised(run.evidence(model, fold.normals), by))
-        if len(fold.anomalies):
-            anomalies.append(standardised(run.evidence(model, fold.anomalies), by))
+    models = run.trained()
+    known = [run.evidence(m, fold.samples.normals) for m, fold in zip(models, folds, strict=True)]
+    normals = run.out_of_fold(models, known, [fold.normals for fold in folds])
+    anomalies = run.out_of_fold(models, known, [fold.anomalies for fold in folds])
     trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
-    return calibrate(
-        trained_on,
-        run.out_of_fold(normals, [fold.normals for fold in folds], trained_on),
-        run.out_of_fold(anomalies, [fold.anomalies for fold in folds], trained_on),
-        config.calibration,
-    )
+    return calibrate(trained_on, normals, anomalies, config.calibration)
 
 
 @dataclass(frozen=True)
@@ -122,31 +103,40 @@ class _Folds:
                 average = update_average(average, stacked.parameters, step - unaveraged)
             self.callback.on_stage("calibration", step, steps)
         models = HeadWeights(average, stacked.statistics)
-        return [self._with_statistics(one_of(models, i), fold) for i, fold in enumerate(self.folds)]
-
-    def _with_statistics(self, model: HeadWeights, fold: Fold) -> HeadWeights:
-        return update_bn(
-            self.detector,
-            model,
-            self.training_set,
-            fold.samples,
-            self.reference,
-            batch_size=self.config.learning.batch_size,
-            seed=self.seed,
-        )
+        return [
+            update_bn(
+                self.detector,
+                one_of(models, i),
+                self.training_set,
+                fold.samples,
+                self.reference,
+                batch_size=learning.batch_size,
+                seed=self.seed,
+            )
+            for i, fold in enumerate(self.folds)
+        ]
 
     def out_of_fold(
-        self, parts: Sequence[Evidence], samples: Sequence[Indices], names: Evidence
+        self, models: Sequence[HeadWeights], known: Sequence[Evidence], samples: Sequence[Indices]
     ) -> Unseen:
-        """The folds' parts one after another, and their samples' descriptors."""
-        indices = np.concatenate(samples)
-        layout = self.training_set.features.layout
-        appended = self.preparation.appended
+        """Evidence and descriptors of samples of each fold, one fold after another.
+
+        Models, their evidence of the normals that they trained on, and samples are a fold each.
+        """
+        layout, appended = self.training_set.features.layout, self.preparation.appended
         described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
-        for chunk in np.array_split(indices, range(CHUNK, len(indices), CHUNK)):
-            maps = layout.split(self.training_set.features.rows(chunk))
-            described.append(descriptors(maps, appended))
-        return Unseen(evidence=_joined(parts, names), descriptors=torch.cat(described))
+        parts = [{name: torch.empty(0, dtype=torch.float64) for name in known[0]}]
+        for model, by, own in zip(models, known, samples, strict=True):
+            if not len(own):
+                continue
+            parts.append(standardised(self.evidence(model, own), by))
+            for chunk in np.array_split(own, range(CHUNK, len(own), CHUNK)):
+                maps = layout.split(self.training_set.features.rows(chunk))
+                described.append(descriptors(maps, appended))
+        return Unseen(
+            evidence={name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+            descriptors=torch.cat(described),
+        )
 
     def evidence(self, model: HeadWeights, samples: Indices) -> Evidence:
         """All evidence of samples (N,) by one model."""
@@ -168,15 +158,9 @@ def sample_evidence(
     reference: FeatureMaps,
     preparation: Preparation,
 ) -> Evidence:
-    """All evidence of samples (N,), on the CPU.
+    """All evidence of samples (N,), at least one, on the CPU.
 
-    Args:
-        detector: the heads.
-        model: their weights and statistics.
-        features: of the samples, as the heads see them.
-        samples: which, at least one.
-        reference: the fixed reference of scoring, on the model's device.
-        preparation: of the features.
+    The features are as the heads see them; the reference is on the model's device.
     """
     weight = preparation.memory_weight
 
@@ -185,9 +169,3 @@ def sample_evidence(
 
     found = score_samples(detector, replicate(model, 1), features, samples, reference, read)
     return {name: values[:, 0] for name, values in found.items()}
-
-
-def _joined(parts: Sequence[Evidence], names: Evidence) -> Evidence:
-    """Parts one after another; empty if there are none."""
-    nothing = torch.empty(0, dtype=torch.float64)
-    return {name: torch.cat([nothing, *(part[name] for part in parts)]) for name in names}

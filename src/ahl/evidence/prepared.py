@@ -1,7 +1,13 @@
-"""From feature rows to what the heads see: fewer channels, one factor, the memory's evidence."""
+"""From feature rows to what the heads see: fewer channels, one factor, the memory's evidence.
+
+Backbones give hundreds of channels that largely repeat each other. Everything behind them, learning
+as well as the distances to remembered patches, costs in proportion to their number: they are
+reduced to principal components of the feature vectors of all positions (Pearson, 1901).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,12 +16,48 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ahl._common.tensor_file import Groups
-from ahl.config import Config
-from ahl.evidence.memory import Memory, MemoryConstants, TrainingMemory, build_memory
-from ahl.evidence.reduction import Reduction, fit_reduction, reduced
+from ahl._common.randomness import numpy_generator
+from ahl._common.tensor_file import Groups, tensor_of
+from ahl.config import Config, MemoryConfig
+from ahl.evidence.memory import Memory, MemoryConstants, build_memory
 from ahl.features.maps import FeatureLayout, FeatureMaps, project_maps
 from ahl.features.table import FeatureTable
+
+MOST_IMAGES = 1000
+"""Of one table, drawn at random, that the components are computed from."""
+
+SMALLEST_VARIANCE = 1e-6
+"""As a share of the first component's; smaller ones are of rounding, and left out."""
+
+_CHUNK = 64  # images read together; bounds memory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reduction:
+    """Feature vectors x (C,) become x P (K,): principal component analysis without its centring.
+
+    Attributes:
+        components: P, (C, K), orthonormal columns, rounded to half precision: what a model file
+            keeps.
+    """
+
+    components: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The components, in half precision without loss."""
+        return {"components": self.components.half()}
+
+    @classmethod
+    def read(cls, tensors: dict[str, Tensor], *, width: int) -> Reduction:
+        """The inverse of `tensors`, where K is `width`.
+
+        Raises:
+            ValueError: if they are not of this kind.
+        """
+        components = tensor_of(tensors, "components", torch.float16, None, width)
+        if not len(components):
+            raise ValueError("the reduction is of no channels")
+        return cls(components=components.float())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +80,10 @@ class Preparation:
     @property
     def heads(self) -> FeatureLayout:
         """Shape of what the heads see."""
-        return self._reduced.with_channels(self.appended)
+        kept = None if self.reduction is None else self.reduction.components.shape[1]
+        return self.features.of_channels(kept or self.features.channels).with_channels(
+            self.appended
+        )
 
     @property
     def appended(self) -> int:
@@ -65,12 +110,6 @@ class Preparation:
         # Positions as rows of a matrix, as in training.
         return tuple(s.movedim(-3, -1).contiguous().movedim(-1, -3) for s in scaled)
 
-    @property
-    def _reduced(self) -> FeatureLayout:
-        if self.reduction is None:
-            return self.features
-        return self.features.of_channels(self.reduction.components.shape[1])
-
     def groups(self) -> Groups:
         """The tensors by group and name."""
         return {
@@ -82,13 +121,7 @@ class Preparation:
     def read(
         cls, factor: float, memory: MemoryConstants | None, groups: Groups, *, heads: FeatureLayout
     ) -> Self:
-        """The inverse of `groups`.
-
-        Args:
-            factor: what the reduced features are multiplied by.
-            memory: the memory's constants; None for none.
-            groups: may hold others too.
-            heads: shape of what the heads see.
+        """The inverse of `groups`; `heads` is the shape of what the heads see.
 
         Raises:
             ValueError: if they do not fit together.
@@ -148,20 +181,13 @@ def fit_preparation(
     if config.vectors.components:
         given = [table for table in (normals, anomalies, pseudo) if table is not None]
         reduction = fit_reduction(given, config.vectors.components, seed=seed)
-    return _with_memory(
-        Preparation(
-            features=normals.layout,
-            reduction=reduction,
-            factor=l1_factor(reduced(reduction, normals), config.vectors.l1_norm),
-            memory=None,
-        ),
-        normals,
-        anomalies,
-        pseudo,
-        made_of,
-        config,
-        seed,
+    plain = Preparation(
+        features=normals.layout,
+        reduction=reduction,
+        factor=l1_factor(reduced(reduction, normals), config.vectors.l1_norm),
+        memory=None,
     )
+    return _apply(plain, (normals, anomalies, pseudo), made_of, config.memory, seed)
 
 
 def renew_preparation(
@@ -175,43 +201,34 @@ def renew_preparation(
 ) -> Prepared:
     """The same reduction and factor with a memory of other normals, if there was one.
 
-    Args:
-        old: with the reduction and the factor.
-        normals: as for `fit_preparation`; likewise the others.
-        pseudo: of the pseudo anomalies.
-        made_of: the normals that they were made of.
-        config: all constants.
-        seed: of the memory's draws.
+    The arguments are those of `fit_preparation`; `old` has the reduction and the factor.
     """
     memory = config.memory if old.memory is not None else replace(config.memory, patches=0)
-    config = replace(config, memory=memory)
-    return _with_memory(replace(old, memory=None), normals, None, pseudo, made_of, config, seed)
+    return _apply(replace(old, memory=None), (normals, None, pseudo), made_of, memory, seed)
 
 
-def _with_memory(
-    plain: Preparation,
-    normals: FeatureTable,
-    anomalies: FeatureTable | None,
-    pseudo: FeatureTable | None,
+def _apply(
+    preparation: Preparation,
+    given: tuple[FeatureTable, FeatureTable | None, FeatureTable | None],
     made_of: NDArray[np.int64],
-    config: Config,
+    config: MemoryConfig,
     seed: int,
 ) -> Prepared:
-    normals = reduced(plain.reduction, normals)
-    anomalies = None if anomalies is None else reduced(plain.reduction, anomalies)
-    pseudo = None if pseudo is None else reduced(plain.reduction, pseudo)
-    remembered: TrainingMemory | None = None
-    if config.memory.patches:
-        remembered = build_memory(normals, config.memory, seed=seed)
-        if anomalies is not None:
-            anomalies = remembered.joined(anomalies, None)
-        if pseudo is not None:
-            pseudo = remembered.joined(pseudo, made_of)
-        normals = remembered.joined(normals, np.arange(len(normals)))
-    others = [table.scaled(plain.factor) for table in (anomalies, pseudo) if table is not None]
+    """Reduce normals, anomalies and pseudo anomalies, remember the normals, and scale all."""
+    own_normals = (np.arange(len(given[0])), None, made_of)
+    tables = [
+        (reduced(preparation.reduction, table), own)
+        for table, own in zip(given, own_normals, strict=True)
+        if table is not None
+    ]
+    if config.patches:
+        training = build_memory(tables[0][0], config, seed=seed)
+        preparation = replace(preparation, memory=training.memory)
+        tables = [(training.joined(table, own), own) for table, own in tables]
+    normals, *others = (table.scaled(preparation.factor) for table, _ in tables)
     return Prepared(
-        preparation=replace(plain, memory=None if remembered is None else remembered.memory),
-        normals=normals.scaled(plain.factor),
+        preparation=preparation,
+        normals=normals,
         others=sum(others[1:], others[0]) if others else None,
     )
 
@@ -229,3 +246,48 @@ def l1_factor(normals: FeatureTable, l1_norm: float) -> float:
     vectors = len(normals) * normals.layout.row_size / normals.layout.channels
     mean = total / vectors
     return l1_norm / mean if l1_norm and mean else 1.0
+
+
+def reduced(reduction: Reduction | None, table: FeatureTable) -> FeatureTable:
+    """The table behind a reduction; the same one if there is none."""
+    return table if reduction is None else table.projected(reduction.components)
+
+
+def fit_reduction(
+    tables: Sequence[FeatureTable], components: int, *, seed: int
+) -> Reduction | None:
+    """The directions in which the feature vectors of all positions and scales vary most.
+
+    Args:
+        tables: of images, all of one layout; each gives `MOST_IMAGES` at most.
+        components: how many directions at most, at least 1.
+        seed: of the choice of images.
+
+    Returns:
+        the reduction; None if there are no more channels than that.
+    """
+    channels = tables[0].layout.channels
+    if channels <= components:
+        return None
+    random = numpy_generator(seed, "reduction")
+    count = 0
+    total = torch.zeros(channels, dtype=torch.float64)
+    products = torch.zeros(channels, channels, dtype=torch.float64)
+    for table in tables:
+        chosen = np.sort(random.permutation(len(table))[:MOST_IMAGES])
+        for _, rows in table.chosen(chosen).chunks(_CHUNK):
+            for scale in table.layout.split(rows):
+                vectors = scale.movedim(-3, -1).reshape(-1, channels)
+                count += len(vectors)
+                total += vectors.sum(dim=0, dtype=torch.float64)
+                products += vectors.T @ vectors
+    mean = total / count
+    variances, directions = torch.linalg.eigh(products / count - torch.outer(mean, mean))
+    # In ascending order; at least one is kept, also of images that are all alike.
+    telling = int((variances > SMALLEST_VARIANCE * variances[-1].clamp_min(0)).sum())
+    kept = directions.flip(1)[:, : max(1, min(components, telling))]
+    # A direction has no sign of its own; which one comes out depends on the library.
+    largest = kept.abs().argmax(dim=0, keepdim=True)
+    signed = kept * kept.gather(0, largest).sign()
+    # Contiguous as when read from a file: another order in memory is another order of sums.
+    return Reduction(components=signed.half().float().contiguous())

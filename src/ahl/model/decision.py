@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.intervals import share_interval
-from ahl._common.schema import Between, Count, Finite, Natural, Share
+from ahl._common.schema import Count, Finite, Natural, OpenShare, Share
 
 CONFIDENCE: Final = 0.95
 """Of all intervals here."""
@@ -49,7 +49,7 @@ class Decision:
     threshold: Finite
     surely_normal: Finite | None
     surely_anomalous: Finite | None
-    max_false_alarm_rate: Between
+    max_false_alarm_rate: OpenShare
     expected_false_alarm_rate: Share
     false_alarm_rate_low: Share
     false_alarm_rate_high: Share

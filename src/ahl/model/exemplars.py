@@ -114,11 +114,7 @@ class Exemplars:
 
 def no_exemplars(width: int) -> Exemplars:
     """None at all, of rows of `width` values."""
-    return Exemplars(
-        images=(),
-        rows=torch.empty(0, width, dtype=torch.float16),
-        pictures=torch.empty(0, SIDE, SIDE, 3, dtype=torch.uint8),
-    )
+    return _exemplars("normal", [], torch.empty(0, width))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,10 +142,9 @@ def new_exemplars(
         images: each with its class, and its maps (1, C, H_s, W_s) a scale as the heads see them.
         width: row_size of these.
     """
-    if not images:
-        return no_exemplars(width)
-    rows = torch.cat([FeatureLayout.of(maps).join(maps) for _, _, maps in images])
-    return _exemplars(role, [(item, class_name) for item, class_name, _ in images], rows)
+    rows = [FeatureLayout.of(maps).join(maps) for _, _, maps in images]
+    named = [(item, class_name) for item, class_name, _ in images]
+    return _exemplars(role, named, torch.cat([torch.empty(0, width), *rows]))
 
 
 def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exemplars:

@@ -75,11 +75,6 @@ def read_heads(
 ) -> tuple[BaseDetector, HeadWeights, FeatureMaps]:
     """Read the heads, g, and the reference that residuals are taken from.
 
-    Args:
-        header: of the file.
-        groups: its tensors, with `reference`, `heads` and `statistics`.
-        by_name: the detectors that the file may name.
-
     Raises:
         ValueError: if they do not fit together, or hold numbers that are finite and whose products
             would not be.
