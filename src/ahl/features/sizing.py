@@ -28,14 +28,14 @@ MOST: Final = 448 * 448
 """Pixels that larger images are brought down to, if they are seen whole."""
 
 MOST_IN_TILES: Final = 2048 * 2048
-"""The same for images that are seen in tiles."""
+"""Pixels that images which are seen in tiles are brought down to."""
 
 MOST_CELLS: Final = 256
 """Cells of the larger feature map: learning costs time and memory for each. Vision transformers
 have many."""
 
 MOST_CELLS_IN_TILES: Final = 4096
-"""The same for images that are seen in tiles."""
+"""Cells of images that are seen in tiles."""
 
 ABOVE: Final = 1.1
 """Rounding of the sides may go beyond a limit of pixels by this factor."""
@@ -81,12 +81,10 @@ def with_size(
     shapes = list(_shapes(normals))
     # Each normal is extracted once more as a pseudo anomaly.
     affordable = affordable_pixels(backbone, 2 * len(normals), features.minutes)
+    stride = backbone.multiple // 2
     if features.tiles:  # they overlap, both ways
         affordable *= (1 - OVERLAP) ** 2
-    stride = backbone.multiple // 2
-    if features.tiles:
-        most = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2)
-        unit = backbone.multiple
+        most, unit = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2), backbone.multiple
     else:  # the second scale may end in half a cell
         most, unit = min(MOST, MOST_CELLS * stride**2), stride
     size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
@@ -147,13 +145,7 @@ def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[
 
 
 def affordable_pixels(backbone: Backbone, images: int, minutes: float) -> float:
-    """Pixels an image for which one core extracts the features of all images in the time.
-
-    Args:
-        backbone: what makes the features.
-        images: how many.
-        minutes: the time.
-    """
+    """Pixels an image for which one core extracts the features of so many in so many minutes."""
     work = multiply_adds(backbone) * _SCALES * images
     return minutes * 60 * NOMINAL / work if work else math.inf
 
