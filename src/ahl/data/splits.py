@@ -20,7 +20,7 @@ from ahl.data.folders import Dataset, by_name
 Setting = Literal["general", "hard"]
 
 Drawn = Literal["all", "general", "hard"]
-"""How training anomalies were come by: all there are, or a draw in one of the settings."""
+"""Origin of training anomalies: all there are, or a draw in one of the settings."""
 
 _BENCHMARK_ANOMALIES = 10
 # The protocol fixes both, so that every method and seed tests the same normals.

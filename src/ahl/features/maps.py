@@ -18,7 +18,7 @@ FeatureMaps = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class FeatureLayout:
-    """How the maps of all scales lie in one flat row.
+    """Layout of the maps of all scales in one flat row.
 
     A row holds the scales one after another, each with the channels of a position side by
     side (H, W, C): heads then read positions as rows of a matrix without copying.

@@ -150,7 +150,7 @@ class ShardWriter:
 
 
 _DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
-"""What reading a damaged shard raises; other errors (memory, permissions) are not its fault."""
+"""Errors of a damaged shard; others (memory, permissions) are not its fault."""
 
 
 def _read_shard(listing: Path, row_size: int) -> tuple[list[str], Rows]:

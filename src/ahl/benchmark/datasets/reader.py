@@ -41,7 +41,7 @@ class DatasetReader(ABC):
         name: what the command line calls it, lower case.
         title: its name in the papers.
         expects: the raw layout in one phrase, for messages.
-        own_split: whether it brings its own split of the normals.
+        own_split: True if it brings its own split of the normals.
         hard_classes: known classes of the protocol's hard setting; None for every class.
         hard_subsets: names of the datasets the hard setting is run on; None for all of them.
     """
@@ -175,7 +175,7 @@ class DatasetReader(ABC):
 
 
 def _if_reachable(ask: Callable[[Path], T], folder: Path) -> T | None:
-    """What is asked of a folder; None for one beside the dataset that cannot be listed."""
+    """Ask something of a folder; None for one beside the dataset that cannot be listed."""
     with suppress(DataError):
         return ask(folder)
     return None

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +128,7 @@ def decoded_batches(
     ahead: deque[tuple[str, Future[Pixels]]] = deque()
 
     def top_up() -> None:
-        for item in islice(upcoming, 2 * size + workers - len(ahead)):
+        while len(ahead) < 2 * size + workers and (item := next(upcoming, None)) is not None:
             ahead.append((item.name, pool.submit(item.load)))
 
     indices: list[int] = []

@@ -1,4 +1,4 @@
-"""The plug for backbones: images in, one joined feature map out."""
+"""The extension point for backbones: images in, one joined feature map out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What `rebuild` needs beside the tensors, as JSON values."""
+        """Settings that `rebuild` needs beside the tensors, as JSON values."""
 
     @property
     def multiple(self) -> int:

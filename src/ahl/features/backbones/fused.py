@@ -32,7 +32,7 @@ _ACTIVATIONS: Final[dict[type[nn.Module], tuple[str, list[float]]]] = {
     nn.ReLU: ("relu", []),
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
-"""What oneDNN applies to a convolution's output, with its constants."""
+"""Names of oneDNN for what follows a convolution, with their constants."""
 
 
 class FusedConvolution(nn.Module):
