@@ -62,13 +62,8 @@ def with_size(
 ) -> Config:
     """The config with its image size; where that is auto, it is chosen from the training normals.
 
-    Anomalies have no say, so that methods and draws with the same normals share a size.
-
-    Args:
-        config: all constants.
-        backbone: what makes the features.
-        normals: the training normals, in any order that is the same each time.
-        callback: gets a note with the chosen size.
+    Anomalies have no say, so that methods and draws with the same normals share a size. The normals
+    come in any order that is the same each time; the callback gets a note with the chosen size.
 
     Raises:
         ConfigurationError: if the images are seen in tiles, and the size does not suit them.
@@ -106,16 +101,13 @@ def choose_size(
     It has the aspect ratio of their median height and width, and as many pixels as they have:
     at least about `LEAST`, at most about `most` and `affordable`, of which `LEAST` comes first.
     Of all roundings of both sides to the nearest multiple, it is the one whose pixels are nearest
-    to that.
+    to that. No shapes count as a square of `LEAST`.
 
     Args:
-        shapes: of the images; none counts as a square of `LEAST`.
-        multiple: what both sides are multiples of (twice, if it is odd).
+        shapes: heights and widths in pixels.
+        multiple: both sides are multiples of it (of twice, if it is odd).
         affordable: pixels that there is time for.
         most: pixels that larger images are brought down to.
-
-    Returns:
-        height and width.
     """
     height, width = _median(shapes)
     limit = max(LEAST, min(most, affordable))

@@ -35,12 +35,9 @@ LEFTOVER_SECONDS = 24 * 3600
 
 
 class FeatureStore:
-    """Feature rows by content key, in a folder.
+    """Feature rows by content key, in a folder below `root`, the folder of all stores.
 
-    Args:
-        root: folder of all stores; created when needed.
-        identity: what the rows depend on beside the image (backbone, weights, size); JSON.
-        layout: shape of the maps in a row.
+    It is named by all that the rows depend on beside the image (backbone, weights, size; JSON).
     """
 
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:

@@ -17,13 +17,7 @@ BackboneTensors = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneDescription:
-    """Everything but the weights that is needed to build a backbone again.
-
-    Attributes:
-        kind: `Backbone.kind` of the class that made it.
-        settings: its settings, JSON values only.
-        weights_sha256: hash of the tensors, in hex.
-    """
+    """Everything but the weights that is needed to build a backbone again; JSON values only."""
 
     kind: str
     settings: dict[str, Any]

@@ -13,14 +13,7 @@ from ahl.features.backbones import Backbone, TimmBackbone
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneChoice:
-    """The backbone options of a run.
-
-    Attributes:
-        backbone: a name as for `TimmBackbone.load`, or a backbone ready to use.
-        weights: as for `TimmBackbone.load`.
-        arguments: as for `TimmBackbone.load`.
-        stages: as for `TimmBackbone.load`.
-    """
+    """The backbone options of a run: a backbone, or what `TimmBackbone.load` takes."""
 
     backbone: str | Backbone
     weights: Path | None = None

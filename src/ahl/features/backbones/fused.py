@@ -104,11 +104,8 @@ def _padded(images: Tensor, convolution: Conv2dSame) -> tuple[Tensor, list[int],
 def fused_network(network: nn.Module) -> nn.Module:
     """A copy for inference on a processor, or the network itself where nothing can be fused.
 
-    Args:
-        network: in evaluation mode; takes (N, 3, H, W) and gives a list of maps.
-
-    Returns:
-        a network whose maps differ by rounding only.
+    The network, in evaluation mode, takes (N, 3, H, W) and gives a list of maps; those of the copy
+    differ by rounding only.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
