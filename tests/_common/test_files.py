@@ -20,6 +20,24 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with written_whole(tmp_path / "whole") as temporary:
+        temporary.mkdir()
+        (temporary / "a.txt").write_text("one")
+        assert not (tmp_path / "whole").exists()
+
+    def torn():
+        with written_whole(tmp_path / "torn") as temporary:
+            temporary.mkdir()
+            (temporary / "a.txt").write_text("two")
+            raise FileNotFoundError
+
+    with pytest.raises(FileNotFoundError):
+        torn()
+    assert (tmp_path / "whole" / "a.txt").read_text() == "one"
+    assert [one.name for one in tmp_path.iterdir()] == ["whole"]
+
+
 def test_what_killed_writers_left_is_removed_a_day_later(tmp_path):
     names = {
         ".a.txt.77-0123abcd.part": -86_500,

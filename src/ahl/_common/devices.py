@@ -1,4 +1,4 @@
-"""Where tensors live, and the settings that make a device repeat itself exactly."""
+"""Devices that tensors live on, set up to repeat themselves exactly."""
 
 from __future__ import annotations
 

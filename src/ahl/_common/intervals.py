@@ -49,7 +49,7 @@ def auroc_interval(
     Args:
         value: the AUROC, in [0, 1].
         normals: images it rests on, at least one.
-        anomalies: likewise.
+        anomalies: images it rests on, at least one.
         level: chance that the interval holds the true AUROC, nearly.
 
     Returns:
@@ -62,7 +62,7 @@ def auroc_interval(
     half = (normals + anomalies) / 2  # in place of both counts, as method 5 has it
 
     def beyond(true: float) -> float:
-        """How much further the value lies from a true AUROC than chance explains."""
+        """Distance of the value from a true AUROC, less what chance explains."""
         spread = 2 * half - 1 - (3 * half - 3) / ((2 - true) * (1 + true))
         variance = true * (1 - true) * spread / (normals * anomalies)
         return abs(value - true) - z * sqrt(max(variance, 0.0))

@@ -1,4 +1,4 @@
-"""How the process of a command shares its machine: its cores, and its memory."""
+"""Settings with which a command shares its machine's cores and memory."""
 
 from __future__ import annotations
 
@@ -25,38 +25,23 @@ def settle_process() -> None:
     For programs of their own, before anything loads torch: it changes environment variables and
     the C library's allocator, for all of the process. What the user has set stays.
     """
-    share_cores()
-    take_large_pages()
-    return_memory()
-
-
-def share_cores() -> None:
-    """Let threads that wait for others sleep soon, before torch starts them.
-
-    GNU's OpenMP lets them spin for milliseconds: on cores that another program uses as well, a
-    training then takes ten times as long and more. Alone on the machine, sleeping costs up to a
-    fifth. Who has set GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.
-    """
+    # GNU's OpenMP lets threads that wait spin for milliseconds: on cores that another program uses
+    # as well, a training then takes ten times as long and more. Alone on the machine, sleeping soon
+    # costs up to a fifth.
     if "OMP_WAIT_POLICY" not in os.environ:
-        _set("GOMP_SPINCOUNT")
+        os.environ.setdefault("GOMP_SPINCOUNT", SETTINGS["GOMP_SPINCOUNT"])
+    # Blocks that come and go with every batch are mapped anew each time; in pages of 4 KiB, not
+    # 2 MiB, that took a fifth of MobileNetV2's time.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", SETTINGS["THP_MEM_ALLOC_ENABLE"])
+    _return_memory()
 
 
-def take_large_pages() -> None:
-    """Have torch ask the system for pages of 2 MiB where a block is that large.
+def _return_memory() -> None:
+    """Have GNU's C library give memory back that tensors no longer need.
 
-    Blocks that come and go with every batch are mapped anew each time; in pages of 4 KiB that took
-    a fifth of MobileNetV2's time. Who has set THP_MEM_ALLOC_ENABLE is left alone.
-    """
-    _set("THP_MEM_ALLOC_ENABLE")
-
-
-def return_memory() -> None:
-    """Have the C library give memory back that tensors no longer need.
-
-    GNU's keeps freed blocks of up to 32 MiB in a heap that falls to pieces: a training that never
+    It keeps freed blocks of up to 32 MiB in a heap that falls to pieces: a training that never
     used more than 0.4 GiB of it came to hold 1.8 GiB. Blocks from 8 MiB on are mapped each by
-    itself instead, and unmapped when freed. Who has set MALLOC_MMAP_THRESHOLD_ or GLIBC_TUNABLES is
-    left alone, and so is any other C library.
+    itself instead, and unmapped when freed.
     """
     if sys.platform != "linux" or {"MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"} & os.environ.keys():
         return
@@ -68,10 +53,6 @@ def return_memory() -> None:
 
 
 def usable_cores() -> int:
-    """How many cores this process may run on, where the system tells; else how many there are."""
+    """Number of cores this process may run on, where the system tells; else of all there are."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-def _set(name: str) -> None:
-    os.environ.setdefault(name, SETTINGS[name])

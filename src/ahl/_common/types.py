@@ -21,7 +21,7 @@ GOOD = "good"
 
 
 class Kind(IntEnum):
-    """What a training sample is (three kinds, by what is known of it)."""
+    """Kind of a training sample, by what is known of it."""
 
     NORMAL = 0
     ANOMALY = 1
@@ -78,12 +78,12 @@ class Sample:
 
     @property
     def source(self) -> Path | Region:
-        """What to read the pixels from."""
+        """The path or region to read the pixels from."""
         return self.path if self.box is None else Region(self.path, self.box)
 
     @property
     def is_anomaly(self) -> bool:
-        """Whether the image is labelled anomalous."""
+        """True for an image that is labelled anomalous."""
         return self.class_name != GOOD
 
 
@@ -117,8 +117,7 @@ class ScoredSample:
     Attributes:
         sample: the image.
         score: anomaly score; higher is more anomalous, no fixed range.
-        seen: for an anomaly, whether its class had an example in training; False for a
-            normal image.
+        seen: True for an anomaly whose class had an example in training.
     """
 
     sample: Sample

@@ -15,15 +15,9 @@ from ahl.data.images.reading import image_shape, read_pixels
 
 
 def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.bool_]:
-    """Unite the masks of one image.
+    """Unite the masks of one image, possibly none, to an array (height, width), True on the defect.
 
-    Args:
-        paths: of the masks, possibly none; any pixel that is not black marks the defect.
-        width: of the image, in pixels.
-        height: of the image, in pixels.
-
-    Returns:
-        Array (height, width), True on the defect.
+    Any pixel that is not black marks the defect.
 
     Raises:
         ImageError: if a mask cannot be read or is of another size than the image.
@@ -46,9 +40,8 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
 def defect_masks(samples: Sequence[Sample], root: Path) -> Iterator[NDArray[np.bool_]]:
     """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
 
-    Args:
-        samples: of a dataset in MVTec AD's layout.
-        root: its folder; the mask of `test/broken/000.png` is `ground_truth/broken/000_mask.png`.
+    The layout below `root` is MVTec AD's: the mask of `test/broken/000.png` is
+    `ground_truth/broken/000_mask.png`.
 
     Yields:
         (H, W) of an image's size, True on the defect.
@@ -72,19 +65,10 @@ def defect_masks(samples: Sequence[Sample], root: Path) -> Iterator[NDArray[np.b
 
 
 def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:
-    """True for a defect that covers less of its image than one of `cells` feature cells does.
-
-    Args:
-        mask: (H, W), True on the defect.
-        cells: positions of the larger feature map.
-    """
+    """True for a defect (mask, (H, W)) that covers less of its image than one of so many cells."""
     return float(mask.mean()) * cells < 1
 
 
 def help_for_small_defects(tiles: int) -> str:
-    """Advice for defects that are smaller than a feature cell.
-
-    Args:
-        tiles: side of the tiles in which images are seen; 0 for whole images.
-    """
+    """Advice for defects smaller than a feature cell; `tiles` is 0 where images are seen whole."""
     return "give a larger --image-size" if tiles else "--tiles sees images at their own size"

@@ -20,7 +20,7 @@ from ahl.data.folders import Dataset, by_name
 Setting = Literal["general", "hard"]
 
 Drawn = Literal["all", "general", "hard"]
-"""How training anomalies were come by: all there are, or a draw in one of the settings."""
+"""Origin of training anomalies: all there are, or a draw in one of the settings."""
 
 _BENCHMARK_ANOMALIES = 10
 # The protocol fixes both, so that every method and seed tests the same normals.
@@ -209,13 +209,9 @@ def _pools(
 
 
 def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Set a quarter of the normals apart for the test; the same quarter whoever asks.
+    """Normals to train on and normals to test on, a quarter; the same quarter whoever asks.
 
-    Args:
-        dataset: in the benchmark layout, its own split is kept.
-
-    Returns:
-        Normals to train on and normals to test on, each sorted by name.
+    In the benchmark layout, the dataset's own split is kept.
 
     Raises:
         DataError: if the inspection layout has fewer than two normal images.

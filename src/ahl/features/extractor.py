@@ -31,12 +31,9 @@ def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def two_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[Tensor, Tensor]:
-    """Feature maps of images (N, 3, H, W) at full and at half size.
+    """Feature maps of images (N, 3, H, W) in 0..1, at full and at half size.
 
-    Args:
-        backbone: what makes them.
-        images: in 0..1.
-        tiles: side of the tiles in which both sizes are seen; 0 sees them whole.
+    Both are seen in tiles whose sides are `tiles` pixels, or whole if that is 0.
     """
     half = functional.avg_pool2d(images, 2)
     if tiles:
@@ -51,13 +48,7 @@ def bounded_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[
 
 
 class FeatureExtractor:
-    """Runs a backbone on images at full and half size.
-
-    Args:
-        backbone: put into evaluation mode; not trained here.
-        config: image size and batch size.
-        device: where the backbone runs.
-    """
+    """Runs a backbone, in evaluation mode, on images at full and half size."""
 
     def __init__(self, backbone: Backbone, config: FeatureConfig, device: torch.device) -> None:
         backbone = backbone.eval().to(device)
@@ -99,11 +90,6 @@ class FeatureExtractor:
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 
-        Args:
-            items: the images.
-            workers: threads that decode.
-            callback: hears how long decoding was waited for, and how long the backbone took.
-
         Yields:
             the indices extracted, their rows (n, row_size), and the items skipped since the
             last yield. Every item is in one of the two.
@@ -131,14 +117,6 @@ def extract_table(
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
     stopped.
-
-    Args:
-        extractor: the backbone at its image size.
-        items: the images.
-        store: where rows are kept.
-        stage: what the progress is called.
-        workers: threads that decode.
-        callback: receives progress, and how long each part took.
 
     Returns:
         the table of the readable items in order, their indices, and the skipped items.

@@ -18,16 +18,14 @@ FeatureMaps = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class FeatureLayout:
-    """How the maps of all scales lie in one flat row.
+    """Layout of the maps of all scales in one flat row.
 
     A row holds the scales one after another, each with the channels of a position side by
     side (H, W, C): heads then read positions as rows of a matrix without copying.
-
-    Attributes:
-        scales: (channels, height, width) of each scale, largest first.
     """
 
     scales: tuple[tuple[int, int, int], ...]
+    """(channels, height, width) of each scale, largest first."""
 
     def __post_init__(self) -> None:
         if not self.scales or any(len(s) != 3 or min(s) < 1 for s in self.scales):
@@ -82,31 +80,15 @@ def pool_maps(maps: FeatureMaps) -> Tensor:
 
 
 def project_maps(maps: FeatureMaps, matrix: Tensor) -> FeatureMaps:
-    """Feature vectors x (C,) of every position become x times a (C, K) matrix, all at once.
-
-    Args:
-        maps: (N, C, H_s, W_s) a scale.
-        matrix: (C, K).
-
-    Returns:
-        (N, K, H_s, W_s) a scale.
-    """
+    """Times a (C, K) matrix at every position, all at once: to maps (N, K, H_s, W_s)."""
     return tuple((scale.movedim(-3, -1) @ matrix).movedim(-1, -3) for scale in maps)
 
 
 def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
-    """Feature vectors x (C,) of every position become x times a (C, K) matrix.
+    """Times a (C, K) matrix at every position: to rows in `layout.of_channels(K)`.
 
     Images are multiplied one at a time: a product of another height may round differently, and an
     image must have the same values whatever is read with it.
-
-    Args:
-        rows: (N, row_size) in the layout.
-        layout: with C channels.
-        matrix: (C, K).
-
-    Returns:
-        rows in `layout.of_channels(K)`.
     """
     scales = []
     for scale in layout.split(rows):
@@ -119,15 +101,9 @@ def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
 
 
 def append_channels(rows: Tensor, layout: FeatureLayout, further: Sequence[Tensor]) -> Tensor:
-    """Put further channels behind those of every position.
+    """Put further channels (N, K, H_s, W_s) a scale behind those of every position.
 
-    Args:
-        rows: (N, row_size) in the layout.
-        layout: without the further channels.
-        further: (N, K, H_s, W_s) a scale.
-
-    Returns:
-        rows in `layout.with_channels(K)`.
+    Rows of `layout` become rows in `layout.with_channels(K)`.
     """
     maps = layout.split(rows)
     together = [torch.cat(pair, dim=-3) for pair in zip(maps, further, strict=True)]

@@ -27,14 +27,14 @@ MOST: Final = 448 * 448
 """Pixels that larger images are brought down to, if they are seen whole."""
 
 MOST_IN_TILES: Final = 2048 * 2048
-"""The same for images that are seen in tiles."""
+"""Pixels that images which are seen in tiles are brought down to."""
 
 MOST_CELLS: Final = 256
 """Cells of the larger feature map: learning costs time and memory for each. Vision transformers
 have many."""
 
 MOST_CELLS_IN_TILES: Final = 4096
-"""The same for images that are seen in tiles."""
+"""Cells of images that are seen in tiles."""
 
 ABOVE: Final = 1.1
 """Rounding of the sides may go beyond a limit of pixels by this factor."""
@@ -61,13 +61,8 @@ def with_size(
 ) -> Config:
     """The config with its image size; where that is auto, it is chosen from the training normals.
 
-    Anomalies have no say, so that methods and draws with the same normals share a size.
-
-    Args:
-        config: all constants.
-        backbone: what makes the features.
-        normals: the training normals, in any order that is the same each time.
-        callback: gets a note with the chosen size.
+    Anomalies have no say, so that methods and draws with the same normals share a size. The normals
+    come in any order that is the same each time; the callback gets a note with the chosen size.
 
     Raises:
         ConfigurationError: if the images are seen in tiles, and the size does not suit them.
@@ -80,12 +75,10 @@ def with_size(
     shapes = list(_shapes(normals))
     # Each normal is extracted once more as a pseudo anomaly.
     affordable = affordable_pixels(backbone, 2 * len(normals), features.minutes)
+    stride = backbone.multiple // 2
     if features.tiles:  # they overlap, both ways
         affordable *= (1 - OVERLAP) ** 2
-    stride = backbone.multiple // 2
-    if features.tiles:
-        most = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2)
-        unit = backbone.multiple
+        most, unit = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2), backbone.multiple
     else:  # the second scale may end in half a cell
         most, unit = min(MOST, MOST_CELLS * stride**2), stride
     size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
@@ -107,16 +100,13 @@ def choose_size(
     It has the aspect ratio of their median height and width, and as many pixels as they have:
     at least about `LEAST`, at most about `most` and `affordable`, of which `LEAST` comes first.
     Of all roundings of both sides to the nearest multiple, it is the one whose pixels are nearest
-    to that.
+    to that. No shapes count as a square of `LEAST`.
 
     Args:
-        shapes: of the images; none counts as a square of `LEAST`.
-        multiple: what both sides are multiples of (twice, if it is odd).
+        shapes: heights and widths in pixels.
+        multiple: both sides are multiples of it (of twice, if it is odd).
         affordable: pixels that there is time for.
         most: pixels that larger images are brought down to.
-
-    Returns:
-        height and width.
     """
     height, width = _median(shapes)
     limit = max(LEAST, min(most, affordable))
@@ -146,13 +136,7 @@ def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[
 
 
 def affordable_pixels(backbone: Backbone, images: int, minutes: float) -> float:
-    """Pixels an image for which one core extracts the features of all images in the time.
-
-    Args:
-        backbone: what makes the features.
-        images: how many.
-        minutes: the time.
-    """
+    """Pixels an image for which one core extracts the features of so many in so many minutes."""
     work = multiply_adds(backbone) * _SCALES * images
     return minutes * 60 * NOMINAL / work if work else math.inf
 

@@ -35,12 +35,9 @@ LEFTOVER_SECONDS = 24 * 3600
 
 
 class FeatureStore:
-    """Feature rows by content key, in a folder.
+    """Feature rows by content key, in a folder below `root`, the folder of all stores.
 
-    Args:
-        root: folder of all stores; created when needed.
-        identity: what the rows depend on beside the image (backbone, weights, size); JSON.
-        layout: shape of the maps in a row.
+    It is named by all that the rows depend on beside the image (backbone, weights, size; JSON).
     """
 
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
@@ -150,7 +147,7 @@ class ShardWriter:
 
 
 _DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
-"""What reading a damaged shard raises; other errors (memory, permissions) are not its fault."""
+"""Errors of a damaged shard; others (memory, permissions) are not its fault."""
 
 
 def _read_shard(listing: Path, row_size: int) -> tuple[list[str], Rows]:

@@ -46,9 +46,7 @@ class FeatureTable:
     factor: float = 1.0
     _projection: Tensor | None = None
     _further: FeatureMaps | None = None
-    _resident: FeatureMaps | None = field(
-        default=None, init=False
-    )  # not that of a table made of it
+    _resident: FeatureMaps | None = field(default=None, init=False)  # each table reads its own
 
     @classmethod
     def of_rows(cls, layout: FeatureLayout, rows: Rows) -> FeatureTable:

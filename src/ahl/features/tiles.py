@@ -29,32 +29,23 @@ OVERLAP: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One tile along one axis.
-
-    Attributes:
-        start: first pixel.
-        stop: first pixel outside.
-        first: first position of the joined map that is taken from it.
-        last: first position that is not.
-    """
+    """One tile along one axis: its pixels, and the positions of the joined map taken from it."""
 
     start: int
     stop: int
+    """First pixel outside."""
     first: int
     last: int
+    """First position that is not taken."""
 
 
 def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
-    """Lay tiles along one axis.
+    """Lay tiles along one axis; their positions, `first` to `last`, make it up in order.
 
     Args:
-        length: of the axis in pixels, a multiple of `stride`.
+        length: of the axis in pixels, a multiple of `stride`; up to a tile's, there is one window.
         tile: side of a tile in pixels, a multiple of `stride`, at least four times as large.
         stride: pixels a position.
-
-    Returns:
-        tiles whose positions, `first` to `last`, make up the axis in order; one, as long as the
-        axis, if that is no longer than a tile.
     """
     if length <= tile:
         return (Window(0, length, 0, length // stride),)
@@ -70,11 +61,7 @@ def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
 
 
 def check_tiles(features: FeatureConfig, backbone: Backbone) -> None:
-    """Refuse tiles, or an image size, that a backbone cannot see in whole positions.
-
-    Args:
-        features: with tiles; the size may still be open.
-        backbone: what sees them.
+    """Refuse tiles, or an image size unless open, that a backbone cannot see in whole positions.
 
     Raises:
         ConfigurationError: if either does not suit the backbone.
@@ -93,15 +80,10 @@ def check_tiles(features: FeatureConfig, backbone: Backbone) -> None:
 
 
 def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
-    """Feature map of images that are seen tile by tile.
+    """Feature map of images that are seen in tiles of `tile` x `tile` pixels.
 
-    Args:
-        backbone: its stride is half of `Backbone.multiple`.
-        images: (N, 3, H, W); H and W are multiples of the stride.
-        tile: side of a tile in pixels.
-
-    Returns:
-        (N, C, H / stride, W / stride).
+    Images (N, 3, H, W) give (N, C, H / stride, W / stride). The stride is half of
+    `Backbone.multiple`, and divides H and W.
 
     Raises:
         ConfigurationError: if the backbone's stride is another one.

@@ -24,17 +24,12 @@ _TRAIN, _TEST = "train", "test"
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """One dataset that was written.
-
-    Attributes:
-        name: of the dataset; of a subset, such as a category of MVTec AD.
-        folder: where it was written.
-        images: how many by folder: `train/good`, `test/good` and `test/<class>`, in that order.
-    """
+    """One dataset, or a subset such as a category of MVTec AD, that was written to a folder."""
 
     name: str
     folder: Path
     images: Mapping[str, int]
+    """Number by folder: `train/good`, `test/good` and `test/<class>`, in that order."""
 
 
 def prepare(
@@ -50,10 +45,7 @@ def prepare(
         reader: of the dataset.
         raw: its raw folder, as for the reader.
         output: the folder to write, new or empty; of several subsets each gets one inside.
-        callback: receives progress and of images left out.
-
-    Returns:
-        What was written, in the order of the names.
+        callback: receives progress and images left out.
 
     Raises:
         ConfigurationError: if `output` is a file or not empty.

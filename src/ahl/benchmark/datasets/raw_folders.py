@@ -90,7 +90,7 @@ def left_out_if_unusable(root: Path, path: Path, callback: Callback) -> Iterator
 
 
 def describe(folder: Path) -> str:
-    """What a folder holds, for a message."""
+    """List the content of a folder, for a message."""
     inner, here = _entries(folder)
     held = [
         f"the {kind} {_listed(entries)}"

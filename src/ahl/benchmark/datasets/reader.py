@@ -41,7 +41,7 @@ class DatasetReader(ABC):
         name: what the command line calls it, lower case.
         title: its name in the papers.
         expects: the raw layout in one phrase, for messages.
-        own_split: whether it brings its own split of the normals.
+        own_split: True if it brings its own split of the normals.
         hard_classes: known classes of the protocol's hard setting; None for every class.
         hard_subsets: names of the datasets the hard setting is run on; None for all of them.
     """
@@ -98,11 +98,7 @@ class DatasetReader(ABC):
 
     @abstractmethod
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """List the samples of a folder that was recognised.
-
-        Args:
-            root: the dataset's own folder.
-            callback: receives images that are left out, and why.
+        """List the samples of a folder that was recognised; report the images left out.
 
         Raises:
             DataError: if its labels make no sense.
@@ -116,13 +112,13 @@ class DatasetReader(ABC):
         test_normals: Iterable[Sample] | None = None,
         name: str | None = None,
     ) -> Dataset:
-        """Build the dataset.
+        """Build the dataset, under the reader's name unless it is a subset with its own.
 
         Args:
             root: the dataset's own folder.
             samples: all anomalies, and the normals to train on or all there are.
             test_normals: where the dataset brings its own split.
-            name: of a subset; the reader's by default.
+            name: of a subset.
         """
         samples = tuple(samples)
         return Dataset(
@@ -135,12 +131,7 @@ class DatasetReader(ABC):
         )
 
     def benchmark_dataset(self, root: Path, *, name: str | None = None) -> Dataset:
-        """Read a folder in MVTec AD's layout; classes are put in lower case.
-
-        Args:
-            root: holds `train/good`, `test/good` and `test/<class>`, in any letter case.
-            name: of a subset; the reader's by default.
-        """
+        """Read `train/good`, `test/good` and `test/<class>`; classes are put in lower case."""
         tested = class_samples(root, subfolder(root, "test"))
         normals = image_samples(root, subfolder(root, "train", GOOD), GOOD)
         return self.dataset(
@@ -175,7 +166,7 @@ class DatasetReader(ABC):
 
 
 def _if_reachable(ask: Callable[[Path], T], folder: Path) -> T | None:
-    """What is asked of a folder; None for one beside the dataset that cannot be listed."""
+    """Ask something of a folder; None for one beside the dataset that cannot be listed."""
     with suppress(DataError):
         return ask(folder)
     return None

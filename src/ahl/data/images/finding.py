@@ -19,15 +19,10 @@ MAGIC: Final = frozenset("*?[")
 def find_images(
     folder: Path, *, recursive: bool, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> list[Path]:
-    """List the image files of a folder, by suffix.
+    """List the image files of a folder by their suffixes (in lower case).
 
     Hidden files and folders are left out. Linked folders are followed, each real folder once,
     so loops end. Broken links are listed: reading them reports them.
-
-    Args:
-        folder: where to look.
-        recursive: look in its subfolders as well.
-        suffixes: of the files, in lower case.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative name with forward slashes.

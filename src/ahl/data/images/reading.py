@@ -102,10 +102,7 @@ def image_shape(source: ImageSource) -> ImageSize:
 def read_stream(stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
 
-    Args:
-        stream: can be sought; at its start.
-        name: of the file; one that ends in `.npy` is read as an array.
-        max_pixels: as for `read_pixels`.
+    The stream can be sought, and is at its start. If the name ends in `.npy`, it holds an array.
     """
     with _opened_stream(stream, name) as (_, pixels):
         return pixels(max_pixels=max_pixels)
@@ -150,17 +147,10 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
 
 
 def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
-    """Resize, bilinear with antialiasing; the aspect ratio is not kept.
+    """Resize (H, W, 3) to (*size, 3), bilinear with antialiasing, whatever the aspect ratio.
 
     First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
     the sizes, and not the same in each release.
-
-    Args:
-        pixels: (H, W, 3), uint8.
-        size: height and width, each at least 1.
-
-    Returns:
-        Array (*size, 3), uint8.
 
     Raises:
         ConfigurationError: if a side is below 1.
@@ -175,15 +165,10 @@ def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
 
 
 def content_hash(source: ImageSource) -> str:
-    """Name an image by its content: sources of equal hash read as equal pixels.
+    """Name an image by its content, in hex: sources of equal hash read as equal pixels.
 
-    Args:
-        source: as for `read_pixels`. A file is hashed as its bytes, without decoding it; a
-            region as those and its box; a Pillow image or an array as its mode, shape and
-            pixels.
-
-    Returns:
-        The SHA-256 as 64 hexadecimal digits.
+    It is the SHA-256 of a file's bytes, without decoding them; of a region's file and its box; of
+    mode, shape and pixels of a Pillow image or an array.
 
     Raises:
         ImageError: if the file or image cannot be read.

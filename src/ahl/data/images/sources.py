@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,13 @@ from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resi
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledImage:
-    """One training image.
-
-    Attributes:
-        source: a path, a region of a file, a Pillow image or a uint8 array.
-        name: unique among the training images; kept in the model's manifest.
-        class_name: `"good"` or the anomaly class.
-    """
+    """One training image."""
 
     source: ImageSource
     name: str
+    """Unique among the training images; kept in the model's manifest."""
     class_name: str
+    """`"good"`, or the anomaly class."""
 
 
 def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
@@ -111,16 +107,12 @@ class DecodedBatch:
 def decoded_batches(
     items: Iterable[ImageItem], size: int, *, workers: int = 2, callback: Callback | None = None
 ) -> Iterator[DecodedBatch]:
-    """Decode in parallel, in order, holding only a few batches.
+    """Decode items of one shape in parallel, in order, holding only a few batches.
 
-    Args:
-        items: the images; all load with one shape.
-        size: images a batch.
-        workers: threads that decode.
-        callback: hears how long decoding was waited for.
+    The callback hears how long decoding was waited for.
 
     Yields:
-        batches; every item is in one of them.
+        batches of `size` images; every item is in one of them.
     """
     callback = callback or Callback()
     upcoming = iter(items)
@@ -128,7 +120,7 @@ def decoded_batches(
     ahead: deque[tuple[str, Future[Pixels]]] = deque()
 
     def top_up() -> None:
-        for item in islice(upcoming, 2 * size + workers - len(ahead)):
+        while len(ahead) < 2 * size + workers and (item := next(upcoming, None)) is not None:
             ahead.append((item.name, pool.submit(item.load)))
 
     indices: list[int] = []
@@ -222,14 +214,10 @@ def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[Labelled
 
 
 def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
-    """Refuse images that are labelled both good and anomalous.
-
-    Args:
-        images: with their labels.
-        items: the same, with the identity of their content.
+    """Refuse images whose items show the same content, one labelled good and one anomalous.
 
     Raises:
-        DataError: if two have the same content, and one of them only is good.
+        DataError: if there are some.
     """
     first: dict[str, LabelledImage] = {}
     for image, item in zip(images, items, strict=True):

@@ -29,10 +29,7 @@ def rebuild_backbone(
 ) -> Backbone:
     """Build the backbone that a model file describes; no code from the file, no network.
 
-    Args:
-        description: kind, settings and the weights' hash.
-        tensors: the weights by name, as `Backbone.tensors` gave them.
-        extra: your own classes, beside `BACKBONES`; the first of a kind counts.
+    Of `extra`, your own classes beside `BACKBONES`, the first of a kind counts.
 
     Raises:
         ModelFileError: if it is the embedded backbone of ahl 0.1.0, which is gone.

@@ -1,4 +1,4 @@
-"""The plug for backbones: images in, one joined feature map out."""
+"""The extension point for backbones: images in, one joined feature map out."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ BackboneTensors = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneDescription:
-    """Everything but the weights that is needed to build a backbone again.
-
-    Attributes:
-        kind: `Backbone.kind` of the class that made it.
-        settings: its settings, JSON values only.
-        weights_sha256: hash of the tensors, in hex.
-    """
+    """Everything but the weights that is needed to build a backbone again; JSON values only."""
 
     kind: str
     settings: dict[str, Any]
@@ -60,7 +54,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What `rebuild` needs beside the tensors, as JSON values."""
+        """Settings that `rebuild` needs beside the tensors, as JSON values."""
 
     @property
     def multiple(self) -> int:

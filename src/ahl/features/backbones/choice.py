@@ -1,4 +1,4 @@
-"""The backbone options of a run: a name and what goes with it, or a backbone handed in."""
+"""The choice of a backbone: a name and what goes with it, or a backbone handed in."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ from ahl.features.backbones import Backbone, TimmBackbone
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneChoice:
-    """The backbone options of a run.
-
-    Attributes:
-        backbone: a name of `ahl.features.backbones.PACKAGED`, a timm model name, or a backbone
-            ready to use.
-        weights: local weights of a timm model; None takes those of the package or
-            downloads them.
-        arguments: further arguments of `timm.create_model`, and `mean` and `std`.
-        stages: stages of a timm model to join; None takes the last three, or three in a
-            transformer's middle.
-    """
+    """The backbone options of a run: a backbone, or what `TimmBackbone.load` takes."""
 
     backbone: str | Backbone
     weights: Path | None = None

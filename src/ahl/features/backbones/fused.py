@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections import Counter
+from functools import partial
 from typing import Final
 
 import torch
@@ -31,7 +32,7 @@ _ACTIVATIONS: Final[dict[type[nn.Module], tuple[str, list[float]]]] = {
     nn.ReLU: ("relu", []),
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
-"""What oneDNN applies to a convolution's output, with its constants."""
+"""Names of oneDNN for what follows a convolution, with their constants."""
 
 
 class FusedConvolution(nn.Module):
@@ -103,11 +104,8 @@ def _padded(images: Tensor, convolution: Conv2dSame) -> tuple[Tensor, list[int],
 def fused_network(network: nn.Module) -> nn.Module:
     """A copy for inference on a processor, or the network itself where nothing can be fused.
 
-    Args:
-        network: in evaluation mode; takes (N, 3, H, W) and gives a list of maps.
-
-    Returns:
-        a network whose maps differ by rounding only.
+    The network, in evaluation mode, takes (N, 3, H, W) and gives a list of maps; those of the copy
+    differ by rounding only.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
@@ -136,33 +134,27 @@ def _followed_by_norms(network: nn.Module) -> dict[str, str]:
     outputs: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that its id stays its own
     pairs: dict[str, str] = {}
 
-    def remember(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            outputs[id(output)] = (name, output)
+    def remember(name: str, _: nn.Module, __: object, output: Tensor) -> None:
+        outputs[id(output)] = (name, output)
 
-        return hook
-
-    def compare(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if id(inputs[0]) in outputs:
-                pairs[name] = outputs[id(inputs[0])][0]
-
-        return hook
+    def compare(name: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if id(inputs[0]) in outputs:
+            pairs[name] = outputs[id(inputs[0])][0]
 
     handles = []
     for name, module in network.named_modules():
         if type(module) in (nn.Conv2d, Conv2dSame) and module.padding_mode == "zeros":
-            handles.append(module.register_forward_hook(remember(name)))
+            handles.append(module.register_forward_hook(partial(remember, name)))
         elif type(module) in (nn.BatchNorm2d, BatchNormAct2d):
-            handles.append(module.register_forward_pre_hook(compare(name)))
+            handles.append(module.register_forward_pre_hook(partial(compare, name)))
     try:
         with torch.inference_mode():
             network(torch.zeros(PROBE))
     finally:
         for handle in handles:
             handle.remove()
-    convolutions = list(pairs.values())
-    return {n: c for n, c in pairs.items() if convolutions.count(c) == 1}
+    followed = Counter(pairs.values())
+    return {n: c for n, c in pairs.items() if followed[c] == 1}
 
 
 def _alike(fused: nn.Module, network: nn.Module) -> bool:

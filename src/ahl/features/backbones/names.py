@@ -27,12 +27,9 @@ SHORT_NAMES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedNetwork:
-    """A network of timm whose weights are a file in a package.
+    """A network of timm (`architecture`) whose weights are a file in a package of the index.
 
     Attributes:
-        architecture: its timm name.
-        package: name of the package on the index.
-        version: of the package.
         file: the weights, relative to the package's folder.
         sha256: of the file, in hex.
         extra: of ahl that installs the package; empty if ahl itself does.

@@ -107,6 +107,6 @@ def for_timm(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the pages that torch adds to it."""
+    """First line of an error's message, without the pages that torch adds to it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -52,7 +52,7 @@ class TimmBackbone(Backbone):
     of its patch are resized to the nearest ones.
 
     Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
-    with fixed random weights, and never reaches the network.
+    with fixed random weights, and downloads nothing.
 
     Args:
         name: timm model name, such as `resnet18` or `resnet18.a1_in1k`; never an address or path.
@@ -104,8 +104,6 @@ class TimmBackbone(Backbone):
     ) -> TimmBackbone:
         """Build a network with pretrained weights.
 
-        Inputs are normalised as timm records for the named weights (see `normalisation_of`).
-
         Args:
             name: timm model name, or one of `PACKAGED` and `SHORT_NAMES` for some of these.
             weights: local state dict of the same timm model, with or without its classifier, as
@@ -113,7 +111,7 @@ class TimmBackbone(Backbone):
                 publish it, for any image size. None reads a package's, or takes timm's own from
                 the hub's cache or downloads them.
             arguments: as for the constructor; `mean` and `std` among them, one number or three,
-                override the normalisation.
+                override `normalisation_of` the weights.
             stages: as for the constructor.
 
         Raises:

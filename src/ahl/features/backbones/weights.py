@@ -39,14 +39,9 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt")
 
 
 def read_packaged(name: str, *, weights: Path | None = None) -> tuple[str, BackboneTensors]:
-    """Read the weights of a packaged network; no code of its package runs.
+    """Read a packaged network: timm's name of it, and its whole state dict by timm's names.
 
-    Args:
-        name: one of `PACKAGED`.
-        weights: what the user gave as local weights; there must be none.
-
-    Returns:
-        timm's name of the network, and its whole state dict by timm's names.
+    No code of the package runs.
 
     Raises:
         ConfigurationError: if local weights are given.
@@ -250,12 +245,9 @@ def as_timm_names(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Ten
 def check_tensors(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, exact: bool = True
 ) -> None:
-    """Raise ValueError unless shapes and types fit and all numbers are finite.
+    """Raise ValueError unless shapes and types fit those wanted and all numbers are finite.
 
-    Args:
-        tensors: to be loaded.
-        wanted: of the network, at least the same names.
-        exact: refuse missing names and other float types, too.
+    All names are wanted; `exact` refuses missing ones and other float types, too.
     """
     odd = sorted(tensors.keys() ^ wanted.keys()) if exact else []
     if odd:
