@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import functools
-from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 _MVTEC = "MVTec AD"
 """Its categories are datasets of their own in the paper's hard setting and in its table 7."""
@@ -20,8 +20,7 @@ _TABLE_10 = {
 """Our titles of the four kinds of overlap, and the paper's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedFigure:
+class PublishedFigure(NamedTuple):
     """One figure of the paper.
 
     Attributes:
@@ -71,7 +70,7 @@ def published_datasets() -> tuple[str, ...]:
 def published(
     dataset: str, setting: str, anomalies: int, title: str, subset: str = ""
 ) -> tuple[float, float | None] | None:
-    """What the paper reports for a method on a dataset.
+    """The paper's figure of a method on a dataset.
 
     Args:
         dataset: its name in the tables; case, blanks and underscores do not matter.
