@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -91,11 +91,10 @@ def measure(
     method = trial.variant.method
     with Watch() as watch:
         problem = _watched(draw.problem, trial, watch)
-        found = (
-            method.score(problem)
-            if source is None
-            else method.transfer(_watched(source.problem, trial, watch), problem)
-        )
+        if source is None:
+            found = method.score(problem)
+        else:
+            found = method.transfer(_watched(source.problem, trial, watch), problem)
     scores = np.asarray(found, dtype=np.float64)
     if scores.shape != (len(draw.test),) or not np.isfinite(scores).all():
         raise DataError(
@@ -106,26 +105,16 @@ def measure(
     labels = np.array([int(sample.is_anomaly) for sample in draw.test])
     seen = np.array([name in draw.seen_classes for name in classes])
     figures = open_set_figures(labels, scores, seen)
-    if figures.auroc is None or figures.average_precision is None or figures.fpr95 is None:
+    if figures.auroc is None:
         raise DataError("A test needs normal images and anomalies.")
     result = TrialResult(
         key=trial.key,
-        dataset=trial.draw.dataset,
-        subset=trial.draw.subset,
-        setting=trial.draw.setting,
-        known_class=trial.draw.known_class,
-        anomalies=trial.draw.anomalies,
-        seed=trial.draw.seed,
-        source=trial.draw.source,
+        **asdict(trial.draw),
         method=trial.variant.text,
         title=method.title,
         kind=method.kind,
         labels=method.labels,
-        auroc=figures.auroc,
-        average_precision=figures.average_precision,
-        auroc_seen=figures.auroc_seen,
-        auroc_unseen=figures.auroc_unseen,
-        fpr95=figures.fpr95,
+        **asdict(figures),
         normals=len(problem.normals),
         tested_normals=int((labels == 0).sum()),
         tested_anomalies=int((labels == 1).sum()),

@@ -46,19 +46,12 @@ class PublishedFigure(NamedTuple):
 def published_figures() -> tuple[PublishedFigure, ...]:
     """All figures, by table number and in the paper's order within a table."""
     source = resources.files("ahl.benchmark").joinpath("published.csv")
-    with source.open(encoding="utf-8") as file:
-        figures = [
-            PublishedFigure(
-                table=int(row["table"]),
-                setting=row["setting"],
-                anomalies=int(row["anomalies"]),
-                dataset=row["dataset"],
-                method=row["method"],
-                mean=float(row["auroc"]),
-                deviation=float(row["deviation"]) if row["deviation"] else None,
-            )
-            for row in csv.DictReader(file)
-        ]
+    figures = []
+    for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
+        place = (int(row["table"]), row["setting"], int(row["anomalies"]))
+        names = (row["dataset"], row["method"])
+        deviation = float(row["deviation"]) if row["deviation"] else None
+        figures.append(PublishedFigure(*place, *names, float(row["auroc"]), deviation))
     return tuple(sorted(figures, key=lambda figure: figure.table))
 
 

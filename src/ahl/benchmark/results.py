@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
-from ahl._common.files import written_whole
+from ahl._common.files import remove_torn_line, written_whole
 from ahl._common.types import ImageSize
 from ahl.benchmark.methods import Labels, MethodKind
 
@@ -171,10 +171,9 @@ def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file of lines; a half-written last line is left out, or cut off."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if repair and whole != data:
-        os.truncate(path, len(whole))
+    if repair:
+        remove_torn_line(path)
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             values = json.loads(line)

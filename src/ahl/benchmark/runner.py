@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -15,7 +14,6 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import psutil
 import torch
 
 from ahl._common.callbacks import Callback
@@ -145,7 +143,7 @@ def run_batch(
 
 def _split(batch: Batch) -> TrainingSplit:
     """What is trained on; in a transfer, of the source."""
-    split = draw_every_class if batch.labels == "every class" else draw_split
+    split = draw_every_class if batch.trials[0].variant.sees_every_class else draw_split
     return split(
         batch.source or batch.dataset,
         anomalies=batch.draw.anomalies,
@@ -187,7 +185,7 @@ def _finished(
         jobs,
         mp_context=processes,
         initializer=_start_process,
-        initargs=(threads, os.getpid(), queue),
+        initargs=(threads, queue),
     ) as pool:
         tasks = [pool.submit(_run_remotely, batch, benchmark, context) for batch in batches]
         expected = sum(len(batch.trials) for batch in batches)
@@ -208,18 +206,19 @@ _reports: Queue[Finished] | None = None
 """Where this process reports its trials, if it is one of several: a queue is only inherited."""
 
 
-def _start_process(threads: int, parent: int, queue: Queue[Finished]) -> None:
-    """Set a process up; it ends with its parent, also when that is killed and cannot say so."""
+def _start_process(threads: int, queue: Queue[Finished]) -> None:
     global _reports  # noqa: PLW0603 - one for the life of the process
     _reports = queue
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def end_with_parent() -> None:
-        while psutil.pid_exists(parent) and psutil.Process().ppid() == parent:
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, killed without a word maybe."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "one of several"
+    parent.join()
+    os._exit(1)
 
 
 def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any]) -> None:

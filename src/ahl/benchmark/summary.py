@@ -18,7 +18,7 @@ from ahl._common.printable import printable
 from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
 from ahl.benchmark.published import published, published_datasets
 from ahl.benchmark.results import Results, TrialResult
-from ahl.benchmark.variants import Variant
+from ahl.benchmark.variants import Measured, Variant, take_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def summarise_results(results: Results) -> Summary:
         ) from error
     trials = pd.DataFrame([_row(result) for result in results.trials.values()])
     trials = trials.astype(dict.fromkeys(OTHERS, float))
-    identity = ["dataset", "setting", "source", "anomalies", *_DRAW, "method", *_CONDITIONS]
+    identity = [*Column._fields, "seed", "method", *_CONDITIONS]
     trials = trials.drop_duplicates(identity, keep="last").sort_values([*_DRAW[::-1], "key"])
     variants = _variants(trials)
     trials["variant"] = [variant.shown for variant in variants]
@@ -136,16 +136,6 @@ def rows_of(table: pd.DataFrame) -> Iterator[Any]:
     yield from table.itertuples()
 
 
-def trials_of(summary: Summary, column: Column) -> pd.DataFrame:
-    """The trials behind a column of a whole dataset."""
-    trials = summary.trials
-    return trials[
-        (trials["place"] == column.setting)
-        & (trials["anomalies"] == column.anomalies)
-        & (trials["dataset"] == column.dataset)
-    ]
-
-
 def _row(result: TrialResult) -> dict[str, Any]:
     """A result with its texts cleaned, and what tells it from its like."""
     values = msgspec.structs.asdict(result)
@@ -158,7 +148,7 @@ def _row(result: TrialResult) -> dict[str, Any]:
     return row | {
         "backbone": printable(f"{name} {digest[:6]}"),
         "device": printable(str(result.context.get("device"))),
-        "place": f"transfer from {row['source']}" if result.source else row["setting"],
+        "setting": f"transfer from {row['source']}" if result.source else row["setting"],
     }
 
 
@@ -171,10 +161,12 @@ def _variants(trials: pd.DataFrame) -> list[Variant]:
     differs = trials.groupby("method")[_CONDITIONS].transform("nunique") > 1
     variants = []
     for trial, differing in zip(rows_of(trials), differs.to_numpy(), strict=True):
-        variant = Variant.of_results(trial.method, trial.title, trial.kind, trial.labels)
+        name, _ = take_apart(trial.method)
+        method = Measured(name=name, title=trial.title, kind=trial.kind, labels=trial.labels)
         there = zip(_CONDITIONS, differing, strict=True)
         marks = ", ".join(f"{name} {getattr(trial, name)}" for name, one in there if one)
-        variants.append(replace(variant, mark=f"[{marks}]" if marks else ""))
+        mark = f"[{marks}]" if marks else ""
+        variants.append(Variant(text=trial.method, method=method, mark=mark))
     shown = Counter(variant.shown for variant in set(variants))
     return [
         replace(one, mark=f"{one.mark} ({one.text})".strip()) if shown[one.shown] > 1 else one
@@ -189,7 +181,7 @@ def _tables(
 ) -> dict[Column, pd.DataFrame]:
     import pandas as pd
 
-    trials = trials.assign(setting=trials["place"], draw=trials.groupby(_DRAW).ngroup())
+    trials = trials.assign(draw=trials.groupby(_DRAW).ngroup())
     columns = [
         trials.assign(subset="", known_class=""),
         trials[trials["subset"] != ""].assign(known_class=""),
@@ -211,9 +203,14 @@ def _tables(
         table["seeds"] = seeds.size()
         table["missing_trials"] = members["draw"].nunique() - table["draws"]
         table[["low", "high"]] = [_interval(group, replicates) for _, group in by]
-        table[["paper_auroc", "paper_deviation"]] = [
-            _paper(column, variants[name].title) for name in table.index
+        where = (column.dataset, column.setting, column.anomalies)
+        paper = [
+            None if column.known_class else published(*where, variants[name].title, column.subset)
+            for name in table.index
         ]
+        table[["paper_auroc", "paper_deviation"]] = np.array(
+            [found or (None, None) for found in paper], dtype=float
+        )
         # Sums in another order must not untie two variants.
         table[["auroc", *OTHERS]] = table[["auroc", *OTHERS]].round(12)
         tables[column] = table.loc[[name for name in variants if name in table.index]]
@@ -239,12 +236,3 @@ def _replicates(results: Results, key: str) -> NDArray[np.float64] | None:
     if set(scored.labels.tolist()) != {0, 1}:
         return None
     return auroc_replicates(scored.labels, scored.scores, image_counts(scored.names))
-
-
-def _paper(column: Column, title: str) -> tuple[float, float]:
-    found = None
-    if not column.known_class:
-        where = (column.dataset, column.setting, column.anomalies)
-        found = published(*where, title, column.subset)
-    mean, deviation = found or (None, None)
-    return np.nan if mean is None else mean, np.nan if deviation is None else deviation

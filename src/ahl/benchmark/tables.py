@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from importlib import resources
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ahl.benchmark.comparisons import digits, incomplete, verdicts
-from ahl.benchmark.summary import OTHERS, Column, Summary, rows_of, trials_of
+from ahl.benchmark.summary import OTHERS, Column, Summary, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +34,6 @@ class TableCell(NamedTuple):
     interval: str = ""
     beside: str = ""
     best: bool = False
-
-    @property
-    def words(self) -> str:
-        """All of it on one line."""
-        return " ".join(filter(None, (self.text, self.interval, self.beside)))
 
 
 class Table(NamedTuple):
@@ -78,8 +74,9 @@ def make_sections(summary: Summary) -> tuple[Section, ...]:
 def sizes_table(summary: Summary) -> Table:
     """What every column was tested on, each a number or a range over its trials."""
     rows = []
+    by_column = summary.trials.groupby(["setting", "anomalies", "dataset"])
     for column in summary.columns:
-        trials = trials_of(summary, column)
+        trials = by_column.get_group(column[:3])
         draws = len(trials.drop_duplicates(["subset", "known_class", "seed"]))
         ranges = [_range(trials[name]) for name in _SIZES]
         rows.append((column.label, tuple(TableCell(text) for text in (str(draws), *ranges))))
@@ -209,20 +206,40 @@ def markdown(
         notes: how to read it.
         ranks: the mean ranks in a sentence, or "".
     """
-    lines = [f"# {TITLE}", ""]
-    for section in sections:
-        lines += [f"## {_marked(section.heading)}", ""]
-        lines += [f"- {_marked(sentence)}" for sentence in section.verdicts]
-        lines += ["", *_markdown_table(section.main)]
-        for table in section.further:
-            lines += [f"### {_marked(table.title)}", "", *_markdown_table(table)]
-    if ranks:
-        lines += ["## Mean ranks", "", _marked(ranks), ""]
-    lines += ["## What was run", ""]
-    lines += [f"- {name}: {_marked(value)}" for name, value in facts]
-    lines += ["", *_markdown_table(sizes), "## How to read this", ""]
-    lines += [f"- {_marked(note)}" for note in notes]
-    return "\n".join(lines) + "\n"
+    return _render(
+        "report.md.j2",
+        _marked,
+        title=TITLE,
+        sections=sections,
+        sizes=sizes,
+        facts=facts,
+        notes=notes,
+        ranks=ranks,
+    )
+
+
+def latex(sections: Sequence[Section]) -> str:
+    r"""A booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
+    return _render("table.tex.j2", _texed, sections=sections)
+
+
+def _render(template: str, escape: Callable[[str], str], **values: object) -> str:
+    """Fill a template; every value in `<< >>` is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    source = resources.files("ahl.benchmark").joinpath(template).read_text(encoding="utf-8")
+    environment = Environment(
+        variable_start_string="<<",
+        variable_end_string=">>",
+        autoescape=True,
+        finalize=lambda text: text if isinstance(text, Markup) else Markup(escape(text)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(source).render(**values)
 
 
 def figures_table(summary: Summary, columns: Sequence[Column]) -> pd.DataFrame:
@@ -241,38 +258,6 @@ def csv_table(summary: Summary) -> str:
     """All figures, whole datasets first."""
     table = figures_table(summary, [*summary.columns, *summary.parts])
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-
-def latex(sections: Sequence[Section]) -> str:
-    r"""A booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
-    lines = [r"% Needs \usepackage{booktabs}."]
-    for section in sections:
-        table = section.main
-        lines += [
-            "",
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{Image-level AUROC, {_texed(section.heading)}.}}",
-            rf"  \begin{{tabular}}{{l{'c' * len(table.head)}}}",
-            r"    \toprule",
-            rf"    {' & '.join(['Method', *map(_texed, table.head)])} \\",
-            r"    \midrule",
-        ]
-        for name, cells in table.rows:
-            lines.append(rf"    {' & '.join([_texed(name), *map(_tex_cell, cells)])} \\")
-        lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_table(table: Table) -> list[str]:
-    lines = [
-        f"| {' | '.join(map(_marked, (table.corner, *table.head)))} |",
-        "|---|" + "---:|" * len(table.head),
-    ]
-    for name, cells in table.rows:
-        texts = [f"**{c.text}**" + c.words[len(c.text) :] if c.best else c.words for c in cells]
-        lines.append(f"| {' | '.join([_marked(name), *texts])} |")
-    return [*lines, ""]
 
 
 def _marked(text: str) -> str:
@@ -294,11 +279,3 @@ _TEX = {
 
 def _texed(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in text)
-
-
-def _tex_cell(cell: TableCell) -> str:
-    text = "--" if cell.text == "-" else _texed(cell.text)
-    words = [rf"\textbf{{{text}}}" if cell.best else text]
-    # Braces keep a bracket after \\ or & from being read as an option.
-    words += [rf"{{\scriptsize {_texed(part)}}}" for part in (cell.interval, cell.beside) if part]
-    return " ".join(words)

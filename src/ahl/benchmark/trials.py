@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ahl._common.errors import ConfigurationError
-from ahl.benchmark.methods import Labels, Method
+from ahl.benchmark.methods import Method
 from ahl.benchmark.protocol import BenchmarkDataset, Draw, plan_draws, plan_transfers
 from ahl.benchmark.variants import Variant
 from ahl.config import DEFAULT_BACKBONE, Config, default
@@ -48,7 +48,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Trials that share their features: one draw, methods with the same labels.
+    """Trials that share their features: one draw; either all or none see every class.
 
     In a transfer `source` is trained on, and the dataset is the target.
     """
@@ -56,7 +56,6 @@ class Batch:
     dataset: Dataset
     source: Dataset | None = None
     draw: Draw
-    labels: Labels
     trials: tuple[Trial, ...]
 
 
@@ -100,37 +99,35 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
         ConfigurationError: if a method or setting is not known, or cannot be in a transfer.
     """
     variants = [Variant.parse(text, benchmark.further) for text in benchmark.methods]
-    own = {d.name: {**context, "dataset": d.fingerprint()} for d in benchmark.datasets}
+    fingerprints = {dataset.name: dataset.fingerprint() for dataset in benchmark.datasets}
 
-    def trials(draw: Draw, chosen: Sequence[Variant], values: dict[str, Any]) -> tuple[Trial, ...]:
-        return tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
+    def batch(
+        dataset: Dataset,
+        draw: Draw,
+        chosen: Sequence[Variant],
+        fingerprint: dict[str, Any],
+        source: Dataset | None = None,
+    ) -> Batch:
+        values = context | fingerprint
+        trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
+        return Batch(dataset=dataset, source=source, draw=draw, trials=trials)
 
     if benchmark.transfer:
         _check_transfer([variant.method for variant in variants])
-        everything = {**context, "datasets": sorted(v["dataset"] for v in own.values())}
+        both = {"datasets": sorted(fingerprints.values())}
         for source, target, draw in plan_transfers(
             benchmark.datasets, benchmark.anomalies, benchmark.seeds
         ):
-            yield Batch(
-                dataset=target,
-                source=source,
-                draw=draw,
-                labels="some classes",
-                trials=trials(draw, variants, everything),
-            )
+            yield batch(target, draw, variants, both, source)
         return
-    by_labels: dict[Labels, list[Variant]] = {
-        "some classes": [one for one in variants if not one.sees_every_class],
-        "every class": [one for one in variants if one.sees_every_class],
-    }
+    bounds = [one for one in variants if one.sees_every_class]
+    rest = [one for one in variants if not one.sees_every_class]
     for dataset in benchmark.datasets:
+        own = {"dataset": fingerprints[dataset.name]}
         for subset, draw in plan_draws(
             dataset, benchmark.settings, benchmark.anomalies, benchmark.seeds
         ):
-            for labels, chosen in by_labels.items():
-                if chosen:
-                    own_trials = trials(draw, chosen, own[dataset.name])
-                    yield Batch(dataset=subset, draw=draw, labels=labels, trials=own_trials)
+            yield from (batch(subset, draw, chosen, own) for chosen in (rest, bounds) if chosen)
 
 
 def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, Any]) -> Trial:
@@ -150,7 +147,8 @@ def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, 
         "config": own.to_dict(),
         "context": context,
     }
-    if variant.restates(config):  # a row of its own in a sweep, though nothing differs
+    plain = replace(variant, text=variant.method.name)
+    if variant.written and own == plain.configure(config):  # a row of its own in a sweep
         values["restated"] = sorted(f"{name}={value!r}" for name, value in variant.settings)
     key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
     return Trial(draw=draw, variant=variant, key=key, config=own)

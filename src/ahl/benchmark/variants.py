@@ -69,12 +69,6 @@ class Variant:
                 )
         return cls(text=text, method=method)
 
-    @classmethod
-    def of_results(cls, text: str, title: str, kind: MethodKind, labels: Labels) -> Variant:
-        """One that was run, by whomever: nothing is checked."""
-        name, _ = take_apart(text)
-        return cls(text=text, method=_Measured(name=name, title=title, kind=kind, labels=labels))
-
     @property
     def written(self) -> Written:
         """Its settings as written."""
@@ -91,14 +85,7 @@ class Variant:
         Raises:
             ConfigurationError: if a setting names no field or has a value that cannot work.
         """
-        return self._with(config, (*self.method.settings, *self.settings, *self.method.fixed))
-
-    def restates(self, config: Config) -> bool:
-        """Whether it has settings, and all say what holds without them."""
-        plain = self._with(config, (*self.method.settings, *self.method.fixed))
-        return bool(self.written) and self.configure(config) == plain
-
-    def _with(self, config: Config, settings: Settings) -> Config:
+        settings = (*self.method.settings, *self.settings, *self.method.fixed)
         values = config.to_dict()
         for name, value in settings:
             section, field = name.split(".")
@@ -175,7 +162,7 @@ def number_of(text: str) -> float | None:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class _Measured(Method):
+class Measured(Method):
     """A method as results describe it: it may be of somebody's own, and is not run."""
 
     name: str
@@ -184,6 +171,7 @@ class _Measured(Method):
     labels: Labels
 
     def score(self, problem: Problem) -> Scores:
+        """Refuse."""
         raise NotImplementedError
 
 
