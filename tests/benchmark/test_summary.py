@@ -1,6 +1,7 @@
 """One figure for each method and column: which results count, and under which name."""
 
 import sys
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -95,11 +96,15 @@ def test_one_seed_has_no_deviation(summed):
 
 
 def test_the_order_of_sums_unties_nothing(summed):
-    values = (0.984296, 0.98, 0.9911111111)
-    results = [make_result("dra", value, seed=seed) for seed, value in enumerate(values)]
-    results += [make_result("flos", value, seed=2 - seed) for seed, value in enumerate(values)]
+    orders = enumerate(permutations((0.8444, 0.758, 0.4206)))
+    results = [
+        make_result(f"mine-{number}", value, seed=seed)
+        for number, values in orders
+        for seed, value in enumerate(values)
+    ]
     summary = summed(results, scored=False)
-    assert summary.tables[summary.columns[0]]["auroc"].nunique() == 1
+    table = summary.tables[summary.columns[0]]
+    assert (len(table), table["auroc"].nunique()) == (6, 1)
 
 
 def test_without_pandas_one_sentence_says_what_to_install(summed, monkeypatch):

@@ -15,7 +15,7 @@ LEVEL = 0.95
 
 
 def image_counts(names: Sequence[str], replicates: int = REPLICATES) -> NDArray[np.uint8]:
-    """How often each image is in each resampled test: Poisson(1), drawn for the image's name.
+    """Counts of each image in each resampled test: Poisson(1), drawn for the image's name.
 
     The same image has the same counts in every trial, so that seeds which share test images are
     resampled together (else their mean would look too certain), and methods are compared on the

@@ -73,7 +73,7 @@ def _sides(summary: Summary, column: Column) -> tuple[list[str], list[str]]:
 
 
 def _sentence(summary: Summary, column: Column) -> str:
-    """Who is beaten in one column, by whom, and which AHL variant is not."""
+    """The sentence of one column: the beaten AHL variants, by which rival, and the unbeaten."""
     ours, rivals = _sides(summary, column)
     beaten = find_defeats(summary, column)
     figures = summary.tables[column]["auroc"]

@@ -72,7 +72,7 @@ class Method(ABC):
 
     @property
     def transfers(self) -> bool:
-        """Whether it can take part in a transfer: it adapts to normals, and is no bound."""
+        """True if it can take part in a transfer: it adapts to normals, and is no bound."""
         return type(self).transfer is not Method.transfer and self.labels != "every class"
 
     @abstractmethod
@@ -121,7 +121,7 @@ class DetectorMethod(Method):
 
     @property
     def fixed(self) -> Settings:
-        """Whether it is within AHL, and on what distributions an ensemble is."""
+        """Its place within AHL or alone, and an ensemble's grouping."""
         fixed: Settings = (("learning.collaborative", self.collaborative),)
         if self.ensemble in (None, "seeds"):
             return fixed

@@ -46,12 +46,12 @@ NOTES = (
     "example. Seconds are training and scoring of one trial with the features cached; memory is "
     "the most that the process held, features included.",
 )
-"""How to read the figures."""
+"""Notes on reading the figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written.
+    """The files written, and what stands in them.
 
     Attributes:
         paths: report.md, results.csv, table.tex and report.html, in this order.

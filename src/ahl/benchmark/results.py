@@ -27,7 +27,7 @@ from ahl.benchmark.methods import Labels, MethodKind
 
 
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a trial gave.
+    """The figures of a trial, with all that identifies it.
 
     Attributes:
         key: the trial's identity.
@@ -144,7 +144,7 @@ class Results:
         self.trials[result.key] = result
 
     def scores_file(self, key: str) -> Path:
-        """Where a trial's scores lie."""
+        """The file of a trial's scores."""
         return self.folder / "scores" / f"{key}.csv"
 
     def scored(self, key: str) -> ScoredTest | None:

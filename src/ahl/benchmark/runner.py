@@ -38,7 +38,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         computed: trials computed now.
@@ -142,7 +142,7 @@ def run_batch(
 
 
 def _split(batch: Batch) -> TrainingSplit:
-    """What is trained on; in a transfer, of the source."""
+    """The split that is trained on; in a transfer, of the source."""
     split = draw_every_class if batch.trials[0].variant.sees_every_class else draw_split
     return split(
         batch.source or batch.dataset,
@@ -203,7 +203,7 @@ def _finished(
 
 
 _reports: Queue[Finished] | None = None
-"""Where this process reports its trials, if it is one of several: a queue is only inherited."""
+"""This process's way back for its trials, if it is one of several: queues are inherited."""
 
 
 def _start_process(threads: int, queue: Queue[Finished]) -> None:

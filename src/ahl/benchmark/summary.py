@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 OTHERS = ("auroc_seen", "auroc_unseen", "average_precision", "fpr95")
 
 _CONDITIONS = ["backbone", "device", "config"]
-"""What figures depend on beside the variant and the data."""
+"""Dependencies of the figures beside the variant and the data."""
 
 _DRAW = ["subset", "known_class", "seed"]
 
 
 class Column(NamedTuple):
-    """What variants are compared on.
+    """A place where variants are compared.
 
     Attributes:
         setting: of the protocol, or `transfer from SOURCE`.

@@ -72,7 +72,7 @@ def make_sections(summary: Summary) -> tuple[Section, ...]:
 
 
 def sizes_table(summary: Summary) -> Table:
-    """What every column was tested on, each a number or a range over its trials."""
+    """Sizes of every column's tests, each a number or a range over its trials."""
     rows = []
     by_column = summary.trials.groupby(["setting", "anomalies", "dataset"])
     for column in summary.columns:

@@ -1,4 +1,4 @@
-"""What a benchmark computes: trials, in the order they are computed."""
+"""Trials of a benchmark, in the order they are computed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What to measure.
+    """A benchmark to run.
 
     Attributes:
         datasets: the datasets.
@@ -155,7 +155,7 @@ def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, 
 
 
 def run_context(benchmark: Benchmark) -> dict[str, Any]:
-    """What all trials depend on beside dataset and config: backbone and device."""
+    """Dependencies of all trials beside dataset and config: backbone and device."""
     choice = benchmark.backbone
     if isinstance(choice.backbone, Backbone):
         backbone: dict[str, Any] = asdict(choice.backbone.describe())

@@ -116,17 +116,17 @@ class Variant:
 
     @property
     def sees_every_class(self) -> bool:
-        """Whether it is no rival but a bound."""
+        """True of a bound, which is no rival."""
         return self.method.labels == "every class"
 
     @property
     def competes(self) -> bool:
-        """Whether it can be the best: neither a bound nor a part of AHL."""
+        """True if it can be the best: neither a bound nor a part of AHL."""
         return self.method.kind != "part" and not self.sees_every_class
 
     @property
     def is_ahl(self) -> bool:
-        """Whether it is AHL, and competes."""
+        """True of AHL that competes."""
         return self.method.kind == "ahl" and self.competes
 
     @property
