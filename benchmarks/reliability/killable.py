@@ -98,7 +98,7 @@ def _whole_results(folder: Path) -> None:
             with np.load(path, allow_pickle=False) as scores:
                 [scores[name] for name in scores.files]
     results = Results(folder / "results", writable=False)
-    for record in results.records.values():
+    for record in results.trials.values():
         results.scored(record.key)
 
 
@@ -108,7 +108,7 @@ def _figures(folder: Path) -> dict[str, bytes]:
 
     results = Results(folder / "results", writable=False)
     found = {}
-    for key, record in results.records.items():
+    for key, record in results.trials.items():
         scored = results.scored(record.key)
         found[str(key)] = (
             f"{record.auroc!r} {record.average_precision!r}".encode() + scored.scores.tobytes()

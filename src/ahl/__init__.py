@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from ahl.benchmark.datasets import READERS, DatasetReader, find_reader
-    from ahl.benchmark.method_types import Method
-    from ahl.benchmark.planning import Benchmark
+    from ahl.benchmark.methods import Method
     from ahl.benchmark.problem import Problem
     from ahl.benchmark.runner import run_benchmark
+    from ahl.benchmark.trials import Benchmark
     from ahl.config import Config, preset
     from ahl.data import Dataset, TrainingSplit, draw_split, open_dataset
     from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
@@ -52,8 +52,8 @@ _PLACES = {
         "WeightsError",
     ),
     "benchmark.datasets": ("READERS", "DatasetReader", "find_reader"),
-    "benchmark.method_types": ("Method",),
-    "benchmark.planning": ("Benchmark",),
+    "benchmark.methods": ("Method",),
+    "benchmark.trials": ("Benchmark",),
     "benchmark.problem": ("Problem",),
     "benchmark.runner": ("run_benchmark",),
     "config": ("Config", "preset"),

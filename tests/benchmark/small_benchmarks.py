@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ahl.benchmark.method_types import Method
-from ahl.benchmark.planning import Benchmark
+from ahl.benchmark.methods import Method
+from ahl.benchmark.trials import Benchmark
 from ahl.features.backbones.choice import BackboneChoice
 from tiny import TinyBackbone, tiny_config
 

@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from ahl._common.types import Kind
-from ahl.benchmark import ablations, method_types
-from ahl.benchmark.ablations import (
+from ahl.benchmark import methods
+from ahl.benchmark.methods import (
     ABLATION_METHODS,
-    DistributionEnsemble,
-    SeedEnsemble,
+    METHODS,
+    PLAIN,
+    DetectorMethod,
+    find_method,
 )
-from ahl.benchmark.cells import Draw, make_cell
-from ahl.benchmark.known_methods import METHODS, find_method
 from ahl.benchmark.problem import Problem
-from ahl.benchmark.specification import MethodSpec
+from ahl.benchmark.protocol import Draw
+from ahl.benchmark.trials import make_trial
+from ahl.benchmark.variants import Variant
 from ahl.config import CalibrationConfig
 from ahl.distributions.training_set import IndexedSet, TrainingSet
 from ahl.features.table import FeatureTable
@@ -59,9 +61,21 @@ def make_problem(seed=0, **learning):
     )
 
 
+def ensemble(kind):
+    return DetectorMethod(
+        name="x",
+        title="X",
+        kind="part",
+        detector=DevNet,
+        collaborative=False,
+        settings=PLAIN,
+        ensemble=kind,
+    )
+
+
 def given(method, problem):
     """The problem as a run of the benchmark gives it to the method."""
-    spec = MethodSpec(text=method.name, method=method, settings=())
+    spec = Variant(text=method.name, method=method)
     return replace(problem, config=spec.configure(problem.config))
 
 
@@ -79,14 +93,14 @@ def numbers(table):
 @pytest.fixture
 def learnt(monkeypatch):
     """Every (task, config, seed, model) that an ablation trains."""
-    found, learn = [], ablations.learn
+    found, learn = [], methods.learn
 
     def listening(task, config, *, seed, device):
         model = learn(task, config, seed=seed, device=device)
         found.append((task, config, seed, model))
         return model
 
-    monkeypatch.setattr(ablations, "learn", listening)
+    monkeypatch.setattr(methods, "learn", listening)
     return found
 
 
@@ -98,7 +112,7 @@ def test_the_union_holds_what_either_set_holds_once_and_sorted():
         parts = [np.array(part, dtype=np.int64) for part in (normals, anomalies, pseudo)]
         return IndexedSet(normals=parts[0], anomalies=parts[1], pseudo=parts[2])
 
-    union = ablations._union(indexed([5, 9], [20, 21], []), indexed([1, 5], [20, 25], [30, 33]))
+    union = methods._union(indexed([5, 9], [20, 21], []), indexed([1, 5], [20, 25], [30, 33]))
     found = [part.tolist() for part in union.by_kind()]
     assert found == [[1, 5, 9], [20, 21, 25], [30, 33]]
     assert all(part.dtype == np.int64 for part in union.by_kind())
@@ -108,8 +122,8 @@ def test_a_restricted_set_has_the_rows_and_kinds_of_the_part_alone():
     whole, distributions, _ = make_training_set()
     whole = numbered(whole)
     for support, query in zip(distributions.supports, distributions.queries, strict=True):
-        part = ablations._union(support, query)
-        restricted: TrainingSet = ablations._restricted(whole, part)
+        part = methods._union(support, query)
+        restricted: TrainingSet = methods._restricted(whole, part)
         kept = numbers(restricted.features)
         assert kept == [int(j) for indices in part.by_kind() for j in indices]
         assert len(restricted) == len(kept) < len(whole)
@@ -121,22 +135,22 @@ def test_a_restricted_set_has_the_rows_and_kinds_of_the_part_alone():
 
 @pytest.mark.parametrize("grouping", ["k-means", "random"])
 def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monkeypatch, grouping):
-    asked, task_of = [], ablations.task_of
+    asked, prepare = [], methods.prepare
 
-    def numbering(problem, detector):
-        task = task_of(problem, detector)
-        asked.append((problem.config, task.distributions))
+    def numbering(*arguments, **others):
+        task = prepare(*arguments, **others)
+        asked.append((arguments[-1], task.distributions))
         return replace(task, data=numbered(task.data))
 
-    monkeypatch.setattr(ablations, "task_of", numbering)
-    method = DistributionEnsemble(name="x", title="X", detector=DevNet, grouping=grouping)
+    monkeypatch.setattr(methods, "prepare", numbering)
+    method = ensemble(grouping)
     method.score(given(method, make_problem()))
     ((config, distributions),) = asked
     assert config.distributions.grouping == grouping
     assert not config.learning.collaborative
     assert len(distributions) > 1
     for number, (task, learning, _, _) in enumerate(learnt):
-        union = ablations._union(distributions.supports[number], distributions.queries[number])
+        union = methods._union(distributions.supports[number], distributions.queries[number])
         expected = sorted(int(j) for part in union.by_kind() for j in part)
         assert numbers(task.data.features) == expected
         assert learning == config
@@ -149,7 +163,7 @@ def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monk
 
 @pytest.mark.parametrize(
     "method",
-    [m for m in ABLATION_METHODS if isinstance(m, (DistributionEnsemble, SeedEnsemble))],
+    [method for method in ABLATION_METHODS if method.ensemble],
     ids=lambda m: m.name,
 )
 def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
@@ -162,7 +176,7 @@ def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
         def score_table(self, table):
             return np.arange(len(table)) + 10.0 * self.number
 
-    monkeypatch.setattr(ablations, "learn", lambda *_, **__: Member())
+    monkeypatch.setattr(methods, "learn", lambda *_, **__: Member())
     scores = method.score(given(method, make_problem()))
     trained = next(members)
     assert trained > 1
@@ -170,7 +184,7 @@ def test_an_ensembles_score_is_the_mean_of_its_members(method, monkeypatch):
 
 
 def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
-    method = SeedEnsemble(name="x", title="X", detector=DevNet)
+    method = ensemble("seeds")
     scores = method.score(given(method, make_problem()))
     tasks, configs, seeds, models = zip(*learnt, strict=True)
     assert len(learnt) == len(tasks[0].distributions) > 1
@@ -186,7 +200,7 @@ def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
 
 
 def test_the_problems_seed_reaches_every_member(learnt):
-    method = SeedEnsemble(name="x", title="X", detector=DevNet)
+    method = ensemble("seeds")
     for seed in (0, 1):
         method.score(given(method, make_problem(seed)))
     half = len(learnt) // 2
@@ -199,16 +213,15 @@ LEARNING = [method for method in (*METHODS, *ABLATION_METHODS) if method.reads_c
 
 
 @pytest.mark.parametrize("method", LEARNING, ids=lambda method: method.name)
-def test_the_config_of_a_cell_is_the_one_that_is_learnt_by(method, monkeypatch):
-    """Whatever the run's config says: it is what the results record."""
+def test_the_config_of_a_trial_is_the_one_that_is_learnt_by(method, monkeypatch):
+    """Whatever the run's config says: it is what the results result."""
     run = []
 
     def learn(task, config, **_):
         run.append((task.detector, config))
         raise StopIteration
 
-    monkeypatch.setattr(ablations, "learn", learn)
-    monkeypatch.setattr(method_types, "learn", learn)
+    monkeypatch.setattr(methods, "learn", learn)
     problem = make_problem()
     draw = Draw(dataset="x", subset="", setting="general", known_class="", anomalies=3, seed=0)
     for changed in (
@@ -220,15 +233,15 @@ def test_the_config_of_a_cell_is_the_one_that_is_learnt_by(method, monkeypatch):
             calibration=CalibrationConfig(folds=2),
         ),
     ):
-        cell = make_cell(draw, MethodSpec.parse(method.name), changed, {})
+        trial = make_trial(draw, Variant.parse(method.name), changed, {})
         with pytest.raises(StopIteration):
-            method.score(replace(problem, config=cell.config))
+            method.score(replace(problem, config=trial.config))
         detector, config = run.pop()
         assert type(detector) is method.detector
-        assert config == cell.config
+        assert config == trial.config
         assert config.learning.collaborative is method.name.startswith(("ahl-", "+cdl-"))
-        if isinstance(method, DistributionEnsemble):
-            assert config.distributions.grouping == method.grouping
+        if method.ensemble not in (None, "seeds"):
+            assert config.distributions.grouping == method.ensemble
             assert config.calibration.folds == 0
         else:
             assert config.distributions == changed.distributions
@@ -239,8 +252,8 @@ def test_the_config_of_a_cell_is_the_one_that_is_learnt_by(method, monkeypatch):
 
 def test_measured_importance_is_all_that_cdl_minus_changes():
     config = tiny_config()
-    own = MethodSpec.parse("+cdl-").configure(config)
-    published = MethodSpec.parse(
+    own = Variant.parse("+cdl-").configure(config)
+    published = Variant.parse(
         "ahl-dra,vectors.components=0,memory.patches=0,calibration.folds=0"
     ).configure(config)
     expected = published.to_dict()
@@ -257,7 +270,7 @@ def test_without_psi_importance_is_measured_and_does_weigh(monkeypatch):
     problem = make_problem(epochs=7)
     with pytest.raises(AssertionError, match="psi"):
         find_method("ahl-dra").score(problem)
-    without_psi = replace(problem, config=MethodSpec.parse("+cdl-").configure(problem.config))
+    without_psi = replace(problem, config=Variant.parse("+cdl-").configure(problem.config))
     measured = find_method("+cdl-").score(without_psi)
     importance = replace(problem.config.importance, source="equal")
     equal = replace(problem, config=replace(without_psi.config, importance=importance))

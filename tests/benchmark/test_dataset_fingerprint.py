@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ahl.benchmark.cells import BenchmarkDataset
+from ahl.benchmark.protocol import BenchmarkDataset
 from ahl.data import open_dataset
 
 FILES = {"good/a.png": 10, "good/b.png": 11, "dent/c.png": 12, "hole/d.png": 13}

@@ -1,16 +1,16 @@
-"""What was run is stated, also where records and configs are odd."""
+"""What was run is stated, also where results and configs are odd."""
 
-from ahl.benchmark.facts import describe_backbone, read_configs, run_facts
-from ahl.benchmark.sections import sizes_table
-from benchmark.records import make_record
+from ahl.benchmark.report import describe_backbone, read_configs, run_facts
+from ahl.benchmark.tables import sizes_table
+from benchmark.made_results import make_result
 
 
 def test_what_was_run_is_stated(summed):
-    records = [make_record("dra", 0.9, duplicates=3), make_record("dra", 0.8, seed=4, duplicates=5)]
-    summary = summed(records)
+    results = [make_result("dra", 0.9, duplicates=3), make_result("dra", 0.8, seed=4, duplicates=5)]
+    summary = summed(results)
     facts = dict(run_facts(summary, {"abcdefabcdef": {"features": {"image_size": 320}}}))
     assert facts["Seeds"] == "2 (0; 4)"
-    assert facts["Cells"] == "2"
+    assert facts["Trials"] == "2"
     assert facts["Image size"] == "320 x 320 px"
     assert facts["Backbone"] == f"mobilenetv2_100, weights {'0' * 12}"
     assert facts["Version of torch"] == "2.14.1"
@@ -28,5 +28,5 @@ def test_odd_contexts_and_configs_are_survived(tmp_path, summed):
     assert read_configs(tmp_path / "none") == {}
     (tmp_path / "configs.jsonl").write_text('{"hash": "a", "config": 3}\n{"ha\n[]\n')
     assert read_configs(tmp_path) == {"a": 3}
-    summary = summed([make_record(context={})])
+    summary = summed([make_result(context={})])
     assert dict(run_facts(summary, {"abcdefabcdef": 3}))["Image size"] == "not known"

@@ -35,7 +35,7 @@ def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    done = len(Results(output, writable=False).records)
+    done = len(Results(output, writable=False).trials)
     assert 2 <= done < 12
     resumed = subprocess.run([*command, "--resume"], capture_output=True, check=True)
     values = json.loads(resumed.stdout)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.methods import ABLATION_METHODS, METHODS
 from ahl.benchmark.results import Results
 from ahl.benchmark.runner import run_benchmark
 from ahl.scoring.metrics import auroc
@@ -18,14 +17,14 @@ def test_every_method_scores_a_test_the_same_way_twice(dataset, method, tmp_path
     for name in ("one", "two"):
         outcome = run_benchmark(benchmark, tmp_path / name)
         assert (outcome.computed, outcome.failed) == (1, ())
-        (record,) = Results(tmp_path / name).records.values()
-        found.append(Results(tmp_path / name).scored(record.key))
+        (result,) = Results(tmp_path / name).trials.values()
+        found.append(Results(tmp_path / name).scored(result.key))
     assert np.array_equal(found[0].scores, found[1].scores)
-    assert record.auroc == pytest.approx(auroc(found[0].labels, found[0].scores))
+    assert result.auroc == pytest.approx(auroc(found[0].labels, found[0].scores))
     expected = 12 + (24 - 9 if method.labels == "every class" else 24 - 3)
     assert len(found[0].names) == expected
-    assert record.seconds > 0
-    assert record.peak_mebibytes > 50
+    assert result.seconds > 0
+    assert result.peak_mebibytes > 50
 
 
 def test_no_test_label_reaches_a_method(dataset, tmp_path):
@@ -43,14 +42,14 @@ def test_no_test_label_reaches_a_method(dataset, tmp_path):
     ]
 
 
-def test_what_a_method_is_stands_in_its_records(dataset, tmp_path):
+def test_what_a_method_is_stands_in_its_results(dataset, tmp_path):
     class Own(Brightness):
         name = "own"
         kind = "ahl"
         labels = "none"
 
     run_benchmark(small(dataset, "brightness", "own", further=(Brightness(), Own())), tmp_path)
-    found = [(r.method, r.kind, r.labels) for r in Results(tmp_path).records.values()]
+    found = [(r.method, r.kind, r.labels) for r in Results(tmp_path).trials.values()]
     assert found == [("brightness", "rival", "some classes"), ("own", "ahl", "none")]
 
 

@@ -4,12 +4,11 @@ import re
 
 import pytest
 
-from ahl.benchmark.facts import run_facts
-from ahl.benchmark.page import make_page
-from ahl.benchmark.ranking import rank_methods
-from ahl.benchmark.sections import make_sections, sizes_table
+from ahl.benchmark.comparisons import rank_variants
+from ahl.benchmark.report import make_page, run_facts
 from ahl.benchmark.summary import summarise_results
-from benchmark.records import grid, make_record, write_results
+from ahl.benchmark.tables import make_sections, sizes_table
+from benchmark.made_results import grid, make_result, write_results
 from html_reader import read
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/ onerror=a()>{{ 7*7 }}"
@@ -17,11 +16,11 @@ HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/ onerror=a
 
 @pytest.fixture
 def page(tmp_path):
-    def make(records):
-        summary = summarise_results(write_results(tmp_path / "results", records))
+    def make(results):
+        summary = summarise_results(write_results(tmp_path / "results", results))
         sections = make_sections(summary)
         sizes, facts = sizes_table(summary), run_facts(summary, {})
-        return make_page(summary, sections, sizes, facts, rank_methods(summary))
+        return make_page(summary, sections, sizes, facts, rank_variants(summary))
 
     return make
 
@@ -29,10 +28,10 @@ def page(tmp_path):
 @pytest.fixture
 def full(page):
     """Two settings, a sweep, classes and a rank test."""
-    records = grid(["ahl-dra", "dra", "fs-dra"], ("AITEX", "SDD", "ELPV", "HeadCT", "Optical"))
-    records += grid(["ahl-dra", "dra"], ["ELPV"], setting="hard", known_class="mono")
-    records += grid([f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4)])
-    return page(records)
+    results = grid(["ahl-dra", "dra", "fs-dra"], ("AITEX", "SDD", "ELPV", "HeadCT", "Optical"))
+    results += grid(["ahl-dra", "dra"], ["ELPV"], setting="hard", known_class="mono")
+    results += grid([f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4)])
+    return page(results)
 
 
 def test_the_page_is_whole(full):
@@ -83,11 +82,11 @@ def test_every_plot_says_what_it_shows(full):
 
 @pytest.mark.parametrize("field", ["dataset", "subset", "setting", "known_class", "title"])
 def test_hostile_names_are_text(page, field):
-    records = [
-        make_record(method, 0.9, **{"known_class": "a", field: HOSTILE})
+    results = [
+        make_result(method, 0.9, **{"known_class": "a", field: HOSTILE})
         for method in ("x,some.field=1", "x,some.field=2", "x,some.field=3")
     ]
-    html = page(records)
+    html = page(results)
     reader = read(html)
     assert not {"script", "img"} & set(reader.tags)
     assert reader.values("onerror") == []
@@ -97,13 +96,13 @@ def test_hostile_names_are_text(page, field):
 
 def test_hostile_methods_contexts_and_versions_are_text(page):
     context = {"backbone": {"name": HOSTILE}, "device": HOSTILE, "torch": HOSTILE, "threads": []}
-    records = [make_record(HOSTILE, 0.9, context=context, finished=HOSTILE, config=HOSTILE)]
-    reader = read(page(records))
+    results = [make_result(HOSTILE, 0.9, context=context, finished=HOSTILE, config=HOSTILE)]
+    reader = read(page(results))
     assert not {"script", "img"} & set(reader.tags)
 
 
 def test_bold_best_and_verdict_are_on_the_page(page):
-    html = page([make_record("ahl-dra", 0.8), make_record("dra", 0.9)])
+    html = page([make_result("ahl-dra", 0.8), make_result("dra", 0.9)])
     assert "<strong>0.900</strong>" in html
     assert "AHL does not win on HeadCT, general, M = 10: DRA 0.900" in html
     assert "paper 0.978" in html

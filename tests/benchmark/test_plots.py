@@ -6,11 +6,10 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
+from ahl.benchmark.comparisons import find_sweeps, rank_variants
 from ahl.benchmark.plots import draw_bars, draw_ranks, draw_sweep
-from ahl.benchmark.ranking import rank_methods
 from ahl.benchmark.summary import summarise_results
-from ahl.benchmark.sweeps import find_sweeps
-from benchmark.records import grid, make_record, write_results
+from benchmark.made_results import grid, make_result, write_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -20,12 +19,11 @@ def texts_of(svg):
 
 
 def bars(summary, name="plot"):
-    column = summary.columns[0]
-    return draw_bars(column, summary.of(column), name)
+    return draw_bars(summary, summary.columns[0], name)
 
 
 def test_bars_name_every_method_and_its_figure(summed):
-    svg = bars(summed([make_record("ahl-dra", 0.91), make_record("dra", 0.85)]))
+    svg = bars(summed([make_result("ahl-dra", 0.91), make_result("dra", 0.85)]))
     root = ElementTree.fromstring(svg)
     assert root.get("role") == "img"
     assert root.find(f"{SVG}title").text == "AUROC of each method on HeadCT, general, M = 10"
@@ -38,7 +36,7 @@ def test_bars_name_every_method_and_its_figure(summed):
 
 def test_everything_stays_inside_the_page(summed):
     """No prolog, no metadata, no rule for all of the page, no link to elsewhere."""
-    svg = bars(summed([make_record("fs-dra", 0.91)]))
+    svg = bars(summed([make_result("fs-dra", 0.91)]))
     assert svg.startswith("<svg ")
     assert "<metadata" not in svg
     assert "<style" not in svg
@@ -70,32 +68,32 @@ def test_the_same_bytes_each_time_whatever_the_users_style(summed):
 
 
 def test_names_are_drawn_as_they_are(summed):
-    svg = bars(summed([make_record("x", title="<b>$\\frac{a}$ & \u4e2d\u0007 \ud800")]))
+    svg = bars(summed([make_result("x", title="<b>$\\frac{a}$ & \u4e2d\u0007 \ud800")]))
     assert "<b>$\\frac{a}$ & \u4e2d\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}" in texts_of(
         svg
     )
 
 
 def test_long_names_are_shortened(summed):
-    svg = bars(summed([make_record("x", title="long " * 40)]))
+    svg = bars(summed([make_result("x", title="long " * 40)]))
     assert max(map(len, texts_of(svg))) < 70
 
 
 def test_figures_below_chance_and_without_scores(tmp_path):
-    records = [make_record("dra", 0.12), make_record("devnet", 1.0), make_record("flos", 0.0)]
-    summary = summarise_results(write_results(tmp_path, records, scored=False))
+    results = [make_result("dra", 0.12), make_result("devnet", 1.0), make_result("flos", 0.0)]
+    summary = summarise_results(write_results(tmp_path, results, scored=False))
     assert "0.120" in texts_of(bars(summary))
 
 
 def test_ranks_show_the_critical_difference_only_with_enough_columns(summed):
     names = ("AITEX", "SDD", "ELPV", "Optical", "HeadCT")
-    many = draw_ranks(rank_methods(summed(grid(["ahl-dra", "dra"], names))), "ranks")
+    many = draw_ranks(rank_variants(summed(grid(["ahl-dra", "dra"], names))), "ranks")
     assert any(text.startswith("critical difference 0.8") for text in texts_of(many))
     assert {"AHL(DRA)", "DRA", "1.00", "2.00"} <= set(texts_of(many))
 
 
 def test_few_columns_are_drawn_without_a_test(summed):
-    few = draw_ranks(rank_methods(summed(grid(["ahl-dra", "dra"]))), "ranks")
+    few = draw_ranks(rank_variants(summed(grid(["ahl-dra", "dra"]))), "ranks")
     assert not any("critical" in text for text in texts_of(few))
     assert "too few for a test" in ElementTree.fromstring(few).find(f"{SVG}desc").text
 

@@ -5,7 +5,7 @@ from importlib import resources
 
 import pytest
 
-from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.methods import METHODS
 from ahl.benchmark.published import published, published_datasets, published_figures
 
 

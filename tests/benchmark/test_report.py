@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from ahl._common.errors import DataError
-from ahl.apps.cli.benchmark_report import report
+from ahl.apps.cli.benchmark import report
 from ahl.benchmark.report import write_report
-from benchmark.records import grid, write_results
+from benchmark.made_results import grid, write_results
 
 NAMES = ["report.md", "results.csv", "table.tex", "report.html"]
 
@@ -56,7 +56,7 @@ def test_a_folder_without_results_is_an_error_and_stays_as_it_is(tmp_path):
         write_report(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
     (tmp_path / "results.jsonl").write_text("")
-    with pytest.raises(DataError, match="no finished cell"):
+    with pytest.raises(DataError, match="no finished trial"):
         write_report(tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_the_command_prints_json(folder):
     result = CliRunner().invoke(report, [str(folder), "--json"])
     values = json.loads(result.output)
     assert [path.rpartition("/")[2] for path in values["files"]] == NAMES
-    assert values["cells"] == 12
+    assert values["trials"] == 12
     first = values["figures"][0]
     assert (first["method"], first["dataset"], first["seeds"]) == ("AHL(DRA)", "SDD", 2)
     assert first["auroc"] == pytest.approx(0.945)
@@ -85,7 +85,7 @@ def test_the_command_says_what_is_wrong(tmp_path):
 
 def test_the_command_explains_itself_without_anything_heavy():
     code = (
-        "import sys; from ahl.apps.cli.benchmark_report import report\n"
+        "import sys; from ahl.apps.cli.benchmark import report\n"
         "try: report(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'matplotlib', 'numpy', 'jinja2'} & set(sys.modules)))"

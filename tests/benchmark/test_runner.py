@@ -1,4 +1,4 @@
-"""The runner: every cell once, whatever happens in between."""
+"""The runner: every trial once, whatever happens in between."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ahl._common.errors import ConfigurationError, DataError
-from ahl.benchmark.planning import plan, run_context
 from ahl.benchmark.results import Results
 from ahl.benchmark.runner import run_benchmark
+from ahl.benchmark.trials import plan, run_context
 from ahl.config import DEFAULT_BACKBONE
 from ahl.features.backbones import PACKAGED
 from ahl.features.backbones.choice import BackboneChoice
@@ -32,7 +32,7 @@ class WrongShape(Brightness):
         return np.zeros(3)
 
 
-def test_a_finished_cell_is_not_computed_again_unless_its_config_changes(dataset, tmp_path):
+def test_a_finished_trial_is_not_computed_again_unless_its_config_changes(dataset, tmp_path):
     benchmark = small(dataset, "logistic", "devnet", seeds=(0, 1))
     assert run_benchmark(benchmark, tmp_path).computed == 4
     before = (tmp_path / "results.jsonl").read_bytes()
@@ -52,7 +52,7 @@ def test_a_sweep_has_a_row_for_the_value_that_is_the_default(dataset, tmp_path):
     clusters = tiny_config().distributions.clusters
     methods = ("devnet", f"devnet,distributions.clusters={clusters}", "devnet,memory.weight=9")
     assert run_benchmark(small(dataset, *methods), tmp_path).computed == 3
-    assert [r.method for r in Results(tmp_path).records.values()] == list(methods)
+    assert [r.method for r in Results(tmp_path).trials.values()] == list(methods)
     assert run_benchmark(small(dataset, *methods), tmp_path, resume=True).kept == 3
 
 
@@ -70,7 +70,7 @@ def test_a_half_written_line_is_measured_again(dataset, tmp_path):
     path = tmp_path / "results.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    assert len(Results(tmp_path, writable=False).records) == 1
+    assert len(Results(tmp_path, writable=False).trials) == 1
     assert path.read_bytes() == whole[:-40], "reading repairs nothing"
     assert run_benchmark(benchmark, tmp_path, resume=True).computed == 1
     assert [json.loads(line)["method"] for line in path.read_text().splitlines()] == [
@@ -83,9 +83,9 @@ def test_several_processes_find_the_same(dataset, tmp_path):
     benchmark = small(dataset, "logistic", "ahl-devnet", seeds=(0, 1))
     run_benchmark(benchmark, tmp_path / "one")
     assert run_benchmark(benchmark, tmp_path / "two", jobs=2).computed == 4
-    one, two = (Results(tmp_path / name).records for name in ("one", "two"))
-    assert {key: record.auroc for key, record in one.items()} == {
-        key: record.auroc for key, record in two.items()
+    one, two = (Results(tmp_path / name).trials for name in ("one", "two"))
+    assert {key: result.auroc for key, result in one.items()} == {
+        key: result.auroc for key, result in two.items()
     }
 
 
@@ -102,18 +102,18 @@ def test_a_method_that_fails_stops_no_other_and_is_tried_again(dataset, tmp_path
         assert len(outcome.failed) == 2
         assert "nothing to see here" in outcome.failed[0][1]
         assert "shape" in outcome.failed[1][1]
-        assert [r.method for r in Results(tmp_path).records.values()] == ["brightness"]
+        assert [r.method for r in Results(tmp_path).trials.values()] == ["brightness"]
 
 
 def test_hard_draws_from_one_class_and_tests_the_others(dataset, tmp_path):
     benchmark = small(dataset, "logistic", settings=("hard",))
     assert run_benchmark(benchmark, tmp_path).computed == 3
-    for record in Results(tmp_path).records.values():
-        scored = Results(tmp_path).scored(record.key)
-        assert record.known_class in ("bar", "dot", "frame")
-        assert set(scored.classes) == {"good", "bar", "dot", "frame"} - {record.known_class}
-        assert record.auroc_seen is None
-        assert record.auroc_unseen == record.auroc
+    for result in Results(tmp_path).trials.values():
+        scored = Results(tmp_path).scored(result.key)
+        assert result.known_class in ("bar", "dot", "frame")
+        assert set(scored.classes) == {"good", "bar", "dot", "frame"} - {result.known_class}
+        assert result.auroc_seen is None
+        assert result.auroc_unseen == result.auroc
 
 
 def test_classes_the_protocol_does_not_name_are_left_out_of_the_hard_setting(dataset):
@@ -123,33 +123,33 @@ def test_classes_the_protocol_does_not_name_are_left_out_of_the_hard_setting(dat
     assert [(b.draw.known_class, b.draw.anomalies) for b in batches] == [("dot", 3)]
 
 
-def test_every_record_has_the_size_that_was_chosen(dataset, tmp_path):
+def test_every_result_has_the_size_that_was_chosen(dataset, tmp_path):
     auto = small(dataset, "logistic", config=tiny_config(epochs=2).with_image_size("auto"))
     given = small(dataset, "logistic")
     for benchmark, size in ((auto, (224, 224)), (given, (48, 48))):
         run_benchmark(benchmark, tmp_path, resume=True)
         *_, line = (tmp_path / "results.jsonl").read_text().splitlines()
         assert json.loads(line)["image_size"] == list(size)
-        *_, record = Results(tmp_path).records.values()
-        assert record.image_size == size
+        *_, result = Results(tmp_path).trials.values()
+        assert result.image_size == size
     assert run_benchmark(auto, tmp_path, resume=True).kept == 1
 
 
-def test_records_of_earlier_versions_have_no_size_and_are_read(dataset, tmp_path):
+def test_results_of_earlier_versions_have_no_size_and_are_read(dataset, tmp_path):
     run_benchmark(small(dataset, "logistic"), tmp_path)
     file = tmp_path / "results.jsonl"
     values = json.loads(file.read_text())
     del values["image_size"]
     file.write_text(json.dumps(values) + "\n")
-    (record,) = Results(tmp_path).records.values()
-    assert record.image_size is None
+    (result,) = Results(tmp_path).trials.values()
+    assert result.image_size is None
     del values["seconds"]
     file.write_text(json.dumps(values) + "\n")
-    with pytest.raises(DataError, match="records of another form"):
+    with pytest.raises(DataError, match="results of another form"):
         Results(tmp_path)
 
 
-def test_cells_depend_on_the_very_weights(dataset, tmp_path):
+def test_trials_depend_on_the_very_weights(dataset, tmp_path):
     def weights(**choice):
         benchmark = small(dataset, "logistic", backbone=BackboneChoice(**choice))
         return run_context(benchmark)["backbone"]["weights"]

@@ -1,49 +1,113 @@
-"""One figure for each method and column: which records count, and under which name."""
+"""One figure for each method and column: which results count, and under which name."""
 
-from ahl.benchmark.facts import run_facts
-from ahl.benchmark.statistics import auroc_replicates, image_counts, interval
-from ahl.benchmark.summary import summarise_results
-from benchmark.records import CONTEXT, make_record, make_scores, write_results
+import sys
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from ahl._common.errors import ConfigurationError
+from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
+from ahl.benchmark.report import run_facts
+from ahl.benchmark.summary import rows_of, summarise_results
+from benchmark.made_results import CONTEXT, make_result, make_scores, write_results
 from benchmark.written_tables import row_of, written
 
 
 def test_intervals_come_from_the_scores(summed):
-    record = make_record("dra", 0.9)
-    summary = summed([record])
-    (entry,) = summary.of(summary.columns[0]).values()
+    result = make_result("dra", 0.9)
+    summary = summed([result])
+    (figures,) = rows_of(summary.tables[summary.columns[0]])
     scored = make_scores(3 * 0.4, 0)
     expected = interval(auroc_replicates(scored.labels, scored.scores, image_counts(scored.names)))
-    assert (entry.figure.low, entry.figure.high) == expected
+    assert (figures.low, figures.high) == expected
 
 
 def test_broken_scores_cost_the_interval_only(tmp_path):
-    records = [make_record("dra", 0.9), make_record("devnet", 0.8), make_record("flos", 0.7)]
-    results = write_results(tmp_path, records)
-    results.scores_file(records[0].key).write_text("name,class,label,score\na,b,1,nan\nc,d,0,1\n")
-    results.scores_file(records[1].key).write_text("name,class,label,score\na,b,1,2\n")
-    results.scores_file(records[2].key).write_text("nonsense")
-    for entry in summarise_results(results).entries.values():
-        assert entry.figure.low is None
+    results = [make_result("dra", 0.9), make_result("devnet", 0.8), make_result("flos", 0.7)]
+    folder = write_results(tmp_path, results)
+    folder.scores_file(results[0].key).write_text("name,class,label,score\na,b,1,nan\nc,d,0,1\n")
+    folder.scores_file(results[1].key).write_text("name,class,label,score\na,b,1,2\n")
+    folder.scores_file(results[2].key).write_text("nonsense")
+    for table in summarise_results(folder).tables.values():
+        assert table["low"].isna().all()
 
 
 def test_the_same_cell_measured_again_counts_once(summed):
-    records = [make_record("dra", 0.5, key="a" * 24), make_record("dra", 0.9, key="b" * 24)]
-    summary = summed(records, scored=False)
+    results = [make_result("dra", 0.5, key="a" * 24), make_result("dra", 0.9, key="b" * 24)]
+    summary = summed(results, scored=False)
     assert row_of(written(summary), "DRA") == ["**0.900** paper 0.978"]
-    assert ("Measured again", "1 earlier records are left out") in run_facts(summary, {})
+    assert ("Measured again", "1 earlier results are left out") in run_facts(summary, {})
 
 
 def test_another_backbone_makes_another_row(summed):
     other = {**CONTEXT, "backbone": {"name": "patches"}}
-    records = [make_record("dra", 0.9), make_record("dra", 0.7, context=other)]
-    summary = summed(records, scored=False)
-    shown = [entrant.shown for entrant in summary.entrants]
+    results = [make_result("dra", 0.9), make_result("dra", 0.7, context=other)]
+    summary = summed(results, scored=False)
+    shown = list(summary.variants)
     assert len(shown) == 2
     assert all(name.startswith("DRA [backbone ") for name in shown)
-    assert {entry.figure.mean for entry in summary.entries.values()} == {0.9, 0.7}
-    assert all(entry.paper for entry in summary.entries.values())
+    (table,) = summary.tables.values()
+    assert set(table["auroc"]) == {0.9, 0.7}
+    assert table["paper_auroc"].notna().all()
 
 
 def test_methods_with_one_title_are_told_apart(summed):
-    records = [make_record("mine-1", title="Mine"), make_record("mine-2", title="Mine")]
-    assert [e.shown for e in summed(records).entrants] == ["Mine (mine-1)", "Mine (mine-2)"]
+    results = [make_result("mine-1", title="Mine"), make_result("mine-2", title="Mine")]
+    assert list(summed(results).variants) == ["Mine (mine-1)", "Mine (mine-2)"]
+
+
+def only(summary):
+    """The figures of one variant in the first column."""
+    (figures,) = rows_of(summary.tables[summary.columns[0]])
+    return figures
+
+
+def test_a_figure_is_the_mean_over_seeds_of_means_over_classes(summed):
+    results = [
+        make_result(auroc=0.8, seed=0, known_class="a", setting="hard"),
+        make_result(auroc=0.6, seed=0, known_class="b", setting="hard"),
+        make_result(auroc=0.9, seed=1, known_class="a", setting="hard", seconds=5.0),
+    ]
+    figures = only(summed(results, scored=False))
+    assert figures.auroc == pytest.approx((0.7 + 0.9) / 2)
+    assert figures.deviation == pytest.approx(np.std([0.7, 0.9], ddof=1))
+    assert np.isnan([figures.low, figures.high]).all()
+    assert (figures.seeds, figures.trials) == (2, 3)
+    assert figures.seconds == pytest.approx(10 / 3)
+    assert np.isnan(figures.auroc_unseen)
+    assert figures.fpr95 == pytest.approx((0.2 + 0.4 + 0.1) / 3)
+
+
+def test_the_interval_of_a_figure_is_that_of_the_averaged_replicates(tmp_path):
+    results = [make_result(auroc=0.8), make_result(auroc=0.6, seed=1)]
+    folder = write_results(tmp_path, results)
+    tests = [folder.scored(result.key) for result in results]
+    replicates = [auroc_replicates(t.labels, t.scores, image_counts(t.names)) for t in tests]
+    figures = only(summarise_results(folder))
+    expected = interval((replicates[0] + replicates[1]) / 2)
+    assert (figures.low, figures.high) == pytest.approx(expected)
+    folder.scores_file(results[1].key).unlink()
+    assert np.isnan(only(summarise_results(folder)).low)
+
+
+def test_one_seed_has_no_deviation(summed):
+    assert only(summed([make_result(auroc=0.8)])).deviation == 0.0
+
+
+def test_the_order_of_sums_unties_nothing(summed):
+    orders = enumerate(permutations((0.8444, 0.758, 0.4206)))
+    results = [
+        make_result(f"mine-{number}", value, seed=seed)
+        for number, values in orders
+        for seed, value in enumerate(values)
+    ]
+    summary = summed(results, scored=False)
+    table = summary.tables[summary.columns[0]]
+    assert (len(table), table["auroc"].nunique()) == (6, 1)
+
+
+def test_without_pandas_one_sentence_says_what_to_install(summed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'ahl\[benchmark\]'"):
+        summed([make_result()])

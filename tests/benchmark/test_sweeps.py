@@ -1,7 +1,7 @@
 """Sweeps: methods that differ in the value of one setting."""
 
-from ahl.benchmark.sweeps import find_sweeps
-from benchmark.records import grid
+from ahl.benchmark.comparisons import find_sweeps
+from benchmark.made_results import grid
 
 
 def test_sweeps_are_found_by_the_one_setting_that_varies(summed):

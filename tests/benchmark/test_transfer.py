@@ -4,14 +4,12 @@ import pytest
 from PIL import Image
 
 from ahl._common.errors import ConfigurationError
-from ahl.benchmark.ablations import ABLATION_METHODS
-from ahl.benchmark.cells import BenchmarkDataset
-from ahl.benchmark.known_methods import METHODS
-from ahl.benchmark.method_types import DetectorMethod
-from ahl.benchmark.planning import plan, run_context
+from ahl.benchmark.methods import ABLATION_METHODS, METHODS, DetectorMethod
+from ahl.benchmark.protocol import BenchmarkDataset
 from ahl.benchmark.report import write_report
 from ahl.benchmark.results import Results
 from ahl.benchmark.runner import run_benchmark
+from ahl.benchmark.trials import plan, run_context
 from ahl.data import open_dataset
 from benchmark.small_benchmarks import Brightness, small
 from small_images import SIZE, small_image
@@ -22,13 +20,13 @@ def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder,
     other = BenchmarkDataset(name="others", subsets=(open_dataset(inspection_folder),))
     benchmark = small(dataset, "ahl-dra", "devnet", datasets=[dataset, other], transfer=True)
     assert run_benchmark(benchmark, tmp_path).failed == ()
-    records = Results(tmp_path).records.values()
-    assert {(r.source, r.dataset, r.method) for r in records} == {
+    results = Results(tmp_path).trials.values()
+    assert {(r.source, r.dataset, r.method) for r in results} == {
         (source, target, method)
         for source, target in (("parts", "others"), ("others", "parts"))
         for method in ("ahl-dra", "devnet")
     }
-    assert all(record.auroc_seen is None for record in records)
+    assert all(result.auroc_seen is None for result in results)
     run_benchmark(
         small(dataset, "devnet", "logistic"), tmp_path, resume=True
     )  # beside it in one folder
@@ -48,8 +46,8 @@ def test_a_target_of_another_shape_has_the_size_of_the_source(dataset, tmp_path)
     config = tiny_config(epochs=1).with_image_size("auto")
     benchmark = small(dataset, "devnet", datasets=[dataset, wide], transfer=True, config=config)
     assert run_benchmark(benchmark, tmp_path / "results").failed == ()
-    records = Results(tmp_path / "results").records.values()
-    sizes = {record.source: record.image_size for record in records}
+    results = Results(tmp_path / "results").trials.values()
+    sizes = {result.source: result.image_size for result in results}
     assert sizes == {"parts": (224, 224), "wide": (160, 320)}
 
 
@@ -68,8 +66,8 @@ def test_what_cannot_transfer_is_refused_before_anything_is_computed(dataset, in
 
 @pytest.mark.parametrize("method", [*METHODS, *ABLATION_METHODS], ids=lambda method: method.name)
 def test_a_method_transfers_where_it_is_a_detector_that_sees_no_more_than_others(method):
-    detector = isinstance(method, DetectorMethod) and method.name != "fs-dra"
-    assert method.transfers is detector
+    single = isinstance(method, DetectorMethod) and method.ensemble is None
+    assert method.transfers is (single and method.name != "fs-dra")
 
 
 def test_an_own_method_transfers_where_it_says_how():

@@ -7,8 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from ahl.benchmark import watch as watch_module
-from ahl.benchmark.watch import INTERVAL, Watch
+from ahl.benchmark import measure as watch_module
+from ahl.benchmark.measure import INTERVAL, Watch
 
 MEBIBYTES = 200
 PATIENCE = 60.0

@@ -1,12 +1,11 @@
 """The report's Markdown as text, and the cells of its rows."""
 
-from ahl.benchmark.facts import run_facts
-from ahl.benchmark.sections import make_sections, sizes_table
-from ahl.benchmark.tables import markdown
+from ahl.benchmark.report import NOTES, run_facts
+from ahl.benchmark.tables import make_sections, markdown, sizes_table
 
 
 def written(summary):
-    return markdown(make_sections(summary), sizes_table(summary), run_facts(summary, {}))
+    return markdown(make_sections(summary), sizes_table(summary), run_facts(summary, {}), NOTES)
 
 
 def row_of(text, name):

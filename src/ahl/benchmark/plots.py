@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.pages.axes import add_axes, shortened
 from ahl._common.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
-from ahl.benchmark.entrants import Entrant, value_of
-from ahl.benchmark.ranking import Ranking
-from ahl.benchmark.summary import Column, Entry
-from ahl.benchmark.sweeps import Sweep
-from ahl.benchmark.verdicts import digits
+from ahl.benchmark.comparisons import Ranking, Sweep, digits
+from ahl.benchmark.summary import Column, Summary, rows_of
+from ahl.benchmark.variants import Variant, number_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 _DASHES: Final = ("-", "--", "-.", ":")
@@ -24,38 +24,37 @@ _LONGEST: Final = 33
 """Letters of a method's name that fit above its bar, the figure behind it."""
 
 
-def draw_bars(column: Column, entries: Mapping[Entrant, Entry], name: str) -> str:
-    """A bar for each method, its bootstrap interval, and a diamond for the paper's figure.
+def draw_bars(summary: Summary, column: Column, name: str) -> str:
+    """A bar for each variant, its bootstrap interval, and a diamond for the paper's figure.
 
     Args:
+        summary: the figures.
         column: what is shown.
-        entries: at least one.
         name: tells the ids of the drawing from those of others.
 
     Returns:
         an SVG element.
     """
-    values = [entry.figure.mean for entry in entries.values()]
-    values += [entry.figure.low for entry in entries.values() if entry.figure.low is not None]
-    values += [entry.paper[0] for entry in entries.values() if entry.paper is not None]
+    table = summary.tables[column]
+    lowest = float(table[["auroc", "low", "paper_auroc"]].min().min())
     # Bars start at chance, so that their lengths can be compared.
-    left = min(0.5, math.floor(min(values) * 10) / 10)
-    height = _ROW * len(entries) + 0.85
+    left = min(0.5, math.floor(lowest * 10) / 10)
+    height = _ROW * len(table) + 0.85
     with new_figure(height) as figure:
         axes = add_axes(figure, height, top=0.1, bottom=0.7)
-        axes.set(xlim=(left, 1.0), ylim=(len(entries), 0), yticks=[])
+        axes.set(xlim=(left, 1.0), ylim=(len(table), 0), yticks=[])
         axes.spines["left"].set_visible(False)
         axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=3)
-        for row, (entrant, entry) in enumerate(entries.items()):
-            _draw_bar(axes, row, entrant, entry, left)
+        for row, figures in enumerate(rows_of(table)):
+            _draw_bar(axes, row, summary.variants[figures.Index], figures, left)
         shown = "bars from chance, lines: 95 % interval"
-        if any(entry.paper for entry in entries.values()):
+        if table["paper_auroc"].notna().any():
             shown += ", diamond: paper"
         axes.set_xlabel(f"AUROC\n({shown})", color=MUTED)
         words = "; ".join(
-            f"{entrant.shown} {digits(entry.figure.mean)}"
-            + ("" if entry.paper is None else f", paper {digits(entry.paper[0])}")
-            for entrant, entry in entries.items()
+            f"{figures.Index} {digits(figures.auroc)}"
+            + ("" if math.isnan(figures.paper_auroc) else f", paper {digits(figures.paper_auroc)}")
+            for figures in rows_of(table)
         )
         title = f"AUROC of each method on {column.label}"
         return to_svg(figure, name=name, title=title, description=words)
@@ -80,11 +79,11 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
             )
             label = f"critical difference {ranking.difference:.2f}"
             axes.text(best, -0.45, label, color=INK, va="bottom", clip_on=False)
-        for row, (entrant, rank) in enumerate(ranking.ranks):
-            colour = OURS if entrant.is_ahl else OTHER
+        for row, (variant, rank) in enumerate(ranking.ranks):
+            colour = OURS if variant.is_ahl else OTHER
             axes.plot([0.8, right], [row + 0.72] * 2, color=RULE, linewidth=0.6, zorder=1)
             axes.plot(rank, row + 0.72, "o", color=colour, markeredgecolor=INK, markersize=6)
-            _label(axes, row, entrant, f"{rank:.2f}")
+            _label(axes, row, variant, f"{rank:.2f}")
         axes.set_xlabel("mean rank, 1 is best", color=MUTED)
         return to_svg(figure, name=name, title="Mean ranks", description=ranking.words)
 
@@ -97,15 +96,15 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
     height = 2.6 + 0.18 * len(sweep.lines)
     with new_figure(height) as figure:
         axes = add_axes(figure, height, top=0.1, bottom=0.6 + 0.18 * len(sweep.lines), left=0.62)
-        numbers = [value_of(value) for value in sweep.values]
+        numbers = [number_of(value) for value in sweep.values]
         places = {
             value: number if sweep.numeric and number is not None else float(index)
             for index, (value, number) in enumerate(zip(sweep.values, numbers, strict=True))
         }
         words = []
-        for index, (column, entries) in enumerate(sweep.lines):
-            _draw_line(axes, index, column, entries, places, joined=sweep.numeric)
-            figures = ", ".join(f"{v}: {digits(e.figure.mean)}" for v, e in entries.items())
+        for index, (column, table) in enumerate(sweep.lines):
+            _draw_line(axes, index, column, table, places, joined=sweep.numeric)
+            figures = ", ".join(f"{v}: {digits(auroc)}" for v, auroc in table["auroc"].items())
             words.append(f"{column.dataset} {figures}")
         axes.set_xticks(list(places.values()))
         axes.set_xticklabels(
@@ -129,29 +128,28 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
         return to_svg(figure, name=name, title=title, description="; ".join(words))
 
 
-def _draw_bar(axes: Any, row: int, entrant: Entrant, entry: Entry, left: float) -> None:  # noqa: ANN401 - matplotlib is untyped
-    figure = entry.figure
+def _draw_bar(axes: Any, row: int, variant: Variant, figures: Any, left: float) -> None:  # noqa: ANN401 - matplotlib is untyped
     middle = row + 0.72
     axes.barh(
         middle,
-        figure.mean - 0.5,
+        figures.auroc - 0.5,
         left=0.5,
         height=0.42,
-        color=OURS if entrant.is_ahl else OTHER,
-        hatch="////" if entrant.sees_every_class else None,
-        edgecolor=MUTED if entrant.sees_every_class else "none",
+        color=OURS if variant.is_ahl else OTHER,
+        hatch="////" if variant.sees_every_class else None,
+        edgecolor=MUTED if variant.sees_every_class else "none",
         linewidth=0,
     )
     interval = ""
-    if figure.low is not None and figure.high is not None:
-        ends = [figure.low, figure.high]
+    if not math.isnan(figures.low):
+        ends = [figures.low, figures.high]
         axes.plot(ends, [middle] * 2, color=GROUND, linewidth=3.2, zorder=3.5)  # off the bar
         axes.plot(ends, [middle] * 2, color=INK, linewidth=1.4, zorder=4)
         axes.plot(ends, [middle] * 2, "|", color=INK, markersize=6, zorder=4)
-        interval = f"  [{digits(figure.low, 2)}, {digits(figure.high, 2)}]"
-    if entry.paper is not None:
+        interval = f"  [{digits(figures.low, 2)}, {digits(figures.high, 2)}]"
+    if not math.isnan(figures.paper_auroc):
         axes.plot(
-            max(entry.paper[0], left),
+            max(figures.paper_auroc, left),
             middle,
             "D",
             color=PAPER,
@@ -160,15 +158,15 @@ def _draw_bar(axes: Any, row: int, entrant: Entrant, entry: Entry, left: float) 
             zorder=5,
             clip_on=False,
         )
-    _label(axes, row, entrant, f"{digits(figure.mean)}{interval}")
+    _label(axes, row, variant, f"{digits(figures.auroc)}{interval}")
 
 
-def _label(axes: Any, row: int, entrant: Entrant, figure: str) -> None:  # noqa: ANN401
+def _label(axes: Any, row: int, variant: Variant, figure: str) -> None:  # noqa: ANN401
     """The method's name above its bar at the left, the figure at the right."""
     place = axes.get_yaxis_transform()
-    weight = "bold" if entrant.is_ahl else "normal"
+    weight = "bold" if variant.is_ahl else "normal"
     style = {"color": INK, "va": "bottom", "fontweight": weight, "clip_on": False}
-    name = shortened(entrant.shown, _LONGEST)
+    name = shortened(variant.shown, _LONGEST)
     axes.text(0, row + 0.46, name, transform=place, parse_math=False, **style)
     axes.text(1, row + 0.46, figure, transform=place, ha="right", **style)
 
@@ -177,22 +175,21 @@ def _draw_line(
     axes: Any,  # noqa: ANN401
     index: int,
     column: Column,
-    entries: Mapping[str, Entry],
-    places: Mapping[str, float],
+    table: pd.DataFrame,
+    places: dict[str, float],
     *,
     joined: bool,
 ) -> None:
     colour = _LINES[index % len(_LINES)]
-    figures = [entry.figure for entry in entries.values()]
-    means = [figure.mean for figure in figures]
-    below = [f.mean - (f.mean if f.low is None else min(f.low, f.mean)) for f in figures]
-    above = [(f.mean if f.high is None else max(f.high, f.mean)) - f.mean for f in figures]
+    means = table["auroc"]
+    below = (means - table["low"]).clip(lower=0).fillna(0)
+    above = (table["high"] - means).clip(lower=0).fillna(0)
     # Intervals of several datasets at one value would cover each other.
     spread = list(places.values())
     step = min(b - a for a, b in itertools.pairwise(spread)) if joined else 1.0
     shift = 0.05 * step * (index - 0.5)
     axes.errorbar(
-        [places[value] + shift for value in entries],
+        [places[value] + shift for value in means.index],
         means,
         yerr=[below, above],
         color=colour,

@@ -1,4 +1,4 @@
-"""One draw of one dataset as features: what every method of the benchmark is given."""
+"""The features of one draw: all that a method of the benchmark is given."""
 
 from __future__ import annotations
 
@@ -99,12 +99,8 @@ def open_draw(
         WeightsError: if the backbone's weights cannot be had.
     """
     built = backbone.build()
-    config = with_size(
-        config,
-        built,
-        [sample.source for sample in split.normals],
-        callback=callback,
-    )
+    sources = [sample.source for sample in split.normals]
+    config = with_size(config, built, sources, callback=callback)
     size = config.features.size
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
@@ -125,12 +121,7 @@ def open_draw(
     tested, test_items = chosen(tested, new), chosen(test_items, new)
     generators = default_generators()  # used by methods whose config wants pseudo anomalies
     with open_extraction(
-        built,
-        config.features,
-        device,
-        cache=cache,
-        strict=False,
-        callback=callback,
+        built, config.features, device, cache=cache, strict=False, callback=callback
     ) as extraction:
         normal_table, normals, normal_items = extraction.labelled(
             "features of normal images", normals, normal_items

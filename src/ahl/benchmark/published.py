@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import functools
-from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 _MVTEC = "MVTec AD"
 """Its categories are datasets of their own in the paper's hard setting and in its table 7."""
@@ -20,8 +20,7 @@ _TABLE_10 = {
 """Our titles of the four kinds of overlap, and the paper's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedFigure:
+class PublishedFigure(NamedTuple):
     """One figure of the paper.
 
     Attributes:
@@ -47,19 +46,12 @@ class PublishedFigure:
 def published_figures() -> tuple[PublishedFigure, ...]:
     """All figures, by table number and in the paper's order within a table."""
     source = resources.files("ahl.benchmark").joinpath("published.csv")
-    with source.open(encoding="utf-8") as file:
-        figures = [
-            PublishedFigure(
-                table=int(row["table"]),
-                setting=row["setting"],
-                anomalies=int(row["anomalies"]),
-                dataset=row["dataset"],
-                method=row["method"],
-                mean=float(row["auroc"]),
-                deviation=float(row["deviation"]) if row["deviation"] else None,
-            )
-            for row in csv.DictReader(file)
-        ]
+    figures = []
+    for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
+        place = (int(row["table"]), row["setting"], int(row["anomalies"]))
+        names = (row["dataset"], row["method"])
+        deviation = float(row["deviation"]) if row["deviation"] else None
+        figures.append(PublishedFigure(*place, *names, float(row["auroc"]), deviation))
     return tuple(sorted(figures, key=lambda figure: figure.table))
 
 
@@ -71,7 +63,7 @@ def published_datasets() -> tuple[str, ...]:
 def published(
     dataset: str, setting: str, anomalies: int, title: str, subset: str = ""
 ) -> tuple[float, float | None] | None:
-    """What the paper reports for a method on a dataset.
+    """The paper's figure of a method on a dataset.
 
     Args:
         dataset: its name in the tables; case, blanks and underscores do not matter.

@@ -1,8 +1,8 @@
 """The append-only results of a benchmark, in one folder.
 
-`results.jsonl` has a record a line, `configs.jsonl` the configs that they name by their hash,
-`scores/KEY.csv` the score of every tested image. A line that a killed run left half-written is
-dropped when the folder is opened again.
+`results.jsonl` has a trial's result a line, `configs.jsonl` the configs that they name by their
+hash, `scores/KEY.csv` the score of every tested image. A line that a killed run left half-written
+is dropped when the folder is opened again.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
-from ahl._common.files import written_whole
+from ahl._common.files import remove_torn_line, written_whole
 from ahl._common.types import ImageSize
-from ahl.benchmark.method_types import Labels, MethodKind
+from ahl.benchmark.methods import Labels, MethodKind
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One finished cell.
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The figures of a trial, with all that identifies it.
 
     Attributes:
-        key: the cell's identity.
+        key: the trial's identity.
         dataset, subset, setting, known_class, anomalies, seed, source: its draw.
-        method: the method's specification as given.
+        method: the method variant as given.
         title: the method's name in tables.
         kind, labels: what the method is in a comparison, and which anomalies it trains on.
-        auroc: image-level; likewise the next figures, None where a test lacks what they need.
-        average_precision, auroc_seen, auroc_unseen, fpr95: as `ahl.scoring.evaluation.Evaluation`.
+        auroc, average_precision, auroc_seen, auroc_unseen, fpr95: image-level, as
+            `ahl.scoring.metrics.Figures`; None where a test lacks what one needs.
         normals, tested_normals, tested_anomalies: numbers of images.
         skipped: images that could not be read.
         duplicates: test images left out because training has the same content.
@@ -45,7 +45,7 @@ class Record:
         config: hash of the config in `configs.jsonl`.
         context: backbone, device, threads and versions.
         finished: when, ISO 8601, UTC.
-        image_size: height and width that images were resized to; None in records of earlier
+        image_size: height and width that images were resized to; None in results of earlier
             versions, whose config has it.
     """
 
@@ -81,7 +81,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredTest:
-    """The scores behind a record.
+    """The scores behind a result.
 
     Attributes:
         names: (N,) of the tested images.
@@ -101,11 +101,14 @@ class Results:
 
     Args:
         folder: created when missing.
-        writable: whether cells will be added; else nothing is created, and a line that another
+        writable: whether results will be added; else nothing is created, and a line that another
             process is writing is passed over.
 
+    Attributes:
+        trials: the results by their keys, in the order of the file.
+
     Raises:
-        DataError: if it holds lines that are no records.
+        DataError: if it holds lines of another form.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -113,31 +116,39 @@ class Results:
         if writable:
             folder.mkdir(parents=True, exist_ok=True)
         self._file, self._configs = folder / "results.jsonl", folder / "configs.jsonl"
-        self.records = {record.key: record for record in map(_record, _lines(self._file, writable))}
+        try:
+            lines = _lines(self._file, writable)
+            found = [msgspec.convert(values, TrialResult) for values in lines]
+        except msgspec.ValidationError as error:
+            raise DataError(
+                f"The results folder holds results of another form ({error}), made by another "
+                "version of ahl; give another --output."
+            ) from error
+        self.trials = {result.key: result for result in found}
         self._known_configs = {str(line.get("hash")) for line in _lines(self._configs, writable)}
 
-    def add(self, record: Record, config: dict[str, Any], scored: ScoredTest) -> None:
-        """Keep a finished cell; its line comes last, so that a record always has its scores."""
+    def add(self, result: TrialResult, config: dict[str, Any], scored: ScoredTest) -> None:
+        """Keep a result; its line comes last, so that it always has its scores."""
         columns = (scored.names, scored.classes, scored.labels, scored.scores)
         with (
-            written_whole(self.scores_file(record.key)) as path,
+            written_whole(self.scores_file(result.key)) as path,
             path.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file)
             writer.writerow(["name", "class", "label", "score"])
             writer.writerows(zip(*columns, strict=True))
-        if record.config not in self._known_configs:
-            _append(self._configs, {"hash": record.config, "config": config})
-            self._known_configs.add(record.config)
-        _append(self._file, asdict(record))
-        self.records[record.key] = record
+        if result.config not in self._known_configs:
+            _append(self._configs, {"hash": result.config, "config": config})
+            self._known_configs.add(result.config)
+        _append(self._file, msgspec.structs.asdict(result))
+        self.trials[result.key] = result
 
     def scores_file(self, key: str) -> Path:
-        """Where a cell's scores lie."""
+        """The file of a trial's scores."""
         return self.folder / "scores" / f"{key}.csv"
 
     def scored(self, key: str) -> ScoredTest | None:
-        """A cell's scores; None if they were not kept beside the records."""
+        """A trial's scores; None if they were not kept beside the results."""
         try:
             with self.scores_file(key).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -152,38 +163,24 @@ class Results:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """The name of a config in the records."""
+    """The name of a config in the results."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _record(values: dict[str, Any]) -> Record:
-    expected = {field.name for field in fields(Record)}
-    size = values.get("image_size")
-    values = values | {"image_size": None if size is None else tuple(size)}
-    if set(values) != expected:
-        raise DataError(
-            "The results folder holds records of another form, made by another version of ahl; "
-            "give another --output."
-        )
-    return Record(**values)
-
-
-def _lines(path: Path, repair: bool) -> Iterable[dict[str, Any]]:
+def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file of lines; a half-written last line is left out, or cut off."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if repair and whole != data:
-        with path.open("rb+") as file:
-            file.truncate(len(whole))
+    if repair:
+        remove_torn_line(path)
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             values = json.loads(line)
         except ValueError as error:
             raise DataError(f"Line {number} of {path} is not JSON: {error}.") from error
         if not isinstance(values, dict):
-            raise DataError(f"Line {number} of {path} is no record.")
+            raise DataError(f"Line {number} of {path} is not a JSON object.")
         yield values
 
 

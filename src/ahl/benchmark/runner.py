@@ -1,11 +1,10 @@
-"""Runs the cells of a benchmark: draw by draw, resumable, on one process or several."""
+"""Runs the trials of a benchmark: draw by draw, resumable, on one process or several."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -15,16 +14,14 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import psutil
 import torch
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import AHLError, ConfigurationError, DataError
-from ahl.benchmark.cells import Cell, Draw
-from ahl.benchmark.measuring import measure
-from ahl.benchmark.planning import Benchmark, CellBatch, plan, run_context
+from ahl.benchmark.measure import measure
 from ahl.benchmark.problem import OpenedDraw, open_draw
-from ahl.benchmark.results import Record, Results, ScoredTest
+from ahl.benchmark.results import Results, ScoredTest, TrialResult
+from ahl.benchmark.trials import Batch, Benchmark, Trial, plan, run_context
 from ahl.config import Config
 from ahl.data import Dataset, TrainingSplit, draw_every_class, draw_split
 from ahl.data.splits import split_normals
@@ -32,27 +29,21 @@ from ahl.data.splits import split_normals
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finished:
-    """What a cell left: a record with its scores, or the reason why there is none."""
+    """A trial with its result and scores, or the reason why there are none."""
 
-    cell: Cell
-    record: Record | None = None
-    scored: ScoredTest | None = None
+    trial: Trial
+    found: tuple[TrialResult, ScoredTest] | None = None
     failure: str = ""
-
-    @property
-    def label(self) -> str:
-        """For people."""
-        return f"{self.cell.draw.label} {self.cell.spec.text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        computed: cells computed now.
-        kept: cells that were there already.
-        failed: label and reason of each cell that failed.
+        computed: trials computed now.
+        kept: trials that were there already.
+        failed: label and reason of each trial that failed.
     """
 
     computed: int
@@ -75,7 +66,7 @@ def run_benchmark(
         folder: the results folder.
         resume: go on in a folder that has results; without it such a folder is refused.
         jobs: processes; each takes a share of the threads.
-        callback: receives every cell.
+        callback: receives every trial.
 
     Raises:
         ConfigurationError: if a method or setting is not known, or the folder has results.
@@ -83,107 +74,82 @@ def run_benchmark(
     """
     callback = callback or Callback()
     results = Results(folder)
-    if results.records and not resume:
+    if results.trials and not resume:
         raise ConfigurationError(
             f"{folder} holds results already. Go on with --resume, or give another folder."
         )
     context = run_context(benchmark)
     batches = list(plan(benchmark, context))
-    total = sum(len(batch.cells) for batch in batches)
+    total = sum(len(batch.trials) for batch in batches)
     if not total:
         raise DataError("No dataset has enough anomalies for any of these settings.")
-    missing = [left for batch in batches if (left := _without(batch, results.records))]
-    done = total - sum(len(batch.cells) for batch in missing)
-    kept, failed = done, list[tuple[str, str]]()
-    callback.on_stage("cells", done, total)
+    missing = []
+    for batch in batches:
+        if trials := tuple(one for one in batch.trials if one.key not in results.trials):
+            missing.append(replace(batch, trials=trials))
+    done = kept = total - sum(len(batch.trials) for batch in missing)
+    failed = []
+    callback.on_stage("trials", done, total)
     for finished in _finished(missing, benchmark, context, jobs, callback):
         done += 1
-        record, scored = finished.record, finished.scored
-        if record is None or scored is None:
-            failed.append((finished.label, finished.failure))
-            callback.on_note(f"{finished.label}: failed: {finished.failure}")
+        label = finished.trial.label
+        if finished.found is None:
+            failed.append((label, finished.failure))
+            callback.on_note(f"{label}: failed: {finished.failure}")
         else:
-            results.add(record, finished.cell.config.to_dict(), scored)
-            figures = f"AUROC {record.auroc:.3f} ({record.seconds:.0f} s)"
-            callback.on_note(f"{finished.label}: {figures}")
-        callback.on_stage("cells", done, total)
+            result, scored = finished.found
+            results.add(result, finished.trial.config.to_dict(), scored)
+            callback.on_note(f"{label}: AUROC {result.auroc:.3f} ({result.seconds:.0f} s)")
+        callback.on_stage("trials", done, total)
     return Outcome(computed=done - kept - len(failed), kept=kept, failed=tuple(failed))
 
 
 def run_batch(
-    batch: CellBatch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
+    batch: Batch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
 ) -> Iterator[Finished]:
-    """Measure the cells of one draw; one that fails does not stop the others."""
+    """Measure the trials of one draw; one that fails does not stop the others."""
+
+    def opened(
+        split: TrainingSplit, config: Config, *, labelled: bool = True
+    ) -> AbstractContextManager[OpenedDraw]:
+        return open_draw(
+            split,
+            benchmark.backbone,
+            config,
+            seed=batch.draw.seed,
+            device=benchmark.device,
+            cache=benchmark.cache,
+            callback=callback,
+            labelled=labelled,
+        )
+
     try:
         with ExitStack() as stack:
             source = None
-            if batch.source is None:
-                split = _split(batch)
-                opened = stack.enter_context(
-                    _open(split, benchmark, benchmark.config, batch, callback)
-                )
-            else:
-                split = _draw(batch.source, batch.draw)
-                source = stack.enter_context(
-                    _open(split, benchmark, benchmark.config, batch, callback)
-                )
-                target, config = _unlabelled(batch.dataset), source.problem.config
-                opened = stack.enter_context(
-                    _open(target, benchmark, config, batch, callback, labelled=False)
-                )
-            for cell in batch.cells:
+            draw = stack.enter_context(opened(_split(batch), benchmark.config))
+            if batch.source is not None:
+                source, config = draw, draw.problem.config
+                target = opened(_unlabelled(batch.dataset), config, labelled=False)
+                draw = stack.enter_context(target)
+            for trial in batch.trials:
                 try:
-                    record, scored = measure(cell, opened, context, source)
+                    yield Finished(trial=trial, found=measure(trial, draw, context, source))
                 except AHLError as error:
-                    yield Finished(cell=cell, failure=str(error))
-                else:
-                    yield Finished(cell=cell, record=record, scored=scored)
+                    yield Finished(trial=trial, failure=str(error))
     except AHLError as error:  # the draw itself: its images or its backbone
-        for cell in batch.cells:
-            yield Finished(cell=cell, failure=str(error))
+        for trial in batch.trials:
+            yield Finished(trial=trial, failure=str(error))
 
 
-def _open(
-    split: TrainingSplit,
-    benchmark: Benchmark,
-    config: Config,
-    batch: CellBatch,
-    callback: Callback,
-    *,
-    labelled: bool = True,
-) -> AbstractContextManager[OpenedDraw]:
-    return open_draw(
-        split,
-        benchmark.backbone,
-        config,
+def _split(batch: Batch) -> TrainingSplit:
+    """The split that is trained on; in a transfer, of the source."""
+    split = draw_every_class if batch.trials[0].variant.sees_every_class else draw_split
+    return split(
+        batch.source or batch.dataset,
+        anomalies=batch.draw.anomalies,
+        setting=batch.draw.setting,
+        known_class=batch.draw.known_class or None,
         seed=batch.draw.seed,
-        device=benchmark.device,
-        cache=benchmark.cache,
-        callback=callback,
-        labelled=labelled,
-    )
-
-
-def _split(batch: CellBatch) -> TrainingSplit:
-    if batch.labels == "every class":
-        draw = batch.draw
-        return draw_every_class(
-            batch.dataset,
-            anomalies=draw.anomalies,
-            setting=draw.setting,
-            known_class=draw.known_class or None,
-            seed=draw.seed,
-        )
-    return _draw(batch.dataset, batch.draw)
-
-
-def _draw(dataset: Dataset, draw: Draw) -> TrainingSplit:
-    return draw_split(
-        dataset,
-        anomalies=draw.anomalies,
-        setting=draw.setting,
-        known_class=draw.known_class or None,
-        seed=draw.seed,
     )
 
 
@@ -199,15 +165,8 @@ def _unlabelled(dataset: Dataset) -> TrainingSplit:
     )
 
 
-def _without(batch: CellBatch, known: dict[str, Record]) -> CellBatch | None:
-    cells = tuple(cell for cell in batch.cells if cell.key not in known)
-    if not cells:
-        return None
-    return replace(batch, cells=cells)
-
-
 def _finished(
-    batches: Sequence[CellBatch],
+    batches: Sequence[Batch],
     benchmark: Benchmark,
     context: dict[str, Any],
     jobs: int,
@@ -218,7 +177,7 @@ def _finished(
             yield from run_batch(batch, benchmark, context, _Quiet(callback))
         return
     threads = max(1, torch.get_num_threads() // jobs)
-    # Spawned, not forked: a forked torch may hang in its threads. Cells come back one by one
+    # Spawned, not forked: a forked torch may hang in its threads. Trials come back one by one
     # through a queue, so that a killed run has lost none that was finished.
     processes = multiprocessing.get_context("spawn")
     queue: Queue[Finished] = processes.Queue()
@@ -226,10 +185,10 @@ def _finished(
         jobs,
         mp_context=processes,
         initializer=_start_process,
-        initargs=(threads, os.getpid(), queue),
+        initargs=(threads, queue),
     ) as pool:
         tasks = [pool.submit(_run_remotely, batch, benchmark, context) for batch in batches]
-        expected = sum(len(batch.cells) for batch in batches)
+        expected = sum(len(batch.trials) for batch in batches)
         while expected:
             # Asked before the queue is: a process that died reports no more.
             over = all(task.done() for task in tasks)
@@ -244,24 +203,25 @@ def _finished(
 
 
 _reports: Queue[Finished] | None = None
-"""Where this process reports its cells, if it is one of several: a queue can only be inherited."""
+"""This process's way back for its trials, if it is one of several: queues are inherited."""
 
 
-def _start_process(threads: int, parent: int, queue: Queue[Finished]) -> None:
-    """Set a process up; it ends with its parent, also when that is killed and cannot say so."""
+def _start_process(threads: int, queue: Queue[Finished]) -> None:
     global _reports  # noqa: PLW0603 - one for the life of the process
     _reports = queue
     torch.set_num_threads(threads)
-
-    def end_with_parent() -> None:
-        while psutil.pid_exists(parent) and psutil.Process().ppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _run_remotely(batch: CellBatch, benchmark: Benchmark, context: dict[str, Any]) -> None:
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, killed without a word maybe."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "one of several"
+    parent.join()
+    os._exit(1)
+
+
+def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any]) -> None:
     assert _reports is not None, "set when the process started"
     for finished in run_batch(batch, benchmark, context, Callback()):
         _reports.put(finished)

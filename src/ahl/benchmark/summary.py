@@ -1,188 +1,238 @@
-"""From the records of a results folder to one figure for each method, dataset, setting and M."""
+"""From the results of trials to a table of figures for each dataset, setting and M."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.errors import ConfigurationError
 from ahl._common.text import printable
-from ahl.benchmark.entrants import Entrant, condition, name_entrants
+from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
 from ahl.benchmark.published import published, published_datasets
-from ahl.benchmark.results import Record, Results
-from ahl.benchmark.statistics import Figure, auroc_replicates, image_counts, summarise
+from ahl.benchmark.results import Results, TrialResult
+from ahl.benchmark.variants import Measured, Variant, take_apart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHERS = ("auroc_seen", "auroc_unseen", "average_precision", "fpr95")
+
+_CONDITIONS = ["backbone", "device", "config"]
+"""Dependencies of the figures beside the variant and the data."""
+
+_DRAW = ["subset", "known_class", "seed"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """What methods are compared on.
+class Column(NamedTuple):
+    """A place where variants are compared.
 
     Attributes:
-        dataset: its name.
         setting: of the protocol, or `transfer from SOURCE`.
         anomalies: M.
+        dataset: its name.
         subset: one part of the dataset, or "" for all.
         known_class: the class drawn from in the hard setting, or "" for all.
     """
 
-    dataset: str
     setting: str
     anomalies: int
+    dataset: str
     subset: str = ""
     known_class: str = ""
 
     @property
-    def place(self) -> str:
-        """Dataset, part and class."""
-        return "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
-
-    @property
     def label(self) -> str:
         """For people."""
-        return f"{self.place}, {self.setting}, M = {self.anomalies}"
+        place = "/".join(filter(None, (self.dataset, self.subset, self.known_class)))
+        return f"{place}, {self.setting}, M = {self.anomalies}"
 
     @property
     def order(self) -> tuple[object, ...]:
         """To sort by: general before hard, M = 10 before 1, datasets as in the paper."""
         known = published_datasets()
         place = known.index(self.dataset) if self.dataset in known else len(known)
-        return (self.setting, -self.anomalies, place, self.dataset, self.subset, self.known_class)
+        return (self.setting, -self.anomalies, place, *self[2:])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A method's result in a column.
-
-    Attributes:
-        figure: the summed up figures.
-        peak_mebibytes: the most that any cell took.
-        missing: cells that other methods have here and this one has not.
-        paper: the paper's mean and deviation, if it has them.
-    """
-
-    figure: Figure
-    peak_mebibytes: float
-    missing: int
-    paper: tuple[float, float | None] | None
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Summary:
     """A results folder, summed up.
 
     Attributes:
-        records: those that stand behind the figures, in a fixed order, names cleaned.
-        replaced: number of records left out because their cell was measured again.
-        columns: whole datasets, by setting and M, in the order of the tables.
-        parts: parts of datasets, and single classes of the hard setting.
-        entrants: the methods, in the order of the tables.
-        entries: by column (whole or part) and method, where there is one.
+        trials: a row a trial behind the figures, in a fixed order, texts cleaned.
+        replaced: number of results left out because their trial was measured again.
+        variants: by the names in the tables, in their order.
+        tables: by column, whole datasets first: a row for each variant measured there, with
+
+            - auroc: mean over the seeds, of each seed's mean over classes (hard setting) and parts;
+            - deviation: standard deviation over the seeds (0 for one);
+            - low, high: 95 % bootstrap interval of the mean over the test images;
+            - seeds, trials, missing_trials (that others have here and this one has not): numbers;
+            - the means of `OTHERS` and of seconds, and the highest peak_mebibytes;
+            - paper_auroc, paper_deviation: the paper's.
+
+            Not a number where one is not known.
     """
 
-    records: tuple[Record, ...]
+    trials: pd.DataFrame
     replaced: int
-    columns: tuple[Column, ...]
-    parts: tuple[Column, ...]
-    entrants: tuple[Entrant, ...]
-    entries: Mapping[tuple[Column, Entrant], Entry]
+    variants: Mapping[str, Variant]
+    tables: Mapping[Column, pd.DataFrame]
 
-    def records_of(self, column: Column) -> list[Record]:
-        """The records behind a column's figures."""
-        return [record for record in self.records if column in _columns_of(record)]
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Whole datasets, by setting and M."""
+        return tuple(c for c in self.tables if not c.subset and not c.known_class)
 
-    def of(self, column: Column) -> dict[Entrant, Entry]:
-        """The methods with a result in a column, in the order of the tables."""
-        return {
-            entrant: self.entries[column, entrant]
-            for entrant in self.entrants
-            if (column, entrant) in self.entries
-        }
+    @property
+    def parts(self) -> tuple[Column, ...]:
+        """Parts of datasets, and single classes of the hard setting."""
+        return tuple(c for c in self.tables if c.subset or c.known_class)
 
 
 def summarise_results(results: Results) -> Summary:
-    """Sum up a results folder.
+    """Sum up a results folder that has results.
 
-    The order of its lines does not matter, except that of two records of the same cell, as after
+    The order of its lines does not matter, except that of two results of the same trial, as after
     a dataset has changed, the later one counts.
+
+    Raises:
+        ConfigurationError: if pandas is not installed.
     """
-    latest: dict[tuple[object, ...], Record] = {}
-    for record in map(_cleaned, results.records.values()):
-        latest[_identity(record)] = record
-    records = sorted(latest.values(), key=lambda r: (r.seed, r.subset, r.known_class, r.key))
-    entrants = name_entrants(records)
-    groups: dict[tuple[Column, Entrant], list[Record]] = defaultdict(list)
-    draws: dict[Column, set[tuple[object, ...]]] = defaultdict(set)
-    for record in records:
-        for column in _columns_of(record):
-            groups[column, entrants[record.key]].append(record)
-            draws[column].add(_draw(record))
-    replicates = {r.key: found for r in records if (found := _replicates(results, r)) is not None}
-    columns = sorted(draws, key=lambda column: column.order)
+    try:
+        import pandas as pd
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "A report of the benchmark needs pandas: pip install 'ahl[benchmark]'."
+        ) from error
+    trials = pd.DataFrame([_row(result) for result in results.trials.values()])
+    trials = trials.astype(dict.fromkeys(OTHERS, float))
+    identity = [*Column._fields, "seed", "method", *_CONDITIONS]
+    trials = trials.drop_duplicates(identity, keep="last").sort_values([*_DRAW[::-1], "key"])
+    variants = _variants(trials)
+    trials["variant"] = [variant.shown for variant in variants]
+    named = {variant.shown: variant for variant in sorted(variants, key=lambda one: one.order)}
+    replicates = {
+        key: found for key in trials["key"] if (found := _replicates(results, key)) is not None
+    }
     return Summary(
-        records=tuple(records),
-        replaced=len(results.records) - len(records),
-        columns=tuple(c for c in columns if not c.subset and not c.known_class),
-        parts=tuple(c for c in columns if c.subset or c.known_class),
-        entrants=tuple(sorted(set(entrants.values()), key=lambda entrant: entrant.order)),
-        entries={
-            (column, entrant): Entry(
-                figure=summarise(members, replicates),
-                peak_mebibytes=max(record.peak_mebibytes for record in members),
-                missing=len(draws[column] - {_draw(record) for record in members}),
-                paper=_paper(column, entrant),
-            )
-            for (column, entrant), members in groups.items()
-        },
+        trials=trials,
+        replaced=len(results.trials) - len(trials),
+        variants=named,
+        tables=_tables(trials, named, replicates),
     )
 
 
-def _cleaned(record: Record) -> Record:
-    return replace(
-        record,
-        dataset=printable(record.dataset),
-        subset=printable(record.subset),
-        setting=printable(record.setting),
-        known_class=printable(record.known_class),
-        source=printable(record.source),
-        method=printable(record.method),
-        title=printable(record.title),
-    )
+def rows_of(table: pd.DataFrame) -> Iterator[Any]:
+    """Its rows, the index as `Index`, the columns as attributes."""
+    yield from table.itertuples()
 
 
-def _draw(record: Record) -> tuple[object, ...]:
-    return (record.subset, record.known_class, record.seed)
+def _row(result: TrialResult) -> dict[str, Any]:
+    """A result with its texts cleaned, and what tells it from its like."""
+    values = msgspec.structs.asdict(result)
+    row = {name: printable(v) if isinstance(v, str) else v for name, v in values.items()}
+    backbone = result.context.get("backbone")
+    name = backbone
+    if isinstance(backbone, dict):
+        name = backbone.get("name") or backbone.get("kind")
+    digest = hashlib.sha256(json.dumps(backbone, sort_keys=True).encode()).hexdigest()
+    return row | {
+        "backbone": printable(f"{name} {digest[:6]}"),
+        "device": printable(str(result.context.get("device"))),
+        "setting": f"transfer from {row['source']}" if result.source else row["setting"],
+    }
 
 
-def _identity(record: Record) -> tuple[object, ...]:
-    place = (record.dataset, record.setting, record.source, record.anomalies, *_draw(record))
-    return (*place, record.method, *condition(record).values())
+def _variants(trials: pd.DataFrame) -> list[Variant]:
+    """The variant behind each trial.
+
+    Trials of one variant on another backbone or device, or with another config, are variants of
+    their own, and what differs stands behind the title.
+    """
+    differs = trials.groupby("method")[_CONDITIONS].transform("nunique") > 1
+    variants = []
+    for trial, differing in zip(rows_of(trials), differs.to_numpy(), strict=True):
+        name, _ = take_apart(trial.method)
+        method = Measured(name=name, title=trial.title, kind=trial.kind, labels=trial.labels)
+        there = zip(_CONDITIONS, differing, strict=True)
+        marks = ", ".join(f"{name} {getattr(trial, name)}" for name, one in there if one)
+        mark = f"[{marks}]" if marks else ""
+        variants.append(Variant(text=trial.method, method=method, mark=mark))
+    shown = Counter(variant.shown for variant in set(variants))
+    return [
+        replace(one, mark=f"{one.mark} ({one.text})".strip()) if shown[one.shown] > 1 else one
+        for one in variants
+    ]
 
 
-def _columns_of(record: Record) -> Iterator[Column]:
-    """The whole dataset, the part, and the part's class."""
-    setting = f"transfer from {record.source}" if record.source else record.setting
-    whole = Column(dataset=record.dataset, setting=setting, anomalies=record.anomalies)
-    yield whole
-    if record.subset:
-        yield replace(whole, subset=record.subset)
-    if record.known_class:
-        yield replace(whole, subset=record.subset, known_class=record.known_class)
+def _tables(
+    trials: pd.DataFrame,
+    variants: Mapping[str, Variant],
+    replicates: Mapping[str, NDArray[np.float64]],
+) -> dict[Column, pd.DataFrame]:
+    import pandas as pd
+
+    trials = trials.assign(draw=trials.groupby(_DRAW).ngroup())
+    columns = [
+        trials.assign(subset="", known_class=""),
+        trials[trials["subset"] != ""].assign(known_class=""),
+        trials[trials["known_class"] != ""],
+    ]
+    tables = {}
+    for place, members in pd.concat(columns).groupby(list(Column._fields)):
+        column = Column._make(place)
+        by = members.groupby("variant")
+        table = by.agg(
+            trials=("key", "size"),
+            draws=("draw", "nunique"),
+            seconds=("seconds", "mean"),
+            peak_mebibytes=("peak_mebibytes", "max"),
+            **{name: (name, "mean") for name in OTHERS},
+        )
+        seeds = members.groupby(["variant", "seed"])["auroc"].mean().groupby("variant")
+        table["auroc"], table["deviation"] = seeds.mean(), seeds.std().fillna(0)
+        table["seeds"] = seeds.size()
+        table["missing_trials"] = members["draw"].nunique() - table["draws"]
+        table[["low", "high"]] = [_interval(group, replicates) for _, group in by]
+        where = (column.dataset, column.setting, column.anomalies)
+        paper = [
+            None if column.known_class else published(*where, variants[name].title, column.subset)
+            for name in table.index
+        ]
+        table[["paper_auroc", "paper_deviation"]] = np.array(
+            [found or (None, None) for found in paper], dtype=float
+        )
+        # Sums in another order must not untie two variants.
+        table[["auroc", *OTHERS]] = table[["auroc", *OTHERS]].round(12)
+        tables[column] = table.loc[[name for name in variants if name in table.index]]
+    return {column: tables[column] for column in sorted(tables, key=lambda one: one.order)}
 
 
-def _replicates(results: Results, record: Record) -> NDArray[np.float64] | None:
-    scored = results.scored(record.key)
+def _interval(
+    trials: pd.DataFrame, replicates: Mapping[str, NDArray[np.float64]]
+) -> tuple[float, float]:
+    if not set(trials["key"]) <= replicates.keys():
+        return np.nan, np.nan
+    seeds = [
+        np.mean([replicates[key] for key in keys], axis=0)
+        for _, keys in trials.groupby("seed")["key"]
+    ]
+    return interval(np.mean(seeds, axis=0))
+
+
+def _replicates(results: Results, key: str) -> NDArray[np.float64] | None:
+    scored = results.scored(key)
     if scored is None or not np.isfinite(scored.scores).all():
         return None
     if set(scored.labels.tolist()) != {0, 1}:
         return None
     return auroc_replicates(scored.labels, scored.scores, image_counts(scored.names))
-
-
-def _paper(column: Column, entrant: Entrant) -> tuple[float, float | None] | None:
-    if column.known_class:
-        return None
-    where = (column.dataset, column.setting, column.anomalies)
-    return published(*where, entrant.title, column.subset)

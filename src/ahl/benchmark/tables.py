@@ -1,30 +1,201 @@
-"""The report as Markdown, CSV and LaTeX."""
+"""The tables of the report, and how they are written: Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import resources
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ahl.benchmark.facts import NOTES
-from ahl.benchmark.sections import Section, Table, TableCell
-from ahl.benchmark.statistics import OTHERS
-from ahl.benchmark.summary import Summary
+from ahl.benchmark.comparisons import digits, incomplete, verdicts
+from ahl.benchmark.summary import OTHERS, Column, Summary, rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Open-set anomaly detection benchmark"
 
 CSV_COLUMNS = (
     *("setting", "anomalies", "dataset", "subset", "known_class", "method", "specification"),
-    *("auroc", "deviation", "low", "high", "seeds", "cells", "missing_cells"),
+    *("auroc", "deviation", "low", "high", "seeds", "trials", "missing_trials"),
     *OTHERS,
     *("seconds", "peak_mebibytes", "paper_auroc", "paper_deviation"),
 )
-"""Head of the CSV; empty cells are not known, deviation is 0 for one seed."""
+"""Head of the CSV; empty fields are not known, deviation is 0 for one seed."""
+
+_SIZES = ("normals", "tested_normals", "tested_anomalies", "duplicates", "skipped")
+
+
+class TableCell(NamedTuple):
+    """One cell of a table: its figure, interval and the paper's figure ("" for none)."""
+
+    text: str
+    interval: str = ""
+    beside: str = ""
+    best: bool = False
+
+
+class Table(NamedTuple):
+    """A table: its title, what the rows are, names of the columns, name and cells of each row."""
+
+    title: str
+    corner: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[TableCell, ...]], ...]
+
+
+class Section(NamedTuple):
+    """One setting with one M.
+
+    Attributes:
+        heading: setting and M.
+        columns: its datasets.
+        verdicts: where AHL does not win, in sentences.
+        main: the table of AUROC.
+        further: tables of the other figures, and of parts and classes.
+    """
+
+    heading: str
+    columns: tuple[Column, ...]
+    verdicts: tuple[str, ...]
+    main: Table
+    further: tuple[Table, ...]
+
+
+def make_sections(summary: Summary) -> tuple[Section, ...]:
+    """All sections, in the order of the summary."""
+    return tuple(
+        _section(summary, tuple(columns))
+        for _, columns in groupby(summary.columns, lambda column: column[:2])
+    )
+
+
+def sizes_table(summary: Summary) -> Table:
+    """Sizes of every column's tests, each a number or a range over its trials."""
+    rows = []
+    by_column = summary.trials.groupby(["setting", "anomalies", "dataset"])
+    for column in summary.columns:
+        trials = by_column.get_group(column[:3])
+        draws = len(trials.drop_duplicates(["subset", "known_class", "seed"]))
+        ranges = [_range(trials[name]) for name in _SIZES]
+        rows.append((column.label, tuple(TableCell(text) for text in (str(draws), *ranges))))
+    head = "draws,training normals,tested normals,tested anomalies,duplicates left out"
+    return Table(
+        title="Sizes of the tests",
+        corner="dataset, setting, M",
+        head=(*head.split(","), "unreadable images"),
+        rows=tuple(rows),
+    )
+
+
+def _range(values: pd.Series[int]) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _section(summary: Summary, columns: tuple[Column, ...]) -> Section:
+    setting, anomalies = columns[0][:2]
+    further = [
+        _table(summary, columns, title, write, by)
+        for title, write, by in (
+            (
+                "AUROC on seen / unseen classes",
+                lambda row: f"{digits(row.auroc_seen)} / {digits(row.auroc_unseen)}",
+                "",
+            ),
+            (
+                "Average precision",
+                lambda row: digits(row.average_precision),
+                "average_precision",
+            ),
+            ("False-positive rate at 95 % detection", lambda row: digits(row.fpr95), "fpr95"),
+            ("Seconds a trial", lambda row: f"{row.seconds:.1f}", ""),
+            ("Peak memory, MiB", lambda row: f"{row.peak_mebibytes:,.0f}", ""),
+        )
+    ]
+    for column in columns:
+        for title, classes in (("parts", False), ("known classes", True)):
+            parts = [
+                part
+                for part in summary.parts
+                if part[:3] == column[:3] and bool(part.known_class) is classes
+            ]
+            if parts:
+                table = _table(summary, parts, f"AUROC by {title} of {column.dataset}")
+                further.append(_by_part(table, parts))
+    return Section(
+        heading=f"{setting[:1].upper()}{setting[1:]} setting, M = {anomalies}",
+        columns=columns,
+        verdicts=(*verdicts(summary, columns), *incomplete(summary, columns)),
+        main=_table(summary, columns, "AUROC"),
+        further=tuple(further),
+    )
+
+
+def _table(
+    summary: Summary,
+    columns: Sequence[Column],
+    title: str,
+    write: Callable[[Any], str] | None = None,
+    by: str = "auroc",
+) -> Table:
+    """Variants down, columns across.
+
+    Args:
+        summary: the figures.
+        columns: at least one.
+        title: of the table.
+        write: gives the text; None writes AUROC with its interval and the paper's figure.
+        by: the figure whose best is bold, among the variants that compete; "" for none.
+    """
+    cells = {}
+    for column in columns:
+        table = summary.tables[column]
+        competing = [name for name in table.index if summary.variants[name].competes]
+        figures = table.loc[competing, by] if by else table["auroc"].iloc[:0]
+        best = set(figures.index[figures == (figures.min() if by == "fpr95" else figures.max())])
+        for row in rows_of(table):
+            cell = TableCell(write(row)) if write else _auroc_cell(row)
+            cells[row.Index, column] = cell._replace(best=row.Index in best)
+    there = [name for name in summary.variants if any((name, c) in cells for c in columns)]
+    missing = TableCell("-")
+    return Table(
+        title=title,
+        corner="method",
+        head=tuple(column.dataset for column in columns),
+        rows=tuple((name, tuple(cells.get((name, c), missing) for c in columns)) for name in there),
+    )
+
+
+def _auroc_cell(row: Any) -> TableCell:  # noqa: ANN401 - a row of a summary's table
+    spread = f" ± {row.deviation:.3f}" if row.seeds > 1 else ""
+    low, high = digits(row.low, 2), digits(row.high, 2)
+    paper = digits(row.paper_auroc)
+    return TableCell(
+        text=f"{digits(row.auroc)}{spread}",
+        interval="" if "-" in (low, high) else f"[{low}, {high}]",
+        beside="" if paper == "-" else f"paper {paper}",
+    )
+
+
+def _by_part(table: Table, parts: Sequence[Column]) -> Table:
+    """The same with parts down, variants across: there may be many parts."""
+    names = ["/".join(filter(None, part[3:])) for part in parts]
+    columns = zip(*(cells for _, cells in table.rows), strict=True)
+    return table._replace(
+        corner="part",
+        head=tuple(name for name, _ in table.rows),
+        rows=tuple(zip(names, columns, strict=True)),
+    )
 
 
 def markdown(
-    sections: Sequence[Section], sizes: Table, facts: Sequence[tuple[str, str]], ranks: str = ""
+    sections: Sequence[Section],
+    sizes: Table,
+    facts: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+    ranks: str = "",
 ) -> str:
     """The whole report but its plots.
 
@@ -32,76 +203,61 @@ def markdown(
         sections: the tables.
         sizes: what was tested on.
         facts: what was run.
+        notes: how to read it.
         ranks: the mean ranks in a sentence, or "".
     """
-    lines = [f"# {TITLE}", ""]
-    for section in sections:
-        lines += [f"## {_marked(section.heading)}", ""]
-        lines += [f"- {_marked(sentence)}" for sentence in section.verdicts]
-        lines += ["", *_markdown_table(section.main)]
-        for table in section.further:
-            lines += [f"### {_marked(table.title)}", "", *_markdown_table(table)]
-    if ranks:
-        lines += ["## Mean ranks", "", _marked(ranks), ""]
-    lines += ["## What was run", ""]
-    lines += [f"- {name}: {_marked(value)}" for name, value in facts]
-    lines += ["", *_markdown_table(sizes), "## How to read this", ""]
-    lines += [f"- {_marked(note)}" for note in NOTES]
-    return "\n".join(lines) + "\n"
-
-
-def csv_table(summary: Summary) -> str:
-    """A row for each method and column, whole datasets first, figures in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for column in (*summary.columns, *summary.parts):
-        for entrant, entry in summary.of(column).items():
-            figure = entry.figure
-            paper = entry.paper or (None, None)
-            writer.writerow(
-                [
-                    *(column.setting, column.anomalies, column.dataset, column.subset),
-                    *(column.known_class, entrant.shown, entrant.spec),
-                    *(_full(v) for v in (figure.mean, figure.deviation, figure.low, figure.high)),
-                    *(figure.seeds, figure.cells, entry.missing),
-                    *(_full(figure.others[name]) for name in OTHERS),
-                    *(_full(v) for v in (figure.seconds, entry.peak_mebibytes, *paper)),
-                ]
-            )
-    return text.getvalue()
+    return _render(
+        "report.md.j2",
+        _marked,
+        title=TITLE,
+        sections=sections,
+        sizes=sizes,
+        facts=facts,
+        notes=notes,
+        ranks=ranks,
+    )
 
 
 def latex(sections: Sequence[Section]) -> str:
     r"""A booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
-    lines = [r"% Needs \usepackage{booktabs}."]
-    for section in sections:
-        table = section.main
-        lines += [
-            "",
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{Image-level AUROC, {_texed(section.heading)}.}}",
-            rf"  \begin{{tabular}}{{l{'c' * len(table.head)}}}",
-            r"    \toprule",
-            rf"    {' & '.join(['Method', *map(_texed, table.head)])} \\",
-            r"    \midrule",
-        ]
-        for name, cells in table.rows:
-            lines.append(rf"    {' & '.join([_texed(name), *map(_tex_cell, cells)])} \\")
-        lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
+    return _render("table.tex.j2", _texed, sections=sections)
 
 
-def _markdown_table(table: Table) -> list[str]:
-    lines = [
-        f"| {' | '.join(map(_marked, (table.corner, *table.head)))} |",
-        "|---|" + "---:|" * len(table.head),
-    ]
-    for name, cells in table.rows:
-        texts = [f"**{c.text}**" + c.words[len(c.text) :] if c.best else c.words for c in cells]
-        lines.append(f"| {' | '.join([_marked(name), *texts])} |")
-    return [*lines, ""]
+def _render(template: str, escape: Callable[[str], str], **values: object) -> str:
+    """Fill a template; every value in `<< >>` is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    source = resources.files("ahl.benchmark").joinpath(template).read_text(encoding="utf-8")
+    environment = Environment(
+        variable_start_string="<<",
+        variable_end_string=">>",
+        autoescape=True,
+        finalize=lambda text: text if isinstance(text, Markup) else Markup(escape(text)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(source).render(**values)
+
+
+def figures_table(summary: Summary, columns: Sequence[Column]) -> pd.DataFrame:
+    """A row for each column and variant, with the fields of the CSV."""
+    import pandas as pd
+
+    tables = []
+    for column in columns:
+        table = summary.tables[column]
+        texts = [summary.variants[name].text for name in table.index]
+        tables.append(table.assign(**column._asdict(), method=table.index, specification=texts))
+    return pd.concat(tables, ignore_index=True)[list(CSV_COLUMNS)]
+
+
+def csv_table(summary: Summary) -> str:
+    """All figures, whole datasets first."""
+    table = figures_table(summary, [*summary.columns, *summary.parts])
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _marked(text: str) -> str:
@@ -123,15 +279,3 @@ _TEX = {
 
 def _texed(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in text)
-
-
-def _tex_cell(cell: TableCell) -> str:
-    text = "--" if cell.text == "-" else _texed(cell.text)
-    words = [rf"\textbf{{{text}}}" if cell.best else text]
-    # Braces keep a bracket after \\ or & from being read as an option.
-    words += [rf"{{\scriptsize {_texed(part)}}}" for part in (cell.interval, cell.beside) if part]
-    return " ".join(words)
-
-
-def _full(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

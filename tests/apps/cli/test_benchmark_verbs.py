@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from ahl.apps.cli import main
 from ahl.apps.cli.benchmark import _methods
-from ahl.benchmark.ablations import ABLATIONS
-from ahl.benchmark.known_methods import METHODS
+from ahl.benchmark.methods import METHODS
+from ahl.benchmark.variants import ABLATIONS
 from commands import small_backbone
 from small_images import write_class
 
@@ -28,7 +28,7 @@ def test_run_then_report(benchmark_folder, tmp_path):
     options = small(tmp_path, *methods, "--seeds", 2, "--anomalies", 3)
     first = ahl(*run, *options)
     assert first.exit_code == 0, first.output
-    assert "4 cells computed, 0 there already, 0 failed" in first.output
+    assert "4 trials computed, 0 there already, 0 failed" in first.output
     refused = ahl(*run, *options)
     assert refused.exit_code == 2
     assert "--resume" in refused.output

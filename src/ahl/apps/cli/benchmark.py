@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.benchmark_report import report
 from ahl.apps.cli.common import (
     FAILED,
     errors_as_messages,
@@ -28,7 +27,7 @@ from ahl.apps.cli.groups import (
 )
 
 if TYPE_CHECKING:
-    from ahl.benchmark.cells import BenchmarkDataset
+    from ahl.benchmark.protocol import BenchmarkDataset
 
 _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
@@ -118,61 +117,46 @@ def benchmark() -> None:
 @threads_option
 @json_option
 @errors_as_messages
-def run(
-    datasets: tuple[str, ...],
-    methods: tuple[str, ...],
-    ablations: tuple[str, ...],
-    seeds: int,
-    output: Path,
-    resume: bool,
-    transfer: bool,
-    jobs: int,
-    preset: str,
-    image_size: str | None,
-    tiles: int | None,
-    backbone_args: tuple[str, ...],
-    stages: str | None,
-    cache: Path | None,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-    **options: Any,  # noqa: ANN401 - handed on
-) -> None:
-    """Measure methods on datasets, cell by cell, into a results folder.
+def run(as_json: bool, output: Path, **options: Any) -> None:  # noqa: ANN401 - handed on
+    """Measure methods on datasets, trial by trial, into a results folder.
 
-    A killed run goes on with --resume; a finished cell is computed again only if something that
-    its figure depends on has changed.
+    A killed run goes on with --resume; a finished trial is computed again only if something that
+    its figures depend on has changed.
     """
     from ahl._common.devices import resolve_device
     from ahl.apps.cli.progress import ConsoleCallback
-    from ahl.benchmark.planning import Benchmark
     from ahl.benchmark.runner import run_benchmark
-    from ahl.config import preset as preset_config
+    from ahl.benchmark.trials import Benchmark
+    from ahl.config import preset
     from ahl.features.backbones.choice import BackboneChoice
 
-    use_threads(threads)
+    use_threads(options["threads"])
     with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         outcome = run_benchmark(
             Benchmark(
-                datasets=[_dataset(text) for text in datasets],
-                methods=_methods(methods, ablations, transfer=transfer),
+                datasets=[_dataset(text) for text in options["datasets"]],
+                methods=_methods(
+                    options["methods"], options["ablations"], transfer=options["transfer"]
+                ),
                 settings=options["settings"],
                 anomalies=options["anomalies"],
-                seeds=range(seeds),
+                seeds=range(options["seeds"]),
                 backbone=BackboneChoice(
                     backbone=options["backbone"],
                     weights=options["weights"],
-                    arguments=parse_arguments(backbone_args),
-                    stages=parse_stages(stages),
+                    arguments=parse_arguments(options["backbone_args"]),
+                    stages=parse_stages(options["stages"]),
                 ),
-                config=preset_config(preset, image_size=image_size, tiles=tiles),
-                device=resolve_device(device),
-                cache=cache or "auto",
-                transfer=transfer,
+                config=preset(
+                    options["preset"], image_size=options["image_size"], tiles=options["tiles"]
+                ),
+                device=resolve_device(options["device"]),
+                cache=options["cache"] or "auto",
+                transfer=options["transfer"],
             ),
             output,
-            resume=resume,
-            jobs=jobs,
+            resume=options["resume"],
+            jobs=options["jobs"],
             callback=callback,
         )
     if as_json:
@@ -181,7 +165,7 @@ def run(
         )
     else:
         click.echo(
-            f"{outcome.computed} cells computed, {outcome.kept} there already, "
+            f"{outcome.computed} trials computed, {outcome.kept} there already, "
             f"{len(outcome.failed)} failed."
         )
         for label, reason in outcome.failed:
@@ -191,9 +175,37 @@ def run(
         raise SystemExit(FAILED)
 
 
+@benchmark.command()
+@click.argument("results", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to [default: DIR].",
+)
+@json_option
+@errors_as_messages
+def report(results: Path, output: Path | None, as_json: bool) -> None:
+    """Write tables and plots of the results in DIR. Needs pip install 'ahl[benchmark]'.
+
+    Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
+    network. The paper's figures stand beside ours, and it says where AHL does not win.
+    """
+    from ahl.benchmark.report import write_report
+
+    written = write_report(results, output)
+    if as_json:
+        print_json(written.to_json())
+        return
+    for sentence in written.verdicts:
+        click.echo(f"- {sentence}")
+    for path in written.paths:
+        click.echo(str(path))
+
+
 def _dataset(text: str) -> BenchmarkDataset:
-    from ahl.benchmark.cells import BenchmarkDataset
     from ahl.benchmark.datasets import READERS
+    from ahl.benchmark.protocol import BenchmarkDataset
     from ahl.data import open_dataset
 
     name, separator, path = text.partition("=")
@@ -215,17 +227,14 @@ def _dataset(text: str) -> BenchmarkDataset:
 
 
 def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: bool) -> list[str]:
-    from ahl.benchmark.ablations import ABLATIONS
-    from ahl.benchmark.known_methods import METHODS
+    from ahl.benchmark.methods import METHODS
+    from ahl.benchmark.variants import ABLATIONS
 
     for name in ablations:
         if name not in ABLATIONS:
             raise ConfigurationError(
                 f"There is no ablation {name!r}; choose among {', '.join(ABLATIONS)}."
             )
-    named = [*methods, *(spec for name in ablations for spec in ABLATIONS[name])]
+    named = [*methods, *(variant for name in ablations for variant in ABLATIONS[name])]
     possible = [method.name for method in METHODS if method.transfers or not transfer]
     return list(dict.fromkeys(named)) or possible
-
-
-benchmark.add_command(report)

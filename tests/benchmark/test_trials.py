@@ -1,4 +1,4 @@
-"""Cells: what a figure's key depends on, and which draws a dataset has enough images for."""
+"""Trials: what a key depends on, and which draws a dataset has enough images for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl._common.types import GOOD, Sample
-from ahl.benchmark.cells import BenchmarkDataset, Draw, make_cell, plan_draws, plan_transfers
-from ahl.benchmark.specification import MethodSpec
+from ahl.benchmark.protocol import BenchmarkDataset, Draw, plan_draws, plan_transfers
+from ahl.benchmark.trials import make_trial
+from ahl.benchmark.variants import Variant
 from ahl.config import AnomalyOverlap, Config, ErrorForm, Grouping, ImportanceSource, default
 from ahl.data import Dataset
 
@@ -19,7 +20,7 @@ CONTEXT = {"backbone": {"name": "resnet18", "stages": [2, 3]}, "device": "cpu", 
 
 
 def key(draw=DRAW, text="dra", config=None, context=CONTEXT):
-    return make_cell(draw, MethodSpec.parse(text), config or default(), context).key
+    return make_trial(draw, Variant.parse(text), config or default(), context).key
 
 
 # --- keys ------------------------------------------------------------------------------------
@@ -49,14 +50,14 @@ CONTEXTS = st.fixed_dictionaries(
         "dataset": st.sampled_from(["ab", "cd"]),
     }
 )
-CELLS = st.tuples(DRAWS, TEXTS, st.sampled_from([24, 48]), CONTEXTS)
+TRIALS = st.tuples(DRAWS, TEXTS, st.sampled_from([24, 48]), CONTEXTS)
 
 
 def with_batches_of(size):
     return replace(default(), learning=replace(default().learning, batch_size=size))
 
 
-@given(CELLS, CELLS, st.tuples(*[st.booleans()] * 4))
+@given(TRIALS, TRIALS, st.tuples(*[st.booleans()] * 4))
 def test_keys_are_equal_exactly_where_draw_method_config_and_context_are(one, change, where):
     other = tuple(b if there else a for a, b, there in zip(one, change, where, strict=True))
     keys = [
@@ -147,19 +148,19 @@ def test_the_order_of_the_context_is_not_in_the_key_but_every_value_is():
         assert key(context=changed) != key()
 
 
-def test_a_cell_carries_the_methods_own_constants():
-    cell = make_cell(DRAW, MethodSpec.parse("ahl-dra,heads.margin=4.5"), default(), CONTEXT)
-    assert cell.config == replace(default(), heads=replace(default().heads, margin=4.5))
-    assert cell.draw is DRAW
+def test_a_trial_carries_the_methods_own_constants():
+    trial = make_trial(DRAW, Variant.parse("ahl-dra,heads.margin=4.5"), default(), CONTEXT)
+    assert trial.config == replace(default(), heads=replace(default().heads, margin=4.5))
+    assert trial.draw is DRAW
 
 
 @pytest.mark.parametrize("name", ["dra", "devnet", "flos", "saoe", "mlep", "fs-dra", "+ramfull"])
 def test_rivals_have_no_part_of_ours_unless_asked(name):
     """Whatever the run's config says: they are compared as published."""
-    published = MethodSpec.parse(name).configure(default())
+    published = Variant.parse(name).configure(default())
     assert (published.memory.patches, published.calibration.folds) == (0, 0)
     assert published.vectors == replace(default().vectors, components=0)
-    asked = MethodSpec.parse(f"{name},memory.patches=7,calibration.folds=2").configure(default())
+    asked = Variant.parse(f"{name},memory.patches=7,calibration.folds=2").configure(default())
     assert (asked.memory.patches, asked.calibration.folds) == (7, 2)
     rest = {"vectors", "memory", "calibration", "learning"}
     ours, theirs = default().to_dict(), published.to_dict()
@@ -169,7 +170,7 @@ def test_rivals_have_no_part_of_ours_unless_asked(name):
 
 @pytest.mark.parametrize("name", ["patchcore", "kdad", "logistic"])
 def test_methods_without_constants_record_no_part_of_ours(name):
-    published = MethodSpec.parse(name).configure(default())
+    published = Variant.parse(name).configure(default())
     assert (published.vectors.components, published.memory.patches) == (0, 0)
     assert published.calibration.folds == 0
 
@@ -177,12 +178,12 @@ def test_methods_without_constants_record_no_part_of_ours(name):
 def test_the_base_detector_may_have_all_that_ahl_has_but_its_episodes():
     text = "dra,vectors.components=128,memory.patches=2000,calibration.folds=3"
     learning = replace(default().learning, collaborative=False)
-    assert MethodSpec.parse(text).configure(default()) == replace(default(), learning=learning)
+    assert Variant.parse(text).configure(default()) == replace(default(), learning=learning)
 
 
 @pytest.mark.parametrize("name", ["ahl-dra", "ahl-devnet"])
 def test_ahl_has_what_the_run_says(name):
-    assert MethodSpec.parse(name).configure(default()) == default()
+    assert Variant.parse(name).configure(default()) == default()
 
 
 # --- draws -----------------------------------------------------------------------------------

@@ -6,14 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from ahl.benchmark.statistics import (
+from ahl.benchmark.bootstrap import (
     auroc_replicates,
     image_counts,
     interval,
-    mean_ranks,
-    summarise,
 )
-from benchmark.records import make_record
 
 
 def names(count, first=0):
@@ -111,51 +108,3 @@ def test_interval_takes_its_level_from_both_ends():
     values = np.linspace(0, 1, 1001)
     assert interval(values) == pytest.approx((0.025, 0.975))
     assert interval(values, 0.5) == pytest.approx((0.25, 0.75))
-
-
-def test_a_figure_is_the_mean_over_seeds_of_means_over_classes():
-    records = [
-        make_record(auroc=0.8, seed=0, known_class="a", setting="hard"),
-        make_record(auroc=0.6, seed=0, known_class="b", setting="hard"),
-        make_record(auroc=0.9, seed=1, known_class="a", setting="hard", seconds=5.0),
-    ]
-    figure = summarise(records, {})
-    assert figure.mean == pytest.approx((0.7 + 0.9) / 2)
-    assert figure.deviation == pytest.approx(np.std([0.7, 0.9], ddof=1))
-    assert (figure.low, figure.high) == (None, None)
-    assert (figure.seeds, figure.cells) == (2, 3)
-    assert figure.seconds == pytest.approx(10 / 3)
-    assert figure.others["auroc_unseen"] is None
-    assert figure.others["fpr95"] == pytest.approx((0.2 + 0.4 + 0.1) / 3)
-
-
-def test_the_interval_of_a_figure_is_that_of_the_averaged_replicates():
-    first, second = make_record(auroc=0.8), make_record(auroc=0.6, seed=1)
-    random = np.random.default_rng(0)
-    replicates = {first.key: random.random(500), second.key: random.random(500)}
-    figure = summarise([first, second], replicates)
-    expected = interval((replicates[first.key] + replicates[second.key]) / 2)
-    assert (figure.low, figure.high) == pytest.approx(expected)
-    assert summarise([first, second], {first.key: replicates[first.key]}).low is None
-    assert summarise([first], replicates).deviation == 0.0
-
-
-def test_mean_ranks_by_hand():
-    table = {
-        "one": {"a": 0.9, "b": 0.8, "c": 0.7},
-        "two": {"a": 0.5, "b": 0.6, "c": 0.5},
-        "three": {"a": 1.0, "b": 0.1},  # c is missing: not counted
-    }
-    ranks = mean_ranks(table)
-    assert ranks == pytest.approx({"a": 1.75, "b": 1.5, "c": 2.75})
-    assert mean_ranks({"three": table["three"], "four": {"c": 1.0}}) == {}
-    assert mean_ranks({}) == {}
-
-
-@settings(max_examples=50)
-@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=1, max_size=6))
-def test_ranks_always_sum_to_the_same(rows):
-    table = {str(n): dict(zip("abcd", row, strict=True)) for n, row in enumerate(rows)}
-    ranks = mean_ranks(table)
-    assert sum(ranks.values()) == pytest.approx(10)
-    assert all(1 <= rank <= 4 for rank in ranks.values())

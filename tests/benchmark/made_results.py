@@ -1,14 +1,12 @@
 """Results folders made up from a few numbers."""
 
 import hashlib
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
-from ahl.benchmark.known_methods import find_method
-from ahl.benchmark.results import Record, Results, ScoredTest
+from ahl.benchmark.methods import find_method
+from ahl.benchmark.results import Results, ScoredTest, TrialResult
 
 CONFIG = {"features": {"image_size": 224}}
 CONTEXT = {
@@ -23,8 +21,8 @@ CONTEXT = {
 }
 
 
-def make_record(method="dra", auroc=0.9, **others):
-    """A record; its key follows from the cell and the backbone."""
+def make_result(method="dra", auroc=0.9, **others):
+    """A result; its key follows from the trial and the backbone."""
     try:
         known = find_method(method.split(",")[0])
         title, kind, labels = known.title, known.kind, known.labels
@@ -60,9 +58,9 @@ def make_record(method="dra", auroc=0.9, **others):
         **others,
     }
     names = ("dataset", "subset", "setting", "known_class", "anomalies", "seed", "method")
-    cell = repr([values[name] for name in names] + [values["context"], values["config"]])
-    values.setdefault("key", hashlib.sha256(cell.encode("utf-8", "replace")).hexdigest()[:24])
-    return Record(**values)
+    trial = repr([values[name] for name in names] + [values["context"], values["config"]])
+    values.setdefault("key", hashlib.sha256(trial.encode("utf-8", "replace")).hexdigest()[:24])
+    return TrialResult(**values)
 
 
 def make_scores(distance, seed=0, normals=25, anomalies=30):
@@ -78,25 +76,19 @@ def make_scores(distance, seed=0, normals=25, anomalies=30):
     )
 
 
-def write_results(folder, records, *, scored=True):
-    """A results folder of records without scores, or with scores that give their AUROC or so."""
-    results = Results(folder)
-    for record in records:
-        results.add(record, CONFIG, make_scores(3 * (record.auroc - 0.5), record.seed))
+def write_results(path, results, *, scored=True):
+    """A results folder without scores, or with scores that give the AUROC or so."""
+    folder = Results(path)
+    for result in results:
+        folder.add(result, CONFIG, make_scores(3 * (result.auroc - 0.5), result.seed))
         if not scored:
-            results.scores_file(record.key).unlink()
-    return results
-
-
-def measured(record, distance):
-    """The record with the AUROC of its scores, and the scores."""
-    scored = make_scores(distance, record.seed)
-    return replace(record, auroc=float(roc_auc_score(scored.labels, scored.scores))), scored
+            folder.scores_file(result.key).unlink()
+    return folder
 
 
 def grid(methods, datasets=("HeadCT", "SDD"), seeds=(0, 1), **others):
     """Records for every method, dataset and seed; the further down the list, the worse."""
     return [
-        make_record(method, 0.95 - 0.03 * place - 0.01 * seed, dataset=dataset, seed=seed, **others)
+        make_result(method, 0.95 - 0.03 * place - 0.01 * seed, dataset=dataset, seed=seed, **others)
         for (place, method), dataset, seed in product(enumerate(methods), datasets, seeds)
     ]

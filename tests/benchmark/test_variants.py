@@ -1,38 +1,37 @@
-"""Specifications are taken apart and put together in one place; impossible ones are refused."""
+"""Variants are taken apart and put together in one place; impossible ones are refused."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl._common.errors import ConfigurationError
-from ahl.benchmark.ablations import ABLATIONS
-from ahl.benchmark.known_methods import find_method
-from ahl.benchmark.specification import MethodSpec, Specification
+from ahl.benchmark.methods import find_method
+from ahl.benchmark.variants import ABLATIONS, Variant, take_apart, titled
 from ahl.config import default
 
 TEXT = "ahl-dra, distributions.clusters=4,importance.source=equal"
 
 
 def test_name_fields_and_values():
-    read = Specification.read(TEXT)
-    assert read.name == "ahl-dra"
-    assert read.settings == (("distributions.clusters", "4"), ("importance.source", "equal"))
-    assert read.titled("AHL") == "AHL, distributions.clusters=4, importance.source=equal"
-    assert read.without("distributions.clusters").titled("AHL") == "AHL, importance.source=equal"
-    spec = MethodSpec.parse(TEXT)
-    assert (spec.method.name, spec.text) == ("ahl-dra", TEXT)
-    assert spec.settings == (("distributions.clusters", 4), ("importance.source", "equal"))
+    name, settings = take_apart(TEXT)
+    assert name == "ahl-dra"
+    assert settings == (("distributions.clusters", "4"), ("importance.source", "equal"))
+    assert titled("AHL", settings) == "AHL, distributions.clusters=4, importance.source=equal"
+    variant = Variant.parse(TEXT)
+    assert (variant.method.name, variant.text) == ("ahl-dra", TEXT)
+    assert variant.shown_without("distributions.clusters") == "AHL(DRA), importance.source=equal"
+    assert variant.settings == (("distributions.clusters", 4), ("importance.source", "equal"))
 
 
 @given(st.text(alphabet="ab.=, x1"))
 def test_what_is_taken_apart_can_be_put_together(text):
-    read = Specification.read(text)
-    assert Specification.read(read.titled(read.name)) == read
+    name, settings = take_apart(text)
+    assert take_apart(titled(name, settings)) == (name, settings)
 
 
-def test_specifications_are_read_and_refused():
-    spec = MethodSpec.parse("ahl-dra, distributions.clusters=4,importance.source=equal")
-    config = spec.configure(default())
+def test_variants_are_read_and_refused():
+    variant = Variant.parse("ahl-dra, distributions.clusters=4,importance.source=equal")
+    config = variant.configure(default())
     assert (config.distributions.clusters, config.importance.source) == (4, "equal")
     for wrong, reason in (
         ("nobody", "no method"),
@@ -50,7 +49,7 @@ def test_specifications_are_read_and_refused():
         ("logistic,heads.margin=7", "takes no settings"),
     ):
         with pytest.raises(ConfigurationError, match=reason):
-            MethodSpec.parse(wrong)
+            Variant.parse(wrong)
     for wrong in (
         "dra,heads.nothing=1",
         "dra,heads.margin=-1",
@@ -59,12 +58,12 @@ def test_specifications_are_read_and_refused():
         "dra,finetune.epochs=3",
     ):
         with pytest.raises(ConfigurationError):
-            MethodSpec.parse(wrong).configure(default())
+            Variant.parse(wrong).configure(default())
 
 
 def test_every_ablation_names_methods_that_are_there():
-    for specs in ABLATIONS.values():
-        for text in specs:
-            spec = MethodSpec.parse(text)
-            spec.configure(default())
-            assert find_method(spec.method.name) is spec.method
+    for variants in ABLATIONS.values():
+        for text in variants:
+            variant = Variant.parse(text)
+            variant.configure(default())
+            assert find_method(variant.method.name) is variant.method

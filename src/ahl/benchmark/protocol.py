@@ -1,0 +1,146 @@
+"""The protocol: datasets, and the draws of training anomalies that variants are compared on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from ahl._common.errors import DataError
+from ahl.data import Dataset, Setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkDataset:
+    """A dataset to be measured on.
+
+    Attributes:
+        name: in the tables.
+        subsets: its parts; one for most datasets.
+        hard_classes: classes the protocol names for the hard setting; None for all.
+        hard_subsets: parts the protocol names for the hard setting; None for all.
+    """
+
+    name: str
+    subsets: tuple[Dataset, ...]
+    hard_classes: tuple[str, ...] | None = None
+    hard_subsets: tuple[str, ...] | None = None
+
+    def fingerprint(self) -> str:
+        """Identity of the files: names, classes and sizes; contents are not read.
+
+        How a reader splits them is part of the code: `BENCHMARK_VERSION` stands for it.
+
+        Raises:
+            DataError: if a file has gone.
+        """
+        digest = hashlib.sha256()
+        for subset in self.subsets:
+            for sample in (*subset.train_normals, *subset.test_normals, *subset.anomalies):
+                try:
+                    size = sample.path.stat().st_size
+                except OSError as error:
+                    raise DataError(f"{sample.path}: {error.strerror}.") from error
+                digest.update(f"{sample.name}\t{sample.class_name}\t{size}\n".encode())
+        return digest.hexdigest()
+
+    def name_of(self, subset: Dataset) -> str:
+        """Of a part, where there are several; else ""."""
+        return subset.name if len(self.subsets) > 1 else ""
+
+    def known_classes(self, subset: Dataset, setting: Setting, count: int) -> list[str]:
+        """Classes to draw `count` anomalies from, with anomalies left to test.
+
+        [""] stands for all of them together, in the general setting.
+        """
+        if setting == "general":
+            return [""] if len(subset.anomalies) > count else []
+        if self.hard_subsets is not None and subset.name not in self.hard_subsets:
+            return []
+        if len(subset.classes) < 2:
+            return []
+        names = [sample.class_name for sample in subset.anomalies]
+        allowed = subset.classes if self.hard_classes is None else self.hard_classes
+        return [c for c in subset.classes if names.count(c) > count and c in allowed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One draw of training anomalies: what several variants are compared on.
+
+    Attributes:
+        dataset: name of the benchmark dataset, or of the folder.
+        subset: name of one part where the dataset has several (MVTec's categories), else "".
+        setting: of the protocol.
+        known_class: in the hard setting, the class that is drawn from; else "".
+        anomalies: M.
+        seed: of the draw and of the methods.
+        source: in a transfer, the dataset (and part) that is trained on; else "".
+    """
+
+    dataset: str
+    subset: str
+    setting: Setting
+    known_class: str
+    anomalies: int
+    seed: int
+    source: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        place = "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
+        origin = f" from {self.source}" if self.source else ""
+        return f"{place}{origin} {self.setting} M={self.anomalies} seed {self.seed}"
+
+
+def plan_draws(
+    dataset: BenchmarkDataset,
+    settings: Sequence[Setting],
+    anomalies: Sequence[int],
+    seeds: Sequence[int],
+) -> Iterator[tuple[Dataset, Draw]]:
+    """Every draw of the protocol that a dataset has enough images for.
+
+    General: more than M anomalies. Hard: one draw a class with more than M images, where another
+    class is left to test.
+    """
+    for setting, count, subset in product(settings, anomalies, dataset.subsets):
+        for known, seed in product(dataset.known_classes(subset, setting, count), seeds):
+            yield (
+                subset,
+                Draw(
+                    dataset=dataset.name,
+                    subset=dataset.name_of(subset),
+                    setting=setting,
+                    known_class=known,
+                    anomalies=count,
+                    seed=seed,
+                ),
+            )
+
+
+def plan_transfers(
+    datasets: Sequence[BenchmarkDataset], anomalies: Sequence[int], seeds: Sequence[int]
+) -> Iterator[tuple[Dataset, Dataset, Draw]]:
+    """Every ordered pair of parts with enough anomalies in the first: source, target, draw.
+
+    The paper's table 3: general setting on the source, no label from the target.
+    """
+    parts = [(whole, subset) for whole in datasets for subset in whole.subsets]
+    for count, (source_whole, source), (whole, target) in product(anomalies, parts, parts):
+        if source is target or len(source.anomalies) <= count:
+            continue
+        origin = "/".join(filter(None, (source_whole.name, source_whole.name_of(source))))
+        for seed in seeds:
+            draw = Draw(
+                dataset=whole.name,
+                subset=whole.name_of(target),
+                setting="general",
+                known_class="",
+                anomalies=count,
+                seed=seed,
+                source=origin,
+            )
+            yield source, target, draw

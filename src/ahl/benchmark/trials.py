@@ -1,0 +1,197 @@
+"""Trials of a benchmark, in the order they are computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ahl._common.errors import ConfigurationError
+from ahl.benchmark.methods import Method
+from ahl.benchmark.protocol import BenchmarkDataset, Draw, plan_draws, plan_transfers
+from ahl.benchmark.variants import Variant
+from ahl.config import DEFAULT_BACKBONE, Config, default
+from ahl.data import Dataset, Setting
+from ahl.features.backbones import PACKAGED, Backbone
+from ahl.features.backbones.choice import BackboneChoice
+
+BENCHMARK_VERSION = 3
+"""Raised when a method or the protocol changes so that equal configs give other figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A method variant on a draw.
+
+    Attributes:
+        draw: what it is measured on.
+        variant: what is measured.
+        key: identity of all that its figures depend on.
+        config: all constants.
+    """
+
+    draw: Draw
+    variant: Variant
+    key: str
+    config: Config
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.draw.label} {self.variant.text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Trials that share their features: one draw; either all or none see every class.
+
+    In a transfer `source` is trained on, and the dataset is the target.
+    """
+
+    dataset: Dataset
+    source: Dataset | None = None
+    draw: Draw
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A benchmark to run.
+
+    Attributes:
+        datasets: the datasets.
+        methods: method variants.
+        settings: of the protocol.
+        anomalies: values of M.
+        seeds: of the draws.
+        backbone: what makes the features.
+        config: all constants before the variants' own settings.
+        device: where to compute.
+        cache: folder of the feature stores, as for `ahl.AHL`.
+        further: methods of the caller's own, by which variants may begin.
+        transfer: instead of the settings, train on each dataset and adapt to each other one.
+    """
+
+    datasets: Sequence[BenchmarkDataset]
+    methods: Sequence[str]
+    settings: Sequence[Setting] = ("general",)
+    anomalies: Sequence[int] = (10,)
+    seeds: Sequence[int] = (0, 1, 2)
+    backbone: BackboneChoice = field(
+        default_factory=lambda: BackboneChoice(backbone=DEFAULT_BACKBONE)
+    )
+    config: Config = field(default_factory=default)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    cache: str | Path | None = "auto"
+    further: tuple[Method, ...] = ()
+    transfer: bool = False
+
+
+def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
+    """All trials, draw by draw.
+
+    Raises:
+        ConfigurationError: if a method or setting is not known, or cannot be in a transfer.
+    """
+    variants = [Variant.parse(text, benchmark.further) for text in benchmark.methods]
+    fingerprints = {dataset.name: dataset.fingerprint() for dataset in benchmark.datasets}
+
+    def batch(
+        dataset: Dataset,
+        draw: Draw,
+        chosen: Sequence[Variant],
+        fingerprint: dict[str, Any],
+        source: Dataset | None = None,
+    ) -> Batch:
+        values = context | fingerprint
+        trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
+        return Batch(dataset=dataset, source=source, draw=draw, trials=trials)
+
+    if benchmark.transfer:
+        _check_transfer([variant.method for variant in variants])
+        both = {"datasets": sorted(fingerprints.values())}
+        for source, target, draw in plan_transfers(
+            benchmark.datasets, benchmark.anomalies, benchmark.seeds
+        ):
+            yield batch(target, draw, variants, both, source)
+        return
+    bounds = [one for one in variants if one.sees_every_class]
+    rest = [one for one in variants if not one.sees_every_class]
+    for dataset in benchmark.datasets:
+        own = {"dataset": fingerprints[dataset.name]}
+        for subset, draw in plan_draws(
+            dataset, benchmark.settings, benchmark.anomalies, benchmark.seeds
+        ):
+            yield from (batch(subset, draw, chosen, own) for chosen in (rest, bounds) if chosen)
+
+
+def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, Any]) -> Trial:
+    """A trial with its key.
+
+    Args:
+        draw: what it is measured on.
+        variant: what is measured.
+        config: the run's config, before the variant's own settings.
+        context: what else its figures depend on, as JSON values: dataset, backbone, device.
+    """
+    own = variant.configure(config)
+    values: dict[str, Any] = {
+        "version": BENCHMARK_VERSION,
+        "draw": asdict(draw),
+        "method": variant.method.name,
+        "config": own.to_dict(),
+        "context": context,
+    }
+    plain = replace(variant, text=variant.method.name)
+    if variant.written and own == plain.configure(config):  # a row of its own in a sweep
+        values["restated"] = sorted(f"{name}={value!r}" for name, value in variant.settings)
+    key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
+    return Trial(draw=draw, variant=variant, key=key, config=own)
+
+
+def run_context(benchmark: Benchmark) -> dict[str, Any]:
+    """Dependencies of all trials beside dataset and config: backbone and device."""
+    choice = benchmark.backbone
+    if isinstance(choice.backbone, Backbone):
+        backbone: dict[str, Any] = asdict(choice.backbone.describe())
+    else:
+        backbone = {
+            "name": choice.backbone,
+            "weights": _weights_identity(choice.backbone, choice.weights),
+            "arguments": {key: repr(value) for key, value in sorted(choice.arguments.items())},
+            "stages": choice.stages,
+        }
+    return {"backbone": backbone, "device": benchmark.device.type}
+
+
+def _check_transfer(methods: Sequence[Method]) -> None:
+    bounds = dict.fromkeys(m.name for m in methods if m.labels == "every class")
+    others = dict.fromkeys(m.name for m in methods if not m.transfers and m.name not in bounds)
+    reasons = []
+    if bounds:
+        reasons.append(f"train on every class: {', '.join(bounds)}")
+    if others:
+        reasons.append(f"cannot be adapted to other normals: {', '.join(others)}")
+    if reasons:
+        raise ConfigurationError(
+            f"A transfer cannot be measured with methods that {'; that '.join(reasons)}. Leave "
+            "them out."
+        )
+
+
+def _weights_identity(name: str, weights: Path | None) -> str:
+    if weights is None:
+        packaged = PACKAGED.get(name)
+        return packaged.sha256 if packaged else "timm"
+    try:
+        with weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The weights {weights} cannot be read: {error.strerror}."
+        ) from error

@@ -1,0 +1,218 @@
+"""Method variants: `NAME`, or `NAME,SECTION.FIELD=VALUE,...`; and groups of them, the ablations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from ahl._common.errors import ConfigurationError
+from ahl._common.text import literal
+from ahl.benchmark.methods import (
+    ABLATION_METHODS,
+    METHODS,
+    Labels,
+    Method,
+    MethodKind,
+    Scores,
+    Settings,
+    find_method,
+)
+from ahl.benchmark.problem import Problem
+from ahl.config import Config
+
+Written = tuple[tuple[str, str], ...]
+"""Dotted names of config fields, and their values as written ("" if there is none)."""
+
+_ORDER = [method.name for method in (*METHODS, *ABLATION_METHODS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A method with settings of its own.
+
+    Attributes:
+        text: as it was written, and stands in the results.
+        method: the method; of one in results, what they say of it.
+        mark: in a report, what tells it from others of the same title and settings.
+    """
+
+    text: str
+    method: Method
+    mark: str = ""
+
+    @classmethod
+    def parse(cls, text: str, further: tuple[Method, ...] = ()) -> Variant:
+        """Read a variant to be run.
+
+        Raises:
+            ConfigurationError: if it names no method, has another form, or sets what the method
+                fixes or does not read.
+        """
+        name, settings = take_apart(text)
+        method = find_method(name, further)
+        fixed = dict(method.fixed)
+        for field, value in settings:
+            if not value or field.count(".") != 1:
+                raise ConfigurationError(
+                    f"The setting {field!r} of {text!r} must be SECTION.FIELD=VALUE, such as "
+                    "distributions.clusters=4."
+                )
+            if not method.reads_config:
+                raise ConfigurationError(
+                    f"The method {method.name} takes no settings; leave {field} out of {text!r}."
+                )
+            if field in fixed:
+                raise ConfigurationError(
+                    f"The method {method.name} is what it is by {field}={fixed[field]}; leave it "
+                    f"out of {text!r}, or choose another method."
+                )
+        return cls(text=text, method=method)
+
+    @property
+    def written(self) -> Written:
+        """Its settings as written."""
+        return take_apart(self.text)[1]
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings with their values."""
+        return tuple((field, literal(value)) for field, value in self.written)
+
+    def configure(self, config: Config) -> Config:
+        """The config with the method's own settings, the variant's, and what is fixed.
+
+        Raises:
+            ConfigurationError: if a setting names no field or has a value that cannot work.
+        """
+        settings = (*self.method.settings, *self.settings, *self.method.fixed)
+        values = config.to_dict()
+        for name, value in settings:
+            section, field = name.split(".")
+            if field not in values.get(section, {}):
+                raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
+            if section in ("finetune", "features"):
+                raise ConfigurationError(
+                    f"{name} (in {self.text!r}) cannot differ between methods, which share their "
+                    "features; set it for the whole run."
+                )
+            values[section][field] = value
+        return Config.from_dict(values)
+
+    @property
+    def title(self) -> str:
+        """The method's title and the settings."""
+        return titled(self.method.title, self.written)
+
+    @property
+    def shown(self) -> str:
+        """Its name in tables."""
+        return " ".join(filter(None, (self.title, self.mark)))
+
+    def shown_without(self, setting: str) -> str:
+        """The same without one of its settings."""
+        rest = tuple(one for one in self.written if one[0] != setting)
+        return " ".join(filter(None, (titled(self.method.title, rest), self.mark)))
+
+    @property
+    def sees_every_class(self) -> bool:
+        """True of a bound, which is no rival."""
+        return self.method.labels == "every class"
+
+    @property
+    def competes(self) -> bool:
+        """True if it can be the best: neither a bound nor a part of AHL."""
+        return self.method.kind != "part" and not self.sees_every_class
+
+    @property
+    def is_ahl(self) -> bool:
+        """True of AHL that competes."""
+        return self.method.kind == "ahl" and self.competes
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """To sort by: as in the list of methods, settings by their values."""
+        name = self.method.name
+        place = _ORDER.index(name) if name in _ORDER else len(_ORDER)
+        values = []
+        for field, text in self.written:
+            number = number_of(text)
+            values.append((field, number is None, 0.0 if number is None else number, text))
+        return (place, name, tuple(values), self.shown)
+
+
+def take_apart(text: str) -> tuple[str, Written]:
+    """Name and settings of any text; whether there are such ones is not asked."""
+    name, *parts = (part.strip() for part in text.split(","))
+    fields = (part.partition("=") for part in parts)
+    return name, tuple((field.strip(), value.strip()) for field, _, value in fields)
+
+
+def titled(title: str, settings: Written) -> str:
+    """A title with settings behind it."""
+    return ", ".join([title, *(f"{f}={value}" if value else f for f, value in settings)])
+
+
+def number_of(text: str) -> float | None:
+    """A setting's value as a finite number, None if it is none."""
+    value = literal(text)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) else None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Measured(Method):
+    """A method as results describe it: it may be of somebody's own, and is not run."""
+
+    name: str
+    title: str
+    kind: MethodKind
+    labels: Labels
+
+    def score(self, problem: Problem) -> Scores:
+        """Refuse."""
+        raise NotImplementedError
+
+
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "table5": (
+        "dra",
+        *(method.name for method in ABLATION_METHODS),
+        "ahl-dra,vectors.components=0,memory.patches=0,calibration.folds=0",
+    ),
+    "overlap": tuple(
+        f"ahl-dra,distributions.anomaly_overlap={overlap}"
+        for overlap in ("disjoint", "support_in_query", "query_in_support", "both")
+    ),
+    "clusters": tuple(f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4, 5)),
+    "history": tuple(f"ahl-dra,importance.history={k}" for k in (2, 3, 5, 7, 9)),
+    "episodes": tuple(f"ahl-dra,distributions.episodes={t}" for t in (3, 5, 7)),
+    "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
+    "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
+    "evidence": tuple(
+        f"{method},vectors.components=128,memory.patches={patches},calibration.folds={folds}"
+        for method in ("ahl-dra", "dra", "ahl-devnet", "devnet")
+        for patches in (0, 2000)
+        for folds in (0, 3)
+    ),
+    "default": (
+        "ahl-dra",
+        *(
+            f"ahl-dra,{setting}"
+            for setting in (
+                "vectors.components=0",
+                "calibration.neighbours=0",
+                "calibration.folds=0",
+                "memory.patches=0",
+                "learning.averaged_epochs=1",
+                "learning.rounds=1",
+                "heads.initial_scale=1.0",
+                "heads.pseudo_weight=1.0",
+                "heads.holistic_pseudo=True",
+            )
+        ),
+    ),
+    "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
+}
+"""The groups that `--ablation` takes."""
