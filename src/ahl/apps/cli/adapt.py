@@ -23,7 +23,7 @@ from ahl.apps.cli.options import POSITIVE, option, options, takes
 class AdaptOptions:
     """The options of `ahl adapt`."""
 
-    output: Path = output_model()
+    output: Path = output_model("The adapted model file to write.")
     epochs: int = option("Epochs.", default=10, type=POSITIVE)
     strict: bool = option("Stop at the first unreadable image.", default=False)
     computing: Computing

@@ -33,7 +33,14 @@ SETTINGS = {
 """Settings of MLflow, unless the environment has its own."""
 
 
-class TensorBoardLog(Callback):
+class _Curves(Callback):
+    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
+        """Write the epochs before, which this run's curves begin with."""
+        for record in history:
+            self.on_epoch(record, epochs)
+
+
+class TensorBoardLog(_Curves):
     """Writes event files: losses and importance scores by epoch, and the facts as text.
 
     A run has a folder of its own; one that starts in a folder with another's curves replaces
@@ -67,11 +74,6 @@ class TensorBoardLog(Callback):
         self._writer.add_text("run", "\n".join(f"    {line}" for line in text.splitlines()), 0)
         self._writer.flush()
 
-    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Write the epochs before, which this run's curves begin with."""
-        for record in history:
-            self.on_epoch(record, epochs)
-
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Write the losses and importance scores."""
         if self._writer is None:
@@ -87,7 +89,7 @@ class TensorBoardLog(Callback):
             self._writer = None
 
 
-class MLflowLog(Callback):
+class MLflowLog(_Curves):
     """Logs a run to an MLflow store: the facts as parameters, losses and importance as metrics.
 
     Args:
@@ -107,7 +109,7 @@ class MLflowLog(Callback):
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         try:
-            from mlflow import MlflowClient
+            from mlflow import MlflowClient, entities
         except ImportError:
             raise _not_installed("MLflow", "mlflow") from None
         for noisy in ("alembic", "mlflow.store.db.utils"):  # tables made, on standard error
@@ -117,6 +119,7 @@ class MLflowLog(Callback):
             self._experiment = _experiment(self._client, uri)
         except Exception as error:  # of the store's own library, whatever it is
             raise ConfigurationError(f"MLflow cannot use {uri}: {first_line(error)}") from error
+        self._entities: Any = entities
         self._run: str | None = None
         self._skipped = 0
         self._times: dict[str, float] = {}
@@ -127,17 +130,12 @@ class MLflowLog(Callback):
         name = Path(str(facts.get("model", "ahl"))).stem
         self._run = self._client.create_run(self._experiment, run_name=name).info.run_id
         parameters = [
-            _entity("Param", key, str(value)[:LONGEST_PARAMETER])
+            self._entities.Param(key, str(value)[:LONGEST_PARAMETER])
             for key, value in flattened(facts).items()
         ]
         for first in range(0, len(parameters), PARAMETERS_AT_ONCE):
             part = parameters[first : first + PARAMETERS_AT_ONCE]
             self._client.log_batch(self._run, params=part)
-
-    def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Log the epochs before, which this run's curves begin with."""
-        for record in history:
-            self.on_epoch(record, epochs)
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Log the losses and importance scores."""
@@ -170,7 +168,7 @@ class MLflowLog(Callback):
         if self._run is None:
             return
         now = int(time.time() * 1000)
-        metrics = [_entity("Metric", name, value, now, step) for name, value in values.items()]
+        metrics = [self._entities.Metric(*one, now, step) for one in values.items()]
         self._client.log_batch(self._run, metrics=metrics)
 
 
@@ -183,12 +181,6 @@ def flattened(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{name}"] = value
     return found
-
-
-def _entity(kind: str, *values: object) -> Any:  # noqa: ANN401 - MLflow's own
-    from mlflow import entities
-
-    return getattr(entities, kind)(*values)
 
 
 def _experiment(client: Any, uri: str) -> str:  # noqa: ANN401 - MLflow's own
