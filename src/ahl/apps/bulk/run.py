@@ -19,7 +19,7 @@ from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import NEEDED, OutputFolder, located
 from ahl.apps.bulk.shard import ShardScorer, ShardTask, model_digest
 from ahl.apps.bulk.shard_files import ShardFacts
-from ahl.scoring.runtime.artefact import Format, format_of
+from ahl.scoring.artefact import is_exported
 
 SHARD_SIZE: Final = 1024
 """Images in a shard: under a minute of one core's work that a kill can lose."""
@@ -31,7 +31,6 @@ DONE: Final = "_SUCCESS"
 """What came of it, written when every shard is there."""
 
 _FORMAT: Final = 1
-_COMPUTES: Final = {None: "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 _STAGE: Final = "scoring"
 _AT_ONCE: Final = 16  # footers read
 
@@ -153,7 +152,7 @@ def score_collection(
         "shard_size": shard_size,
         "device": device,
     }
-    run = _fingerprint(facts, format_of(model))
+    run = _fingerprint(facts, exported=is_exported(model))
     shards = cut(parts, shard_size)
     digits = max(5, len(str(len(shards) - 1)))
     tasks = [
@@ -188,11 +187,13 @@ def score_collection(
     return collected
 
 
-def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
+def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
     """Identity of a run: what it scores, and the versions of what computes it."""
     versions = {"ahl": __version__}
     with contextlib.suppress(metadata.PackageNotFoundError):  # opening the model will say so
-        package = _COMPUTES[format_]
+        package = "torch"
+        if exported:
+            package = "openvino" if facts["device"] == "openvino" else "onnxruntime"
         versions[package] = metadata.version(package)
     text = json.dumps({**versions, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

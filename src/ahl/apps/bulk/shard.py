@@ -60,7 +60,7 @@ class ShardScorer:
             found: dict[int, dict[str, Any]] = {}
             for prediction in self._scorer.predict([image.source for image in images]):
                 name = images[prediction.index].name
-                found[prediction.index] = {"path": name, **prediction.values()}
+                found[prediction.index] = {"path": name, **prediction.to_json()}
             rows += [found[index] for index in range(len(images))]
         if fetcher.failed == len(rows):
             raise DataError(

@@ -55,7 +55,7 @@ def as_parquet(
     """The bytes of a shard's file; the same arguments give the same bytes.
 
     Args:
-        rows: `path` and `Prediction.values()` of each image, in order.
+        rows: `path` and `Prediction.to_json()` of each image, in order.
         facts: kept in the footer.
         heads: names of the model's heads.
         evidence: of what its scores are sums of; empty for a model that is not calibrated.

@@ -40,6 +40,13 @@ device_option = click.option(
     show_default=True,
     help="Where to compute.",
 )
+scorer_device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute. An exported model: auto or cpu (ONNX Runtime), or openvino.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads [default: all cores]."
 )
@@ -58,9 +65,9 @@ existing_model = click.argument(
 
 
 def _not_exported(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
-    from ahl.scoring.runtime.artefact import format_of
+    from ahl.scoring.artefact import is_exported
 
-    if format_of(model) is not None:
+    if is_exported(model):
         raise click.BadParameter(
             f"{model} is an exported model; give the model file that it was exported from."
         )

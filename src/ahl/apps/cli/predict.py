@@ -13,11 +13,11 @@ from ahl.apps.cli.common import (
     SKIPPED,
     USAGE,
     called,
-    device_option,
     errors_as_messages,
     existing_model,
     json_option,
     print_json,
+    scorer_device_option,
     stderr_console,
     threads_option,
 )
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     help="Say below each image what makes it anomalous, and which training images are like it.",
 )
 @scale_options
-@device_option
+@scorer_device_option
 @threads_option
 @json_option
 @errors_as_messages
@@ -100,7 +100,6 @@ def predict(
         return
     from ahl.data.images.finding import expand_paths
     from ahl.scoring.opening import open_scorer
-    from ahl.scoring.telling import told_of
 
     try:
         images = expand_paths(paths)
@@ -117,7 +116,7 @@ def predict(
     for prediction in scorer.predict(images, heat_maps=heat_maps is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        told = {"path": str(source), **told_of(prediction, scorer.card, why=why)}
+        told = {"path": str(source), **prediction.to_json(why=scorer.card if why else None)}
         if heat_maps is not None and prediction.heat_map is not None:
             file = files[prediction.index]
             _write_heat_map(file, source, prediction, scorer.card)

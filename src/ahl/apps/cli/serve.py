@@ -8,9 +8,9 @@ import click
 
 from ahl._common.errors import ConfigurationError
 from ahl.apps.cli.common import (
-    device_option,
     errors_as_messages,
     existing_model,
+    scorer_device_option,
     threads_option,
 )
 
@@ -131,7 +131,7 @@ from ahl.apps.cli.common import (
     help="Passes at a time, each with the model in memory and a share of the threads; 1: an idle "
     "service is quicker [default: 2; 1 on a GPU, or with one thread].",
 )
-@device_option
+@scorer_device_option
 @threads_option
 @errors_as_messages
 def serve(

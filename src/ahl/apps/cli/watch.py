@@ -14,11 +14,11 @@ from ahl._common.printable import printable
 from ahl.apps.cli.common import (
     SKIPPED,
     called,
-    device_option,
     errors_as_messages,
     existing_model,
     json_option,
     print_json,
+    scorer_device_option,
     stderr_console,
     threads_option,
 )
@@ -56,7 +56,7 @@ def _seconds(name: str, default: float, text: str) -> Callable[..., Any]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append one JSON line for every file that was moved, to this file.",
 )
-@device_option
+@scorer_device_option
 @threads_option
 @json_option
 @errors_as_messages

@@ -15,8 +15,7 @@ from ahl.apps.report.ranking import Mistake, kind_of
 from ahl.apps.report.strip import short_number
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import BLUE, redden
-from ahl.scoring.prediction import Prediction
-from ahl.scoring.reasons import reasons
+from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
 LONGEST: Final = 420

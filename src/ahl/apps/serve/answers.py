@@ -16,7 +16,6 @@ from ahl.apps.serve.batching import Wishes
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import redden
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.telling import told_of
 
 HeatMapForm = Literal["none", "overlay", "raw"]
 
@@ -58,7 +57,7 @@ def answer_of(
         asked: what else to tell.
         card: of the model.
     """
-    told = {"name": name, **told_of(prediction, card, why=asked.why)}
+    told = {"name": name, **prediction.to_json(why=card if asked.why else None)}
     if asked.pictures:
         for key in ("nearest_anomaly", "nearest_normal"):
             found = getattr(prediction, key)

@@ -29,8 +29,8 @@ from ahl.apps.serve.schema import BODY, RESPONSES, Kept, Marks
 from ahl.apps.serve.service import Service
 from ahl.pipeline.feedback.marks import check_kind
 from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
+from ahl.scoring.artefact import is_exported
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.runtime.artefact import format_of
 
 
 def add_feedback_routes(router: APIRouter, service: Service) -> None:
@@ -147,7 +147,7 @@ def _told(service: Service, store: ReviewStore) -> dict[str, Any]:
 def _updatable(model: Path) -> str:
     """What to name to `ahl update`: an exported model cannot be updated itself."""
     try:
-        return "MODEL" if format_of(model) is not None else str(model)
+        return "MODEL" if is_exported(model) else str(model)
     except ModelFileError:  # moved since
         return "MODEL"
 

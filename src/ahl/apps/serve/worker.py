@@ -14,9 +14,9 @@ import numpy as np
 from ahl.apps.serve.batching import Waiting, WaitingLine, Wishes
 from ahl.apps.serve.forms import Upload
 from ahl.data.images.reading import read_stream, resize_pixels
-from ahl.scoring.opening import Scorer
 from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import Scorer
 
 _LOGGER = logging.getLogger("ahl.apps.serve")
 
