@@ -21,6 +21,7 @@ from pathlib import Path
 import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
+from ahl.learning.training import train
 from torch import Tensor, nn
 
 from ahl._common.randomness import torch_generator
@@ -31,7 +32,6 @@ from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA
 from ahl.heads.base import top_mean
-from ahl.learning.training import train
 from ahl.pipeline.learn import learn
 from ahl.pipeline.task import Task, prepare_task
 

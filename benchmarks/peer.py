@@ -33,7 +33,7 @@ from drawn_model import add_model_options, draw, train
 from ahl.apps.export.export import export_model
 from ahl.features.backbones.pretrained import TimmBackbone
 from ahl.features.extractor import as_tensor, two_scales
-from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.onnx_scorer import OnnxScorer
 from ahl.scoring.torch_scorer import TorchScorer
 
 TOGETHER = 16
@@ -71,7 +71,7 @@ def in_onnx_runtime(scorer: TorchScorer) -> OnnxScorer:
     """The model as `ahl export` writes it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "onnx"
-        export_model(scorer.model, path, format="onnx")
+        export_model(scorer.model, path)
         return OnnxScorer(path, threads=1)
 
 

@@ -3,9 +3,9 @@
     python benchmarks/runtimes.py parts.ahl
     python benchmarks/runtimes.py parts.ahl --int8 parts/
 
-The model is exported first. Each runtime then scores the same decoded images of the model's own
-size (scores and heads, no heat maps), one at a time and sixteen together, with one thread and with
-two. The ratio is to torch, with as many threads and images together.
+The model is exported first, as one file for both. Each runtime then scores the same decoded images
+of the model's own size (scores and heads, no heat maps), one at a time and sixteen together, with
+one thread and with two. The ratio is to torch, with as many threads and images together.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ahl.apps.export.export import export_model
 from ahl.config.image_size import in_pixels
 from ahl.data import open_dataset
 from ahl.model.trained import TrainedModel
-from ahl.scoring.opening import Scorer
-from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.onnx_scorer import OnnxScorer
+from ahl.scoring.scorer import Scorer
 from ahl.scoring.torch_scorer import TorchScorer
 
-FORMATS = ("onnx", "openvino")
+DEVICES = {"onnx": "cpu", "openvino": "openvino"}
 
 
 def seconds(engine: Scorer, pixels: np.ndarray, together: int, threads: int) -> float:
@@ -51,27 +51,21 @@ def main() -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (options.images, *size, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        files = {}
-        for name in FORMATS:
-            files[name] = Path(folder) / name
-            export_model(model, files[name], format=name)
-            if options.int8 is not None:
-                files[f"{name} int8"] = Path(folder) / f"{name}8"
-                export_model(
-                    model,
-                    files[f"{name} int8"],
-                    format=name,
-                    precision="int8",
-                    data=open_dataset(options.int8),
-                )
+        files = {"": Path(folder) / "fp32"}
+        export_model(model, files[""])
+        if options.int8 is not None:
+            files[" int8"] = Path(folder) / "int8"
+            export_model(model, files[" int8"], int8=True, data=open_dataset(options.int8))
+        names = [f"{runtime}{kind}" for runtime in DEVICES for kind in files]
         print(
             f"{scorer.card.backbone}, {in_pixels(size)}, best of {options.turns}, images a second"
         )
-        print(f"{'threads':>7} {'batch':>5}  " + "  ".join(f"{n:>16}" for n in ("torch", *files)))
+        print(f"{'threads':>7} {'batch':>5}  " + "  ".join(f"{n:>16}" for n in ("torch", *names)))
         for threads in (1, 2):
             engines: dict[str, Scorer] = {"torch": scorer}
-            for name, file in files.items():
-                engines[name] = OnnxScorer(file, threads=threads)
+            for runtime, device in DEVICES.items():
+                for kind, file in files.items():
+                    engines[f"{runtime}{kind}"] = OnnxScorer(file, device=device, threads=threads)
             for together in (1, 16):
                 least = dict.fromkeys(engines, float("inf"))
                 for turn in range(options.turns + 1):  # the first warms up

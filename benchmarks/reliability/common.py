@@ -65,10 +65,10 @@ def train(folder: Path, *, side: int = 128) -> Path:
     return model
 
 
-def export(model: Path, kind: str) -> Path:
+def export(model: Path) -> Path:
     """The same model for another runtime."""
-    output = model.with_suffix(f".{kind}")
-    ahl("export", model, "--format", kind, "-o", output)
+    output = model.with_suffix(".onnx")
+    ahl("export", model, "-o", output)
     return output
 
 

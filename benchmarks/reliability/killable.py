@@ -10,8 +10,8 @@ from pathlib import Path
 from common import ahl, draw_parts
 
 from ahl._common.tensor_file import read_tensor_file
+from ahl.scoring.artefact import read_artefact
 from ahl.scoring.opening import open_scorer
-from ahl.scoring.runtime.artefact import read_graph
 
 TRAIN = ("--image-size", "48", "--threads", "1")
 OURS = ("parts", "fresh", "in", "m.ahl", "log.txt", "cache")
@@ -73,7 +73,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 def _whole_models(folder: Path) -> None:
     for path in folder.glob("*"):
-        if path.suffix in (".ahl", ".onnx", ".openvino"):
+        if path.suffix in (".ahl", ".onnx"):
             open_scorer(path, device="cpu", threads=1)
         elif path.name.endswith((".checkpoint", ".finetune")):
             read_tensor_file(path, "checkpoint")
@@ -83,7 +83,7 @@ def _whole_models(folder: Path) -> None:
 
 def _whole_graphs(folder: Path) -> None:
     for path in folder.glob("out.*"):
-        read_graph(path)
+        read_artefact(path)
 
 
 def _whole_results(folder: Path) -> None:
@@ -175,17 +175,7 @@ _PREDICT = (
 )
 
 
-def _export(kind: str) -> Job:
-    arguments = ("export", "m.ahl", "--format", kind, "-o", f"out.{kind}", "--threads", "1")
-    return Job(
-        name="export" if kind == "onnx" else f"export {kind}",
-        first=arguments,
-        again=arguments,
-        check=_whole_graphs,
-        result=made,
-        slow=kind != "onnx",
-    )
-
+_EXPORT = ("export", "m.ahl", "-o", "out.onnx", "--threads", "1")
 
 JOBS = (
     Job(name="train", first=_TRAIN, again=(*_TRAIN, "--resume"), check=_whole_models, result=made),
@@ -197,8 +187,7 @@ JOBS = (
         result=made,
         slow=True,
     ),
-    _export("onnx"),
-    _export("openvino"),
+    Job(name="export", first=_EXPORT, again=_EXPORT, check=_whole_graphs, result=made),
     Job(name="update", first=_UPDATE, again=_UPDATE, check=_whole_models, result=made),
     Job(name="watch", first=_WATCH, again=_WATCH, check=_none_lost, result=_moved),
     Job(

@@ -250,7 +250,7 @@ def memory_figures(samples: Sequence[tuple[float, float]], faults: list[str]) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, help="a model of your own instead of a small one")
-    parser.add_argument("--kind", choices=["onnx", "openvino", "ahl"], default="onnx")
+    parser.add_argument("--kind", choices=["onnx", "ahl"], default="onnx")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--calibrate", type=float, default=20, help="seconds")
     parser.add_argument("--stop-after", type=float, default=5, help="seconds of the last load")
@@ -262,7 +262,7 @@ def main() -> int:
         folder = Path(name)
         model = options.model or train(folder)
         if options.model is None and options.kind != "ahl":
-            model = export(model, options.kind)
+            model = export(model)
         known = known_images(open_scorer(model, device="cpu"), folder, sides=options.sides)
         stream = asks(known, seed=options.seed)
         with serving(model) as service:

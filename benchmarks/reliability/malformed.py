@@ -41,7 +41,7 @@ def main() -> int:
         folder, models = Path(name), options.model
         if models is None:
             model = train(folder)
-            models = [model, export(model, "onnx"), export(model, "openvino")]
+            models = [model, export(model)]
         mutants = model_mutants(models, options.models, draw, folder)
         for what, take, files, count in (
             ("image", read_image, image_mutants(options.images, draw), options.images),

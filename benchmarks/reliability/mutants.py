@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from common import picture
 from PIL import Image
 
 from ahl._common.tensor_file import read_tensor_file, write_tensor_file
-from ahl.scoring.runtime.artefact import read_graph, write_onnx
+from ahl.scoring.artefact import read_artefact, write_artefact
 
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000)
 HOSTILE_VALUES: Sequence[Any] = (
@@ -139,9 +138,7 @@ def model_mutants(
             yield f"damaged{model.suffix}", damaged(whole[model], [*whole.values()], draw)
         else:
             output = scratch / f"hostile{model.suffix}"
-            {".ahl": _hostile_ahl, ".onnx": _hostile_onnx, ".openvino": _hostile_openvino}[
-                model.suffix
-            ](model, output, draw)
+            {".ahl": _hostile_ahl, ".onnx": _hostile_onnx}[model.suffix](model, output, draw)
             yield output.name, output.read_bytes()
 
 
@@ -198,7 +195,7 @@ def _change_tensor(group: dict[str, torch.Tensor], draw: random.Random) -> None:
 
 
 def _hostile_onnx(model: Path, output: Path, draw: random.Random) -> None:
-    data = read_graph(model)[0].data
+    data = read_artefact(model)
     end = data.rindex(b"ahl.sha256") - 4  # of what the checksum is of
     body = data[:end]
     if draw.random() < 0.4:  # within what is ours, which is JSON
@@ -207,26 +204,4 @@ def _hostile_onnx(model: Path, output: Path, draw: random.Random) -> None:
         changed = body[:at] + bytes([draw.choice(b'0123456789-e"[]{},:nul')]) + body[at + 1 :]
     else:
         changed = damaged(body, [body], draw)
-    write_onnx(output, changed)
-
-
-def _hostile_openvino(model: Path, output: Path, draw: random.Random) -> None:
-    import hashlib
-
-    graph, description = read_graph(model)
-    assert description is not None
-    xml, weights, text = graph.data, graph.weights, description.text()
-    which = draw.random()
-    if which < 0.4:
-        xml = damaged(xml, [xml], draw)
-    elif which < 0.6:
-        weights = damaged(weights, [weights], draw)
-    else:
-        values = json.loads(text)
-        _change_value(values, draw)
-        text = json.dumps(values)
-    hashes = [hashlib.sha256(part).hexdigest() for part in (xml, weights)]
-    content = json.dumps({"sha256": hashes, "description": text})
-    with zipfile.ZipFile(output, "w") as file:
-        for name, part in (("model.xml", xml), ("model.bin", weights), ("ahl.json", content)):
-            file.writestr(name, part)
+    write_artefact(output, changed)

@@ -16,8 +16,8 @@ import numpy as np
 from common import picture
 from PIL import Image
 
-from ahl.scoring.opening import Scorer
 from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import Scorer
 
 TOLERANCE = 1e-4
 """Relative: images that share a pass with others are summed in another order."""

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from ahl.heads import BaseDetector
     from ahl.pipeline.settings import RunSettings
     from ahl.scoring.evaluation import evaluate
-    from ahl.scoring.opening import Scorer, open_scorer
+    from ahl.scoring.opening import open_scorer
     from ahl.scoring.prediction import Prediction
+    from ahl.scoring.scorer import Scorer
 
 _PLACES = {
     "_common.callbacks": ("Callback",),
@@ -64,7 +65,8 @@ _PLACES = {
     "heads": ("BaseDetector",),
     "pipeline.settings": ("RunSettings",),
     "scoring.evaluation": ("evaluate",),
-    "scoring.opening": ("Scorer", "open_scorer"),
+    "scoring.opening": ("open_scorer",),
+    "scoring.scorer": ("Scorer",),
     "scoring.prediction": ("Prediction",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ahl import AHL, RunSettings
 from ahl.model.card import ModelCard
-from ahl.scoring.describing import card_of
+from ahl.scoring.torch_scorer import card_of
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
 

@@ -8,7 +8,7 @@ import torch
 
 from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, ModelFileError
-from ahl.apps.export.graph import ScoringGraph
+from ahl.apps.export.onnx_model import ScoringGraph
 from tiny import TinyBackbone, fit, tiny_config
 
 

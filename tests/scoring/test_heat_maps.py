@@ -10,10 +10,9 @@ from ahl import AHL
 from ahl.benchmark.baselines import FocalClassifier
 from ahl.config import MemoryConfig
 from ahl.features.table import table_of_maps
-from ahl.scoring.describing import FIRST_RED, card_of, colour_bounds
-from ahl.scoring.heat_maps import mean_map, position_evidence
-from ahl.scoring.prediction import Prediction
-from ahl.scoring.reasons import reasons
+from ahl.scoring.heat_maps import FIRST_RED, colour_bounds, mean_map, position_evidence
+from ahl.scoring.prediction import Prediction, reasons
+from ahl.scoring.torch_scorer import card_of
 from tiny import tiny_config
 
 

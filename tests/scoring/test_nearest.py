@@ -9,9 +9,8 @@ import torch
 from ahl import AHL, RunSettings
 from ahl.features.table import table_of_maps
 from ahl.model.exemplars import no_exemplars
-from ahl.scoring.describing import card_of
-from ahl.scoring.forward import Forward
-from ahl.scoring.outputs import read_outputs
+from ahl.scoring.scorer import read_outputs
+from ahl.scoring.torch_scorer import Forward, card_of
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
 

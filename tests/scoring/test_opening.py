@@ -25,10 +25,10 @@ def opened(monkeypatch):
     return given
 
 
-@pytest.fixture(params=[None, "onnx"])
+@pytest.fixture(params=[False, True])
 def path(request, monkeypatch, tmp_path):
     """A model file, and an exported one."""
-    monkeypatch.setattr(opening, "format_of", lambda _: request.param)
+    monkeypatch.setattr(opening, "is_exported", lambda _: request.param)
     path = tmp_path / "model"
     path.write_text("contents")
     return path
@@ -60,7 +60,7 @@ def test_more_passes_than_threads_are_refused(opened, path):
 
 def test_on_a_gpu_a_model_file_has_one_pass_unless_more_are_asked_for(opened, monkeypatch, path):
     monkeypatch.setattr(devices, "resolve_device", lambda _: torch.device("cuda"))
-    exported = opening.format_of(path) is not None
+    exported = opening.is_exported(path)
     assert len(opening.open_scorers(path)) == (2 if exported else 1)
     assert len(opening.open_scorers(path, passes=2)) == 2
 
@@ -76,3 +76,11 @@ def test_a_file_that_is_replaced_meanwhile_is_not_opened_half(opened, monkeypatc
     monkeypatch.setattr(opening, "open_scorer", replacing)
     with pytest.raises(ModelFileError, match="replaced while it was opened"):
         opening.open_scorers(path)
+
+
+def test_a_model_file_does_not_run_in_openvino(tmp_path):
+    path = tmp_path / "parts.ahl"
+    path.write_bytes((123).to_bytes(8, "little") + b'{"a":')
+    for open_it in (opening.open_scorer, opening.open_scorers):
+        with pytest.raises(ConfigurationError, match="OpenVINO takes what `ahl export` makes"):
+            open_it(path, device="openvino")

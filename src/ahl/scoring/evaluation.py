@@ -1,21 +1,19 @@
-"""A trained model against a labelled dataset, by the open-set protocol."""
+"""Evaluation: a trained model against a labelled dataset, by the open-set protocol."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ahl._common.errors import DataError, ImageError
-from ahl._common.types import Sample, ScoredSample, Skipped
+from ahl._common.types import GOOD, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
-from ahl.scoring.metrics import auroc_against_normals, open_set_figures
+from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
 from ahl.scoring.torch_scorer import TorchScorer
 
 
@@ -25,7 +23,7 @@ class ClassResult:
 
     Attributes:
         count: images scored.
-        seen: whether the class had a training example (False for `good`).
+        seen: True if the class had a training example (False for `good`).
         auroc: against the test's normal images; None for `good` or without normals.
         called_anomalous: images that score above the model's threshold; None without one.
     """
@@ -37,31 +35,21 @@ class ClassResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Figures of one evaluation; None where a figure needs images that are not there.
+class Evaluation(Figures):
+    """Figures of one evaluation, and what they are of.
 
     Attributes:
-        auroc: image-level, all anomalies against the normals.
-        average_precision: likewise.
-        auroc_seen: anomalies of classes with a training example.
-        auroc_unseen: anomalies of the other classes.
-        fpr95: false-positive rate where 95 % of the anomalies are found.
         threshold: of the model; None without one.
         classes: results by class name, `good` first, then by name.
         left_out: images not tested because the model was trained on them.
         left_out_known_class: images of the known class, which the hard setting does not test.
-        threshold_images: good images among the tested ones that the threshold was set on, so that
-            what share of them lies above it was chosen and not found out; of more than 512 the
-            model may know a part only.
+        threshold_images: good images among the tested ones that the threshold was set on: the share
+            of these above it was chosen, not measured. Of more than 512 the model may know a part
+            only.
         skipped: images that could not be read.
         scored: every tested image with its scores.
     """
 
-    auroc: float | None
-    average_precision: float | None
-    auroc_seen: float | None
-    auroc_unseen: float | None
-    fpr95: float | None
     threshold: float | None
     classes: dict[str, ClassResult]
     left_out: int
@@ -84,7 +72,7 @@ def evaluate(
 
     Args:
         scorer: the trained model behind its backbone.
-        dataset: what to test on.
+        dataset: labelled images.
         progress: called with (done, total).
 
     Raises:
@@ -126,7 +114,7 @@ def evaluate(
 
 @dataclass(kw_only=True)
 class _Chosen:
-    """What is tested, and what is not or is known already; as in `Evaluation`."""
+    """The images to test, and counts of the others as in `Evaluation`."""
 
     tested: list[Sample] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -162,41 +150,27 @@ def _sum_up(
     labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
     seen = np.array([one.seen for one in scored], dtype=np.bool_)
-    figures = open_set_figures(labels, scores, seen)
+    names = [one.sample.class_name for one in scored]
+    classes = {}
+    for name in sorted(set(names), key=lambda name: (name != GOOD, name)):
+        of_class = np.array([one == name for one in names])
+        classes[name] = ClassResult(
+            count=int(of_class.sum()),
+            seen=bool(seen[of_class].any()),
+            auroc=None if name == GOOD else auroc_against_normals(labels, scores, of_class),
+            called_anomalous=(
+                None
+                if decision is None
+                else sum(decision.is_anomalous(float(one)) for one in scores[of_class])
+            ),
+        )
     return Evaluation(
-        **asdict(figures),
+        **asdict(open_set_figures(labels, scores, seen)),
         threshold=None if decision is None else decision.threshold,
-        classes=dict(_by_class(scored, labels, scores, decision)),
+        classes=classes,
         left_out=chosen.left_out,
         left_out_known_class=chosen.left_out_known_class,
         threshold_images=chosen.threshold_images,
         skipped=tuple(chosen.skipped),
         scored=tuple(scored),
     )
-
-
-def _by_class(
-    scored: Sequence[ScoredSample],
-    labels: NDArray[np.int64],
-    scores: NDArray[np.float64],
-    decision: Decision | None,
-) -> Iterator[tuple[str, ClassResult]]:
-    counts = Counter(one.sample.class_name for one in scored)
-    anomalous = {one.sample.class_name for one in scored if one.sample.is_anomaly}
-    for name in sorted(counts, key=lambda name: (name in anomalous, name)):
-        of_class = np.array([one.sample.class_name == name for one in scored])
-        yield (
-            name,
-            ClassResult(
-                count=counts[name],
-                seen=any(one.seen for one in scored if one.sample.class_name == name),
-                auroc=(
-                    auroc_against_normals(labels, scores, of_class) if name in anomalous else None
-                ),
-                called_anomalous=(
-                    None
-                    if decision is None
-                    else sum(decision.is_anomalous(float(one)) for one in scores[of_class])
-                ),
-            ),
-        )

@@ -1,9 +1,11 @@
-"""Where in an image the evidence lies: the position scores of heads and memory as one map."""
+"""Heat maps: the position scores of heads and memory, and from what heat on they are coloured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,9 +17,12 @@ from ahl.features.maps import FeatureMaps
 from ahl.heads.base import MEMORY
 from ahl.model.trained import TrainedModel
 
+FIRST_RED: Final = 1.0
+"""Heat from which on a place is coloured, in standard deviations of unseen normals."""
+
 
 def position_evidence(model: TrainedModel, maps: FeatureMaps) -> list[Tensor]:
-    """What each place adds to an image's score: (N, H_s, W_s) a scale.
+    """Compute what each place adds to an image's score: (N, H_s, W_s) a scale.
 
     Each head's position scores, and the memory's distances, are calibrated and weighed as the
     head's score is, which is their mean over the highest positions, and summed. Heads that see no
@@ -62,10 +67,25 @@ def mean_map(scales: Sequence[Tensor], size: ImageSize) -> Tensor:
         size: height and width of the maps: the image's, as the model sees it.
 
     Returns:
-        (N, *size), higher = more anomalous: in spreads of unseen normals as the score where
-        the model is calibrated, else the sum of the heads' position scores.
+        (N, *size), higher = more anomalous: in standard deviations of unseen normals as the score
+        where the model is calibrated, else the sum of the heads' position scores.
     """
     resized = [
         functional.interpolate(scale[:, None], size, mode="bilinear")[:, 0] for scale in scales
     ]
     return torch.stack(resized).mean(dim=0)
+
+
+def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:
+    """Heat from which on a place is worth colouring, and from which on fully; one for all images.
+
+    From a standard deviation above the highest places of a usual good image, which have 0; fully
+    where the median out-of-fold anomaly scores, or three standard deviations later.
+
+    Returns:
+        the bounds, the first the lower; None for a model that is not calibrated.
+    """
+    if model.calibration is None:
+        return None
+    known = model.calibration.anomaly_scores
+    return FIRST_RED, max(float(np.median(known)) if len(known) else 0.0, FIRST_RED + 3.0)

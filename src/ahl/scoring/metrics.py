@@ -1,7 +1,8 @@
 """Image-level figures of merit; higher scores mean more anomalous.
 
-Each takes labels (n,), 1 for an anomaly and 0 for a normal image, and scores (n,), and gives
-None where one of the two classes is missing and the figure is therefore undefined.
+Each takes labels (n,), 1 for an anomaly and 0 for a normal image, and finite scores (n,), of which
+other values or shapes raise a ValueError. It lies in 0..1, and is None where one of the two classes
+is missing.
 """
 
 from __future__ import annotations
@@ -62,72 +63,44 @@ def auroc_against_normals(
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Area under the ROC curve: how often an anomaly outscores a normal image (a tie is half).
-
-    Args:
-        labels: (n,), 0 or 1.
-        scores: (n,), finite.
-
-    Returns:
-        A value in 0..1, or None where one class is missing.
-
-    Raises:
-        ValueError: if labels or scores are not of that form, or differ in length.
-    """
-    truth, ranks = _ranked(labels, scores)
-    if _one_class(truth):
+    """Area under the ROC curve: how often an anomaly outscores a normal image (a tie is half)."""
+    ranked = _ranked(labels, scores)
+    if ranked is None:
         return None
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(truth, ranks))
+    return float(roc_auc_score(*ranked))
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Average precision: precision summed over the steps of recall, without interpolation.
-
-    Args:
-        labels: (n,), 0 or 1.
-        scores: (n,), finite.
-
-    Returns:
-        A value in 0..1, or None where one class is missing.
-
-    Raises:
-        ValueError: if labels or scores are not of that form, or differ in length.
-    """
-    truth, ranks = _ranked(labels, scores)
-    if _one_class(truth):
+    """Precision summed over the steps of recall, without interpolation."""
+    ranked = _ranked(labels, scores)
+    if ranked is None:
         return None
     from sklearn.metrics import average_precision_score
 
-    return float(average_precision_score(truth, ranks))
+    return float(average_precision_score(*ranked))
 
 
 def false_positive_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:
     """Share of normal images flagged at the highest threshold that finds 95 % of the anomalies.
 
-    Args:
-        labels: (n,), 0 or 1.
-        scores: (n,), finite; an image is flagged where its score is at least the threshold.
-
-    Returns:
-        A value in 0..1, or None where one class is missing.
-
-    Raises:
-        ValueError: if labels or scores are not of that form, or differ in length.
+    An image is flagged where its score is at least the threshold.
     """
-    truth, ranks = _ranked(labels, scores)
-    if _one_class(truth):
+    ranked = _ranked(labels, scores)
+    if ranked is None:
         return None
     from sklearn.metrics import roc_curve
 
     # With every threshold kept: the usual thinning drops points that this looks up.
-    false_positives, true_positives, _ = roc_curve(truth, ranks, drop_intermediate=False)
-    reached = np.searchsorted(true_positives, FOUND)
-    return float(false_positives[reached])
+    false_positives, true_positives, _ = roc_curve(*ranked, drop_intermediate=False)
+    return float(false_positives[np.searchsorted(true_positives, FOUND)])
 
 
-def _ranked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranked(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Labels, and ranks that order and tie as the scores do; None where one class is missing."""
     truth, values = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != values.shape:
         raise ValueError(
@@ -137,9 +110,7 @@ def _ranked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], ND
         raise ValueError("labels must be 0 (normal) or 1 (anomaly).")
     if not np.isfinite(values).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} scores are not finite.")
-    # Ranks order and tie exactly as the scores do, and cannot overflow in differences.
+    if np.unique(truth).size < 2:
+        return None
+    # Ranks, unlike scores, cannot overflow in differences.
     return truth.astype(np.int64), np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def _one_class(truth: NDArray[np.int64]) -> bool:
-    return np.unique(truth).size < 2

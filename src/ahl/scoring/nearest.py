@@ -1,9 +1,9 @@
-"""Which images of the training an image is most like: evidence that people can look at."""
+"""The training images that an image is most like: evidence that people can look at."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,33 +14,21 @@ from ahl.evidence.knn import descriptors
 from ahl.features.maps import FeatureMaps
 from ahl.model.trained import TrainedModel
 from ahl.scoring.heat_maps import position_evidence
+from ahl.scoring.scorer import (
+    ANOMALY,
+    ANOMALY_DISTANCE,
+    ANOMALY_LIKE,
+    ANOMALY_PLACE,
+    NORMAL,
+    NORMAL_DISTANCE,
+)
 
 PLACES: Final = 5
 """Most anomalous places of an image by which anomalies are compared."""
 
 
-class Likeness(NamedTuple):
-    """The kept anomalies most like N images.
-
-    Attributes:
-        which: (N,) index of the anomaly.
-        distance: (N,) 1 - the cosine, 0 to 2.
-        place: (N, 2) the image's own most anomalous place, as shares of height and width.
-        like: (N, 2) the place of the anomaly that it is like.
-    """
-
-    which: Tensor
-    distance: Tensor
-    place: Tensor
-    like: Tensor
-
-
 class Album:
-    """The normals and labelled anomalies that a model keeps.
-
-    Args:
-        model: that keeps them.
-    """
+    """The normals and labelled anomalies that a model keeps."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._model = model
@@ -48,20 +36,22 @@ class Album:
         self.normals = kept.chosen(kept.of_role("normal"))
         self.anomalies = kept.chosen(kept.of_role("anomaly"))
 
-    def nearest_normal(self, maps: FeatureMaps) -> tuple[Tensor, Tensor]:
+    def nearest_normal(self, maps: FeatureMaps) -> dict[str, Tensor]:
         """The normal whose features are, on the average over all places, most like an image's.
 
         Args:
             maps: of N images, as the heads see them.
 
         Returns:
-            (N,) index among the normals, of which there must be some, and (N,) distance.
+            outputs by the names of `ahl.scoring.scorer`; none where no normals are kept.
         """
+        if not len(self.normals):
+            return {}
         differences = self._looks - self._look(maps).unsqueeze(1)
         nearest = torch.linalg.vector_norm(differences, dim=-1).min(dim=-1)
-        return nearest.indices, nearest.values
+        return {NORMAL: nearest.indices, NORMAL_DISTANCE: nearest.values}
 
-    def nearest_anomaly(self, maps: FeatureMaps, heat: Tensor) -> Likeness:
+    def nearest_anomaly(self, maps: FeatureMaps, heat: Tensor) -> dict[str, Tensor]:
         """The labelled anomaly that differs from normals the same way at an image's worst places.
 
         Each of the most anomalous places is compared with all places of an anomaly, and the nearest
@@ -72,8 +62,11 @@ class Album:
             heat: (N, H, W) their `position_evidence` at the first scale.
 
         Returns:
-            what is most like them among the anomalies, of which there must be some.
+            outputs by the names of `ahl.scoring.scorer`, the distance as 1 - the cosine; none where
+            no anomalies are kept.
         """
+        if not len(self.anomalies):
+            return {}
         own, places = self._marks_of(maps, heat)
         marks, where = self._marks
         nearest = (1 - torch.einsum("npc,mqc->nmpq", own, marks)).min(dim=-1)
@@ -81,7 +74,12 @@ class Album:
         # The place of the best anomaly that the most anomalous one is like.
         first = nearest.indices[:, :, 0].gather(1, best.indices.unsqueeze(1))
         like = where[best.indices].gather(1, first.unsqueeze(-1).expand(-1, -1, 2))
-        return Likeness(best.indices, best.values, places[:, 0], like.squeeze(1))
+        return {
+            ANOMALY: best.indices,
+            ANOMALY_DISTANCE: best.values,
+            ANOMALY_PLACE: places[:, 0],
+            ANOMALY_LIKE: like.squeeze(1),
+        }
 
     @cached_property
     def _looks(self) -> Tensor:

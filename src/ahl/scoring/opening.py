@@ -1,60 +1,24 @@
-"""Whatever scores images: a model file in torch, or an exported one in a light runtime."""
+"""Opens whatever holds a model: a model file for torch, or an exported one for a light runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError, ModelFileError
 from ahl._common.process_settings import usable_cores
-from ahl.data.images.reading import ImageSource
-from ahl.model.card import ModelCard
-from ahl.scoring.prediction import Prediction
-from ahl.scoring.runtime.artefact import format_of, is_like_model_file
-from ahl.scoring.runtime.scorer import OnnxScorer
-
-
-class Scorer(Protocol):
-    """Scores images; safe to use from one thread at a time."""
-
-    @property
-    def card(self) -> ModelCard:
-        """What is to be known of the model."""
-        ...
-
-    def predict(
-        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
-    ) -> Iterator[Prediction]:
-        """Score images in order, in bounded memory; decoding runs ahead.
-
-        Args:
-            images: paths, Pillow images or uint8 arrays.
-            heat_maps: also say where in each image the evidence lies.
-            nearest: also say which images of the training are most like it.
-
-        Returns:
-            an iterator with one prediction an image; an unreadable one has an error instead.
-        """
-        ...
-
-    def score_pixels(
-        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
-    ) -> list[Prediction]:
-        """Score images (N, H, W, 3) that are decoded, and resized to the model's `image_size`."""
-        ...
+from ahl.scoring.artefact import is_exported, is_like_model_file
+from ahl.scoring.onnx_scorer import OnnxScorer
+from ahl.scoring.scorer import Scorer
 
 
 def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None) -> Scorer:
-    """Open a model, whatever kind of file it is in.
+    """Open a model.
 
     Args:
         path: the file.
-        device: `auto`, `cpu` or `cuda`, where torch computes.
+        device: of a model file `auto`, `cpu` or `cuda`, for torch; of an exported model `auto` or
+            `cpu` for ONNX Runtime, or `openvino`.
         threads: of the CPU; None takes all cores.
 
     Raises:
@@ -62,9 +26,14 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
         ConfigurationError: if there is no such device, or what the file needs is not installed.
         NotFittedError: if the model was trained on feature maps and has no backbone.
     """
-    if format_of(path) is not None:
+    if is_exported(path):
         return OnnxScorer(path, device=device, threads=threads)
     check_torch(path)
+    if device == "openvino":
+        raise ConfigurationError(
+            f"{path} is a model file, which torch computes; OpenVINO takes what `ahl export` "
+            "makes of it."
+        )
     import torch
 
     from ahl._common.devices import resolve_device
@@ -86,15 +55,14 @@ def open_scorers(
 ) -> list[Scorer]:
     """Open a model for several passes through it at a time, each from a thread of its own.
 
-    Two passes with half of the threads each get through more images than one with all of them:
-    what is done in one thread, or waits for another, does not stop both. One image alone may take
-    longer.
+    Two passes with half of the threads each get through more images than one with all of them.
+    One image alone may take longer.
 
     Args:
         path: the file.
         device: as in `open_scorer`.
-        threads: of the CPU, shared among the passes; None takes all cores. What cannot be shared
-            evenly goes to the first passes (torch has one number for all: the smallest).
+        threads: of the CPU, shared among the passes, the first of which take the rest; None takes
+            all cores.
         passes: how many; None takes two, but one on a GPU or with one thread.
 
     Raises:
@@ -102,9 +70,10 @@ def open_scorers(
         ConfigurationError: as `open_scorer`, and if there are more passes than threads.
         NotFittedError: as `open_scorer`.
     """
-    shared = threads or _own_threads(path)
+    in_torch = not is_exported(path) and find_spec("torch") is not None
+    shared = threads or (_torch_threads() if in_torch else usable_cores())
     if passes is None:
-        passes = 1 if _is_on_gpu(path, device) else min(2, shared)
+        passes = 1 if in_torch and _is_gpu(device) else min(2, shared)
     if passes == 1:
         return [open_scorer(path, device=device, threads=threads)]
     if passes > shared:
@@ -121,32 +90,24 @@ def open_scorers(
     return scorers
 
 
-def _own_threads(path: Path) -> int:
-    """What computes with a file takes when nobody says how many."""
-    if format_of(path) is None and find_spec("torch") is not None:
-        import torch
+def _torch_threads() -> int:
+    import torch
 
-        return torch.get_num_threads()
-    return usable_cores()
+    return torch.get_num_threads()
 
 
-def _is_on_gpu(path: Path, device: str) -> bool:
-    if format_of(path) is not None or find_spec("torch") is None:
-        return False
+def _is_gpu(device: str) -> bool:
     from ahl._common.devices import resolve_device
 
-    return resolve_device(device).type != "cpu"
+    return device in ("auto", "cuda") and resolve_device(device).type != "cpu"
 
 
 def check_torch(path: Path) -> None:
-    """Say what to do with a file that is not exported where torch is not installed.
-
-    Args:
-        path: the file.
+    """Refuse a file that is not exported where torch is not installed.
 
     Raises:
-        ConfigurationError: if it seems to be a model file, and torch is not installed.
-        ModelFileError: if it does not, likewise.
+        ConfigurationError: if it seems to be a model file.
+        ModelFileError: if it does not.
     """
     if find_spec("torch") is not None:
         return
@@ -156,5 +117,5 @@ def check_torch(path: Path) -> None:
         )
     raise ConfigurationError(
         f"{path} is a model file, which needs torch (pip install ahl). Without torch, export "
-        "it elsewhere (ahl export MODEL --format onnx --output FILE) and use that file here."
+        "it elsewhere (ahl export MODEL --output FILE) and use that file here."
     )

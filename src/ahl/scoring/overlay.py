@@ -1,4 +1,4 @@
-"""A heat map over its image."""
+"""Pictures of an image with its heat map over it."""
 
 from __future__ import annotations
 
@@ -63,11 +63,7 @@ def draw_overlay(
 
 
 def brought_down(pixels: Pixels) -> Pixels:
-    """An image of any size as large as it is drawn: at most `LONGEST` pixels a side.
-
-    Args:
-        pixels: (H, W, 3).
-    """
+    """An image (H, W, 3) as large as it is drawn: at most `LONGEST` pixels a side."""
     image = Image.fromarray(pixels)
     image.thumbnail((LONGEST, LONGEST))
     return np.asarray(image)

@@ -1,19 +1,24 @@
-"""What is said of one image, whatever computed it."""
+"""A prediction: the scores of one image and what they are made of, whatever computed them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.types import Pixels
+from ahl.model.card import ModelCard
 from ahl.model.decision import Verdict
 
 Place = tuple[float, float]
 """Vertical and horizontal share of an image, from 0 at the top and left to 1."""
+
+_LEAST_SHARE: Final = 0.25  # of the largest part, below which one is not worth a word
+
+_LEAST: Final = 0.05  # below, one decimal shows +0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +33,7 @@ class Nearest:
         picture: small, (S, S, 3); None if there is none.
         place: the most anomalous place of the image asked about; None where the whole images were
             compared.
-        like: the place of the training image that it is like; likewise.
+        like: the place of the training image that it is like; None likewise.
     """
 
     name: str
@@ -37,6 +42,16 @@ class Nearest:
     picture: Pixels | None
     place: Place | None = None
     like: Place | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the picture as JSON values."""
+        return {
+            "name": self.name,
+            "class": self.class_name,
+            "distance": self.distance,
+            "place": self.place,
+            "like": self.like,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +63,17 @@ class Prediction:
         score: anomaly score, higher = more anomalous, no fixed range; None without a score.
         heads: each head's score by name, turned so that higher = more anomalous.
         evidence: what each head, and the memory of normals, adds to the score, which is their sum;
-            in spreads of unseen normals; empty for a model that is not calibrated.
-        anomalous: whether the score lies above the model's threshold; None without one.
-        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`, likewise.
-        probability: how likely the image is anomalous, 0 to 1, were good and defective ones equally
-            common; None for a model that is not calibrated.
+            in standard deviations of unseen normals; empty for a model that is not calibrated.
+        anomalous: True if the score lies above the model's threshold; None without one.
+        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`; None likewise.
+        probability: of a defect, 0 to 1, were good and defective images equally common; None for a
+            model that is not calibrated.
         heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
             for.
-        nearest_normal: the training normal that looks most like it; None likewise, or if the
-            model keeps none.
+        nearest_normal: the training normal that looks most like it; None if not asked for, or if
+            the model keeps none.
         nearest_anomaly: the labelled anomaly most like it at its most anomalous places; likewise.
-        error: why the image cannot be read; None when it can.
+        error: why there is no score; None when there is one.
     """
 
     index: int
@@ -73,16 +88,46 @@ class Prediction:
     nearest_anomaly: Nearest | None = None
     error: str | None = None
 
-    def values(self) -> dict[str, Any]:
-        """The numbers as JSON values: of an unreadable image its error, else what there is."""
+    def to_json(self, *, why: ModelCard | None = None) -> dict[str, Any]:
+        """The numbers as JSON values, most important first; `error` alone without a score.
+
+        Args:
+            why: the model's card: also give the reasons, and the nearest training images as far as
+                they were asked for.
+        """
         if self.score is None:
             return {"error": self.error}
-        told: dict[str, Any] = {"score": self.score}
+        values: dict[str, Any] = {"score": self.score}
         if self.probability is not None:
-            told["probability"] = round(self.probability, 6)
+            values["probability"] = round(self.probability, 6)
         if self.verdict is not None:
-            told |= {"anomalous": self.anomalous, "verdict": self.verdict}
-        told["heads"] = dict(self.heads)
+            values |= {"anomalous": self.anomalous, "verdict": self.verdict}
+        values["heads"] = dict(self.heads)
         if self.evidence:
-            told["evidence"] = dict(self.evidence)
-        return told
+            values["evidence"] = dict(self.evidence)
+        if why is not None:
+            values["why"] = [list(pair) for pair in reasons(self, why)]
+            if self.nearest_anomaly is not None:
+                values["nearest_anomaly"] = self.nearest_anomaly.to_json()
+            if self.nearest_normal is not None:
+                values["nearest_normal"] = self.nearest_normal.to_json()
+        return values
+
+
+def reasons(prediction: Prediction, card: ModelCard) -> list[tuple[str, float]]:
+    """The evidence that makes an image more anomalous than a usual one, most important first.
+
+    Args:
+        prediction: of an image that could be read.
+        card: of the model that made it.
+
+    Returns:
+        the meaning of each kind of evidence, `it is ...`, and what it adds to the score; empty for
+        a model that is not calibrated, and where nothing speaks against the image.
+    """
+    raised = {name: value for name, value in prediction.evidence.items() if value > 0}
+    least = max(_LEAST, _LEAST_SHARE * max(raised.values(), default=0.0))
+    named = [
+        (card.meanings.get(name, name), value) for name, value in raised.items() if value >= least
+    ]
+    return sorted(named, key=lambda pair: -pair[1])

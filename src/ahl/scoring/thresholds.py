@@ -1,4 +1,4 @@
-"""Where anomalous begins for a model: on normal images that it, or a part of it, has not seen."""
+"""Thresholds: set on normal images that the model, or its fold models, have not seen."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ from ahl.scoring.torch_scorer import TorchScorer
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NormalScores:
-    """Scores, and which images have none.
+    """Scores of normal images, and the images that have none.
 
     Attributes:
-        scores: (N,) of normals that what scored them was not trained on.
+        scores: (N,) of normals, by a model that was not trained on them.
         skipped: images that could not be read, each with the reason.
         trained_on: images left out because the model was trained on them.
-        kept: some of them, for the threshold of a model that is corrected; None where they are not
-            known.
+        kept: some of the images, to set the threshold anew after a correction; None if unknown.
     """
 
     scores: NDArray[np.float64]
@@ -71,7 +70,7 @@ def set_threshold(
 
     Raises:
         DataError: if there are too few normals for the rate.
-        ConfigurationError: if the rate cannot be.
+        ConfigurationError: if the rate is not between 0 and 1.
         NotFittedError: if normals are given and the model was trained on feature maps.
     """
     if normals is None:
@@ -82,7 +81,9 @@ def set_threshold(
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
         reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
-        reasons += [_unreadable(found.skipped)] if found.skipped else []
+        if found.skipped:  # nothing else names them: the first stands for all
+            first = f"{found.skipped[0].name}: {found.skipped[0].reason}"
+            reasons.append(f"{len(found.skipped)} could not be read, the first {first}")
         raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
     others = [i for i, one in enumerate(model.exemplars.images) if one.role != "threshold"]
     exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
@@ -109,13 +110,13 @@ def score_new_normals(
         model: trained on images.
         images: good ones.
         device: where the backbone runs.
-        most: how many of them to keep.
+        most: of them are kept.
 
     Raises:
         NotFittedError: if the model was trained on feature maps.
     """
     scorer, size = TorchScorer(model, device), model.config.features.size
-    # Copies of one image would count as evidence that there is not.
+    # Copies of one image are no further evidence.
     new: dict[str, tuple[ImageSource, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0
     for image in label_images(images, GOOD):
@@ -147,7 +148,7 @@ def score_new_normals(
 
 
 def _kept_for(max_false_alarm_rate: float) -> int:
-    """How many normals are kept: twice as many as the rate needs, within reason."""
+    """Normals to keep: twice as many as the rate needs, within reason."""
     if not 0 < max_false_alarm_rate < 1:
         return 0  # `decide` says so
     needed = 2 * fewest_normals(max_false_alarm_rate)
@@ -160,8 +161,7 @@ def out_of_fold_normals(model: TrainedModel) -> NormalScores:
     Raises:
         DataError: if the model holds none.
     """
-    kept = np.empty(0) if model.calibration is None else model.calibration.normal_scores
-    if not len(kept):
+    if model.calibration is None or not len(kept := model.calibration.normal_scores):
         raise DataError(
             "The model holds no out-of-fold scores of good images (trained with fewer than "
             f"{FEWEST_NORMALS}, with --preset paper, or adapted): give good images that it was not "
@@ -182,7 +182,7 @@ def out_of_fold_anomalies(model: TrainedModel) -> NDArray[np.float64]:
 
 
 def renewed_decision(model: TrainedModel) -> Decision | None:
-    """The model's threshold set anew for its rate, by what the model says now of the same normals.
+    """Set the model's threshold anew, for its rate, by its scores now of the same normals.
 
     Returns:
         the decision; None if the model has none, or keeps too few normals for the rate.
@@ -190,12 +190,12 @@ def renewed_decision(model: TrainedModel) -> Decision | None:
     old = model.decision
     if old is None:
         return None
-    if old.held_out:
-        scores = np.empty(0) if model.calibration is None else model.calibration.normal_scores
-    else:
-        kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
-        scores = model.score_prepared(kept.rows).score.double().numpy()
     try:
+        if old.held_out:
+            scores = out_of_fold_normals(model).scores
+        else:
+            kept = model.exemplars.chosen(model.exemplars.of_role("threshold"))
+            scores = model.score_prepared(kept.rows).score.double().numpy()
         new = decide(scores, old.max_false_alarm_rate, held_out=old.held_out)
     except DataError:
         return None

@@ -1,28 +1,84 @@
-"""Images to scores: the trained model behind its backbone, in bounded memory."""
+"""Scores images in torch: the trained model behind its backbone, in bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ahl._common.errors import DataError, ImageError
+from ahl._common.types import GOOD
+from ahl._common.version import __version__
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import unhashed_items
 from ahl.features.extractor import FeatureExtractor
 from ahl.features.maps import FeatureMaps
-from ahl.model.card import ModelCard
+from ahl.heads.base import MEMORY
+from ahl.model.card import ModelCard, Shown
+from ahl.model.exemplars import Role
 from ahl.model.trained import TrainedModel
-from ahl.scoring.describing import card_of
-from ahl.scoring.forward import Forward
-from ahl.scoring.outputs import Outputs, predict_in_order, read_outputs
+from ahl.scoring.heat_maps import colour_bounds, mean_map, position_evidence
+from ahl.scoring.nearest import Album
 from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs, Scorer
+
+MEMORY_MEANING: Final = "unlike any good part remembered"
 
 
-class TorchScorer:
+class Forward:
+    """Computes the outputs of images from their feature maps, as tensors by name.
+
+    All of it works on whole batches in plain tensor operations: an exported graph is traced
+    through it.
+
+    Args:
+        model: the trained model.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        self.model = model
+
+    @cached_property
+    def album(self) -> Album:
+        """The training images that others are compared with."""
+        return Album(self.model)
+
+    def __call__(
+        self, maps: FeatureMaps, *, heat_maps: bool = False, nearest: bool = False
+    ) -> dict[str, Tensor]:
+        """Score images.
+
+        Args:
+            maps: (N, C, H_s, W_s) a scale, as the heads see them.
+            heat_maps: also say where in each image the evidence lies.
+            nearest: also say which images of the training are most like it.
+
+        Returns:
+            tensors by the names of `ahl.scoring.scorer`.
+        """
+        scored = self.model.score_batch(maps)
+        found = {
+            SCORE: scored.score,
+            HEADS: torch.stack(list(scored.heads.values()), dim=1),
+        }
+        if scored.evidence is not None:
+            found[EVIDENCE] = torch.stack(list(scored.evidence.values()), dim=1)
+        if heat_maps or nearest:
+            scales = position_evidence(self.model, maps)
+        if heat_maps:
+            found[HEAT_MAP] = mean_map(scales, self.model.config.features.size)
+        if nearest:
+            found |= self.album.nearest_normal(maps)
+            found |= self.album.nearest_anomaly(maps, scales[0])
+        return found
+
+
+class TorchScorer(Scorer):
     """Scores images with a trained model.
 
     Args:
@@ -41,49 +97,25 @@ class TorchScorer:
                 "(decision_function_features)."
             )
         self.model = model
+        self.batch_size = model.config.features.batch_size
         self._forward = Forward(model)
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
         if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")
 
-    def predict(
-        self,
-        images: Sequence[ImageSource],
-        *,
-        heat_maps: bool = False,
-        nearest: bool = False,
-    ) -> Iterator[Prediction]:
-        """Score images in order; decoding runs ahead of the backbone, a few batches at most.
-
-        Args:
-            images: what to score.
-            heat_maps: also say where in each image the evidence lies.
-            nearest: also say which images of the training are most like it.
-
-        Yields:
-            one prediction an image; an unreadable one has an error instead of scores.
-        """
-        return predict_in_order(
-            images,
-            lambda pixels: self.score_pixels(pixels, heat_maps=heat_maps, nearest=nearest),
-            image_size=self.card.image_size,
-            batch_size=self.model.config.features.batch_size,
-        )
-
-    def score_pixels(
-        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
-    ) -> list[Prediction]:
-        """Score images (N, *image_size, 3) that are decoded and resized already.
-
-        They share a pass through the backbone; all behind it is done one at a time, so that an
-        image has one score whatever its batch.
-        """
-        return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
+    @cached_property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return card_of(self.model)
 
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:
-        """The same as numbers, by the names of `ahl.scoring.outputs`."""
+        """Compute the outputs of images (N, *image_size, 3).
+
+        They share a pass through the backbone; all behind it is done one at a time, so that an
+        image has one score whatever its batch.
+        """
         rows = torch.from_numpy(self.extractor.extract(pixels))
         with torch.inference_mode():
             parts = [
@@ -109,11 +141,6 @@ class TorchScorer:
                 found.append((index, maps))
             yield from sorted(found, key=lambda pair: pair[0])
 
-    @cached_property
-    def card(self) -> ModelCard:
-        """What is to be known of the model by those who only use it."""
-        return card_of(self.model)
-
 
 def require_score(prediction: Prediction, source: ImageSource) -> float:
     """The prediction's score.
@@ -122,10 +149,49 @@ def require_score(prediction: Prediction, source: ImageSource) -> float:
         ImageError: if the image could not be read.
     """
     if prediction.score is None:
-        name = (
-            source
-            if isinstance(source, str) or hasattr(source, "__fspath__")
-            else (f"image {prediction.index}")
-        )
+        is_path = isinstance(source, str) or hasattr(source, "__fspath__")
+        name = source if is_path else f"image {prediction.index}"
         raise ImageError(f"{name}: {prediction.error}")
     return prediction.score
+
+
+def card_of(model: TrainedModel) -> ModelCard:
+    """The card of a model that was trained on images."""
+    own = model.manifest.files[model.manifest.earlier :]
+    classes = [file.class_name for file in own]
+    meanings = {**model.detector.meanings, MEMORY: MEMORY_MEANING}
+    calibration = model.calibration
+    evidence = () if calibration is None else model.evidence_names
+    return ModelCard(
+        version=__version__,
+        sha256=model.sha256,
+        base=model.detector.name,
+        backbone=_backbone(model),
+        image_size=model.config.features.size,
+        heads=model.detector.head_names,
+        evidence=evidence,
+        meanings={name: meanings.get(name, name) for name in evidence},
+        decision=model.decision,
+        probability=None if calibration is None else calibration.probability,
+        colour_bounds=colour_bounds(model),
+        classes=tuple(sorted(model.manifest.seen_classes)),
+        normals=classes.count(GOOD),
+        anomalies=len(classes) - classes.count(GOOD),
+        shown_normals=_shown(model, "normal"),
+        shown_anomalies=_shown(model, "anomaly"),
+    )
+
+
+def _backbone(model: TrainedModel) -> str:
+    if model.backbone is None:
+        return "none: it was trained on feature maps"
+    settings: dict[str, Any] = model.backbone.settings()
+    return str(settings.get("name", model.backbone.kind))
+
+
+def _shown(model: TrainedModel, role: Role) -> tuple[Shown, ...]:
+    kept = model.exemplars.chosen(model.exemplars.of_role(role))
+    return tuple(
+        Shown(name=one.name, class_name=one.class_name, picture=kept.picture(number))
+        for number, one in enumerate(kept.images)
+    )

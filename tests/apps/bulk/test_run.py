@@ -112,10 +112,14 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
 def test_another_version_of_what_computes_makes_another_run(monkeypatch):
     versions = dict.fromkeys(("torch", "onnxruntime", "openvino"), "1")
     monkeypatch.setattr(bulk_run.metadata, "version", versions.__getitem__)
-    formats = (None, "onnx", "openvino")
-    before = [bulk_run._fingerprint({}, one) for one in formats]
+    cases = ((False, "auto"), (True, "auto"), (True, "openvino"))
+
+    def fingerprints():
+        return [bulk_run._fingerprint({"device": on}, exported=is_) for is_, on in cases]
+
+    before = fingerprints()
     versions["onnxruntime"] = "2"  # of an exported model; that of torch does not matter there
-    after = [bulk_run._fingerprint({}, one) for one in formats]
+    after = fingerprints()
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
 
 

@@ -8,11 +8,11 @@ from commands import run
 
 
 def test_an_export_says_what_was_compared(model, tmp_path):
-    output = tmp_path / "parts.pt2"
-    shown = run("export", model, "--format", "torch", "--output", output).output
+    output = tmp_path / "parts.onnx"
+    shown = run("export", model, "--output", output).output
     assert "largest differences" in shown
     assert "score" in shown
-    told = json.loads(run("export", model, "--format", "torch", "-o", output, "--json").stdout)
+    told = json.loads(run("export", model, "-o", output, "--json").stdout)
     assert told["bytes"] == output.stat().st_size
     assert max(told["parity"]["differences"].values()) <= 1e-4
     assert told["parity"]["labelled"] == 0
@@ -22,9 +22,8 @@ def test_an_export_says_what_was_compared(model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected", "code"),
     [
-        (("--format", "torch", "--precision", "fp16"), "fp32", 2),
-        (("--format", "onnx", "--precision", "int8"), "--data", 1),
-        (("--format", "tensorrt"), "tensorrt", 2),
+        (("--int8",), "--data", 1),
+        (("--format", "onnx"), "Leave the option out", 2),
     ],
 )
 def test_what_cannot_be_is_said_before_any_work(model, tmp_path, options, expected, code):
@@ -33,13 +32,13 @@ def test_what_cannot_be_is_said_before_any_work(model, tmp_path, options, expect
 
 
 def test_an_output_that_cannot_be_written_is_said_at_once(model, tmp_path):
-    found = run("export", model, "--format", "onnx", "-o", tmp_path, code=1)
+    found = run("export", model, "-o", tmp_path, code=1)
     assert "is a folder" in found.output
 
 
 def test_no_export_replaces_a_model_file(model):
     before = model.read_bytes()
-    found = run("export", model, "--format", "torch", "-o", model, code=2)
+    found = run("export", model, "-o", model, code=2)
     assert "is a model file" in found.output
     assert model.read_bytes() == before
 

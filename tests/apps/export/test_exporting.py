@@ -1,25 +1,25 @@
 """Artefacts score like the model, whole or not at all, and say how well they do."""
 
 import json
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
+import openvino
 import pytest
 import torch
+from PIL import Image
 
 from ahl import AHL, RunSettings
-from ahl._common.errors import ConfigurationError, DataError, ModelFileError, ParityError
+from ahl._common.errors import ConfigurationError, DataError, ParityError
 from ahl.apps.export import export as exporting
 from ahl.apps.export.export import export_model
-from ahl.apps.export.graph import ScoringGraph
-from ahl.apps.export.onnx_model import onnx_model
-from ahl.apps.export.torch_program import DESCRIPTION, load_program
+from ahl.apps.export.onnx_model import ScoringGraph, onnx_model
 from ahl.data import open_dataset
+from ahl.scoring.onnx_scorer import OnnxScorer
 from ahl.scoring.opening import open_scorer
-from ahl.scoring.runtime.scorer import OnnxScorer
 from ahl.scoring.torch_scorer import TorchScorer
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
@@ -56,24 +56,23 @@ def once(traced, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def artefacts(model, traced, tmp_path_factory):
-    """One of each format, full precision."""
-    folder = tmp_path_factory.mktemp("artefacts")
-    files = {name: folder / f"parts.{name}" for name in ("onnx", "openvino", "torch")}
+def artefact(model, traced, tmp_path_factory):
+    """The file in single precision, and what was compared."""
+    file = tmp_path_factory.mktemp("artefacts") / "parts.onnx"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "onnx_model", lambda _: onnx.ModelProto.FromString(traced))
-        return {
-            name: (file, export_model(model, file, format=name).parity)
-            for name, file in files.items()
-        }
+        return file, export_model(model, file).parity
 
+
+DEVICES = pytest.mark.parametrize("device", ["cpu", "openvino"])
+"""ONNX Runtime, and OpenVINO."""
 
 IMAGES = [small_image(kind, 40 + i) for i, kind in enumerate(["good", "dot", "bar", "good", "dot"])]
 
 
-@pytest.mark.parametrize("format_", ["onnx", "openvino"])
-def test_an_artefact_says_what_the_model_says(format_, own, artefacts):
-    engine = open_scorer(artefacts[format_][0], threads=1)
+@DEVICES
+def test_an_artefact_says_what_the_model_says(device, own, artefact):
+    engine = open_scorer(artefact[0], device=device, threads=1)
     assert engine.card == own.card
     pairs = zip(
         engine.predict(IMAGES, heat_maps=True, nearest=True),
@@ -96,33 +95,58 @@ def test_an_artefact_says_what_the_model_says(format_, own, artefacts):
             np.testing.assert_array_equal(near.picture, wanted.picture)
 
 
-@pytest.mark.parametrize("format_", ["onnx", "openvino", "torch"])
-@pytest.mark.parametrize(
-    "size", [(48, 64), (48, 48), (96, 128), (31, 130), (130, 31), (90, 75), (136, 60)]
-)
-def test_the_graph_takes_batches_of_any_size(format_, size, own, artefacts):
-    path, parity = artefacts[format_]
+def images_of(size):
     random = np.random.default_rng(1)
     coarse = np.kron(random.integers(20, 236, (3, 8, 8, 3)), np.ones((1, 17, 17, 1)))
     images = (coarse + random.integers(-20, 20, coarse.shape))[:, : size[0], : size[1]]
-    images = images.astype(np.uint8)
-    compute = load_program(path) if format_ == "torch" else OnnxScorer(path).compute
-    expected = [p.score for p in own.predict(list(images))]
-    # ONNX Runtime's own resize rounds a few pixels the other way.
-    largest = 0.02 if format_ == "onnx" else 1e-4
-    np.testing.assert_allclose(compute(images)["score"], expected, rtol=largest, atol=largest)
+    return images.astype(np.uint8)
+
+
+@DEVICES
+@pytest.mark.parametrize(
+    "size", [(48, 64), (48, 48), (96, 128), (31, 130), (130, 31), (90, 75), (136, 60)]
+)
+def test_images_of_any_size_have_the_models_scores(device, size, own, artefact):
+    path, parity = artefact
+    images = list(images_of(size))
+    found = [p.score for p in OnnxScorer(path, device=device).predict(images)]
+    expected = [p.score for p in own.predict(images)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert max(parity.differences.values()) <= 1e-4
-    assert parity.resized <= largest
 
 
-def test_equal_models_give_equal_files(model, artefacts, tmp_path):
-    path, _ = artefacts["onnx"]
-    export_model(model, tmp_path / "again.onnx", format="onnx")
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_file_alone_gives_the_models_scores(runtime, own, artefact):
+    """As docs/export.md has it for programs without ahl."""
+    images = images_of((90, 75))
+    if runtime == "onnxruntime":
+        session = onnxruntime.InferenceSession(artefact[0])
+        height, width = session.get_inputs()[0].shape[1:3]
+    else:
+        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = openvino.Core().compile_model(artefact[0], "CPU", settings)
+        height, width = (side.get_length() for side in list(compiled.input(0).partial_shape)[1:3])
+    resized = []
+    for image in map(Image.fromarray, images):
+        narrow = image.resize((width, image.height), Image.Resampling.BILINEAR)
+        resized.append(np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR)))
+    given = np.stack(resized)
+    if runtime == "onnxruntime":
+        (found,) = session.run(["score"], {"images": given})
+    else:
+        found = compiled(given)["score"]
+    expected = [p.score for p in own.predict(list(images))]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_equal_models_give_equal_files(model, artefact, tmp_path):
+    path, _ = artefact
+    export_model(model, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
 
 
-def test_an_onnx_artefact_is_a_plain_onnx_file_that_names_no_file_of_ours(artefacts):
-    path, parity = artefacts["onnx"]
+def test_an_onnx_artefact_is_a_plain_onnx_file_that_names_no_file_of_ours(artefact):
+    path, parity = artefact
     loaded = onnx.load(str(path))
     onnx.checker.check_model(loaded, full_check=True)
     (images,) = loaded.graph.input
@@ -132,40 +156,23 @@ def test_an_onnx_artefact_is_a_plain_onnx_file_that_names_no_file_of_ours(artefa
     assert str(Path(exporting.__file__).parents[3]).encode() not in path.read_bytes()
 
 
-def test_a_torch_program_says_what_it_is(artefacts, own):
-    with zipfile.ZipFile(artefacts["torch"][0]) as archive:
-        (name,) = [one for one in archive.namelist() if one.endswith(DESCRIPTION)]
-        described = json.loads(archive.read(name))
-    assert described["card"]["sha256"] == own.card.sha256
-    with pytest.raises(ModelFileError, match=r"is for torch\.export"):
-        open_scorer(artefacts["torch"][0])
-
-
 @pytest.mark.usefixtures("once")
-def test_half_precision_is_smaller_and_nearly_the_same(model, artefacts, tmp_path):
-    found = export_model(model, tmp_path / "half.onnx", format="onnx", precision="fp16")
-    assert found.size < artefacts["onnx"][0].stat().st_size
-    assert 0 < found.parity.differences["score"] <= 0.1
-    assert OnnxScorer(tmp_path / "half.onnx").description.precision == "fp16"
-
-
-@pytest.mark.usefixtures("once")
-@pytest.mark.parametrize("format_", ["onnx", "openvino"])
-def test_eight_bits_are_judged_by_labelled_images(format_, model, tmp_path, inspection_folder):
+def test_eight_bits_are_judged_by_labelled_images(model, artefact, tmp_path, inspection_folder):
     with pytest.raises(DataError, match="--data"):
-        export_model(model, tmp_path / "8", format=format_, precision="int8")
-    found = export_model(
-        model,
-        tmp_path / "8",
-        format=format_,
-        precision="int8",
-        data=open_dataset(inspection_folder),
-    )
+        export_model(model, tmp_path / "8", int8=True)
+    data = open_dataset(inspection_folder)
+    found = export_model(model, tmp_path / "8", int8=True, data=data)
     assert found.parity.labelled == 30
     assert found.parity.drop <= 0.005
     assert found.parity.other_side is not None
-    engine = open_scorer(tmp_path / "8")
-    assert engine.score_pixels(np.stack(IMAGES))[1].score > 0
+    whole = OnnxScorer(artefact[0])
+    for device in ("cpu", "openvino"):
+        scorer = OnnxScorer(tmp_path / "8", device=device)
+        assert scorer.description.precision == "int8"
+        (score,) = (one.score for one in scorer.predict(IMAGES[1:2]))
+        (expected,) = (one.score for one in whole.predict(IMAGES[1:2]))
+        assert score > 0
+        assert 0 < abs(score - expected) < 1
 
 
 @pytest.mark.usefixtures("once")
@@ -174,21 +181,12 @@ def test_an_artefact_that_scores_otherwise_is_not_written(model, tmp_path):
     output.write_text("before")
     other = replace(model, calibration=replace(model.calibration, shifts=(0.5,) * 5))
     with pytest.raises(ParityError, match="nothing was written"):
-        export_model(other, output, format="onnx")
+        export_model(other, output)
     assert output.read_text() == "before"
     assert list(tmp_path.iterdir()) == [output]
-
-
-def test_precisions_that_there_are_not_are_refused(model, tmp_path):
-    with pytest.raises(ConfigurationError, match="torch"):
-        export_model(model, tmp_path / "x", format="torch", precision="fp16")
 
 
 def test_it_says_which_package_is_lacking(model, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(ConfigurationError, match=r"ahl\[onnx\]"):
-        export_model(model, tmp_path / "x", format="onnx")
-    monkeypatch.undo()
-    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
-    with pytest.raises(ConfigurationError, match=r"ahl\[openvino\]"):
-        export_model(model, tmp_path / "x", format="openvino")
+        export_model(model, tmp_path / "x")

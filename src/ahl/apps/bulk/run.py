@@ -18,7 +18,7 @@ from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import OutputFolder, located
 from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
-from ahl.scoring.runtime.artefact import Format, format_of
+from ahl.scoring.artefact import is_exported
 
 SHARD_SIZE: Final = 1024
 """Images in a shard: under a minute of one core's work that a kill can lose."""
@@ -30,7 +30,6 @@ DONE: Final = "_SUCCESS"
 """The counts of the run, written when every shard is there."""
 
 _FORMAT: Final = 1
-_COMPUTES: Final = {None: "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 _STAGE: Final = "scoring"
 _AT_ONCE: Final = 16  # footers read
 
@@ -122,7 +121,7 @@ def score_collection(
         "shard_size": shard_size,
         "device": device,
     }
-    run = _fingerprint(facts, format_of(model))
+    run = _fingerprint(facts, exported=is_exported(model))
     digits = max(5, len(str(len(shards) - 1)))
     tasks = [
         ShardTask(number=number, name=f"part-{number:0{digits}d}.parquet", part=part)
@@ -150,11 +149,13 @@ def score_collection(
     return Collected(**counts, shards=len(shards), found=found)
 
 
-def _fingerprint(facts: dict[str, Any], format_: Format | None) -> str:
+def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
     """Identity of a run: what it scores, and the versions of what computes it."""
     versions = {"ahl": __version__}
     with contextlib.suppress(metadata.PackageNotFoundError):  # opening the model will say so
-        package = _COMPUTES[format_]
+        package = "torch"
+        if exported:
+            package = "openvino" if facts["device"] == "openvino" else "onnxruntime"
         versions[package] = metadata.version(package)
     text = json.dumps({**versions, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

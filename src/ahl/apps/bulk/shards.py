@@ -104,7 +104,7 @@ class ShardScorer:
         rows: list[dict[str, Any]] = []
         for images in chunks(task.part, self._job.base, fetcher):
             predictions = self._scorer.predict([image.source for image in images])
-            values = {one.index: one.values() for one in predictions}
+            values = {one.index: one.to_json() for one in predictions}
             rows += [{"path": image.name, **values[n]} for n, image in enumerate(images)]
         if fetcher.failed == len(rows):
             raise DataError(
@@ -134,7 +134,7 @@ def as_parquet(
     """The bytes of a shard's file; the same arguments give the same bytes.
 
     Args:
-        rows: `path` and `Prediction.values()` of each image, in order.
+        rows: `path` and `Prediction.to_json()` of each image, in order.
         facts: kept in the footer.
         heads: names of the model's heads.
         evidence: names of the terms of its scores; empty for a model that is not calibrated.

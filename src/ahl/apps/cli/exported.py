@@ -1,4 +1,4 @@
-"""What `ahl export` and `ahl info` say of an exported model."""
+"""Words of `ahl export` and `ahl info` for an exported model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ahl._common.errors import ModelFileError
 from ahl.apps.cli.common import print_json, stdout_console
 
 
-def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
+def show_exported(path: Path, *, as_json: bool) -> None:
     """Print an exported model's card and parity.
 
     Raises:
@@ -23,7 +23,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
     from rich.table import Table
 
     from ahl.config.image_size import in_pixels
-    from ahl.scoring.runtime.scorer import OnnxScorer
+    from ahl.scoring.onnx_scorer import OnnxScorer
 
     description = OnnxScorer(path, threads=1).description
     card, size = description.card, path.stat().st_size
@@ -35,7 +35,6 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
         print_json(
             {
                 **card.facts(),
-                "format": format_,
                 "precision": description.precision,
                 "parity": dict(description.parity),
                 "bytes": size,
@@ -45,7 +44,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
     decision = card.decision
     rows = {
         "file size": f"{size / 1e6:.1f} MB",
-        "exported": f"{format_}, {description.precision}, by ahl {card.version}",
+        "exported": f"{description.precision}, by ahl {card.version}",
         "base detector": f"{card.base} ({', '.join(card.heads)})",
         "backbone": card.backbone,
         "image size": in_pixels(card.image_size),
@@ -66,7 +65,7 @@ def show_exported(path: Path, format_: str, *, as_json: bool) -> None:
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:
-    """What was compared at export, for people."""
+    """The comparison at export, for people."""
     differences = ", ".join(
         f"{str(name).replace('_', ' ')} {float(value):.1g}"
         for name, value in parity["differences"].items()
@@ -75,8 +74,6 @@ def parity_lines(parity: Mapping[str, Any]) -> list[str]:
         f"Compared on {parity['images']} images; largest differences, relative to the value or to "
         f"1: {differences}."
     ]
-    if parity["resized"] is not None:
-        lines.append(f"Where the graph resizes the images itself: score {parity['resized']:.1g}.")
     if parity["auroc"] is not None:
         lines.append(
             f"AUROC on {parity['labelled']} labelled images: {parity['auroc_exported']:.4f}, the "

@@ -23,9 +23,9 @@ labelled_data = click.argument("data", type=FOLDER)
 
 
 def _not_exported(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
-    from ahl.scoring.runtime.artefact import format_of
+    from ahl.scoring.artefact import is_exported
 
-    if format_of(model) is not None:
+    if is_exported(model):
         raise click.BadParameter(
             f"{model} is an exported model; give the model file that it was exported from."
         )
@@ -70,6 +70,17 @@ class Computing:
     def begin(self) -> None:
         """Limit torch's threads."""
         use_threads(self.threads)
+
+
+@options
+class ScorerComputing:
+    """Device and threads of what scores: also an exported model."""
+
+    device: Literal["auto", "cpu", "cuda", "openvino"] = option(
+        "Where to compute. An exported model: auto or cpu (ONNX Runtime), or openvino.",
+        default="auto",
+    )
+    threads: int | None = thread_count()
 
 
 @options
@@ -222,6 +233,7 @@ class _Machines:
 
 json_option = add_options(_Machines)
 device_option = add_options(Computing, "device")
+scorer_device_option = add_options(ScorerComputing, "device")
 threads_option = add_options(Computing, "threads")
 cache_option = add_options(Caching, "cache")
 backbone_options = add_options(Features)

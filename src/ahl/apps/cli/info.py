@@ -33,14 +33,13 @@ def info(model: Path, options: InfoOptions) -> None:
 
     Of an exported one: its model, and how far its scores lay from the model's own.
     """
+    from ahl.scoring.artefact import is_exported
     from ahl.scoring.opening import check_torch
-    from ahl.scoring.runtime.artefact import format_of
 
-    exported = format_of(model)
-    if exported is not None:
+    if is_exported(model):
         from ahl.apps.cli.exported import show_exported
 
-        show_exported(model, exported, as_json=options.as_json)
+        show_exported(model, as_json=options.as_json)
         return
     check_torch(model)
     from ahl.model.trained import TrainedModel

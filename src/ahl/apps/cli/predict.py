@@ -11,7 +11,7 @@ from ahl._common.errors import DataError
 from ahl._common.text import counted, printable
 from ahl.apps.cli.bulk_options import BulkOptions, bulk_options, score_to_folder
 from ahl.apps.cli.common import SKIPPED, USAGE, called, print_json
-from ahl.apps.cli.groups import device_option, existing_model, json_option, threads_option
+from ahl.apps.cli.groups import existing_model, json_option, scorer_device_option, threads_option
 from ahl.apps.cli.options import FOLDER, option, options, takes
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PredictOptions:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @takes(PredictOptions)
 @bulk_options
-@device_option
+@scorer_device_option
 @threads_option
 @json_option
 def predict(
@@ -90,7 +90,6 @@ def predict(
         return
     from ahl.data.images.finding import expand_paths
     from ahl.scoring.opening import open_scorer
-    from ahl.scoring.telling import told_of
 
     try:
         images = expand_paths(paths)
@@ -107,7 +106,8 @@ def predict(
     for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
         source = images[prediction.index]
         skipped += prediction.score is None
-        values = {"path": str(source), **told_of(prediction, scorer.card, why=why)}
+        given = prediction.to_json(why=scorer.card if why else None)
+        values = {"path": str(source), **given}
         if prediction.heat_map is not None:
             file = files[prediction.index]
             _write_heat_map(file, source, prediction, scorer.card)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.groups import Computing, existing_model
+from ahl.apps.cli.groups import ScorerComputing, existing_model
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
 
@@ -74,7 +74,7 @@ class ServeOptions:
         default=None,
         type=click.IntRange(1, 64),
     )
-    computing: Computing
+    computing: ScorerComputing
 
 
 @click.command()

@@ -18,7 +18,7 @@ from ahl.apps.cli.common import (
     print_json,
     stderr_console,
 )
-from ahl.apps.cli.groups import device_option, existing_model, json_option, threads_option
+from ahl.apps.cli.groups import existing_model, json_option, scorer_device_option, threads_option
 
 
 def _folder(name: str, text: str, *, required: bool = False) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def _seconds(name: str, default: float, text: str) -> Callable[..., Any]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append one JSON line for every file that was moved, to this file.",
 )
-@device_option
+@scorer_device_option
 @threads_option
 @json_option
 @errors_as_messages

@@ -1,4 +1,4 @@
-"""The scoring graph as an ONNX model."""
+"""A trained model as an ONNX graph: uint8 images in, all outputs of scoring out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from ahl._common.errors import ConfigurationError
-from ahl._common.types import ImageSize
-from ahl.apps.export.graph import ScoringGraph
-from ahl.apps.export.resizing import SingleResize, other_size
-from ahl.scoring.runtime.artefact import METADATA_KEY, RESIZED, Description
-from ahl.scoring.runtime.messages import first_line
+from ahl._common.errors import ConfigurationError, NotFittedError
+from ahl.features.extractor import bounded_scales
+from ahl.model.trained import TrainedModel
+from ahl.scoring.artefact import METADATA_KEY, Description, first_line
+from ahl.scoring.torch_scorer import Forward
 
 OPSET: Final = 20
 """Of the ONNX operators; ONNX Runtime reads it from 1.17 on."""
@@ -29,8 +29,46 @@ _IMAGES: Final = "images"
 _BACKBONE: Final = "backbone"
 
 
+class ScoringGraph(nn.Module):
+    """Backbone, preparation, heads and calibration, all images of a batch at once.
+
+    The arithmetic is that of `TorchScorer`, step by step; only the order of sums may differ with
+    the number of images.
+
+    Args:
+        model: trained on images; its backbone is moved to the CPU.
+
+    Attributes:
+        outputs: names of the outputs, in order; see `ahl.scoring.scorer`.
+
+    Raises:
+        NotFittedError: if it was trained on feature maps.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__()
+        if model.backbone is None:
+            raise NotFittedError(
+                "This detector was trained on feature maps: there is no backbone to export."
+            )
+        self.backbone = model.backbone.eval().cpu()
+        self.image_size = model.config.features.size
+        self._tiles = model.config.features.tiles
+        self._preparation = model.preparation
+        self._forward = Forward(model)
+        with torch.no_grad():  # what is computed once is then a constant of the graph
+            found = self(torch.zeros(1, *self.image_size, 3, dtype=torch.uint8))
+        self.outputs = tuple(found)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Score images (N, *image_size, 3), uint8."""
+        pixels = images.permute(0, 3, 1, 2).float() / 255.0
+        scales = bounded_scales(self.backbone, pixels, self._tiles)
+        return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)
+
+
 def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """Trace the graph; images may then be of any size.
+    """Trace the graph, for any number of images.
 
     Returns:
         the ONNX model, single precision.
@@ -47,42 +85,16 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
             "Exporting needs two packages: pip install 'ahl[onnx]'."
         ) from error
     example = torch.zeros(2, *graph.image_size, 3, dtype=torch.uint8)
-    model = _traced(graph, example, RESIZED, graph.outputs, ("batch",))
-    # Where a graph came from is of no use to who runs it, and names files of this machine.
-    for node in model.graph.node:
-        scopes = [entry.value for entry in node.metadata_props if entry.key.endswith("name_scopes")]
-        del node.metadata_props[:]
-        node.doc_string = _BACKBONE if scopes and f"'{_BACKBONE}" in scopes[0] else ""
-    for holder in (model, model.graph, *model.graph.value_info, *model.graph.initializer):
-        if hasattr(holder, "metadata_props"):
-            del holder.metadata_props[:]
-    for value in (*model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
-    model.producer_name, model.producer_version = "ahl", ""
-    model.graph.name = "ahl"
-    _resizing(model, graph.image_size)
-    onnx.checker.check_model(model)
-    return model
-
-
-def _traced(
-    module: torch.nn.Module,
-    example: torch.Tensor,
-    given: str,
-    outputs: Sequence[str],
-    free: Sequence[str],
-) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """A module as ONNX; its first dimensions, by name, are free."""
     with _quiet():
         try:
             traced = torch.onnx.export(
-                module,
+                graph,
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[given],
-                output_names=list(outputs),
-                dynamic_shapes=({i: torch.export.Dim(name) for i, name in enumerate(free)},),
+                input_names=[_IMAGES],
+                output_names=list(graph.outputs),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
         except Exception as error:  # of many kinds, and long
@@ -92,116 +104,30 @@ def _traced(
             ) from error
     if traced is None:
         raise ConfigurationError("torch.onnx gave no graph; install a newer torch.")
-    return traced.model_proto
-
-
-def with_plain_resize(model: Any, size: ImageSize) -> Any:  # noqa: ANN401
-    """A copy that resizes with products and sums alone, for runtimes whose own resize is another.
-
-    Args:
-        model: from `onnx_model`.
-        size: height and width of its images.
-    """
-    import onnx
-
-    example = torch.zeros(2, *other_size(size), 3, dtype=torch.uint8)
-    free = ("batch", "height", "width")
-    resize = _traced(SingleResize(size), example, _IMAGES, [RESIZED], free)
-    resize = onnx.compose.add_prefix(resize, "resize_", rename_inputs=False, rename_outputs=False)
-    plain = without_resize(model, size)
-    plain.ir_version = resize.ir_version
-    names = [output.name for output in plain.graph.output]
-    return onnx.compose.merge_models(resize, plain, io_map=[(RESIZED, RESIZED)], outputs=names)
-
-
-def _resizing(model: Any, size: ImageSize) -> None:  # noqa: ANN401
-    """Put a resize before the graph: as Pillow's, bilinear with antialiasing, rounded to uint8."""
-    from onnx import TensorProto, helper
-
-    constants = [
-        helper.make_tensor("ahl_first", TensorProto.INT64, [1], [0]),
-        helper.make_tensor("ahl_side", TensorProto.INT64, [3], [*size, 3]),
-    ]
-    nodes = [
-        helper.make_node("Shape", [_IMAGES], ["ahl_shape"], name="ahl_shape"),
-        helper.make_node("Gather", ["ahl_shape", "ahl_first"], ["ahl_count"], name="ahl_count"),
-        helper.make_node(
-            "Concat", ["ahl_count", "ahl_side"], ["ahl_size"], axis=0, name="ahl_size"
-        ),
-        helper.make_node(
-            "Resize",
-            [_IMAGES, "", "", "ahl_size"],
-            [RESIZED],
-            name="ahl_resize",
-            mode="linear",
-            antialias=1,
-            exclude_outside=1,
-            coordinate_transformation_mode="half_pixel",
-        ),
-    ]
-    del model.graph.input[:]
-    model.graph.input.append(
-        helper.make_tensor_value_info(_IMAGES, TensorProto.UINT8, ["batch", "height", "width", 3])
-    )
-    model.graph.initializer.extend(constants)
-    rest = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes + rest)
-
-
-def without_resize(model: Any, size: ImageSize) -> Any:  # noqa: ANN401
-    """A copy that takes images of the model's own size only."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    kept = [node for node in copy.graph.node if not node.name.startswith("ahl_")]
-    constants = [one for one in copy.graph.initializer if one.name not in ("ahl_first", "ahl_side")]
-    del copy.graph.node[:], copy.graph.input[:], copy.graph.initializer[:]
-    copy.graph.node.extend(kept)
-    copy.graph.initializer.extend(constants)  # of those left over, ONNX Runtime would warn
-    copy.graph.input.append(
-        helper.make_tensor_value_info(RESIZED, TensorProto.UINT8, ["batch", *size, 3])
-    )
-    return copy
-
-
-def half_precision(model: Any) -> Any:  # noqa: ANN401
-    """The backbone's weights in half precision, its arithmetic in single: half the size."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    used = _backbone_inputs(model)
-    casts = []
-    for initializer in model.graph.initializer:
-        if initializer.name in used and initializer.data_type == onnx.TensorProto.FLOAT:
-            name = initializer.name
-            values = numpy_helper.to_array(initializer).astype(np.float16)
-            half = numpy_helper.from_array(values, f"{name}_half")
-            initializer.CopyFrom(half)
-            casts.append(
-                helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
-            )
-    rest = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(casts + rest)
+    model = traced.model_proto
+    # Where a graph came from is of no use to who runs it, and names files of this machine.
+    for node in model.graph.node:
+        scopes = [entry.value for entry in node.metadata_props if entry.key.endswith("name_scopes")]
+        del node.metadata_props[:]
+        node.doc_string = _BACKBONE if scopes and f"'{_BACKBONE}" in scopes[0] else ""
+    values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    for holder in (model, model.graph, *values, *model.graph.initializer):
+        if hasattr(holder, "metadata_props"):
+            del holder.metadata_props[:]
+    model.producer_name, model.producer_version = "ahl", ""
+    model.graph.name = "ahl"
+    onnx.checker.check_model(model)
     return model
 
 
-def eight_bits(
-    model: Any,  # noqa: ANN401
-    size: ImageSize,
-    images: Sequence[NDArray[np.uint8]],
-) -> Any:  # noqa: ANN401
+def eight_bits(model: Any, images: Sequence[NDArray[np.uint8]]) -> Any:  # noqa: ANN401
     """The backbone's convolutions and products in 8 bits, ranges taken from images.
 
     All behind the backbone stays in single precision: it is small, and decides.
 
     Args:
-        model: in single precision.
-        size: height and width of the images that it takes.
-        images: (*size, 3), what it will see.
+        model: in single precision; its nodes are named.
+        images: (*image_size, 3), such as it will see.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -218,11 +144,10 @@ def eight_bits(
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
             image = next(self._left, None)
-            return None if image is None else {RESIZED: image[None]}
+            return None if image is None else {_IMAGES: image[None]}
 
-    plain = without_resize(model, size)
     inside = []
-    for number, node in enumerate(plain.graph.node):
+    for number, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{number}"
         if node.doc_string == _BACKBONE and node.op_type in ("Conv", "MatMul", "Gemm"):
             inside.append(node)
@@ -234,7 +159,7 @@ def eight_bits(
         raise ConfigurationError("The backbone has no convolution that could have 8 bits.")
     with tempfile.TemporaryDirectory() as folder, _quiet():
         given, result = Path(folder) / "given.onnx", Path(folder) / "result.onnx"
-        onnx.save(plain, str(given))
+        onnx.save(model, str(given))
         quantize_static(
             str(given),
             str(result),
@@ -246,9 +171,7 @@ def eight_bits(
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_quantize=chosen,
         )
-        quantised = onnx.load(str(result))
-    _resizing(quantised, size)
-    return quantised
+        return onnx.load(str(result))
 
 
 def described(model: Any, description: Description) -> bytes:  # noqa: ANN401
@@ -264,11 +187,6 @@ def described(model: Any, description: Description) -> bytes:  # noqa: ANN401
     entry.key, entry.value = METADATA_KEY, description.text()
     data: bytes = copy.SerializeToString(deterministic=True)
     return data
-
-
-def _backbone_inputs(model: Any) -> set[str]:  # noqa: ANN401
-    inside = (node for node in model.graph.node if node.doc_string == _BACKBONE)
-    return {name for node in inside for name in node.input}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How far an exported model's results lie from the model's own."""
+"""Parity: the distance of an exported model's results from the model's own."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ParityError
-from ahl._common.types import ImageSize
 from ahl.data.images.reading import resize_pixels
 from ahl.model.card import ModelCard
 from ahl.model.decision import Decision
+from ahl.scoring.artefact import Precision
 from ahl.scoring.metrics import auroc
-from ahl.scoring.outputs import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs
-from ahl.scoring.runtime.artefact import Precision
+from ahl.scoring.scorer import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs
 
-TOLERANCE: Final[Mapping[Precision, float]] = {"fp32": 1e-4, "fp16": 0.1}
-"""Largest difference that is let through, of a score and of all that it is made of, relative to the
-value, or to 1 where it is smaller: of scores, which are in spreads of unseen normals, 1 is one
-spread. None for 8 bits, which change every score a little, and are judged by how well they rank."""
-
-RESIZED_TOLERANCE: Final = 0.05
-"""The same for images that the graph resizes itself: runtimes round pixels differently."""
+TOLERANCE: Final = 1e-4
+"""Largest difference that single precision may cause, of a score and of all that it is made of,
+relative to the value, or to 1 where it is smaller. 8 bits change every score a little, and are
+judged by how well they rank."""
 
 LARGEST_DROP: Final = 0.005
-"""Of AUROC, for 16 and 8 bits, where labelled images are given."""
+"""Of AUROC, for 8 bits."""
 
 COMPARED: Final = (SCORE, HEADS, EVIDENCE, HEAT_MAP)
 
@@ -37,23 +33,20 @@ Compute = Callable[[NDArray[np.uint8]], Outputs]
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """What was compared, and how far apart it lay.
+    """The result of a comparison.
 
     Attributes:
-        images: compared at the model's own size.
+        images: compared.
         differences: the largest by output, relative to the value or to 1.
-        resized: the largest of the score where the graph resized the images; None if it was not
-            compared.
         labelled: labelled images that were scored by both; 0 if none were given.
         auroc: of the model itself on them; None without.
         auroc_exported: of the exported one.
-        other_side: how many of them lie on another side of the model's threshold than by its own
-            score; None without a threshold.
+        other_side: of them, images on another side of the model's threshold than by its own score;
+            None without a threshold.
     """
 
     images: int
     differences: Mapping[str, float]
-    resized: float | None = None
     labelled: int = 0
     auroc: float | None = None
     auroc_exported: float | None = None
@@ -76,28 +69,22 @@ class Parity:
         Raises:
             ParityError: if a difference, or the drop, is larger than its precision may cause.
         """
-        limit = TOLERANCE.get(precision)
-        if limit is not None:
+        if precision == "fp32":
             for name, difference in self.differences.items():
-                if not difference <= limit:  # put this way round, NaN is refused too
+                if not difference <= TOLERANCE:  # put this way round, NaN is refused too
                     raise ParityError(
                         f"The exported model's {name.replace('_', ' ')} differs from the model's "
-                        f"own by {difference:.2g} of its value, more than {limit:g}: nothing was "
-                        "written. Try another format or precision."
+                        f"own by {difference:.2g} of its value, more than {TOLERANCE:g}: nothing "
+                        "was written."
                     )
-            if self.resized is not None and not self.resized <= max(limit, RESIZED_TOLERANCE):
-                raise ParityError(
-                    f"Where the exported model resizes images itself, its scores differ by "
-                    f"{self.resized:.2g}: nothing was written."
-                )
         drop = self.drop
         if precision == "int8" and drop is None:
             raise ParityError("8 bits are judged by labelled images of both kinds: give --data.")
-        if drop is not None and drop > (LARGEST_DROP if precision != "fp32" else 1e-4):
+        if drop is not None and drop > (LARGEST_DROP if precision == "int8" else TOLERANCE):
             raise ParityError(
                 f"The exported model ranks worse: AUROC {self.auroc_exported:.4f}, the model's own "
-                f"{self.auroc:.4f} on {self.labelled} images; {LARGEST_DROP} may be lost to fewer "
-                "bits. Nothing was written. Use --precision fp32 or fp16."
+                f"{self.auroc:.4f} on {self.labelled} images; {LARGEST_DROP} may be lost to 8 "
+                "bits. Nothing was written. Leave out --int8."
             )
 
 
@@ -109,50 +96,42 @@ def sample_images(card: ModelCard, count: int = 8) -> list[NDArray[np.uint8]]:
         count: of the training images at most.
 
     Returns:
-        (H, W, 3) each, of different sizes.
+        (*image_size, 3) each.
     """
     height, width = card.image_size
     kept = [one.picture for one in (*card.shown_anomalies, *card.shown_normals)]
     pictures = [picture for picture in kept if picture is not None]
     chosen = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
-    found = [
-        resize_pixels(pictures[i], (height + 10 * n, width + 10 * n)) for n, i in enumerate(chosen)
-    ]
     random = np.random.default_rng(0)
+    found = [pictures[i] for i in chosen]
     found += [
-        random.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        random.integers(0, 256, (2 * height, width + 37, 3), dtype=np.uint8),
-        np.full((height // 2, width // 2, 3), 127, dtype=np.uint8),
+        random.integers(0, 256, (side * height // 2, side * width // 2, 3), dtype=np.uint8)
+        for side in (1, 2, 4)
     ]
-    ramp = np.linspace(0, 255, 2 * width).astype(np.uint8)
-    found.append(np.broadcast_to(ramp[None, :, None], (height, 2 * width, 3)).copy())
-    return found
+    ramp = np.linspace(0, 255, width).astype(np.uint8)
+    found += [
+        np.full((height, width, 3), 127, dtype=np.uint8),
+        np.broadcast_to(ramp[None, :, None], (height, width, 3)),
+    ]
+    return [resize_pixels(image, card.image_size) for image in found]
 
 
-def compare(
-    own: Compute, exported: Compute, images: Sequence[NDArray[np.uint8]], size: ImageSize
-) -> Parity:
+def compare(own: Compute, exported: Compute, images: Sequence[NDArray[np.uint8]]) -> Parity:
     """Score a sample through both paths.
 
     Args:
-        own: the model itself, on images of its own size.
-        exported: the artefact, as written, on images of any size.
-        images: (H, W, 3) each.
-        size: the model's own.
+        own: the model itself.
+        exported: the artefact, as written.
+        images: (*image_size, 3) each.
     """
     largest: dict[str, float] = {}
-    resized = 0.0
     for image in images:
-        small = resize_pixels(image, size)[None]
-        expected, found = own(small), exported(small)
+        expected, found = own(image[None]), exported(image[None])
         for name in COMPARED:
             if name in expected:
                 distance = _apart(found[name], expected[name])
                 largest[name] = max(largest.get(name, 0.0), distance)
-        if image.shape[:2] != size:
-            by_graph = exported(image[None])[SCORE]
-            resized = max(resized, _apart(by_graph, expected[SCORE]))
-    return Parity(images=len(images), differences=largest, resized=resized)
+    return Parity(images=len(images), differences=largest)
 
 
 def compare_labelled(
@@ -162,7 +141,7 @@ def compare_labelled(
     anomalous: Sequence[bool],
     decision: Decision | None,
 ) -> Parity:
-    """The parity with what labelled images say.
+    """Add the scores of labelled images.
 
     Args:
         parity: of a sample.

@@ -18,8 +18,7 @@ from ahl.apps.report.counts import Mistake, kind_of
 from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import BLUE, redden
-from ahl.scoring.prediction import Prediction
-from ahl.scoring.reasons import reasons
+from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
 LONGEST: Final = 420

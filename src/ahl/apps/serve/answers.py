@@ -16,7 +16,6 @@ from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import redden
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.telling import told_of
 
 
 def answer_of(
@@ -26,7 +25,7 @@ def answer_of(
 
     A heat map is drawn over the picture (H, W, 3).
     """
-    told = {"name": name, **told_of(prediction, card, why=wishes.why)}
+    told = {"name": name, **prediction.to_json(why=card if wishes.why else None)}
     if wishes.pictures:
         for key in ("nearest_anomaly", "nearest_normal"):
             found = getattr(prediction, key)

@@ -18,7 +18,7 @@ from ahl.apps.serve.gate import STATIC, Gate
 from ahl.apps.serve.routes import guarded_routes, open_routes
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import Settings
-from ahl.scoring.opening import Scorer
+from ahl.scoring.scorer import Scorer
 
 
 def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:

@@ -20,8 +20,8 @@ from ahl.apps.serve.service import Service
 from ahl.apps.serve.worker import Wishes
 from ahl.pipeline.feedback.marks import check_kind
 from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
+from ahl.scoring.artefact import is_exported
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.runtime.artefact import format_of
 
 
 def add_feedback_routes(router: APIRouter, service: Service) -> None:
@@ -137,7 +137,7 @@ def _told(service: Service, store: ReviewStore) -> dict[str, Any]:
 def _updatable(model: Path) -> str:
     """The argument for `ahl update`: an exported model cannot be updated itself."""
     try:
-        return "MODEL" if format_of(model) is not None else str(model)
+        return "MODEL" if is_exported(model) else str(model)
     except ModelFileError:  # moved since
         return "MODEL"
 

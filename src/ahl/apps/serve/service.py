@@ -9,7 +9,7 @@ from ahl.apps.serve.metrics import Metrics
 from ahl.apps.serve.settings import Settings
 from ahl.apps.serve.worker import Worker
 from ahl.pipeline.feedback.store import ReviewStore
-from ahl.scoring.opening import Scorer
+from ahl.scoring.scorer import Scorer
 
 
 class Service:

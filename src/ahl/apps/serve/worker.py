@@ -17,9 +17,9 @@ import numpy as np
 from ahl._common.types import Pixels
 from ahl.apps.serve.bodies import Upload
 from ahl.data.images.reading import read_stream, resize_pixels
-from ahl.scoring.opening import Scorer
 from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import Scorer
 
 _LOGGER = logging.getLogger("ahl.apps.serve")
 

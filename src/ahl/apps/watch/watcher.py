@@ -13,8 +13,8 @@ from typing import Any, Final
 from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
-from ahl.scoring.opening import Scorer
 from ahl.scoring.prediction import Prediction
+from ahl.scoring.scorer import Scorer
 
 _SLICE: Final = 0.2  # seconds between two looks at whether to stop
 _AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again

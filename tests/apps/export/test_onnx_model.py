@@ -9,7 +9,7 @@ from PIL import Image
 
 from ahl import AHL, RunSettings
 from ahl._common.errors import NotFittedError
-from ahl.apps.export.graph import ScoringGraph
+from ahl.apps.export.onnx_model import ScoringGraph
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.features.extractor import bounded_scales
 from ahl.scoring.torch_scorer import TorchScorer

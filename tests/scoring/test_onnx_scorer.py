@@ -2,45 +2,48 @@
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from tiny_graphs import (
-    ARTEFACTS,
     INDICES,
     OUTPUTS,
     SIDE,
     WIDTHS,
+    artefact,
     description,
     graph,
     of,
-    onnx_artefact,
 )
 
 from ahl._common.errors import ConfigurationError, ModelFileError
+from ahl.scoring.artefact import write_artefact
+from ahl.scoring.onnx_scorer import OnnxScorer
 from ahl.scoring.opening import open_scorer
-from ahl.scoring.outputs import EVIDENCE, HEADS, NORMAL
-from ahl.scoring.runtime.artefact import write_onnx
-from ahl.scoring.runtime.scorer import OnnxScorer
+from ahl.scoring.scorer import EVIDENCE, HEADS, NORMAL
 from commands import run
 from small_images import write_class
 
 
-@pytest.fixture(params=ARTEFACTS)
-def make(request, tmp_path):
-    def make(*arguments, **hooks):
-        return ARTEFACTS[request.param](tmp_path / f"tiny.{request.param}", *arguments, **hooks)
+@pytest.fixture(params=["cpu", "openvino"])
+def device(request):
+    """ONNX Runtime, and OpenVINO."""
+    return request.param
 
-    return make
+
+@pytest.fixture
+def make(tmp_path):
+    return partial(artefact, tmp_path / "tiny.onnx")
 
 
 def grey(*values, side=SIDE):
     return np.stack([np.full((side, side, 3), value, np.uint8) for value in values])
 
 
-def test_what_the_graph_computes_is_what_is_said(make):
-    scorer = open_scorer(make(), device="cpu", threads=1)
+def test_what_the_graph_computes_is_what_is_said(make, device):
+    scorer = open_scorer(make(), device=device, threads=1)
     assert isinstance(scorer, OnnxScorer)
     first, second = scorer.score_pixels(grey(7, 200), heat_maps=True, nearest=True)
     assert (first.score, second.score) == (7.0, 200.0)
@@ -54,10 +57,10 @@ def test_what_the_graph_computes_is_what_is_said(make):
     assert (plain.heat_map, plain.nearest_normal, plain.nearest_anomaly) == (None, None, None)
 
 
-def test_images_are_scored_in_order_whatever_their_number(make, tmp_path):
+def test_images_are_scored_in_order_whatever_their_number(make, device, tmp_path):
     paths = write_class(tmp_path / "images", "dot", 20)
     paths.insert(5, tmp_path / "gone.png")
-    scorer = OnnxScorer(make())
+    scorer = OnnxScorer(make(), device=device)
     found = list(scorer.predict(paths))
     assert [one.index for one in found] == list(range(21))
     assert [one.index for one in found if one.score is None] == [5]
@@ -66,10 +69,10 @@ def test_images_are_scored_in_order_whatever_their_number(make, tmp_path):
         assert one.score == (alone.score and pytest.approx(alone.score, rel=1e-6))
 
 
-def test_a_model_that_shows_nothing_needs_no_such_outputs(make):
+def test_a_model_that_shows_nothing_needs_no_such_outputs(make, device):
     bare = description(shown_normals=(), shown_anomalies=(), evidence=())
     path = make(bare, without=[EVIDENCE, *(name for name in OUTPUTS if "nearest" in name)])
-    (found,) = OnnxScorer(path).score_pixels(grey(3), heat_maps=True, nearest=True)
+    (found,) = OnnxScorer(path, device=device).score_pixels(grey(3), heat_maps=True, nearest=True)
     assert (found.score, dict(found.evidence), found.nearest_normal) == (3.0, {}, None)
 
 
@@ -86,29 +89,30 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_graph_that_does_not_fit_its_card_is_refused(make, wrong):
+def test_a_graph_that_does_not_fit_its_card_is_refused(make, device, wrong):
     hooks, message = WRONG[wrong]
     with pytest.raises(ModelFileError, match=message):
-        OnnxScorer(make(**hooks))
+        OnnxScorer(make(**hooks), device=device)
 
 
-def test_an_index_that_only_some_images_have_is_refused(make):
-    scorer = OnnxScorer(make(by_image=1.0))
+def test_an_index_that_only_some_images_have_is_refused(make, device):
+    scorer = OnnxScorer(make(by_image=1.0), device=device)
     assert scorer.score_pixels(grey(0), nearest=True)[0].nearest_normal.name == "b.png"
     with pytest.raises(ModelFileError, match="does not show"):
         scorer.score_pixels(grey(0, 9), nearest=True)
 
 
 @pytest.mark.parametrize("number", [np.inf, np.nan])
-def test_numbers_without_end_are_no_scores(make, tmp_path, number):
+def test_numbers_without_end_are_no_scores(make, device, tmp_path, number):
     (path,) = write_class(tmp_path / "images", "good", 1)
-    found = json.loads(run("predict", make(number=number), path, "--json", code=3).stdout)
+    options = ("--json", "--device", device)
+    found = json.loads(run("predict", make(number=number), path, *options, code=3).stdout)
     assert found == {"path": str(path), "error": "the model gives it no finite score"}
 
 
-def test_images_of_another_size_than_the_graph_takes_are_an_error(make):
+def test_images_of_another_size_than_the_graph_takes_are_an_error(make, device):
     with pytest.raises(ModelFileError, match=r"shape|fails"):
-        OnnxScorer(make()).compute(grey(1, side=5)[:, :, :3, :2])
+        OnnxScorer(make(), device=device).compute(grey(1, side=5)[:, :, :3, :2])
 
 
 def test_no_graph_of_ours(tmp_path, capfd):
@@ -134,26 +138,35 @@ def test_no_graph_of_ours(tmp_path, capfd):
             "names or metadata that are no text",
         ),
     ):
-        write_onnx(path, model)
+        write_artefact(path, model)
         assert message in run("info", path, code=1).output
         assert capfd.readouterr() == ("", ""), "ONNX Runtime says nothing of its own"
 
 
-@pytest.mark.parametrize("kind", ARTEFACTS)
-def test_a_runtime_that_is_not_installed_is_named(kind, tmp_path, monkeypatch):
-    path = ARTEFACTS[kind](tmp_path / "tiny")
-    module = {"onnx": "onnxruntime", "openvino": "openvino"}[kind]
+def test_a_graph_that_openvino_does_not_read_is_refused(tmp_path):
+    path = tmp_path / "tiny.onnx"
+    write_artefact(path, b"\x08\x09 no protobuf")
+    with pytest.raises(ModelFileError, match="no graph that OpenVINO reads"):
+        OnnxScorer(path, device="openvino")
+    write_artefact(path, graph())
+    with pytest.raises(ModelFileError, match="none that `ahl export` wrote"):
+        OnnxScorer(path, device="openvino")
+
+
+@pytest.mark.parametrize(("device", "module"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+def test_a_runtime_that_is_not_installed_is_named(device, module, make, tmp_path, monkeypatch):
+    path = make()
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigurationError, match=f"pip install {module}"):
-        OnnxScorer(path)
-    assert "Traceback" not in run("predict", path, tmp_path, code=2).output
+        OnnxScorer(path, device=device)
+    refused = run("predict", path, tmp_path, "--device", device, code=2)
+    assert "Traceback" not in refused.output
 
 
-def test_an_artefact_runs_on_the_processor(tmp_path):
+def test_an_artefact_runs_on_the_processor(make):
     with pytest.raises(ConfigurationError, match="cuda"):
-        open_scorer(onnx_artefact(tmp_path / "tiny.onnx"), device="cuda")
+        open_scorer(make(), device="cuda")
 
 
-def test_info_refuses_a_parity_that_is_none(tmp_path):
-    path = onnx_artefact(tmp_path / "tiny.onnx")
-    assert "how it was compared" in run("info", path, code=1).output
+def test_info_refuses_a_parity_that_is_none(make):
+    assert "how it was compared" in run("info", make(), code=1).output

@@ -6,7 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ahl.evidence.probability import Probability
 from ahl.model.card import ModelCard, Shown
 from ahl.model.decision import decide
-from ahl.scoring.outputs import (
+from ahl.scoring.artefact import Description, write_artefact
+from ahl.scoring.scorer import (
     ANOMALY,
     ANOMALY_DISTANCE,
     ANOMALY_LIKE,
@@ -18,7 +19,6 @@ from ahl.scoring.outputs import (
     NORMAL_DISTANCE,
     SCORE,
 )
-from ahl.scoring.runtime.artefact import Description, Graph, write_onnx, write_openvino
 
 SIDE = 8
 
@@ -124,25 +124,10 @@ def of(drawn, described=None) -> bytes:
     return model.SerializeToString()
 
 
-def onnx_artefact(path, described=None, **hooks):
+def artefact(path, described=None, **hooks):
     import onnx
 
     model = onnx.load_from_string(graph(**hooks))
     helper.set_model_props(model, {"ahl": (described or description()).text()})
-    write_onnx(path, model.SerializeToString())
+    write_artefact(path, model.SerializeToString())
     return path
-
-
-def openvino_artefact(path, described=None, **hooks):
-    import openvino
-
-    converted = openvino.Core().read_model(graph(**hooks))
-    files = path.with_name("model.xml"), path.with_name("model.bin")
-    openvino.serialize(converted, *map(str, files))
-    xml, weights = (file.read_bytes() for file in files)
-    held = Graph(format="openvino", data=xml, weights=weights)
-    write_openvino(path, held, described or description())
-    return path
-
-
-ARTEFACTS = {"onnx": onnx_artefact, "openvino": openvino_artefact}

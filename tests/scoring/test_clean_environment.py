@@ -70,7 +70,7 @@ def light(tmp_path_factory, inspection_folder):
 def export(made, data, cache):
     run("train", data, "--output", made.model, *train_options(cache))
     run("threshold", made.model, "--max-false-alarm-rate", 0.2)
-    run("export", made.model, "--format", "onnx", "--output", made.exported)
+    run("export", made.model, "--output", made.exported)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_verbs_that_need_more_say_so_in_one_line(light, inspection_folder, tmp_p
         "threshold": [model],
         "update": [model, "--missed", f"{data}/dot/000.png"],
         "advise": [data],
-        "export": [model, "--format", "onnx", "--output", output],
+        "export": [model, "--output", output],
         "adapt": [model, f"{data}/good", "--output", output],
         "demo": ["--output", output],
         "benchmark run": ["--dataset", data, "--output", output],

@@ -1,41 +1,37 @@
-"""From the numbers that a model computes of a batch to what is said of each image.
-
-The numbers are the same, under the same names, wherever they were computed: in torch, or in an
-exported graph by another runtime.
-"""
+"""A scorer: images to predictions, whatever computes the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.types import ImageSize
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import decoded_batches, unhashed_items
 from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
 
 Outputs = Mapping[str, NDArray[Any]]
-"""Arrays of N images by name, of those below."""
+"""Arrays of N images by name: those below."""
 
 SCORE: Final = "score"
 """(N,) float32."""
 HEADS: Final = "heads"
 """(N, K) float32: each head's score, in the order of `ModelCard.heads`, higher = more anomalous."""
 EVIDENCE: Final = "evidence"
-"""(N, E) float32: what each kind adds to the score; not there if the model is not calibrated."""
+"""(N, E) float32: what each kind adds to the score; missing if the model is not calibrated."""
 HEAT_MAP: Final = "heat_map"
 """(N, H, W) float32, of the model's own size."""
 NORMAL: Final = "nearest_normal"
-"""(N,) int64: which of `ModelCard.shown_normals`; not there if there are none."""
+"""(N,) int64: index in `ModelCard.shown_normals`; missing if there are none."""
 NORMAL_DISTANCE: Final = "nearest_normal_distance"
 """(N,) float32."""
 ANOMALY: Final = "nearest_anomaly"
-"""(N,) int64: which of `ModelCard.shown_anomalies`; not there if there are none."""
+"""(N,) int64: index in `ModelCard.shown_anomalies`; missing if there are none."""
 ANOMALY_DISTANCE: Final = "nearest_anomaly_distance"
 """(N,) float32."""
 ANOMALY_PLACE: Final = "nearest_anomaly_place"
@@ -44,13 +40,59 @@ ANOMALY_LIKE: Final = "nearest_anomaly_like"
 """(N, 2) float32: the place of the anomaly that it is like."""
 
 
-def read_outputs(outputs: Outputs, card: ModelCard) -> list[Prediction]:
-    """What is said of each image of a batch.
+class Scorer(ABC):
+    """Scores images; safe to use from one thread at a time.
 
-    Args:
-        outputs: what the model computed; `SCORE` and `HEADS` at least.
-        card: of the model.
+    Attributes:
+        batch_size: images scored together.
     """
+
+    batch_size: int
+
+    @property
+    @abstractmethod
+    def card(self) -> ModelCard:
+        """All of the model but what computes the scores."""
+
+    @abstractmethod
+    def compute(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Outputs:
+        """Compute the outputs of images (N, *image_size, 3)."""
+
+    def predict(
+        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Iterator[Prediction]:
+        """Score images in order, in bounded memory; decoding runs a few batches ahead.
+
+        Args:
+            images: paths, Pillow images or uint8 arrays.
+            heat_maps: also say where in each image the evidence lies.
+            nearest: also say which images of the training are most like it.
+
+        Yields:
+            one prediction an image; an unreadable one has an error instead of scores.
+        """
+        items = unhashed_items(images, self.card.image_size)
+        for batch in decoded_batches(items, self.batch_size):
+            found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
+            if batch.pixels is not None:
+                scored = self.score_pixels(batch.pixels, heat_maps=heat_maps, nearest=nearest)
+                found += [
+                    replace(prediction, index=index)
+                    for index, prediction in zip(batch.indices, scored, strict=True)
+                ]
+            yield from sorted(found, key=lambda prediction: prediction.index)
+
+    def score_pixels(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> list[Prediction]:
+        """Score images (N, *image_size, 3) that are decoded and resized already."""
+        return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
+
+
+def read_outputs(outputs: Outputs, card: ModelCard) -> list[Prediction]:
+    """The predictions of a batch, from what a model computed: `SCORE` and `HEADS` at least."""
     return [_prediction(index, outputs, card) for index in range(len(outputs[SCORE]))]
 
 
@@ -59,14 +101,13 @@ def _prediction(index: int, outputs: Outputs, card: ModelCard) -> Prediction:
     if not all(np.isfinite(values[index]).all() for values in outputs.values()):
         # Of numbers that no training gives, in a file that somebody made.
         return Prediction(index=index, error="the model gives it no finite score")
-    heads = dict(zip(card.heads, map(float, outputs[HEADS][index]), strict=True))
     evidence: dict[str, float] = {}
     if EVIDENCE in outputs:
         evidence = dict(zip(card.evidence, map(float, outputs[EVIDENCE][index]), strict=True))
     return Prediction(
         index=index,
         score=score,
-        heads=heads,
+        heads=dict(zip(card.heads, map(float, outputs[HEADS][index]), strict=True)),
         evidence=evidence,
         anomalous=None if decision is None else decision.is_anomalous(score),
         verdict=None if decision is None else decision.verdict(score),
@@ -97,29 +138,3 @@ def _nearest(
 def _place(shares: NDArray[Any]) -> tuple[float, float]:
     # Of a grid: what lies behind is of single precision, and differs between runtimes.
     return round(float(shares[0]), 6), round(float(shares[1]), 6)
-
-
-def predict_in_order(
-    images: Sequence[ImageSource],
-    score: Callable[[NDArray[np.uint8]], list[Prediction]],
-    *,
-    image_size: ImageSize,
-    batch_size: int,
-) -> Iterator[Prediction]:
-    """Score images in order; decoding runs ahead of the scores, a few batches at most.
-
-    Args:
-        images: what to score.
-        score: scores pixels (n, *image_size, 3).
-        image_size: height and width in pixels.
-        batch_size: images scored together.
-
-    Yields:
-        one prediction an image; an unreadable one has an error instead of scores.
-    """
-    for batch in decoded_batches(unhashed_items(images, image_size), batch_size):
-        found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
-        if batch.pixels is not None:
-            scored = zip(batch.indices, score(batch.pixels), strict=True)
-            found += [replace(prediction, index=index) for index, prediction in scored]
-        yield from sorted(found, key=lambda prediction: prediction.index)

@@ -1,6 +1,6 @@
 """A fresh environment with `ahl-runtime` from this checkout; as a program, it prints its size.
 
-python tests/scoring/runtime/light_environment.py [openvino] [serve]
+python tests/scoring/light_environment.py [openvino] [serve]
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 NOT_OURS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence")
 """What an environment begins with."""

@@ -1,0 +1,231 @@
+"""Scores images with an exported model, in ONNX Runtime or OpenVINO; torch need not be there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl._common.errors import ConfigurationError, ModelFileError
+from ahl.model.card import ModelCard
+from ahl.scoring.artefact import METADATA_KEY, Description, first_line, read_artefact
+from ahl.scoring.scorer import (
+    ANOMALY,
+    ANOMALY_DISTANCE,
+    ANOMALY_LIKE,
+    ANOMALY_PLACE,
+    EVIDENCE,
+    HEADS,
+    HEAT_MAP,
+    NORMAL,
+    NORMAL_DISTANCE,
+    SCORE,
+    Outputs,
+    Scorer,
+)
+
+AT_ONCE: Final = 448 * 448
+"""Pixels of such an image: of larger ones, fewer go through the graph together. A graph in tiles
+holds all tiles of its images at once."""
+
+_SPIN: Final = "50"
+"""Microseconds for which a thread of ONNX Runtime asks in a loop for its next piece of work, before
+it sleeps. By itself it spins for far longer: 1 to 3 percent faster alone, and in the place of a
+service's own threads where it is not."""
+
+
+class OnnxRuntimeSession:
+    """A graph in ONNX Runtime.
+
+    Args:
+        data: the ONNX file.
+        threads: of the CPU; None takes all cores.
+
+    Attributes:
+        described: the file's metadata of ours; None if there are none.
+        inputs: how many the graph has.
+        outputs: their names.
+    """
+
+    def __init__(self, data: bytes, threads: int | None) -> None:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(4)  # what fails is raised as well
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN)
+        # From bytes, not by path: no other file can then be drawn in.
+        self._session: Any = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        self.described: str | None = self._session.get_modelmeta().custom_metadata_map.get(
+            METADATA_KEY
+        )
+        names = [one.name for one in self._session.get_inputs()]
+        self._input, self.inputs = (names or [""])[0], len(names)
+        self.outputs = [output.name for output in self._session.get_outputs()]
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+
+    def run(self, pixels: NDArray[np.uint8], wanted: Sequence[str]) -> Outputs:
+        """Compute outputs by name of images (N, H, W, 3)."""
+        found = self._session.run(list(wanted), {self._input: pixels}, self._options)
+        return dict(zip(wanted, found, strict=True))
+
+
+class OpenVinoSession:
+    """A graph in OpenVINO; arguments and attributes as of `OnnxRuntimeSession`."""
+
+    def __init__(self, data: bytes, threads: int | None) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        self._settings: dict[str, Any] = {
+            # Processors that have bfloat16 would otherwise compute in it, and score differently.
+            "INFERENCE_PRECISION_HINT": "f32",
+            # Two models compiled for one thread each would be tied to the same core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            self._settings["INFERENCE_NUM_THREADS"] = threads
+        self._model = self._core.read_model(data)
+        key = ["framework", METADATA_KEY]
+        known = self._model.has_rt_info(key)
+        self.described: str | None = self._model.get_rt_info(key).astype(str) if known else None
+        self.inputs = len(self._model.inputs)
+        self.outputs = [output.any_name for output in self._model.outputs]
+        self._compiled: dict[tuple[str, ...], Any] = {}
+
+    def run(self, pixels: NDArray[np.uint8], wanted: Sequence[str]) -> Outputs:
+        """Compute outputs by name of images (N, H, W, 3)."""
+        if (names := tuple(wanted)) not in self._compiled:
+            model = self._model.clone()
+            for result in model.get_results():
+                if result.get_output_tensor(0).any_name not in names:
+                    model.remove_result(result)
+            self._compiled[names] = self._core.compile_model(model, "CPU", self._settings)
+        found = self._compiled[names](pixels)
+        return {name: np.array(found[name]) for name in names}
+
+
+class OnnxScorer(Scorer):
+    """Scores images with an exported model.
+
+    Args:
+        path: the artefact.
+        device: `auto` or `cpu` compute in ONNX Runtime, `openvino` in OpenVINO on the CPU.
+        threads: of the CPU; None takes all cores.
+
+    Attributes:
+        description: the artefact's card, precision and parity.
+
+    Raises:
+        ConfigurationError: if the runtime is not installed, or another device is asked for.
+        ModelFileError: if it is no whole artefact, or its graph does not fit its card.
+    """
+
+    batch_size = 16
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int | None = None) -> None:
+        if device not in ("auto", "cpu", "openvino"):
+            raise ConfigurationError(
+                f"device is {device!r}; an exported model takes auto or cpu (ONNX Runtime), or "
+                "openvino."
+            )
+        self._path = path
+        self._session = _open_session(path, in_openvino=device == "openvino", threads=threads)
+        if self._session.described is None:
+            raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
+        if self._session.inputs != 1:
+            raise ModelFileError(f"{path} takes something else than images.")
+        self.description = Description.read(self._session.described, path)
+        self._try()
+
+    @property
+    def card(self) -> ModelCard:
+        """All of the model but what computes the scores."""
+        return self.description.card
+
+    def compute(
+        self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
+    ) -> Outputs:
+        """Compute the outputs of images (N, *image_size, 3).
+
+        Raises:
+            ModelFileError: if the graph fails, or gives what its card does not say.
+        """
+        wanted = self._wanted(heat_maps=heat_maps, nearest=nearest)
+        parts = []
+        together = max(1, self.batch_size * AT_ONCE // math.prod(self.card.image_size))
+        for start in range(0, len(pixels), together):
+            some = pixels[start : start + together]
+            try:
+                found = self._session.run(some, wanted)
+            except Exception as error:  # the runtime's own kinds, of many causes
+                raise ModelFileError(f"The exported graph fails: {first_line(error)}") from error
+            self._check(found, len(some))
+            parts.append(found)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _wanted(self, *, heat_maps: bool, nearest: bool) -> list[str]:
+        card = self.card
+        wanted = [SCORE, HEADS]
+        wanted += [EVIDENCE] if card.evidence else []
+        wanted += [HEAT_MAP] if heat_maps else []
+        if nearest and card.shown_normals:
+            wanted += [NORMAL, NORMAL_DISTANCE]
+        if nearest and card.shown_anomalies:
+            wanted += [ANOMALY, ANOMALY_DISTANCE, ANOMALY_PLACE, ANOMALY_LIKE]
+        return wanted
+
+    def _try(self) -> None:
+        """Refuse a graph that does not give what its card says, by one black image."""
+        wanted = self._wanted(heat_maps=True, nearest=True)
+        if missing := set(wanted) - set(self._session.outputs):
+            raise ModelFileError(f"{self._path} lacks outputs: {', '.join(sorted(missing))}.")
+        black = np.zeros((1, *self.card.image_size, 3), np.uint8)
+        self.compute(black, heat_maps=True, nearest=True)
+
+    def _check(self, found: Outputs, images: int) -> None:
+        card = self.card
+        shapes = {
+            HEADS: (len(card.heads),),
+            EVIDENCE: (len(card.evidence),),
+            HEAT_MAP: card.image_size,
+            **dict.fromkeys([ANOMALY_PLACE, ANOMALY_LIKE], (2,)),
+        }
+        shown = {NORMAL: len(card.shown_normals), ANOMALY: len(card.shown_anomalies)}
+        for name, values in found.items():
+            if values.shape != (images, *shapes.get(name, ())):
+                raise ModelFileError(
+                    f"{self._path} gives {name} of another shape than its card says."
+                )
+            if values.dtype.kind != ("i" if name in shown else "f"):
+                raise ModelFileError(f"{self._path} gives {name} as another type than it should.")
+            if name in shown and not ((values >= 0) & (values < shown[name])).all():
+                raise ModelFileError(f"{self._path} names images that its card does not show.")
+
+
+def _open_session(
+    path: Path, *, in_openvino: bool, threads: int | None
+) -> OnnxRuntimeSession | OpenVinoSession:
+    """Read the file into a runtime; the runtime's many kinds of errors become ours."""
+    name, package = ("OpenVINO", "openvino") if in_openvino else ("ONNX Runtime", "onnxruntime")
+    data = read_artefact(path)
+    try:
+        return (OpenVinoSession if in_openvino else OnnxRuntimeSession)(data, threads)
+    except ImportError as error:
+        raise ConfigurationError(f"{path} needs {name} here: pip install {package}.") from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(
+            f"{path} holds names or metadata that are no text: {first_line(error)}."
+        ) from error
+    except Exception as error:
+        raise ModelFileError(
+            f"{path} is no graph that {name} reads: {first_line(error)}"
+        ) from error

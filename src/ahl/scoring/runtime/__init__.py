@@ -1,1 +1,0 @@
-"""Scoring with exported models, where torch need not be installed."""
