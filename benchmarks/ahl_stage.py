@@ -14,26 +14,25 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
-from ahl.learning.training import train
 from torch import Tensor, nn
 
 from ahl._common.randomness import torch_generator
 from ahl.config import Config, default
-from ahl.distributions.pseudo import PseudoAnomaly
+from ahl.distributions.pseudo import plan_pseudo_anomalies
 from ahl.distributions.training_set import Batch, draw_batch
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA
 from ahl.heads.base import top_mean
+from ahl.learning.algorithm import algorithm_1
 from ahl.pipeline.learn import learn
-from ahl.pipeline.task import Task, prepare_task
+from ahl.pipeline.task import Task, draw_episodes, prepare
 
 CPU = torch.device("cpu")
 HEADCT = 75
@@ -52,13 +51,24 @@ def layout_of(channels: int, image_size: int = 224) -> FeatureLayout:
 
 
 def draw_task(normals: int, layout: FeatureLayout, config: Config) -> Task:
-    def make_pseudo(plan: Iterable[PseudoAnomaly]) -> FeatureTable:
-        return table(len(list(plan)), layout, 2)
-
     good = table(normals, layout, 0)
-    return prepare_task(
-        DRA, good, table(10, layout, 1), make_pseudo, generators=3, config=config, seed=0
-    )
+    episodes = draw_episodes(good, 10, 3, config.distributions, seed=0)
+    pseudo = table(len(plan_pseudo_anomalies(episodes)), layout, 2)
+    return prepare(DRA, good, table(10, layout, 1), pseudo, episodes, config, seed=0)
+
+
+def run(task: Task, config: Config) -> None:
+    """All epochs of Algorithm 1."""
+    for _ in algorithm_1(
+        task.detector,
+        task.data,
+        task.distributions,
+        task.reference,
+        config,
+        seed=0,
+        device=CPU,
+    ):
+        pass
 
 
 class PlainDRA(nn.Module):
@@ -113,21 +123,21 @@ def plain_loop(task: Task, config: Config, epochs: int, *, published: bool) -> N
         epochs: how many.
         published: the residual head without a bottleneck, 64 channels wide.
     """
-    learning, data = config.learning, task.training_set
-    models = len(data.supports)
+    learning, data, sets = config.learning, task.data, task.distributions
+    models = len(sets)
     bottleneck, width = config.heads.residual_bottleneck, config.heads.residual_channels
     if published:
         bottleneck, width = 0, 64
     unified = PlainDRA(task.detector.layout.channels, bottleneck, width, config)
     optimiser = torch.optim.Adam(unified.parameters(), lr=learning.outer_rate)
-    weights = data.query_shares
+    weights = sets.query_shares
     data.features.keep_resident()
     generator = torch_generator(0, "plain")
 
-    def draw(sets: tuple[object, ...], i: int) -> Batch:
+    def draw(of: tuple[object, ...], i: int) -> Batch:
         return draw_batch(
             data,
-            [sets[i]],  # type: ignore[list-item]
+            [of[i]],  # type: ignore[list-item]
             batch_size=learning.batch_size,
             reference_normals=config.heads.reference_normals,
             generator=generator,
@@ -142,12 +152,12 @@ def plain_loop(task: Task, config: Config, epochs: int, *, published: bool) -> N
                 base = copy.deepcopy(unified).train()
                 inner = torch.optim.Adam(base.parameters(), lr=learning.inner_rate)
                 for _ in range(learning.inner_steps):
-                    batch = draw(data.supports, i)
+                    batch = draw(sets.supports, i)
                     loss = task.detector.loss(base(batch.maps, batch.references), batch.kinds)
                     inner.zero_grad()
                     loss.backward()
                     inner.step()
-                batch = draw(data.queries, i)
+                batch = draw(sets.queries, i)
                 loss = task.detector.loss(base(batch.maps, batch.references), batch.kinds)
                 theirs = torch.autograd.grad(loss, list(base.parameters()))
                 total = [a + weights[i] * b for a, b in zip(total, theirs, strict=True)]
@@ -173,11 +183,7 @@ def compare(config: Config, epochs: int, turns: int) -> None:
     task = draw_task(HEADCT, layout_of(448), config)
     times: dict[str, list[float]] = {"library": [], "plain loop": [], "published heads": []}
     for _ in range(turns):
-        times["library"].append(
-            seconds(
-                train, task.detector, task.training_set, task.reference, config, seed=0, device=CPU
-            )
-        )
+        times["library"].append(seconds(run, task, config))
         times["plain loop"].append(seconds(plain_loop, task, config, epochs, published=False))
         times["published heads"].append(seconds(plain_loop, task, config, epochs, published=True))
     least = {name: min(values) for name, values in times.items()}
@@ -231,10 +237,8 @@ def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> 
                 calibration=replace(config.calibration, folds=0),
             )
             task = draw_task(normals, layout_of(channels), own)
-            assert len(task.training_set.supports) == episodes
-            spent = seconds(
-                train, task.detector, task.training_set, task.reference, own, seed=0, device=CPU
-            )
+            assert len(task.distributions) == episodes
+            spent = seconds(run, task, own)
             found.setdefault(episodes, []).append(spent / epochs)
             print(
                 f"T = {episodes:2d}  {normals:6d} normals  {spent / epochs:7.3f} s an epoch",

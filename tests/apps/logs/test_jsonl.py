@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahl import AHL, RunSettings
-from ahl._common.callbacks import Callback
+from ahl._common.callbacks import Broadcast, Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
-from ahl.apps.logs import Broadcast, JsonLinesLog
+from ahl.apps.logs import JsonLinesLog
 from small_images import small_image
 from tiny import TinyBackbone, tiny_config
 

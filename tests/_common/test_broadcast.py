@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ahl._common.callbacks import Callback
+from ahl._common.callbacks import Broadcast, Callback
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
-from ahl.apps.logs import Broadcast
 
 RECORD = EpochRecord(epoch=1, support_losses=(1.0,), query_losses=(), importance=(1.0,))
 CALLS = {
