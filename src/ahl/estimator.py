@@ -25,10 +25,10 @@ from ahl.features.table import Maps, table_of_maps
 from ahl.heads import BaseDetector
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.adapt import EPOCHS, adapt
-from ahl.pipeline.correction import Correction
 from ahl.pipeline.settings import Learner, RunSettings
 from ahl.pipeline.train import train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
+from ahl.pipeline.update_result import Update
 from ahl.predictor import Predictor
 
 
@@ -208,7 +208,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         classes: Sequence[str] | None = None,
         *,
         force: bool = False,
-    ) -> Correction:
+    ) -> Update:
         """Learn from images that the detector got wrong, without those it was trained on.
 
         Args:

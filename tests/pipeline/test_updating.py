@@ -6,7 +6,7 @@ import pytest
 from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.data.images.reading import content_hash
-from ahl.pipeline.correction import Correction
+from ahl.pipeline.update_result import Update
 from small_images import small_image, write_class
 from tiny import TinyBackbone, fit, tiny_config
 
@@ -63,7 +63,7 @@ def test_an_image_once_trained_on_as_good_takes_its_new_label(detector):
 
 
 def test_what_worsens_is_refused_and_changes_nothing(detector, monkeypatch):
-    monkeypatch.setattr(Correction, "worsens", True)
+    monkeypatch.setattr(Update, "worsens", True)
     before, image = detector.model_, small_image("frame", 30)
     with pytest.raises(DataError, match="force=True"):
         detector.update([image])

@@ -1,4 +1,4 @@
-"""Images that a model got wrong, read and given to its correction."""
+"""Images that a model got wrong, read and given to its update."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ahl.features.maps import FeatureMaps
 from ahl.model.exemplars import Role, new_exemplars, no_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
-from ahl.pipeline.correct import correct
-from ahl.pipeline.correction import Correction
+from ahl.pipeline.update_result import Update
+from ahl.pipeline.update_training import update_on_exemplars
 from ahl.scoring.torch_scorer import TorchScorer
 
 MOST = 100
-"""Images that one correction takes."""
+"""Images that one update takes."""
 
 MISSED_CLASS = "missed"
 """Class of a missed defect whose own is not told."""
@@ -39,8 +39,8 @@ def update_with_images(
     device: torch.device,
     strict: bool = False,
     callback: Callback | None = None,
-) -> Correction:
-    """Correct a model by images that it got wrong.
+) -> Update:
+    """Update a model by images that it got wrong.
 
     Args:
         model: trained on images; not changed.
@@ -51,7 +51,7 @@ def update_with_images(
         callback: receives progress and of what is skipped.
 
     Returns:
-        the correction, whose model's manifest has the images too.
+        the update, whose model's manifest has the images too.
 
     Raises:
         DataError: if the model was trained on feature maps.
@@ -64,7 +64,7 @@ def update_with_images(
         raise ConfigurationError("The class of a missed defect cannot be good, or nothing.")
     if len(missed) + len(false_alarms) > MOST:
         raise DataError(
-            f"{len(missed) + len(false_alarms)} images are more than a correction is for ({MOST}): "
+            f"{len(missed) + len(false_alarms)} images are more than an update is for ({MOST}): "
             "train again with them among the others."
         )
     callback, scorer = callback or Callback(), TorchScorer(model, device)
@@ -98,8 +98,8 @@ def update_with_images(
             words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
             callback.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
     if not len(wrong):
-        raise DataError("There is no readable image to correct the model by.")
-    found = correct(model, wrong, device=device, callback=callback)
+        raise DataError("There is no readable image to update the model by.")
+    found = update_on_exemplars(model, wrong, device=device, callback=callback)
     manifest = _with_files(model.manifest, files)
     now_at = {file.sha256: index for index, file in enumerate(manifest.files)}
     places = [

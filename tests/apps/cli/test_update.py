@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ahl.pipeline.correction import Correction
+from ahl.pipeline.update_result import Update
 from commands import run
 from small_images import write_class
 
@@ -43,7 +43,7 @@ def test_update_shows_before_and_after_and_writes_the_corrected_model(model, wro
 
 
 def test_a_correction_that_worsens_writes_nothing(model, wrong, tmp_path, monkeypatch):
-    monkeypatch.setattr(Correction, "worsens", True)
+    monkeypatch.setattr(Update, "worsens", True)
     target = tmp_path / "u.ahl"
     options = ("--missed", wrong["frame"][0], "-o", target)
     result = run("update", model, *options, "--json", code=1)

@@ -60,7 +60,7 @@ def page_service(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
     decided = folder / "m.ahl"
     run("threshold", model, "--max-false-alarm-rate", 0.1, "-o", decided)
-    options = ("--review-dir", str(folder / "marks"))
+    options = ("--feedback-dir", str(folder / "marks"))
     with running(decided, folder / "log", *options) as found:
         found.marks = folder / "marks"
         yield found

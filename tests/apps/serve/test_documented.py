@@ -40,7 +40,7 @@ def test_the_curl_examples_work(tmp_path):
     assert len(lines) >= 5
     for name in ("m", "new.png", "other.png", "token"):
         (tmp_path / name).write_bytes(png() if name.endswith("png") else b"")
-    options = ("--review-dir", str(tmp_path / "marks"))
+    options = ("--feedback-dir", str(tmp_path / "marks"))
     with running(tmp_path / "m", tmp_path / "log", *options, command=(FAKE,)) as service:
         for line in lines:
             there = line.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")

@@ -6,7 +6,7 @@ import json
 import pytest
 from paging import scored, tab_to
 
-from ahl.pipeline.feedback.marks import read_marks
+from ahl.pipeline.feedback.answers import read_answers
 from browsing import CHROMIUM
 from commands import run
 
@@ -113,7 +113,7 @@ def test_the_review_by_keyboard_alone(show, shown_images, page_service):
     page.keyboard.press("g")
     page.wait_for_selector("#review-empty:not([hidden])")
     assert "nothing is left" in page.inner_text("#review-empty")
-    marks = {mark.name: mark for mark in read_marks(page_service.marks)}
+    marks = {mark.name: mark for mark in read_answers(page_service.marks)}
     assert {name: mark.class_name for name, mark in marks.items()} == {
         order[0]: "faint dsgh",
         order[1]: "good",
@@ -127,7 +127,7 @@ def test_the_review_by_keyboard_alone(show, shown_images, page_service):
     page.wait_for_selector("#teach:not([hidden])")
     command = page.inner_text("#command").split()
     assert command[:2] == ["ahl", "update"]
-    assert command[3:] == ["--review", str(page_service.marks)]
+    assert command[3:] == ["--feedback", str(page_service.marks)]
     assert page.locator("#marked li").count() == 3
     updated = page_service.marks.parent / "u.ahl"
     told = run("update", *command[2:], "-o", updated, "--force", "--json").stdout
@@ -139,7 +139,7 @@ def test_the_review_by_keyboard_alone(show, shown_images, page_service):
     assert page.is_visible("#closer"), "only the question is closed"
     page.keyboard.press("g")  # a change of mind
     page.wait_for_selector("#closer .said:has-text('good')")
-    (mark,) = (mark for mark in read_marks(page_service.marks) if mark.name == order[0])
+    (mark,) = (mark for mark in read_answers(page_service.marks) if mark.name == order[0])
     assert mark.class_name == "good"
     assert not (page_service.marks / "faint dsgh").exists()
     assert show.refused == [422]

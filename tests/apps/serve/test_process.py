@@ -160,7 +160,7 @@ def test_a_service_that_cannot_start_says_why(model, tmp_path):
     token.write_text("")
     token.chmod(0o600)
     assert "is empty" in run("serve", model, "--token-file", token, code=2).output
-    review = ("--review-dir", token / "in-a-file", "--port", 0)
+    review = ("--feedback-dir", token / "in-a-file", "--port", 0)
     assert "cannot be written to" in run("serve", model, *review, code=2).output
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -11,8 +11,8 @@ import pytest
 
 from ahl._common.errors import ConfigurationError, ImageError
 from ahl.data.folders import open_dataset
-from ahl.pipeline.feedback.marks import LOG, read_marks
-from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
+from ahl.pipeline.feedback.answers import LOG, read_answers
+from ahl.pipeline.feedback.store import FeedbackFullError, FeedbackStore
 from ahl.scoring.prediction import Prediction
 from small_images import small_image
 
@@ -33,7 +33,7 @@ def files(folder):
 
 
 def test_a_mark_and_a_change_of_mind(tmp_path):
-    store, data = ReviewStore(tmp_path / "r", 10_000), image()
+    store, data = FeedbackStore(tmp_path / "r", 10_000), image()
     name = sha256(data).hexdigest()
     first = add(store, data, "dot", "line\n3\udcff.png")
     assert first.file == f"dot/{name}.png"
@@ -43,14 +43,14 @@ def test_a_mark_and_a_change_of_mind(tmp_path):
     second = add(store, data, "good")
     assert files(store.folder) == [("good", name)]
     assert not (store.folder / "dot").exists()
-    assert store.marks() == read_marks(store.folder) == [second]
+    assert store.answers() == read_answers(store.folder) == [second]
     assert (store.folder / LOG).read_text().count("\n") == 2
 
 
 def test_the_folder_is_one_to_train_on(tmp_path):
     from PIL import Image
 
-    store = ReviewStore(tmp_path, 100_000)
+    store = FeedbackStore(tmp_path, 100_000)
     for number, class_name in enumerate(("good", "dot", "bar")):
         path = tmp_path.parent / f"{class_name}.png"
         Image.fromarray(small_image(class_name, number)).save(path)
@@ -61,49 +61,51 @@ def test_the_folder_is_one_to_train_on(tmp_path):
 
 
 def test_hostile_kinds_and_contents_leave_nothing_behind(tmp_path):
-    store = ReviewStore(tmp_path / "r", 10_000)
+    store = FeedbackStore(tmp_path / "r", 10_000)
     for kind in ("../x", "/etc", "..", ".", "", "a/b", "marks.jsonl", "good/", "Good", "con"):
         with pytest.raises(ConfigurationError):
             add(store, image(), kind)
     with pytest.raises(ImageError):
         add(store, b"#!/bin/sh")
-    assert files(tmp_path) == [("r", ".lock"), ("r", "marks")]
+    assert files(tmp_path) == [("r", ".lock"), ("r", "answers")]
     assert files(store.folder) == []
 
 
 def test_the_limit_holds_whatever_many_writers_do(tmp_path):
     limit = 20_000
-    stores = [ReviewStore(tmp_path, limit) for _ in range(4)]
+    stores = [FeedbackStore(tmp_path, limit) for _ in range(4)]
 
     def attempt(number):
         try:
             return add(stores[number % 4], image(number), "dot" if number % 3 else "good")
-        except ReviewFullError:
+        except FeedbackFullError:
             return None
 
     with ThreadPoolExecutor(8) as pool:
-        kept = [mark for mark in pool.map(attempt, range(60)) if mark]
+        kept = [answer for answer in pool.map(attempt, range(60)) if answer]
     assert 5 < len(kept) < 20
     assert stores[0].size() <= limit
-    assert sorted(mark.sha256 for mark in read_marks(tmp_path)) == sorted(m.sha256 for m in kept)
+    assert sorted(answer.sha256 for answer in read_answers(tmp_path)) == sorted(
+        m.sha256 for m in kept
+    )
     assert len(files(tmp_path)) == len(kept)
 
 
 def test_the_size_is_that_of_all_files_and_mostly_not_counted_anew(tmp_path, monkeypatch):
-    store, other = ReviewStore(tmp_path, 9_000), ReviewStore(tmp_path, 9_000)
+    store, other = FeedbackStore(tmp_path, 9_000), FeedbackStore(tmp_path, 9_000)
 
     def walked():
         return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
 
     add(store, image(0))
     with monkeypatch.context() as patch:
-        patch.setattr(ReviewStore, "_counted", lambda _: pytest.fail("it was known"))
+        patch.setattr(FeedbackStore, "_counted", lambda _: pytest.fail("it was known"))
         add(store, image(1), "dot")
         add(store, image(1), "bar")
         assert store.size() == walked()
     add(other, image(2))
     assert other.size() == store.size() == walked()
-    with pytest.raises(ReviewFullError):
+    with pytest.raises(FeedbackFullError):
         add(store, image(3, size=6_000))
     for path in tmp_path.glob("*/*"):
         path.unlink()
@@ -112,28 +114,28 @@ def test_the_size_is_that_of_all_files_and_mostly_not_counted_anew(tmp_path, mon
 
 
 def test_the_same_image_by_many_at_once_lies_in_one_place(tmp_path):
-    store = ReviewStore(tmp_path, 100_000)
+    store = FeedbackStore(tmp_path, 100_000)
     kinds = ["dot", "bar", "good"] * 8
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda kind: add(store, image(), kind), kinds))
-    (mark,) = read_marks(tmp_path)
-    assert files(tmp_path) == [(mark.class_name, mark.sha256)]
+    (answer,) = read_answers(tmp_path)
+    assert files(tmp_path) == [(answer.class_name, answer.sha256)]
 
 
 def test_a_fault_before_the_log_leaves_no_mark_and_the_next_try_succeeds(tmp_path, monkeypatch):
     def no_log(*_):
         raise OSError("no disk")
 
-    store = ReviewStore(tmp_path, 10_000)
+    store = FeedbackStore(tmp_path, 10_000)
     before = add(store, image(1), "dot")
     for data in (image(2), image(1)):  # a new image, and a change of mind
         with monkeypatch.context() as patch:
-            patch.setattr(ReviewStore, "_log", no_log)
+            patch.setattr(FeedbackStore, "_log", no_log)
             with pytest.raises(OSError, match="disk"):
                 add(store, data, "good")
-    assert read_marks(tmp_path) == []  # the first one's image is not where its line says
+    assert read_answers(tmp_path) == []  # the first one's image is not where its line says
     again = [add(store, image(2)), add(store, image(1))]
-    assert read_marks(tmp_path) == again
+    assert read_answers(tmp_path) == again
     assert before.sha256 == again[1].sha256
 
 
@@ -142,14 +144,14 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from test_store import add, image
-from ahl.pipeline.feedback.store import ReviewStore
-store = ReviewStore(Path(sys.argv[1]), 10**9)
+from ahl.pipeline.feedback.store import FeedbackStore
+store = FeedbackStore(Path(sys.argv[1]), 10**9)
 for number in range(10**6):
     add(store, image(number, 200_000), ("good", "dot")[number % 2])
 """
 
 
-def test_a_killed_writer_leaves_whole_marks(tmp_path):
+def test_a_killed_writer_leaves_whole_answers(tmp_path):
     root = tmp_path / "r"
     tests = Path(__file__).parent
     command = [sys.executable, "-c", WRITER, str(root), str(tests)]
@@ -163,17 +165,17 @@ def test_a_killed_writer_leaves_whole_marks(tmp_path):
     with log.open("a") as file:
         file.write('{"cut": "off')
     (root / "dot" / ".x.png.1-2.part").write_bytes(b"half")
-    store = ReviewStore(root, 10**9)
+    store = FeedbackStore(root, 10**9)
     assert not list(root.rglob("*.part"))
-    mark = add(store, image(10**6))
-    marks = read_marks(root)
-    assert len(marks) > 20
-    assert marks[-1] == mark
-    for one in marks:
+    answer = add(store, image(10**6))
+    answers = read_answers(root)
+    assert len(answers) > 20
+    assert answers[-1] == answer
+    for one in answers:
         assert sha256((root / one.file).read_bytes()).hexdigest() == one.sha256
 
 
 def test_folders_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cannot be written"):
-        ReviewStore(tmp_path / "file" / "r", 1000)
+        FeedbackStore(tmp_path / "file" / "r", 1000)

@@ -38,12 +38,12 @@ class ServeOptions:
         default=(),
         metavar="NAME",
     )
-    review_dir: Path | None = option(
-        "Folder for images that people mark on the page, for `ahl update --review`.",
+    feedback_dir: Path | None = option(
+        "Folder for images that people mark on the page, for `ahl update --feedback`.",
         default=None,
         type=FOLDER,
     )
-    max_review_mib: int = option("Size of that folder.", default=1024, type=POSITIVE)
+    max_feedback_mib: int = option("Size of that folder.", default=1024, type=POSITIVE)
     access_log: bool = option("Write a JSON line a request to standard error.", default=False)
     max_image_mib: int = option("Size of one image's file.", default=32, type=POSITIVE)
     max_request_mib: int = option("Size of a request.", default=64, type=POSITIVE)
@@ -84,9 +84,9 @@ def serve(model: Path, options: ServeOptions) -> None:
     """Score images over HTTP, and on a page for people, with a trained MODEL.
 
     POST an image, or several as files of a form, to /v1/score; the answer has for each image what
-    `ahl predict --json` prints. / is a page for people: drop images, look, and mark what the model
-    got wrong, if there is a --review-dir. /docs lists all addresses. What was accepted is answered
-    before SIGTERM or Ctrl-C end the service.
+    `ahl predict --json` prints. / is a page for people: drop images, look, and say what the model
+    got wrong, if there is a --feedback-dir. /docs lists all addresses. What was accepted is
+    answered before SIGTERM or Ctrl-C end the service.
 
     \b
       ahl serve parts.ahl
@@ -101,14 +101,14 @@ def serve(model: Path, options: ServeOptions) -> None:
         ) from None
     from ahl.apps.serve.settings import MEBIBYTE, Limits, Settings, read_token
 
-    same = ("host", "port", "workers", "passes", "names", "access_log", "review_dir")
+    same = ("host", "port", "workers", "passes", "names", "access_log", "feedback_dir")
     settings = Settings(
         model=model,
         **{name: getattr(options, name) for name in same},
         threads=options.computing.threads,
         device=options.computing.device,
         token=None if options.token_file is None else read_token(options.token_file),
-        max_review_bytes=options.max_review_mib * MEBIBYTE,
+        max_feedback_bytes=options.max_feedback_mib * MEBIBYTE,
         limits=Limits(
             image_bytes=options.max_image_mib * MEBIBYTE,
             request_bytes=options.max_request_mib * MEBIBYTE,

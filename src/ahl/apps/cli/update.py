@@ -15,10 +15,10 @@ from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
-    from ahl.pipeline.correction import Correction
+    from ahl.pipeline.update_result import Update
 
 SHOWN = 20
-"""Images named that are wrong since the correction."""
+"""Images named that are wrong since the update."""
 
 _MANY = ("--missed", "--false-alarm")
 
@@ -47,7 +47,7 @@ class UpdateOptions:
         "Good images that it took for defects.", "--false-alarm", default=(), metavar="FILE..."
     )
     review: Path | None = option(
-        "Folder of `ahl serve --review-dir`, with images that people marked.",
+        "Folder of `ahl serve --feedback-dir`, with images that people marked.",
         default=None,
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="FOLDER",
@@ -74,7 +74,7 @@ def update(model: Path, options: UpdateOptions) -> None:
 
     \b
       ahl update parts.ahl --missed line3/0815.png line3/0816.png --false-alarm line3/0911.png
-      ahl update parts.ahl --review marks
+      ahl update parts.ahl --feedback marks
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
     those that it keeps, and saves only if no more stored examples are wrong than before: where more
@@ -83,7 +83,7 @@ def update(model: Path, options: UpdateOptions) -> None:
     its rate; without one, the score that had probability 0.5 takes its place, and 5 % of the good
     images may lie above it. The images count as trained on from then on.
 
-    Of a review folder it takes the images that the model had wrong when they were marked, and was
+    Of a feedback folder it takes the images that the model had wrong when they were marked, and was
     not trained on since; each defect with the kind that it was marked as.
 
     The good images that it keeps are scored as if each were new, without its own patches in the
@@ -94,7 +94,7 @@ def update(model: Path, options: UpdateOptions) -> None:
 
     if not options.missed and not options.false_alarms and options.review is None:
         raise click.UsageError(
-            "Give --missed FILE... or --false-alarm FILE..., or both, or --review FOLDER."
+            "Give --missed FILE... or --false-alarm FILE..., or both, or --feedback FOLDER."
         )
     if options.kind is not None and options.kind.strip() in ("", GOOD):
         raise click.UsageError(
@@ -120,13 +120,13 @@ def update(model: Path, options: UpdateOptions) -> None:
         suggest("predict", target, "FILE_OR_FOLDER...")
 
 
-def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Correction:
+def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     from ahl._common.devices import resolve_device
     from ahl._common.types import GOOD
     from ahl.data.images.finding import expand_paths
     from ahl.data.images.sources import label_images
     from ahl.model.trained import TrainedModel
-    from ahl.pipeline.reviewed import reviewed_images
+    from ahl.pipeline.feedback.answers import feedback_images
     from ahl.pipeline.update import MISSED_CLASS, update_with_images
 
     loaded = TrainedModel.load(model)
@@ -136,14 +136,14 @@ def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Correct
     defects = label_images(paths, kinds)
     good = label_images(expand_paths(options.false_alarms) if options.false_alarms else [], GOOD)
     if options.review is not None:
-        reviewed = reviewed_images(options.review, loaded.manifest)
+        reviewed = feedback_images(options.review, loaded.manifest)
         defects, good = defects + reviewed.missed, good + reviewed.false_alarms
     device = resolve_device(options.computing.device)
     return update_with_images(loaded, defects, good, device=device, strict=True, callback=callback)
 
 
-def as_values(found: Correction) -> dict[str, Any]:
-    """The correction as JSON values."""
+def as_values(found: Update) -> dict[str, Any]:
+    """The update as JSON values."""
     from ahl.scoring.metrics import auroc
 
     first, own = found.worked.stop, found.anomalous[found.worked]

@@ -110,7 +110,7 @@ class Scores(_Exact):
 class Kept(_Exact):
     """One image that was kept with its label."""
 
-    file: str = Field(description="Within the review folder.")
+    file: str = Field(description="Within the feedback folder.")
     class_name: str = Field(alias="class", description="good, or the kind of defect.")
     outcome: Literal["missed", "false_alarm", "right"] = Field(description="How the model did.")
     score: float
@@ -118,7 +118,7 @@ class Kept(_Exact):
     request_id: str
 
 
-class Marks(_Exact):
+class Answers(_Exact):
     """All images that are kept with their labels."""
 
     kept: bool = Field(description="The service has a folder for marks.")

@@ -14,12 +14,12 @@ from fastapi.responses import JSONResponse
 from ahl._common.errors import ConfigurationError, ImageError, ModelFileError
 from ahl._common.types import GOOD
 from ahl.apps.serve.admission import RefusedError, out_of_time
-from ahl.apps.serve.answers import BODY, RESPONSES, Kept, Marks
+from ahl.apps.serve.answers import BODY, RESPONSES, Answers, Kept
 from ahl.apps.serve.bodies import Upload, read_uploads
 from ahl.apps.serve.service import Service
 from ahl.apps.serve.worker import Wishes
-from ahl.pipeline.feedback.marks import check_kind
-from ahl.pipeline.feedback.store import ReviewFullError, ReviewStore
+from ahl.pipeline.feedback.answers import check_kind
+from ahl.pipeline.feedback.store import FeedbackFullError, FeedbackStore
 from ahl.scoring.artefact import is_exported
 from ahl.scoring.prediction import Prediction
 
@@ -44,10 +44,12 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
 
         An earlier label of the same image is replaced.
         """
-        store = service.reviews
+        store = service.feedback
         if store is None:
             raise RefusedError(
-                403, "no_review", "This service keeps no marks; start it with --review-dir FOLDER."
+                403,
+                "no_feedback",
+                "This service keeps no answers; start it with --feedback-dir FOLDER.",
             )
         try:
             class_name = GOOD if label == "good" else check_kind(kind)
@@ -58,19 +60,19 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
 
     @router.get(
         "/v1/feedback",
-        response_model=Marks,
+        response_model=Answers,
         responses={status: RESPONSES[status] for status in (401, 403)},
         summary="What is kept of the review",
     )
-    async def marks() -> Response:
+    async def answers() -> Response:
         """How many images are kept, of which kinds, and the command that updates the model."""
-        if service.reviews is None:
+        if service.feedback is None:
             return JSONResponse({"kept": False})
-        return JSONResponse(await asyncio.to_thread(_told, service, service.reviews))
+        return JSONResponse(await asyncio.to_thread(_told, service, service.feedback))
 
 
 async def _keep(
-    service: Service, store: ReviewStore, request: Request, class_name: str
+    service: Service, store: FeedbackStore, request: Request, class_name: str
 ) -> dict[str, Any]:
     limits = service.limits
     until = asyncio.get_running_loop().time() + limits.seconds
@@ -80,7 +82,7 @@ async def _keep(
             raise RefusedError(
                 400,
                 "one_image",
-                f"There are {len(uploads)} images in the request; send one with its mark.",
+                f"There are {len(uploads)} images in the request; send one with its answer.",
             )
         (upload,) = uploads
         try:
@@ -93,44 +95,44 @@ async def _keep(
             raise _unreadable(upload, str(error)) from None
         if prediction.score is None:
             raise _unreadable(upload, prediction.error or "it has no score")
-        # In a thread that goes on if the client hangs up: a mark is kept whole or not at all.
+        # In a thread that goes on if the client hangs up: a answer is kept whole or not at all.
         return await asyncio.to_thread(_add, service, store, upload, class_name, prediction)
 
 
 def _add(
-    service: Service, store: ReviewStore, upload: Upload, class_name: str, prediction: Prediction
+    service: Service, store: FeedbackStore, upload: Upload, class_name: str, prediction: Prediction
 ) -> dict[str, Any]:
     try:
-        mark = store.add(upload.data, upload.name, class_name, prediction, service.card.sha256)
-    except ReviewFullError as error:
-        raise RefusedError(507, "review_full", str(error)) from None
+        answer = store.add(upload.data, upload.name, class_name, prediction, service.card.sha256)
+    except FeedbackFullError as error:
+        raise RefusedError(507, "feedback_full", str(error)) from None
     except ImageError as error:
         raise _unreadable(upload, str(error)) from None
     except OSError as error:
         what = error.strerror or error
-        raise RefusedError(507, "review_failed", f"The mark was not kept: {what}.") from None
+        raise RefusedError(507, "feedback_failed", f"The answer was not kept: {what}.") from None
     return {
-        "file": mark.file,
-        "class": mark.class_name,
-        "outcome": mark.outcome,
-        "score": mark.score,
-        "verdict": mark.verdict,
+        "file": answer.file,
+        "class": answer.class_name,
+        "outcome": answer.outcome,
+        "score": answer.score,
+        "verdict": answer.verdict,
     }
 
 
-def _told(service: Service, store: ReviewStore) -> dict[str, Any]:
-    marks = store.marks()
-    outcomes = Counter(mark.outcome for mark in marks)
+def _told(service: Service, store: FeedbackStore) -> dict[str, Any]:
+    answers = store.answers()
+    outcomes = Counter(answer.outcome for answer in answers)
     model = _updatable(service.settings.model)
     return {
         "kept": True,
         "missed": outcomes["missed"],
         "false_alarms": outcomes["false_alarm"],
         "right": outcomes["right"],
-        "classes": dict(sorted(Counter(mark.class_name for mark in marks).items())),
+        "classes": dict(sorted(Counter(answer.class_name for answer in answers).items())),
         "bytes": store.size(),
         "max_bytes": store.max_bytes,
-        "command": shlex.join(["ahl", "update", model, "--review", str(store.folder)]),
+        "command": shlex.join(["ahl", "update", model, "--feedback", str(store.folder)]),
     }
 
 

@@ -8,7 +8,7 @@ from ahl.apps.serve.admission import Admission
 from ahl.apps.serve.metrics import Metrics
 from ahl.apps.serve.settings import Settings
 from ahl.apps.serve.worker import Worker
-from ahl.pipeline.feedback.store import ReviewStore
+from ahl.pipeline.feedback.store import FeedbackStore
 from ahl.scoring.scorer import Scorer
 
 
@@ -18,8 +18,10 @@ class Service:
     def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
         self.card = scorers[0].card
-        folder = settings.review_dir
-        self.reviews = None if folder is None else ReviewStore(folder, settings.max_review_bytes)
+        folder = settings.feedback_dir
+        self.feedback = (
+            None if folder is None else FeedbackStore(folder, settings.max_feedback_bytes)
+        )
         self.admission = Admission(self.limits)
         self.metrics = Metrics(
             self.card,

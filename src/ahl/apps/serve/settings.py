@@ -80,8 +80,8 @@ class Settings:
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
         access_log: write one JSON line a request to standard error.
-        review_dir: folder for images that people mark; None keeps none.
-        max_review_bytes: size of that folder.
+        feedback_dir: folder for images that people mark; None keeps none.
+        max_feedback_bytes: size of that folder.
         limits: on what may be asked for.
 
     Raises:
@@ -98,8 +98,8 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
     access_log: bool = False
-    review_dir: Path | None = None
-    max_review_bytes: int = 1024 * MEBIBYTE
+    feedback_dir: Path | None = None
+    max_feedback_bytes: int = 1024 * MEBIBYTE
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

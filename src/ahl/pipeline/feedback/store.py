@@ -1,4 +1,4 @@
-"""A folder of marked images: `good/` beside one folder for each kind, as `ahl train` takes it."""
+"""A folder of answered images: `good/` beside one folder for each kind, as `ahl train` takes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ahl._common.errors import AHLError, ConfigurationError, ImageError
 from ahl._common.files import written_whole
 from ahl._common.types import GOOD
-from ahl.pipeline.feedback.marks import LOG, Mark, check_kind, read_marks
+from ahl.pipeline.feedback.answers import LOG, Answer, check_kind, read_answers
 from ahl.scoring.prediction import Prediction
 
 _LOCK: Final = ".lock"
@@ -36,14 +36,14 @@ _STARTS: Final = (
 )
 
 
-class ReviewFullError(AHLError):
+class FeedbackFullError(AHLError):
     """The folder holds as much as it may."""
 
 
-class ReviewStore:
-    """Keeps marked images; many threads and processes may write into one folder.
+class FeedbackStore:
+    """Keeps answered images; many threads and processes may write into one folder.
 
-    A mark is there once its line is in the log, which is written last: a process that dies before
+    A answer is there once its line is in the log, which is written last: a process that dies before
     leaves at most an image that nothing refers to. An image is in one class's folder at a time.
 
     Args:
@@ -65,12 +65,12 @@ class ReviewStore:
                 (folder / LOG).open("ab").close()
         except OSError as error:
             raise ConfigurationError(
-                f"The review folder {folder} cannot be written to: {error.strerror or error}."
+                f"The feedback folder {folder} cannot be written to: {error.strerror or error}."
             ) from None
 
     def add(
         self, data: bytes, name: str, class_name: str, prediction: Prediction, model: str
-    ) -> Mark:
+    ) -> Answer:
         """Keep an image and what a person said of it; what was said of it before is replaced.
 
         Args:
@@ -86,11 +86,11 @@ class ReviewStore:
         Raises:
             ConfigurationError: if the kind has no name that can be a folder's.
             ImageError: if the bytes are no image file.
-            ReviewFullError: if it does not fit in.
+            FeedbackFullError: if it does not fit in.
             OSError: if it cannot be written, or others keep writing.
         """
         assert prediction.score is not None
-        mark = Mark(
+        answer = Answer(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             sha256=hashlib.sha256(data).hexdigest(),
             suffix=suffix_of(data),
@@ -102,15 +102,15 @@ class ReviewStore:
             anomalous=prediction.anomalous,
             model=model,
         )
-        path = self.folder / mark.file
+        path = self.folder / answer.file
         with self._alone():
             there = list(self.folder.glob(f"*/{path.name}"))
             new = _LINE + (0 if there else len(data))
             # Counted anew before it is refused: somebody may have taken images out.
             if self.size() + new > self.max_bytes and self._counted() + new > self.max_bytes:
-                raise ReviewFullError(
-                    f"The review folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
-                    "the model and empty it, or allow more with --max-review-mib."
+                raise FeedbackFullError(
+                    f"The feedback folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
+                    "the model and empty it, or allow more with --max-feedback-mib."
                 )
             if not there:
                 with written_whole(path) as part:
@@ -120,13 +120,13 @@ class ReviewStore:
                 there[0].replace(path)
                 if not any(there[0].parent.iterdir()):
                     there[0].parent.rmdir()
-            written = self._log(mark) + (0 if there else len(data))
+            written = self._log(answer) + (0 if there else len(data))
             self._known = (self._log_length(), self._known[1] + written)
-        return mark
+        return answer
 
-    def marks(self) -> list[Mark]:
+    def answers(self) -> list[Answer]:
         """The last thing that was said of each image that is kept."""
-        return read_marks(self.folder) if (self.folder / LOG).exists() else []
+        return read_answers(self.folder) if (self.folder / LOG).exists() else []
 
     def size(self) -> int:
         """Bytes of all files in the folder; counted anew once others have written to its log."""
@@ -147,15 +147,15 @@ class ReviewStore:
         self._known = (length, size)
         return size
 
-    def _log(self, mark: Mark) -> int:
-        """Write the line of a mark, which is then there; the bytes that it takes."""
+    def _log(self, answer: Answer) -> int:
+        """Write the line of a answer, which is then there; the bytes that it takes."""
         path = self.folder / LOG
         with path.open("ab+") as file:
             start = b""
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 start = b"" if file.read(1) == b"\n" else b"\n"  # after a line that was cut off
-            return file.write(start + mark.line().encode())
+            return file.write(start + answer.line().encode())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

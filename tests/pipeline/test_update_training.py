@@ -12,8 +12,8 @@ from ahl.evidence.prepared import Preparation
 from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
 from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
-from ahl.pipeline.correct import correct
-from ahl.pipeline.correction import Correction
+from ahl.pipeline.update_result import Update
+from ahl.pipeline.update_training import update_on_exemplars
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def scores(model, given):
 def test_a_missed_defect_raises_its_fellows_above_the_normals(model, base):
     model = model if base == "dra" else trained(base)
     missed, fellows, normals = maps(1, 50, UNSEEN), maps(30, 51, UNSEEN), maps(30, 52)
-    found = correct(model, wrong(model, missed, "anomaly"), device=CPU)
+    found = update_on_exemplars(model, wrong(model, missed, "anomaly"), device=CPU)
 
     def above(one):
         return (scores(one, fellows)[:, None] > scores(one, normals)[None]).float().mean()
@@ -79,7 +79,7 @@ def test_a_missed_defect_raises_its_fellows_above_the_normals(model, base):
 
 def test_a_false_alarm_lowers_its_fellows(model):
     alarm, fellows, normals = maps(1, 60, ODD, 12), maps(30, 61, ODD, 12), maps(30, 62)
-    found = correct(model, wrong(model, alarm, "normal"), device=CPU)
+    found = update_on_exemplars(model, wrong(model, alarm, "normal"), device=CPU)
     assert found.after[-1] < found.before[-1]
     lift = [
         float(scores(m, fellows).mean() - scores(m, normals).mean()) for m in (model, found.model)
@@ -93,11 +93,11 @@ def test_a_false_alarm_lowers_its_fellows(model):
 
 def test_what_heads_see_of_kept_images_is_as_if_the_alarm_had_been_remembered(model):
     alarm = wrong(model, maps(1, 60, ODD), "normal")
-    found = correct(model, alarm, device=CPU)
+    found = update_on_exemplars(model, alarm, device=CPU)
     normal = maps(1, 63)
     own = wrong(model, normal, "normal")
     held = replace(model, exemplars=model.exemplars + renamed(own, "threshold"))
-    again = correct(held, alarm, device=CPU).model.exemplars
+    again = update_on_exemplars(held, alarm, device=CPU).model.exemplars
     row = again.rows[[one.role for one in again.images].index("threshold")].float()
     expected = prepared(found.model, normal)[0]
     torch.testing.assert_close(row, expected, rtol=2e-3, atol=2e-3)
@@ -110,7 +110,7 @@ def renamed(kept, role):
 
 def test_the_same_correction_gives_the_same_model(model):
     given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
-    one, two = (correct(model, given, device=CPU) for _ in range(2))
+    one, two = (update_on_exemplars(model, given, device=CPU) for _ in range(2))
     assert one.model.unified.parameters.keys() == two.model.unified.parameters.keys()
     for name, value in one.model.unified.parameters.items():
         assert torch.equal(value, two.model.unified.parameters[name])
@@ -119,19 +119,19 @@ def test_the_same_correction_gives_the_same_model(model):
 
 def test_an_image_told_twice_is_kept_once_and_may_change_its_label(model):
     given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
-    once = correct(model, given, device=CPU).model
-    twice = correct(once, given, device=CPU).model
+    once = update_on_exemplars(model, given, device=CPU).model
+    twice = update_on_exemplars(once, given, device=CPU).model
     assert len(twice.exemplars) == len(once.exemplars) == len(model.exemplars) + 1
-    other = correct(once, renamed(given, "normal"), device=CPU)
+    other = update_on_exemplars(once, renamed(given, "normal"), device=CPU)
     assert len(other.model.exemplars) == len(once.exemplars) + 1, "another image"
     same = replace(given, images=(replace(given.images[0], role="normal"),))
-    changed = correct(once, same, device=CPU).model.exemplars
+    changed = update_on_exemplars(once, same, device=CPU).model.exemplars
     assert [one.role for one in changed.images if one.sha256 == "new 0"] == ["normal"]
 
 
 def test_a_threshold_is_set_anew_for_its_rate(model):
     held = replace(model, decision=decide(model.calibration.normal_scores, 0.1, held_out=True))
-    found = correct(held, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    found = update_on_exemplars(held, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     own = decide(found.model.calibration.normal_scores, 0.1, held_out=True)
     assert found.model.decision == own.against(found.model.calibration.anomaly_scores)
     assert found.limit_before == pytest.approx(held.decision.threshold)
@@ -142,7 +142,7 @@ def test_a_threshold_is_set_anew_for_its_rate(model):
         exemplars=model.exemplars + kept,
         decision=decide(model.score_prepared(kept.rows).score.double().numpy(), 0.1),
     )
-    found = correct(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    found = update_on_exemplars(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     rows = found.model.exemplars.chosen(found.model.exemplars.of_role("threshold")).rows
     again = found.model.score_prepared(rows).score.double().numpy()
     assert replace(found.model.decision, anomalies=0, missed=0) == decide(again, 0.1)
@@ -150,21 +150,21 @@ def test_a_threshold_is_set_anew_for_its_rate(model):
 
 def test_a_threshold_without_enough_images_goes(model):
     alone = replace(model, decision=decide(np.arange(30.0), 0.1))
-    found = correct(alone, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    found = update_on_exemplars(alone, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     assert found.model.decision is None
 
 
 @pytest.fixture
 def roomy(monkeypatch):
     """The memory of the tests is smaller than one image's patches."""
-    monkeypatch.setattr("ahl.pipeline.correct.MOST_REMEMBERED", 100)
+    monkeypatch.setattr("ahl.pipeline.update_training.MOST_REMEMBERED", 100)
 
 
 @pytest.mark.usefixtures("roomy")
 def test_a_wrong_label_is_seen_to_worsen(model):
     """The very defects that were shown, given as good images."""
     shown = model.exemplars.chosen(model.exemplars.of_role("anomaly"))
-    found = correct(model, renamed(shown, "normal"), device=CPU)
+    found = update_on_exemplars(model, renamed(shown, "normal"), device=CPU)
     before, after = (m.score_prepared(shown.rows).score.mean() for m in (model, found.model))
     assert after < before
     assert found.worsens or found.mended < len(shown)
@@ -172,7 +172,7 @@ def test_a_wrong_label_is_seen_to_worsen(model):
 
 def test_without_calibration_or_threshold_the_order_is_held_to(model):
     plain = replace(model, calibration=None)
-    found = correct(plain, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    found = update_on_exemplars(plain, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     assert found.right_after is None
     assert not found.worsens
     assert found.after[-1] > found.before[-1]
@@ -183,7 +183,7 @@ def test_a_model_without_memory_can_be_corrected(model):
     bare = replace(bare, memory=replace(bare.memory, patches=0))
     plain = AHL(config=bare).fit_features(maps(20, 0), maps(3, 1, SEEN)).model_
     assert isinstance(plain.preparation, Preparation)
-    found = correct(plain, wrong(plain, maps(1, 60, ODD), "normal"), device=CPU)
+    found = update_on_exemplars(plain, wrong(plain, maps(1, 60, ODD), "normal"), device=CPU)
     assert found.model.preparation.memory is None
 
 
@@ -191,18 +191,18 @@ def test_a_model_without_memory_can_be_corrected(model):
 def test_a_model_with_no_other_good_images_is_refused(model, role):
     empty = replace(model, exemplars=no_exemplars(model.detector.layout.row_size))
     with pytest.raises(DataError, match="too few other good images"):
-        correct(empty, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+        update_on_exemplars(empty, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     kept = model.exemplars.chosen(model.exemplars.of_role("normal"))
     told = renamed(kept, role)
     named = replace(model, exemplars=told)
     with pytest.raises(DataError, match="too few other good images"):
-        correct(named, told, device=CPU)
+        update_on_exemplars(named, told, device=CPU)
 
 
 def test_more_false_alarms_than_can_be_remembered_are_refused(model):
     many = wrong(model, maps(4, 60, ODD), "normal")
     with pytest.raises(DataError, match="cannot remember so many"):
-        correct(model, many, device=CPU)
+        update_on_exemplars(model, many, device=CPU)
 
 
 @pytest.mark.usefixtures("roomy")
@@ -213,7 +213,7 @@ def test_alarms_do_not_lift_a_threshold_set_on_what_was_left_out(model):
     alarms = before.argsort()[-3:].numpy()
     chosen = tuple(scale[alarms] for scale in normals)
     held = replace(model, decision=decide(model.calibration.normal_scores, 0.1, held_out=True))
-    found = correct(held, wrong(model, chosen, "normal"), device=CPU)
+    found = update_on_exemplars(held, wrong(model, chosen, "normal"), device=CPU)
     assert found.model.decision.normals == held.decision.normals
     assert found.model.decision.threshold == pytest.approx(held.decision.threshold, abs=1e-3)
     assert found.before[-3:].min() > held.decision.threshold, "they are false alarms indeed"
@@ -225,7 +225,7 @@ def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
     roles = ["normal", "threshold", "anomaly", "anomaly", "anomaly"]
     images = tuple(Exemplar(role=r, name="", sha256="", class_name="") for r in roles)
     known = Exemplars(images=images, rows=torch.empty(5, 1).half(), pictures=torch.empty(0))
-    return Correction(
+    return Update(
         model=model,
         known=known,
         corrected=1,
@@ -270,6 +270,6 @@ def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
     # As set on rows that are not rounded: a little lower.
     scores = model.score_prepared(kept.rows).score.double().numpy() - 1e-4
     new = replace(model, exemplars=model.exemplars + kept, decision=decide(scores, 0.05))
-    found = correct(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
+    found = update_on_exemplars(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     own = [i for i, one in enumerate(found.known.images) if one.role == "threshold"]
     assert found.right_before[own].all()

@@ -1,4 +1,4 @@
-"""What a correction made of a model, held to all that is known."""
+"""The result of an update, held to all that is known."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ahl.model.trained import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Correction:
-    """What a correction made of a model.
+class Update:
+    """The result of an update.
 
     Attributes:
-        model: the corrected one.
+        model: the updated one.
         known: all it was held to: kept normals, anomalies and normals of the threshold, then the
             corrected images.
         corrected: how many of the last ones were got wrong before.
         before: (N,) scores of the known by the model before.
-        after: (N,) by the corrected one.
+        after: (N,) by the updated one.
         limit_before: score above which the model before calls an image anomalous: its threshold, or
             else the score of probability 0.5; None if it has neither.
-        limit_after: the corrected one's threshold; the same where it has none.
+        limit_after: the updated one's threshold; the same where it has none.
         allowed: share of normals that may lie above the limit, where that is more than did before:
             a threshold keeps its rate, not its place.
         had_threshold: whether the model before had one.

@@ -1,4 +1,4 @@
-"""A trained model corrected by what it got wrong, without the images that it was trained on.
+"""A trained model updated by what it got wrong, without the images that it was trained on.
 
 A missed defect is one more labelled anomaly, a false alarm one more normal. The model goes on
 training for a few epochs on them and on what it keeps of its training, as gently as is enough.
@@ -27,18 +27,18 @@ from ahl.learning.algorithm import train_alone
 from ahl.learning.state import start_state
 from ahl.model.exemplars import Exemplars, Role, half_rows
 from ahl.model.trained import TrainedModel
-from ahl.pipeline.correction import Correction
 from ahl.pipeline.remembering import nearer_rows, own_patches, plain_maps
+from ahl.pipeline.update_result import Update
 from ahl.scoring.thresholds import renewed_decision
 
 EPOCHS: Final = 10
-"""Of a correction; the weights of the last half are averaged."""
+"""Of an update; the weights of the last half are averaged."""
 
 ALLOWED: Final = 0.05
 """Share of normals that may lie above the limit of a model without a threshold."""
 
 FEWEST_NORMALS: Final = 2
-"""Kept normals, other than the corrected images, that a correction needs."""
+"""Kept normals, other than the corrected images, that an update needs."""
 
 MOST_REMEMBERED: Final = 4
 """Patches that a memory may come to hold, as a multiple of those it was made with."""
@@ -47,14 +47,14 @@ STRENGTHS: Final = (1, 3)
 """How often each image that was got wrong counts among those of its kind; more if need be."""
 
 
-def correct(
+def update_on_exemplars(
     model: TrainedModel,
     wrong: Exemplars,
     *,
     device: torch.device,
     callback: Callback | None = None,
-) -> Correction:
-    """Correct a model; of several strengths the first that mends all and worsens nothing.
+) -> Update:
+    """Update a model; of several strengths the first that mends all and worsens nothing.
 
     Args:
         model: that got images wrong; not changed.
@@ -83,15 +83,15 @@ def correct(
             "good images."
         )
     for number, strength in enumerate(STRENGTHS):
-        callback.on_stage("correcting", number, len(STRENGTHS))
+        callback.on_stage("updating", number, len(STRENGTHS))
         found.append(run.corrected(strength))
         if _merit(found[-1]) == (True, len(wrong)):
             break
-    callback.on_stage("correcting", len(STRENGTHS), len(STRENGTHS))
+    callback.on_stage("updating", len(STRENGTHS), len(STRENGTHS))
     return max(found, key=_merit)
 
 
-def _merit(found: Correction) -> tuple[bool, int]:
+def _merit(found: Update) -> tuple[bool, int]:
     """Whether it worsens nothing, and how much it mends."""
     return not found.worsens, found.mended
 
@@ -146,7 +146,7 @@ class _Run:
             device=device,
         )
 
-    def corrected(self, strength: int) -> Correction:
+    def corrected(self, strength: int) -> Update:
         """The model after a few epochs in which each image got wrong counts `strength` times."""
         model = self.extended
         learning = model.config.learning.alone(EPOCHS)
@@ -199,14 +199,14 @@ class _Run:
         )
         return calibration.moved(before, after)
 
-    def _judged(self, model: TrainedModel) -> Correction:
+    def _judged(self, model: TrainedModel) -> Update:
         worked = np.array(
             [i for i, one in enumerate(self.kept.images) if one.role != "pseudo"], dtype=np.int64
         )
         before = self.kept_before.chosen(worked) + self.wrong_before
         after = self.kept.chosen(worked) + self._remembered()
         decision = model.decision
-        return Correction(
+        return Update(
             model=model,
             known=after,
             corrected=len(self.wrong),

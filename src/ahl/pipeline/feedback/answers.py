@@ -13,10 +13,12 @@ from typing import Any, Final, Literal, Self, get_args
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD
+from ahl.data.images.sources import LabelledImage, label_images
 from ahl.model.decision import Verdict
+from ahl.model.manifest import Manifest
 
 LOG: Final = "marks.jsonl"
-"""Name of the log within a review folder."""
+"""Name of the log within a feedback folder."""
 
 LONGEST_KIND: Final = 64
 """Characters of a kind's name."""
@@ -31,7 +33,7 @@ _KIND: Final = re.compile(r"\w[\w .+-]*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # Not a kind in any case: good ones, masks, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
-    {GOOD, "ground_truth", "marks", "con", "prn", "aux", "nul"}
+    {GOOD, "ground_truth", "answers", "con", "prn", "aux", "nul"}
     | {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
 )
 
@@ -57,7 +59,7 @@ def check_kind(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Answer:
     """One image, what it is, and what the model said of it.
 
     Attributes:
@@ -86,7 +88,7 @@ class Mark:
 
     @property
     def file(self) -> str:
-        """Where the image is kept, within the review folder."""
+        """Where the image is kept, within the feedback folder."""
         return f"{self.class_name}/{self.sha256}{self.suffix}"
 
     @property
@@ -111,34 +113,43 @@ class Mark:
             KeyError, TypeError, ValueError, AHLError: if it is none.
         """
         values: Mapping[str, Any] = json.loads(line)
-        mark = cls(**values)
-        texts = (mark.time, mark.sha256, mark.suffix, mark.name, mark.class_name, mark.model)
+        answer = cls(**values)
+        texts = (
+            answer.time,
+            answer.sha256,
+            answer.suffix,
+            answer.name,
+            answer.class_name,
+            answer.model,
+        )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a text is none")
-        if mark.class_name != GOOD and check_kind(mark.class_name) != mark.class_name:
+        if answer.class_name != GOOD and check_kind(answer.class_name) != answer.class_name:
             raise ValueError("the kind is none")
-        if not _SHA256.fullmatch(mark.sha256) or mark.suffix not in SUFFIXES:
+        if not _SHA256.fullmatch(answer.sha256) or answer.suffix not in SUFFIXES:
             raise ValueError("the file's name is none")
-        if not isfinite(mark.score) or not (mark.probability is None or 0 <= mark.probability <= 1):
+        if not isfinite(answer.score) or not (
+            answer.probability is None or 0 <= answer.probability <= 1
+        ):
             raise ValueError("a number is none")
-        if mark.verdict not in (None, *get_args(Verdict)):
+        if answer.verdict not in (None, *get_args(Verdict)):
             raise ValueError("the verdict is none")
-        if mark.anomalous not in (None, True, False):
+        if answer.anomalous not in (None, True, False):
             raise ValueError("the decision is none")
-        return mark
+        return answer
 
 
-def read_marks(folder: Path) -> list[Mark]:
-    """The last thing that was said of each image that a review folder keeps.
+def read_answers(folder: Path) -> list[Answer]:
+    """Read the last answer on each image of a feedback folder.
 
-    Lines that are no marks are left out: the last one may be cut off. So are marks whose image is
+    Lines that are no answers are left out: the last may be cut off. So are answers whose image is
     not where they say.
 
     Args:
-        folder: as `ReviewStore` fills it.
+        folder: as `FeedbackStore` fills it.
 
     Returns:
-        one mark an image, in the order of the log.
+        one answer an image, in the order of the log.
 
     Raises:
         DataError: if the log is missing or cannot be read.
@@ -147,15 +158,66 @@ def read_marks(folder: Path) -> list[Mark]:
         text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be read as a review folder: {error.strerror} ({LOG}). Name the one "
-            "of `ahl serve --review-dir`."
+            f"{folder} cannot be read as a feedback folder: {error.strerror} ({LOG}). Name the one "
+            "of `ahl serve --feedback-dir`."
         ) from None
-    marks: dict[str, Mark] = {}
+    answers: dict[str, Answer] = {}
     for line in text.split("\n"):
         try:
-            mark = Mark.from_line(line)
+            answer = Answer.from_line(line)
         except (KeyError, TypeError, ValueError, ConfigurationError):
             continue
-        marks.pop(mark.sha256, None)
-        marks[mark.sha256] = mark
-    return [mark for mark in marks.values() if (folder / mark.file).is_file()]
+        answers.pop(answer.sha256, None)
+        answers[answer.sha256] = answer
+    return [answer for answer in answers.values() if (folder / answer.file).is_file()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """Images of a feedback folder, for one model.
+
+    Attributes:
+        missed: defects that were not found, with their kinds.
+        false_alarms: good images that were taken for defects.
+        right: answered images that the model had right.
+        learnt: answered images that the model was trained on as what they are.
+    """
+
+    missed: list[LabelledImage]
+    false_alarms: list[LabelledImage]
+    right: int
+    learnt: int
+
+
+def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
+    """Read the images that people say a model got wrong.
+
+    Args:
+        folder: that `ahl serve --feedback-dir` filled.
+        manifest: of the model: what it learnt is left out, so a folder may be used again.
+
+    Raises:
+        DataError: if it is no feedback folder, or holds nothing to update the model by.
+    """
+    known = {(file.sha256, file.class_name) for file in manifest.files}
+    wrong: dict[Outcome, tuple[list[Path], list[str]]] = {
+        "missed": ([], []),
+        "false_alarm": ([], []),
+    }
+    right = learnt = 0
+    for answer in read_answers(folder):
+        if (answer.sha256, answer.class_name) in known:
+            learnt += 1
+        elif answer.outcome == "right":
+            right += 1
+        else:
+            paths, classes = wrong[answer.outcome]
+            paths.append(folder / answer.file)
+            classes.append(answer.class_name)
+    missed, false_alarms = (label_images(*wrong[key]) for key in ("missed", "false_alarm"))
+    if not missed and not false_alarms:
+        raise DataError(
+            f"{folder} holds nothing to update the model by: of its images the model had {right} "
+            f"right, and was trained on {learnt}."
+        )
+    return Feedback(missed=missed, false_alarms=false_alarms, right=right, learnt=learnt)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahl._common.errors import ConfigurationError, DataError
-from ahl.pipeline.feedback.marks import LOG, Mark, check_kind, read_marks
+from ahl.pipeline.feedback.answers import LOG, Answer, check_kind, read_answers
 
-MARK = Mark(
+MARK = Answer(
     time="2026-01-01T00:00:00.000+00:00",
     sha256="ab" * 32,
     suffix=".png",
@@ -24,24 +24,24 @@ MARK = Mark(
 )
 
 
-def write(folder, *marks, text=""):
-    for mark in marks:
-        path = folder / mark.file
+def write(folder, *answers, text=""):
+    for answer in answers:
+        path = folder / answer.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    (folder / LOG).write_text("".join(mark.line() for mark in marks) + text)
+    (folder / LOG).write_text("".join(answer.line() for answer in answers) + text)
 
 
 def test_the_last_word_on_an_image_counts(tmp_path):
     other = dataclasses.replace(MARK, sha256="ef" * 32, name="line\u2028\nend\x85")
     changed = dataclasses.replace(MARK, class_name="good")
     write(tmp_path, MARK, other, changed)
-    assert read_marks(tmp_path) == [other, changed]
+    assert read_answers(tmp_path) == [other, changed]
     (tmp_path / changed.file).unlink()
-    assert read_marks(tmp_path) == [other]
+    assert read_answers(tmp_path) == [other]
 
 
-@pytest.mark.parametrize(
+@pytest.answer.parametrize(
     ("anomalous", "probability", "outcomes"),
     [
         (True, 0.4, ("right", "false_alarm")),
@@ -53,13 +53,13 @@ def test_the_last_word_on_an_image_counts(tmp_path):
 )
 def test_how_the_model_did(anomalous, probability, outcomes):
     for class_name, outcome in zip(("dot", "good"), outcomes, strict=True):
-        mark = dataclasses.replace(
+        answer = dataclasses.replace(
             MARK, class_name=class_name, anomalous=anomalous, probability=probability
         )
-        assert mark.outcome == outcome
+        assert answer.outcome == outcome
 
 
-@pytest.mark.parametrize(
+@pytest.answer.parametrize(
     "changed",
     [
         {"class_name": ".."},
@@ -76,19 +76,19 @@ def test_how_the_model_did(anomalous, probability, outcomes):
         {"more": 1},
     ],
 )
-def test_lines_that_are_no_marks_are_left_out(tmp_path, changed):
+def test_lines_that_are_no_answers_are_left_out(tmp_path, changed):
     line = json.dumps(dataclasses.asdict(MARK) | changed)
     write(tmp_path, MARK, text=f"{line}\n[]\nnull\n{MARK.line()[:40]}")
-    assert read_marks(tmp_path) == [MARK]
+    assert read_answers(tmp_path) == [MARK]
 
 
 def test_a_folder_that_is_none(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(DataError, match="review-dir"):
-            read_marks(folder)
+            read_answers(folder)
 
 
-@pytest.mark.parametrize("kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, " dot "])
+@pytest.answer.parametrize("kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, " dot "])
 def test_kinds(kind):
     assert check_kind(kind) == kind.strip()
 
@@ -106,7 +106,7 @@ def test_no_kind_leads_out_of_the_folder(tmp_path_factory, kind):
     assert name == check_kind(name)
 
 
-@pytest.mark.parametrize(
+@pytest.answer.parametrize(
     "kind",
     [
         *("", " ", ".", "..", "a/b", "a\\b", "/a", "a\0", "a\nb", "-a", ".a", "a.", "x" * 65),
