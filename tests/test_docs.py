@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
+PATHS = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
+
+
 def blocks(path, language):
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.S | re.M)
 
@@ -28,14 +31,9 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     script = f"{example}\n"
     names: dict = {}
     exec(compile(script, "docs/extending.md", "exec"), names)  # our own document
-    fitting = names["detector"]._learner
-    given = fitting.backbone.backbone
-    detector = AHL(
-        heads=fitting.heads,
-        backbone=TinyBackbone() if given == DEFAULT_BACKBONE else given,
-        generators=fitting.generators,
-        config=tiny_config(epochs=2),
-    )
+    detector = names["detector"].set_params(config=tiny_config(epochs=2))
+    if detector.backbone == DEFAULT_BACKBONE:
+        detector.set_params(backbone=TinyBackbone())
     fit(detector, [small_image("good", i) for i in range(6)], [small_image("dot", 0)])
     detector.save(tmp_path / "model.ahl")
     loaded = AHL.load(
@@ -68,7 +66,7 @@ def test_the_log_documents_example_runs(tmp_path):
     for name, kind, count in (("good", "good", 6), ("scratch", "dot", 2)):
         write_class(tmp_path / "parts" / name, kind, count)
     small = example.replace(
-        "AHL(callback", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), callback"
+        "AHL(run", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), run"
     )
     assert small != example
     check = "events = [json.loads(line)['event'] for line in open('parts.jsonl')]\n"
@@ -78,7 +76,7 @@ def test_the_log_documents_example_runs(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": PATHS},
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -111,7 +109,7 @@ def test_the_benchmark_documents_examples_run(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+            env={**os.environ, "PYTHONPATH": PATHS},
             check=False,
         )
         assert result.returncode == 0, result.stderr

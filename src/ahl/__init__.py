@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ahl._common.version import __version__
 
 if TYPE_CHECKING:
-    from ahl._common.callbacks import Callback
+    from ahl._common.callbacks import Broadcast, Callback
     from ahl._common.errors import (
         AHLError,
         ConfigurationError,
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
         ResumeError,
         WeightsError,
     )
+    from ahl._common.types import Kind, Sample
+    from ahl.apps.advise import advise, sections
+    from ahl.apps.logs import JsonLinesLog, MLflowLog, TensorBoardLog
+    from ahl.benchmark.baselines.logistic import pooled_features
     from ahl.benchmark.datasets import READERS, DatasetReader, find_reader
     from ahl.benchmark.methods import Method
     from ahl.benchmark.problem import Problem
+    from ahl.benchmark.protocol import BenchmarkDataset
+    from ahl.benchmark.report import write_benchmark_report
     from ahl.benchmark.runner import run_benchmark
     from ahl.benchmark.trials import Benchmark
     from ahl.config import Config, preset
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from ahl.estimator import AHL
     from ahl.features.backbones import PACKAGED, Backbone
     from ahl.heads import BaseDetector
+    from ahl.heads.losses import deviation_loss
     from ahl.pipeline.settings import RunSettings
     from ahl.scoring.evaluation import evaluate
     from ahl.scoring.opening import open_scorer
@@ -41,7 +48,10 @@ if TYPE_CHECKING:
     from ahl.scoring.scorer import Scorer
 
 _PLACES = {
-    "_common.callbacks": ("Callback",),
+    "_common.callbacks": (
+        "Broadcast",
+        "Callback",
+    ),
     "_common.errors": (
         "AHLError",
         "ConfigurationError",
@@ -52,22 +62,57 @@ _PLACES = {
         "ResumeError",
         "WeightsError",
     ),
-    "benchmark.datasets": ("READERS", "DatasetReader", "find_reader"),
+    "_common.types": (
+        "Kind",
+        "Sample",
+    ),
+    "apps.advise": (
+        "advise",
+        "sections",
+    ),
+    "apps.logs": (
+        "JsonLinesLog",
+        "MLflowLog",
+        "TensorBoardLog",
+    ),
+    "benchmark.baselines.logistic": ("pooled_features",),
+    "benchmark.datasets": (
+        "READERS",
+        "DatasetReader",
+        "find_reader",
+    ),
     "benchmark.methods": ("Method",),
-    "benchmark.trials": ("Benchmark",),
     "benchmark.problem": ("Problem",),
+    "benchmark.protocol": ("BenchmarkDataset",),
+    "benchmark.report": ("write_benchmark_report",),
     "benchmark.runner": ("run_benchmark",),
-    "config": ("Config", "preset"),
-    "data": ("Dataset", "TrainingSplit", "draw_split", "open_dataset"),
-    "distributions.augment": ("PseudoAnomalyGenerator", "default_generators"),
+    "benchmark.trials": ("Benchmark",),
+    "config": (
+        "Config",
+        "preset",
+    ),
+    "data": (
+        "Dataset",
+        "TrainingSplit",
+        "draw_split",
+        "open_dataset",
+    ),
+    "distributions.augment": (
+        "PseudoAnomalyGenerator",
+        "default_generators",
+    ),
     "estimator": ("AHL",),
-    "features.backbones": ("PACKAGED", "Backbone"),
+    "features.backbones": (
+        "PACKAGED",
+        "Backbone",
+    ),
     "heads": ("BaseDetector",),
+    "heads.losses": ("deviation_loss",),
     "pipeline.settings": ("RunSettings",),
     "scoring.evaluation": ("evaluate",),
     "scoring.opening": ("open_scorer",),
-    "scoring.scorer": ("Scorer",),
     "scoring.prediction": ("Prediction",),
+    "scoring.scorer": ("Scorer",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -79,6 +124,8 @@ __all__ = [
     "Backbone",
     "BaseDetector",
     "Benchmark",
+    "BenchmarkDataset",
+    "Broadcast",
     "Callback",
     "Config",
     "ConfigurationError",
@@ -86,6 +133,9 @@ __all__ = [
     "Dataset",
     "DatasetReader",
     "ImageError",
+    "JsonLinesLog",
+    "Kind",
+    "MLflowLog",
     "Method",
     "ModelFileError",
     "NotFittedError",
@@ -94,18 +144,25 @@ __all__ = [
     "PseudoAnomalyGenerator",
     "ResumeError",
     "RunSettings",
+    "Sample",
     "Scorer",
+    "TensorBoardLog",
     "TrainingSplit",
     "WeightsError",
     "__version__",
+    "advise",
     "default_generators",
+    "deviation_loss",
     "draw_split",
     "evaluate",
     "find_reader",
     "open_dataset",
     "open_scorer",
+    "pooled_features",
     "preset",
     "run_benchmark",
+    "sections",
+    "write_benchmark_report",
 ]
 
 
@@ -113,3 +170,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of an
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"ahl.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

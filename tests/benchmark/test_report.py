@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ahl._common.errors import DataError
 from ahl.apps.cli.benchmark import report
-from ahl.benchmark.report import write_report
+from ahl.benchmark.report import write_benchmark_report
 from benchmark.made_results import grid, write_results
 
 NAMES = ["report.md", "results.csv", "table.tex", "report.html"]
@@ -27,8 +27,8 @@ def bytes_of(paths):
 
 
 def test_four_files_are_written(folder, tmp_path):
-    assert write_report(folder).paths == tuple(folder / name for name in NAMES)
-    elsewhere = write_report(folder, tmp_path / "new" / "place").paths
+    assert write_benchmark_report(folder).paths == tuple(folder / name for name in NAMES)
+    elsewhere = write_benchmark_report(folder, tmp_path / "new" / "place").paths
     assert bytes_of(elsewhere) == bytes_of([folder / name for name in NAMES])
     assert [
         path.name for path in (tmp_path / "new" / "place").iterdir() if path.suffix == ".part"
@@ -36,12 +36,12 @@ def test_four_files_are_written(folder, tmp_path):
 
 
 def test_same_results_same_bytes_in_another_process_and_order(folder, tmp_path):
-    before = bytes_of(write_report(folder).paths)
+    before = bytes_of(write_benchmark_report(folder).paths)
     file = folder / "results.jsonl"
     file.write_text("\n".join(reversed(file.read_text().splitlines())) + "\n")
     code = (
-        "import sys; from pathlib import Path; from ahl.benchmark.report import write_report\n"
-        "write_report(Path(sys.argv[1]), Path(sys.argv[2]))"
+        "import sys, ahl; from pathlib import Path\n"
+        "ahl.write_benchmark_report(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(folder), str(tmp_path / "again")],
@@ -53,11 +53,11 @@ def test_same_results_same_bytes_in_another_process_and_order(folder, tmp_path):
 
 def test_a_folder_without_results_is_an_error_and_stays_as_it_is(tmp_path):
     with pytest.raises(DataError, match="no results"):
-        write_report(tmp_path / "missing")
+        write_benchmark_report(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
     (tmp_path / "results.jsonl").write_text("")
     with pytest.raises(DataError, match="no finished trial"):
-        write_report(tmp_path)
+        write_benchmark_report(tmp_path)
 
 
 def test_the_command_prints_verdicts_and_paths(folder, tmp_path):

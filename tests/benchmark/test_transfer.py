@@ -6,7 +6,7 @@ from PIL import Image
 from ahl._common.errors import ConfigurationError
 from ahl.benchmark.methods import ABLATION_METHODS, METHODS, DetectorMethod
 from ahl.benchmark.protocol import BenchmarkDataset
-from ahl.benchmark.report import write_report
+from ahl.benchmark.report import write_benchmark_report
 from ahl.benchmark.results import Results
 from ahl.benchmark.runner import run_benchmark
 from ahl.benchmark.trials import plan, run_context
@@ -30,7 +30,7 @@ def test_transfer_trains_on_one_and_tests_on_another(dataset, inspection_folder,
     run_benchmark(
         small(dataset, "devnet", "logistic"), tmp_path, resume=True
     )  # beside it in one folder
-    write_report(tmp_path)
+    write_benchmark_report(tmp_path)
     report = (tmp_path / "report.md").read_text()
     assert "transfer from others" in report
     assert "transfer from parts" in report

@@ -76,7 +76,7 @@ class Report:
         }
 
 
-def write_report(folder: Path, output: Path | None = None) -> Report:
+def write_benchmark_report(folder: Path, output: Path | None = None) -> Report:
     """Write report.md, results.csv, table.tex and report.html, each whole or not at all.
 
     The same results give the same bytes.

@@ -41,7 +41,7 @@ def test_the_last_word_on_an_image_counts(tmp_path):
     assert read_answers(tmp_path) == [other]
 
 
-@pytest.answer.parametrize(
+@pytest.mark.parametrize(
     ("anomalous", "probability", "outcomes"),
     [
         (True, 0.4, ("right", "false_alarm")),
@@ -59,7 +59,7 @@ def test_how_the_model_did(anomalous, probability, outcomes):
         assert answer.outcome == outcome
 
 
-@pytest.answer.parametrize(
+@pytest.mark.parametrize(
     "changed",
     [
         {"class_name": ".."},
@@ -84,11 +84,11 @@ def test_lines_that_are_no_answers_are_left_out(tmp_path, changed):
 
 def test_a_folder_that_is_none(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(DataError, match="review-dir"):
+        with pytest.raises(DataError, match="feedback-dir"):
             read_answers(folder)
 
 
-@pytest.answer.parametrize("kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, " dot "])
+@pytest.mark.parametrize("kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, " dot "])
 def test_kinds(kind):
     assert check_kind(kind) == kind.strip()
 
@@ -106,7 +106,7 @@ def test_no_kind_leads_out_of_the_folder(tmp_path_factory, kind):
     assert name == check_kind(name)
 
 
-@pytest.answer.parametrize(
+@pytest.mark.parametrize(
     "kind",
     [
         *("", " ", ".", "..", "a/b", "a\\b", "/a", "a\0", "a\nb", "-a", ".a", "a.", "x" * 65),

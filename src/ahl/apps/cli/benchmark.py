@@ -191,9 +191,9 @@ def report(results: Path, output: Path | None, as_json: bool) -> None:
     Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
     network. The paper's figures stand beside ours, and it says where AHL does not win.
     """
-    from ahl.benchmark.report import write_report
+    from ahl.benchmark.report import write_benchmark_report
 
-    written = write_report(results, output)
+    written = write_benchmark_report(results, output)
     if as_json:
         print_json(written.to_json())
         return

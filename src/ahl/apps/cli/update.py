@@ -46,7 +46,7 @@ class UpdateOptions:
     false_alarms: tuple[str, ...] = option(
         "Good images that it took for defects.", "--false-alarm", default=(), metavar="FILE..."
     )
-    review: Path | None = option(
+    feedback: Path | None = option(
         "Folder of `ahl serve --feedback-dir`, with images that people marked.",
         default=None,
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -92,7 +92,7 @@ def update(model: Path, options: UpdateOptions) -> None:
     from ahl._common.types import GOOD
     from ahl.apps.cli.progress import ConsoleCallback
 
-    if not options.missed and not options.false_alarms and options.review is None:
+    if not options.missed and not options.false_alarms and options.feedback is None:
         raise click.UsageError(
             "Give --missed FILE... or --false-alarm FILE..., or both, or --feedback FOLDER."
         )
@@ -135,9 +135,9 @@ def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     kinds = [options.kind or (name if name in known else MISSED_CLASS) for name in folders]
     defects = label_images(paths, kinds)
     good = label_images(expand_paths(options.false_alarms) if options.false_alarms else [], GOOD)
-    if options.review is not None:
-        reviewed = feedback_images(options.review, loaded.manifest)
-        defects, good = defects + reviewed.missed, good + reviewed.false_alarms
+    if options.feedback is not None:
+        answered = feedback_images(options.feedback, loaded.manifest)
+        defects, good = defects + answered.missed, good + answered.false_alarms
     device = resolve_device(options.computing.device)
     return update_with_images(loaded, defects, good, device=device, strict=True, callback=callback)
 

@@ -1,4 +1,4 @@
-"""The addresses of a review: labels of people are kept for a correction of the model."""
+"""The addresses of feedback: labels of people are kept for an update of the model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         "/v1/feedback",
         response_model=Answers,
         responses={status: RESPONSES[status] for status in (401, 403)},
-        summary="What is kept of the review",
+        summary="Feedback that is kept",
     )
     async def answers() -> Response:
         """How many images are kept, of which kinds, and the command that updates the model."""

@@ -33,7 +33,7 @@ _KIND: Final = re.compile(r"\w[\w .+-]*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # Not a kind in any case: good ones, masks, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
-    {GOOD, "ground_truth", "answers", "con", "prn", "aux", "nul"}
+    {GOOD, "ground_truth", "marks", "con", "prn", "aux", "nul"}
     | {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
 )
 
