@@ -138,6 +138,11 @@ def _plain_value(key: str, value: object) -> object:
     )
 
 
+def for_timm(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with tuples in place of lists, which timm takes."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
 def three_numbers(field: str, value: object) -> Three:
     """Check a `mean` or `std` of three channels, or of one number for all."""
     parts: Any = value
@@ -156,3 +161,9 @@ def three_numbers(field: str, value: object) -> Three:
     if field == "std" and min(first, second, third) <= 0:
         raise ConfigurationError(f"std is {value!r}; it must be positive.")
     return first, second, third
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, without the pages that torch adds to it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

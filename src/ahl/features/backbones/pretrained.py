@@ -1,15 +1,17 @@
-"""Backbones by timm name: weights of an installed package, a download, or a local file."""
+"""Networks of timm as backbones: their stages, the sizes they take, and their weights."""
 
 from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ahl._common.errors import ConfigurationError, WeightsError
@@ -21,16 +23,10 @@ from ahl.features.backbones.names import (
     SHORT_NAMES,
     Three,
     check_name,
+    first_line,
+    for_timm,
     plain_arguments,
     three_numbers,
-)
-from ahl.features.backbones.network import (
-    build,
-    check_stages,
-    first_line,
-    outline,
-    patch_side,
-    with_positions,
 )
 from ahl.features.backbones.weights import (
     IMAGENET,
@@ -42,6 +38,15 @@ from ahl.features.backbones.weights import (
     read_packaged,
     read_weights,
 )
+
+DEFAULT_STAGE_COUNT: Final = 3
+"""The last three stages: strides 8, 16 and 32 of the usual networks."""
+
+TRANSFORMER_DEPTHS: Final = (1 / 3, 1 / 2, 2 / 3)
+"""Of a plain vision transformer's blocks: its middle, where places are told apart best."""
+
+LARGEST_NETWORK: Final = 2**31
+"""Parameters and buffers, in numbers; more than that is no backbone but an attack."""
 
 
 @final
@@ -84,9 +89,14 @@ class TimmBackbone(Backbone):
         super().__init__()
         self.name, self.arguments = name, plain_arguments(arguments or {})
         self.mean, self.std = three_numbers("mean", mean), three_numbers("std", std)
-        self.arguments = with_positions(name, self.arguments)
+        model = getattr(outline(name, self.arguments), "model", None)
+        if getattr(model, "dynamic_img_size", None) is False:  # positions fit one size alone
+            self.arguments["dynamic_img_size"] = True
         self.stages = check_stages(name, stages, outline(name, self.arguments))
-        self.network = build(name, self.arguments, self.stages)
+        with torch.random.fork_rng(devices=[]):  # leaves the caller's random state alone
+            torch.manual_seed(0)
+            network = _create(name, self.arguments, {"out_indices": self.stages})
+        self.network = network.to(memory_format=torch.channels_last)
         self._patch = patch_side(self.network)
         self.register_buffer("shift", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
@@ -216,3 +226,62 @@ class TimmBackbone(Backbone):
                 f"({first_line(error)}). Choose a convolutional network or a plain vision "
                 "transformer, such as efficientnet-lite0, resnet18 or dinov2-small."
             ) from error
+
+
+def patch_side(network: nn.Module) -> int:
+    """Side in pixels of a vision transformer's patches; 1 for networks that take any size."""
+    model: Any = getattr(network, "model", None)
+    if not getattr(model, "dynamic_img_size", False) or model.patch_embed.dynamic_img_pad:
+        return 1
+    return int(model.patch_embed.patch_size[0])
+
+
+def check_stages(name: str, stages: Sequence[int] | None, network: nn.Module) -> tuple[int, ...]:
+    """Return the stages to join, checked against what the network has."""
+    info: Any = network.feature_info
+    strides = [int(stage["reduction"]) for stage in info.info]
+    if stages is None:
+        if patch_side(network) > 1:
+            middle = {round(share * len(strides)) for share in TRANSFORMER_DEPTHS}
+            return tuple(sorted(block for block in middle if block < len(strides)))
+        return tuple(range(len(strides)))[-DEFAULT_STAGE_COUNT:]
+    chosen = list(stages)
+    if (
+        not chosen
+        or any(type(stage) is not int or not 0 <= stage < len(strides) for stage in chosen)
+        or any(later <= earlier for earlier, later in pairwise(chosen))
+    ):
+        raise ConfigurationError(
+            f"Stages are {chosen}; choose increasing numbers from 0 to {len(strides) - 1}: "
+            f"the stages of {name} have strides {', '.join(map(str, strides))}."
+        )
+    return tuple(chosen)
+
+
+def outline(
+    name: str, arguments: Mapping[str, Any], stages: tuple[int, ...] | None = None
+) -> nn.Module:
+    """Build the network without memory for its weights: its names, shapes and stages alone."""
+    with torch.device("meta"):
+        network = _create(name, arguments, {} if stages is None else {"out_indices": stages})
+    if sum(value.numel() for value in network.state_dict().values()) > LARGEST_NETWORK:
+        raise ConfigurationError(f"{name} with {dict(arguments)} is too large for a backbone.")
+    return network
+
+
+def _create(name: str, arguments: Mapping[str, Any], how: Mapping[str, Any]) -> nn.Module:
+    import timm
+
+    check_name(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated names, for one: timm maps them
+        try:
+            network: nn.Module = timm.create_model(
+                name, pretrained=False, features_only=True, **for_timm(arguments), **how
+            )
+        except Exception as error:  # timm's constructors check next to nothing by themselves
+            raise ConfigurationError(
+                f"timm cannot build {name} with {dict(arguments)}: {first_line(error)}. Check the "
+                "name and every --backbone-arg."
+            ) from error
+    return network.eval()
