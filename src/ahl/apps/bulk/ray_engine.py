@@ -145,7 +145,7 @@ class RayEngine:
         there = ray.cluster_resources().get("GPU", 0)
         if device == "cuda" and not there:
             raise ConfigurationError("--device cuda: no machine of the Ray cluster has a GPU.")
-        return 1 if device != "cpu" and there else 0
+        return 1 if device in ("auto", "cuda") and there else 0
 
     def _room(self, gpus: int) -> int:
         """How many actors the cluster holds."""
