@@ -126,8 +126,10 @@ def open_model(path: Path) -> str:
 
     from ahl.scoring.opening import open_scorer
 
-    engine = open_scorer(path, device="cpu", threads=1)
-    (prediction,) = engine.predict([picture(64, 1)], heat_maps=True, nearest=True)
+    if path.suffix == ".onnx":
+        open_scorer(path, device="openvino", threads=1)
+    scorer = open_scorer(path, device="cpu", threads=1)
+    (prediction,) = scorer.predict([picture(64, 1)], heat_maps=True, nearest=True)
     if prediction.score is None:
         return "opened, no score"
     return "opened, scored" if np.isfinite(prediction.score) else "opened, score no number"

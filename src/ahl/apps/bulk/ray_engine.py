@@ -81,7 +81,7 @@ class RayEngine:
             context.enable_progress_bars = False
             context.enable_operator_progress_bars = False
             resources = ray.cluster_resources()
-            gpus = resources.get("GPU", 0) if job.device != "cpu" else 0
+            gpus = resources.get("GPU", 0) if job.device in ("auto", "cuda") else 0
             if job.device == "cuda" and not gpus:
                 raise ConfigurationError("--device cuda: no machine of the Ray cluster has a GPU.")
             room = resources.get("CPU", 1) // self.threads

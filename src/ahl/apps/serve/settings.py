@@ -76,7 +76,7 @@ class Settings:
         threads: of the CPU, a process; None shares the cores among the processes.
         passes: through the model at a time in each process, which share its threads; None takes
             two, but one on a GPU or with one thread.
-        device: where torch computes.
+        device: as in `ahl.scoring.opening.open_scorer`.
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
         access_log: write one JSON line a request to standard error.
