@@ -19,6 +19,7 @@ from ahl.data import open_dataset
 from ahl.data.images.reading import content_hash
 from ahl.data.images.sources import LabelledImage
 from ahl.model.trained import TrainedModel
+from ahl.pipeline.settings import RunSettings
 from ahl.pipeline.update import update_with_images
 from ahl.scoring.metrics import auroc
 from ahl.scoring.torch_scorer import TorchScorer
@@ -66,7 +67,7 @@ def main() -> None:
                 model,
                 [image] if labels[i] else [],
                 [] if labels[i] else [image],
-                device=device,
+                RunSettings(device=str(device)),
             )
             seconds = time.perf_counter() - start
             # The corrected model remembers other patches: what its heads see is made anew.

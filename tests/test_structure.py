@@ -12,14 +12,14 @@ PACKAGE = Path(ahl.__file__).parent
 
 ORDER = """
 _common config data features distributions heads learning evidence model scoring pipeline
-predictor estimator benchmark apps __main__
+estimator benchmark apps __main__
 """.split()  # noqa: SIM905
 """Rooms in the order data meets them; each imports from those before it only."""
 
 APPS = sorted(path.name for path in (PACKAGE / "apps").iterdir() if path.name[0] != "_")
 """They know what comes before them, but not each other; the command line knows them all."""
 
-LONGEST = 330
+LONGEST = 300
 """Lines of the longest module: beyond, it holds more than one concept."""
 
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
@@ -48,7 +48,7 @@ def test_every_room_has_its_place():
 
 
 def test_the_top_is_read_at_a_glance():
-    assert len([p for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()]) <= 18
+    assert len([p for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()]) <= 17
 
 
 def test_imports_lead_backwards_only():

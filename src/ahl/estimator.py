@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,9 +15,9 @@ from ahl._common.errors import DataError
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
-from ahl.data import Drawn, TrainingSplit, draw_split, open_dataset
+from ahl.data import TrainingSplit, draw_split, open_dataset
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import LabelledImage, from_samples, label_images
+from ahl.data.images.sources import from_samples, label_images
 from ahl.data.labels import Labels, labelled, listed_images
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.features.backbones import Backbone
@@ -29,7 +29,7 @@ from ahl.pipeline.settings import Learner, RunSettings
 from ahl.pipeline.train import train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
 from ahl.pipeline.update_result import Update
-from ahl.predictor import Predictor
+from ahl.scoring.predictor import Predictor
 
 
 class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types there
@@ -118,43 +118,27 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
         Raises:
             ConfigurationError: if a parameter has a value that cannot work.
-            DataError: if labels do not fit the images, or too few images are readable.
-            ImageError: if `run.strict` and an image cannot be read.
+            DataError: if labels do not fit, or too few images are readable.
+            ImageError: if `run.strict` and one is not.
             WeightsError: if the backbone's weights cannot be had.
             ResumeError: if resuming and the checkpoint is of another run.
         """
         if isinstance(images, (str, Path)) and labels is None:
             return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
-        return self._train(*labelled(listed_images(images), labels))
+        return self._learn(train, *labelled(listed_images(images), labels))
 
     def fit_split(self, split: TrainingSplit) -> Self:
         """Train on a dataset's split; the model's manifest keeps the samples' names.
 
-        Args:
-            split: from `draw_split`; its test samples are not touched.
-
-        Raises:
-            as `fit` does.
+        The split is one of `draw_split`; its test samples are not touched.
         """
-        return self._train(
+        return self._learn(
+            train,
             from_samples(split.normals),
             from_samples(split.anomalies),
             drawn=split.drawn,
             known_class=split.known_class,
         )
-
-    def _train(
-        self,
-        normals: Sequence[LabelledImage],
-        anomalies: Sequence[LabelledImage],
-        *,
-        drawn: Drawn = "all",
-        known_class: str | None = None,
-    ) -> Self:
-        learner, run = self._learner(), self._run()
-        with run.callback.run(self.facts):
-            model = train(normals, anomalies, learner, run, drawn=drawn, known_class=known_class)
-        return self._fitted(model)
 
     def fit_features(self, normal: Maps, anomalies: Maps, *, pseudo: Sequence[Maps] = ()) -> Self:
         """Train on feature maps of your own instead of images.
@@ -168,27 +152,22 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         Raises:
             DataError: if the maps do not fit together or are too few.
         """
+        twins = [table_of_maps(maps) for maps in pseudo]
+        return self._learn(
+            train_on_features, table_of_maps(normal), table_of_maps(anomalies), twins
+        )
+
+    def _learn(self, way: Callable[..., TrainedModel | None], *data: Any, **draw: Any) -> Self:  # noqa: ANN401
         learner, run = self._learner(), self._run()
         with run.callback.run(self.facts):
-            model = train_on_features(
-                table_of_maps(normal),
-                table_of_maps(anomalies),
-                [table_of_maps(maps) for maps in pseudo],
-                learner,
-                run,
-            )
-        return self._fitted(model)
+            return self._fitted(way(*data, learner, run, **draw))
 
     def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
         """Go on training for another product, on normal images of it alone (the paper's table 3).
 
-        Args:
-            normal: images of the new product, at least two.
-            epochs: how many.
-
         Raises:
             NotFittedError: before `fit` or `load`.
-            DataError: if too few images are readable, or the model was trained on feature maps.
+            DataError: as `fit`, or if the model was trained on feature maps.
         """
         learner, run = self._learner(), self._run()
         with run.callback.run(self.facts):
@@ -218,22 +197,20 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             force: take the update even if more stored examples are wrong than before.
 
         Returns:
-            what became of it, with all stored examples' scores before and after.
+            the result, with all stored examples' scores before and after.
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            DataError: if no image is readable or the model was trained on feature maps; or if more
-                stored examples are wrong than before, and `force` is not given: the detector is
-                as it was then.
+            DataError: if no image is readable, or the model was trained on feature maps.
+            DataError: if more stored examples are wrong than before, and not `force`; the detector
+                is then as it was.
         """
         run = self._run()
         found = update_with_images(
             self.model_,
             label_images(missed, MISSED_CLASS if classes is None else classes),
             label_images(false_alarms, GOOD),
-            device=run.torch_device,
-            strict=run.strict,
-            callback=run.callback,
+            run,
         )
         if found.worsens and not force:
             raise DataError(
@@ -250,9 +227,9 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             NotFittedError: before `fit` or `load`.
             ModelFileError: if the file cannot be written.
         """
-        run = self._run()
-        self.model_.save(Path(path))
-        run.callback.on_saved(Path(path))
+        path, run = Path(path), self._run()
+        self.model_.save(path)
+        run.callback.on_saved(path)
         for finished in (run.checkpoint, finetuning_checkpoint(run.checkpoint)):
             if finished is not None:
                 finished.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from ahl.heads.devnet import DevNet
 from ahl.heads.dra import DRA
 
 DETECTORS: tuple[type[BaseDetector], ...] = (DRA, DevNet)
-"""Ours; `--base` offers these."""
+"""Ours; `--heads` offers these."""
 
 __all__ = [
     "DETECTORS",

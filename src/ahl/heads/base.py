@@ -41,7 +41,7 @@ class BaseDetector(ABC):
     """
 
     name: ClassVar[str]
-    """Unique name, lower case: what `--base` takes."""
+    """Unique name, lower case: what `--heads` takes."""
     head_names: ClassVar[tuple[str, ...]]
     """Names of the heads, in the order they are reported."""
     meanings: ClassVar[Mapping[str, str]] = {}

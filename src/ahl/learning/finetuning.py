@@ -1,7 +1,4 @@
-"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1).
-
-Several processes started by torchrun share every batch through DistributedDataParallel.
-"""
+"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1)."""
 
 from __future__ import annotations
 
@@ -64,9 +61,8 @@ def finetune_backbone(
 ) -> Backbone:
     """Train a copy of the backbone together with heads, which are then thrown away.
 
-    Each of several processes takes its part of every batch: the loss and batch norm's statistics
-    are of the parts, the gradients are averaged. The first process keeps the checkpoint, on a disk
-    that all of them see.
+    Of several processes each takes its part of every batch: loss and batch norm are of the parts,
+    gradients are averaged. The first one keeps the checkpoint, on a disk that all see.
 
     Args:
         backbone: where the weights start; not modified.
@@ -83,8 +79,7 @@ def finetune_backbone(
         the fine-tuned backbone, in evaluation mode.
 
     Raises:
-        ConfigurationError: if the backbone has nothing to train, or there are more processes than
-            images in a batch.
+        ConfigurationError: if the backbone has nothing to train, or a batch is too small to share.
         ImageError: if a training image cannot be decoded.
         ResumeError: if the checkpoint is of another run.
     """
@@ -296,8 +291,7 @@ def _fingerprint(
         "finetune": asdict(config.finetune),
         "image_size": list(config.features.size),
         "tiles": config.features.tiles,
-        "normals": [item.key for item in images.normals],
-        "anomalies": [item.key for item in images.anomalies],
+        "images": [[item.key for item in own] for own in (images.normals, images.anomalies)],
         "generators": [generator.settings() for generator in images.generators],
         "seed": seed,
     }

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
-from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.sources import (
@@ -20,6 +17,7 @@ from ahl.features.maps import FeatureMaps
 from ahl.model.exemplars import Role, new_exemplars, no_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.model.trained import TrainedModel
+from ahl.pipeline.settings import RunSettings
 from ahl.pipeline.update_result import Update
 from ahl.pipeline.update_training import update_on_exemplars
 from ahl.scoring.torch_scorer import TorchScorer
@@ -35,10 +33,7 @@ def update_with_images(
     model: TrainedModel,
     missed: Sequence[LabelledImage],
     false_alarms: Sequence[LabelledImage],
-    *,
-    device: torch.device,
-    strict: bool = False,
-    callback: Callback | None = None,
+    run: RunSettings,
 ) -> Update:
     """Update a model by images that it got wrong.
 
@@ -46,18 +41,15 @@ def update_with_images(
         model: trained on images; not changed.
         missed: defects that it did not find.
         false_alarms: good images that it took for defects.
-        device: where to compute.
-        strict: raise on an unreadable image instead of skipping it.
-        callback: receives progress and of what is skipped.
+        run: where to compute.
 
     Returns:
         the update, whose model's manifest has the images too.
 
     Raises:
-        DataError: if the model was trained on feature maps.
         ConfigurationError: if a missed defect's class is good.
         DataError: if there is no readable image, one is given as both, there are too many, or the
-            model keeps too few good ones.
+            model keeps too few good ones or was trained on feature maps.
         ImageError: if strict and one cannot be read.
     """
     if any(image.class_name in ("", GOOD) for image in missed):
@@ -67,7 +59,8 @@ def update_with_images(
             f"{len(missed) + len(false_alarms)} images are more than an update is for ({MOST}): "
             "train again with them among the others."
         )
-    callback, scorer = callback or Callback(), TorchScorer(model, device)
+    callback, strict, device = run.callback, run.strict, run.torch_device
+    scorer = TorchScorer(model, device)
     size = model.config.features.size
     images, items = readable_items(
         [*missed, *false_alarms], size, decode=False, strict=strict, callback=callback

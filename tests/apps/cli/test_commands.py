@@ -114,7 +114,7 @@ def test_torch_takes_large_pages_unless_the_user_says_otherwise(given, monkeypat
 
 def test_info_shows_what_a_model_holds(model):
     values = json.loads(run("info", model, "--json").stdout)
-    assert values["base"] == "dra"
+    assert values["heads"] == "dra"
     assert len(values["manifest"]["files"]) == 30
     assert values["backbone"]["kind"] == "timm"
     people = run("info", model, "--files").stdout
@@ -167,7 +167,7 @@ def spaced(text):
 def test_train_tells_the_size_that_it_chose(tmp_path):
     for name, count in (("good", 4), ("dot", 1)):
         write_class(tmp_path / "parts" / name, name, count)
-    options = [*train_options(tmp_path), "--image-size", "auto", "--base", "devnet"]
+    options = [*train_options(tmp_path), "--image-size", "auto", "--heads", "devnet"]
     people = run("train", tmp_path / "parts", "-o", tmp_path / "m.ahl", *options)
     assert "Images are resized to 224 x 224 px" in " ".join(people.stderr.split())
     assert "224 x 224 px" in run("info", tmp_path / "m.ahl").stdout

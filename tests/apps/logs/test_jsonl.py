@@ -161,7 +161,7 @@ def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
     assert events[starts[1] - 1]["error"] == "KeyboardInterrupt"
     first, second = (events[i] for i in starts)
     assert (first["resume"], second["resume"]) == (False, True)
-    assert (second["base"], second["backbone"]) == ("dra", {"name": "tiny"})
+    assert (second["heads"], second["backbone"]) == ("dra", {"name": "tiny"})
     assert second["config"]["learning"]["epochs"] == 4
     epochs = [line for line in events[starts[1] :] if line["event"] == "epoch"]
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]

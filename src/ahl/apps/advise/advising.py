@@ -47,7 +47,7 @@ class Advice:
 
     Attributes:
         data: name of the folder.
-        base: name of the base detector that stood in for the full training.
+        heads: name of the base detector that stood in for the full training.
         images: readable images by class.
         skipped: those that could not be read.
         copies: images that are there twice, contradictions of the labels first.
@@ -60,7 +60,7 @@ class Advice:
     """
 
     data: str
-    base: str
+    heads: str
     images: dict[str, int]
     skipped: tuple[Skipped, ...]
     copies: tuple[Copy, ...]
@@ -79,7 +79,7 @@ class Advice:
 def advise(
     data: str | Path | Dataset,
     *,
-    base: str | type[BaseDetector] = "devnet",
+    heads: str | type[BaseDetector] = "devnet",
     backbone: str | Backbone = DEFAULT_BACKBONE,
     weights: str | Path | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
@@ -98,7 +98,7 @@ def advise(
 
     Args:
         data: a folder in one of the two layouts, or an opened one.
-        base: the base detector that stands in.
+        heads: the base detector that stands in.
         backbone: as for `ahl.AHL`; likewise the next three.
         weights: local weights.
         backbone_arguments: of the backbone.
@@ -130,7 +130,7 @@ def advise(
     setup = Setup(
         backbone=built,
         config=with_size(config or default(), built, normals, callback=callback),
-        detector=find_detector(base),
+        detector=find_detector(heads),
         seed=seed,
         device=resolve_device(device),
         cache=cache,
@@ -160,7 +160,7 @@ def advise(
                 size = compare_sizes(size, trials, first)
     return Advice(
         data=dataset.name,
-        base=setup.detector.name,
+        heads=setup.detector.name,
         images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
         skipped=tuple(skipped),
         copies=duplicates.copies,

@@ -72,7 +72,7 @@ def _overview(advice: Advice) -> Iterator[str]:
         more = f", and {len(advice.skipped) - 1} more" if len(advice.skipped) > 1 else ""
         yield f"Skipped: {first.name} ({first.reason}){more}."
     if advice.labels is not None:
-        stand_in = _STAND_IN.get(advice.base, f"{advice.base} alone, with memory and calibration")
+        stand_in = _STAND_IN.get(advice.heads, f"{advice.heads} alone, with memory and calibration")
         yield (
             f"Figures are of a stand-in for the full training, on at most {MOST_NORMALS} good "
             f"images at once: {stand_in}. Brackets hold 95 % intervals: where the figure would lie "

@@ -17,7 +17,7 @@ from ahl.apps.cli.options import option, options, takes
 class AdviseOptions:
     """The options of `ahl advise`."""
 
-    base: Literal["devnet", "dra"] = option(
+    heads: Literal["devnet", "dra"] = option(
         "Base detector that stands in for the full training; dra takes several times as long.",
         default="devnet",
     )
@@ -56,7 +56,7 @@ def advise(data: Path, options: AdviseOptions) -> None:
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         advice = look_over(
             data,
-            base=options.base,
+            heads=options.heads,
             **options.features.choice(),
             config=preset("default", image_size=size, tiles=tiles),
             quick=options.quick,

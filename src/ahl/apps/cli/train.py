@@ -45,7 +45,7 @@ class TrainOptions:
     """The options of `ahl train`."""
 
     output: Path = output_model()
-    base: Literal["dra", "devnet"] = option(
+    heads: Literal["dra", "devnet"] = option(
         "Base detector: four heads (dra) or one (devnet).", default="dra"
     )
     preset: Literal["default", "paper"] = option(
@@ -124,7 +124,7 @@ def train(data: Path, options: TrainOptions) -> None:
             callback = options.logging.beside(console)
         checkpoint = output.with_name(f"{output.name}.checkpoint")
         detector = AHL(
-            options.base,
+            options.heads,
             **options.features.choice(),
             config=options.config(),
             seed=options.seed,
@@ -195,7 +195,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
     last = model.history[-1]
     return {
         "model": str(output),
-        "base": model.detector.name,
+        "heads": model.detector.name,
         "seed": model.seed,
         "images": dict(sorted(counts.items())),
         "skipped": skipped_values(skipped),

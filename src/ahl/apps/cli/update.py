@@ -102,7 +102,7 @@ def update(model: Path, options: UpdateOptions) -> None:
         )
     options.computing.begin()
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
-        found = _correct(model, options, callback)
+        found = _updated(model, options, callback)
     target, refused = options.output or model, found.worsens and not options.force
     values = as_values(found) | {"model": None if refused else str(target)}
     if options.as_json:
@@ -120,13 +120,13 @@ def update(model: Path, options: UpdateOptions) -> None:
         suggest("predict", target, "FILE_OR_FOLDER...")
 
 
-def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Update:
-    from ahl._common.devices import resolve_device
+def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     from ahl._common.types import GOOD
     from ahl.data.images.finding import expand_paths
     from ahl.data.images.sources import label_images
     from ahl.model.trained import TrainedModel
     from ahl.pipeline.feedback.answers import feedback_images
+    from ahl.pipeline.settings import RunSettings
     from ahl.pipeline.update import MISSED_CLASS, update_with_images
 
     loaded = TrainedModel.load(model)
@@ -138,8 +138,8 @@ def _correct(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     if options.feedback is not None:
         answered = feedback_images(options.feedback, loaded.manifest)
         defects, good = defects + answered.missed, good + answered.false_alarms
-    device = resolve_device(options.computing.device)
-    return update_with_images(loaded, defects, good, device=device, strict=True, callback=callback)
+    run = RunSettings(device=options.computing.device, strict=True, callback=callback)
+    return update_with_images(loaded, defects, good, run)
 
 
 def as_values(found: Update) -> dict[str, Any]:
