@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -125,20 +125,23 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """
         if isinstance(images, (str, Path)) and labels is None:
             return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
-        return self._learn(train, *labelled(listed_images(images), labels))
+        normals, anomalies = labelled(listed_images(images), labels)
+        return self._fitted(train(normals, anomalies, self._learner(), self._run()))
 
     def fit_split(self, split: TrainingSplit) -> Self:
         """Train on a dataset's split; the model's manifest keeps the samples' names.
 
         The split is one of `draw_split`; its test samples are not touched.
         """
-        return self._learn(
-            train,
+        model = train(
             from_samples(split.normals),
             from_samples(split.anomalies),
+            self._learner(),
+            self._run(),
             drawn=split.drawn,
             known_class=split.known_class,
         )
+        return self._fitted(model)
 
     def fit_features(self, normal: Maps, anomalies: Maps, *, pseudo: Sequence[Maps] = ()) -> Self:
         """Train on feature maps of your own instead of images.
@@ -152,15 +155,14 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         Raises:
             DataError: if the maps do not fit together or are too few.
         """
-        twins = [table_of_maps(maps) for maps in pseudo]
-        return self._learn(
-            train_on_features, table_of_maps(normal), table_of_maps(anomalies), twins
+        model = train_on_features(
+            table_of_maps(normal),
+            table_of_maps(anomalies),
+            [table_of_maps(maps) for maps in pseudo],
+            self._learner(),
+            self._run(),
         )
-
-    def _learn(self, way: Callable[..., TrainedModel | None], *data: Any, **draw: Any) -> Self:  # noqa: ANN401
-        learner, run = self._learner(), self._run()
-        with run.callback.run(self.facts):
-            return self._fitted(way(*data, learner, run, **draw))
+        return self._fitted(model)
 
     def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
         """Go on training for another product, on normal images of it alone (the paper's table 3).

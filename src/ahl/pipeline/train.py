@@ -13,7 +13,7 @@ import torch
 from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
 from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
-from ahl._common.types import GOOD, ImageItem
+from ahl._common.types import GOOD
 from ahl.config import Config
 from ahl.data import Drawn
 from ahl.data.images.sources import (
@@ -65,107 +65,123 @@ def train(
         ResumeError: if resuming and the checkpoint is of another run.
     """
     seed, generators, callback = learner.seed, learner.generators, run.callback
-    check_classes(normals, anomalies)  # before anything that takes time
-    given = len(normals) + len(anomalies)
-    with callback.part("building the backbone"):
-        backbone = learner.backbone.build()
-    with callback.part("reading files"):
-        sources = [image.source for image in normals]
-        config = with_size(learner.config, backbone, sources, callback=callback)
-        normals, normal_items = _readable(normals, config, learner, run)
-        anomalies, anomaly_items = _readable(anomalies, config, learner, run)
-    check_classes(normals, anomalies)
-    check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
-    if learner.finetune:
-        with callback.part("fine-tuning"):
-            backbone = finetune_backbone(
-                backbone,
-                learner.heads,
-                FinetuningImages(
-                    normals=normal_items,
-                    anomalies=anomaly_items,
-                    generators=generators if config.distributions.pseudo else (),
+    with callback.run(learner.facts(run)):
+        check_classes(normals, anomalies)  # before anything that takes time
+        given = len(normals) + len(anomalies)
+        with callback.part("building the backbone"):
+            backbone = learner.backbone.build()
+        with callback.part("reading files"):
+            sources = [image.source for image in normals]
+            config = with_size(learner.config, backbone, sources, callback=callback)
+            size, decode, strict = config.features.size, learner.finetune, run.strict
+            normals, normal_items = readable_items(
+                normals, size, decode=decode, strict=strict, callback=callback
+            )
+            anomalies, anomaly_items = readable_items(
+                anomalies, size, decode=decode, strict=strict, callback=callback
+            )
+        check_classes(normals, anomalies)
+        check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
+        if learner.finetune:
+            with callback.part("fine-tuning"):
+                backbone = finetune_backbone(
+                    backbone,
+                    learner.heads,
+                    FinetuningImages(
+                        normals=normal_items,
+                        anomalies=anomaly_items,
+                        generators=generators if config.distributions.pseudo else (),
+                    ),
+                    config,
+                    seed=seed,
+                    device=run.torch_device,
+                    callback=callback,
+                    checkpoint=finetuning_checkpoint(run.checkpoint),
+                    resume=run.resume,
+                )
+        if process_rank() > 0:
+            return None
+        with open_extraction(
+            backbone,
+            config.features,
+            run.torch_device,
+            cache=run.cache,
+            strict=run.strict,
+            callback=callback,
+        ) as extraction:
+            normal_rows, normals, normal_items = extraction.labelled(
+                "features of normal images", normals, normal_items
+            )
+            anomaly_rows, anomalies, anomaly_items = extraction.labelled(
+                "features of anomalies", anomalies, anomaly_items
+            )
+            check_classes(normals, anomalies)
+            with callback.part("episodes and memory"):
+                episodes = draw_episodes(  # section 3.2
+                    normal_rows, len(anomaly_rows), len(generators), config.distributions, seed=seed
+                )
+            plan = plan_pseudo_anomalies(episodes)
+            twins = pseudo_items(
+                plan, normal_items, generators, seed=seed, tiles=config.features.tiles
+            )
+            pseudo_rows = extraction.pseudo(twins)  # appendix B.1
+            with callback.part("episodes and memory"):
+                task = prepare(
+                    learner.heads,
+                    normal_rows,
+                    anomaly_rows,
+                    pseudo_rows,
+                    episodes,
+                    config,
+                    seed=seed,
+                )
+            manifest = Manifest(
+                files=tuple(
+                    TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
+                    for image, item in zip(
+                        [*normals, *anomalies], [*normal_items, *anomaly_items], strict=True
+                    )
                 ),
+                drawn=drawn,
+                known_class=known_class,
+                skipped=given - len(normals) - len(anomalies),
+            )
+            model = learn(  # sections 3.3 and 3.4
+                task,
                 config,
                 seed=seed,
                 device=run.torch_device,
                 callback=callback,
-                checkpoint=finetuning_checkpoint(run.checkpoint),
+                checkpoint=_checkpoint(learner, config, run, manifest, extraction.identity),
                 resume=run.resume,
             )
-    if process_rank() > 0:
-        return None
-    with open_extraction(
-        backbone,
-        config.features,
-        run.torch_device,
-        cache=run.cache,
-        strict=run.strict,
-        callback=callback,
-    ) as extraction:
-        normal_rows, normals, normal_items = extraction.labelled(
-            "features of normal images", normals, normal_items
-        )
-        anomaly_rows, anomalies, anomaly_items = extraction.labelled(
-            "features of anomalies", anomalies, anomaly_items
-        )
-        check_classes(normals, anomalies)
-        with callback.part("episodes and memory"):
-            episodes = draw_episodes(  # section 3.2
-                normal_rows, len(anomaly_rows), len(generators), config.distributions, seed=seed
-            )
-        plan = plan_pseudo_anomalies(episodes)
-        twins = pseudo_items(plan, normal_items, generators, seed=seed, tiles=config.features.tiles)
-        pseudo_rows = extraction.pseudo(twins)  # appendix B.1
-        with callback.part("episodes and memory"):
-            task = prepare(
-                learner.heads, normal_rows, anomaly_rows, pseudo_rows, episodes, config, seed=seed
-            )
-        manifest = Manifest(
-            files=tuple(
-                TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
-                for image, item in zip(
-                    [*normals, *anomalies], [*normal_items, *anomaly_items], strict=True
+            with callback.part("pictures of training images"):
+                exemplars = keep_exemplars(
+                    task.data.features,
+                    [
+                        Candidates(
+                            role="normal", classes=[GOOD] * len(normals), items=normal_items
+                        ),
+                        Candidates(
+                            role="anomaly",
+                            classes=[image.class_name for image in anomalies],
+                            items=anomaly_items,
+                        ),
+                        Candidates(
+                            role="pseudo",
+                            classes=[generators[entry.generator].name for entry in plan],
+                            items=twins,
+                        ),
+                    ],
                 )
-            ),
-            drawn=drawn,
-            known_class=known_class,
-            skipped=given - len(normals) - len(anomalies),
+        records: tuple[EpisodeRecord, ...] = ()
+        if config.learning.collaborative:  # else there are no base models
+            kept = {one.sha256 for one in exemplars.images}
+            pictured = np.array([item.key in kept for item in normal_items])
+            records = describe_episodes(episodes, [one.name for one in generators], pictured)
+        return replace(
+            model, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=records
         )
-        model = learn(  # sections 3.3 and 3.4
-            task,
-            config,
-            seed=seed,
-            device=run.torch_device,
-            callback=callback,
-            checkpoint=_checkpoint(learner, config, run, manifest, extraction.identity),
-            resume=run.resume,
-        )
-        with callback.part("pictures of training images"):
-            exemplars = keep_exemplars(
-                task.data.features,
-                [
-                    Candidates(role="normal", classes=[GOOD] * len(normals), items=normal_items),
-                    Candidates(
-                        role="anomaly",
-                        classes=[image.class_name for image in anomalies],
-                        items=anomaly_items,
-                    ),
-                    Candidates(
-                        role="pseudo",
-                        classes=[generators[entry.generator].name for entry in plan],
-                        items=twins,
-                    ),
-                ],
-            )
-    records: tuple[EpisodeRecord, ...] = ()
-    if config.learning.collaborative:  # else there are no base models
-        kept = {one.sha256 for one in exemplars.images}
-        pictured = np.array([item.key in kept for item in normal_items])
-        records = describe_episodes(episodes, [one.name for one in generators], pictured)
-    return replace(
-        model, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=records
-    )
 
 
 def train_on_features(
@@ -187,61 +203,50 @@ def train_on_features(
     Raises:
         DataError: if the tables do not fit together or are too few.
     """
-    if any(table.layout != normals.layout for table in (anomalies, *twins)):
-        raise DataError("Normal, anomalous and pseudo feature maps must have the same shape.")
-    if len(normals) < 2 or len(anomalies) < 1:
-        raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
-    if any(len(table) != len(normals) for table in twins):
-        raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
-    config, seed = learner.config, learner.seed
-    with run.callback.part("episodes and memory"):
-        episodes = draw_episodes(
-            normals, len(anomalies), len(twins), config.distributions, seed=seed
+    with run.callback.run(learner.facts(run)):
+        if any(table.layout != normals.layout for table in (anomalies, *twins)):
+            raise DataError("Normal, anomalous and pseudo feature maps must have the same shape.")
+        if len(normals) < 2 or len(anomalies) < 1:
+            raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
+        if any(len(table) != len(normals) for table in twins):
+            raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
+        config, seed = learner.config, learner.seed
+        with run.callback.part("episodes and memory"):
+            episodes = draw_episodes(
+                normals, len(anomalies), len(twins), config.distributions, seed=seed
+            )
+            plan, pseudo = plan_pseudo_anomalies(episodes), None
+            if plan:
+                rows = [twins[entry.generator].rows(np.array([entry.normal])) for entry in plan]
+                pseudo = FeatureTable.of_rows(normals.layout, torch.cat(rows).half().numpy())
+            task = prepare(learner.heads, normals, anomalies, pseudo, episodes, config, seed=seed)
+        digest = hashlib.sha256()
+        for table in (normals, anomalies, *twins):
+            for _, chunk in table.chunks():
+                digest.update(chunk.numpy().tobytes())
+        identity = {"features": digest.hexdigest()}
+        model = learn(
+            task,
+            config,
+            seed=seed,
+            device=run.torch_device,
+            callback=run.callback,
+            checkpoint=_checkpoint(learner, config, run, Manifest(), identity),
+            resume=run.resume,
         )
-        plan, pseudo = plan_pseudo_anomalies(episodes), None
-        if plan:
-            rows = [twins[entry.generator].rows(np.array([entry.normal])) for entry in plan]
-            pseudo = FeatureTable.of_rows(normals.layout, torch.cat(rows).half().numpy())
-        task = prepare(learner.heads, normals, anomalies, pseudo, episodes, config, seed=seed)
-    digest = hashlib.sha256()
-    for table in (normals, anomalies, *twins):
-        for _, chunk in table.chunks():
-            digest.update(chunk.numpy().tobytes())
-    identity = {"features": digest.hexdigest()}
-    model = learn(
-        task,
-        config,
-        seed=seed,
-        device=run.torch_device,
-        callback=run.callback,
-        checkpoint=_checkpoint(learner, config, run, Manifest(), identity),
-        resume=run.resume,
-    )
-    exemplars = keep_exemplars(
-        task.data.features,
-        [
-            Candidates(role="normal", classes=[GOOD] * len(normals), items=None),
-            Candidates(role="anomaly", classes=["anomaly"] * len(anomalies), items=None),
-            Candidates(
-                role="pseudo",
-                classes=[f"generator {entry.generator}" for entry in plan],
-                items=None,
-            ),
-        ],
-    )
-    return replace(model, exemplars=exemplars)
-
-
-def _readable(
-    images: Sequence[LabelledImage], config: Config, learner: Learner, run: RunSettings
-) -> tuple[list[LabelledImage], list[ImageItem]]:
-    return readable_items(
-        images,
-        config.features.size,
-        decode=learner.finetune,
-        strict=run.strict,
-        callback=run.callback,
-    )
+        exemplars = keep_exemplars(
+            task.data.features,
+            [
+                Candidates(role="normal", classes=[GOOD] * len(normals), items=None),
+                Candidates(role="anomaly", classes=["anomaly"] * len(anomalies), items=None),
+                Candidates(
+                    role="pseudo",
+                    classes=[f"generator {entry.generator}" for entry in plan],
+                    items=None,
+                ),
+            ],
+        )
+        return replace(model, exemplars=exemplars)
 
 
 def _checkpoint(
