@@ -3,6 +3,10 @@
 import runpy
 from pathlib import Path
 
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -11,3 +15,18 @@ def test_ahl_in_one_page_finds_kinds_that_it_has_never_seen():
     found = page["main"](seed=0)
     assert found["AHL", "seen"] > 0.9
     assert found["AHL", "unseen"] > 0.85
+
+
+def test_the_notebook_runs_on_real_images(tmp_path):
+    pytest.importorskip("elpv_dataset")
+    notebook = nbformat.read(EXAMPLES / "elpv.ipynb", as_version=4)
+    NotebookClient(
+        notebook, timeout=500, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    shown = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type != "stream"
+    ]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 2
