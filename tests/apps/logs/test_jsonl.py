@@ -15,7 +15,7 @@ from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs import JsonLinesLog
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 RECORD = EpochRecord(
     epoch=1, support_losses=(1.5, math.nan), query_losses=(2.0, math.inf), importance=(0.25, 0.75)
