@@ -273,7 +273,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What identifies its runs, as JSON values, the data aside."""
+        """The facts that identify its runs, the data aside, as JSON values."""
         return self._learner().facts(self.run or RunSettings())
 
     def _learner(self) -> Learner:

@@ -76,7 +76,7 @@ def in_pixels(size: ImageSize, tiles: int = 0) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig(Checked):
-    """How images become feature maps.
+    """Image size, tiles and batches of the feature extraction.
 
     Attributes:
         image_size: height and width, in pixels, that every image is resized to; the second scale

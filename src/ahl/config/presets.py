@@ -161,7 +161,7 @@ def paper() -> Config:
 
 
 def default() -> Config:
-    """What measured best here, one setting for all datasets (docs/deviations.md)."""
+    """The constants that measured best here, one setting for all datasets (docs/deviations.md)."""
     return Config()
 
 

@@ -102,7 +102,7 @@ def recalibrate(
     Args:
         old: the calibration of the heads that the evidence is of.
         normals: their evidence as the heads and the memory give it; may be none.
-        anomalies: likewise.
+        anomalies: their evidence; may be none.
         prior_count: as in the config.
     """
     if not len(old.normals):  # of another product: its weights stand for more than these few
@@ -128,7 +128,7 @@ def recalibrate(
 
 
 def evidence_weights(anomalies: Tensor, telling: Tensor, prior_count: float) -> tuple[float, ...]:
-    """What each kind of evidence weighs, by what it says of unseen anomalies (M, K)."""
+    """The weight of each kind of evidence, by how far it lifts unseen anomalies (M, K)."""
     count, kinds = anomalies.shape
     weights = torch.ones(kinds, dtype=torch.float64)
     if count:

@@ -1,4 +1,4 @@
-"""Out-of-fold evidence: detectors trained without a fold score the images in it."""
+"""Out-of-fold evidence: models trained without a fold score the images in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def calibrate_by_folds(
 ) -> Calibration:
     """Calibrate a trained model by out-of-fold evidence.
 
-    The folds' detectors train alone, side by side, on balanced batches. Their evidence of the
+    The folds' models train alone, side by side, on balanced batches. Their evidence of the
     images in their fold, in spreads of those they trained on, stands for the model's own evidence
     of unseen images. The folds are of `draw_folds`; the reference is the fixed one of scoring.
     """
@@ -62,7 +62,7 @@ def calibrate_by_folds(
 
 @dataclass(frozen=True)
 class _Folds:
-    """The folds' detectors over one training set."""
+    """The folds' models over one training set."""
 
     detector: BaseDetector
     training_set: TrainingSet
@@ -77,7 +77,7 @@ class _Folds:
     def trained(self) -> list[HeadWeights]:
         """The folds' models, with the mean weights of as large a part of their steps as g's."""
         learning = self.config.learning
-        # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
+        # As many steps, at the rate, of what they stand for: g, or a model trained alone.
         whole, rate = learning.epochs * learning.rounds, learning.outer_rate
         if not learning.collaborative:
             whole, rate = whole * learning.inner_steps, learning.inner_rate

@@ -27,7 +27,7 @@ MOST_IMAGES = 1000
 """Of one table, drawn at random, that the components are computed from."""
 
 SMALLEST_VARIANCE = 1e-6
-"""As a share of the first component's; smaller ones are of rounding, and left out."""
+"""As a share of the first component's; smaller ones are of rounding, and dropped."""
 
 _CHUNK = 64  # images read together; bounds memory
 
@@ -62,7 +62,7 @@ class Reduction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preparation:
-    """What is done to the features of an image before the heads see them.
+    """The steps from the features of an image to what the heads see.
 
     Attributes:
         features: shape of the maps in a feature row.
@@ -96,11 +96,11 @@ class Preparation:
         return 0.0 if self.memory is None else self.memory.weight
 
     def maps(self, row: Tensor) -> FeatureMaps:
-        """What the heads see of a feature row (1, row_size)."""
+        """Prepare a feature row (1, row_size) for the heads."""
         return self.of_maps(self.features.split(row))
 
     def of_maps(self, maps: FeatureMaps) -> FeatureMaps:
-        """What the heads see of feature maps (N, C, H_s, W_s) a scale, all at once."""
+        """Prepare feature maps (N, C, H_s, W_s) a scale for the heads, all at once."""
         if self.reduction is not None:
             maps = project_maps(maps, self.reduction.components)
         scaled = [scale * self.factor for scale in maps]

@@ -34,7 +34,7 @@ STAGE = "fine-tuning the backbone"
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningImages:
-    """What the stage trains on.
+    """The images that the stage trains on.
 
     Attributes:
         normals: training normals.

@@ -26,7 +26,7 @@ MOST = 100
 """Images that one update takes."""
 
 MISSED_CLASS = "missed"
-"""Class of a missed defect whose own is not told."""
+"""Class of a missed defect whose own is not given."""
 
 
 def update_with_images(
@@ -110,6 +110,6 @@ def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:
 
 
 def _relabelled(file: TrainingFile, new: dict[str, TrainingFile]) -> bool:
-    """Whether a file that was trained on as good is a defect now, or the reverse."""
+    """True if a file that was trained on as good is a defect now, or the reverse."""
     now = new.get(file.sha256)
     return now is not None and (now.class_name == GOOD) != (file.class_name == GOOD)

@@ -47,7 +47,7 @@ MOST_REMEMBERED: Final = 4
 """Patches that a memory may come to hold, as a multiple of those it was made with."""
 
 STRENGTHS: Final = (1, 3)
-"""How often each image that was got wrong counts among those of its kind; more if need be."""
+"""Weights of each wrong image among those of its kind; the next one if need be."""
 
 
 def update_on_exemplars(
@@ -95,7 +95,6 @@ def update_on_exemplars(
 
 
 def _merit(found: Update) -> tuple[bool, int]:
-    """Whether it worsens nothing, and how much it mends."""
     return not found.worsens, found.mended
 
 
@@ -107,8 +106,8 @@ class _Run:
         model: before.
         kept: what it keeps of other images, their memory evidence with the false alarms remembered.
         kept_before: the same with that of the memory before.
-        wrong: the images that it got wrong, likewise.
-        wrong_before: likewise.
+        wrong: the images that it got wrong, with that of the new memory.
+        wrong_before: the same with that of the memory before.
         extended: the model with the false alarms remembered and the calibration knowing all.
     """
 

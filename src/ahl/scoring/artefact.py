@@ -122,7 +122,7 @@ def read_artefact(path: Path) -> bytes:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a file seems to be one that `ahl export` wrote, by its first bytes.
+    """True if a file seems to be one that `ahl export` wrote, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -133,7 +133,7 @@ def is_exported(path: Path) -> bool:
 
 
 def is_like_model_file(path: Path) -> bool:
-    """Whether a file seems to be one that `ahl train` wrote, by its first bytes.
+    """True if a file seems to be one that `ahl train` wrote, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.

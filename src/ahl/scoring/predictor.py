@@ -166,8 +166,9 @@ class Predictor:
 
     @property
     def classes_(self) -> NDArray[np.int64]:
-        """What `predict` answers: 0 (good) and 1 (anomalous)."""
-        return np.arange(2) if self.model_ else np.arange(0)
+        """The answers of `predict`, 0 (good) and 1 (anomalous); NotFittedError before `fit`."""
+        _ = self.model_
+        return np.arange(2)
 
     @property
     def scorer(self) -> TorchScorer:
@@ -183,7 +184,7 @@ class Predictor:
         return self._scorer
 
     def _device(self) -> torch.device:
-        """Where to compute."""
+        """Device to compute on."""
         raise NotImplementedError
 
     def _fitted(self, model: TrainedModel | None) -> Self:

@@ -120,7 +120,7 @@ def decoded_batches(
 ) -> Iterator[DecodedBatch]:
     """Decode items of one shape in parallel, in order, holding only a few batches.
 
-    The callback hears how long decoding was waited for.
+    The callback receives how long decoding was waited for.
 
     Yields:
         batches of `size` images; every item is in one of them.
@@ -194,7 +194,7 @@ def readable_items(
 
 
 def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
-    """Tell of an image left out, or stop when strict.
+    """Report a skipped image, or stop when strict.
 
     Raises:
         ImageError: if strict.
