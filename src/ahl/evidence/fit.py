@@ -142,7 +142,7 @@ def evidence_weights(anomalies: Tensor, telling: Tensor, prior_count: float) -> 
     return tuple(float(weight) for weight in weights / weights.sum())
 
 
-def standardised(evidence: Evidence, by: Evidence) -> Evidence:
+def in_deviations(evidence: Evidence, by: Evidence) -> Evidence:
     """Evidence in deviations of other images' from their mean."""
     means, deviations = spread_of(by)
     return {

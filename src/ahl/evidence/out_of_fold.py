@@ -15,7 +15,7 @@ from ahl.distributions.episodes import Indices
 from ahl.distributions.folds import Fold
 from ahl.distributions.training_set import TrainingSet, draw_batches
 from ahl.evidence.calibration import Calibration, Evidence, gather
-from ahl.evidence.fit import Unseen, calibrate, standardised
+from ahl.evidence.fit import Unseen, calibrate, in_deviations
 from ahl.evidence.knn import descriptors
 from ahl.evidence.prepared import Preparation
 from ahl.features.maps import FeatureMaps
@@ -128,7 +128,7 @@ class _Folds:
         for model, by, own in zip(models, known, samples, strict=True):
             if not len(own):
                 continue
-            parts.append(standardised(self.evidence(model, own), by))
+            parts.append(in_deviations(self.evidence(model, own), by))
             for chunk in np.array_split(own, range(CHUNK, len(own), CHUNK)):
                 maps = layout.split(self.training_set.features.rows(chunk))
                 described.append(descriptors(maps, appended))
