@@ -175,5 +175,5 @@ def preset(
     """
     presets = {"default": default, "paper": paper}
     if name not in presets:
-        raise ConfigurationError(f"There is no preset {name!r}; choose default or paper.")
+        raise ConfigurationError(f"preset is {name!r}; expected default or paper.")
     return presets[name]().with_image_size(image_size, tiles)

@@ -47,13 +47,15 @@ def update_with_images(
         the update, whose model's manifest has the images too.
 
     Raises:
-        ConfigurationError: if a missed defect's class is good.
+        ConfigurationError: if a missed defect's class is good or empty.
         DataError: if there is no readable image, one is given as both, there are too many, or the
             model keeps too few good ones or was trained on feature maps.
         ImageError: if strict and one cannot be read.
     """
-    if any(image.class_name in ("", GOOD) for image in missed):
-        raise ConfigurationError("The class of a missed defect cannot be good, or nothing.")
+    if odd := [image.class_name for image in missed if image.class_name in ("", GOOD)]:
+        raise ConfigurationError(
+            f"The class of a missed defect is {odd[0]!r}; expected the name of its kind."
+        )
     if len(missed) + len(false_alarms) > MOST:
         raise DataError(
             f"{len(missed) + len(false_alarms)} images are more than an update is for ({MOST}): "
