@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ahl._common.errors import ConfigurationError
 from ahl.config.image_size import FeatureConfig, read_size
@@ -82,9 +82,6 @@ class Config:
                 raise ConfigurationError(f"Config section {name} needs {', '.join(names)}.")
         sections = {one.name: type(getattr(cls(), one.name)) for one in fields(cls)}
         return cls(**{name: section(**values[name]) for name, section in sections.items()})
-
-
-PresetName = Literal["default", "paper"]
 
 
 def paper() -> Config:

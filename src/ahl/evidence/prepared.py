@@ -284,8 +284,8 @@ def fit_reduction(
     mean = total / count
     variances, directions = torch.linalg.eigh(products / count - torch.outer(mean, mean))
     # In ascending order; at least one is kept, also of images that are all alike.
-    telling = int((variances > SMALLEST_VARIANCE * variances[-1].clamp_min(0)).sum())
-    kept = directions.flip(1)[:, : max(1, min(components, telling))]
+    spread = int((variances > SMALLEST_VARIANCE * variances[-1].clamp_min(0)).sum())
+    kept = directions.flip(1)[:, : max(1, min(components, spread))]
     # A direction has no sign of its own; which one comes out depends on the library.
     largest = kept.abs().argmax(dim=0, keepdim=True)
     signed = kept * kept.gather(0, largest).sign()

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
 from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
+
+DECODERS: Final = 2
+"""Images decoded at a time, ahead of the backbone."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +120,7 @@ class DecodedBatch:
 
 
 def decoded_batches(
-    items: Iterable[ImageItem], size: int, *, workers: int = 2, callback: Callback | None = None
+    items: Iterable[ImageItem], size: int, *, callback: Callback | None = None
 ) -> Iterator[DecodedBatch]:
     """Decode items of one shape in parallel, in order, holding only a few batches.
 
@@ -127,11 +131,11 @@ def decoded_batches(
     """
     callback = callback or Callback()
     upcoming = iter(items)
-    pool = ThreadPoolExecutor(max_workers=workers)
+    pool = ThreadPoolExecutor(max_workers=DECODERS)
     ahead: deque[tuple[str, Future[Pixels]]] = deque()
 
     def top_up() -> None:
-        while len(ahead) < 2 * size + workers and (item := next(upcoming, None)) is not None:
+        while len(ahead) < 2 * size + DECODERS and (item := next(upcoming, None)) is not None:
             ahead.append((item.name, pool.submit(item.load)))
 
     indices: list[int] = []
