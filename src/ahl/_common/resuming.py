@@ -52,5 +52,5 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
-    """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
+    """The fine-tuning stage's own checkpoint, beside that of the training."""
     return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")
