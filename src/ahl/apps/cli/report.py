@@ -21,14 +21,6 @@ class ReportOptions:
     """The options of `ahl report`."""
 
     output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
-    worst: int = option(
-        "Number of the worst misses, and of the worst false alarms, to show.",
-        default=6,
-        type=click.IntRange(0, 12),
-    )
-    title: str | None = option(
-        "Heading of the page [default: from the name of DATA].", default=None
-    )
     computing: Computing
     as_json: bool = json_flag()
 
@@ -66,9 +58,7 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
             detector.scorer,
             dataset,
             output,
-            title=options.title,
             made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
-            worst=options.worst,
             progress=callback.progress_of("scoring"),
         )
         for skipped in written.evaluation.skipped:

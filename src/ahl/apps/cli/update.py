@@ -11,7 +11,7 @@ from ahl._common.errors import DataError
 from ahl._common.text import printable
 from ahl.apps.cli.common import make_table, print_json, stderr_console, stdout_console, suggest
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
-from ahl.apps.cli.options import option, options, takes
+from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
@@ -49,7 +49,7 @@ class UpdateOptions:
     feedback: Path | None = option(
         "Folder of `ahl serve --feedback-dir`, with images that people marked.",
         default=None,
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=EXISTING_FOLDER,
         metavar="FOLDER",
     )
     kind: str | None = option(
