@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.pages.axes import add_axes, shortened
 from ahl._common.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
-from ahl.benchmark.comparisons import Ranking, Sweep, digits
+from ahl._common.text import digits
+from ahl.benchmark.comparisons import Ranking, Sweep
 from ahl.benchmark.summary import Column, Summary, rows_of
 from ahl.benchmark.variants import Variant, number_of
 

@@ -13,6 +13,7 @@ import numpy as np
 from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.text import counted
 from ahl._common.types import GOOD, Skipped
 from ahl.apps.advise.duplicates import Copy, find_duplicates
 from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
@@ -203,11 +204,10 @@ def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
-        many = "is 1 good image" if normals == 1 else f"are {normals} different good images"
         yield (
-            f"There {many}; {FEWEST_NORMALS} are needed before some "
-            "can be left out and asked about, some dozens before the answers mean much. Only "
-            "copies and sizes were looked at."
+            f"{counted(normals, 'different good image', 'are')} too few: {FEWEST_NORMALS} are "
+            "needed before some can be left out and asked about, some dozens before the answers "
+            "mean much. Only copies and sizes were looked at."
         )
     if anomalies == 0:
         yield (

@@ -87,8 +87,7 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())
         click.echo(f"{one.folder}: {counts}")
     if callback.skipped:
-        were = "was" if len(callback.skipped) == 1 else "were"
-        click.echo(f"{counted(len(callback.skipped), 'image')} {were} left out.")
+        click.echo(f"{counted(len(callback.skipped), 'unreadable image', 'were')} left out.")
     suggest("train", prepared[0].folder, "--output", f"{prepared[0].name}.ahl")
 
 

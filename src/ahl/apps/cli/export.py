@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import (
     check_writable,
     print_json,
@@ -86,6 +87,6 @@ def export(model: Path, options: ExportOptions) -> None:
             }
         )
         return
-    click.echo(f"{result.output}: {result.size / 1e6:.1f} MB")
+    click.echo(f"{result.output}: {megabytes(result.size)}")
     for line in parity_lines(result.parity.values()):
         click.echo(line)

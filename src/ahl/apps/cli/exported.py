@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ahl._common.errors import ModelFileError
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import print_json, stdout_console
 
 
@@ -43,7 +44,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         return
     decision = card.decision
     rows = {
-        "file size": f"{size / 1e6:.1f} MB",
+        "file size": megabytes(size),
         "exported": f"{description.precision}, by ahl {card.version}",
         "base detector": f"{card.base} ({', '.join(card.heads)})",
         "backbone": card.backbone,

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import check_writable, print_json, stderr_console
 from ahl.apps.cli.evaluate import as_values
 from ahl.apps.cli.groups import Computing, json_flag, labelled_data, trained_model
@@ -71,4 +72,4 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
         return
     for sentence in (*summary.how_good, *summary.where_it_fails):
         click.echo(sentence)
-    click.echo(f"Report: {output} ({size / 1e6:.1f} MB)")
+    click.echo(f"Report: {output} ({megabytes(size)})")

@@ -211,9 +211,8 @@ def _show(summary: dict[str, Any], labelled: Path) -> None:
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     click.echo(f"Trained on {images} in {summary['seconds']} s.")
     if summary["skipped"]:
-        skipped = len(summary["skipped"])
-        were = "was" if skipped == 1 else "were"
-        click.echo(f"{counted(skipped, 'image')} could not be read and {were} skipped.")
+        skipped = counted(len(summary["skipped"]), "unreadable image", "were")
+        click.echo(f"{skipped} skipped.")
     model, ahl = summary["model"], own_name()
     click.echo(f"Model: {model}")
     click.echo(

@@ -15,6 +15,7 @@ import torch
 
 from ahl._common.files import written_whole
 from ahl._common.pages.rendering import render_page
+from ahl._common.text import counted, digits
 from ahl._common.version import __version__
 from ahl.apps.report.cases import make_cases
 from ahl.apps.report.counts import (
@@ -33,7 +34,7 @@ from ahl.apps.report.score_plots import (
     draw_separations,
 )
 from ahl.apps.report.training_plots import draw_trainings
-from ahl.apps.report.words import Summary, digits, images, summarise
+from ahl.apps.report.words import Summary, summarise
 from ahl.config.image_size import in_pixels
 from ahl.data import Dataset
 from ahl.model.trained import TrainedModel
@@ -114,7 +115,7 @@ def write_report(
         trained=sorted(Counter(file.class_name for file in model.manifest.files).items()),
         environment=_environment(scorer),
         digits=digits,
-        images=images,
+        counted=counted,
         share=share,
         shown=_shown,
     )

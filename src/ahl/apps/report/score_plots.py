@@ -20,7 +20,7 @@ from ahl._common.pages.svg import (
     new_figure,
     to_svg,
 )
-from ahl._common.text import printable
+from ahl._common.text import counted, printable
 from ahl.apps.report.counts import ClassRow, Floats, Separation
 from ahl.apps.report.curves import Curve, precision_recall_curve, roc_curve
 from ahl.model.decision import Decision
@@ -216,7 +216,7 @@ def _draw_histogram(axes: Any, number: int, row: ClassRow, edges: Floats) -> Non
     )
     axes.axhline(base, color=RULE, linewidth=0.8, zorder=3)
     name = shortened(printable(row.name), 30) + ("" if row.kind == "normal" else f", {row.kind}")
-    images = f"{len(row.scores):,} image{'' if len(row.scores) == 1 else 's'}"
+    images = counted(len(row.scores), "image")
     style = {"transform": axes.get_yaxis_transform(), "va": "bottom", "zorder": 5}
     ground = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
     axes.text(0, number + 0.36, name, color=INK, parse_math=False, bbox=ground, **style)
