@@ -71,7 +71,7 @@ def set_threshold(
     Raises:
         DataError: if there are too few normals for the rate.
         ConfigurationError: if the rate is not between 0 and 1.
-        NotFittedError: if normals are given and the model was trained on feature maps.
+        DataError: if normals are given and the model was trained on feature maps.
     """
     if normals is None:
         found = out_of_fold_normals(model)
@@ -113,7 +113,7 @@ def score_new_normals(
         most: of them are kept.
 
     Raises:
-        NotFittedError: if the model was trained on feature maps.
+        DataError: if the model was trained on feature maps.
     """
     scorer, size = TorchScorer(model, device), model.config.features.size
     # Copies of one image are no further evidence.

@@ -66,7 +66,7 @@ def export_model(
     Raises:
         ConfigurationError: if a package is lacking, or ONNX lacks a part of the backbone.
         DataError: if 8 bits are asked for without labelled images.
-        NotFittedError: if the model was trained on feature maps.
+        DataError: if the model was trained on feature maps.
         ParityError: if the exported model does not score as the model itself does.
         ModelFileError: if the file cannot be written.
     """
