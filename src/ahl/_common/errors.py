@@ -33,10 +33,6 @@ class ResumeError(AHLError):
     """A checkpoint cannot continue the run that was asked for."""
 
 
-class ProcessError(AHLError):
-    """Another process that the work is shared with has ended before its time."""
-
-
 class NotFittedError(AHLError):
     """A detector was asked to score or save before it was trained or loaded."""
 

@@ -16,9 +16,6 @@ from typing import Final
 _A_DAY: Final = 86_400.0  # seconds
 _TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
 
-SEEN_WITHIN = 20.0
-"""Seconds after which a file that another machine wrote must be there."""
-
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -70,13 +67,3 @@ def remove_torn_line(path: Path) -> None:
                 break
             end = begin
         file.truncate(end)
-
-
-def appears(path: Path) -> bool:
-    """True once a file is there, awaited for some seconds: network disks take their time."""
-    until = time.monotonic() + SEEN_WITHIN
-    while not path.exists():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.2)
-    return True

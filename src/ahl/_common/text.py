@@ -6,6 +6,7 @@ import ast
 import math
 from typing import Any, Final
 
+_LONGEST: Final = 200  # characters of a line of an error
 _OF_ONE: Final = {"are": "is", "were": "was"}
 
 
@@ -29,15 +30,17 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def first_line(error: BaseException, most: int = 200) -> str:
-    """The first line of an error's message, or its kind, cut after `most` characters."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
 def printable(words: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
     """The words on one line: control characters, and halves of broken names, are replaced."""
     return "".join(letter if letter.isprintable() else instead for letter in words)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, to stand in a sentence; its kind if it has none."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    line = printable(text.strip().partition("\n")[0].strip(), "?").rstrip(" .:")
+    line = line or type(error).__name__
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal

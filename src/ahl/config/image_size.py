@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ahl._common.types import ImageSize  # which imports numpy: `ahl --help` is quicker without
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
-"""The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""
+"""The backbone that is installed with ahl (`ahl.PACKAGED`)."""
 
 SMALLEST_SIDE: Final = 32
 """Pixels of an image's shorter side at least."""

@@ -70,8 +70,8 @@ def set_threshold(
 
     Raises:
         DataError: if there are too few normals for the rate.
-        ConfigurationError: if the rate is not between 0 and 1.
         DataError: if normals are given and the model was trained on feature maps.
+        ConfigurationError: if the rate is not between 0 and 1.
     """
     if normals is None:
         found = out_of_fold_normals(model)
@@ -168,12 +168,6 @@ def out_of_fold_normals(model: TrainedModel) -> NormalScores:
             "trained on."
         )
     return NormalScores(scores=kept, skipped=(), trained_on=0)
-
-
-def _unreadable(skipped: Sequence[Skipped]) -> str:
-    """Here nothing else names them: the first stands for all."""
-    first = f"{skipped[0].name}: {skipped[0].reason}"
-    return f"{len(skipped)} could not be read, the first {first}"
 
 
 def out_of_fold_anomalies(model: TrainedModel) -> NDArray[np.float64]:

@@ -95,7 +95,9 @@ def test_few_images_earn_no_praise(good, bad):
 def test_good_images_that_set_the_threshold_are_no_news_of_it():
     groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
     summary, _ = told(groups, threshold_of=range(10), threshold_images=7)
-    assert any("7 good images are among those that the threshold was set on" in s for s in summary.how_good)
+    assert any(
+        "7 good images are among those that the threshold was set on" in s for s in summary.how_good
+    )
     summary, _ = told(groups, threshold_of=range(10))
     assert not any("was set on" in one for one in summary.how_good)
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.text import first_line
 from ahl.features.extractor import bounded_scales
 from ahl.model.trained import TrainedModel
-from ahl.scoring.artefact import METADATA_KEY, Description, first_line
+from ahl.scoring.artefact import METADATA_KEY, Description
 from ahl.scoring.torch_scorer import Forward
 
 OPSET: Final = 20
