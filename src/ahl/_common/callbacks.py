@@ -138,8 +138,7 @@ class PrintingCallback(Callback):
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Print the mean losses of an epoch."""
-        losses = {"support": record.support_losses, "query": record.query_losses}
-        told = [f"{name} loss {sum(own) / len(own):.3f}" for name, own in losses.items() if own]
+        told = [f"{name} loss {mean:.3f}" for name, mean in record.mean_losses.items()]
         print(f"epoch {record.epoch}/{epochs}: {', '.join(told)}", file=sys.stderr)
 
     def on_skipped(self, skipped: Skipped) -> None:

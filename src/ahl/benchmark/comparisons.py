@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_COLUMNS = 5
-"""Below this a rank test says nothing."""
+"""Fewest for a rank test."""
 
 FEWEST_VALUES = 3
 """Of a sweep."""
@@ -219,7 +219,7 @@ class Sweep:
         title: the method with its other settings.
         setting: dotted name of the setting that varies.
         values: as written, in order.
-        numeric: whether all values are numbers.
+        numeric: True if all values are numbers.
         lines: for each dataset the figures, a row a value.
     """
 

@@ -104,7 +104,7 @@ class DetectorMethod(Method):
 
     Attributes:
         detector: its class.
-        collaborative: whether it is within AHL.
+        collaborative: True within AHL.
         ensemble: of as many detectors as there are episodes: each on one D_i, the union of its
             support and its query set, drawn by this grouping (such a part cannot be calibrated);
             or each on all of D, from another seed. None for a single detector.

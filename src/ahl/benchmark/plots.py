@@ -6,8 +6,19 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ahl._common.pages.axes import add_axes, shortened
-from ahl._common.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
+from ahl._common.pages.axes import add_axes, add_legend, shortened
+from ahl._common.pages.svg import (
+    GROUND,
+    INK,
+    LINES,
+    MUTED,
+    OTHER,
+    OURS,
+    PAPER,
+    RULE,
+    new_figure,
+    to_svg,
+)
 from ahl._common.text import digits
 from ahl.benchmark.comparisons import Ranking, Sweep
 from ahl.benchmark.summary import Column, Summary, rows_of
@@ -16,7 +27,6 @@ from ahl.benchmark.variants import Variant, number_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 _DASHES: Final = ("-", "--", "-.", ":")
 _MARKERS: Final = "osD^vP"
 
@@ -116,15 +126,7 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
         axes.grid(axis="y", color=RULE, linewidth=0.6)
         axes.set_xlabel(shortened(sweep.setting, 60), color=MUTED, parse_math=False)
         axes.set_ylabel("AUROC", color=MUTED)
-        legend = axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, -0.24),
-            frameon=False,
-            borderaxespad=0,
-            labelcolor=INK,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        add_legend(axes)
         title = f"AUROC of {sweep.title} over {sweep.setting}, {sweep.lines[0][0].setting} setting"
         return to_svg(figure, name=name, title=title, description="; ".join(words))
 
@@ -181,7 +183,7 @@ def _draw_line(
     *,
     joined: bool,
 ) -> None:
-    colour = _LINES[index % len(_LINES)]
+    colour = LINES[index % len(LINES)]
     means = table["auroc"]
     below = (means - table["low"]).clip(lower=0).fillna(0)
     above = (table["high"] - means).clip(lower=0).fillna(0)

@@ -142,7 +142,7 @@ class Variant:
 
 
 def take_apart(text: str) -> tuple[str, Written]:
-    """Name and settings of any text; whether there are such ones is not asked."""
+    """Name and settings of any text; neither has to exist."""
     name, *parts = (part.strip() for part in text.split(","))
     fields = (part.partition("=") for part in parts)
     return name, tuple((field.strip(), value.strip()) for field, _, value in fields)

@@ -52,11 +52,11 @@ class Advice:
         images: readable images by class.
         skipped: those that could not be read.
         copies: images that are there twice, contradictions of the labels first.
-        labels: whether labels beat good images alone.
+        labels: the worth of labels beside good images alone.
         curve: what more labels bring, and what a new kind costs.
         suspects: images that look mislabelled, likeliest first.
         suspected: how many there are in each class that has any; the list is cut off.
-        size: whether the image size is enough.
+        size: the image size against originals and defects.
         notes: what could not be measured, and why.
     """
 
@@ -100,7 +100,7 @@ def advise(
     Args:
         data: a folder in one of the two layouts, or an opened one.
         heads: the base detector that stands in.
-        backbone: as for `ahl.AHL`; likewise the next three.
+        backbone: as for `ahl.AHL`.
         weights: local weights.
         backbone_arguments: of the backbone.
         stages: of the backbone.
@@ -205,9 +205,9 @@ def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
         yield (
-            f"{counted(normals, 'different good image', 'are')} too few: {FEWEST_NORMALS} are "
-            "needed before some can be left out and asked about, some dozens before the answers "
-            "mean much. Only copies and sizes were looked at."
+            f"{counted(normals, 'good image', 'are')} too few (copies count once): "
+            f"{FEWEST_NORMALS} are needed before some can be left out and asked about, some dozens "
+            "before the answers mean much. Only copies and sizes were looked at."
         )
     if anomalies == 0:
         yield (

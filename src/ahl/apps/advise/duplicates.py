@@ -50,7 +50,7 @@ class Copy:
     Attributes:
         one, other: their names.
         one_class, other_class: their labels.
-        exact: whether their pixels are equal.
+        exact: True if their pixels are equal.
         likeness: correlation of their details, 1 for the same pixels.
         where: in which folders they lie.
     """

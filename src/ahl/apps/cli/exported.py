@@ -10,7 +10,7 @@ import click
 
 from ahl._common.errors import ModelFileError
 from ahl._common.text import megabytes
-from ahl.apps.cli.common import print_json, stdout_console
+from ahl.apps.cli.common import make_table, print_json, stdout_console
 
 
 def show_exported(path: Path, *, as_json: bool) -> None:
@@ -20,9 +20,6 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         ConfigurationError: if its runtime is not installed.
         ModelFileError: if it is no whole artefact.
     """
-    from rich.markup import escape
-    from rich.table import Table
-
     from ahl.config.image_size import in_pixels
     from ahl.scoring.onnx_scorer import OnnxScorer
 
@@ -57,10 +54,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         f"{decision.max_false_alarm_rate:.2%}",
         "model": card.sha256[:16],
     }
-    table = Table(show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, escape(value))
-    stdout_console().print(table)
+    stdout_console().print(make_table(["", ""], rows.items()))
     for line in compared:
         click.echo(line)
 

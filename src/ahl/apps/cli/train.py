@@ -200,7 +200,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
         "images": dict(sorted(counts.items())),
         "skipped": skipped_values(skipped),
         "epochs": last.epoch,
-        "support_loss": sum(last.support_losses) / len(last.support_losses),
+        "support_loss": last.mean_losses["support"],
         "importance": list(last.importance),
         "seconds": round(seconds, 1),
     }

@@ -49,15 +49,15 @@ class Case:
 
     Attributes:
         name: of its file within the data.
-        label: its class, and whether that was seen in training.
+        label: its class; of an anomaly also seen or unseen in training.
         facts: lines on its score, the most important first.
         called: the model's verdict in words; None without a threshold.
-        wrong: whether that is wrong.
+        wrong: True if that is not its label.
         reasons: what speaks against it and what that adds to the score, largest first.
         likenesses: training images that it is like.
         place: where its evidence lies, in words; empty if that is not known.
         image: as the file has it; None if it cannot be read any more.
-        overlay: with the evidence in colour, likewise.
+        overlay: the image with the evidence in colour; None without an image.
     """
 
     name: str

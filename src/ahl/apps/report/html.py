@@ -48,7 +48,7 @@ _CLASSES: Final = 60
 """Most classes in the table; those found least are kept."""
 
 _DRAWN: Final = 16
-"""Most classes with a histogram, likewise."""
+"""Most classes with a histogram; those found least are kept."""
 
 _SKIPPED: Final = 20
 """Most unreadable images that are named."""

@@ -31,7 +31,7 @@ class Limits:
         images: in one request.
         pixels: of one image.
         waiting_images: accepted and not answered, of all requests together.
-        waiting_bytes: of their bodies, likewise.
+        waiting_bytes: of the bodies of these requests.
         seconds: from the start of a request to its answer.
         connections: open at once.
         batch: images that share a pass through the model.
