@@ -254,7 +254,7 @@ def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:
     """
     known = {method.name: method for method in (*METHODS, *ABLATION_METHODS, *further)}
     if name not in known:
-        raise ConfigurationError(f"There is no method {name!r}; choose among {', '.join(known)}.")
+        raise ConfigurationError(f"Unknown method {name!r}; expected one of {', '.join(known)}.")
     return known[name]
 
 

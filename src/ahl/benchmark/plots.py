@@ -6,7 +6,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ahl._common.pages.axes import add_axes, add_legend, shortened
+from ahl._common.pages.axes import add_axes, add_legend, add_rows, label_row, shortened
 from ahl._common.pages.svg import (
     GROUND,
     INK,
@@ -52,9 +52,8 @@ def draw_bars(summary: Summary, column: Column, name: str) -> str:
     left = min(0.5, math.floor(lowest * 10) / 10)
     height = _ROW * len(table) + 0.85
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.1, bottom=0.7)
-        axes.set(xlim=(left, 1.0), ylim=(len(table), 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes = add_rows(figure, height, len(table), top=0.1, bottom=0.7)
+        axes.set_xlim(left, 1.0)
         axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=3)
         for row, figures in enumerate(rows_of(table)):
             _draw_bar(axes, row, summary.variants[figures.Index], figures, left)
@@ -76,12 +75,11 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
     count = len(ranking.ranks)
     height = _ROW * count + 1.05
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.4, bottom=0.6)
+        axes = add_rows(figure, height, count, top=0.4, bottom=0.6)
         best = ranking.ranks[0][1]
         end = best + (ranking.difference or 0.0)
         right = max(count + 0.2, end + 0.1)
-        axes.set(xlim=(0.8, right), ylim=(count, 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes.set_xlim(0.8, right)
         axes.xaxis.get_major_locator().set_params(integer=True)
         if ranking.difference is not None:
             axes.axvspan(best, end, color=RULE, alpha=0.45, linewidth=0)
@@ -165,13 +163,8 @@ def _draw_bar(axes: Any, row: int, variant: Variant, figures: Any, left: float) 
 
 
 def _label(axes: Any, row: int, variant: Variant, figure: str) -> None:  # noqa: ANN401
-    """The method's name above its bar at the left, the figure at the right."""
-    place = axes.get_yaxis_transform()
     weight = "bold" if variant.is_ahl else "normal"
-    style = {"color": INK, "va": "bottom", "fontweight": weight, "clip_on": False}
-    name = shortened(variant.shown, _LONGEST)
-    axes.text(0, row + 0.46, name, transform=place, parse_math=False, **style)
-    axes.text(1, row + 0.46, figure, transform=place, ha="right", **style)
+    label_row(axes, row + 0.46, shortened(variant.shown, _LONGEST), figure, weight)
 
 
 def _draw_line(

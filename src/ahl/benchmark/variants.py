@@ -90,7 +90,9 @@ class Variant:
         for name, value in settings:
             section, field = name.split(".")
             if field not in values.get(section, {}):
-                raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
+                raise ConfigurationError(
+                    f"Unknown setting {name!r} in {self.text!r}; expected a field such as learning.epochs."
+                )
             if section in ("finetune", "features"):
                 raise ConfigurationError(
                     f"{name} (in {self.text!r}) cannot differ between methods, which share their "

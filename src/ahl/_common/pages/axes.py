@@ -31,6 +31,22 @@ def add_axes(figure: Figure, height: float, *, top: float, bottom: float, left: 
     return axes
 
 
+def add_rows(figure: Figure, height: float, rows: int, *, top: float, bottom: float) -> Any:  # noqa: ANN401
+    """Axes of so many rows, one below another, from 0 on top; the arguments are as above."""
+    axes = add_axes(figure, height, top=top, bottom=bottom)
+    axes.set(ylim=(rows, 0), yticks=[])
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
+def label_row(axes: Any, place: float, name: str, figure: str, weight: str = "normal") -> None:  # noqa: ANN401
+    """Write a row's name at the left and its figure at the right, both above `place`."""
+    style = {"color": INK, "va": "bottom", "fontweight": weight, "parse_math": False}
+    across = axes.get_yaxis_transform()
+    axes.text(0, place, name, transform=across, **style)
+    axes.text(1, place, figure, transform=across, ha="right", **style)
+
+
 def add_legend(axes: Any, columns: int = 1) -> None:  # noqa: ANN401 - matplotlib is untyped
     """A legend below the axes, its names taken as they are."""
     legend = axes.legend(

@@ -192,8 +192,8 @@ def _dataset(text: str) -> BenchmarkDataset:
         )
     if not separator:
         raise ConfigurationError(
-            f"--dataset {text!r} is none of {', '.join(by_name)}; for a folder of your own give "
-            "NAME=PATH."
+            f"Unknown --dataset {text!r}; expected one of {', '.join(by_name)}, or NAME=PATH for a "
+            "folder of your own."
         )
     return BenchmarkDataset(name=name.strip(), subsets=(open_dataset(Path(path)),))
 
@@ -205,7 +205,7 @@ def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: 
     for name in ablations:
         if name not in ABLATIONS:
             raise ConfigurationError(
-                f"There is no ablation {name!r}; choose among {', '.join(ABLATIONS)}."
+                f"Unknown ablation {name!r}; expected one of {', '.join(ABLATIONS)}."
             )
     named = [*methods, *(variant for name in ablations for variant in ABLATIONS[name])]
     possible = [method.name for method in METHODS if method.transfers or not transfer]

@@ -80,7 +80,7 @@ class Settings:
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
         access_log: write one JSON line a request to standard error.
-        feedback_dir: folder for images that people mark; None keeps none.
+        feedback_dir: folder for what people answer; None keeps nothing.
         max_feedback_bytes: size of that folder.
         limits: on what may be asked for.
 
