@@ -91,7 +91,8 @@ class Variant:
             section, field = name.split(".")
             if field not in values.get(section, {}):
                 raise ConfigurationError(
-                    f"Unknown setting {name!r} in {self.text!r}; expected a field such as learning.epochs."
+                    f"Unknown setting {name!r} in {self.text!r}; expected one such as "
+                    "learning.epochs."
                 )
             if section in ("finetune", "features"):
                 raise ConfigurationError(
