@@ -17,8 +17,8 @@ from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.data import TrainingSplit, draw_split, open_dataset
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import from_samples, label_images
-from ahl.data.labels import Labels, labelled, listed_images
+from ahl.data.images.sources import from_samples, label_images, listed_images
+from ahl.data.labels import Labels, labelled
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.features.backbones import Backbone
 from ahl.features.table import Maps, table_of_maps

@@ -95,5 +95,5 @@ def test_what_cannot_be_used_is_said(detector, tmp_path):
     features = AHL(config=tiny_config(epochs=1))
     maps = np.random.default_rng(0).normal(size=(12, 6, 4, 4))
     features.fit_features((maps,), (maps[:1] + 5,))
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="feature maps"):
         features.update([small_image("dot", 0)])

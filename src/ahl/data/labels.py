@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
 from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import LabelledImage, image_list, label_images
+from ahl.data.images.sources import LabelledImage, label_images
 
 Labels = Sequence[int | str] | NDArray[Any]
 """One label an image: 0 (good) and 1 (anomalous), or class names, of which `"good"` is good."""
-
-
-def listed_images(images: Sequence[ImageSource] | str | Path) -> list[ImageSource]:
-    """The images as a list.
-
-    Raises:
-        DataError: if they are no list, or of a kind that is not read.
-    """
-    if isinstance(images, (str, Path)):
-        raise DataError(f"{images} is one path; expected a list of images, such as [{images!r}].")
-    for kind, way in (
-        (torch.Tensor, "images.mul(255).byte().permute(0, 2, 3, 1).numpy() for values 0 to 1"),
-        (np.ndarray, "(images * 255).astype(np.uint8) for values 0 to 1"),
-    ):
-        first = images[:1] if isinstance(images, Sequence) else []
-        for one in (images, *first):
-            if isinstance(one, kind) and (kind is torch.Tensor or one.dtype != np.uint8):
-                raise DataError(
-                    f"images are {kind.__name__} of {one.dtype}; expected paths, Pillow images or "
-                    f"uint8 arrays (H, W, 3) of values 0 to 255: {way}."
-                )
-    return image_list(images)
 
 
 def class_names(labels: Labels | None, count: int) -> list[str]:

@@ -21,10 +21,9 @@ from ahl.evidence.prepared import Preparation
 from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.heads.base import BaseDetector, HeadScores, Parameters
-from ahl.heads.weights import HeadWeights, moved, one_of, replicate
+from ahl.heads.weights import HeadWeights, moved, one_of, replicate, score_samples
 from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import descend
-from ahl.learning.sample_scores import score_samples
 
 CHUNK = 256
 """Samples described together; bounds memory."""

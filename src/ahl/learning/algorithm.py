@@ -22,7 +22,7 @@ from ahl.distributions.training_set import (
 )
 from ahl.features.maps import FeatureMaps
 from ahl.heads.base import BaseDetector
-from ahl.heads.weights import HeadWeights, replicate
+from ahl.heads.weights import HeadWeights, replicate, score_samples
 from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import (
     adapt,
@@ -32,7 +32,6 @@ from ahl.learning.collaboration import (
     second_order_gradient,
 )
 from ahl.learning.importance import weigh
-from ahl.learning.sample_scores import score_samples
 from ahl.learning.state import TrainingState, start_state
 
 

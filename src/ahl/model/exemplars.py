@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ahl._common.errors import ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.tensor_file import tensor_of
 from ahl._common.types import ImageItem, Pixels
 from ahl.features.maps import FeatureLayout, FeatureMaps
@@ -157,7 +158,7 @@ def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exem
     kept, first = no_exemplars(features.layout.row_size), 0
     for group in groups:
         count, items = len(group.classes), group.items
-        places = np.linspace(0, count - 1, min(count, MOST[group.role])).round().astype(np.int64)
+        places = evenly_spaced(count, MOST[group.role])
         chosen = [(None if items is None else items[i], group.classes[i]) for i in places]
         kept += _exemplars(group.role, chosen, features.rows(first + places))
         first += count

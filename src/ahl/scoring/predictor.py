@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
 from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.labels import Labels, class_names, listed_images
+from ahl.data.images.sources import listed_images
+from ahl.data.labels import Labels, class_names
 from ahl.features.table import Maps, table_of_maps
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel

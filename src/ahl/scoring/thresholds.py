@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError, ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import image_item, label_images
@@ -130,7 +131,7 @@ def score_new_normals(
         else:
             new.setdefault(item.key, (image.source, item))
     given = list(new.values())
-    places = np.linspace(0, len(given) - 1, min(len(given), most)).round().astype(int)
+    places = evenly_spaced(len(given), most)
     scores, kept, keeping = [], [], set(places.tolist())
     for index, maps in scorer.prepared([source for source, _ in given]):
         if isinstance(maps, str):

@@ -33,16 +33,25 @@ def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
     return [LabelledImage(source=s.source, name=s.name, class_name=s.class_name) for s in samples]
 
 
-def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:
+def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSource]:
     """The images as a list, whatever holds them.
 
     Raises:
-        DataError: if it is one image, whose rows or letters would be taken for images.
+        DataError: if it is one image, whose rows or letters would be taken for images, or holds
+            tensors or arrays of a type that is not read.
     """
     if isinstance(images, (str, Path)):
-        raise DataError(
-            "Give a list of images, not one path; ahl.benchmark.datasets opens folders."
-        )
+        raise DataError(f"{images} is one path; expected a list of images, such as ['{images}'].")
+    for one in (images, *(images[:1] if isinstance(images, Sequence) else [])):
+        kind, dtype = type(one), getattr(one, "dtype", None)
+        is_tensor = kind.__module__.partition(".")[0] == "torch"  # which need not be installed
+        if is_tensor or (isinstance(one, np.ndarray) and dtype != np.uint8):
+            way = "images.mul(255).byte().permute(0, 2, 3, 1).numpy()"
+            way = way if is_tensor else "(images * 255).astype(np.uint8)"
+            raise DataError(
+                f"images are {kind.__name__} of {dtype}; expected paths, Pillow images or uint8 "
+                f"arrays (H, W, 3) of values 0 to 255: {way} for values 0 to 1."
+            )
     if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
         raise DataError("Give a list of images; for a single one, write [image].")
     return list(images)
@@ -56,10 +65,12 @@ def label_images(
     Raises:
         DataError: if there are not as many classes as images, or one image is given for a list.
     """
-    images = image_list(images)
+    images = listed_images(images)
     names = [classes] * len(images) if isinstance(classes, str) else list(classes)
     if len(names) != len(images):
-        raise DataError(f"There are {len(images)} anomalies but {len(names)} classes.")
+        raise DataError(
+            f"There are {len(images)} images but {len(names)} classes; expected one each."
+        )
     return [
         LabelledImage(
             source=image,
