@@ -57,7 +57,7 @@ def test_prepare(tmp_path):
     assert skipped["path"] == "head_ct/head_ct/001.png"
     people = run("prepare", "HeadCT", raw, "-o", tmp_path / "b")
     assert "2 train/good, 1 test/good, 2 test/defect" in people.stdout
-    assert "1 image was left out" in people.stdout
+    assert "1 unreadable image was left out" in people.stdout
     assert f"Next: ahl train {tmp_path / 'b'}" in people.stdout
     assert "skipped head_ct/head_ct/001.png" in people.stderr
 
