@@ -138,9 +138,8 @@ class PrintingCallback(Callback):
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Print the mean losses of an epoch."""
-        losses = {"support": record.support_losses, "query": record.query_losses}
-        means = [f"{name} loss {sum(own) / len(own):.3f}" for name, own in losses.items() if own]
-        print(f"epoch {record.epoch}/{epochs}: {', '.join(means)}", file=sys.stderr)
+        told = [f"{name} loss {mean:.3f}" for name, mean in record.mean_losses.items()]
+        print(f"epoch {record.epoch}/{epochs}: {', '.join(told)}", file=sys.stderr)
 
     def on_skipped(self, skipped: Skipped) -> None:
         """Print which image was skipped, and why."""

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Any, Final
 
 _LONGEST: Final = 200  # characters of a line of an error
+_OF_ONE: Final = {"are": "is", "were": "was"}
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 image`, `3 anomalies`."""
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """`1 image`, `3,000 anomalies`; with the verb "were" `1 image was`, `3,000 anomalies were`."""
+    if number == 1:
+        return f"1 {noun} {_OF_ONE[verb]}" if verb else f"1 {noun}"
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    return f"{number:,} {plural} {verb}".rstrip()
 
 
-def figure(value: float | None) -> str:
-    """Three digits, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
+def digits(value: float | None, places: int = 3) -> str:
+    """So many digits, a dash for None and NaN; 0.9996 must not read as a perfect 1.000."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{min(value, 1 - 10**-places) if value < 1 else value:.{places}f}"
+
+
+def megabytes(size: int) -> str:
+    """`12.3 MB`."""
+    return f"{size / 1e6:.1f} MB"
 
 
 def printable(words: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:

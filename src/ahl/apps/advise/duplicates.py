@@ -50,7 +50,7 @@ class Copy:
     Attributes:
         one, other: their names.
         one_class, other_class: their labels.
-        exact: whether their pixels are equal.
+        exact: True if their pixels are equal.
         likeness: correlation of their details, 1 for the same pixels.
         where: in which folders they lie.
     """
@@ -134,8 +134,8 @@ def _near_copies(
         return
     thumbnails = np.stack([picture.thumbnail for picture in pictures])
     mean = thumbnails.mean(axis=0, dtype=np.float64).astype(np.float32)
-    some = evenly_spaced(len(pictures), _LEARNED)
-    likeness_of = _Likeness(_band_passed(thumbnails[some]), mean)
+    some = thumbnails[evenly_spaced(len(pictures), _LEARNED)]
+    likeness_of = _Likeness(_band_passed(some), mean)
     found = _candidates(thumbnails, mean)
     callback.on_stage("comparing likely copies", 0, len(found))
     for done, (one, other) in enumerate(found, start=1):
