@@ -47,7 +47,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class TrialBatch:
     """Trials that share their features: one draw; either all or none see every class.
 
     In a transfer `source` is trained on, and the dataset is the target.
@@ -92,7 +92,7 @@ class Benchmark:
     transfer: bool = False
 
 
-def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
+def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
     """All trials, draw by draw.
 
     Raises:
@@ -107,10 +107,10 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
         chosen: Sequence[Variant],
         fingerprint: dict[str, Any],
         source: Dataset | None = None,
-    ) -> Batch:
+    ) -> TrialBatch:
         values = context | fingerprint
         trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
-        return Batch(dataset=dataset, source=source, draw=draw, trials=trials)
+        return TrialBatch(dataset=dataset, source=source, draw=draw, trials=trials)
 
     if benchmark.transfer:
         _check_transfer([variant.method for variant in variants])

@@ -135,7 +135,7 @@ def _near_copies(
     thumbnails = np.stack([picture.thumbnail for picture in pictures])
     mean = thumbnails.mean(axis=0, dtype=np.float64).astype(np.float32)
     some = thumbnails[evenly_spaced(len(pictures), _LEARNED)]
-    likeness_of = _Likeness(_band_passed(some), mean)
+    likeness_of = _Similarity(_band_passed(some), mean)
     found = _candidates(thumbnails, mean)
     callback.on_stage("comparing likely copies", 0, len(found))
     for done, (one, other) in enumerate(found, start=1):
@@ -181,7 +181,7 @@ def _band_passed(thumbnails: NDArray[np.uint8] | Thumbnail) -> NDArray[np.float3
     return passed
 
 
-class _Likeness:
+class _Similarity:
     """Compares images by what sets them apart from all others of their dataset.
 
     Spatial frequencies count one over how strong they are in all images, so that a pattern that all
