@@ -40,9 +40,7 @@ def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:
         DataError: if it is one image, whose rows or letters would be taken for images.
     """
     if isinstance(images, (str, Path)):
-        raise DataError(
-            "Give a list of images, not one path; ahl.benchmark.datasets opens folders."
-        )
+        raise DataError("Give a list of images, not one path; ahl.open_dataset opens folders.")
     if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
         raise DataError("Give a list of images; for a single one, write [image].")
     return list(images)
