@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+import sklearn.exceptions
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.utils import estimator_checks
+from sklearn.utils.validation import check_is_fitted
 
 from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
+from ahl.data.labels import labelled
+from ahl.scoring import predictor
 from small_images import small_image, write_class
 from tiny import ENOUGH, TinyBackbone, tiny_config
 
@@ -97,6 +101,13 @@ def test_a_folder_has_its_own_labels(tmp_path):
         ([0] * 29 + ["dot"], "A label is"),
         ([0] * 29 + [""], "A label is ''"),
         ([0.5] * 30, "A label is 0.5"),
+        ([float("nan")] * 30, "A label is nan"),
+        ([None] * 30, "A label is None"),
+        ([np.array([0, 1])] * 30, "A label is array"),
+        (np.zeros((30, 1)), r"A label is \[0.0\]"),
+        (1, "labels is 1"),
+        (np.array(1), "labels is array"),
+        ("g" * 30, "labels is 'ggg"),
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels, says):
@@ -112,12 +123,95 @@ def test_labels_that_do_not_fit_are_named(labels, says):
         (np.random.default_rng(0).random((30, 64, 64, 3)), "ndarray of float64.*uint8 arrays"),
         ("parts", "one path"),
         (7, "list of images"),
+        ([*IMAGES[:29], torch.rand(3, 64, 64)], r"images\[29\] is of Tensor"),
+        ([IMAGES[0].tolist()] * 30, r"images\[0\] is of list"),
+        ([b"a.png"] * 30, r"images\[0\] is of bytes"),
     ],
-    ids=["tensor", "tensors", "floats", "path", "number"],
+    ids=["tensor", "tensors", "floats", "path", "number", "one tensor", "lists", "bytes"],
 )
 def test_images_of_another_kind_are_named(images, says):
     with pytest.raises(DataError, match=says):
         make().fit(images, LABELS)
+
+
+@pytest.mark.parametrize("images", [IMAGES[0], [IMAGES[0].astype(float)], "a.png"])
+def test_images_to_learn_from_are_checked_alike(trained, images):
+    for learn in (trained.adapt, trained.update):
+        with pytest.raises(DataError, match=r"expected|list of images"):
+            learn(images)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [tuple, np.array, lambda labels: np.array(labels, bool), torch.tensor, iter]
+    + [lambda labels, one=one: [one(label) for label in labels] for one in (np.bool_, np.int8)],
+    ids=["tuple", "array", "bools", "tensor", "iterator", "numpy bools", "numpy integers"],
+)
+def test_labels_come_in_any_list(kind):
+    good, bad = labelled(IMAGES, kind(LABELS))
+    assert (len(good), len(bad)) == (24, 6)
+    assert {image.class_name for image in bad} == {"anomaly"}
+
+
+def test_arrays_of_paths_are_lists(tmp_path, trained):
+    paths = write_class(tmp_path / "a folder", "dot", 2)
+    expected = trained.decision_function(paths)
+    for kind in (str, object):
+        found = trained.decision_function(np.array(paths).astype(kind))
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seed": "a"}, "seed is 'a'"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": None}, "seed is None"),
+        ({"seed": float("nan")}, "seed is nan"),
+        ({"config": {}}, "config is {}"),
+        ({"run": {}}, "run is {}"),
+        ({"stages": 3}, "stages is 3"),
+        ({"backbone_arguments": [1]}, r"backbone_arguments is \[1\]"),
+        ({"generators": [1]}, r"generators is \[1\]"),
+    ],
+    ids=str,
+)
+def test_parameters_of_another_kind_are_named(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        make(**options).fit(IMAGES, LABELS)
+
+
+def test_run_settings_take_text_for_paths_and_refuse_what_is_no_callback(tmp_path):
+    checkpoint = tmp_path / "a checkpoint"
+    detector = make(run=RunSettings(checkpoint=str(checkpoint), cache=str(tmp_path / "cache")))
+    detector.fit(IMAGES, LABELS)
+    assert checkpoint.exists()
+    detector.save(str(tmp_path / "model.ahl"))
+    assert not checkpoint.exists()
+    with pytest.raises(ConfigurationError, match="callback is None"):
+        RunSettings(callback=None)
+
+
+def test_it_computes_on_the_device_that_is_set_last(trained, monkeypatch):
+    trained.decision_function(IMAGES[:1])
+    first = trained.scorer
+    assert trained.scorer is first
+    monkeypatch.setattr(RunSettings, "torch_device", torch.device("meta"))
+    monkeypatch.setattr(predictor, "TorchScorer", lambda model, device: (model, device))
+    assert trained.scorer == (trained.model_, torch.device("meta"))
+    trained._scorer = first
+
+
+def test_scikit_learn_sees_whether_it_is_fitted(trained, tmp_path):
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        check_is_fitted(make())
+    assert not hasattr(make(), "classes_")
+    trained.save(tmp_path / "model.ahl")
+    loaded = AHL.load(tmp_path / "model.ahl", backbones=[TinyBackbone])
+    for one in (trained, loaded):
+        check_is_fitted(one)
+        assert hasattr(one, "classes_")
+    assert loaded.get_params()["config"] == trained.config
 
 
 def test_answers_have_scikit_learns_shapes(trained):

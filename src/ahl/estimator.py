@@ -11,7 +11,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from ahl._common.callbacks import Broadcast, PrintingCallback
-from ahl._common.errors import DataError
+from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.resuming import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
@@ -175,7 +175,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         with run.callback.run(self.facts):
             model = adapt(
                 self.model_,
-                label_images(normal, GOOD),
+                label_images(listed_images(normal), GOOD),
                 run,
                 generators=learner.generators,
                 epochs=epochs,
@@ -210,8 +210,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         run = self._run()
         found = update_with_images(
             self.model_,
-            label_images(missed, MISSED_CLASS if classes is None else classes),
-            label_images(false_alarms, GOOD),
+            label_images(listed_images(missed), MISSED_CLASS if classes is None else classes),
+            label_images(listed_images(false_alarms), GOOD),
             run,
         )
         if found.worsens and not force:
@@ -232,7 +232,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         path, run = Path(path), self._run()
         self.model_.save(path)
         run.callback.on_saved(path)
-        for finished in (run.checkpoint, finetuning_checkpoint(run.checkpoint)):
+        for finished in (run.checkpoint_file, finetuning_checkpoint(run.checkpoint_file)):
             if finished is not None:
                 finished.unlink(missing_ok=True)
 
@@ -274,7 +274,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
     @property
     def facts(self) -> dict[str, Any]:
         """The facts that identify its runs, the data aside, as JSON values."""
-        return self._learner().facts(self.run or RunSettings())
+        return self._learner().facts(self._run())
 
     def _learner(self) -> Learner:
         """The parameters, checked and resolved."""
@@ -290,7 +290,9 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     def _run(self) -> RunSettings:
         """The run's settings, printing progress if asked to."""
-        run = self.run or RunSettings()
+        run = RunSettings() if self.run is None else self.run
+        if not isinstance(run, RunSettings):
+            raise ConfigurationError(f"run is {run!r}; expected an ahl.RunSettings.")
         if not self.verbose:
             return run
         return replace(run, callback=Broadcast(run.callback, {"verbose": PrintingCallback()}))

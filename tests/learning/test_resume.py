@@ -64,8 +64,13 @@ class StopAt(Callback):
 
     def __init__(self, epoch=None, step=None):
         self.epoch, self.step, self.notes = epoch, step, []
+        self.told, self.resumed = [], []
+
+    def on_resumed(self, history, epochs):
+        self.resumed += history
 
     def on_epoch(self, record, epochs):
+        self.told.append(record)
         if record.epoch == self.epoch:
             raise KeyboardInterrupt
 
@@ -98,6 +103,8 @@ def test_every_epoch_can_be_resumed_from(tmp_path, epoch):
     resumed = train(tmp_path, resume=True, callback=callback)
     resumed.save(tmp_path / "resumed")
     assert callback.notes == [f"Resuming after epoch {epoch}."]
+    assert [record.epoch for record in callback.resumed] == list(range(1, epoch + 1))
+    assert (*callback.resumed, *callback.told) == resumed.model_.history
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
     assert not (tmp_path / "c").exists()
 

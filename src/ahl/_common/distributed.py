@@ -9,28 +9,56 @@ from contextlib import contextmanager
 import torch
 from torch import distributed as dist
 
+from ahl._common.errors import ConfigurationError, ProcessError
+from ahl._common.text import first_line
+
 
 def process_count() -> int:
     """Number of processes that torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def process_rank() -> int:
     """Number of this process among them, from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ["RANK"]) if process_count() > 1 else 0
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """The default group of torch.distributed: nccl on CUDA, one device a process; else gloo."""
+    """The default group of torch.distributed: nccl on CUDA, one device a process; else gloo.
+
+    Raises:
+        ConfigurationError: if there is no CUDA device for this process.
+        ProcessError: if the processes do not reach each other, or another one ends.
+    """
     if process_count() == 1:
         yield
         return
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        number, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= found:
+            raise ConfigurationError(
+                f"There are {found} CUDA devices here for {number + 1} or more processes: give "
+                "torchrun a smaller --nproc-per-node, or add --device cpu."
+            )
+        torch.cuda.set_device(number)
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:  # of the store, of gloo, of the environment
+        raise ProcessError(
+            f"The {process_count()} processes of this run do not reach each other "
+            f"({first_line(error)}). Start them anew with torchrun; on several machines, "
+            "GLOO_SOCKET_IFNAME names the network interface to use."
+        ) from error
     try:
         yield
         dist.barrier()
+    except RuntimeError as error:
+        if "gloo" not in str(error) and not isinstance(error, dist.DistError):
+            raise
+        raise ProcessError(
+            "Another process of this run has ended: its own message says why, or the system "
+            "ended it, for instance for want of memory."
+        ) from error
     finally:
         dist.destroy_process_group()

@@ -33,8 +33,15 @@ class ResumeError(AHLError):
     """A checkpoint cannot continue the run that was asked for."""
 
 
-class NotFittedError(AHLError):
-    """A detector was asked to score or save before it was trained or loaded."""
+class ProcessError(AHLError):
+    """Another process that the work is shared with has ended before its time."""
+
+
+class NotFittedError(AHLError, ValueError, AttributeError):
+    """A detector was asked to score or save before it was trained or loaded.
+
+    Of the same built-in classes as scikit-learn's: `hasattr(detector, "classes_")` is False then.
+    """
 
 
 class ParityError(AHLError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,26 @@ def class_names(labels: Labels | None, count: int) -> list[str]:
             "labels are missing; expected one an image: 0 (good) or 1 (anomalous), or class names "
             'of which "good" is good.'
         )
-    given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    given: Any = labels
+    given = given.tolist() if hasattr(given, "tolist") else given  # of numpy, torch, pandas
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise DataError(f"labels is {labels!r}; expected a list with one label an image.")
+    given = list(given)
     if len(given) != count:
         raise DataError(f"There are {count} images but {len(given)} labels; expected one an image.")
     if all(isinstance(one, str) and one for one in given):
         return [str(one) for one in given]
-    if all(not isinstance(one, str) and one in (0, 1) for one in given):
+    if all(_is_flag(one) for one in given):
         return [GOOD if one == 0 else "anomaly" for one in given]
-    odd = next((one for one in given if isinstance(one, str) or one not in (0, 1)), given[0])
+    odd = next(one for one in given if not _is_flag(one))
     raise DataError(
         f"A label is {odd!r}; expected 0 (good) and 1 (anomalous), or class names, not both."
     )
+
+
+def _is_flag(label: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
+    value = label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label
+    return isinstance(value, Real) and value in (0, 1)
 
 
 def labelled(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -64,8 +65,25 @@ class Learner:
         Raises:
             ConfigurationError: if one has a value that cannot work.
         """
-        if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
-            raise ConfigurationError(f"seed is {seed!r}; expected 0 to 2**32 - 1.")
+        try:
+            number = -1 if isinstance(seed, bool) else operator.index(seed)
+        except TypeError:  # no integer
+            number = -1
+        if not 0 <= number < 2**32:
+            raise ConfigurationError(f"seed is {seed!r}; expected an integer, 0 to 2**32 - 1.")
+        if not isinstance(config, Config | None):
+            raise ConfigurationError(f"config is {config!r}; expected an ahl.Config or None.")
+        if not isinstance(backbone_arguments, Mapping | None):
+            raise ConfigurationError(
+                f"backbone_arguments is {backbone_arguments!r}; expected a mapping or None."
+            )
+        if not isinstance(stages, Iterable | None):
+            raise ConfigurationError(f"stages is {stages!r}; expected numbers or None.")
+        generators = default_generators() if generators is None else generators
+        if not all(isinstance(one, PseudoAnomalyGenerator) for one in generators):
+            raise ConfigurationError(
+                f"generators is {generators!r}; expected instances of ahl.PseudoAnomalyGenerator."
+            )
         if config is not None and preset_name != "default":
             raise ConfigurationError("preset and config are both given; expected one of them.")
         return cls(
@@ -76,9 +94,11 @@ class Learner:
                 arguments=dict(backbone_arguments or {}),
                 stages=None if stages is None else tuple(stages),
             ),
-            generators=tuple(default_generators() if generators is None else generators),
-            config=(config or preset(preset_name)).with_image_size(image_size, tiles),
-            seed=int(seed),
+            generators=tuple(generators),
+            config=(preset(preset_name) if config is None else config).with_image_size(
+                image_size, tiles
+            ),
+            seed=number,
             finetune=finetune,
         )
 
@@ -112,10 +132,19 @@ class RunSettings:
 
     device: str = "auto"
     cache: str | Path | None = "auto"
-    checkpoint: Path | None = None
+    checkpoint: str | Path | None = None
     resume: bool = False
     strict: bool = False
     callback: Callback = field(default_factory=Callback)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.callback, Callback):
+            raise ConfigurationError(f"callback is {self.callback!r}; expected an ahl.Callback.")
+
+    @property
+    def checkpoint_file(self) -> Path | None:
+        """The checkpoint's path."""
+        return None if self.checkpoint is None else Path(self.checkpoint)
 
     @property
     def torch_device(self) -> torch.device:

@@ -56,7 +56,7 @@ def train(
         known_class: of the hard setting, for the manifest.
 
     Returns:
-        the model; None in a process other than the first, whose work ends with the fine-tuning.
+        the model; None where several processes fine-tune together and this is not the first.
 
     Raises:
         DataError: if there are too few readable images, or labels contradict each other.
@@ -96,11 +96,11 @@ def train(
                     seed=seed,
                     device=run.torch_device,
                     callback=callback,
-                    checkpoint=finetuning_checkpoint(run.checkpoint),
+                    checkpoint=finetuning_checkpoint(run.checkpoint_file),
                     resume=run.resume,
                 )
-        if process_rank() > 0:
-            return None
+            if process_rank() > 0:
+                return None
         with open_extraction(
             backbone,
             config.features,
@@ -252,7 +252,7 @@ def train_on_features(
 def _checkpoint(
     learner: Learner, config: Config, run: RunSettings, manifest: Manifest, identity: dict[str, Any]
 ) -> Checkpoint | None:
-    if run.checkpoint is None:
+    if run.checkpoint_file is None:
         return None
     values = {
         "device": run.torch_device.type,
@@ -263,4 +263,4 @@ def _checkpoint(
         "generators": [generator.settings() for generator in learner.generators],
         "manifest": asdict(manifest),
     }
-    return Checkpoint(run.checkpoint, run_fingerprint(values))
+    return Checkpoint(run.checkpoint_file, run_fingerprint(values))

@@ -178,10 +178,14 @@ class Predictor:
             NotFittedError: before `fit` or `load`.
             DataError: if trained on feature maps.
         """
-        model = self.model_
-        if self._scorer is None:
-            self._scorer = TorchScorer(model, self._device())
+        model, device = self.model_, self._device()
+        if self._scorer is None or self._scorer.device != device:
+            self._scorer = TorchScorer(model, device)
         return self._scorer
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Answer scikit-learn's `check_is_fitted`."""
+        return self._model is not None
 
     def _device(self) -> torch.device:
         """Device to compute on."""

@@ -99,6 +99,7 @@ class TorchScorer(Scorer):
         self.model = model
         self.batch_size = model.config.features.batch_size
         self._forward = Forward(model)
+        self.device = device
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
         if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")

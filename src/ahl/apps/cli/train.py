@@ -114,6 +114,8 @@ def train(data: Path, options: TrainOptions) -> None:
 
     started = time.monotonic()
     output, first = options.output, process_rank() == 0
+    if not first and not options.finetune:
+        return  # the first one alone has work
     with ExitStack() as stack:
         options.computing.begin()
         quiet = options.as_json or not first

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -46,7 +47,10 @@ def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSourc
     """
     if isinstance(images, (str, Path)):
         raise DataError(f"{images} is one path; expected a list of images, such as ['{images}'].")
-    for one in (images, *(images[:1] if isinstance(images, Sequence) else [])):
+    given: Any = images
+    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "UO":
+        given = given.tolist()  # of paths, or of images of several sizes
+    for one in (given, *(given[:1] if isinstance(given, Sequence) else [])):
         kind, dtype = type(one), getattr(one, "dtype", None)
         is_tensor = kind.__module__.partition(".")[0] == "torch"  # which need not be installed
         if is_tensor or (isinstance(one, np.ndarray) and dtype != np.uint8):
@@ -56,9 +60,16 @@ def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSourc
                 f"images are {kind.__name__} of {dtype}; expected paths, Pillow images or uint8 "
                 f"arrays (H, W, 3) of values 0 to 255: {way} for values 0 to 1."
             )
-    if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
+    if not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and given.ndim < 4):
         raise DataError("Give a list of images; for a single one, write [image].")
-    return list(images)
+    listed = list(given)
+    for index, image in enumerate(listed):
+        if not isinstance(image, (*get_args(ImageSource)[:-1], os.PathLike, np.ndarray)):
+            raise DataError(
+                f"images[{index}] is of {type(image).__name__}; expected a path, a Pillow image or "
+                "a uint8 array (H, W, 3)."
+            )
+    return listed
 
 
 def label_images(

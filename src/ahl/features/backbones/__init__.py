@@ -45,7 +45,8 @@ def rebuild_backbone(
     if description.kind not in kinds:
         raise WeightsError(
             f"The backbone is of kind {description.kind!r}; known here: "
-            f"{', '.join(sorted(kinds))}. Pass the class that made it as `extra`."
+            f"{', '.join(sorted(kinds))}. Pass the class that made it: "
+            "AHL.load(path, backbones=[...])."
         )
     if hash_tensors(tensors) != description.weights_sha256:
         raise WeightsError(
