@@ -3,16 +3,17 @@
 import inspect
 import re
 import textwrap
+from enum import Enum
 
 import ahl
 
 GROUPS = {
     "Detector": ("AHL", "RunSettings", "Prediction", "open_scorer", "Scorer", "evaluate"),
     "Data": ("open_dataset", "draw_split", "Dataset", "TrainingSplit", "Sample", "Kind"),
-    "Settings": ("Config", "preset", "PACKAGED"),
+    "Settings": ("Config", "preset", "PACKAGED", "settle_process"),
     "Extension points": (
         *("Backbone", "PseudoAnomalyGenerator", "default_generators", "BaseDetector"),
-        *("deviation_loss", "Method", "Problem", "DatasetReader"),
+        *("deviation_loss", "Method", "DetectorMethod", "Problem", "DatasetReader"),
     ),
     "Progress and logs": ("Callback", "Broadcast", "JsonLinesLog", "TensorBoardLog", "MLflowLog"),
     "Benchmark": (
@@ -23,6 +24,12 @@ GROUPS = {
     "Errors": tuple(name for name in ahl.__all__ if name.endswith("Error")),
 }
 
+CONSTANTS = {
+    "PACKAGED": "Backbones whose weights are Python packages, by name.",
+    "READERS": "Readers of the nine benchmark datasets.",
+}
+"""The values that are no classes or functions, and so have no docstring of their own."""
+
 
 def first_line(thing: object) -> str:
     """What it is, in one line."""
@@ -32,19 +39,17 @@ def first_line(thing: object) -> str:
 
 def signature(name: str, thing: object) -> str:
     """The name with its parameters' names."""
-    if not callable(thing) or (inspect.isclass(thing) and issubclass(thing, Exception)):
+    if not callable(thing) or (inspect.isclass(thing) and issubclass(thing, (Exception, Enum))):
         return name
-    try:
-        parameters = [p for p in inspect.signature(thing).parameters if p != "self"]
-    except ValueError:
-        return name
-    return f"{name}({', '.join(parameters)})"
+    parameters = inspect.signature(thing).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    names = [p.name for p in parameters if p.name != "self" and p.kind not in variadic]
+    return f"{name}({', '.join(names)})"
 
 
 def item(depth: int, name: str, thing: object) -> list[str]:
     """One entry of a list, wrapped at 100 columns."""
-    told = first_line(thing) if callable(thing) else "see `help` of its module."
-    text = f"{'  ' * depth}- `{signature(name, thing)}`: {told}"
+    text = f"{'  ' * depth}- `{signature(name, thing)}`: {CONSTANTS.get(name) or first_line(thing)}"
     return textwrap.wrap(text, 100, subsequent_indent="  " * (depth + 1), break_long_words=False)
 
 

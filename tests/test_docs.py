@@ -13,7 +13,7 @@ from tiny import fit
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-
+PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "runtime" / "README.md"]
 
 PATHS = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
 
@@ -135,8 +135,52 @@ def test_the_commands_in_the_documents_exist():
 
 def test_links_between_documents_lead_somewhere():
     for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
-            assert (path.parent / target).exists(), (path.name, target)
+        for target, place in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text()):
+            file = path.parent / target if target else path
+            assert file.exists(), (path.name, target)
+            assert not place or place in headings(file), (path.name, place)
+
+
+def headings(path):
+    """Addresses of a document's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.M)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in found]
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_lines_of_prose_fit_into_100_columns(path):
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.S | re.M)
+    for line in text.splitlines():
+        if not line.startswith(("|", "    ", "![")):  # tables, code, pictures
+            assert len(re.sub(r"\]\([^)]*\)", "]", line)) <= 100, line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_public_names_in_prose_are_on_the_map(path):
+    import ahl
+
+    names = set(re.findall(r"`ahl\.(\w+)", path.read_text()))
+    assert names <= set(ahl.__all__)
+
+
+def test_options_in_prose_exist():
+    from ahl.apps.cli import main
+
+    verbs = [main]
+    known = {
+        "--help",
+        "--data-binary",
+        "--logdir",
+        "--only",
+    }  # the last three are of other programs
+    for verb in verbs:
+        verbs += getattr(verb, "commands", {}).values()
+        known |= {option for parameter in verb.params for option in parameter.opts}
+    for path in PROSE:
+        prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.S | re.M)
+        spans = [span for span in re.findall(r"`([^`]+)`", prose) if ".py" not in span]
+        options = {one for span in spans for one in re.findall(r"(?<!\S)--[a-z][\w-]*", span)}
+        assert options <= known, (path.name, options - known)
 
 
 def test_files_named_in_the_method_table_exist():

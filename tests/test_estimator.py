@@ -231,7 +231,7 @@ def test_without_training_there_is_no_score():
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(ConfigurationError, match="base detector 'dre'"):
+    with pytest.raises(ConfigurationError, match="heads is 'dre'"):
         fit(make(heads="dre"), normals(), anomalies())
     with pytest.raises(ConfigurationError, match="seed"):
         fit(make(seed=-1), normals(), anomalies())

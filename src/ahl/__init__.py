@@ -23,12 +23,13 @@ if TYPE_CHECKING:
         ResumeError,
         WeightsError,
     )
+    from ahl._common.process_settings import settle_process
     from ahl._common.types import Kind, Sample
     from ahl.apps.advise import advise, sections
     from ahl.apps.logs import JsonLinesLog, MLflowLog, TensorBoardLog
     from ahl.benchmark.baselines.logistic import pooled_features
     from ahl.benchmark.datasets import READERS, DatasetReader, find_reader
-    from ahl.benchmark.methods import Method
+    from ahl.benchmark.methods import DetectorMethod, Method
     from ahl.benchmark.problem import Problem
     from ahl.benchmark.protocol import BenchmarkDataset
     from ahl.benchmark.report import write_benchmark_report
@@ -62,6 +63,7 @@ _PLACES = {
         "ResumeError",
         "WeightsError",
     ),
+    "_common.process_settings": ("settle_process",),
     "_common.types": (
         "Kind",
         "Sample",
@@ -81,7 +83,10 @@ _PLACES = {
         "DatasetReader",
         "find_reader",
     ),
-    "benchmark.methods": ("Method",),
+    "benchmark.methods": (
+        "DetectorMethod",
+        "Method",
+    ),
     "benchmark.problem": ("Problem",),
     "benchmark.protocol": ("BenchmarkDataset",),
     "benchmark.report": ("write_benchmark_report",),
@@ -132,6 +137,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetReader",
+    "DetectorMethod",
     "ImageError",
     "JsonLinesLog",
     "Kind",
@@ -162,6 +168,7 @@ __all__ = [
     "preset",
     "run_benchmark",
     "sections",
+    "settle_process",
     "write_benchmark_report",
 ]
 

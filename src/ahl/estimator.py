@@ -17,8 +17,8 @@ from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.data import TrainingSplit, draw_split, open_dataset
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import from_samples, label_images
-from ahl.data.labels import Labels, labelled, listed_images
+from ahl.data.images.sources import from_samples, label_images, listed_images
+from ahl.data.labels import Labels, labelled
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.features.backbones import Backbone
 from ahl.features.table import Maps, table_of_maps
@@ -175,7 +175,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         with run.callback.run(self.facts):
             model = adapt(
                 self.model_,
-                label_images(listed_images(normal), GOOD),
+                label_images(normal, GOOD),
                 run,
                 generators=learner.generators,
                 epochs=epochs,
@@ -210,8 +210,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         run = self._run()
         found = update_with_images(
             self.model_,
-            label_images(listed_images(missed), MISSED_CLASS if classes is None else classes),
-            label_images(listed_images(false_alarms), GOOD),
+            label_images(missed, MISSED_CLASS if classes is None else classes),
+            label_images(false_alarms, GOOD),
             run,
         )
         if found.worsens and not force:
@@ -273,7 +273,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What identifies its runs, as JSON values, the data aside."""
+        """The facts that identify its runs, the data aside, as JSON values."""
         return self._learner().facts(self._run())
 
     def _learner(self) -> Learner:

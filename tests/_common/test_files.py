@@ -6,7 +6,8 @@ import time
 import pytest
 
 from ahl._common import files
-from ahl._common.files import written_whole
+from ahl._common.errors import ConfigurationError
+from ahl._common.files import claim_log, written_whole
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -57,3 +58,17 @@ def test_what_killed_writers_left_is_removed_a_day_later(tmp_path):
         temporary.touch()
     left = {one.name for one in tmp_path.iterdir()}
     assert left == {*[*names][2:], ".folder.77-0123abcd.part", "new.txt"}
+
+
+def test_a_log_is_made_or_gone_on_with_but_no_other_file_is(tmp_path):
+    log, other = tmp_path / "deep" / "run.jsonl", tmp_path / "labels.csv"
+    claim_log(log, b'{"event"', "a log")
+    assert log.read_bytes() == b""
+    log.write_bytes(b'{"event": 1}\n')
+    claim_log(log, b'{"event"', "a log")
+    other.write_bytes(b"name,label\n")
+    with pytest.raises(ConfigurationError, match="is there and is not a log"):
+        claim_log(other, b'{"event"', "a log")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        claim_log(tmp_path, b'{"event"', "a log")
+    assert other.read_bytes() == b"name,label\n"

@@ -51,3 +51,11 @@ def test_the_number_of_models_changes_only_where_another_training_begins():
     assert len(read_history([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
     with pytest.raises(ValueError, match="another number of models"):
         read_history([VALUES, {**alone, "epoch": 4}])
+
+
+def test_means_are_of_all_base_models():
+    assert RECORD.mean_losses == {"support": 0.875}
+    two = EpochRecord(
+        epoch=1, support_losses=(1.0, 2.0), query_losses=(3.0, 5.0), importance=(1, 0)
+    )
+    assert two.mean_losses == {"support": 1.5, "query": 4.0}

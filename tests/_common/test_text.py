@@ -1,11 +1,13 @@
 """Text for people."""
 
+import math
+
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl._common.text import counted, figure, first_line, literal, printable
+from ahl._common.text import counted, digits, first_line, literal, megabytes, printable
 from ahl.apps.cli import main
 from small_images import write_class
 
@@ -16,11 +18,42 @@ def test_nouns_follow_their_number():
         "1 good image",
         "2 good images",
     ]
-    assert (counted(1, "anomaly"), counted(3, "anomaly")) == ("1 anomaly", "3 anomalies")
+    assert (counted(1, "anomaly"), counted(3000, "anomaly")) == ("1 anomaly", "3,000 anomalies")
 
 
-def test_figures_have_three_digits():
-    assert (figure(0.98765), figure(None)) == ("0.988", "-")
+def test_verbs_follow_their_number():
+    assert (counted(1, "image", "were"), counted(2, "image", "were")) == (
+        "1 image was",
+        "2 images were",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "-"),
+        (math.nan, "-"),
+        (0.99961, "0.999"),
+        (1.0, "1.000"),
+        (0.98765, "0.988"),
+        (-0.5, "-0.500"),
+    ],
+)
+def test_only_what_is_perfect_reads_as_one(value, words):
+    assert digits(value) == words
+
+
+@given(st.floats(0, 1))
+def test_no_share_below_one_reads_as_one(value):
+    assert (digits(value) == "1.000") == (value == 1)
+
+
+def test_a_figure_may_have_fewer_places():
+    assert (digits(0.996, 2), digits(0.75, 1)) == ("0.99", "0.8")
+
+
+def test_sizes_are_in_megabytes():
+    assert megabytes(12_345_678) == "12.3 MB"
 
 
 def test_an_error_is_told_by_its_first_line():

@@ -34,7 +34,7 @@ def test_variants_are_read_and_refused():
     config = variant.configure(default())
     assert (config.distributions.clusters, config.importance.source) == (4, "equal")
     for wrong, reason in (
-        ("nobody", "no method"),
+        ("nobody", "Unknown method"),
         ("dra,clusters=4", "SECTION.FIELD=VALUE"),
         ("dra,distributions.clusters", "SECTION.FIELD=VALUE"),
         ("dra,distributions.clusters=", "SECTION.FIELD=VALUE"),

@@ -1,9 +1,8 @@
 """Where AHL wins and where it does not: what counts as AHL, as a rival, and as a defeat."""
 
-import numpy as np
 import pytest
 
-from ahl.benchmark.comparisons import digits, find_defeats, rank_variants, verdicts
+from ahl.benchmark.comparisons import find_defeats, rank_variants, verdicts
 from benchmark.made_results import make_result
 from benchmark.written_tables import row_of, written
 
@@ -126,10 +125,3 @@ def test_a_method_with_fewer_trials_is_named(summed):
     ]
     text = written(summed(results, scored=False))
     assert "DRA has 1 of 2 trials on HeadCT, general, M = 10" in text
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(np.nan, "-"), (0.99961, "0.999"), (1.0, "1.000"), (0.8744, "0.874")]
-)
-def test_digits(value, words):
-    assert digits(value) == words

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ahl._common.schema import read_values
 from ahl.config import CalibrationConfig, HeadConfig
 from ahl.evidence.calibration import MEMORY, Calibration, CalibrationConstants, gather
-from ahl.evidence.fit import Unseen, calibrate, recalibrate, standardised
+from ahl.evidence.fit import Unseen, calibrate, in_deviations, recalibrate
 from ahl.features.maps import FeatureLayout
 from ahl.heads import DRA
 from ahl.heads.losses import Prior
@@ -119,11 +119,11 @@ def test_the_scale_of_evidence_does_not_matter(factor, offset):
 
     trained, unseen = (evidence(60, seed, a=(0, 1), b=(0, 1)) for seed in (1, 2))
     anomalies, tested = (evidence(10, seed, a=(3, 1), b=(2, 1)) for seed in (3, 4))
-    one = calibrated(trained, standardised(unseen, trained), standardised(anomalies, trained))
+    one = calibrated(trained, in_deviations(unseen, trained), in_deviations(anomalies, trained))
     other = calibrated(
         scaled(trained),
-        standardised(scaled(unseen), scaled(trained)),
-        standardised(scaled(anomalies), scaled(trained)),
+        in_deviations(scaled(unseen), scaled(trained)),
+        in_deviations(scaled(anomalies), scaled(trained)),
     )
     one, other = combined(one, tested), combined(other, scaled(tested))
     # float32 evidence far from zero in units of its spread has few digits left.
@@ -134,7 +134,7 @@ def test_the_scale_of_evidence_does_not_matter(factor, offset):
 def test_constant_evidence_stays_finite():
     nothing = {"a": torch.zeros(5)}
     for neighbours in (0, 3):
-        usual = standardised(nothing, nothing)
+        usual = in_deviations(nothing, nothing)
         found = calibrated(nothing, usual, {"a": torch.zeros(2)}, neighbours=neighbours)
         assert combined(found, {"a": torch.tensor([0.0, 1.0])}).isfinite().all()
 
@@ -146,7 +146,7 @@ def test_evidence_that_is_the_same_for_all_normals_weighs_nothing():
         values["b"] = torch.full((60,), 3.0)
     for lifted in ([4.0], []):
         anomalies = {"a": torch.tensor(lifted), "b": torch.tensor(lifted)}
-        usual = standardised(unseen, trained)
+        usual = in_deviations(unseen, trained)
         found = calibrated(trained, usual, anomalies, neighbours=5)
         assert found.weights == (1.0, 0.0)
         moved = {"a": torch.tensor([0.5]), "b": torch.tensor([3.0001])}

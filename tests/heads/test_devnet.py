@@ -10,7 +10,7 @@ from ahl._common.types import Kind
 from ahl.config import HeadConfig
 from ahl.features.maps import FeatureLayout
 from ahl.heads import DevNet
-from ahl.heads.base import fan_in_uniform, positions, top_mean
+from ahl.heads.base import fan_in_uniform, top_mean
 from ahl.heads.losses import Prior
 
 LAYOUT = FeatureLayout(((3, 5, 4), (3, 3, 2)))
@@ -57,17 +57,6 @@ def test_top_mean_sends_its_gradient_to_the_largest_alone():
     values = torch.tensor([[0.0, 3.0, 1.0, 2.0]], requires_grad=True)
     top_mean(values, 0.5).sum().backward()
     assert torch.equal(values.grad, torch.tensor([[0.0, 0.5, 0.0, 0.5]]))
-
-
-def test_positions_are_rows():
-    maps = torch.arange(2 * 3 * 2 * 4).reshape(2, 3, 2, 4)
-    rows = positions(maps)
-    assert rows.shape == (2, 8, 3)
-    for n in range(2):
-        for y in range(2):
-            for x in range(4):
-                for c in range(3):
-                    assert rows[n, 4 * y + x, c] == maps[n, c, y, x]
 
 
 def test_initial_weights_fill_the_range_of_their_fan_in():

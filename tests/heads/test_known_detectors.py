@@ -31,8 +31,8 @@ def test_ours_and_ones_own_are_known_by_name():
     [
         (Shadow, "called 'devnet'"),
         (Memory, "another name"),
-        (int, "no subclass"),
-        (3, "no subclass"),
+        (int, "not a subclass"),
+        (3, "not a subclass"),
     ],
 )
 def test_what_is_none_or_takes_our_names_is_refused(detector, says, tmp_path):

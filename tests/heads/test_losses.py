@@ -6,8 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl._common.types import Kind
-from ahl.heads.losses import Prior, deviation_loss, draw_prior, kind_weights, weighted_mean
+from ahl.heads.losses import Prior, deviation_loss, draw_prior, weighted_mean
 
 PRIOR = Prior(mean=-0.07, deviation=1.13)
 
@@ -91,12 +90,6 @@ def test_gradients_are_the_shares():
     values = torch.tensor([3.0, -2.0, 5.0, 1.0], requires_grad=True)
     weighted_mean(values, torch.tensor([1.0, 0.0, 0.5, 0.5])).backward()
     assert torch.equal(values.grad, torch.tensor([0.5, 0.0, 0.25, 0.25]))
-
-
-def test_kinds_have_their_weights():
-    kinds = torch.tensor([Kind.NORMAL, Kind.ANOMALY, Kind.PSEUDO, Kind.NORMAL])
-    weights = kind_weights(kinds, anomaly=0.5, pseudo=0.1)
-    assert weights.tolist() == pytest.approx([1.0, 0.5, 0.1, 1.0])
 
 
 def test_prior_is_the_mean_and_deviation_of_its_draws():

@@ -26,10 +26,10 @@ from plain_collaboration import (
 from ahl.heads.weights import HeadWeights, replicate
 from ahl.learning.adam import adam_start
 from ahl.learning.collaboration import (
-    adapt,
     batch_loss,
     first_order_gradient,
     in_turn,
+    inner_loop,
     inner_step,
     outer_step,
     second_order_gradient,
@@ -71,7 +71,7 @@ def test_replicas_are_equal_and_independent(detector):
         for name, value in part.items():
             assert value.shape == (MODELS, *original[name].shape)
             assert all(torch.equal(value[i], original[name]) for i in range(MODELS))
-    adapted, _ = adapt(detector, copies, draw_batches(2, seed=1), rate=INNER_RATE)
+    adapted, _ = inner_loop(detector, copies, draw_batches(2, seed=1), rate=INNER_RATE)
     assert all(torch.equal(unified.parameters[name], before[name]) for name in before)
     vectors = [together(model_of(adapted, i).parameters) for i in range(MODELS)]
     assert not torch.equal(vectors[0], vectors[1])
@@ -80,7 +80,7 @@ def test_replicas_are_equal_and_independent(detector):
 
 def test_adapting_together_equals_torch_loops_over_models(detector):
     unified, supports = start(detector), draw_batches(SUPPORTS, seed=1)
-    adapted, losses = adapt(detector, replicate(unified, MODELS), supports, rate=INNER_RATE)
+    adapted, losses = inner_loop(detector, replicate(unified, MODELS), supports, rate=INNER_RATE)
     for i in range(MODELS):
         parameters, statistics, loss = loop_adapt(
             detector, unified.parameters, unified.statistics, [batch_of(b, i) for b in supports]
@@ -100,7 +100,7 @@ def test_adapting_models_that_differ_equals_a_loop_in_single_precision(detector)
         )
     )
     supports = draw_batches(SUPPORTS, seed=1, dtype=torch.float32)
-    adapted, _ = adapt(detector, stacked, iter(supports), rate=2e-4)
+    adapted, _ = inner_loop(detector, stacked, iter(supports), rate=2e-4)
     for i, start_of_one in enumerate(models):
         model, state = start_of_one, adam_start(start_of_one.parameters)
         for batch in supports:
@@ -117,7 +117,7 @@ def test_the_inner_step_of_every_batch_counts(detector, changed):
     fewer = supports[:changed] + supports[changed + 1 :]
 
     def run(batches):
-        return adapt(detector, replicate(unified, MODELS), batches, rate=INNER_RATE)[0]
+        return inner_loop(detector, replicate(unified, MODELS), batches, rate=INNER_RATE)[0]
 
     usual = run(supports)
     for different in (run(others), run(fewer)):
@@ -138,7 +138,7 @@ def our_gradient(order, detector, unified, supports, queries, importance):
         return second_order_gradient(
             detector, unified, supports, queries, importance, rate=INNER_RATE
         )
-    base, _ = adapt(detector, replicate(unified, MODELS), supports, rate=INNER_RATE)
+    base, _ = inner_loop(detector, replicate(unified, MODELS), supports, rate=INNER_RATE)
     return first_order_gradient(detector, base, queries, importance)
 
 
@@ -194,7 +194,7 @@ def test_second_order_is_the_slope_of_the_query_loss(detector):
 
     def objective(distance):
         moved = {name: v + distance * direction[name] for name, v in unified.parameters.items()}
-        base, _ = adapt(
+        base, _ = inner_loop(
             detector,
             replicate(HeadWeights(moved, unified.statistics), MODELS),
             supports,
@@ -238,7 +238,9 @@ def test_gradients_stay_finite_when_units_are_dead(order):
 def test_unified_statistics_are_the_mean_of_the_base_models():
     detector = DETECTORS["dra"]
     unified = start(detector)
-    base, _ = adapt(detector, replicate(unified, MODELS), draw_batches(2, seed=1), rate=INNER_RATE)
+    base, _ = inner_loop(
+        detector, replicate(unified, MODELS), draw_batches(2, seed=1), rate=INNER_RATE
+    )
     zero = {name: torch.zeros_like(value) for name, value in unified.parameters.items()}
     stepped, _ = outer_step(unified, zero, base, adam_start(unified.parameters), rate=OUTER_RATE)
     for name, value in stepped.statistics.items():

@@ -13,7 +13,7 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.types import ImageItem, Kind
 from ahl.distributions.augment import default_generators
 from ahl.heads import DRA, DevNet
-from ahl.learning.finetuning import FinetuningImages, draw_batch, finetune_backbone
+from ahl.learning.finetuning import FinetuningImages, draw_images, finetune_backbone
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
 
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_weights():
 
 def test_without_generators_no_pseudo_anomalies_are_drawn():
     images = FinetuningImages(normals=items("good", 4), anomalies=items("dot", 2), generators=())
-    loaders, kinds = draw_batch(images, tiny_config(), 0)
+    loaders, kinds = draw_images(images, tiny_config(), 0)
     assert kinds.tolist() == [0, 0, 0, 1, 1, 1]
     assert len(loaders) == 5 + 6
     assert torch.isfinite(run(TinyBackbone(), generators=()).filters).all()
@@ -71,7 +71,7 @@ def test_batches_are_balanced_and_references_come_first():
     images = FinetuningImages(
         normals=items("good", 4), anomalies=items("dot", 2), generators=default_generators()
     )
-    loaders, kinds = draw_batch(images, tiny_config(), 7)
+    loaders, kinds = draw_images(images, tiny_config(), 7)
     assert kinds.tolist() == [Kind.NORMAL] * 2 + [Kind.ANOMALY] * 2 + [Kind.PSEUDO] * 2
     good = [small_image("good", i) for i in range(4)]
     bad = [small_image("dot", i) for i in range(2)]

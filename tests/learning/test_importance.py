@@ -10,9 +10,9 @@ from torch import nn
 from ahl.config import ImportanceConfig
 from ahl.learning.importance import (
     ScorePredictor,
-    calibrate,
     generalisation_errors,
     importance_scores,
+    onto_labels,
     predict,
     prediction_loss,
     start_predictor,
@@ -291,5 +291,5 @@ def test_the_model_with_the_smaller_error_weighs_more():
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1), st.floats(-5, 5), st.floats(0.1, 9))
 def test_calibration_maps_expected_scores_onto_labels(scores, low, width):
     expected = [min(1.0, max(0.0, (score - low) / width)) for score in scores]
-    ours = calibrate(torch.tensor(scores), (low, low + width))
+    ours = onto_labels(torch.tensor(scores), (low, low + width))
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-4)

@@ -24,7 +24,7 @@ from ahl.heads import DRA, DevNet
 from ahl.heads.weights import HeadWeights, replicate
 from ahl.learning import algorithm
 from ahl.learning.adam import AdamState
-from ahl.learning.collaboration import adapt, first_order_gradient, outer_step
+from ahl.learning.collaboration import first_order_gradient, inner_loop, outer_step
 from ahl.learning.importance import predict, start_predictor
 from ahl.learning.state import start_state
 from learning.small_runs import run
@@ -205,12 +205,12 @@ def check_every_inner_step_is_kept(adapt_function: Callable[..., Any]) -> None:
 def adapt_to_the_last_batch(detector, models, batches, *, rate):
     """Every batch starts again from the unified weights."""
     for batch in batches:
-        result = adapt(detector, models, [batch], rate=rate)
+        result = inner_loop(detector, models, [batch], rate=rate)
     return result
 
 
 def adapt_to_the_first_batch(detector, models, batches, *, rate):
-    return adapt(detector, models, list(batches)[:1], rate=rate)
+    return inner_loop(detector, models, list(batches)[:1], rate=rate)
 
 
 # --- random initial LSTM state at scoring -------------------------------------------------------
@@ -308,12 +308,12 @@ def check_epochs_hand_statistics_on(step: Callable[..., Any]) -> None:
 
     def recorded(detector, models, batches, *, rate):
         at_start.append({name: value[0].clone() for name, value in models.statistics.items()})
-        result = adapt(detector, models, batches, rate=rate)
+        result = inner_loop(detector, models, batches, rate=rate)
         after.append({name: value.mean(dim=0) for name, value in result[0].statistics.items()})
         return result
 
     with (
-        mock.patch.object(algorithm, "adapt", recorded),
+        mock.patch.object(algorithm, "inner_loop", recorded),
         mock.patch.object(algorithm, "outer_step", step),
     ):
         run(detector, CONFIG, made=made)
@@ -356,7 +356,7 @@ DEFECTS = {
     ),
     "inner steps thrown away": (
         check_every_inner_step_is_kept,
-        lambda: adapt,
+        lambda: inner_loop,
         {
             "the last batch alone": lambda: adapt_to_the_last_batch,
             "the first batch alone": lambda: adapt_to_the_first_batch,

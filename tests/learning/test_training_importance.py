@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ahl._common.types import Kind
-from ahl.heads import DRA
-from ahl.learning import algorithm, sample_scores
+from ahl.heads import DRA, weights
+from ahl.learning import algorithm
 from ahl.learning.importance import ScorePredictor, importance_scores, predict
 from learning.small_runs import CONFIG, HEADS, IMPORTANCE, run, with_learning
 from synthetic_features import (
@@ -72,14 +72,14 @@ def test_importance_comes_from_the_errors_of_predicted_scores(detector, form):
 
 def test_history_is_the_scores_of_the_adapted_base_models(detector, monkeypatch):
     adapted = []
-    adapt = algorithm.adapt
+    inner_loop = algorithm.inner_loop
 
     def kept(*arguments, **constants):
-        adapted.append(adapt(*arguments, **constants))
+        adapted.append(inner_loop(*arguments, **constants))
         return adapted[-1]
 
-    monkeypatch.setattr(algorithm, "adapt", kept)
-    monkeypatch.setattr(sample_scores, "SCORING_CHUNK", 10)  # the training set is larger
+    monkeypatch.setattr(algorithm, "inner_loop", kept)
+    monkeypatch.setattr(weights, "SCORING_CHUNK", 10)  # the training set is larger
     training_set, distributions, _ = make_training_set()
     _, recorder = run(detector, with_learning(epochs=2), made=(training_set, distributions, None))
     reference = mean_reference(training_set)

@@ -36,14 +36,14 @@ def test_alone_takes_as_many_steps_as_a_base_model_does(detector, monkeypatch, r
 
 @pytest.mark.parametrize("second_order", [False, True])
 def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second_order):
-    seen = {"adapt": [], "queries": []}
-    adapt, outer_step = algorithm.adapt, algorithm.outer_step
+    seen = {"inner_loop": [], "queries": []}
+    inner_loop, outer_step = algorithm.inner_loop, algorithm.outer_step
 
-    def counted_adapt(detector, models, batches, *, rate):
+    def counted(detector, models, batches, *, rate):
         batches = list(batches)
-        seen["adapt"].append(batches)
+        seen["inner_loop"].append(batches)
         assert rate == LEARNING.inner_rate
-        return adapt(detector, models, batches, rate=rate)
+        return inner_loop(detector, models, batches, rate=rate)
 
     def counted_outer(*arguments, rate):
         assert rate == LEARNING.outer_rate
@@ -56,7 +56,7 @@ def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second
 
         return counted
 
-    monkeypatch.setattr(algorithm, "adapt", counted_adapt)
+    monkeypatch.setattr(algorithm, "inner_loop", counted)
     monkeypatch.setattr(algorithm, "outer_step", counted_outer)
     for name, place in (("first_order_gradient", 2), ("second_order_gradient", 3)):
         counted = counted_gradient(getattr(algorithm, name), place)
@@ -67,9 +67,9 @@ def test_each_round_takes_its_inner_steps_and_one_outer_step(monkeypatch, second
     )
     final, _ = run(DevNet(HEADS, LAYOUT, PRIOR), config)
     assert float(final.optimiser.step) == 2 * 3
-    assert [len(batches) for batches in seen["adapt"]] == [4] * 6
+    assert [len(batches) for batches in seen["inner_loop"]] == [4] * 6
     assert [len(batches) for batches in seen["queries"]] == [2] * 6
-    drawn = [b.maps[0] for batches in seen["adapt"] + seen["queries"] for b in batches]
+    drawn = [b.maps[0] for batches in seen["inner_loop"] + seen["queries"] for b in batches]
     for i, one in enumerate(drawn):
         for other in drawn[:i]:
             assert not torch.equal(one, other), "every batch must be drawn anew"
@@ -81,13 +81,13 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
 ):
     training_set, distributions, _ = make_training_set()
     supports, queries = [], []
-    adapt = algorithm.adapt
+    inner_loop = algorithm.inner_loop
     name, place = ("second_order_gradient", 3) if second_order else ("first_order_gradient", 2)
     gradient = getattr(algorithm, name)
 
-    def kept_adapt(detector, models, batches, *, rate):
+    def kept(detector, models, batches, *, rate):
         supports.extend(batches := list(batches))
-        return adapt(detector, models, batches, rate=rate)
+        return inner_loop(detector, models, batches, rate=rate)
 
     def kept_gradient(*arguments, **constants):
         queries.extend(arguments[place])
@@ -96,7 +96,7 @@ def test_base_models_learn_from_their_support_and_are_judged_on_their_query(
                 assert all(torch.equal(a, b) for a, b in zip(one.maps, other.maps, strict=True))
         return gradient(*arguments, **constants)
 
-    monkeypatch.setattr(algorithm, "adapt", kept_adapt)
+    monkeypatch.setattr(algorithm, "inner_loop", kept)
     monkeypatch.setattr(algorithm, name, kept_gradient)
     config = with_learning(epochs=3, query_batches=4, inner_steps=4, second_order=second_order)
     run(DevNet(HEADS, LAYOUT, PRIOR), config, made=(training_set, distributions, None))
@@ -118,13 +118,13 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
 ):
     """First order: at the adapted weights. Second order: at the unified ones, as in Eq. 4."""
     places, given, taken, started = [], [], [], []
-    adapt, outer_step = algorithm.adapt, algorithm.outer_step
+    inner_loop, outer_step = algorithm.inner_loop, algorithm.outer_step
     name, place = ("second_order_gradient", 4) if second_order else ("first_order_gradient", 3)
     gradient = getattr(algorithm, name)
 
-    def kept_adapt(*arguments, **constants):
+    def kept(*arguments, **constants):
         started.append(arguments[1])
-        adapted = adapt(*arguments, **constants)
+        adapted = inner_loop(*arguments, **constants)
         places.append(adapted[0])
         return adapted
 
@@ -141,7 +141,7 @@ def test_the_outer_gradient_is_taken_where_it_belongs_and_weighed_by_importance(
         places[-1] = unified if second_order else places[-1]
         return stepped
 
-    monkeypatch.setattr(algorithm, "adapt", kept_adapt)
+    monkeypatch.setattr(algorithm, "inner_loop", kept)
     monkeypatch.setattr(algorithm, name, kept_gradient)
     monkeypatch.setattr(algorithm, "outer_step", kept_step)
     final, recorder = run(detector, with_learning(second_order=second_order))

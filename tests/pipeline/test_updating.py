@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ahl import AHL, RunSettings
-from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
+from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl.data.images.reading import content_hash
 from ahl.pipeline.update_result import Update
 from small_images import small_image, write_class
@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_said(detector, tmp_path):
     for name in ("good", ""):
         with pytest.raises(ConfigurationError, match="missed defect"):
             detector.update([small_image("dot", 9)], classes=[name])
-    with pytest.raises(DataError, match="more than a correction is for"):
+    with pytest.raises(DataError, match="more than an update is for"):
         detector.update([], [small_image("good", i) for i in range(101)])
     with pytest.raises(DataError, match="the same image"):
         detector.update([small_image("dot", 9)], [small_image("dot", 9)])
@@ -95,5 +95,5 @@ def test_what_cannot_be_used_is_said(detector, tmp_path):
     features = AHL(config=tiny_config(epochs=1))
     maps = np.random.default_rng(0).normal(size=(12, 6, 4, 4))
     features.fit_features((maps,), (maps[:1] + 5,))
-    with pytest.raises(NotFittedError):
+    with pytest.raises(DataError, match="feature maps"):
         features.update([small_image("dot", 0)])

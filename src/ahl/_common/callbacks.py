@@ -1,4 +1,4 @@
-"""What long work tells whoever watches: no-op hooks to override."""
+"""Callbacks: hooks around long work, which do nothing unless overridden."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ahl._common.types import Skipped
 class Callback:
     """Hooks around a whole run; each does nothing unless overridden.
 
-    Those that keep what they hear in a file or on a server are in `ahl.apps.logs`.
+    Those that keep it in a file or on a server are in `ahl.apps.logs`.
     """
 
     def on_start(self, facts: Mapping[str, Any]) -> None:
@@ -30,18 +30,18 @@ class Callback:
         """Part of a stage is done; called first with `done` 0, last with `done == total`."""
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """An epoch of `epochs` is done; not told again for those of a run that is resumed."""
+        """An epoch of `epochs` is done; not called again for those of a run that is resumed."""
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """An input was left out."""
+        """An input was skipped."""
 
     def on_note(self, text: str) -> None:
         """Something worth a sentence happened."""
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """A part of the work took so long, what is told of parts within it not counted.
+        """A part of the work took so long, parts within it not counted.
 
-        `part` begins with the outermost one. Told again whenever the part was entered again.
+        `part` begins with the outermost one. Called again whenever the part was entered again.
         """
 
     def on_saved(self, path: Path) -> None:
@@ -52,10 +52,10 @@ class Callback:
 
     @contextmanager
     def run(self, facts: Mapping[str, Any]) -> Iterator[None]:
-        """Do a training run, and tell its start and its end.
+        """Do a training run, and call `on_start` and `on_end`.
 
         A run within another one is part of it: who saves the model too, or reads the data,
-        begins the run, and what is called within tells nothing twice.
+        begins the run, and what is called within calls neither again.
         """
         # Subclasses need not call an __init__ for this.
         if self.__dict__.get("_running", False):
@@ -75,7 +75,7 @@ class Callback:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Do a part of the work, and tell how long it took in the thread that drives it."""
+        """Do a part of the work, and time it in the thread that drives it."""
         entered: list[tuple[str, list[float]]] = self.__dict__.setdefault("_entered", [])
         within: list[float] = []
         entered.append((name, within))
@@ -94,8 +94,8 @@ class Callback:
 class Broadcast(Callback):
     """Calls the hooks of several callbacks, one after another.
 
-    A log that fails (the disk is full, the server gone) is left out from then on; one note names
-    it, and the run goes on.
+    A log that fails (the disk is full, the server gone) is dropped; one note names it, and the run
+    goes on.
 
     Args:
         watcher: called last; what it raises is raised.
@@ -138,12 +138,11 @@ class PrintingCallback(Callback):
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Print the mean losses of an epoch."""
-        losses = {"support": record.support_losses, "query": record.query_losses}
-        told = [f"{name} loss {sum(own) / len(own):.3f}" for name, own in losses.items() if own]
+        told = [f"{name} loss {mean:.3f}" for name, mean in record.mean_losses.items()]
         print(f"epoch {record.epoch}/{epochs}: {', '.join(told)}", file=sys.stderr)
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """Print which image was left out, and why."""
+        """Print which image was skipped, and why."""
         print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
 
     def on_note(self, text: str) -> None:

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ahl._common.errors import ConfigurationError
+
 _A_DAY: Final = 86_400.0  # seconds
 _TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
-
-SEEN_WITHIN = 20.0
-"""Seconds after which a file that another machine wrote must be there."""
 
 
 @contextlib.contextmanager
@@ -57,6 +56,28 @@ def _sweep(folder: Path) -> None:
                         Path(entry).unlink()
 
 
+def claim_log(path: Path, beginning: bytes, kind: str) -> None:
+    """Make the file of a log, with its folder, unless it is there.
+
+    Args:
+        path: the file.
+        beginning: of every file of this kind: nothing else is ever appended to.
+        kind: for the message, such as `a log of ahl`.
+
+    Raises:
+        ConfigurationError: if it is a folder, or begins otherwise.
+    """
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; name a file for the log.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(0)
+        if not beginning.startswith(file.read(len(beginning))):
+            raise ConfigurationError(
+                f"{path} is there and is not {kind}; name another file for the log."
+            )
+
+
 def remove_torn_line(path: Path) -> None:
     """Cut a file behind its last whole line: a writer that was killed left the rest torn."""
     block, end = 4096, path.stat().st_size
@@ -70,13 +91,3 @@ def remove_torn_line(path: Path) -> None:
                 break
             end = begin
         file.truncate(end)
-
-
-def appears(path: Path) -> bool:
-    """True once a file is there, awaited for some seconds: network disks take their time."""
-    until = time.monotonic() + SEEN_WITHIN
-    while not path.exists():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.2)
-    return True

@@ -31,6 +31,15 @@ class EpochRecord:
         if not count or len(self.importance) != count or len(self.query_losses) not in (0, count):
             raise ValueError(f"epoch {self.epoch} lacks a loss or an importance of a model")
 
+    @property
+    def mean_losses(self) -> dict[str, float]:
+        """Mean loss of the base models on each kind of set: `support`, and `query` if it has any.
+
+        A detector trained alone has `support` only.
+        """
+        losses = {"support": self.support_losses, "query": self.query_losses}
+        return {name: sum(own) / len(own) for name, own in losses.items() if own}
+
 
 def read_history(values: Iterable[object]) -> tuple[EpochRecord, ...]:
     """Rebuild the history of one training from JSON values.

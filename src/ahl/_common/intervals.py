@@ -41,16 +41,13 @@ def share_interval(
     return low, high
 
 
-def auroc_interval(
-    value: float, normals: int, anomalies: int, level: float = LEVEL
-) -> tuple[float, float]:
+def auroc_interval(value: float, normals: int, anomalies: int) -> tuple[float, float]:
     """Score interval of an AUROC.
 
     Args:
         value: the AUROC, in [0, 1].
         normals: images it rests on, at least one.
         anomalies: images it rests on, at least one.
-        level: chance that the interval holds the true AUROC, nearly.
 
     Returns:
         lower and upper end, in [0, 1].
@@ -58,7 +55,7 @@ def auroc_interval(
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
-    z = float(ndtri((1 + level) / 2))
+    z = float(ndtri((1 + LEVEL) / 2))
     half = (normals + anomalies) / 2  # in place of both counts, as method 5 has it
 
     def beyond(true: float) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import torch
 
 from ahl._common.errors import ModelFileError, ResumeError
+from ahl._common.hashes import json_hash
 from ahl._common.tensor_file import Groups, read_tensor_file, write_tensor_file
 from ahl._common.version import __version__
 
@@ -18,8 +17,7 @@ from ahl._common.version import __version__
 def run_fingerprint(values: Mapping[str, Any]) -> str:
     """Identity of a run: a hash of its JSON values and of the versions that compute it."""
     versions = {"ahl": __version__, "torch": torch.__version__}
-    text = json.dumps({**versions, **values}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_hash({**versions, **values})
 
 
 def write_checkpoint(path: Path, fingerprint: str, header: dict[str, Any], groups: Groups) -> None:
@@ -52,5 +50,5 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
-    """Where the fine-tuning stage keeps its own state, beside the training checkpoint."""
+    """The fine-tuning stage's own checkpoint, beside that of the training."""
     return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")

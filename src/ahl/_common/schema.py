@@ -73,7 +73,7 @@ class Checked:
     """Base of dataclasses of settings: checks each field against its type when made."""
 
     section: ClassVar[str]
-    """What comes before the fields' names in messages."""
+    """Prefix of the fields' names in messages."""
 
     def __post_init__(self) -> None:
         kinds = get_type_hints(type(self), include_extras=True)

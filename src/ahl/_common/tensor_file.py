@@ -36,7 +36,7 @@ class _Envelope(msgspec.Struct):
 
 
 class _Metadata(msgspec.Struct):
-    """What of a safetensors file's JSON is read."""
+    """The part of a safetensors file's JSON that is read."""
 
     entries: dict[str, str] | None = msgspec.field(default=None, name="__metadata__")
 
@@ -151,7 +151,7 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
 
 
 def _envelope(data: bytes) -> _Envelope:
-    """What is around the header; empty for safetensors files that are not ours.
+    """The envelope of the header; empty for safetensors files that are not ours.
 
     The bytes start with the length of a JSON text, 8 bytes little endian, and that text.
     """

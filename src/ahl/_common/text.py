@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+import math
+from typing import Any, Final
+
+_LONGEST: Final = 200  # characters of a line of an error
+_OF_ONE: Final = {"are": "is", "were": "was"}
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 image`, `3 anomalies`."""
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """`1 image`, `3,000 anomalies`; with the verb "were" `1 image was`, `3,000 anomalies were`."""
+    if number == 1:
+        return f"1 {noun} {_OF_ONE[verb]}" if verb else f"1 {noun}"
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    return f"{number:,} {plural} {verb}".rstrip()
 
 
-def figure(value: float | None) -> str:
-    """Three digits, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
+def digits(value: float | None, places: int = 3) -> str:
+    """So many digits, a dash for None and NaN; 0.9996 must not read as a perfect 1.000."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{min(value, 1 - 10**-places) if value < 1 else value:.{places}f}"
 
 
-def first_line(error: BaseException, most: int = 200) -> str:
-    """The first line of an error's message, or its kind, cut after `most` characters."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= most else f"{text[:most]}..."
+def megabytes(size: int) -> str:
+    """`12.3 MB`."""
+    return f"{size / 1e6:.1f} MB"
 
 
 def printable(words: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
     """The words on one line: control characters, and halves of broken names, are replaced."""
     return "".join(letter if letter.isprintable() else instead for letter in words)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, to stand in a sentence; its kind if it has none."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    line = printable(text.strip().partition("\n")[0].strip(), "?").rstrip(" .:")
+    line = line or type(error).__name__
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal

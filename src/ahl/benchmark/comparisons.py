@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ahl._common.text import counted, digits
 from ahl.benchmark.summary import Column, Summary, rows_of
 from ahl.benchmark.variants import Variant, number_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_COLUMNS = 5
-"""Below this a rank test says nothing."""
+"""Fewest for a rank test."""
 
 FEWEST_VALUES = 3
 """Of a sweep."""
@@ -118,14 +119,6 @@ def incomplete(summary: Summary, columns: Sequence[Column]) -> list[str]:
     ]
 
 
-def digits(value: float, places: int = 3) -> str:
-    """A figure for people, a dash for none; 0.9996 must not read as a perfect 1.000."""
-    if math.isnan(value):
-        return "-"
-    limit = 1 - 10**-places
-    return f"{min(value, limit) if value < 1 else value:.{places}f}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
     """Mean ranks.
@@ -147,8 +140,8 @@ class Ranking:
     def words(self) -> str:
         """The ranks in sentences."""
         listed = ", ".join(f"{variant.shown} {rank:.2f}" for variant, rank in self.ranks)
-        over = f"over {self.columns} {'column' if self.columns == 1 else 'columns'}"
-        text = f"Mean rank {over} (dataset, setting and M), 1 is best: {listed}."
+        columns = counted(self.columns, "column")
+        text = f"Mean rank over {columns} (dataset, setting and M), 1 is best: {listed}."
         if self.difference is None:
             text += f" Fewer than {FEWEST_COLUMNS} columns are too few for a test."
         else:
@@ -226,7 +219,7 @@ class Sweep:
         title: the method with its other settings.
         setting: dotted name of the setting that varies.
         values: as written, in order.
-        numeric: whether all values are numbers.
+        numeric: True if all values are numbers.
         lines: for each dataset the figures, a row a value.
     """
 

@@ -104,7 +104,7 @@ class DetectorMethod(Method):
 
     Attributes:
         detector: its class.
-        collaborative: whether it is within AHL.
+        collaborative: True within AHL.
         ensemble: of as many detectors as there are episodes: each on one D_i, the union of its
             support and its query set, drawn by this grouping (such a part cannot be calibrated);
             or each on all of D, from another seed. None for a single detector.
@@ -254,7 +254,7 @@ def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:
     """
     known = {method.name: method for method in (*METHODS, *ABLATION_METHODS, *further)}
     if name not in known:
-        raise ConfigurationError(f"There is no method {name!r}; choose among {', '.join(known)}.")
+        raise ConfigurationError(f"Unknown method {name!r}; expected one of {', '.join(known)}.")
     return known[name]
 
 

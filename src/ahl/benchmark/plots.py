@@ -6,16 +6,27 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ahl._common.pages.axes import add_axes, shortened
-from ahl._common.pages.svg import GROUND, INK, MUTED, OTHER, OURS, PAPER, RULE, new_figure, to_svg
-from ahl.benchmark.comparisons import Ranking, Sweep, digits
+from ahl._common.pages.axes import add_axes, add_legend, add_rows, label_row, shortened
+from ahl._common.pages.svg import (
+    GROUND,
+    INK,
+    LINES,
+    MUTED,
+    OTHER,
+    OURS,
+    PAPER,
+    RULE,
+    new_figure,
+    to_svg,
+)
+from ahl._common.text import digits
+from ahl.benchmark.comparisons import Ranking, Sweep
 from ahl.benchmark.summary import Column, Summary, rows_of
 from ahl.benchmark.variants import Variant, number_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LINES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 _DASHES: Final = ("-", "--", "-.", ":")
 _MARKERS: Final = "osD^vP"
 
@@ -41,9 +52,8 @@ def draw_bars(summary: Summary, column: Column, name: str) -> str:
     left = min(0.5, math.floor(lowest * 10) / 10)
     height = _ROW * len(table) + 0.85
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.1, bottom=0.7)
-        axes.set(xlim=(left, 1.0), ylim=(len(table), 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes = add_rows(figure, height, len(table), top=0.1, bottom=0.7)
+        axes.set_xlim(left, 1.0)
         axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=3)
         for row, figures in enumerate(rows_of(table)):
             _draw_bar(axes, row, summary.variants[figures.Index], figures, left)
@@ -65,12 +75,11 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
     count = len(ranking.ranks)
     height = _ROW * count + 1.05
     with new_figure(height) as figure:
-        axes = add_axes(figure, height, top=0.4, bottom=0.6)
+        axes = add_rows(figure, height, count, top=0.4, bottom=0.6)
         best = ranking.ranks[0][1]
         end = best + (ranking.difference or 0.0)
         right = max(count + 0.2, end + 0.1)
-        axes.set(xlim=(0.8, right), ylim=(count, 0), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes.set_xlim(0.8, right)
         axes.xaxis.get_major_locator().set_params(integer=True)
         if ranking.difference is not None:
             axes.axvspan(best, end, color=RULE, alpha=0.45, linewidth=0)
@@ -115,15 +124,7 @@ def draw_sweep(sweep: Sweep, name: str) -> str:
         axes.grid(axis="y", color=RULE, linewidth=0.6)
         axes.set_xlabel(shortened(sweep.setting, 60), color=MUTED, parse_math=False)
         axes.set_ylabel("AUROC", color=MUTED)
-        legend = axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, -0.24),
-            frameon=False,
-            borderaxespad=0,
-            labelcolor=INK,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        add_legend(axes)
         title = f"AUROC of {sweep.title} over {sweep.setting}, {sweep.lines[0][0].setting} setting"
         return to_svg(figure, name=name, title=title, description="; ".join(words))
 
@@ -162,13 +163,8 @@ def _draw_bar(axes: Any, row: int, variant: Variant, figures: Any, left: float) 
 
 
 def _label(axes: Any, row: int, variant: Variant, figure: str) -> None:  # noqa: ANN401
-    """The method's name above its bar at the left, the figure at the right."""
-    place = axes.get_yaxis_transform()
     weight = "bold" if variant.is_ahl else "normal"
-    style = {"color": INK, "va": "bottom", "fontweight": weight, "clip_on": False}
-    name = shortened(variant.shown, _LONGEST)
-    axes.text(0, row + 0.46, name, transform=place, parse_math=False, **style)
-    axes.text(1, row + 0.46, figure, transform=place, ha="right", **style)
+    label_row(axes, row + 0.46, shortened(variant.shown, _LONGEST), figure, weight)
 
 
 def _draw_line(
@@ -180,7 +176,7 @@ def _draw_line(
     *,
     joined: bool,
 ) -> None:
-    colour = _LINES[index % len(_LINES)]
+    colour = LINES[index % len(LINES)]
     means = table["auroc"]
     below = (means - table["low"]).clip(lower=0).fillna(0)
     above = (table["high"] - means).clip(lower=0).fillna(0)

@@ -92,7 +92,7 @@ def open_draw(
         device: where backbone and heads run.
         cache: folder of the feature stores, as for `ahl.AHL`.
         callback: receives progress and of what is skipped.
-        labelled: whether labelled anomalies are needed to train on.
+        labelled: True if labelled anomalies are needed to train on.
 
     Raises:
         DataError: if too few images can be read.

@@ -8,7 +8,6 @@ is dropped when the folder is opened again.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
 from ahl._common.files import remove_torn_line, written_whole
+from ahl._common.hashes import json_hash
 from ahl._common.types import ImageSize
 from ahl.benchmark.methods import Labels, MethodKind
 
@@ -164,7 +164,7 @@ class Results:
 
 def config_hash(config: dict[str, Any]) -> str:
     """The name of a config in the results."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+    return json_hash(config)[:12]
 
 
 def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl.benchmark.measure import measure
 from ahl.benchmark.problem import OpenedDraw, open_draw
 from ahl.benchmark.results import Results, ScoredTest, TrialResult
-from ahl.benchmark.trials import Batch, Benchmark, Trial, plan, run_context
+from ahl.benchmark.trials import Benchmark, Trial, TrialBatch, plan, run_context
 from ahl.config import Config
 from ahl.data import Dataset, TrainingSplit, draw_every_class, draw_split
 from ahl.data.splits import split_normals
@@ -105,7 +105,7 @@ def run_benchmark(
 
 
 def run_batch(
-    batch: Batch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
+    batch: TrialBatch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
 ) -> Iterator[Finished]:
     """Measure the trials of one draw; one that fails does not stop the others."""
 
@@ -141,7 +141,7 @@ def run_batch(
             yield Finished(trial=trial, failure=str(error))
 
 
-def _split(batch: Batch) -> TrainingSplit:
+def _split(batch: TrialBatch) -> TrainingSplit:
     """The split that is trained on; in a transfer, of the source."""
     split = draw_every_class if batch.trials[0].variant.sees_every_class else draw_split
     return split(
@@ -166,7 +166,7 @@ def _unlabelled(dataset: Dataset) -> TrainingSplit:
 
 
 def _finished(
-    batches: Sequence[Batch],
+    batches: Sequence[TrialBatch],
     benchmark: Benchmark,
     context: dict[str, Any],
     jobs: int,
@@ -221,7 +221,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_remotely(batch: Batch, benchmark: Benchmark, context: dict[str, Any]) -> None:
+def _run_remotely(batch: TrialBatch, benchmark: Benchmark, context: dict[str, Any]) -> None:
     assert _reports is not None, "set when the process started"
     for finished in run_batch(batch, benchmark, context, Callback()):
         _reports.put(finished)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.hashes import json_hash
 from ahl._common.text import printable
 from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
 from ahl.benchmark.published import published, published_datasets
@@ -144,9 +143,8 @@ def _row(result: TrialResult) -> dict[str, Any]:
     name = backbone
     if isinstance(backbone, dict):
         name = backbone.get("name") or backbone.get("kind")
-    digest = hashlib.sha256(json.dumps(backbone, sort_keys=True).encode()).hexdigest()
     return row | {
-        "backbone": printable(f"{name} {digest[:6]}"),
+        "backbone": printable(f"{name} {json_hash(backbone)[:6]}"),
         "device": printable(str(result.context.get("device"))),
         "setting": f"transfer from {row['source']}" if result.source else row["setting"],
     }

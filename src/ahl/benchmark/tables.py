@@ -8,7 +8,8 @@ from importlib import resources
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ahl.benchmark.comparisons import digits, incomplete, verdicts
+from ahl._common.text import digits
+from ahl.benchmark.comparisons import incomplete, verdicts
 from ahl.benchmark.summary import OTHERS, Column, Summary, rows_of
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.hashes import json_hash
 from ahl.benchmark.methods import Method
 from ahl.benchmark.protocol import BenchmarkDataset, Draw, plan_draws, plan_transfers
 from ahl.benchmark.variants import Variant
@@ -47,7 +47,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class TrialBatch:
     """Trials that share their features: one draw; either all or none see every class.
 
     In a transfer `source` is trained on, and the dataset is the target.
@@ -92,7 +92,7 @@ class Benchmark:
     transfer: bool = False
 
 
-def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
+def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
     """All trials, draw by draw.
 
     Raises:
@@ -107,10 +107,10 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[Batch]:
         chosen: Sequence[Variant],
         fingerprint: dict[str, Any],
         source: Dataset | None = None,
-    ) -> Batch:
+    ) -> TrialBatch:
         values = context | fingerprint
         trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
-        return Batch(dataset=dataset, source=source, draw=draw, trials=trials)
+        return TrialBatch(dataset=dataset, source=source, draw=draw, trials=trials)
 
     if benchmark.transfer:
         _check_transfer([variant.method for variant in variants])
@@ -150,8 +150,7 @@ def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, 
     plain = replace(variant, text=variant.method.name)
     if variant.written and own == plain.configure(config):  # a row of its own in a sweep
         values["restated"] = sorted(f"{name}={value!r}" for name, value in variant.settings)
-    key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
-    return Trial(draw=draw, variant=variant, key=key, config=own)
+    return Trial(draw=draw, variant=variant, key=json_hash(values)[:24], config=own)
 
 
 def run_context(benchmark: Benchmark) -> dict[str, Any]:

@@ -90,7 +90,10 @@ class Variant:
         for name, value in settings:
             section, field = name.split(".")
             if field not in values.get(section, {}):
-                raise ConfigurationError(f"There is no setting {name!r} (in {self.text!r}).")
+                raise ConfigurationError(
+                    f"Unknown setting {name!r} in {self.text!r}; expected one such as "
+                    "learning.epochs."
+                )
             if section in ("finetune", "features"):
                 raise ConfigurationError(
                     f"{name} (in {self.text!r}) cannot differ between methods, which share their "
@@ -142,7 +145,7 @@ class Variant:
 
 
 def take_apart(text: str) -> tuple[str, Written]:
-    """Name and settings of any text; whether there are such ones is not asked."""
+    """Name and settings of any text; neither has to exist."""
     name, *parts = (part.strip() for part in text.split(","))
     fields = (part.partition("=") for part in parts)
     return name, tuple((field.strip(), value.strip()) for field, _, value in fields)

@@ -5,7 +5,7 @@ method (docs/deviations.md lists the differences).
 """
 
 from ahl.config.image_size import DEFAULT_BACKBONE, FeatureConfig
-from ahl.config.presets import Config, PresetName, default, paper, preset
+from ahl.config.presets import Config, default, paper, preset
 from ahl.config.sections import (
     AnomalyOverlap,
     CalibrationConfig,
@@ -36,7 +36,6 @@ __all__ = [
     "ImportanceSource",
     "LearningConfig",
     "MemoryConfig",
-    "PresetName",
     "VectorConfig",
     "default",
     "paper",

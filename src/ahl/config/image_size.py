@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ahl._common.types import ImageSize  # which imports numpy: `ahl --help` is quicker without
 
 DEFAULT_BACKBONE: Final = "efficientnet-lite0"
-"""The backbone that is installed with ahl (`ahl.features.backbones.packaged`)."""
+"""The backbone that is installed with ahl (`ahl.PACKAGED`)."""
 
 SMALLEST_SIDE: Final = 32
 """Pixels of an image's shorter side at least."""
@@ -76,7 +76,7 @@ def in_pixels(size: ImageSize, tiles: int = 0) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig(Checked):
-    """How images become feature maps.
+    """Image size, tiles and batches of the feature extraction.
 
     Attributes:
         image_size: height and width, in pixels, that every image is resized to; the second scale

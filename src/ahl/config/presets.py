@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ahl._common.errors import ConfigurationError
 from ahl.config.image_size import FeatureConfig, read_size
@@ -84,9 +84,6 @@ class Config:
         return cls(**{name: section(**values[name]) for name, section in sections.items()})
 
 
-PresetName = Literal["default", "paper"]
-
-
 def paper() -> Config:
     """The published constants, all spelled out (docs/method.md names the sections).
 
@@ -161,7 +158,7 @@ def paper() -> Config:
 
 
 def default() -> Config:
-    """What measured best here, one setting for all datasets (docs/deviations.md)."""
+    """The constants that measured best here, one setting for all datasets (docs/deviations.md)."""
     return Config()
 
 
@@ -175,5 +172,5 @@ def preset(
     """
     presets = {"default": default, "paper": paper}
     if name not in presets:
-        raise ConfigurationError(f"There is no preset {name!r}; choose default or paper.")
+        raise ConfigurationError(f"preset is {name!r}; expected default or paper.")
     return presets[name]().with_image_size(image_size, tiles)

@@ -30,7 +30,7 @@ Batch = Annotated[int, Meta(ge=3, le=10**9)]
 
 @dataclass(frozen=True, kw_only=True)
 class VectorConfig(Checked):
-    """What is done to the feature vectors of all positions before anything learns from them.
+    """Reduction and scale of the feature vectors that all learning sees.
 
     Not in the papers (docs/deviations.md).
 
@@ -219,14 +219,14 @@ class ImportanceConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig(Checked):
-    """How the heads' scores and the memory's evidence become one image score.
+    """Calibration of the heads' scores and the memory's evidence into one image score.
 
     Not in the papers, which add the heads' scores up as they are (docs/deviations.md).
 
     Attributes:
-        folds: detectors trained alone, each without its share of the normals and of the labelled
-            anomalies, that judge what a head's score is worth on images it has not seen; 0 adds
-            the scores up as the base detector says.
+        folds: models of the heads trained alone, each without its fold of the normals and of the
+            labelled anomalies, whose out-of-fold scores show what a head's score is worth; 0 adds
+            the scores up as the base detector does.
         share: their training, as a share of the steps of a whole one.
         prior_count: how many anomalies the belief that all evidence is worth the same weighs.
         neighbours: out-of-fold normals most like an image, at least, which say what is usual for

@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
 from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import LabelledImage, image_list, label_images
+from ahl.data.images.sources import LabelledImage, label_images
 
 Labels = Sequence[int | str] | NDArray[Any]
 """One label an image: 0 (good) and 1 (anomalous), or class names, of which `"good"` is good."""
-
-
-def listed_images(images: Sequence[ImageSource] | str | Path) -> list[ImageSource]:
-    """The images as a list.
-
-    Raises:
-        DataError: if they are no list, or of a kind that is not read.
-    """
-    if isinstance(images, (str, Path)):
-        raise DataError(f"{images} is one path; expected a list of images, such as [{images!r}].")
-    given: Any = images
-    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "UO":
-        given = given.tolist()  # of paths, or of images of several sizes
-    for kind, way in (
-        (torch.Tensor, "images.mul(255).byte().permute(0, 2, 3, 1).numpy() for values 0 to 1"),
-        (np.ndarray, "(images * 255).astype(np.uint8) for values 0 to 1"),
-    ):
-        first = given[:1] if isinstance(given, Sequence) else []
-        for one in (given, *first):
-            if isinstance(one, kind) and (kind is torch.Tensor or one.dtype != np.uint8):
-                raise DataError(
-                    f"images are {kind.__name__} of {one.dtype}; expected paths, Pillow images or "
-                    f"uint8 arrays (H, W, 3) of values 0 to 255: {way}."
-                )
-    listed = image_list(given)
-    for index, image in enumerate(listed):
-        if not isinstance(image, (*get_args(ImageSource)[:-1], os.PathLike, np.ndarray)):
-            raise DataError(
-                f"images[{index}] is of {type(image).__name__}; expected a path, a Pillow image or "
-                "a uint8 array (H, W, 3)."
-            )
-    return listed
 
 
 def class_names(labels: Labels | None, count: int) -> list[str]:
@@ -82,8 +47,8 @@ def class_names(labels: Labels | None, count: int) -> list[str]:
 
 
 def _is_flag(label: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
-    number = isinstance(label, (Real, np.bool_, torch.Tensor))
-    return number and np.ndim(label) == 0 and label in (0, 1)
+    value = label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label
+    return isinstance(value, Real) and value in (0, 1)
 
 
 def labelled(

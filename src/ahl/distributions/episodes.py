@@ -178,7 +178,7 @@ def _draw_generators(generators: int, random: np.random.Generator) -> tuple[int,
 def draw_twins(
     normals: int, generators: int, config: DistributionConfig, seed: int
 ) -> NDArray[np.bool_]:
-    """Which normals have a twin from which generator: (generators, normals).
+    """Draw the normals that have a twin from each generator: (generators, normals).
 
     One draw for all episodes, so that sets which share normals share their twins, and the
     backbone sees each once.

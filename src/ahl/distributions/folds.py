@@ -1,4 +1,4 @@
-"""Shares of the training images that detectors leave out, to be asked about them afterwards."""
+"""Folds of the training images, for out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.training_set import IndexedSet
 
 FEWEST_NORMALS = 10
-"""Of fewer, the spread cannot be told."""
+"""Of fewer, the spread cannot be estimated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fold:
-    """What one detector trains on, and what it is asked about.
+    """One share of the training images, and the rest, on which its model trains.
 
     Attributes:
         samples: the rest, with the pseudo anomalies made of its normals.
-        normals: left out, at least one.
-        anomalies: left out; may be empty.
+        normals: in the fold, at least one.
+        anomalies: in the fold; may be empty.
     """
 
     samples: IndexedSet
@@ -34,20 +34,20 @@ class Fold:
 def draw_folds(
     normals: int, anomalies: int, plan: Sequence[PseudoAnomaly], folds: int, *, seed: int
 ) -> tuple[Fold, ...]:
-    """Share normals and labelled anomalies out at random, each left out by one detector.
+    """Share normals and labelled anomalies out at random, each in one fold.
 
-    A single anomaly is left out by none, since a detector needs one to train on; of fewer
-    anomalies than folds, each is left out by a detector of its own.
+    A single anomaly is in none, since a model needs one to train on; of fewer anomalies than
+    folds, each is in a fold of its own.
 
     Args:
         normals: how many, at the start of the training set.
         anomalies: how many, behind them.
         plan: the pseudo anomalies behind those.
-        folds: how many detectors, at most one for every two normals; 0 for none.
+        folds: how many, at most one for every two normals; 0 for none.
         seed: of the draw.
 
     Returns:
-        the folds; none with fewer than `FEWEST_NORMALS`, which say nothing of a spread.
+        the folds; none with fewer than `FEWEST_NORMALS`.
     """
     if folds == 0 or normals < FEWEST_NORMALS:
         return ()

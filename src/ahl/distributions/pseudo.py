@@ -1,4 +1,4 @@
-"""Which pseudo anomalies the episodes need, and how each is made when it is needed."""
+"""The pseudo anomalies that the episodes need, each made when it is needed."""
 
 from __future__ import annotations
 

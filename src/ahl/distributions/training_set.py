@@ -167,7 +167,7 @@ def balanced_counts(batch_size: int, present: Sequence[bool]) -> tuple[int, int,
 
 
 def kind_counts(batch_size: int, sets: Sequence[IndexedSet]) -> tuple[int, int, int]:
-    """How many samples of each kind a balanced batch holds.
+    """Numbers of samples of each kind in a balanced batch.
 
     A kind is present if every set has it.
     """

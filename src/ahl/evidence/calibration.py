@@ -69,7 +69,7 @@ class CalibrationConstants:
         means: of the training normals' evidence.
         deviations: its standard deviation.
         shifts: mean of out-of-fold normals, in deviations of those trained on.
-        stretches: their standard deviation, likewise.
+        stretches: their standard deviation, in the same deviations.
         weights: with sum 1.
         probability: how likely a score is an anomaly's.
         knn: the out-of-fold normals; None compares with all of them alike.
@@ -101,9 +101,9 @@ class Calibration(CalibrationConstants):
     Attributes:
         normals: (N, K) z of the out-of-fold normals, or of those that `knn` remembers, each
             against the others; none if the model is not theirs.
-        anomalies: (M, K) of out-of-fold anomalies, likewise.
-        missed: (R, K) of anomalies that later corrections were told of. They have a say in the
-            weights alone: chosen because they were missed, they do not stand for others.
+        anomalies: (M, K) z of the out-of-fold anomalies.
+        missed: (R, K) of anomalies that later updates learnt from. They have a say in the weights
+            alone: chosen because they were missed, they do not stand for others.
     """
 
     knn: KNNNormalisation | None
@@ -142,7 +142,7 @@ class Calibration(CalibrationConstants):
         return ((own - means) / deviations - shifts) / stretches
 
     def weigh(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Evidence:
-        """What each kind of evidence adds to the image score, in spreads of unseen normals.
+        """The share of each kind of evidence in the image score, in spreads of unseen normals.
 
         Their sum (N,) is the score; 0 is a usual normal.
 
@@ -157,7 +157,7 @@ class Calibration(CalibrationConstants):
     def restandardised(self, evidence: Evidence) -> Self:
         """The same for other training normals, whose evidence is given.
 
-        Shifts, stretches and weights stay: no labelled anomaly of theirs tells otherwise. The
+        Shifts, stretches and weights stay: there is no labelled anomaly of theirs. The
         out-of-fold normals and anomalies go: they are of another product.
         """
         means, deviations = spread_of(evidence)

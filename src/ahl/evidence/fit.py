@@ -52,7 +52,7 @@ def calibrate(
     means, deviations = spread_of(trained_on)
     shifts, stretches = spread_of(normals.evidence)
     names = tuple(trained_on)
-    telling = _telling(trained_on) * _telling(normals.evidence)
+    varying = _varies(trained_on) * _varies(normals.evidence)
 
     def plain(evidence: Evidence) -> Tensor:
         own = as_matrix(evidence, names).double()
@@ -74,7 +74,7 @@ def calibrate(
         if knn is not None:
             raised = knn.relative(raised, knn.statistics(anomalies.descriptors))
     usual, raised = usual.float(), raised.float()
-    weights = evidence_weights(raised, telling, config.prior_count)
+    weights = evidence_weights(raised, varying, config.prior_count)
     return Calibration(
         names=names,
         means=means,
@@ -102,7 +102,7 @@ def recalibrate(
     Args:
         old: the calibration of the heads that the evidence is of.
         normals: their evidence as the heads and the memory give it; may be none.
-        anomalies: likewise.
+        anomalies: their evidence; may be none.
         prior_count: as in the config.
     """
     if not len(old.normals):  # of another product: its weights stand for more than these few
@@ -114,8 +114,8 @@ def recalibrate(
         return replace(old, knn=knn)
     further = old.standardised(anomalies.evidence, old.neighbours(anomalies.descriptors)).float()
     missed = torch.cat([old.missed, further])
-    telling = (torch.tensor(old.weights) > 0).double()
-    weights = evidence_weights(torch.cat([old.anomalies, missed]), telling, prior_count)
+    varying = (torch.tensor(old.weights) > 0).double()
+    weights = evidence_weights(torch.cat([old.anomalies, missed]), varying, prior_count)
     return replace(
         old,
         weights=weights,
@@ -127,22 +127,22 @@ def recalibrate(
     )
 
 
-def evidence_weights(anomalies: Tensor, telling: Tensor, prior_count: float) -> tuple[float, ...]:
-    """What each kind of evidence weighs, by what it says of unseen anomalies (M, K)."""
+def evidence_weights(anomalies: Tensor, varying: Tensor, prior_count: float) -> tuple[float, ...]:
+    """The weight of each kind of evidence, by how far it lifts unseen anomalies (M, K)."""
     count, kinds = anomalies.shape
     weights = torch.ones(kinds, dtype=torch.float64)
     if count:
         lifts = anomalies.double().median(dim=0).values.clamp(min=0)
         if lifts.sum() > 0:
             weights = count * lifts + prior_count * lifts.mean()
-    if telling.any():
-        weights = weights * telling
+    if varying.any():
+        weights = weights * varying
         # Those that remain may all have lifted nothing.
-        weights = weights if weights.sum() > 0 else telling
+        weights = weights if weights.sum() > 0 else varying
     return tuple(float(weight) for weight in weights / weights.sum())
 
 
-def standardised(evidence: Evidence, by: Evidence) -> Evidence:
+def in_deviations(evidence: Evidence, by: Evidence) -> Evidence:
     """Evidence in deviations of other images' from their mean."""
     means, deviations = spread_of(by)
     return {
@@ -151,7 +151,7 @@ def standardised(evidence: Evidence, by: Evidence) -> Evidence:
     }
 
 
-def _telling(evidence: Evidence) -> Tensor:
+def _varies(evidence: Evidence) -> Tensor:
     """(K,) 1 for evidence that is not the same for all images, else 0."""
     spreads = torch.stack([values.double().std(correction=0) for values in evidence.values()])
     return (spreads > SMALLEST).double()

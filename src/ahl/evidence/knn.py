@@ -25,7 +25,7 @@ _LEAST: Final = 1e-6  # spread that is divided by
 
 
 def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
-    """What images are compared by: (N, scales * C), the plain channels' means of every scale.
+    """Descriptors that images are compared by: the plain channels' means, (N, scales * C).
 
     Args:
         maps: (N, C + appended, H_s, W_s) a scale.
@@ -40,7 +40,7 @@ class NeighbourStatistics:
 
     Attributes:
         mean: (N, K), drawn towards that of all normals.
-        variance: (N, K), likewise.
+        variance: (N, K), drawn towards that of all normals.
     """
 
     mean: Tensor

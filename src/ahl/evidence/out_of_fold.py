@@ -1,4 +1,4 @@
-"""Out-of-fold evidence: detectors trained without a fold score the images in it."""
+"""Out-of-fold evidence: models trained without a fold score the images in it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from ahl.distributions.episodes import Indices
 from ahl.distributions.folds import Fold
 from ahl.distributions.training_set import TrainingSet, draw_batches
 from ahl.evidence.calibration import Calibration, Evidence, gather
-from ahl.evidence.fit import Unseen, calibrate, standardised
+from ahl.evidence.fit import Unseen, calibrate, in_deviations
 from ahl.evidence.knn import descriptors
 from ahl.evidence.prepared import Preparation
 from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
 from ahl.heads.base import BaseDetector, HeadScores, Parameters
-from ahl.heads.weights import HeadWeights, moved, one_of, replicate
+from ahl.heads.weights import HeadWeights, moved, one_of, replicate, score_samples
 from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import descend
-from ahl.learning.sample_scores import score_samples
 
 CHUNK = 256
 """Samples described together; bounds memory."""
@@ -45,7 +44,7 @@ def calibrate_by_folds(
 ) -> Calibration:
     """Calibrate a trained model by out-of-fold evidence.
 
-    The folds' detectors train alone, side by side, on balanced batches. Their evidence of the
+    The folds' models train alone, side by side, on balanced batches. Their evidence of the
     images in their fold, in spreads of those they trained on, stands for the model's own evidence
     of unseen images. The folds are of `draw_folds`; the reference is the fixed one of scoring.
     """
@@ -63,7 +62,7 @@ def calibrate_by_folds(
 
 @dataclass(frozen=True)
 class _Folds:
-    """The folds' detectors over one training set."""
+    """The folds' models over one training set."""
 
     detector: BaseDetector
     training_set: TrainingSet
@@ -78,7 +77,7 @@ class _Folds:
     def trained(self) -> list[HeadWeights]:
         """The folds' models, with the mean weights of as large a part of their steps as g's."""
         learning = self.config.learning
-        # As many steps, at the rate, of what they stand for: g, or a detector trained alone.
+        # As many steps, at the rate, of what they stand for: g, or a model trained alone.
         whole, rate = learning.epochs * learning.rounds, learning.outer_rate
         if not learning.collaborative:
             whole, rate = whole * learning.inner_steps, learning.inner_rate
@@ -129,7 +128,7 @@ class _Folds:
         for model, by, own in zip(models, known, samples, strict=True):
             if not len(own):
                 continue
-            parts.append(standardised(self.evidence(model, own), by))
+            parts.append(in_deviations(self.evidence(model, own), by))
             for chunk in np.array_split(own, range(CHUNK, len(own), CHUNK)):
                 maps = layout.split(self.training_set.features.rows(chunk))
                 described.append(descriptors(maps, appended))

@@ -27,7 +27,7 @@ MOST_IMAGES = 1000
 """Of one table, drawn at random, that the components are computed from."""
 
 SMALLEST_VARIANCE = 1e-6
-"""As a share of the first component's; smaller ones are of rounding, and left out."""
+"""As a share of the first component's; smaller ones are of rounding, and dropped."""
 
 _CHUNK = 64  # images read together; bounds memory
 
@@ -62,7 +62,7 @@ class Reduction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preparation:
-    """What is done to the features of an image before the heads see them.
+    """The steps from the features of an image to what the heads see.
 
     Attributes:
         features: shape of the maps in a feature row.
@@ -96,11 +96,11 @@ class Preparation:
         return 0.0 if self.memory is None else self.memory.weight
 
     def maps(self, row: Tensor) -> FeatureMaps:
-        """What the heads see of a feature row (1, row_size)."""
+        """Prepare a feature row (1, row_size) for the heads."""
         return self.of_maps(self.features.split(row))
 
     def of_maps(self, maps: FeatureMaps) -> FeatureMaps:
-        """What the heads see of feature maps (N, C, H_s, W_s) a scale, all at once."""
+        """Prepare feature maps (N, C, H_s, W_s) a scale for the heads, all at once."""
         if self.reduction is not None:
             maps = project_maps(maps, self.reduction.components)
         scaled = [scale * self.factor for scale in maps]
@@ -284,8 +284,8 @@ def fit_reduction(
     mean = total / count
     variances, directions = torch.linalg.eigh(products / count - torch.outer(mean, mean))
     # In ascending order; at least one is kept, also of images that are all alike.
-    telling = int((variances > SMALLEST_VARIANCE * variances[-1].clamp_min(0)).sum())
-    kept = directions.flip(1)[:, : max(1, min(components, telling))]
+    spread = int((variances > SMALLEST_VARIANCE * variances[-1].clamp_min(0)).sum())
+    kept = directions.flip(1)[:, : max(1, min(components, spread))]
     # A direction has no sign of its own; which one comes out depends on the library.
     largest = kept.abs().argmax(dim=0, keepdim=True)
     signed = kept * kept.gather(0, largest).sign()

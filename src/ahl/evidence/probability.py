@@ -1,4 +1,4 @@
-"""How likely an image is anomalous, by its score, were good and defective ones equally common."""
+"""The probability that an image is anomalous, were good and defective ones equally common."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fit_probability(normals: NDArray[np.float64], anomalies: NDArray[np.float64]
 
     Args:
         normals: (N,) out-of-fold scores of normals, at least one.
-        anomalies: (M,) of anomalies, likewise; may be none.
+        anomalies: (M,) out-of-fold scores of anomalies; may be none.
     """
     from sklearn.linear_model import LogisticRegression  # takes its time to load
 

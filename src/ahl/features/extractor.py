@@ -86,7 +86,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def stream(
-        self, items: Iterable[ImageItem], *, workers: int = 2, callback: Callback | None = None
+        self, items: Iterable[ImageItem], *, callback: Callback | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
         """Decode in parallel, extract in batches, in order, holding only a few batches.
 
@@ -96,7 +96,7 @@ class FeatureExtractor:
         """
         callback = callback or Callback()
         size = self.config.batch_size
-        for batch in decoded_batches(items, size, workers=workers, callback=callback):
+        for batch in decoded_batches(items, size, callback=callback):
             rows = np.empty((0, self.layout.row_size), dtype=np.float32)
             with callback.part("backbone"):
                 if batch.pixels is not None:
@@ -110,7 +110,6 @@ def extract_table(
     store: FeatureStore,
     *,
     stage: str = "features",
-    workers: int = 2,
     callback: Callback | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
     """Feature rows of all items, from the store where it has them.
@@ -131,7 +130,7 @@ def extract_table(
     reasons: dict[str, str] = {}
     done = 0
     with store.writer() as writer:
-        for batch, rows, skipped in extractor.stream(wanted, workers=workers, callback=callback):
+        for batch, rows, skipped in extractor.stream(wanted, callback=callback):
             with callback.part("feature store"):
                 halves = torch.from_numpy(rows).half().numpy()
                 writer.add([wanted[i].key for i in batch], halves)

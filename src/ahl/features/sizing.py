@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.types import ImageSize
 from ahl.config import Config
 from ahl.config.image_size import LARGEST_SIDE, SMALLEST_SIDE, in_pixels
@@ -152,8 +153,7 @@ def multiply_adds(backbone: Backbone) -> float:
 
 def _shapes(images: Sequence[ImageSource]) -> Iterator[ImageSize]:
     """Shapes of images evenly spaced among all, those that can be read."""
-    places = np.linspace(0, len(images) - 1, min(len(images), LOOKED_AT)).round().astype(int)
-    for place in places:
+    for place in evenly_spaced(len(images), LOOKED_AT):
         try:
             yield image_shape(images[place])
         except ImageError:  # reported where all images are read

@@ -3,8 +3,7 @@
 A store is a folder for one backbone, weights and image size. It holds immutable shards, each a
 `.npy` of float16 rows and a `.json` of their keys; a shard exists once its `.json` does. Both
 are written under temporary names and renamed, so a killed process leaves nothing half-written
-and two processes can share a store. A process learns of what others wrote meanwhile by the shards'
-names.
+and two processes can share a store.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ import os
 import tempfile
 import time
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ahl._common.errors import DataError
-from ahl._common.files import appears, written_whole
+from ahl._common.files import written_whole
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable, Rows
 
@@ -45,7 +43,6 @@ class FeatureStore:
         self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.layout = layout
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._names: set[str] = set()
         self._shards: list[Rows] = []
         self._where: dict[str, tuple[int, int]] = {}
         _sweep(self.folder)
@@ -61,7 +58,6 @@ class FeatureStore:
                 path.unlink(missing_ok=True)
             return
         number = len(self._shards)
-        self._names.add(listing.stem)
         self._shards.append(rows)
         for row, key in enumerate(keys):
             self._where.setdefault(key, (number, row))
@@ -73,26 +69,6 @@ class FeatureStore:
         """The rows of the keys, in their order; every key must be in the store."""
         places = np.array([self._where[key] for key in keys], dtype=np.int64).reshape(-1, 2)
         return FeatureTable(self.layout, list(self._shards), places[:, 0], places[:, 1])
-
-    @property
-    def shards(self) -> list[str]:
-        """Names of the shards that are known here."""
-        return sorted(self._names)
-
-    def take_in(self, shards: Iterable[str]) -> None:
-        """Know these shards too, which other processes have written.
-
-        Raises:
-            DataError: if they are not to be seen.
-        """
-        for name in sorted(set(shards) - self._names):
-            listing = self.folder / f"{name}.json"
-            if not (appears(listing) and appears(listing.with_suffix(".npy"))):
-                raise DataError(
-                    f"Another process stored features in {listing}, which is not to be seen here: "
-                    "give --cache a folder on a disk that all machines share."
-                )
-            self._open(listing)
 
     def writer(self) -> contextlib.closing[ShardWriter]:
         """Add rows; what was added is kept also when the block ends by an exception."""

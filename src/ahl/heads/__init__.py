@@ -27,12 +27,12 @@ def known_detectors(further: Iterable[type[BaseDetector]] = ()) -> dict[str, typ
     """Base detectors by name: ours, and those of the caller's own.
 
     Raises:
-        ConfigurationError: if one is no base detector, or has a name that is taken.
+        ConfigurationError: if one is not a base detector, or has a name that is taken.
     """
     known: dict[str, type[BaseDetector]] = {}
     for detector in (*DETECTORS, *further):
         if not (isinstance(detector, type) and issubclass(detector, BaseDetector)):
-            raise ConfigurationError(f"{detector!r} is no subclass of ahl.heads.BaseDetector.")
+            raise ConfigurationError(f"{detector!r} is not a subclass of ahl.BaseDetector.")
         if known.setdefault(detector.name, detector) is not detector:
             raise ConfigurationError(
                 f"Two base detectors are called {detector.name!r}; give yours another name."
@@ -45,18 +45,16 @@ def known_detectors(further: Iterable[type[BaseDetector]] = ()) -> dict[str, typ
     return known
 
 
-def find_detector(base: str | type[BaseDetector]) -> type[BaseDetector]:
+def find_detector(heads: str | type[BaseDetector]) -> type[BaseDetector]:
     """The class of a base detector: looked up by name, or as it is given.
 
     Raises:
-        ConfigurationError: if there is none of that name, or what is given is none.
+        ConfigurationError: if no base detector has the name, or another class is given.
     """
-    if not isinstance(base, str):
-        known_detectors([base])
-        return base
+    if not isinstance(heads, str):
+        known_detectors([heads])
+        return heads
     known = known_detectors()
-    if base not in known:
-        raise ConfigurationError(
-            f"There is no base detector {base!r}; choose {' or '.join(known)}."
-        )
-    return known[base]
+    if heads not in known:
+        raise ConfigurationError(f"heads is {heads!r}; expected {' or '.join(known)}.")
+    return known[heads]

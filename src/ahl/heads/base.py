@@ -1,4 +1,4 @@
-"""The plug for base detectors: heads on feature maps, with their loss.
+"""The extension point for base detectors: heads on feature maps, with their loss.
 
 A detector is a description, not a container of weights: its methods are pure functions of
 parameter dictionaries, so that the T base models and the unified model share one detector and
@@ -45,7 +45,7 @@ class BaseDetector(ABC):
     head_names: ClassVar[tuple[str, ...]]
     """Names of the heads, in the order they are reported."""
     meanings: ClassVar[Mapping[str, str]] = {}
-    """What it means, for people, that a head finds an image anomalous: `it is ...`, by name."""
+    """Meaning of a head that finds an image anomalous, as `it is ...`, by name."""
 
     def __init__(self, config: HeadConfig, layout: FeatureLayout, prior: Prior) -> None:
         self.config = config
@@ -93,13 +93,13 @@ class BaseDetector(ABC):
         maps: FeatureMaps,
         references: FeatureMaps,
     ) -> tuple[PositionScores, ...]:
-        """Where in the images each head finds something, a scale; heads that see no places lack.
+        """Score the positions at every scale, for each head that sees places.
 
         A head's evidence is the mean over the scales of `top_mean` of these.
 
         Args:
-            parameters: as for `forward`; likewise the others.
-            statistics: running statistics.
+            parameters: as for `forward`.
+            statistics: as for `forward`.
             maps: one (N, C, H_s, W_s) tensor a scale.
             references: one (C, H_s, W_s) tensor a scale.
         """
@@ -130,11 +130,6 @@ def top_mean(position_scores: Tensor, fraction: float) -> Tensor:
     """
     count = max(1, int(fraction * position_scores.shape[-1]))
     return position_scores.topk(count, dim=-1).values.mean(dim=-1)
-
-
-def positions(maps: Tensor) -> Tensor:
-    """View (N, C, H, W) maps as (N, H * W, C): one row a position."""
-    return maps.movedim(-3, -1).flatten(-3, -2)
 
 
 def fan_in_uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:

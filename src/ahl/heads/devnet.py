@@ -19,7 +19,7 @@ from ahl.heads.base import (
     fan_in_uniform,
     top_mean,
 )
-from ahl.heads.losses import deviation_loss, kind_weights, weighted_mean
+from ahl.heads.losses import deviation_loss, weighted_mean
 
 
 @final
@@ -77,7 +77,7 @@ class DevNet(BaseDetector):
             prior=self.prior,
             margin=self.config.margin,
         )
-        weights = kind_weights(kinds, anomaly=1.0, pseudo=self.config.pseudo_weight)
+        weights = torch.where(kinds == Kind.PSEUDO, self.config.pseudo_weight, 1.0)
         return weighted_mean(losses, weights)
 
     def combine(self, scores: HeadScores) -> Tensor:

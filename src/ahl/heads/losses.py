@@ -7,8 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ahl._common.types import Kind
-
 
 class Prior(NamedTuple):
     """Mean and standard deviation of the reference scores of the deviation loss."""
@@ -49,10 +47,3 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Mean of (..., N) `values` with `weights` of 0 or more; 0 where all weights are 0."""
     total = weights.sum(dim=-1)
     return (values * weights).sum(dim=-1) / torch.where(total > 0, total, 1.0)
-
-
-def kind_weights(kinds: Tensor, *, anomaly: float, pseudo: float) -> Tensor:
-    """(N,) weights of samples of (N,) `ahl._common.types.Kind` values; a normal has 1."""
-    weights = torch.ones(kinds.shape, device=kinds.device)
-    weights = torch.where(kinds == Kind.ANOMALY, anomaly, weights)
-    return torch.where(kinds == Kind.PSEUDO, pseudo, weights)

@@ -22,17 +22,16 @@ from ahl.distributions.training_set import (
 )
 from ahl.features.maps import FeatureMaps
 from ahl.heads.base import BaseDetector
-from ahl.heads.weights import HeadWeights, replicate
+from ahl.heads.weights import HeadWeights, replicate, score_samples
 from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import (
-    adapt,
     first_order_gradient,
+    inner_loop,
     inner_step,
     outer_step,
     second_order_gradient,
 )
 from ahl.learning.importance import weigh
-from ahl.learning.sample_scores import score_samples
 from ahl.learning.state import TrainingState, start_state
 
 
@@ -79,7 +78,9 @@ def algorithm_1(
             )
             if learning.second_order:
                 supports = list(supports)
-            base, losses = adapt(detector, replicate(g, models), supports, rate=learning.inner_rate)
+            base, losses = inner_loop(
+                detector, replicate(g, models), supports, rate=learning.inner_rate
+            )
             support_losses.append(losses)
             # Lines 6 to 11: the importance of what each has learnt, once an epoch (Eq. 5 to 7).
             if turn == 0:

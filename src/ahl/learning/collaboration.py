@@ -71,7 +71,7 @@ def descend(
         yield models, loss
 
 
-def adapt(
+def inner_loop(
     detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
 ) -> tuple[HeadWeights, Tensor]:
     """Train all T base models on their support batches (Eq. 1).

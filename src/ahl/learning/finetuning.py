@@ -34,7 +34,7 @@ STAGE = "fine-tuning the backbone"
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningImages:
-    """What the stage trains on.
+    """The images that the stage trains on.
 
     Attributes:
         normals: training normals.
@@ -101,7 +101,7 @@ def finetune_backbone(
         for epoch in range(first, settings.epochs):
             rate = settings.rate * settings.decay ** (epoch // settings.decay_every)
             for step in range(settings.steps):
-                loaders, kinds = draw_batch(
+                loaders, kinds = draw_images(
                     images, config, derive_seed(seed, "finetune", epoch, step)
                 )
                 own = [*loaders[:references], *loaders[references + rank :: count]]
@@ -113,7 +113,7 @@ def finetune_backbone(
     return run.backbone.eval()
 
 
-def draw_batch(
+def draw_images(
     images: FinetuningImages, config: Config, seed: int
 ) -> tuple[list[Callable[[], Pixels]], Tensor]:
     """Draw a balanced batch, not decoded yet.

@@ -107,7 +107,7 @@ def train_predictor(
     return state
 
 
-def calibrate(scores: Tensor, expected: tuple[float, float]) -> Tensor:
+def onto_labels(scores: Tensor, expected: tuple[float, float]) -> Tensor:
     """Map image scores onto 0 (the score asked of a normal) .. 1 (of an anomaly), clipped.
 
     The deviation loss does not punish an anomaly above its margin, so neither must Eq. 6.
@@ -177,7 +177,7 @@ def weigh(
         return state, equal
     past, judged = torch.stack(list(history), dim=1), scores
     if config.error == "calibrated":
-        past, judged = calibrate(past, expected), calibrate(judged, expected)
+        past, judged = onto_labels(past, expected), onto_labels(judged, expected)
     if config.source == "psi":
         psi = ScorePredictor(models, config.hidden)
         state = train_predictor(psi, state, past, judged, config=config, generator=generator)

@@ -1,4 +1,4 @@
-"""What training carries from one epoch to the next, in memory and in a checkpoint."""
+"""The state that training carries from epoch to epoch, in memory and in a checkpoint."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """What people and programs ask of a model.
+    """Facts that people and programs ask for.
 
     Attributes:
         version: of ahl that wrote the model.
@@ -54,10 +54,10 @@ class ModelFacts:
         decision: where anomalous begins; None if it was not set.
         probability: how likely a score is an anomaly's; None for a model that is not calibrated.
         colour_bounds: heat from which on a place is worth colouring, and from which on fully;
-            None likewise.
+            None for a model that is not calibrated.
         classes: kinds of anomaly that it was shown.
         normals: good images that it was trained on.
-        anomalies: labelled anomalies, likewise.
+        anomalies: labelled anomalies that it was trained on.
     """
 
     version: str
@@ -86,7 +86,7 @@ class ModelCard(ModelFacts):
 
     Attributes:
         shown_normals: good images that others are compared with.
-        shown_anomalies: labelled anomalies, likewise.
+        shown_anomalies: labelled anomalies that others are compared with.
     """
 
     shown_normals: tuple[Shown, ...] = field(default=(), repr=False, compare=False)

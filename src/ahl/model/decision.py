@@ -34,7 +34,8 @@ class Decision:
         threshold: an image that scores above it is anomalous.
         surely_normal: of a score below this, more normals than allowed lie above it, with 95 %
             confidence; None if so few normals say that of no score.
-        surely_anomalous: of a score above this, fewer normals than allowed do, likewise.
+        surely_anomalous: of a score above this, fewer normals than allowed lie above it, with 95 %
+            confidence; None if no score has so few.
         max_false_alarm_rate: share of normals that may be called anomalous.
         expected_false_alarm_rate: chance that the next normal is called anomalous.
         false_alarm_rate_low: lower end of the 95 % interval of the share of all normals that lie
@@ -83,13 +84,13 @@ class Decision:
         return replace(self, anomalies=len(anomalies), missed=missed)
 
     def false_alarms_among(self, count: int) -> tuple[int, int]:
-        """How many of so many further normals will be called anomalous: ends of a 95 % interval.
+        """The ends of a 95 % interval of how many further normals will be called anomalous.
 
         Above an order statistic of n lie beta-binomially many of further ones, whatever the
         distribution of the scores.
 
         Args:
-            count: at least one.
+            count: of further normals, at least one.
         """
         from scipy.stats import betabinom  # takes its time to load
 
@@ -98,7 +99,7 @@ class Decision:
         return int(hits.ppf(_TAIL)), int(hits.ppf(1 - _TAIL))
 
     def verdict(self, score: float) -> Verdict:
-        """What to call an image.
+        """The verdict on an image.
 
         `"uncertain"` means that so many normals do not tell whether more or fewer than allowed
         score above it.
@@ -110,7 +111,7 @@ class Decision:
         return "uncertain"
 
     def is_anomalous(self, score: float) -> bool:
-        """Whether the score lies above the threshold."""
+        """True if the score lies above the threshold."""
         return score > self.threshold
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ahl._common.errors import ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.tensor_file import tensor_of
 from ahl._common.types import ImageItem, Pixels
 from ahl.features.maps import FeatureLayout, FeatureMaps
@@ -26,7 +27,7 @@ SIDE: Final = 64
 """Of a picture, in pixels."""
 
 Role = Literal["normal", "anomaly", "pseudo", "threshold"]
-"""What an image was to the model; `"threshold"`: a normal that it was not trained on."""
+"""Role of an image in training; `"threshold"`: a normal that the model was not trained on."""
 
 MOST: Final[dict[Role, int]] = {"normal": 256, "anomaly": 256, "pseudo": 128, "threshold": 512}
 """Images kept of each role; of more, evenly spaced ones."""
@@ -41,7 +42,7 @@ class Exemplar:
     Attributes:
         role: what it was to the model.
         name: as in the manifest; empty where the model was given features.
-        sha256: of its content, likewise.
+        sha256: of its content; empty where the model was given features.
         class_name: its class; of a pseudo anomaly, the generator.
     """
 
@@ -157,7 +158,7 @@ def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exem
     kept, first = no_exemplars(features.layout.row_size), 0
     for group in groups:
         count, items = len(group.classes), group.items
-        places = np.linspace(0, count - 1, min(count, MOST[group.role])).round().astype(np.int64)
+        places = evenly_spaced(count, MOST[group.role])
         chosen = [(None if items is None else items[i], group.classes[i]) for i in places]
         kept += _exemplars(group.role, chosen, features.rows(first + places))
         first += count

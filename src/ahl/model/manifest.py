@@ -1,4 +1,4 @@
-"""What a model was trained on: its files, and which of them each base model had."""
+"""The training images of a model, and which of them each base model had."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainingFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What the model was trained on.
+    """The training images of a model.
 
     Attributes:
         files: every training image: normals, then anomalies; after an adaptation those of the
@@ -72,7 +72,7 @@ class EpisodeRecord:
         support_normals: how many normals the support set has.
         shown_normals: some of them, at most `SHOWN`, spread over all, as indices into the
             manifest's files.
-        support_anomalies: the labelled anomalies of the support set, likewise, all of them.
+        support_anomalies: all labelled anomalies of the support set, as such indices.
         support_pseudo: how many pseudo anomalies it has.
         support_generator: what made them; None where there are none.
         query_normals: how many normals the query set has.

@@ -16,9 +16,9 @@ from ahl._common.errors import ModelFileError, WeightsError
 from ahl._common.history import EpochRecord
 from ahl._common.schema import base_of, read_values
 from ahl._common.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
+from ahl._common.text import first_line
 from ahl._common.version import __version__
 from ahl.config import Config, FeatureConfig
-from ahl.data.images.decoding import brief
 from ahl.evidence.calibration import Calibration, gather
 from ahl.evidence.knn import descriptors
 from ahl.evidence.memory import MemoryConstants
@@ -235,7 +235,7 @@ class TrainedModel:
             WeightsError,
         ) as error:
             raise ModelFileError(
-                f"{path} holds values that do not fit together: {brief(error)}"
+                f"{path} holds values that do not fit together: {first_line(error)}"
             ) from error
 
     @classmethod

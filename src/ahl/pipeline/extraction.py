@@ -28,8 +28,8 @@ class Extraction:
     Args:
         extractor: the backbone at its image size.
         store: where rows are kept.
-        strict: raise on an unreadable image instead of leaving it out.
-        callback: receives progress and what is left out.
+        strict: raise on an unreadable image instead of skipping it.
+        callback: receives progress and skipped images.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What learns, and where it computes."""
+"""The settings of a run: all that decides what is learnt, and where it is computed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Learner:
         )
 
     def facts(self, run: RunSettings) -> dict[str, Any]:
-        """What identifies a run, the data aside, as JSON values."""
+        """The facts that identify a run, the data aside, as JSON values."""
         return {
             "ahl": __version__,
             "heads": self.heads.name,
@@ -118,7 +118,7 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Where a training computes and what it keeps; none of it decides what is learnt.
+    """Device, files and callback of a run; none of it decides what is learnt.
 
     Attributes:
         device: `"auto"`, `"cpu"` or `"cuda"`.

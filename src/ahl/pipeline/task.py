@@ -33,7 +33,7 @@ from ahl.model.manifest import SHOWN, EpisodeRecord
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What there is to learn, as the heads see it.
+    """The learning task, as the heads see it.
 
     Attributes:
         detector: the heads.
@@ -117,7 +117,7 @@ def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMap
 def describe_episodes(
     episodes: Sequence[Episode], generators: Sequence[str], pictured: NDArray[np.bool_]
 ) -> tuple[EpisodeRecord, ...]:
-    """What a model keeps of its episodes.
+    """The records of its episodes that a model keeps.
 
     Args:
         episodes: of a task.

@@ -53,7 +53,7 @@ def train(
         learner: what learns.
         run: where, and what is kept.
         drawn: how the anomalies were drawn, for the manifest.
-        known_class: of the hard setting, likewise.
+        known_class: of the hard setting, for the manifest.
 
     Returns:
         the model; None where several processes fine-tune together and this is not the first.

@@ -26,7 +26,7 @@ MOST = 100
 """Images that one update takes."""
 
 MISSED_CLASS = "missed"
-"""Class of a missed defect whose own is not told."""
+"""Class of a missed defect whose own is not given."""
 
 
 def update_with_images(
@@ -47,13 +47,15 @@ def update_with_images(
         the update, whose model's manifest has the images too.
 
     Raises:
-        ConfigurationError: if a missed defect's class is good.
+        ConfigurationError: if a missed defect's class is good or empty.
         DataError: if there is no readable image, one is given as both, there are too many, or the
             model keeps too few good ones or was trained on feature maps.
         ImageError: if strict and one cannot be read.
     """
-    if any(image.class_name in ("", GOOD) for image in missed):
-        raise ConfigurationError("The class of a missed defect cannot be good, or nothing.")
+    if odd := [image.class_name for image in missed if image.class_name in ("", GOOD)]:
+        raise ConfigurationError(
+            f"The class of a missed defect is {odd[0]!r}; expected the name of its kind."
+        )
     if len(missed) + len(false_alarms) > MOST:
         raise DataError(
             f"{len(missed) + len(false_alarms)} images are more than an update is for ({MOST}): "
@@ -110,6 +112,6 @@ def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:
 
 
 def _relabelled(file: TrainingFile, new: dict[str, TrainingFile]) -> bool:
-    """Whether a file that was trained on as good is a defect now, or the reverse."""
+    """True if a file that was trained on as good is a defect now, or the reverse."""
     now = new.get(file.sha256)
     return now is not None and (now.class_name == GOOD) != (file.class_name == GOOD)

@@ -42,22 +42,22 @@ class Update:
 
     @property
     def threshold_lost(self) -> bool:
-        """Whether too few of the normals that the threshold was set on are left for its rate."""
+        """True if too few of the normals that the threshold was set on are left for its rate."""
         return self.had_threshold and self.model.decision is None
 
     @property
     def anomalous(self) -> Tensor:
-        """(N,) whether each known image is an anomaly."""
+        """(N,) True for each known image that is an anomaly."""
         return torch.tensor([one.role == "anomaly" for one in self.known.images])
 
     @property
     def right_before(self) -> Tensor | None:
-        """(N,) whether each was on its side of the limit; None without one."""
+        """(N,) True where an image was on its side of the limit; None without one."""
         return self._right(self.before, self.limit_before)
 
     @property
     def right_after(self) -> Tensor | None:
-        """(N,) whether each is now."""
+        """(N,) True where it is now."""
         return self._right(self.after, self.limit_after)
 
     @property
@@ -67,9 +67,9 @@ class Update:
 
     @property
     def worsens(self) -> bool:
-        """Whether more anomalies are wrong than before, or more normals than before and allowed.
+        """True if more anomalies are wrong than before, or more normals than before and allowed.
 
-        The corrected images do not count. Without a limit: whether more pairs of an anomaly and a
+        The corrected images do not count. Without a limit: if more pairs of an anomaly and a
         normal are in the wrong order.
         """
         anomalous, own = self.anomalous[self.worked], self.worked
@@ -83,7 +83,7 @@ class Update:
 
     @property
     def mended(self) -> int:
-        """How many of the corrected images are on their side now; all of them without a limit."""
+        """Number of the corrected images on their side now; all of them without a limit."""
         right = self.right_after
         return self.corrected if right is None else int(right[self.worked.stop :].sum())
 

@@ -12,22 +12,25 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl._common.types import GOOD
 from ahl.distributions.training_set import TrainingSet
-from ahl.evidence.calibration import Calibration, gather
+from ahl.evidence.calibration import Calibration, Evidence
+from ahl.evidence.coreset import patches_of
 from ahl.evidence.fit import Unseen, recalibrate
 from ahl.evidence.knn import descriptors
+from ahl.evidence.memory import Memory
 from ahl.evidence.out_of_fold import sample_evidence
+from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
-from ahl.heads.weights import HeadWeights
 from ahl.learning.algorithm import train_alone
 from ahl.learning.state import start_state
 from ahl.model.exemplars import Exemplars, Role, half_rows
 from ahl.model.trained import TrainedModel
-from ahl.pipeline.remembering import nearer_rows, own_patches, plain_maps
 from ahl.pipeline.update_result import Update
 from ahl.scoring.thresholds import renewed_decision
 
@@ -44,7 +47,7 @@ MOST_REMEMBERED: Final = 4
 """Patches that a memory may come to hold, as a multiple of those it was made with."""
 
 STRENGTHS: Final = (1, 3)
-"""How often each image that was got wrong counts among those of its kind; more if need be."""
+"""Weights of each wrong image among those of its kind; the next one if need be."""
 
 
 def update_on_exemplars(
@@ -92,7 +95,6 @@ def update_on_exemplars(
 
 
 def _merit(found: Update) -> tuple[bool, int]:
-    """Whether it worsens nothing, and how much it mends."""
     return not found.worsens, found.mended
 
 
@@ -104,8 +106,8 @@ class _Run:
         model: before.
         kept: what it keeps of other images, their memory evidence with the false alarms remembered.
         kept_before: the same with that of the memory before.
-        wrong: the images that it got wrong, likewise.
-        wrong_before: likewise.
+        wrong: the images that it got wrong, with that of the new memory.
+        wrong_before: the same with that of the memory before.
         extended: the model with the false alarms remembered and the calibration knowing all.
     """
 
@@ -124,13 +126,13 @@ class _Run:
         kept = model.exemplars.chosen(np.array(others, dtype=np.int64))
         alarms = wrong.of_role("normal") + len(kept)
         preparation, both = model.preparation, kept + wrong
-        if preparation.memory is not None and len(alarms):
-            both = replace(both, rows=nearer_rows(model, both, alarms))
-            # What was trained on as good, or told before, is remembered already.
+        if (memory := preparation.memory) is not None and len(alarms):
+            both = replace(both, rows=_nearer_rows(model, memory, both.rows.float(), alarms))
+            # What was trained on as good, or learnt by an update before, is remembered already.
             known = {file.sha256 for file in model.manifest.files if file.class_name == GOOD}
             new = [i for i in alarms if both.images[i].sha256 not in known]
-            patches = own_patches(model, both.rows[torch.tensor(new, dtype=torch.long)])
-            preparation = replace(preparation, memory=preparation.memory.including(patches))
+            patches = _own_patches(model, both.rows[torch.tensor(new, dtype=torch.long)])
+            preparation = replace(preparation, memory=memory.including(patches))
         calibration = model.calibration
         if calibration is not None:
             calibration = _taken_into_account(model, calibration, wrong)
@@ -162,7 +164,11 @@ class _Run:
         )
         model = replace(model, unified=state.unified)
         if model.calibration is not None:
-            model = replace(model, calibration=self._moved(model.calibration, state.unified))
+            # Moved by as much as the evidence of the kept normals has been.
+            normals = self.kept.of_role("normal")
+            before = _evidence(self.model, self.kept_before, normals)
+            after = _evidence(model, self.kept, normals)
+            model = replace(model, calibration=model.calibration.moved(before, after))
         return self._judged(replace(model, decision=renewed_decision(model)))
 
     def _training_set(self, strength: int) -> TrainingSet:
@@ -179,25 +185,6 @@ class _Run:
             anomalies=len(anomalies),
             pseudo=len(pseudo),
         )
-
-    def _moved(self, calibration: Calibration, unified: HeadWeights) -> Calibration:
-        """The calibration moved by as much as the evidence of the kept normals has been."""
-        normals = self.kept.of_role("normal")
-        before, after = (
-            sample_evidence(
-                model.detector,
-                heads,
-                _table(model, kept),
-                normals,
-                model.reference,
-                model.preparation,
-            )
-            for model, kept, heads in (
-                (self.model, self.kept_before, self.model.unified),
-                (self.extended, self.kept, unified),
-            )
-        )
-        return calibration.moved(before, after)
 
     def _judged(self, model: TrainedModel) -> Update:
         worked = np.array(
@@ -238,7 +225,7 @@ class _Run:
         rows = self.wrong.rows.float()
         maps = self.model.detector.layout.split(rows)
         for scale, evidence in zip(
-            maps, memory.evidence(plain_maps(self.model, rows)), strict=True
+            maps, memory.evidence(_plain_maps(self.model, rows)), strict=True
         ):
             scale[:, -1:] = evidence
         return replace(self.wrong, rows=half_rows(rows))
@@ -246,6 +233,18 @@ class _Run:
 
 def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
     return FeatureTable.of_rows(model.detector.layout, kept.rows.numpy())
+
+
+def _evidence(model: TrainedModel, kept: Exemplars, samples: NDArray[np.int64]) -> Evidence:
+    """All evidence of some of the images, (n,) indices into them."""
+    return sample_evidence(
+        model.detector,
+        model.unified,
+        _table(model, kept),
+        samples,
+        model.reference,
+        model.preparation,
+    )
 
 
 def _taken_into_account(
@@ -256,21 +255,11 @@ def _taken_into_account(
     new = [i for i, one in enumerate(wrong.images) if one.sha256 not in known]
 
     def unseen(role: Role) -> Unseen:
-        chosen = [i for i in new if wrong.images[i].role == role]
-        maps = model.detector.layout.split(
-            wrong.rows[torch.tensor(chosen, dtype=torch.long)].float()
-        )
-        heads, _ = model.detector.forward(
-            model.unified.parameters,
-            model.unified.statistics,
-            maps,
-            model.reference,
-            training=False,
-        )
-        weight, appended = model.preparation.memory_weight, model.preparation.appended
+        own = wrong.chosen(np.array([i for i in new if wrong.images[i].role == role], np.int64))
+        maps = model.detector.layout.split(own.rows.float())
         return Unseen(
-            evidence=gather(model.detector, heads, maps, weight),
-            descriptors=descriptors(maps, appended),
+            evidence=_evidence(model, own, np.arange(len(own))),
+            descriptors=descriptors(maps, model.preparation.appended),
         )
 
     with torch.inference_mode():
@@ -280,3 +269,30 @@ def _taken_into_account(
             unseen("anomaly"),
             model.config.calibration.prior_count,
         )
+
+
+def _nearer_rows(
+    model: TrainedModel, memory: Memory, rows: Tensor, alarms: NDArray[np.int64]
+) -> Tensor:
+    """Rows whose memory evidence counts the false alarms as remembered, but for their own."""
+    maps, plain = model.detector.layout.split(rows), _plain_maps(model, rows)
+    for alarm in alarms:
+        alone = replace(memory, patches=_own_patches(model, rows[alarm : alarm + 1]))
+        for scale, evidence in zip(maps, alone.evidence(plain), strict=True):
+            evidence[alarm] = float("inf")  # its own patches do not count
+            scale[:, -1:] = torch.minimum(scale[:, -1:], evidence)
+    return half_rows(rows)
+
+
+def _plain_maps(model: TrainedModel, rows: Tensor) -> FeatureMaps:
+    """Maps (N, C, H_s, W_s) a scale, as the memory knows them, of rows that the heads see."""
+    appended, factor = model.preparation.appended, model.preparation.factor
+    maps = model.detector.layout.split(rows.float())
+    return tuple(scale[:, : scale.shape[1] - appended] / factor for scale in maps)
+
+
+def _own_patches(model: TrainedModel, rows: Tensor) -> FeatureMaps:
+    """All patches (P, C) a scale of rows, as a memory keeps them."""
+    return tuple(
+        patches_of(scale).flatten(0, 1).half().float() for scale in _plain_maps(model, rows)
+    )

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Self, cast, get_args
 
 from ahl._common.errors import ModelFileError
 from ahl._common.files import written_whole
+from ahl._common.text import first_line
 from ahl.model.card import ModelCard
 
 Precision = Literal["fp32", "int8"]
@@ -28,7 +29,6 @@ METADATA_KEY: Final = "ahl"
 _CHECKSUM_KEY: Final = b"ahl.sha256"
 _METADATA_FIELD: Final = 14  # of ModelProto, in onnx.proto
 _ZIP: Final = b"PK\x03\x04"  # of OpenVINO's and torch's artefacts, up to version 1
-_LONGEST_LINE: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,7 +122,7 @@ def read_artefact(path: Path) -> bytes:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a file seems to be one that `ahl export` wrote, by its first bytes.
+    """True if a file seems to be one that `ahl export` wrote, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -133,18 +133,12 @@ def is_exported(path: Path) -> bool:
 
 
 def is_like_model_file(path: Path) -> bool:
-    """Whether a file seems to be one that `ahl train` wrote, by its first bytes.
+    """True if a file seems to be one that `ahl train` wrote, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.
     """
     return _is_safetensors(_start(path))
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error that says something, cut; else its kind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:_LONGEST_LINE] if lines else type(error).__name__
 
 
 def _start(path: Path) -> bytes:

@@ -88,7 +88,7 @@ class Album:
 
     @cached_property
     def _marks(self) -> tuple[Tensor, Tensor]:
-        """What sets the anomalies apart, (M, PLACES, C), and where, (M, PLACES, 2)."""
+        """Vectors (M, PLACES, C) that set the anomalies apart, and their places (M, PLACES, 2)."""
         kept = [self._model.prepared_maps(row) for row in self.anomalies.rows]
         with torch.no_grad():
             found = [self._marks_of(maps, position_evidence(self._model, maps)[0]) for maps in kept]
@@ -98,7 +98,7 @@ class Album:
         return descriptors(maps, self._model.preparation.appended)
 
     def _marks_of(self, maps: FeatureMaps, heat: Tensor) -> tuple[Tensor, Tensor]:
-        """What sets images apart from normals at their most anomalous places of the first scale.
+        """Vectors that set images apart from normals at the worst places of the first scale.
 
         Returns:
             unit vectors (N, PLACES, C), from the nearest remembered normal patch (from the

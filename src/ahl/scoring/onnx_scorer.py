@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError, ModelFileError
+from ahl._common.text import first_line
 from ahl.model.card import ModelCard
-from ahl.scoring.artefact import METADATA_KEY, Description, first_line, read_artefact
+from ahl.scoring.artefact import METADATA_KEY, Description, read_artefact
 from ahl.scoring.scorer import (
     ANOMALY,
     ANOMALY_DISTANCE,

@@ -24,7 +24,7 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
     Raises:
         ModelFileError: if it is no whole model.
         ConfigurationError: if there is no such device, or what the file needs is not installed.
-        NotFittedError: if the model was trained on feature maps and has no backbone.
+        DataError: if the model was trained on feature maps and has no backbone.
     """
     if is_exported(path):
         return OnnxScorer(path, device=device, threads=threads)
@@ -68,7 +68,7 @@ def open_scorers(
     Raises:
         ModelFileError: as `open_scorer`, and if the file was replaced meanwhile.
         ConfigurationError: as `open_scorer`, and if there are more passes than threads.
-        NotFittedError: as `open_scorer`.
+        DataError: as `open_scorer`.
     """
     in_torch = not is_exported(path) and find_spec("torch") is not None
     shared = threads or (_torch_threads() if in_torch else usable_cores())

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
 from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.labels import Labels, class_names, listed_images
+from ahl.data.images.sources import listed_images
+from ahl.data.labels import Labels, class_names
 from ahl.features.table import Maps, table_of_maps
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
@@ -165,8 +166,9 @@ class Predictor:
 
     @property
     def classes_(self) -> NDArray[np.int64]:
-        """What `predict` answers: 0 (good) and 1 (anomalous)."""
-        return np.arange(2) if self.model_ else np.arange(0)
+        """The answers of `predict`, 0 (good) and 1 (anomalous); NotFittedError before `fit`."""
+        _ = self.model_
+        return np.arange(2)
 
     @property
     def scorer(self) -> TorchScorer:
@@ -186,7 +188,7 @@ class Predictor:
         return self._model is not None
 
     def _device(self) -> torch.device:
-        """Where to compute."""
+        """Device to compute on."""
         raise NotImplementedError
 
     def _fitted(self, model: TrainedModel | None) -> Self:

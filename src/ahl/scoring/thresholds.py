@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError, ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import image_item, label_images
@@ -27,7 +28,7 @@ class NormalScores:
     Attributes:
         scores: (N,) of normals, by a model that was not trained on them.
         skipped: images that could not be read, each with the reason.
-        trained_on: images left out because the model was trained on them.
+        trained_on: images not scored because the model was trained on them.
         kept: some of the images, to set the threshold anew after a correction; None if unknown.
     """
 
@@ -44,7 +45,7 @@ class Threshold:
     Attributes:
         model: holds the decision.
         decision: the threshold with what is known of it.
-        normals: the scores it was set on, and what was left out.
+        normals: the scores it was set on, and the images without one.
     """
 
     model: TrainedModel
@@ -62,16 +63,16 @@ def set_threshold(
 
     Args:
         model: trained on images; not changed.
-        normals: good images, of which those of the training are left out. None: use out-of-fold
-            scores of the training normals. They come from the fold models, so the threshold is
+        normals: good images; those of the training do not count. None: use out-of-fold scores
+            of the training normals. They come from the fold models, so the threshold is
             conservative.
         max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
         device: where the backbone runs.
 
     Raises:
         DataError: if there are too few normals for the rate.
+        DataError: if normals are given and the model was trained on feature maps.
         ConfigurationError: if the rate is not between 0 and 1.
-        NotFittedError: if normals are given and the model was trained on feature maps.
     """
     if normals is None:
         found = out_of_fold_normals(model)
@@ -113,7 +114,7 @@ def score_new_normals(
         most: of them are kept.
 
     Raises:
-        NotFittedError: if the model was trained on feature maps.
+        DataError: if the model was trained on feature maps.
     """
     scorer, size = TorchScorer(model, device), model.config.features.size
     # Copies of one image are no further evidence.
@@ -130,8 +131,7 @@ def score_new_normals(
         else:
             new.setdefault(item.key, (image.source, item))
     given = list(new.values())
-    places = np.linspace(0, len(given) - 1, min(len(given), most)).round().astype(int)
-    scores, kept, keeping = [], [], set(places.tolist())
+    scores, kept, keeping = [], [], set(evenly_spaced(len(given), most).tolist())
     for index, maps in scorer.prepared([source for source, _ in given]):
         if isinstance(maps, str):
             skipped.append(Skipped(name=given[index][1].name, reason=maps))
@@ -168,12 +168,6 @@ def out_of_fold_normals(model: TrainedModel) -> NormalScores:
             "trained on."
         )
     return NormalScores(scores=kept, skipped=(), trained_on=0)
-
-
-def _unreadable(skipped: Sequence[Skipped]) -> str:
-    """Here nothing else names them: the first stands for all."""
-    first = f"{skipped[0].name}: {skipped[0].reason}"
-    return f"{len(skipped)} could not be read, the first {first}"
 
 
 def out_of_fold_anomalies(model: TrainedModel) -> NDArray[np.float64]:

@@ -102,8 +102,8 @@ def test_larger_originals_are_measured_at_a_larger_size(tmp_path):
 @pytest.mark.parametrize(
     ("goods", "defects", "said"),
     [
-        (12, 3, "There are 12 different good images"),
-        (1, 3, "There is 1 good image; "),
+        (12, 3, "12 good images are too few"),
+        (1, 3, "1 good image is too few"),
         (20, 0, "There is no labelled defect"),
         (20, 1, "There is one labelled defect"),
     ],

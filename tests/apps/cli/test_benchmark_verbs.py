@@ -57,10 +57,11 @@ def test_a_transfer_measures_by_default_what_can_be_adapted():
     [
         (("--dataset", "nowhere"), "NAME=PATH"),
         (("--dataset", "headct"), "no Python package"),
-        (("--dataset", "x={folder}", "--method", "magic"), "no method 'magic'"),
-        (("--dataset", "x={folder}", "--ablation", "magic"), "no ablation 'magic'"),
+        (("--dataset", "x={folder}", "--method", "magic"), "Unknown method 'magic'"),
+        (("--dataset", "x={folder}", "--ablation", "magic"), "Unknown ablation 'magic'"),
         (("--dataset", "x={folder}", "--anomalies", "99"), "enough anomalies"),
         (("--dataset", "x={folder}", "--stages", "one"), "--stages"),
+        (("--dataset", "x={folder}", "--cache", "x", "--no-cache"), "not both"),
         (("--dataset", "x={folder}", "--method", "kdad,heads.margin=1"), "takes no settings"),
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
     ],

@@ -114,7 +114,7 @@ def test_torch_takes_large_pages_unless_the_user_says_otherwise(given, monkeypat
 
 def test_info_shows_what_a_model_holds(model):
     values = json.loads(run("info", model, "--json").stdout)
-    assert values["heads"] == "dra"
+    assert values["base"] == "dra"
     assert len(values["manifest"]["files"]) == 30
     assert values["backbone"]["kind"] == "timm"
     people = run("info", model, "--files").stdout

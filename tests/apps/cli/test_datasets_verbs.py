@@ -57,7 +57,7 @@ def test_prepare(tmp_path):
     assert skipped["path"] == "head_ct/head_ct/001.png"
     people = run("prepare", "HeadCT", raw, "-o", tmp_path / "b")
     assert "2 train/good, 1 test/good, 2 test/defect" in people.stdout
-    assert "1 image was left out" in people.stdout
+    assert "1 unreadable image was left out" in people.stdout
     assert f"Next: ahl train {tmp_path / 'b'}" in people.stdout
     assert "skipped head_ct/head_ct/001.png" in people.stderr
 
@@ -74,7 +74,7 @@ def test_prepare_several_subsets(tmp_path):
 def test_mistakes(tmp_path):
     raw = plant(tmp_path / "raw", headct())
     output = tmp_path / "out"
-    assert "choose one of mvtec" in run("prepare", "mnist", raw, "-o", output, code=2).output
+    assert "expected one of mvtec" in run("prepare", "mnist", raw, "-o", output, code=2).output
     assert "does not look like ELPV" in run("prepare", "elpv", raw, "-o", output, code=1).output
     assert "There is no folder" in run("prepare", "elpv", "x", "-o", output, code=1).output
     assert "not empty" in run("prepare", "headct", raw, "-o", raw, code=2).output

@@ -12,7 +12,7 @@ FEW = {"size": 64, "train_good": 8, "train_per_class": 1, "test_good": 3, "test_
 
 def test_the_demo_leaves_images_a_model_and_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr("ahl.apps.demo.drawing.draw_dataset", partial(draw_dataset, **FEW))
-    monkeypatch.setattr("ahl.estimator.preset_config", lambda name: tiny_config(epochs=1))
+    monkeypatch.setattr("ahl.pipeline.settings.preset", lambda name: tiny_config(epochs=1))
     output = tmp_path / "demo"
     values = json.loads(run("demo", "-o", output, "--threads", 1, "--json").stdout)
     assert {name: one["count"] for name, one in values["classes"].items()} == {

@@ -53,7 +53,7 @@ def test_evaluate_counts_the_images_that_set_the_threshold(model, tmp_path):
     next(iter(sorted((data / "good").iterdir()))).unlink()
     run("threshold", model, tmp_path / "new", "--max-false-alarm-rate", 0.2, "-o", decided)
     assert json.loads(run("evaluate", decided, data, "--json").stdout)["threshold_images"] == 5
-    words = "Of the good images tested, 5 are among those that the threshold was set on"
+    words = "5 good images are among those that the threshold was set on"
     assert words in run("evaluate", decided, data).stdout
     assert json.loads(run("evaluate", model, data, "--json").stdout)["threshold_images"] == 0
     assert "was set on" not in run("evaluate", model, data).stdout

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ahl._common.errors import ConfigurationError
 from ahl.apps.cli import main
 from ahl.apps.cli.groups import Caching, Computing, Features, parse_arguments, parse_stages
-from ahl.apps.cli.options import add_options, option, options, takes
+from ahl.apps.cli.options import option, options, takes
 
 
 @options
@@ -26,6 +26,7 @@ class Outer:
 
     output: Path = option("Where to.", "-o", type=click.Path(path_type=Path))
     kind: Literal["one", "two"] = option("The kind.", default="one")
+    other: Literal["one", "two"] | None = option("Another kind.", default=None)
     inner: Inner
     many: tuple[str, ...] = option("Several.", "--each", default=())
     number: int = option("A number.", default=0)
@@ -76,6 +77,7 @@ def test_help_keeps_the_order_of_the_fields_and_shows_defaults(verb):
     assert lines == [
         "-o, --output PATH Where to. [required]",
         "--kind [one|two] The kind. [default: one]",
+        "--other [one|two] Another kind.",
         "--size INTEGER RANGE The size. [x>=1]",
         "--each TEXT Several.",
         "--number INTEGER A number. [default: 0]",
@@ -99,24 +101,14 @@ def test_mistakes_are_wrong_usage(verb, line, says):
     assert says in result.output
 
 
-def test_some_options_of_a_group_can_be_taken_flat():
-    given = []
-
-    @click.command()
-    @add_options(Outer, "size", "loud")
-    def called(**values):
-        given.append(values)
-
-    CliRunner().invoke(called, ["--size", "4"], catch_exceptions=False)
-    assert given == [{"size": 4, "loud": False}]
-
-
 def test_what_verbs_share_is_the_same_everywhere():
+    commands = main.commands | main.commands["benchmark"].commands
     shared = {"backbone", "weights", "backbone_args", "stages", "image_size", "tiles", "no_cache"}
     shared |= {"device", "threads", "cache", "log", "tensorboard", "mlflow", "seed", "as_json"}
     found = {}
-    for verb in ("train", "adapt", "advise", "evaluate", "report", "threshold", "update", "demo"):
-        for parameter in main.commands[verb].params:
+    verbs = "train adapt advise evaluate report threshold update demo run"
+    for verb in verbs.split():
+        for parameter in commands[verb].params:
             if parameter.name in shared:
                 told = (parameter.opts, parameter.help, parameter.default, repr(parameter.type))
                 assert found.setdefault(parameter.name, told) == told, (verb, parameter.name)

@@ -44,7 +44,7 @@ def test_a_threshold_is_kept_in_the_model_and_changes_no_score(model, inspection
     assert "from 24 good images not trained on" in people.stdout
     assert "for its own rate" not in people.stdout
     assert f"skipped {tmp_path / 'new' / 'bad.png'}: " in people.stderr
-    assert "1 image could not be read and was skipped." in people.stderr
+    assert "1 unreadable image was skipped." in people.stderr
     assert "Of the next 1,000 good images" in people.stdout
     low, high = told["next_false_alarms"]
     assert 0 <= low < 1000 * told["expected_false_alarm_rate"] < high

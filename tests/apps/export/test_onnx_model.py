@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ahl import AHL, RunSettings
-from ahl._common.errors import NotFittedError
+from ahl._common.errors import DataError
 from ahl.apps.export.onnx_model import ScoringGraph
 from ahl.config import MemoryConfig, VectorConfig
 from ahl.features.extractor import bounded_scales
@@ -78,5 +78,5 @@ def test_a_model_of_feature_maps_has_nothing_to_export():
     random = np.random.default_rng(0)
     normals, anomalies, pseudo = (random.normal(i, 1, (12, 6, 4, 4)) for i in range(3))
     detector.fit_features((normals,), (anomalies[:2],), pseudo=[(pseudo,)])
-    with pytest.raises(NotFittedError, match="no backbone"):
+    with pytest.raises(DataError, match="no backbone"):
         ScoringGraph(detector.model_)

@@ -15,7 +15,7 @@ from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 from ahl.apps.logs import JsonLinesLog
 from small_images import small_image
-from tiny import TinyBackbone, tiny_config
+from tiny import TinyBackbone, fit, tiny_config
 
 RECORD = EpochRecord(
     epoch=1, support_losses=(1.5, math.nan), query_losses=(2.0, math.inf), importance=(0.25, 0.75)
@@ -137,24 +137,24 @@ class StopAt(Callback):
 def test_a_resumed_run_has_all_its_epochs_behind_its_start(tmp_path):
     path = tmp_path / "run.jsonl"
 
-    def fit(stop, **options):
+    def train(stop, *, resume=False):
         detector = AHL(
             backbone=TinyBackbone(),
             config=tiny_config(epochs=4),
             run=RunSettings(
                 checkpoint=tmp_path / "c",
+                resume=resume,
                 callback=Broadcast(StopAt(stop), {"log": JsonLinesLog(path)}),
             ),
-            **options,
         )
         good = [small_image("good", i) for i in range(10)]
         return fit(detector, good, [small_image("dot", i) for i in range(3)])
 
     with pytest.raises(KeyboardInterrupt):
-        fit(2)
+        train(2)
     with path.open("ab") as file:
         file.write(b'{"event": "epo')
-    detector = fit(None, resume=True)
+    detector = train(None, resume=True)
     detector.save(tmp_path / "m.ahl")
     events = lines(path)
     starts = [i for i, line in enumerate(events) if line["event"] == "start"]

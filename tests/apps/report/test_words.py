@@ -5,12 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ahl._common.types import Sample, ScoredSample, Skipped
 from ahl.apps.report.counts import count, weakest
-from ahl.apps.report.words import digits, images, summarise
+from ahl.apps.report.words import summarise
 from ahl.config import preset
 from ahl.model.decision import decide
 from ahl.scoring.evaluation import Evaluation
@@ -97,7 +95,9 @@ def test_few_images_earn_no_praise(good, bad):
 def test_good_images_that_set_the_threshold_are_no_news_of_it():
     groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
     summary, _ = told(groups, threshold_of=range(10), threshold_images=7)
-    assert any("7 are among those that the threshold was set on" in s for s in summary.how_good)
+    assert any(
+        "7 good images are among those that the threshold was set on" in s for s in summary.how_good
+    )
     summary, _ = told(groups, threshold_of=range(10))
     assert not any("was set on" in one for one in summary.how_good)
 
@@ -126,13 +126,3 @@ def test_one_kind_alone_is_nothing_to_compare(groups):
     assert "nothing to compare" in summary.how_good[0]
     assert not counts.both
     assert "2 images could not be read." in summary.where_it_fails
-
-
-@given(st.floats(0, 1))
-def test_only_what_is_perfect_reads_so(value):
-    assert (digits(value) == "1.000") == (value == 1)
-
-
-def test_numbers_agree_with_their_nouns():
-    assert [images(n, "anomaly") for n in (1, 2)] == ["1 anomaly", "2 anomalies"]
-    assert images(1200, "good image") == "1,200 good images"

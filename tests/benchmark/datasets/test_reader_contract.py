@@ -34,9 +34,7 @@ def test_every_dataset_of_the_protocol_has_a_reader():
 def test_find_reader():
     for reader in READERS:
         assert find_reader(reader.name) is find_reader(reader.name.upper()) is reader
-    with pytest.raises(
-        ConfigurationError, match=r"no benchmark dataset 'mnist'.*mvtec, aitex.*kvas"
-    ):
+    with pytest.raises(ConfigurationError, match=r"Unknown dataset 'mnist'.*mvtec, aitex.*kvas"):
         find_reader("mnist")
 
 

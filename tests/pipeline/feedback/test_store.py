@@ -67,7 +67,7 @@ def test_hostile_kinds_and_contents_leave_nothing_behind(tmp_path):
             add(store, image(), kind)
     with pytest.raises(ImageError):
         add(store, b"#!/bin/sh")
-    assert files(tmp_path) == [("r", ".lock"), ("r", "answers")]
+    assert files(tmp_path) == [("r", ".lock"), ("r", "marks")]
     assert files(store.folder) == []
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.text import counted
 from ahl._common.types import GOOD, Skipped
 from ahl.apps.advise.duplicates import Copy, find_duplicates
 from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
@@ -51,11 +52,11 @@ class Advice:
         images: readable images by class.
         skipped: those that could not be read.
         copies: images that are there twice, contradictions of the labels first.
-        labels: whether labels beat good images alone.
+        labels: the worth of labels beside good images alone.
         curve: what more labels bring, and what a new kind costs.
         suspects: images that look mislabelled, likeliest first.
         suspected: how many there are in each class that has any; the list is cut off.
-        size: whether the image size is enough.
+        size: the image size against originals and defects.
         notes: what could not be measured, and why.
     """
 
@@ -99,7 +100,7 @@ def advise(
     Args:
         data: a folder in one of the two layouts, or an opened one.
         heads: the base detector that stands in.
-        backbone: as for `ahl.AHL`; likewise the next three.
+        backbone: as for `ahl.AHL`.
         weights: local weights.
         backbone_arguments: of the backbone.
         stages: of the backbone.
@@ -203,11 +204,10 @@ def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
-        many = "is 1 good image" if normals == 1 else f"are {normals} different good images"
         yield (
-            f"There {many}; {FEWEST_NORMALS} are needed before some "
-            "can be left out and asked about, some dozens before the answers mean much. Only "
-            "copies and sizes were looked at."
+            f"{counted(normals, 'good image', 'are')} too few (copies count once): "
+            f"{FEWEST_NORMALS} are needed before some can be left out and asked about, some dozens "
+            "before the answers mean much. Only copies and sizes were looked at."
         )
     if anomalies == 0:
         yield (

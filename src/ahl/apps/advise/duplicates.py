@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
+from ahl._common.spacing import evenly_spaced
 from ahl.apps.advise.pictures import THUMBNAIL, Picture
 
 NEAR_COPY = 0.94
@@ -49,7 +50,7 @@ class Copy:
     Attributes:
         one, other: their names.
         one_class, other_class: their labels.
-        exact: whether their pixels are equal.
+        exact: True if their pixels are equal.
         likeness: correlation of their details, 1 for the same pixels.
         where: in which folders they lie.
     """
@@ -133,8 +134,8 @@ def _near_copies(
         return
     thumbnails = np.stack([picture.thumbnail for picture in pictures])
     mean = thumbnails.mean(axis=0, dtype=np.float64).astype(np.float32)
-    some = np.linspace(0, len(pictures) - 1, min(len(pictures), _LEARNED)).round().astype(int)
-    likeness_of = _Likeness(_band_passed(thumbnails[some]), mean)
+    some = thumbnails[evenly_spaced(len(pictures), _LEARNED)]
+    likeness_of = _Similarity(_band_passed(some), mean)
     found = _candidates(thumbnails, mean)
     callback.on_stage("comparing likely copies", 0, len(found))
     for done, (one, other) in enumerate(found, start=1):
@@ -180,7 +181,7 @@ def _band_passed(thumbnails: NDArray[np.uint8] | Thumbnail) -> NDArray[np.float3
     return passed
 
 
-class _Likeness:
+class _Similarity:
     """Compares images by what sets them apart from all others of their dataset.
 
     Spatial frequencies count one over how strong they are in all images, so that a pattern that all

@@ -54,16 +54,15 @@ class SizeAdvice:
     Attributes:
         size: height and width that images are resized to.
         larger: those that they are compared with.
-        width: median of the originals, in pixels.
-        height: likewise.
+        width, height: median of the originals, in pixels.
         cell: width and height, in original pixels, of what one feature cell stands for.
         masked: from masks; None where there are none.
         compared: images that both sizes were measured on; 0 if not measured.
         at_size: AUROC at the size; None if not measured.
         at_larger: at the larger one.
         gain: how much higher that is.
-        verdict: whether the size is enough.
-        originals_larger: whether the originals hold more than the size shows.
+        verdict: "yes" if the size is enough.
+        originals_larger: True if the originals hold more than the size shows.
         tiles: side in pixels of the tiles in which images are seen; 0 for whole images.
     """
 

@@ -47,9 +47,8 @@ class LabelAdvice:
         labelled: AUROC of detectors that trained on the labels.
         memory_only: of the distance from good images' patches, on the same images.
         gain: how much higher the first is.
-        verdict: whether the labels help.
-        anomalies: how many were tested.
-        normals: likewise.
+        verdict: "yes" if the labels help.
+        anomalies, normals: how many were tested.
     """
 
     labelled: Figure
@@ -70,7 +69,7 @@ class Suspect:
             defects that a good image outscores, or the good images that outscore a defect. The
             mean over two kinds of detector.
         views: the share by each kind: the labelled detector, and a linear classifier.
-        looks_wrong: whether that is more than half.
+        looks_wrong: True if that is more than half.
     """
 
     name: str
@@ -120,10 +119,10 @@ class LearningCurve:
         left_out: what each detector left out: whole classes, or images where there is one class.
         points: in order of the number of labels.
         doubling: what twice the labels brought, from half of them to all; None if too few.
-        five_more: by the same rate; None likewise.
-        verdict: whether five more would help.
+        five_more: by the same rate; None if too few.
+        verdict: "yes" if five more would help.
         kinds: the classes left out; empty where images are.
-        new: AUROC over them as new kinds; None likewise.
+        new: AUROC over them as new kinds; None where images are left out.
         known: as known kinds.
         price: how much lower a new kind is found than a known one.
     """

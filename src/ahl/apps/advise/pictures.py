@@ -28,8 +28,7 @@ class Picture:
 
     Attributes:
         sample: the image with its label.
-        width: of the original, in pixels.
-        height: likewise.
+        width, height: of the original, in pixels.
         digest: SHA-256 of shape and pixels; equal for equal pixels in whatever file.
         thumbnail: (64, 64) uint8, luminance, the whole image.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ahl._common.text import counted
 from ahl._common.types import GOOD
 from ahl.apps.advise.advising import Advice
 from ahl.apps.advise.duplicates import Copy
@@ -95,7 +96,7 @@ def _copies(copies: Sequence[Copy]) -> Iterator[str]:
         if exact:
             anew = len(exact) - sum(exact)
             parts.append(f"{len(exact)} {what} ({sum(exact)} exact, {anew} saved anew)")
-    yield f"Yes, {_plural(len(copies), 'pair')}: {'; '.join(parts)}."
+    yield f"Yes, {counted(len(copies), 'pair')}: {'; '.join(parts)}."
     if any(copy.where == "good and defect" for copy in copies):
         yield "One label of each pair that is good and a defect is wrong: correct or remove it."
     else:
@@ -139,7 +140,7 @@ def _curve(curve: LearningCurve) -> Iterator[str]:
         }[curve.verdict]
     for point in curve.points:
         what = f"{point.anomalies} labelled" if point.anomalies else "good images alone"
-        yield f"  {what:>18}: {shown(point.auroc)}, {_plural(point.trainings, 'training')}"
+        yield f"  {what:>18}: {shown(point.auroc)}, {counted(point.trainings, 'training')}"
     if curve.left_out == "classes":
         yield "Each detector was tested on a class of which it had seen no image."
     else:
@@ -174,7 +175,7 @@ def _suspects(advice: Advice, labels: LabelAdvice) -> Iterator[str]:
     total = sum(advice.suspected.values())
     wrong = sum(suspect.looks_wrong for suspect in advice.suspects)
     yield (
-        f"{_plural(total, 'image')} to look at again; of those listed, {wrong} more like the other "
+        f"{counted(total, 'image')} to look at again; of those listed, {wrong} more like the other "
         "label than like its own. A hard image looks the same as a wrong label: look "
         "before you change any."
     )
@@ -233,7 +234,7 @@ def _size(size: SizeAdvice) -> Iterator[str]:
 
 def _masked(masked: MaskedDefects, own: str, larger: str, tiles: int) -> Iterator[str]:
     yield (
-        f"By {_plural(masked.count, 'mask')}, a defect's widest place is {masked.thickness:.1f} "
+        f"By {counted(masked.count, 'mask')}, a defect's widest place is {masked.thickness:.1f} "
         f"pixels at {own} (median; a tenth are below {masked.thinnest:.1f}). "
         f"{masked.too_thin} are thinner than {THIN:g} pixels there, {masked.too_thin_larger} at "
         f"{larger}."
@@ -243,7 +244,3 @@ def _masked(masked: MaskedDefects, own: str, larger: str, tiles: int) -> Iterato
             f"{masked.below_cell} of {masked.count} masked defects are smaller than one feature "
             f"cell: {help_for_small_defects(tiles)}."
         )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from ahl._common.errors import ConfigurationError, DataError, ImageError
+from ahl._common.text import first_line
 from ahl._common.types import EncodedImage
 from ahl.apps.bulk.inputs import Part, PathPart, RowPart
 from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file
-from ahl.data.images.decoding import brief
 from ahl.data.images.reading import ImageSource
 
 CHUNK: Final = 64
@@ -58,7 +58,7 @@ class Fetcher:
                 if pause is None or isinstance(error, _NO_USE_TRYING):
                     with self._lock:
                         self.failed += 1
-                    raise ImageError(f"it could not be fetched ({brief(error)})") from error
+                    raise ImageError(f"it could not be fetched ({first_line(error)})") from error
                 time.sleep(pause)
             else:
                 return data

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl._common.files import written_whole
-from ahl.data.images.decoding import brief
+from ahl._common.text import first_line
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -42,7 +42,7 @@ def filesystem_of(place: str) -> tuple[Any, str]:
     try:
         filesystem, path = url_to_fs(place)
     except (ImportError, ValueError) as error:  # the first names the package: "Install s3fs ..."
-        raise ConfigurationError(f"{place} cannot be opened: {brief(error)}.") from None
+        raise ConfigurationError(f"{place} cannot be opened: {first_line(error)}.") from None
     if "max_concurrency" in vars(filesystem):
         # s3fs would ask for the size of every image first, so as to fetch large ones in pieces:
         # twice the requests.
@@ -64,7 +64,7 @@ def place_errors(place: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"There is no {place}; check the path.") from None
     except Exception as error:  # each store's own: no credentials, no network, no such bucket
-        raise DataError(f"{place}: {brief(error)}") from error
+        raise DataError(f"{place}: {first_line(error)}") from error
 
 
 @contextmanager

@@ -23,8 +23,8 @@ import msgspec
 from ahl._common import errors
 from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl._common.process_settings import SETTINGS, usable_cores
+from ahl._common.text import first_line
 from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
-from ahl.data.images.decoding import brief
 
 _MOST_BLOCKS: Final = 20_000
 """Work items that Ray is given: beyond, several shards go in one."""
@@ -140,7 +140,7 @@ class RayEngine:
             ray.init(log_to_driver=False, logging_level="ERROR", **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"reached at {self.address}" if self.address else "started on this machine"
-            raise DataError(f"Ray cannot be {where}: {brief(error)}") from error
+            raise DataError(f"Ray cannot be {where}: {first_line(error)}") from error
 
 
 class ShardActor:
@@ -183,7 +183,7 @@ def _cause_of(error: Exception) -> str:
     """The line that says what went wrong first, out of the stacks of several processes."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     causes = [line for line in lines if _CAUSE.match(line)]
-    return brief(Exception((causes or lines)[0]))
+    return first_line(Exception((causes or lines)[0]))
 
 
 def _restrain_ray(*, alone: bool) -> None:

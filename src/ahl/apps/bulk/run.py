@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
+from ahl._common.hashes import json_hash
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import OutputFolder, located
@@ -157,8 +158,7 @@ def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
         if exported:
             package = "openvino" if facts["device"] == "openvino" else "onnxruntime"
         versions[package] = metadata.version(package)
-    text = json.dumps({**versions, **facts}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_hash({**versions, **facts})
 
 
 def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> None:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ahl._common.errors import ConfigurationError
 from ahl.apps.cli.common import (
     FAILED,
-    errors_as_messages,
-    own_name,
     print_json,
     stderr_console,
-    use_threads,
+    suggest,
 )
-from ahl.apps.cli.groups import (
-    backbone_options,
-    cache_option,
-    device_option,
-    json_option,
-    parse_arguments,
-    parse_stages,
-    threads_option,
-)
+from ahl.apps.cli.groups import Caching, Computing, Features, json_flag
+from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
     from ahl.benchmark.protocol import BenchmarkDataset
+    from ahl.benchmark.trials import Benchmark
 
 _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
@@ -48,118 +40,95 @@ def benchmark() -> None:
     """Compare methods by the open-set protocol: one table beside the paper's figures."""
 
 
+@options
+class RunOptions:
+    """The options of `ahl benchmark run`."""
+
+    datasets: tuple[str, ...] = option(
+        "A dataset of `ahl datasets list` and its raw folder (none for one that comes in a Python "
+        "package), or a name of your own and a folder laid out as for `ahl train`. May be "
+        "repeated, as all of the following.",
+        "--dataset",
+        metavar="NAME[=PATH]",
+    )
+    methods: tuple[str, ...] = option(
+        "A method; see below [default: all, with --transfer those that adapt].",
+        "--method",
+        default=(),
+    )
+    ablations: tuple[str, ...] = option("A group of methods; see below.", "--ablation", default=())
+    settings: tuple[Literal["general", "hard"], ...] = option(
+        "Anomalies that train are of all classes, or of one (hard).",
+        "--setting",
+        default=("general",),
+    )
+    anomalies: tuple[int, ...] = option(
+        "Labelled anomalies that train.", default=(10,), type=POSITIVE, metavar="M"
+    )
+    seeds: int = option("Seeds of the draws: 0 to N - 1.", default=3, type=POSITIVE, metavar="N")
+    output: Path = option("Results folder.", "-o", type=FOLDER)
+    resume: bool = option("Go on in a folder that has results.", default=False)
+    transfer: bool = option(
+        "Train on each dataset, adapt to each other one with its normals alone, test there.",
+        default=False,
+    )
+    jobs: int = option("Processes; each takes its share of the threads.", default=1, type=POSITIVE)
+    preset: Literal["default", "paper"] = option(
+        "Constants before the methods' own settings.", default="default"
+    )
+    features: Features
+    caching: Caching
+    computing: Computing
+    as_json: bool = json_flag()
+
+    def benchmark(self) -> Benchmark:
+        """All that is to be measured.
+
+        Raises:
+            AHLError: if an option has a value that cannot work, or a dataset cannot be read.
+        """
+        from ahl._common.devices import resolve_device
+        from ahl.benchmark.trials import Benchmark
+        from ahl.config import preset
+        from ahl.features.backbones.choice import BackboneChoice
+
+        chosen = self.features.choice()
+        size, tiles = self.features.image_size, self.features.tiles
+        return Benchmark(
+            datasets=[_dataset(text) for text in self.datasets],
+            methods=_methods(self.methods, self.ablations, transfer=self.transfer),
+            settings=self.settings,
+            anomalies=self.anomalies,
+            seeds=range(self.seeds),
+            backbone=BackboneChoice(arguments=chosen.pop("backbone_arguments"), **chosen),
+            config=preset(self.preset, image_size=size, tiles=tiles),
+            device=resolve_device(self.computing.device),
+            cache=self.caching.place,
+            transfer=self.transfer,
+        )
+
+
 @benchmark.command(epilog=_RUN_EPILOG)
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    required=True,
-    metavar="NAME[=PATH]",
-    help="A dataset of `ahl datasets list` and its raw folder (none for one that comes in a "
-    "Python package), or a name of your own and a folder laid out as for `ahl train`. May be "
-    "repeated, as all of the following.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    help="A method; see below [default: all, with --transfer those that adapt].",
-)
-@click.option("--ablation", "ablations", multiple=True, help="A group of methods; see below.")
-@click.option(
-    "--setting",
-    "settings",
-    multiple=True,
-    type=click.Choice(["general", "hard"]),
-    default=("general",),
-    show_default=True,
-)
-@click.option(
-    "--anomalies",
-    multiple=True,
-    type=click.IntRange(min=1),
-    default=(10,),
-    show_default=True,
-    metavar="M",
-    help="Labelled anomalies that train.",
-)
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Results folder.",
-)
-@click.option("--resume", is_flag=True, help="Go on in a folder that has results.")
-@click.option(
-    "--transfer",
-    is_flag=True,
-    help="Train on each dataset, adapt to each other one with its normals alone, test there.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes; each takes its share of the threads.",
-)
-@click.option(
-    "--preset",
-    type=click.Choice(["default", "paper"]),
-    default="default",
-    show_default=True,
-    help="Constants before the methods' own settings.",
-)
-@backbone_options
-@cache_option
-@device_option
-@threads_option
-@json_option
-@errors_as_messages
-def run(as_json: bool, output: Path, **options: Any) -> None:  # noqa: ANN401 - handed on
+@takes(RunOptions)
+def run(options: RunOptions) -> None:
     """Measure methods on datasets, trial by trial, into a results folder.
 
     A killed run goes on with --resume; a finished trial is computed again only if something that
     its figures depend on has changed.
     """
-    from ahl._common.devices import resolve_device
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.runner import run_benchmark
-    from ahl.benchmark.trials import Benchmark
-    from ahl.config import preset
-    from ahl.features.backbones.choice import BackboneChoice
 
-    use_threads(options["threads"])
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+    options.computing.begin()
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         outcome = run_benchmark(
-            Benchmark(
-                datasets=[_dataset(text) for text in options["datasets"]],
-                methods=_methods(
-                    options["methods"], options["ablations"], transfer=options["transfer"]
-                ),
-                settings=options["settings"],
-                anomalies=options["anomalies"],
-                seeds=range(options["seeds"]),
-                backbone=BackboneChoice(
-                    backbone=options["backbone"],
-                    weights=options["weights"],
-                    arguments=parse_arguments(options["backbone_args"]),
-                    stages=parse_stages(options["stages"]),
-                ),
-                config=preset(
-                    options["preset"], image_size=options["image_size"], tiles=options["tiles"]
-                ),
-                device=resolve_device(options["device"]),
-                cache=options["cache"] or "auto",
-                transfer=options["transfer"],
-            ),
-            output,
-            resume=options["resume"],
-            jobs=options["jobs"],
+            options.benchmark(),
+            options.output,
+            resume=options.resume,
+            jobs=options.jobs,
             callback=callback,
         )
-    if as_json:
+    if options.as_json:
         print_json(
             {"computed": outcome.computed, "kept": outcome.kept, "failed": list(outcome.failed)}
         )
@@ -170,22 +139,25 @@ def run(as_json: bool, output: Path, **options: Any) -> None:  # noqa: ANN401 - 
         )
         for label, reason in outcome.failed:
             click.echo(f"failed: {label}: {reason}")
-        click.echo(f"Next: {own_name()} benchmark report {output}")
+        suggest("benchmark report", options.output)
     if outcome.failed:
         raise SystemExit(FAILED)
 
 
+@options
+class ReportOptions:
+    """The options of `ahl benchmark report`."""
+
+    output: Path | None = option(
+        "Folder to write to [default: DIR].", "-o", default=None, type=FOLDER
+    )
+    as_json: bool = json_flag()
+
+
 @benchmark.command()
-@click.argument("results", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to [default: DIR].",
-)
-@json_option
-@errors_as_messages
-def report(results: Path, output: Path | None, as_json: bool) -> None:
+@click.argument("results", metavar="DIR", type=FOLDER)
+@takes(ReportOptions)
+def report(results: Path, options: ReportOptions) -> None:
     """Write tables and plots of the results in DIR. Needs pip install 'ahl[benchmark]'.
 
     Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
@@ -193,8 +165,8 @@ def report(results: Path, output: Path | None, as_json: bool) -> None:
     """
     from ahl.benchmark.report import write_benchmark_report
 
-    written = write_benchmark_report(results, output)
-    if as_json:
+    written = write_benchmark_report(results, options.output)
+    if options.as_json:
         print_json(written.to_json())
         return
     for sentence in written.verdicts:
@@ -220,8 +192,8 @@ def _dataset(text: str) -> BenchmarkDataset:
         )
     if not separator:
         raise ConfigurationError(
-            f"--dataset {text!r} is none of {', '.join(by_name)}; for a folder of your own give "
-            "NAME=PATH."
+            f"Unknown --dataset {text!r}; expected one of {', '.join(by_name)}, or NAME=PATH for a "
+            "folder of your own."
         )
     return BenchmarkDataset(name=name.strip(), subsets=(open_dataset(Path(path)),))
 
@@ -233,7 +205,7 @@ def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: 
     for name in ablations:
         if name not in ABLATIONS:
             raise ConfigurationError(
-                f"There is no ablation {name!r}; choose among {', '.join(ABLATIONS)}."
+                f"Unknown ablation {name!r}; expected one of {', '.join(ABLATIONS)}."
             )
     named = [*methods, *(variant for name in ablations for variant in ABLATIONS[name])]
     possible = [method.name for method in METHODS if method.transfers or not transfer]

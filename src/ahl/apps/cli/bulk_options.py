@@ -2,90 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl.apps.cli.common import SKIPPED, print_json, stderr_console
-from ahl.apps.cli.options import Verb
+from ahl.apps.cli.groups import ScorerComputing
+from ahl.apps.cli.options import POSITIVE, option, options
 
 if TYPE_CHECKING:
     from ahl.apps.bulk.run import Collected, Engine
 
-_OPTIONS = (
-    click.option(
-        "--output",
-        metavar="DIR",
-        help="Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
-        "instead of printing them; the same command goes on where it was interrupted. PATHs may "
-        "then be URLs, and Parquet files. Needs the extra ahl[bulk].",
-    ),
-    click.option(
-        "--engine",
-        type=click.Choice(["local", "ray"]),
-        help="With --output: where to score, in this process or on Ray (extra ahl[ray]) "
-        "[default: local].",
-    ),
-    click.option(
-        "--column",
-        help="Column of Parquet files with paths, URLs or encoded images [default: path].",
-    ),
-    click.option(
-        "--shard-size",
-        type=click.IntRange(min=1),
-        help="Images a Parquet file of the output [default: 1024].",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        help="Ray: actors, of --threads (default 1) each [default: as many as there is room for].",
-    ),
-    click.option(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="Ray: a running cluster, or 'auto' [default: start Ray on this machine alone].",
-    ),
-)
 
-
-def bulk_options(verb: Verb) -> Verb:
-    """Add --output and what goes with it."""
-    for option in reversed(_OPTIONS):
-        verb = option(verb)
-    return verb
-
-
-@dataclass(frozen=True, kw_only=True)
+@options
 class BulkOptions:
-    """The options as given; None for those that were not.
-
-    Attributes:
-        pictures: whether --why or --heat-maps was given, which shards do not have.
+    """The options of scoring into a folder; None for those that were not given.
 
     Raises:
         ConfigurationError: if one does nothing with, or without, the others.
     """
 
-    output: str | None
-    engine: str | None
-    column: str | None
-    shard_size: int | None
-    workers: int | None
-    ray_address: str | None
-    pictures: bool
+    output: str | None = option(
+        "Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
+        "instead of printing them; the same command goes on where it was interrupted. PATHs may "
+        "then be URLs, and Parquet files. Needs the extra ahl[bulk].",
+        default=None,
+        metavar="DIR",
+    )
+    engine: Literal["local", "ray"] | None = option(
+        "With --output: where to score, in this process or on Ray (extra ahl[ray]) "
+        "[default: local].",
+        default=None,
+    )
+    column: str | None = option(
+        "Column of Parquet files with paths, URLs or encoded images [default: path].", default=None
+    )
+    shard_size: int | None = option(
+        "Images a Parquet file of the output [default: 1024].", default=None, type=POSITIVE
+    )
+    workers: int | None = option(
+        "Ray: actors, of --threads (default 1) each [default: as many as there is room for].",
+        default=None,
+        type=POSITIVE,
+    )
+    ray_address: str | None = option(
+        "Ray: a running cluster, or 'auto' [default: start Ray on this machine alone].",
+        default=None,
+        metavar="ADDRESS",
+    )
 
     def __post_init__(self) -> None:
         if self.output is None:
             for name in ("engine", "column", "shard_size", "workers", "ray_address"):
                 self._refuse(name, "--output DIR")
             return
-        if self.pictures:
-            raise ConfigurationError("--why and --heat-maps do not go with --output.")
         if self.engine != "ray":
             for name in ("workers", "ray_address"):
                 self._refuse(name, "--engine ray")
@@ -99,9 +74,8 @@ def score_to_folder(
     model: Path,
     inputs: tuple[str, ...],
     options: BulkOptions,
+    computing: ScorerComputing,
     *,
-    device: str,
-    threads: int | None,
     as_json: bool,
 ) -> None:
     """Score a collection into the folder `options.output`, and say what came of it.
@@ -114,7 +88,7 @@ def score_to_folder(
     from ahl.apps.cli.progress import ConsoleCallback
 
     output = options.output or "."
-    engine = _engine(options, threads)
+    engine = _engine(options, computing.threads)
     with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
         collected = score_collection(
             model,
@@ -123,7 +97,7 @@ def score_to_folder(
             engine=engine,
             column=options.column or "path",
             shard_size=options.shard_size or SHARD_SIZE,
-            device=device,
+            device=computing.device,
             callback=callback,
         )
     if as_json:

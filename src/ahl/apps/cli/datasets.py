@@ -9,7 +9,6 @@ import click
 
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
-    errors_as_messages,
     make_table,
     print_json,
     skipped_values,
@@ -17,7 +16,7 @@ from ahl.apps.cli.common import (
     stdout_console,
     suggest,
 )
-from ahl.apps.cli.groups import json_flag, json_option
+from ahl.apps.cli.groups import JsonAlone, json_flag
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
@@ -41,13 +40,12 @@ def datasets() -> None:
 
 
 @datasets.command(name="list")
-@json_option
-@errors_as_messages
-def list_datasets(as_json: bool) -> None:
+@takes(JsonAlone)
+def list_datasets(options: JsonAlone) -> None:
     """List the datasets that can be read, and the layout of their raw folders."""
     from ahl.benchmark.datasets import READERS
 
-    if as_json:
+    if options.as_json:
         print_json([_as_values(reader) for reader in READERS])
         return
     rows = [(one.name, one.title, one.expects, _SPLITS[one.own_split]) for one in READERS]
@@ -89,8 +87,7 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())
         click.echo(f"{one.folder}: {counts}")
     if callback.skipped:
-        were = "was" if len(callback.skipped) == 1 else "were"
-        click.echo(f"{counted(len(callback.skipped), 'image')} {were} left out.")
+        click.echo(f"{counted(len(callback.skipped), 'unreadable image', 'were')} left out.")
     suggest("train", prepared[0].folder, "--output", f"{prepared[0].name}.ahl")
 
 

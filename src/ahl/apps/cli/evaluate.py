@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ahl._common.text import counted, figure
+from ahl._common.text import counted, digits
 from ahl.apps.cli.common import (
     make_table,
     print_json,
@@ -86,7 +86,7 @@ def show(result: Evaluation) -> None:
     from ahl._common.types import GOOD
 
     console = stdout_console()
-    figures = [figure(getattr(result, name)) for name in _FIGURES]
+    figures = [digits(getattr(result, name)) for name in _FIGURES]
     titles = [f">{title}" for title in _FIGURES.values()]
     console.print(make_table(titles, [figures], "Image-level figures"))
     columns = ["class", ">images", "in training", ">AUROC"]
@@ -96,15 +96,14 @@ def show(result: Evaluation) -> None:
     for name, one in result.classes.items():
         known = "normal" if name == GOOD else "seen" if one.seen else "unseen"
         above = [] if one.called_anomalous is None else [str(one.called_anomalous)]
-        rows.append([name, str(one.count), known, figure(one.auroc), *above])
+        rows.append([name, str(one.count), known, digits(one.auroc), *above])
     console.print(make_table(columns, rows, "By class"))
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
         click.echo(f"No {lacking} are left to test: figures need both.")
     if result.threshold_images:
-        verb = "is" if result.threshold_images == 1 else "are"
         click.echo(
-            f"Of the good images tested, {result.threshold_images} {verb} among those that the "
+            f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
             "threshold was set on: their share above it was chosen, not measured."
         )
     notes = [f"{counted(result.left_out, 'training image')} left out"]

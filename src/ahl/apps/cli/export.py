@@ -7,54 +7,41 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import (
     check_writable,
-    errors_as_messages,
     print_json,
     stderr_console,
     use_threads,
 )
 from ahl.apps.cli.exported import parity_lines
-from ahl.apps.cli.groups import json_option, threads_option, trained_model
+from ahl.apps.cli.groups import json_flag, thread_count, trained_model
+from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
 
-def _no_format(_context: click.Context, _parameter: click.Parameter, given: str | None) -> None:
-    if given is not None:
-        raise click.UsageError(
-            "There is no --format any more: one ONNX file serves ONNX Runtime and OpenVINO. Leave "
-            "the option out."
-        )
+@options
+class ExportOptions:
+    """The options of `ahl export`."""
+
+    output: Path = option(
+        "File to write, such as parts.onnx.", "-o", type=click.Path(path_type=Path)
+    )
+    int8: bool = option(
+        "Compute the backbone in 8 bits: half the file; needs --data.", default=False
+    )
+    data: Path | None = option(
+        "Labelled folder to compare on, laid out as for training.",
+        default=None,
+        type=EXISTING_FOLDER,
+    )
+    threads: int | None = thread_count()
+    as_json: bool = json_flag()
 
 
 @click.command()
 @trained_model
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="File to write, such as parts.onnx.",
-)
-@click.option(
-    "--int8", is_flag=True, help="Compute the backbone in 8 bits: half the file; needs --data."
-)
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Labelled folder to compare on, laid out as for training.",
-)
-@click.option("--format", expose_value=False, hidden=True, callback=_no_format)
-@threads_option
-@json_option
-@errors_as_messages
-def export(
-    model: Path,
-    output: Path,
-    int8: bool,
-    data: Path | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@takes(ExportOptions)
+def export(model: Path, options: ExportOptions) -> None:
     """Write a MODEL as one ONNX file, for ONNX Runtime and OpenVINO: no torch is needed there.
 
     It takes images (N, height, width, 3), uint8, of the model's own size, and gives score, heads,
@@ -76,21 +63,22 @@ def export(
     from ahl.model.trained import TrainedModel
     from ahl.scoring.artefact import is_like_model_file
 
+    output, data = options.output, options.data
     check_writable(output)
     if output.exists() and is_like_model_file(output):
         raise ConfigurationError(
             f"{output} is a model file, which no export replaces: name another --output."
         )
-    use_threads(threads)
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
+    use_threads(options.threads)
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         result = export_model(
             TrainedModel.load(model),
             output,
-            int8=int8,
+            int8=options.int8,
             data=None if data is None else open_dataset(data),
             callback=callback,
         )
-    if as_json:
+    if options.as_json:
         print_json(
             {
                 "output": str(result.output),
@@ -99,6 +87,6 @@ def export(
             }
         )
         return
-    click.echo(f"{result.output}: {result.size / 1e6:.1f} MB")
+    click.echo(f"{result.output}: {megabytes(result.size)}")
     for line in parity_lines(result.parity.values()):
         click.echo(line)

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ahl._common.errors import ModelFileError
-from ahl.apps.cli.common import print_json, stdout_console
+from ahl._common.text import megabytes
+from ahl.apps.cli.common import make_table, print_json, stdout_console
 
 
 def show_exported(path: Path, *, as_json: bool) -> None:
@@ -19,9 +20,6 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         ConfigurationError: if its runtime is not installed.
         ModelFileError: if it is no whole artefact.
     """
-    from rich.markup import escape
-    from rich.table import Table
-
     from ahl.config.image_size import in_pixels
     from ahl.scoring.onnx_scorer import OnnxScorer
 
@@ -43,7 +41,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         return
     decision = card.decision
     rows = {
-        "file size": f"{size / 1e6:.1f} MB",
+        "file size": megabytes(size),
         "exported": f"{description.precision}, by ahl {card.version}",
         "base detector": f"{card.base} ({', '.join(card.heads)})",
         "backbone": card.backbone,
@@ -56,10 +54,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         f"{decision.max_false_alarm_rate:.2%}",
         "model": card.sha256[:16],
     }
-    table = Table(show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, escape(value))
-    stdout_console().print(table)
+    stdout_console().print(make_table(["", ""], rows.items()))
     for line in compared:
         click.echo(line)
 

@@ -10,7 +10,7 @@ import click
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import literal
 from ahl.apps.cli.common import use_threads
-from ahl.apps.cli.options import FILE, FOLDER, POSITIVE, add_options, option, options
+from ahl.apps.cli.options import FILE, FOLDER, POSITIVE, option, options
 from ahl.config import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ class ScorerComputing:
         default="auto",
     )
     threads: int | None = thread_count()
+
+
+@options
+class JsonAlone:
+    """No more than `--json`."""
+
+    as_json: bool = json_flag()
 
 
 @options
@@ -224,16 +231,3 @@ def parse_stages(text: str | None) -> tuple[int, ...] | None:
         return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ConfigurationError(f"--stages is {text!r}; expected numbers such as 2,3,4.") from None
-
-
-@options
-class _Machines:
-    as_json: bool = json_flag()
-
-
-json_option = add_options(_Machines)
-device_option = add_options(Computing, "device")
-scorer_device_option = add_options(ScorerComputing, "device")
-threads_option = add_options(Computing, "threads")
-cache_option = add_options(Caching, "cache")
-backbone_options = add_options(Features)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import make_table, print_json, stdout_console
 from ahl.apps.cli.groups import existing_model, json_flag
 from ahl.apps.cli.options import option, options, takes
@@ -67,7 +68,7 @@ def _show(header: dict[str, Any], history: Sequence[EpochRecord]) -> None:
     unseen = "none: trained on feature maps"
     drawn = f" from {manifest['known_class']}" if manifest["known_class"] else ""
     rows = {
-        "file size": f"{header['bytes'] / 1e6:.1f} MB",
+        "file size": megabytes(header["bytes"]),
         "made by": f"ahl {header['ahl_version']}, seed {header['seed']}",
         "base detector": f"{header['base']} ({', '.join(header['heads'])})",
         "backbone": unseen if backbone is None else _backbone(backbone),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import (
     Any,
     Literal,
     TypeVar,
+    Union,
     dataclass_transform,
     get_args,
     get_origin,
@@ -26,10 +27,12 @@ import click
 from ahl.apps.cli.common import errors_as_messages
 
 Group = TypeVar("Group")
-Verb = TypeVar("Verb", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+"""Of a verb."""
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 POSITIVE = click.IntRange(min=1)
 
 
@@ -51,7 +54,7 @@ def options(group: type[Group]) -> type[Group]:
     return dataclass(frozen=True, kw_only=True)(group)
 
 
-def takes(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(group: type[Any]) -> Decorator:
     """Give a verb the options of a dataclass, which it gets filled as its argument `options`."""
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
@@ -60,18 +63,10 @@ def takes(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., Non
             options = _fill(group, given)
             verb(**given, options=options)
 
-        return add_options(group)(errors_as_messages(filled))
-
-    return decorate
-
-
-def add_options(group: type[Any], *names: str) -> Callable[[Verb], Verb]:
-    """Add the options of a dataclass, or those of these names, to a verb that takes them flat."""
-
-    def decorate(verb: Verb) -> Verb:
-        for option in reversed([*_click_options(group, names)]):
-            verb = option(verb)
-        return verb
+        decorated = errors_as_messages(filled)
+        for option in reversed([*_click_options(group)]):
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 
@@ -85,21 +80,21 @@ def _groups(group: type[Any]) -> dict[str, type[Any]]:
     }
 
 
-def _click_options(group: type[Any], names: Sequence[str]) -> Iterator[Callable[[Verb], Verb]]:
+def _click_options(group: type[Any]) -> Iterator[Decorator]:
     kinds, groups = get_type_hints(group), _groups(group)
     for one in fields(group):
         if one.name in groups:
-            yield from _click_options(groups[one.name], names)
-        elif not names or one.name in names:
+            yield from _click_options(groups[one.name])
+        else:
             yield _click_option(one, kinds[one.name])
 
 
-def _click_option(one: Field[Any], kind: Any) -> Callable[[Verb], Verb]:  # noqa: ANN401 - a type
+def _click_option(one: Field[Any], kind: Any) -> Decorator:  # noqa: ANN401 - a type
     settings = {"multiple": get_origin(kind) is tuple, "is_flag": kind is bool, **one.metadata}
     names = settings.pop("names")
     if not any(name.startswith("--") for name in names):
         names = (f"--{one.name.replace('_', '-')}", *names)
-    if get_origin(kind) in (types.UnionType, tuple):  # X | None, or tuple[X, ...]
+    if get_origin(kind) in (types.UnionType, Union, tuple):  # X | None, or tuple[X, ...]
         kind = get_args(kind)[0]
     settings.setdefault(
         "type", click.Choice(get_args(kind)) if get_origin(kind) is Literal else kind

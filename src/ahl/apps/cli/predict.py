@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ahl._common.errors import DataError
+from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted, printable
-from ahl.apps.cli.bulk_options import BulkOptions, bulk_options, score_to_folder
+from ahl.apps.cli.bulk_options import BulkOptions, score_to_folder
 from ahl.apps.cli.common import SKIPPED, USAGE, called, print_json
-from ahl.apps.cli.groups import existing_model, json_option, scorer_device_option, threads_option
+from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FOLDER, option, options, takes
 
 if TYPE_CHECKING:
@@ -26,37 +26,25 @@ _LONGEST_NAME: Final = 200
 
 @options
 class PredictOptions:
-    """The options of `ahl predict` for single images; `ScaleOptions` has those of --output."""
+    """The options of `ahl predict`."""
 
     heat_maps: Path | None = option(
         "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER
-    )
-    heat_map_format: Literal["png", "npy"] = option(
-        "The image with the evidence in red, or the map as a float32 array.", default="png"
     )
     why: bool = option(
         "Add below each image what makes it anomalous, and which training images are like it.",
         default=False,
     )
+    bulk: BulkOptions
+    computing: ScorerComputing
+    as_json: bool = json_flag()
 
 
 @click.command()
 @existing_model
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @takes(PredictOptions)
-@bulk_options
-@scorer_device_option
-@threads_option
-@json_option
-def predict(
-    model: Path,
-    paths: tuple[str, ...],
-    options: PredictOptions,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-    **bulk: Any,  # noqa: ANN401 - handed on
-) -> None:
+def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> None:
     """Score images with a trained MODEL.
 
     Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
@@ -83,10 +71,11 @@ def predict(
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
-    folder, why = options.heat_maps, options.why
-    into = BulkOptions(**bulk, pictures=why or folder is not None)
-    if into.output is not None:
-        score_to_folder(model, paths, into, device=device, threads=threads, as_json=as_json)
+    folder, why, as_json = options.heat_maps, options.why, options.as_json
+    if options.bulk.output is not None:
+        if why or folder is not None:
+            raise ConfigurationError("--why and --heat-maps do not go with --output.")
+        score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
     from ahl.data.images.finding import expand_paths
     from ahl.scoring.opening import open_scorer
@@ -96,9 +85,9 @@ def predict(
     except DataError as error:
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
-    scorer = open_scorer(model, device=device, threads=threads)
+    scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = _heat_map_files(folder, images, options.heat_map_format) if folder else []
+    files = _heat_map_files(folder, images) if folder else []
     skipped = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
@@ -110,7 +99,7 @@ def predict(
         values = {"path": str(source), **given}
         if prediction.heat_map is not None:
             file = files[prediction.index]
-            _write_heat_map(file, source, prediction, scorer.card)
+            _draw(prediction, source, scorer.card, file)
             values["heat_map"] = str(file)
         if as_json:
             print_json(values)
@@ -146,39 +135,31 @@ def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
     return line
 
 
-def _heat_map_files(folder: Path, images: Sequence[Path], suffix: str) -> list[Path]:
+def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:
     """A file for each image, named after its path, and none twice."""
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
         name = "__".join(parts).encode()[-_LONGEST_NAME:].decode(errors="ignore")
-        file, number = folder / f"{name}.{suffix}", 1
+        file, number = folder / f"{name}.png", 1
         while file in files:
             number += 1
-            file = folder / f"{name}-{number}.{suffix}"
+            file = folder / f"{name}-{number}.png"
         files[file] = None
     return list(files)
 
 
-def _write_heat_map(output: Path, source: Path, prediction: Prediction, card: ModelCard) -> None:
-    import numpy as np
-
-    from ahl._common.files import written_whole
+def _draw(prediction: Prediction, source: Path, card: ModelCard, output: Path) -> None:
+    """Draw the heat map over its image, beside the training images most like it."""
     from ahl.scoring.overlay import draw_overlay
 
-    heat = prediction.heat_map
-    if heat is None:
-        return
-    if output.suffix == ".png":
-        beside = [
-            (title, found.picture)
-            for title, found in (
-                ("defect most like it", prediction.nearest_anomaly),
-                ("good image most like it", prediction.nearest_normal),
-            )
-            if found is not None and found.picture is not None
-        ]
-        draw_overlay(source, heat, card.colour_bounds, output, beside=beside)
-        return
-    with written_whole(output) as path, path.open("wb") as file:
-        np.save(file, heat, allow_pickle=False)
+    beside = [
+        (title, found.picture)
+        for title, found in (
+            ("defect most like it", prediction.nearest_anomaly),
+            ("good image most like it", prediction.nearest_normal),
+        )
+        if found is not None and found.picture is not None
+    ]
+    assert prediction.heat_map is not None
+    draw_overlay(source, prediction.heat_map, card.colour_bounds, output, beside=beside)

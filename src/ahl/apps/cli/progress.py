@@ -90,12 +90,11 @@ class ConsoleCallback(Callback):
 
 def losses_in_words(record: EpochRecord) -> str:
     """Mean losses of the base models, and their importance scores if they are several."""
-    support = sum(record.support_losses) / len(record.support_losses)
-    if not record.query_losses:
-        return f"loss {support:.3f}"
-    query = sum(record.query_losses) / len(record.query_losses)
+    means = record.mean_losses
+    if "query" not in means:
+        return f"loss {means['support']:.3f}"
     weights = " ".join(f"{weight:.2f}" for weight in record.importance)
-    return f"support loss {support:.3f}, query loss {query:.3f}, w_i {weights}"
+    return f"support loss {means['support']:.3f}, query loss {means['query']:.3f}, w_i {weights}"
 
 
 def profile_rows(times: Times, total: float) -> list[tuple[tuple[str, ...], float]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import megabytes
 from ahl.apps.cli.common import check_writable, print_json, stderr_console
 from ahl.apps.cli.evaluate import as_values
 from ahl.apps.cli.groups import Computing, json_flag, labelled_data, trained_model
@@ -21,14 +22,6 @@ class ReportOptions:
     """The options of `ahl report`."""
 
     output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
-    worst: int = option(
-        "Number of the worst misses, and of the worst false alarms, to show.",
-        default=6,
-        type=click.IntRange(0, 12),
-    )
-    title: str | None = option(
-        "Heading of the page [default: from the name of DATA].", default=None
-    )
     computing: Computing
     as_json: bool = json_flag()
 
@@ -66,9 +59,7 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
             detector.scorer,
             dataset,
             output,
-            title=options.title,
             made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
-            worst=options.worst,
             progress=callback.progress_of("scoring"),
         )
         for skipped in written.evaluation.skipped:
@@ -81,4 +72,4 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
         return
     for sentence in (*summary.how_good, *summary.where_it_fails):
         click.echo(sentence)
-    click.echo(f"Report: {output} ({size / 1e6:.1f} MB)")
+    click.echo(f"Report: {output} ({megabytes(size)})")

@@ -39,7 +39,7 @@ class ServeOptions:
         metavar="NAME",
     )
     feedback_dir: Path | None = option(
-        "Folder for images that people mark on the page, for `ahl update --feedback`.",
+        "Folder for what people answer on the page, for `ahl update --feedback`.",
         default=None,
         type=FOLDER,
     )

@@ -135,8 +135,8 @@ def _show(found: Threshold) -> None:
         enough = least_certain_rate(decision.normals)
         other = f"; for --max-false-alarm-rate {enough:g} these are enough" if enough < 1 else ""
         click.echo(
-            f"{good} {'is' if decision.normals == 1 else 'are'} too few to call an image "
-            f"anomalous beyond doubt at this rate: those above the threshold are called uncertain. "
+            f"{counted(decision.normals, 'good image', 'are')} too few to call an image anomalous "
+            f"beyond doubt at this rate: those above the threshold are called uncertain. "
             f"{fewest_for_certainty(decision.max_false_alarm_rate)} are needed{other}."
         )
 
@@ -150,9 +150,6 @@ def _show_left_out(found: Threshold) -> None:
     for one in skipped:
         callback.on_skipped(one)
     if skipped:
-        were = "was" if len(skipped) == 1 else "were"
-        callback.on_note(f"{counted(len(skipped), 'image')} could not be read and {were} skipped.")
+        callback.on_note(f"{counted(len(skipped), 'unreadable image', 'were')} skipped.")
     if trained:
-        were = "was" if trained == 1 else "were"
-        images = counted(trained, "image")
-        callback.on_note(f"{images} that the model was trained on {were} left out.")
+        callback.on_note(f"{counted(trained, 'training image', 'were')} left out.")

@@ -202,7 +202,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
         "images": dict(sorted(counts.items())),
         "skipped": skipped_values(skipped),
         "epochs": last.epoch,
-        "support_loss": sum(last.support_losses) / len(last.support_losses),
+        "support_loss": last.mean_losses["support"],
         "importance": list(last.importance),
         "seconds": round(seconds, 1),
     }
@@ -213,9 +213,8 @@ def _show(summary: dict[str, Any], labelled: Path) -> None:
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     click.echo(f"Trained on {images} in {summary['seconds']} s.")
     if summary["skipped"]:
-        skipped = len(summary["skipped"])
-        were = "was" if skipped == 1 else "were"
-        click.echo(f"{counted(skipped, 'image')} could not be read and {were} skipped.")
+        skipped = counted(len(summary["skipped"]), "unreadable image", "were")
+        click.echo(f"{skipped} skipped.")
     model, ahl = summary["model"], own_name()
     click.echo(f"Model: {model}")
     click.echo(

@@ -11,7 +11,7 @@ from ahl._common.errors import DataError
 from ahl._common.text import printable
 from ahl.apps.cli.common import make_table, print_json, stderr_console, stdout_console, suggest
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
-from ahl.apps.cli.options import option, options, takes
+from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
@@ -47,9 +47,9 @@ class UpdateOptions:
         "Good images that it took for defects.", "--false-alarm", default=(), metavar="FILE..."
     )
     feedback: Path | None = option(
-        "Folder of `ahl serve --feedback-dir`, with images that people marked.",
+        "Folder of `ahl serve --feedback-dir`.",
         default=None,
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=EXISTING_FOLDER,
         metavar="FOLDER",
     )
     kind: str | None = option(
@@ -74,7 +74,7 @@ def update(model: Path, options: UpdateOptions) -> None:
 
     \b
       ahl update parts.ahl --missed line3/0815.png line3/0816.png --false-alarm line3/0911.png
-      ahl update parts.ahl --feedback marks
+      ahl update parts.ahl --feedback feedback/
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
     those that it keeps, and saves only if no more stored examples are wrong than before: where more
@@ -83,8 +83,8 @@ def update(model: Path, options: UpdateOptions) -> None:
     its rate; without one, the score that had probability 0.5 takes its place, and 5 % of the good
     images may lie above it. The images count as trained on from then on.
 
-    Of a feedback folder it takes the images that the model had wrong when they were marked, and was
-    not trained on since; each defect with the kind that it was marked as.
+    Of a feedback folder it takes the images that the model had wrong when people answered, and was
+    not trained on since; each defect with the kind that they gave it.
 
     The good images that it keeps are scored as if each were new, without its own patches in the
     memory: `ahl predict` gives the images themselves lower scores.

@@ -11,69 +11,54 @@ from typing import Any
 import click
 
 from ahl._common.text import printable
-from ahl.apps.cli.common import (
-    SKIPPED,
-    called,
-    errors_as_messages,
-    print_json,
-    stderr_console,
-)
-from ahl.apps.cli.groups import existing_model, json_option, scorer_device_option, threads_option
+from ahl.apps.cli.common import SKIPPED, called, print_json, stderr_console
+from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
+from ahl.apps.cli.options import EXISTING_FOLDER, FILE, FOLDER, option, options, takes
+
+_SECONDS = click.FloatRange(min=0)
 
 
-def _folder(name: str, text: str, *, required: bool = False) -> Callable[..., Any]:
-    kind = click.Path(file_okay=False, path_type=Path)
-    return click.option(name, type=kind, required=required, help=text)
+@options
+class WatchOptions:
+    """The options of `ahl watch`."""
 
-
-def _seconds(name: str, default: float, text: str) -> Callable[..., Any]:
-    kind = click.FloatRange(min=0)
-    return click.option(name, type=kind, default=default, show_default=True, help=text)
+    ok: Path = option("Folder for normal images.", type=FOLDER)
+    reject: Path = option("Folder for anomalous images.", type=FOLDER)
+    uncertain: Path | None = option(
+        "Folder for images too close to call [default: by the side of the threshold they are on].",
+        default=None,
+        type=FOLDER,
+    )
+    unreadable: Path | None = option(
+        "Folder for files that do not decode [default: REJECT/unreadable].",
+        default=None,
+        type=FOLDER,
+    )
+    recursive: bool = option("Subfolders too; they are made again at the goal.", default=False)
+    settle: float = option(
+        "Seconds that a file must stay unchanged to count as complete.", default=2, type=_SECONDS
+    )
+    patience: float = option(
+        "The same for one that does not decode, before it is unreadable.",
+        default=30,
+        type=_SECONDS,
+    )
+    poll: float = option("Seconds between two looks at IN.", default=1, type=_SECONDS)
+    once: bool = option("Deal with what is there now, then exit (for cron).", default=False)
+    log: Path | None = option(
+        "Append one JSON line for every file that was moved, to this file.",
+        default=None,
+        type=FILE,
+    )
+    computing: ScorerComputing
+    as_json: bool = json_flag()
 
 
 @click.command()
 @existing_model
-@click.argument(
-    "folder", metavar="IN", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-@_folder("--ok", "Folder for normal images.", required=True)
-@_folder("--reject", "Folder for anomalous images.", required=True)
-@_folder(
-    "--uncertain",
-    "Folder for images too close to call [default: by the side of the threshold they are on].",
-)
-@_folder("--unreadable", "Folder for files that do not decode [default: REJECT/unreadable].")
-@click.option("--recursive", is_flag=True, help="Subfolders too; they are made again at the goal.")
-@_seconds("--settle", 2, "Seconds that a file must stay unchanged to count as complete.")
-@_seconds("--patience", 30, "The same for one that does not decode, before it is unreadable.")
-@_seconds("--poll", 1, "Seconds between two looks at IN.")
-@click.option("--once", is_flag=True, help="Deal with what is there now, then exit (for cron).")
-@click.option(
-    "--log",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Append one JSON line for every file that was moved, to this file.",
-)
-@scorer_device_option
-@threads_option
-@json_option
-@errors_as_messages
-def watch(
-    model: Path,
-    folder: Path,
-    ok: Path,
-    reject: Path,
-    uncertain: Path | None,
-    unreadable: Path | None,
-    recursive: bool,
-    settle: float,
-    patience: float,
-    poll: float,
-    once: bool,
-    log: Path | None,
-    device: str,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@click.argument("folder", metavar="IN", type=EXISTING_FOLDER)
+@takes(WatchOptions)
+def watch(model: Path, folder: Path, options: WatchOptions) -> None:
     """Score images that arrive in the folder IN, and move each by its verdict.
 
     MODEL needs a threshold (`ahl threshold`). Every file is moved exactly once, and has one line in
@@ -99,10 +84,13 @@ def watch(
     from ahl.scoring.opening import open_scorer
 
     destinations = Destinations(
-        ok=ok, reject=reject, uncertain=uncertain, unreadable=unreadable or reject / "unreadable"
+        ok=options.ok,
+        reject=options.reject,
+        uncertain=options.uncertain,
+        unreadable=options.unreadable or options.reject / "unreadable",
     )
     destinations.check(folder)
-    console = stderr_console()
+    log, once, console = options.log, options.once, stderr_console()
 
     def warned(text: str) -> None:
         console.print(printable(text), soft_wrap=True, markup=False)
@@ -116,18 +104,18 @@ def watch(
         )
         mover = Mover(journal, ResultLog(log))
         watcher = Watcher(
-            open_scorer(model, device=device, threads=threads),
+            open_scorer(model, device=options.computing.device, threads=options.computing.threads),
             Arrivals(
                 folder,
-                recursive=recursive,
-                settle=settle,
-                patience=patience,
+                recursive=options.recursive,
+                settle=options.settle,
+                patience=options.patience,
                 excluded=destinations.all(),
             ),
             mover,
             destinations,
-            poll=poll,
-            told=print_json if as_json else _print_line,
+            poll=options.poll,
+            told=print_json if options.as_json else _print_line,
             warned=warned,
         )
         held.enter_context(_stopped_by_signals(watcher.stop))

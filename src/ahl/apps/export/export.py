@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError, ModelFileError, ParityError
+from ahl._common.spacing import evenly_spaced
 from ahl._common.types import ImageSize
 from ahl.apps.export.onnx_model import ScoringGraph, described, eight_bits, onnx_model
 from ahl.apps.export.parity import Parity, compare, compare_labelled, sample_images
@@ -65,7 +66,7 @@ def export_model(
     Raises:
         ConfigurationError: if a package is lacking, or ONNX lacks a part of the backbone.
         DataError: if 8 bits are asked for without labelled images.
-        NotFittedError: if the model was trained on feature maps.
+        DataError: if the model was trained on feature maps.
         ParityError: if the exported model does not score as the model itself does.
         ModelFileError: if the file cannot be written.
     """
@@ -111,9 +112,8 @@ def export_model(
 def _range_images(data: Dataset, size: ImageSize) -> list[NDArray[np.uint8]]:
     """Good images of the training part, evenly spaced, at the model's size."""
     samples = data.train_normals or data.test_normals
-    chosen = np.linspace(0, len(samples) - 1, min(RANGES, len(samples))).round().astype(int)
     found = []
-    for number in chosen:
+    for number in evenly_spaced(len(samples), RANGES):
         try:
             found.append(resize_pixels(read_pixels(samples[number].source), size))
         except ImageError:

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ahl._common.errors import ConfigurationError, NotFittedError
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.text import first_line
 from ahl.features.extractor import bounded_scales
 from ahl.model.trained import TrainedModel
-from ahl.scoring.artefact import METADATA_KEY, Description, first_line
+from ahl.scoring.artefact import METADATA_KEY, Description
 from ahl.scoring.torch_scorer import Forward
 
 OPSET: Final = 20
@@ -42,13 +43,13 @@ class ScoringGraph(nn.Module):
         outputs: names of the outputs, in order; see `ahl.scoring.scorer`.
 
     Raises:
-        NotFittedError: if it was trained on feature maps.
+        DataError: if it was trained on feature maps.
     """
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         if model.backbone is None:
-            raise NotFittedError(
+            raise DataError(
                 "This detector was trained on feature maps: there is no backbone to export."
             )
         self.backbone = model.backbone.eval().cpu()

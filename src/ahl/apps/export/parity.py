@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ParityError
+from ahl._common.spacing import evenly_spaced
 from ahl.data.images.reading import resize_pixels
 from ahl.model.card import ModelCard
 from ahl.model.decision import Decision
@@ -101,9 +102,8 @@ def sample_images(card: ModelCard, count: int = 8) -> list[NDArray[np.uint8]]:
     height, width = card.image_size
     kept = [one.picture for one in (*card.shown_anomalies, *card.shown_normals)]
     pictures = [picture for picture in kept if picture is not None]
-    chosen = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
     random = np.random.default_rng(0)
-    found = [pictures[i] for i in chosen]
+    found = [pictures[i] for i in evenly_spaced(len(pictures), count)]
     found += [
         random.integers(0, 256, (side * height // 2, side * width // 2, 3), dtype=np.uint8)
         for side in (1, 2, 4)

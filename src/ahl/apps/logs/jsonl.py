@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import ConfigurationError
-from ahl._common.files import remove_torn_line
+from ahl._common.files import claim_log, remove_torn_line
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
 
 _FIRST = b'{"event": "start"'
-"""Beginning of every log: nothing else is ever appended to."""
+"""Beginning of every log."""
 
 _TENTHS = 10
 """Lines of a stage's progress, besides its beginning."""
@@ -40,13 +39,7 @@ class JsonLinesLog(Callback):
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            file.seek(0)
-            if not _FIRST.startswith(file.read(len(_FIRST))):
-                raise ConfigurationError(
-                    f"{path} is there and is not a log of ahl; name another file for the log."
-                )
+        claim_log(path, _FIRST, "a log of ahl")
         self._path = path
         self._started = time.monotonic()
         self._tenths: dict[str, int] = {}

@@ -203,14 +203,12 @@ def _status(error: BaseException | None) -> str:
 
 def _curve_points(record: EpochRecord) -> dict[str, float]:
     """The mean losses, and losses and importance score of each base model, counted from 1."""
-    points = {}
+    points = {f"{name}_loss/mean": mean for name, mean in record.mean_losses.items()}
     for name, values in (
         ("support_loss", record.support_losses),
         ("query_loss", record.query_losses),
         ("importance", record.importance),
     ):
-        if values and name != "importance":
-            points[f"{name}/mean"] = sum(values) / len(values)
         for number, value in enumerate(values, start=1):
             points[f"{name}/base_model_{number}"] = value
     return points

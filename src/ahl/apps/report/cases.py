@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ImageError
+from ahl._common.pages.pictures import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.report.counts import Mistake, kind_of
 from ahl.data.images.reading import ImageSource, read_pixels
@@ -49,15 +48,15 @@ class Case:
 
     Attributes:
         name: of its file within the data.
-        label: its class, and whether that was seen in training.
+        label: its class; of an anomaly also seen or unseen in training.
         facts: lines on its score, the most important first.
         called: the model's verdict in words; None without a threshold.
-        wrong: whether that is wrong.
+        wrong: True if that is not its label.
         reasons: what speaks against it and what that adds to the score, largest first.
         likenesses: training images that it is like.
         place: where its evidence lies, in words; empty if that is not known.
         image: as the file has it; None if it cannot be read any more.
-        overlay: with the evidence in colour, likewise.
+        overlay: the image with the evidence in colour; None without an image.
     """
 
     name: str
@@ -112,7 +111,7 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
         reasons=tuple((meaning, f"{value:+.1f}") for meaning, value in found),
         likenesses=_likenesses(prediction),
         place=place,
-        image=None if pixels is None else data_uri(pixels),
+        image=None if pixels is None else _jpeg_uri(pixels),
         overlay=overlay,
     )
 
@@ -128,9 +127,11 @@ def _overlay(
     place = where(heat)
     if bounds is None or heat.max() >= bounds[0] + _FAINT * (bounds[1] - bounds[0]):
         drawn = redden(pixels, heat, bounds)
-        return data_uri(drawn), f"Red: evidence, strongest at the {place}."
+        return _jpeg_uri(drawn), f"Red: evidence, strongest at the {place}."
     drawn = redden(pixels, heat, None, colour=BLUE)
-    return data_uri(drawn), f"No place stands out clearly. Blue: the most there is, at the {place}."
+    return _jpeg_uri(
+        drawn
+    ), f"No place stands out clearly. Blue: the most there is, at the {place}."
 
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
@@ -172,12 +173,9 @@ def read_small(source: ImageSource, longest: int) -> Pixels | None:
 
 
 def stored_picture(pixels: Pixels | None) -> str | None:
-    """`data_uri` of a picture that the model keeps; None for none, or black: it was unreadable."""
-    return data_uri(pixels) if pixels is not None and pixels.any() else None
+    """Address of a picture that the model keeps; None for none, or black: it was unreadable."""
+    return _jpeg_uri(pixels) if pixels is not None and pixels.any() else None
 
 
-def data_uri(pixels: Pixels) -> str:
-    """An image (H, W, 3) as a JPEG inside an address."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+def _jpeg_uri(pixels: Pixels) -> str:
+    return data_uri(pixels, "JPEG", quality=QUALITY, optimize=True)

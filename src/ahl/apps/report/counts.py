@@ -79,7 +79,7 @@ class Counts:
         rows: by class: good, then seen, then unseen ones, best first.
         separations: of all anomalies, and of the seen and the unseen where there are both.
         found: anomalies above the threshold; None without one, or without anomalies.
-        alarms: good images above it, likewise.
+        alarms: good images above it; None without a threshold, or without good images.
     """
 
     normals: Floats

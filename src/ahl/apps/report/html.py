@@ -15,6 +15,7 @@ import torch
 
 from ahl._common.files import written_whole
 from ahl._common.pages.rendering import render_page
+from ahl._common.text import counted, digits
 from ahl._common.version import __version__
 from ahl.apps.report.cases import make_cases
 from ahl.apps.report.counts import (
@@ -33,24 +34,21 @@ from ahl.apps.report.score_plots import (
     draw_separations,
 )
 from ahl.apps.report.training_plots import draw_trainings
-from ahl.apps.report.words import Summary, digits, images, summarise
+from ahl.apps.report.words import Summary, summarise
 from ahl.config.image_size import in_pixels
 from ahl.data import Dataset
 from ahl.model.trained import TrainedModel
 from ahl.scoring.evaluation import Evaluation, evaluate
 from ahl.scoring.torch_scorer import TorchScorer
 
-WORST: Final = 6
-"""Misses and false alarms shown of each, unless the caller says otherwise."""
-
-MOST: Final = 12
-"""Most of each that may be asked for: each adds 40 to 160 kB to the page."""
+_WORST: Final = 6
+"""Misses and false alarms shown of each: each adds 40 to 160 kB to the page."""
 
 _CLASSES: Final = 60
 """Most classes in the table; those found least are kept."""
 
 _DRAWN: Final = 16
-"""Most classes with a histogram, likewise."""
+"""Most classes with a histogram; those found least are kept."""
 
 _SKIPPED: Final = 20
 """Most unreadable images that are named."""
@@ -72,7 +70,6 @@ def write_report(
     *,
     title: str | None = None,
     made: str = "",
-    worst: int = WORST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Test a model and write the result as one HTML page.
@@ -86,18 +83,14 @@ def write_report(
         output: the file, replaced at once when it is complete; its folder is made.
         title: heading of the page; None takes the dataset's name.
         made: when and by whom, for the line below it.
-        worst: misses and false alarms to show of each, at most `MOST`.
         progress: called with (done, total) images.
 
     Raises:
         DataError: if nothing is left to test.
-        ValueError: if `worst` is not from 0 to `MOST`.
     """
-    if not 0 <= worst <= MOST:
-        raise ValueError(f"worst is {worst}; it must be from 0 to {MOST}.")
     result = evaluate(scorer, dataset, progress=progress)
     counts, model = count(result), scorer.model
-    alarms = make_cases(scorer, worst_false_alarms(result.scored, worst))
+    alarms = make_cases(scorer, worst_false_alarms(result.scored, _WORST))
     summary = summarise(result, counts, model, alarms)
     page = render_page(
         "ahl.apps.report",
@@ -112,7 +105,7 @@ def write_report(
         undrawn=max(0, len(counts.rows) - _DRAWN),
         curves=_curves(counts),
         histograms=draw_histograms(kept_rows(counts, _DRAWN), model.decision),
-        misses=make_cases(scorer, worst_misses(result.scored, worst)),
+        misses=make_cases(scorer, worst_misses(result.scored, _WORST)),
         alarms=alarms,
         training=draw_trainings(model.history),
         episodes=make_cards(model),
@@ -122,7 +115,7 @@ def write_report(
         trained=sorted(Counter(file.class_name for file in model.manifest.files).items()),
         environment=_environment(scorer),
         digits=digits,
-        images=images,
+        counted=counted,
         share=share,
         shown=_shown,
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ahl._common.pages.axes import add_axes, shortened
+from ahl._common.pages.axes import add_axes, add_rows, label_row, shortened
 from ahl._common.pages.svg import (
     GROUND,
     INK,
@@ -20,7 +20,7 @@ from ahl._common.pages.svg import (
     new_figure,
     to_svg,
 )
-from ahl._common.text import printable
+from ahl._common.text import counted, digits, printable
 from ahl.apps.report.counts import ClassRow, Floats, Separation
 from ahl.apps.report.curves import Curve, precision_recall_curve, roc_curve
 from ahl.model.decision import Decision
@@ -103,7 +103,7 @@ def draw_separations(rows: Sequence[Separation]) -> str:
     height = 0.42 * len(rows) + 0.75
     low = min(0.5, *(np.floor(row.low * 10) / 10 for row in rows))
     with new_figure(height) as figure:
-        axes = _rows_axes(figure, height, len(rows), top=0.1, bottom=0.5)
+        axes = add_rows(figure, height, len(rows), top=0.1, bottom=0.5)
         axes.set_xlim(low, 1.0)
         if low < 0.5:  # else its end is
             axes.axvline(0.5, color=MUTED, linewidth=0.8)
@@ -121,13 +121,12 @@ def draw_separations(rows: Sequence[Separation]) -> str:
                 clip_on=False,
                 zorder=4,
             )
-            style = {"transform": axes.get_yaxis_transform(), "va": "bottom", "color": INK}
-            axes.text(0, number + 0.5, f"{row.name} ({row.count:,})", **style)
-            figures = f"{row.auroc:.3f}  [{row.low:.2f}, {row.high:.2f}]"
-            axes.text(1, number + 0.5, figures, ha="right", **style)
+            figures = f"{digits(row.auroc)}  [{row.low:.2f}, {row.high:.2f}]"
+            label_row(axes, number + 0.5, f"{row.name} ({row.count:,})", figures)
         axes.set_xlabel("AUROC, and its 95 % interval", color=MUTED)
         words = "; ".join(
-            f"{row.name}: {row.auroc:.3f}, interval {row.low:.2f} to {row.high:.2f}" for row in rows
+            f"{row.name}: {digits(row.auroc)}, interval {row.low:.2f} to {row.high:.2f}"
+            for row in rows
         )
         title = "AUROC of seen and unseen anomalies"
         return to_svg(figure, name="separation", title=title, description=words)
@@ -143,7 +142,7 @@ def draw_histograms(rows: Sequence[ClassRow], decision: Decision | None) -> str:
     height = _ROW * len(rows) + 0.95
     marks = [] if decision is None else [decision.threshold]
     with new_figure(height) as figure:
-        axes = _rows_axes(figure, height, len(rows), top=0.4, bottom=0.55)
+        axes = add_rows(figure, height, len(rows), top=0.4, bottom=0.55)
         edges = score_axis(axes, np.concatenate([*(row.scores for row in rows), marks]))
         if decision is not None:
             _draw_threshold(axes, decision)
@@ -216,7 +215,7 @@ def _draw_histogram(axes: Any, number: int, row: ClassRow, edges: Floats) -> Non
     )
     axes.axhline(base, color=RULE, linewidth=0.8, zorder=3)
     name = shortened(printable(row.name), 30) + ("" if row.kind == "normal" else f", {row.kind}")
-    images = f"{len(row.scores):,} image{'' if len(row.scores) == 1 else 's'}"
+    images = counted(len(row.scores), "image")
     style = {"transform": axes.get_yaxis_transform(), "va": "bottom", "zorder": 5}
     ground = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
     axes.text(0, number + 0.36, name, color=INK, parse_math=False, bbox=ground, **style)
@@ -232,13 +231,6 @@ def _draw_threshold(axes: Any, decision: Decision) -> None:  # noqa: ANN401
     axes.axvline(place, color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=4)
     words = f"dashed: threshold {decision.threshold:.2f}; on grey: too close to call"
     axes.text(0, 1.02, words, transform=axes.transAxes, va="bottom", color=INK)
-
-
-def _rows_axes(figure: Any, height: float, rows: int, *, top: float, bottom: float) -> Any:  # noqa: ANN401
-    axes = add_axes(figure, height, top=top, bottom=bottom)
-    axes.set(ylim=(rows, 0), yticks=[])
-    axes.spines["left"].set_visible(False)
-    return axes
 
 
 def _unit_axes(figure: Any, height: float, curve: Curve) -> Any:  # noqa: ANN401

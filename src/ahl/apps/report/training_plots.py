@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ahl._common.history import EpochRecord
-from ahl._common.pages.axes import add_axes
-from ahl._common.pages.svg import INK, LINES, MUTED, RULE, new_figure, to_svg
+from ahl._common.pages.axes import add_axes, add_legend
+from ahl._common.pages.svg import LINES, MUTED, RULE, new_figure, to_svg
 
 _DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _COLUMNS: Final = 4
@@ -90,15 +90,7 @@ def _draw(
         axes.grid(axis="y", color=RULE, linewidth=0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch", color=MUTED)
-        axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, -0.24),
-            ncols=_COLUMNS,
-            frameon=False,
-            borderaxespad=0,
-            labelcolor=INK,
-            handlelength=2.2,
-        )
+        add_legend(axes, _COLUMNS)
         last = ", ".join(f"D{i} {line[-1]:.4g}" for i, line in enumerate(lines, start=1))
         title = f"{label[0].upper()}{label[1:]} of {len(lines)} base models over the epochs"
         return to_svg(figure, name=name, title=title, description=f"In the last epoch: {last}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ahl._common.text import counted, digits
 from ahl.apps.report.cases import Case
 from ahl.apps.report.counts import ClassRow, Counts, Rate, Separation, share, weakest
 from ahl.config.image_size import in_pixels
@@ -68,7 +69,7 @@ def summarise(
 
 def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> Iterator[str]:
     normals, anomalies = len(counts.normals), len(counts.anomalies)
-    tested = f"{images(normals, 'good image')} and {images(anomalies, 'anomaly')}"
+    tested = f"{counted(normals, 'good image')} and {counted(anomalies, 'anomaly')}"
     whole = counts.separation("all")
     if whole is None:
         lacking = "anomalies" if normals else "good images"
@@ -91,10 +92,9 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
             f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
         )
     if result.threshold_images:
-        set_on = result.threshold_images
         yield (
-            f"Of these good images, {set_on:,} {'is' if set_on == 1 else 'are'} among those that "
-            "the threshold was set on: what share of them lies above it was chosen, not found out."
+            f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
+            "threshold was set on: what share of them lies above it was chosen, not measured."
         )
     seen, unseen = counts.separation("seen"), counts.separation("unseen")
     if seen is not None and unseen is not None:
@@ -112,7 +112,7 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
         yield f"Found least: {_class_words(weak)}."
     if counts.found is not None and counts.found.hits < counts.found.total:
         missed = counts.found.total - counts.found.hits
-        yield f"{missed:,} of {images(counts.found.total, 'anomaly')} missed."
+        yield f"{missed:,} of {counted(counts.found.total, 'anomaly')} missed."
     # Without a threshold nothing is called anomalous: then the highest good images stand for them.
     wrong = [case for case in alarms if case.wrong or counts.alarms is None]
     reasons = Counter(case.reasons[0][0] for case in wrong if case.reasons)
@@ -122,7 +122,7 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
             f"({times} of {len(wrong)})."
         )
     if result.skipped:
-        yield f"{images(len(result.skipped), 'image')} could not be read."
+        yield f"{counted(len(result.skipped), 'image')} could not be read."
 
 
 def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
@@ -154,15 +154,15 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
     if decision is not None and decision.surely_anomalous is None:
         needed = fewest_for_certainty(decision.max_false_alarm_rate)
         yield (
-            f"The threshold was set on {images(decision.normals, 'good image')}; {needed:,} are "
+            f"The threshold was set on {counted(decision.normals, 'good image')}; {needed:,} are "
             "needed before it calls any image anomalous beyond doubt."
         )
     whole = counts.separation("all")
     if whole is not None and whole.high - whole.low > _WIDE:
         yield (
             "Test on more images: the interval of the AUROC is "
-            f"{whole.high - whole.low:.2f} wide with {images(len(counts.normals), 'good image')} "
-            f"and {images(len(counts.anomalies), 'anomaly')}."
+            f"{whole.high - whole.low:.2f} wide with {counted(len(counts.normals), 'good image')} "
+            f"and {counted(len(counts.anomalies), 'anomaly')}."
         )
     if counts.both and not len(counts.unseen):
         yield (
@@ -185,9 +185,10 @@ def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
     if above > found.hits:
         source = "left out by turns in training" if decision.held_out else "not trained on"
         yield (
-            f"{images(above - found.hits, 'missed anomaly')} outscore every good image tested: the "
-            f"threshold, set on {images(decision.normals, 'good image')} {source}, may be higher "
-            "than it need be. Set it anew on more good images that the model was not trained on."
+            f"{counted(above - found.hits, 'missed anomaly')} outscore every good image tested: "
+            f"its threshold, set on {counted(decision.normals, 'good image')} {source}, may be "
+            "higher than it need be. Set it anew on more good images that the model was not "
+            "trained on."
         )
 
 
@@ -202,19 +203,6 @@ def rate_words(rate: Rate) -> str:
         f"{rate.hits:,} of {rate.total:,} ({share(rate.hits, rate.total)}, 95 % interval "
         f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %)"
     )
-
-
-def digits(value: float | None) -> str:
-    """Three digits; 0.9996 must not read as a perfect 1.000."""
-    if value is None:
-        return "-"
-    return f"{min(value, 0.999):.3f}" if value < 1 else "1.000"
-
-
-def images(number: int, noun: str) -> str:
-    """`1 image`, `1,200 anomalies`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _class_words(row: ClassRow) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from ahl._common.pages.pictures import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
@@ -40,10 +39,8 @@ def answer_of(
 
 
 def _png_uri(pixels: Pixels) -> str:
-    file = io.BytesIO()
     # Level 1: three times as fast as the usual 6, a tenth larger.
-    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return data_uri(pixels, "PNG", compress_level=1)
 
 
 def _raw_map(heat: NDArray[np.float32]) -> dict[str, Any]:
@@ -121,14 +118,14 @@ class Kept(_Exact):
 class Answers(_Exact):
     """All images that are kept with their labels."""
 
-    kept: bool = Field(description="The service has a folder for marks.")
+    kept: bool = Field(description="The service keeps feedback.")
     missed: int | None = Field(None, description="Defects that the model did not find.")
     false_alarms: int | None = Field(None, description="Good images that it took for defects.")
     right: int | None = Field(None, description="Marked images that it had right.")
     classes: dict[str, int] | None = Field(None, description="Images of each class.")
     bytes: int | None = None
     max_bytes: int | None = None
-    command: str | None = Field(None, description="Teaches the model what was marked.")
+    command: str | None = Field(None, description="Updates the model by the feedback.")
 
 
 class Problem(_Exact):
@@ -151,14 +148,14 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, description in (
         (400, "No image, a damaged form, or a connection that ended early."),
         (401, "The token is missing or another one."),
-        (403, "A page of another site asks, or no marks are kept."),
+        (403, "A page of another site asks, or no feedback is kept."),
         (408, "The body did not arrive in time."),
         (413, "More bytes or images than one request may have."),
         (415, "The body is of another type."),
         (422, "No image could be read, or a parameter has no such value."),
         (429, "More is waiting than may wait; see Retry-After."),
         (503, "Not scored in time; see Retry-After."),
-        (507, "The folder for marks is full, or cannot be written to."),
+        (507, "The feedback folder is full, or cannot be written to."),
     )
 }
 

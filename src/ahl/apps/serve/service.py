@@ -13,7 +13,7 @@ from ahl.scoring.scorer import Scorer
 
 
 class Service:
-    """One model's worker, bounds, counters, and folder for marks."""
+    """One model's worker, bounds, counters, and feedback folder."""
 
     def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits

@@ -31,7 +31,7 @@ class Limits:
         images: in one request.
         pixels: of one image.
         waiting_images: accepted and not answered, of all requests together.
-        waiting_bytes: of their bodies, likewise.
+        waiting_bytes: of the bodies of these requests.
         seconds: from the start of a request to its answer.
         connections: open at once.
         batch: images that share a pass through the model.
@@ -80,7 +80,7 @@ class Settings:
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
         access_log: write one JSON line a request to standard error.
-        feedback_dir: folder for images that people mark; None keeps none.
+        feedback_dir: folder for what people answer; None keeps nothing.
         max_feedback_bytes: size of that folder.
         limits: on what may be asked for.
 

@@ -14,13 +14,13 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.files import remove_torn_line, written_whole
+from ahl._common.errors import DataError
+from ahl._common.files import claim_log, remove_torn_line, written_whole
 
 _HIDDEN: Final = re.compile(r"\.ahl-[0-9a-f]{16}\b.*")  # the names that files have on their way
 
 _FIRST: Final = b'{"event": "moved"'
-"""The beginning of every line of a log: no other file is ever appended to."""
+"""The beginning of every line of a log."""
 
 
 class Stage(StrEnum):
@@ -156,17 +156,8 @@ class ResultLog:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        if path is None:
-            return
-        if path.is_dir():
-            raise ConfigurationError(f"{path} is a folder; --log names a file.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            file.seek(0)
-            if not _FIRST.startswith(file.read(len(_FIRST))):
-                raise ConfigurationError(
-                    f"{path} is there and is not a log of ahl watch; name another file."
-                )
+        if path is not None:
+            claim_log(path, _FIRST, "a log of ahl watch")
 
     def append_once(self, facts: Mapping[str, Any]) -> None:
         """Write a line unless it is the last one already; what a kill left torn goes."""

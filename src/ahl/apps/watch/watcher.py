@@ -124,7 +124,7 @@ class Watcher:
         self._stopped = True
 
     def run(self) -> None:
-        """Go on until stopped. What fails of the system is told, and tried again."""
+        """Go on until stopped. A failure of the system is reported, and tried again."""
         while not self._stopped:
             try:
                 self._recover()
@@ -150,7 +150,7 @@ class Watcher:
             self._sweep()
 
     def _pending(self, first: Mapping[Path, Arrival]) -> bool:
-        """Whether any of the files that were there at first is unchanged and to be dealt with."""
+        """True if a file that was there at first is unchanged and still to be dealt with."""
         return any(
             not one.left and one.signature == first[path].signature
             for path, one in self._arrivals.seen().items()

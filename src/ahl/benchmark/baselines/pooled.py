@@ -19,7 +19,7 @@ from torch.nn import functional
 from ahl._common.types import Kind
 from ahl.features.maps import FeatureMaps
 from ahl.heads.base import BaseDetector, HeadScores, Parameters, Statistics, fan_in_uniform
-from ahl.heads.losses import kind_weights, weighted_mean
+from ahl.heads.losses import weighted_mean
 
 FOCUS = 2.0
 """gamma of the focal loss, as published."""
@@ -78,7 +78,7 @@ class FocalClassifier(LogitDetector):
         """Focal loss, FL = -(1 - p)^gamma log p with p the probability of the true label."""
         entropy, _ = _entropy(scores, kinds)
         focal = (1 - torch.exp(-entropy)) ** FOCUS * entropy
-        return weighted_mean(focal, kind_weights(kinds, anomaly=1.0, pseudo=0.0))
+        return weighted_mean(focal, (kinds != Kind.PSEUDO).float())
 
 
 @final

@@ -39,4 +39,4 @@ def find_reader(name: str) -> DatasetReader:
         if reader.name == name.lower():
             return reader
     names = ", ".join(reader.name for reader in READERS)
-    raise ConfigurationError(f"There is no benchmark dataset {name!r}; choose one of {names}.")
+    raise ConfigurationError(f"Unknown dataset {name!r}; expected one of {names}.")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
-from ahl._common.text import printable
+from ahl._common.text import first_line
 from ahl._common.types import ImageSize, Pixels
 
 _COLOURS = 3
@@ -201,14 +201,7 @@ def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
     except MemoryError:
         raise ImageError("there is not enough memory to decode it") from None
     except Exception as error:  # a hostile file can provoke nearly any of them
-        raise ImageError(f"{damaged} ({brief(error)})") from error
-
-
-def brief(error: Exception) -> str:
-    """Say what went wrong in one short, printable line."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    first_line = (text.strip() or type(error).__name__).splitlines()[0]
-    return printable(first_line, "?")[:120]
+        raise ImageError(f"{damaged} ({first_line(error)})") from error
 
 
 class _Hush:

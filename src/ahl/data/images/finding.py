@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ahl._common.errors import DataError
-from ahl.data.images.decoding import brief
+from ahl._common.text import first_line
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, by which images are found in folders."""
@@ -49,7 +49,7 @@ def find_images(
                 elif recursive:
                     waiting.append(entry)
         except OSError as error:
-            raise DataError(f"Cannot list the folder {current}: {brief(error)}.") from error
+            raise DataError(f"Cannot list the folder {current}: {first_line(error)}.") from error
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -113,5 +113,5 @@ def _match(pattern: Path) -> list[Path]:
             elif match.suffix.lower() in IMAGE_SUFFIXES:
                 found.add(match)
     except (OSError, ValueError) as error:  # ValueError: ** beside other characters
-        raise DataError(f"Cannot expand the pattern {pattern}: {brief(error)}.") from error
+        raise DataError(f"Cannot expand the pattern {pattern}: {first_line(error)}.") from error
     return sorted(found, key=lambda path: path.as_posix())

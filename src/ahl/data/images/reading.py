@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ConfigurationError, ImageError
+from ahl._common.text import first_line
 from ahl._common.types import Box, EncodedImage, ImageSize, Pixels, Region
 from ahl.data.images.decoding import (
-    brief,
     from_array,
     from_array_file,
     from_pillow,
@@ -192,7 +192,7 @@ def content_hash(source: ImageSource) -> str:
         try:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            raise ImageError(brief(error)) from error
+            raise ImageError(first_line(error)) from error
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def _open_file(path: Path) -> Iterator[BufferedReader]:
     except PermissionError:
         raise ImageError("there is no permission to read it") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ImageError(brief(error)) from error
+        raise ImageError(first_line(error)) from error
     with stream:
         yield stream
 

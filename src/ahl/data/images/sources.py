@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
 from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
+
+DECODERS: Final = 2
+"""Images decoded at a time, ahead of the backbone."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,17 +38,38 @@ def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
     return [LabelledImage(source=s.source, name=s.name, class_name=s.class_name) for s in samples]
 
 
-def image_list(images: Iterable[ImageSource]) -> list[ImageSource]:
+def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSource]:
     """The images as a list, whatever holds them.
 
     Raises:
-        DataError: if it is one image, whose rows or letters would be taken for images.
+        DataError: if it is one image, whose rows or letters would be taken for images, or holds
+            tensors or arrays of a type that is not read.
     """
     if isinstance(images, (str, Path)):
-        raise DataError("Give a list of images, not one path; ahl.open_dataset opens folders.")
-    if not isinstance(images, Iterable) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        raise DataError(f"{images} is one path; expected a list of images, such as ['{images}'].")
+    given: Any = images
+    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "UO":
+        given = given.tolist()  # of paths, or of images of several sizes
+    for one in (given, *(given[:1] if isinstance(given, Sequence) else [])):
+        kind, dtype = type(one), getattr(one, "dtype", None)
+        is_tensor = kind.__module__.partition(".")[0] == "torch"  # which need not be installed
+        if is_tensor or (isinstance(one, np.ndarray) and dtype != np.uint8):
+            way = "images.mul(255).byte().permute(0, 2, 3, 1).numpy()"
+            way = way if is_tensor else "(images * 255).astype(np.uint8)"
+            raise DataError(
+                f"images are {kind.__name__} of {dtype}; expected paths, Pillow images or uint8 "
+                f"arrays (H, W, 3) of values 0 to 255: {way} for values 0 to 1."
+            )
+    if not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and given.ndim < 4):
         raise DataError("Give a list of images; for a single one, write [image].")
-    return list(images)
+    listed = list(given)
+    for index, image in enumerate(listed):
+        if not isinstance(image, (*get_args(ImageSource)[:-1], os.PathLike, np.ndarray)):
+            raise DataError(
+                f"images[{index}] is of {type(image).__name__}; expected a path, a Pillow image or "
+                "a uint8 array (H, W, 3)."
+            )
+    return listed
 
 
 def label_images(
@@ -54,10 +80,12 @@ def label_images(
     Raises:
         DataError: if there are not as many classes as images, or one image is given for a list.
     """
-    images = image_list(images)
+    images = listed_images(images)
     names = [classes] * len(images) if isinstance(classes, str) else list(classes)
     if len(names) != len(images):
-        raise DataError(f"There are {len(images)} anomalies but {len(names)} classes.")
+        raise DataError(
+            f"There are {len(images)} images but {len(names)} classes; expected one each."
+        )
     return [
         LabelledImage(
             source=image,
@@ -103,22 +131,22 @@ class DecodedBatch:
 
 
 def decoded_batches(
-    items: Iterable[ImageItem], size: int, *, workers: int = 2, callback: Callback | None = None
+    items: Iterable[ImageItem], size: int, *, callback: Callback | None = None
 ) -> Iterator[DecodedBatch]:
     """Decode items of one shape in parallel, in order, holding only a few batches.
 
-    The callback hears how long decoding was waited for.
+    The callback receives how long decoding was waited for.
 
     Yields:
         batches of `size` images; every item is in one of them.
     """
     callback = callback or Callback()
     upcoming = iter(items)
-    pool = ThreadPoolExecutor(max_workers=workers)
+    pool = ThreadPoolExecutor(max_workers=DECODERS)
     ahead: deque[tuple[str, Future[Pixels]]] = deque()
 
     def top_up() -> None:
-        while len(ahead) < 2 * size + workers and (item := next(upcoming, None)) is not None:
+        while len(ahead) < 2 * size + DECODERS and (item := next(upcoming, None)) is not None:
             ahead.append((item.name, pool.submit(item.load)))
 
     indices: list[int] = []
@@ -181,7 +209,7 @@ def readable_items(
 
 
 def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
-    """Tell of an image left out, or stop when strict.
+    """Report a skipped image, or stop when strict.
 
     Raises:
         ImageError: if strict.

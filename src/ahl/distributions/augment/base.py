@@ -1,4 +1,4 @@
-"""The plug for pseudo-anomaly generators."""
+"""The extension point for pseudo-anomaly generators."""
 
 from __future__ import annotations
 

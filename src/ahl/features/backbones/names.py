@@ -161,9 +161,3 @@ def three_numbers(field: str, value: object) -> Three:
     if field == "std" and min(first, second, third) <= 0:
         raise ConfigurationError(f"std is {value!r}; it must be positive.")
     return first, second, third
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an error's message, without the pages that torch adds to it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ahl._common.errors import ConfigurationError, WeightsError
+from ahl._common.text import first_line
 from ahl.config import DEFAULT_BACKBONE
 from ahl.config.image_size import SMALLEST_SIDE
 from ahl.features.backbones.base import Backbone, BackboneTensors, join_stages
@@ -23,7 +24,6 @@ from ahl.features.backbones.names import (
     SHORT_NAMES,
     Three,
     check_name,
-    first_line,
     for_timm,
     plain_arguments,
     three_numbers,

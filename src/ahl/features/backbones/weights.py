@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ahl._common.errors import ConfigurationError, WeightsError
+from ahl._common.text import first_line
 from ahl.config import DEFAULT_BACKBONE
 from ahl.features.backbones.base import BackboneTensors
-from ahl.features.backbones.names import PACKAGED, Three, first_line, for_timm, three_numbers
+from ahl.features.backbones.names import PACKAGED, Three, for_timm, three_numbers
 
 WAYS_OUT = (
     "Ways out: run once where the internet can be reached (the weights are kept), give a "

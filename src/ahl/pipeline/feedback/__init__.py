@@ -1,1 +1,1 @@
-"""What people said of images that a service scored: files and labels to correct a model by."""
+"""Feedback: images that people labelled after a service scored them, to update a model by."""

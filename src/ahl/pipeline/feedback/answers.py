@@ -1,17 +1,18 @@
-"""What a person said of an image, beside what the model had said; a log of one JSON line each."""
+"""Answers: a person's label of an image beside the model's verdict; a log of JSON lines."""
 
 from __future__ import annotations
 
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self
+
+from msgspec import Meta
 
 from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.schema import Finite, Share, read_values
 from ahl._common.types import GOOD
 from ahl.data.images.sources import LabelledImage, label_images
 from ahl.model.decision import Verdict
@@ -23,14 +24,13 @@ LOG: Final = "marks.jsonl"
 LONGEST_KIND: Final = 64
 """Characters of a kind's name."""
 
-SUFFIXES: Final = (".png", ".jpg", ".bmp", ".tif", ".webp", ".gif", ".npy")
+Suffix = Literal[".png", ".jpg", ".bmp", ".tif", ".webp", ".gif", ".npy"]
 """Of the files that are kept."""
 
 Outcome = Literal["missed", "false_alarm", "right"]
-"""How a model did: it missed a defect, took a good image for one, or neither."""
+"""Of a model on an image: it missed a defect, took a good image for one, or neither."""
 
 _KIND: Final = re.compile(r"\w[\w .+-]*")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # Not a kind in any case: good ones, masks, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
     {GOOD, "ground_truth", "marks", "con", "prn", "aux", "nul"}
@@ -45,7 +45,7 @@ def check_kind(text: str) -> str:
         text: as a person wrote it.
 
     Raises:
-        ConfigurationError: if it is none, or could be the name of anything but one folder.
+        ConfigurationError: if it is empty, or could be the name of anything but one folder.
     """
     kind = unicodedata.normalize("NFC", text).strip()
     if len(kind) > LONGEST_KIND or not _KIND.fullmatch(kind) or kind.endswith("."):
@@ -63,37 +63,41 @@ class Answer:
     """One image, what it is, and what the model said of it.
 
     Attributes:
-        time: when it was said, ISO 8601, UTC.
+        time: of the answer, ISO 8601, UTC.
         sha256: of the image's file.
         suffix: of the file as it is kept.
         name: that the image came with.
         class_name: `"good"`, or the kind of defect.
         score: that the model gave it.
-        probability: likewise; None if the model is not calibrated.
-        verdict: likewise; None if it has no threshold.
-        anomalous: whether the score lay above the threshold, likewise.
+        probability: that the model gave it; None if it is not calibrated.
+        verdict: of the model; None if it has no threshold.
+        anomalous: True if the score lay above the threshold; None without one.
         model: hash of the model's content.
     """
 
     time: str
-    sha256: str
-    suffix: str
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    suffix: Suffix
     name: str
     class_name: str
-    score: float
-    probability: float | None
+    score: Finite
+    probability: Share | None
     verdict: Verdict | None
     anomalous: bool | None
     model: str
 
+    def __post_init__(self) -> None:
+        if self.class_name != GOOD and check_kind(self.class_name) != self.class_name:
+            raise ValueError("the kind is not written as a folder's name")
+
     @property
     def file(self) -> str:
-        """Where the image is kept, within the feedback folder."""
+        """Path of the image within the feedback folder."""
         return f"{self.class_name}/{self.sha256}{self.suffix}"
 
     @property
     def outcome(self) -> Outcome:
-        """How the model did; without a threshold, probability 0.5 takes its place."""
+        """The model's success; without a threshold, probability 0.5 takes its place."""
         anomalous = self.anomalous
         if anomalous is None:
             anomalous = None if self.probability is None else self.probability > 0.5
@@ -110,39 +114,15 @@ class Answer:
         """Read a line of the log.
 
         Raises:
-            KeyError, TypeError, ValueError, AHLError: if it is none.
+            ValueError: if it is not a line that `line` wrote.
         """
-        values: Mapping[str, Any] = json.loads(line)
-        answer = cls(**values)
-        texts = (
-            answer.time,
-            answer.sha256,
-            answer.suffix,
-            answer.name,
-            answer.class_name,
-            answer.model,
-        )
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a text is none")
-        if answer.class_name != GOOD and check_kind(answer.class_name) != answer.class_name:
-            raise ValueError("the kind is none")
-        if not _SHA256.fullmatch(answer.sha256) or answer.suffix not in SUFFIXES:
-            raise ValueError("the file's name is none")
-        if not isfinite(answer.score) or not (
-            answer.probability is None or 0 <= answer.probability <= 1
-        ):
-            raise ValueError("a number is none")
-        if answer.verdict not in (None, *get_args(Verdict)):
-            raise ValueError("the verdict is none")
-        if answer.anomalous not in (None, True, False):
-            raise ValueError("the decision is none")
-        return answer
+        return read_values(json.loads(line), cls)
 
 
 def read_answers(folder: Path) -> list[Answer]:
     """Read the last answer on each image of a feedback folder.
 
-    Lines that are no answers are left out: the last may be cut off. So are answers whose image is
+    Lines that are no answers are skipped: the last may be cut off. So are answers whose image is
     not where they say.
 
     Args:
@@ -165,7 +145,7 @@ def read_answers(folder: Path) -> list[Answer]:
     for line in text.split("\n"):
         try:
             answer = Answer.from_line(line)
-        except (KeyError, TypeError, ValueError, ConfigurationError):
+        except ValueError:
             continue
         answers.pop(answer.sha256, None)
         answers[answer.sha256] = answer
@@ -194,7 +174,7 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
 
     Args:
         folder: that `ahl serve --feedback-dir` filled.
-        manifest: of the model: what it learnt is left out, so a folder may be used again.
+        manifest: of the model: what it learnt is skipped, so a folder may be used again.
 
     Raises:
         DataError: if it is no feedback folder, or holds nothing to update the model by.

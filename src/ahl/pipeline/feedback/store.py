@@ -16,13 +16,13 @@ from filelock import FileLock, Timeout
 from ahl._common.errors import AHLError, ConfigurationError, ImageError
 from ahl._common.files import written_whole
 from ahl._common.types import GOOD
-from ahl.pipeline.feedback.answers import LOG, Answer, check_kind, read_answers
+from ahl.pipeline.feedback.answers import LOG, Answer, Suffix, check_kind, read_answers
 from ahl.scoring.prediction import Prediction
 
 _LOCK: Final = ".lock"
 _PATIENCE: Final = 10.0  # seconds to wait for others that write
 _LINE: Final = 1024  # bytes reckoned for a line of the log
-_STARTS: Final = (
+_STARTS: Final[tuple[tuple[bytes, Suffix], ...]] = (
     (b"\x89PNG", ".png"),
     (b"\xff\xd8", ".jpg"),
     (b"BM", ".bmp"),
@@ -43,8 +43,9 @@ class FeedbackFullError(AHLError):
 class FeedbackStore:
     """Keeps answered images; many threads and processes may write into one folder.
 
-    A answer is there once its line is in the log, which is written last: a process that dies before
-    leaves at most an image that nothing refers to. An image is in one class's folder at a time.
+    An answer is there once its line is in the log, which is written last: a process that dies
+    before leaves at most an image that nothing refers to. An image is in one class's folder at a
+    time.
 
     Args:
         folder: made when it is missing.
@@ -148,7 +149,7 @@ class FeedbackStore:
         return size
 
     def _log(self, answer: Answer) -> int:
-        """Write the line of a answer, which is then there; the bytes that it takes."""
+        """Write the line of an answer, which is then there; the bytes that it takes."""
         path = self.folder / LOG
         with path.open("ab+") as file:
             start = b""
@@ -166,7 +167,7 @@ class FeedbackStore:
             raise OSError(f"others kept writing for {_PATIENCE:g} s") from None
 
 
-def suffix_of(data: bytes) -> str:
+def suffix_of(data: bytes) -> Suffix:
     """The suffix of an image file, by how it begins.
 
     Raises:
