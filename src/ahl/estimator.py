@@ -175,7 +175,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         with run.callback.run(self.facts):
             model = adapt(
                 self.model_,
-                label_images(listed_images(normal), GOOD),
+                label_images(normal, GOOD),
                 run,
                 generators=learner.generators,
                 epochs=epochs,
@@ -210,8 +210,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         run = self._run()
         found = update_with_images(
             self.model_,
-            label_images(listed_images(missed), MISSED_CLASS if classes is None else classes),
-            label_images(listed_images(false_alarms), GOOD),
+            label_images(missed, MISSED_CLASS if classes is None else classes),
+            label_images(false_alarms, GOOD),
             run,
         )
         if found.worsens and not force:
