@@ -233,7 +233,7 @@ def test_kinds_are_unique():
 
 def test_unknown_kind_is_refused_with_the_known_ones():
     description = BackboneDescription(kind="mine", settings={}, weights_sha256=hash_tensors({}))
-    with pytest.raises(WeightsError, match=r"'mine'.*known here: timm\..*extra"):
+    with pytest.raises(WeightsError, match=r"'mine'.*known here: timm\..*backbones="):
         rebuild_backbone(description, {})
 
 
