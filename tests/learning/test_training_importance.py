@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ahl._common.types import Kind
+from ahl.config import paper
 from ahl.heads import DRA, weights
 from ahl.learning import algorithm
 from ahl.learning.importance import ScorePredictor, importance_scores, predict
@@ -20,7 +21,7 @@ from synthetic_features import (
 
 @pytest.mark.parametrize(
     ("history", "first_epoch", "first_trained", "first_weighed"),
-    [(2, 4, 2, 4), (3, 1, 3, 3), (1, 0, 1, 1), (5, 5, 5, 5)],
+    [(2, 4, 2, 4), (3, 1, 1, 1), (1, 0, 1, 1), (5, 5, 5, 5), (5, 4, 4, 4)],
 )
 def test_importance_is_equal_until_its_first_epoch(
     history, first_epoch, first_trained, first_weighed
@@ -37,6 +38,21 @@ def test_importance_is_equal_until_its_first_epoch(
         trained_epochs = max(0, epoch + 1 - first_trained)
         assert float(state.predictor.optimiser.step) == importance.steps * trained_epochs
         assert len(state.past_scores) == min(epoch + 1, history)
+
+
+def test_the_paper_preset_weighs_from_epoch_5_on_as_algorithm_1():
+    config = paper()
+    importance = replace(IMPORTANCE, history=5, first_epoch=config.importance.first_epoch)
+    _, recorder = run(
+        DRA(HEADS, LAYOUT, PRIOR), replace(with_learning(epochs=6), importance=importance)
+    )
+    differs = [
+        state.epoch
+        for state in recorder.states
+        if state.history[-1].importance != pytest.approx([1 / 7] * 7, abs=1e-7)
+    ]
+    assert differs == [5, 6]
+    assert config.importance.history == 5
 
 
 def loop_importance(detector, training_set, distributions, before, after, config):

@@ -135,7 +135,7 @@ def paper() -> Config:
         importance=ImportanceConfig(
             source="psi",
             history=5,
-            first_epoch=5,
+            first_epoch=4,
             hidden=7,
             rate=0.02,
             steps=10,

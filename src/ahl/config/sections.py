@@ -191,8 +191,9 @@ class ImportanceConfig(Checked):
     Attributes:
         source: what Eq. 6 judges: scores that psi predicts, those measured in the same epoch (the
             ablation CDL-), or nothing, which weighs all base models equally.
-        history: K, the number of past score vectors that psi reads.
-        first_epoch: epochs before this one weigh all base models equally.
+        history: K, the largest number of past score vectors that psi reads.
+        first_epoch: epochs that weigh all base models equally: with 4, the fifth is the first that
+            does not, as in Algorithm 1; psi then reads the four score vectors that there are.
         hidden: hidden units of psi's LSTM, each direction.
         rate: learning rate of psi (Adam).
         steps: optimiser steps psi takes an epoch.

@@ -169,11 +169,13 @@ def weigh(
 
     Returns:
         psi after the epoch (as it was, if nothing is predicted), and (T,) importance scores: equal
-        while there are fewer than K past scores, and before the first epoch that weighs.
+        before the first epoch that weighs. Psi learns from K past scores on, or as many as that
+        epoch has.
     """
     models = scores.shape[1]
     equal = torch.full((models,), 1 / models)
-    if config.source == "equal" or len(history) < config.history:
+    fewest = max(1, min(config.history, config.first_epoch))
+    if config.source == "equal" or len(history) < fewest:
         return state, equal
     past, judged = torch.stack(list(history), dim=1), scores
     if config.error == "calibrated":
