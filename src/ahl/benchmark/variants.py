@@ -174,8 +174,12 @@ class Measured(Method):
     labels: Labels
 
     def score(self, problem: Problem) -> Scores:
-        """Refuse."""
-        raise NotImplementedError
+        """Refuse: there is a result to describe and nothing to run.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{self.name!r} is a method of a stored result; it cannot be run")
 
 
 ABLATIONS: dict[str, tuple[str, ...]] = {

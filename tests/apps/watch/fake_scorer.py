@@ -1,4 +1,4 @@
-"""An scorer that reads its verdict in the file, and what a watch over folders is made of."""
+"""A scorer that reads its verdict in the file, and what a watch over folders is made of."""
 
 import json
 from pathlib import Path
@@ -109,3 +109,20 @@ class Site:
 def files_of(folder: Path, but: str = "") -> dict[str, str]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path): path.read_text() for path in files if but not in path.parts}
+
+
+class Killed(BaseException):
+    """Stands in for a kill."""
+
+
+def killed_at(step):
+    """Raise at the first step, or the second..."""
+    left = step
+
+    def at(name):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed(name)
+
+    return at

@@ -137,6 +137,14 @@ def test_an_intent_out_of_bounds_is_refused(planted, journal, tmp_path):
         journal.read()
 
 
+def test_what_a_killed_writer_of_the_journal_left_goes(tmp_path):
+    torn = tmp_path / "state" / ".moving.json.1-ab.part"
+    torn.parent.mkdir()
+    torn.write_text("{")
+    assert Journal(tmp_path / "state" / "moving.json", watched=tmp_path, goals=()).read() is None
+    assert not torn.exists()
+
+
 def test_a_lock_is_held_by_one(tmp_path):
     lock = tmp_path / "state" / "lock"
     with (

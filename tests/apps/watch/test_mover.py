@@ -9,32 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fake_scorer import WORDS, FakeScorer, Site, files_of
+from fake_scorer import WORDS, FakeScorer, Killed, Site, files_of, killed_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahl._common.errors import DataError, ImageError
 from ahl.apps.watch import mover, new_names
-from ahl.apps.watch.journal import Journal
 from ahl.apps.watch.mover import ChangedError
-
-
-class Killed(BaseException):
-    """Stands in for a kill."""
-
-
-def killed_at(step):
-    """Raise at the first step, or the second..."""
-    left = step
-
-    def at(name):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Killed(name)
-
-    return at
-
 
 RENAMES = {
     "at once": {},
@@ -265,14 +246,6 @@ def test_a_damaged_journal_is_one_clear_line(site):
         with pytest.raises(DataError, match="then remove"):
             site.watcher().run_once()
     assert site.waiting()
-
-
-def test_what_a_killed_writer_of_the_journal_left_goes(tmp_path):
-    torn = tmp_path / "state" / ".moving.json.1-ab.part"
-    torn.parent.mkdir()
-    torn.write_text("{")
-    assert Journal(tmp_path / "state" / "moving.json", watched=tmp_path, goals=()).read() is None
-    assert not torn.exists()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         summary="Feedback that is kept",
     )
     async def answers() -> Response:
-        """How many images are kept, of which kinds, and the command that updates the model."""
+        """The number of images kept, by kind, and the command that updates the model."""
         if service.feedback is None:
             return JSONResponse({"kept": False})
         return JSONResponse(await asyncio.to_thread(_told, service, service.feedback))

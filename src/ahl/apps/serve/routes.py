@@ -59,7 +59,7 @@ def guarded_routes(service: Service) -> APIRouter:
 
     @router.get("/v1/model", summary="What is known of the model")
     async def model() -> dict[str, Any]:
-        """Which model it is, what it was trained on, its threshold, what its evidence means."""
+        """The model's name, its training data, its threshold, and the meaning of its evidence."""
         return service.card.facts()
 
     @router.get("/metrics", response_class=Response, summary="Counters for Prometheus")

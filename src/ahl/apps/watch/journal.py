@@ -24,7 +24,7 @@ _FIRST: Final = b'{"event": "moved"'
 
 
 class Stage(StrEnum):
-    """How far a file has come, for certain."""
+    """The last step of a move that is certain to have happened."""
 
     INTENDED = "intended"
     TAKEN = "taken"
@@ -63,7 +63,7 @@ class Intent:
     version: Literal[1] = 1
 
     def is_between(self, watched: Path, goals: Collection[Path]) -> bool:
-        """Whether it leads from the watched folder to one of others, and nowhere else.
+        """Tell a move from the watched folder to one of the given ones from any other.
 
         Args:
             watched: the folder that files come from.
