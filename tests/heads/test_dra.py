@@ -264,13 +264,12 @@ def test_image_score_is_seen_plus_pseudo_plus_residual_minus_holistic(detector):
     assert detector.combine(scores).tolist() == [1109.0, 17.0]
 
 
-def test_the_holistic_score_counts_up_to_the_margin_unless_as_published(detector):
+def test_the_holistic_score_counts_beyond_the_margin(detector):
     margin = PRIOR.mean + 5.0 * PRIOR.deviation
     zero = torch.zeros(2, dtype=torch.float64)
     holistic = torch.tensor([margin + 40.0, margin - 1.0], dtype=torch.float64)
     scores = {"holistic": holistic, "seen": zero, "pseudo": zero, "residual": zero}
-    kept = 0.0 if detector.config.holistic_capped else 40.0
-    expected = [-margin - kept, 1.0 - margin]
+    expected = [-margin - 40.0, 1.0 - margin]
     assert detector.combine(scores).tolist() == pytest.approx(expected)
 
 

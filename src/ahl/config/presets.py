@@ -113,7 +113,6 @@ def paper() -> Config:
             pseudo_weight=1.0,
             holistic_pseudo=True,
             initial_scale=1.0,
-            holistic_capped=False,
             residual_bottleneck=0,
             residual_channels=0,
             reference_normals=5,

@@ -84,8 +84,6 @@ class HeadConfig(Checked):
         initial_scale: factor on the first weights of the maps from features to position scores.
             A few anomalies leave most directions of the features undecided; what the first
             weights put there stays, and is noise in every score.
-        holistic_capped: whether DRA's holistic score counts up to the margin only. Its loss stops
-            there, so what lies above depends on chance, and outweighs the other heads.
         residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
             convolution; 0 has no such map.
         residual_channels: output channels of the residual head's 3x3 convolution;
@@ -105,7 +103,6 @@ class HeadConfig(Checked):
     pseudo_weight: Share = 0.3
     holistic_pseudo: bool = False
     initial_scale: PositiveShare = 0.01
-    holistic_capped: bool = True
     residual_bottleneck: Width = 32
     residual_channels: Width = 32
     reference_normals: Natural = 5

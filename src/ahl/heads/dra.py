@@ -29,9 +29,8 @@ NORM_EPSILON = 1e-5
 class DRA(BaseDetector):
     """Holistic, seen, pseudo and residual heads, each averaged over the scales.
 
-    Image score = seen + pseudo + residual - holistic, the last capped at the margin by default.
-    The loss is the sum of the four heads' deviation losses, each averaged over the kinds that
-    train it.
+    Image score = seen + pseudo + residual - holistic. The loss is the sum of the four heads'
+    deviation losses, each averaged over the kinds that train it.
     """
 
     name = "dra"
@@ -204,11 +203,8 @@ class DRA(BaseDetector):
         return weighted_mean(losses, weights[:, kinds]).sum()
 
     def combine(self, scores: HeadScores) -> Tensor:
-        """Seen + pseudo + residual - holistic, the last capped at the margin by default."""
-        holistic = scores["holistic"]
-        if self.config.holistic_capped:
-            holistic = holistic.clamp(max=self._margin)
-        return scores["seen"] + scores["pseudo"] + scores["residual"] - holistic
+        """Seen + pseudo + residual - holistic."""
+        return scores["seen"] + scores["pseudo"] + scores["residual"] - scores["holistic"]
 
     def evidence(self, scores: HeadScores) -> HeadScores:
         """The heads' scores, the holistic one negated: it is high for a normal image."""

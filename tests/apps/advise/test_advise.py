@@ -118,6 +118,17 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     assert "A size above 48 x 48 px would show little" in text(advice)
 
 
+def test_what_trains_from_the_test_of_a_benchmark_layout_is_said(tmp_path, whole):
+    write_class(tmp_path / "train" / "good", "good", 12)
+    write_class(tmp_path / "test" / "good", "good", 2)
+    write_class(tmp_path / "test" / "dot", "dot", 1)
+    advice = look_over(tmp_path)
+    assert advice.of_test == 3
+    assert "3 of them are in test/, and train here" in text(advice)
+    assert whole.of_test == 0
+    assert "test/" not in text(whole)
+
+
 def test_a_size_of_auto_is_that_of_the_images(tmp_path):
     write_class(tmp_path / "good", "good", 3)
     write_class(tmp_path / "dot", "dot", 1)

@@ -58,6 +58,8 @@ class Advice:
         suspected: how many there are in each class that has any; the list is cut off.
         size: the image size against originals and defects.
         notes: what could not be measured, and why.
+        of_test: how many of the images are in the `test/` of a benchmark layout. They train the
+            trials, so that a choice made by this advice is not blind to that test.
     """
 
     data: str
@@ -71,6 +73,7 @@ class Advice:
     suspected: dict[str, int]
     size: SizeAdvice
     notes: tuple[str, ...]
+    of_test: int
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON values."""
@@ -171,6 +174,9 @@ def advise(
         suspected=suspected,
         size=size,
         notes=notes,
+        of_test=sum(one.sample.name.startswith("test/") for one in pictures)
+        if dataset.layout == "benchmark"
+        else 0,
     )
 
 

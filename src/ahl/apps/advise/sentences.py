@@ -68,6 +68,11 @@ def shown(figure: Figure, *, signed: bool = False) -> str:
 def _overview(advice: Advice) -> Iterator[str]:
     counts = [f"{count} {name}" for name, count in advice.images.items()]
     yield f"{sum(advice.images.values())} images: {', '.join(counts)}."
+    if advice.of_test:
+        yield (
+            f"{advice.of_test} of them are in test/, and train here: figures on that test are no "
+            "longer blind to what is chosen by this advice."
+        )
     if advice.skipped:
         first = advice.skipped[0]
         more = f", and {len(advice.skipped) - 1} more" if len(advice.skipped) > 1 else ""
