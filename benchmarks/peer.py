@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from drawn_model import add_model_options, draw, train
 
-from ahl.apps.export.export import export_model
+from ahl.apps.export import export_model
 from ahl.features.backbones.pretrained import TimmBackbone
 from ahl.features.extractor import as_tensor, two_scales
 from ahl.scoring.onnx_scorer import OnnxScorer

@@ -19,7 +19,7 @@ import as_command  # noqa: F401 - before torch
 import numpy as np
 import torch
 
-from ahl.apps.export.export import export_model
+from ahl.apps.export import export_model
 from ahl.config.image_size import in_pixels
 from ahl.data import open_dataset
 from ahl.model.trained import TrainedModel

@@ -1,9 +1,8 @@
 """What the documents show works as shown."""
 
-import os
+import json
 import re
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,16 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "runtime" / "README.md"]
 
-PATHS = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
-
 
 def blocks(path, language):
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.S | re.M)
+
+
+def execute(script):
+    """Run a document's example in the current folder; its names."""
+    names: dict = {}
+    exec(compile(script, "example", "exec"), names)  # our own document
+    return names
 
 
 @pytest.mark.parametrize("example", blocks(ROOT / "docs" / "extending.md", "python"))
@@ -28,10 +32,7 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     from ahl.config import DEFAULT_BACKBONE
     from tiny import TinyBackbone, tiny_config
 
-    script = f"{example}\n"
-    names: dict = {}
-    exec(compile(script, "docs/extending.md", "exec"), names)  # our own document
-    detector = names["detector"].set_params(config=tiny_config(epochs=2))
+    detector = execute(example)["detector"].set_params(config=tiny_config(epochs=2))
     if detector.backbone == DEFAULT_BACKBONE:
         detector.set_params(backbone=TinyBackbone())
     fit(detector, [small_image("good", i) for i in range(6)], [small_image("dot", 0)])
@@ -45,23 +46,21 @@ def test_the_extension_examples_train_and_score(example, tmp_path):
     assert loaded.decision_function([image]) == detector.decision_function([image])
 
 
-def test_the_readmes_python_example_runs(tmp_path):
+def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
+    from ahl.config import preset
+    from ahl.pipeline import settings
+
     (example,) = blocks(ROOT / "README.md", "python")
     for name, count in (("good", 6), ("scratch", 2), ("new", 3)):
         write_class(tmp_path / "parts" / name, "dot" if name == "scratch" else "good", count)
-    environment = {**os.environ, "AHL_CACHE": str(tmp_path / "cache")}
-    result = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    own = preset("default")  # but for the number of epochs
+    short = replace(own, learning=replace(own.learning, epochs=2))
+    monkeypatch.setattr(settings, "preset", {"default": short}.get)
+    monkeypatch.chdir(tmp_path)
+    assert execute(example)["detector"].model_.config.learning.epochs == 2
 
 
-def test_the_log_documents_example_runs(tmp_path):
+def test_the_log_documents_example_runs(tmp_path, monkeypatch):
     (example,) = blocks(ROOT / "docs" / "logs.md", "python")
     for name, kind, count in (("good", "good", 6), ("scratch", "dot", 2)):
         write_class(tmp_path / "parts" / name, kind, count)
@@ -69,20 +68,14 @@ def test_the_log_documents_example_runs(tmp_path):
         "AHL(run", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), run"
     )
     assert small != example
-    check = "events = [json.loads(line)['event'] for line in open('parts.jsonl')]\n"
-    check += "assert (events[0], *events[-2:]) == ('start', 'saved', 'end'), events"
-    result = subprocess.run(
-        [sys.executable, "-c", f"import json\nfrom tiny import *\n{small}\n{check}\n"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PATHS},
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    monkeypatch.chdir(tmp_path)
+    execute(f"from tiny import *\n{small}")
+    lines = (tmp_path / "parts.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert (events[0], *events[-2:]) == ("start", "saved", "end"), events
 
 
-def test_the_benchmark_documents_examples_run(tmp_path):
+def test_the_benchmark_documents_examples_run(tmp_path, monkeypatch):
     method, dataset = blocks(ROOT / "docs" / "benchmark.md", "python")
     for name, kind, count in (("good", "good", 16), ("dot", "dot", 8), ("bar", "bar", 8)):
         write_class(tmp_path / "parts" / name, kind, count)
@@ -100,19 +93,10 @@ def test_the_benchmark_documents_examples_run(tmp_path):
         "from ahl.features.backbones.choice import BackboneChoice\n"
         "from tiny import TinyBackbone, tiny_config\n"
     )
-    for script, check in (
-        (header + small, "assert Path('results/report.html').exists()"),
-        (dataset, "assert screws.subsets[0].classes == ('dot',)"),
-    ):
-        result = subprocess.run(
-            [sys.executable, "-c", f"{script}\n{check}\n"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": PATHS},
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+    monkeypatch.chdir(tmp_path)
+    execute(header + small)
+    assert (tmp_path / "results" / "report.html").exists()
+    assert execute(dataset)["screws"].subsets[0].classes == ("dot",)
 
 
 def test_the_commands_in_the_documents_exist():

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from ahl._common.callbacks import Broadcast, PrintingCallback
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.resuming import finetuning_checkpoint
+from ahl._common.tensor_file import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.data import TrainingSplit, draw_split, open_dataset

@@ -1,12 +1,13 @@
 """Values of files: read as typed, or refused."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
 
-from ahl._common.schema import Count, Finite, read_values
+from ahl._common.schema import Count, Finite, json_hash, read_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,3 +64,12 @@ def test_what_would_not_be_written_so_is_refused(change):
     with pytest.raises(ValueError, match=r".") as caught:
         read_values(VALUES | change, Outer)
     assert len(str(caught.value)) < 300
+
+
+def test_the_order_of_keys_does_not_matter_and_values_do():
+    assert json_hash({"a": 1, "b": [2]}) == json_hash({"b": [2], "a": 1})
+    assert json_hash({"a": 1}) != json_hash({"a": 2})
+
+
+def test_results_of_before_keep_their_identities():
+    assert json_hash({"b": 1, "a": None}) == hashlib.sha256(b'{"a": null, "b": 1}').hexdigest()

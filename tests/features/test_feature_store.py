@@ -1,7 +1,5 @@
 """The cache of feature rows: what goes in comes out, now and after reopening."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +8,6 @@ from stored_rows import (
     IDENTITY,
     assert_holds,
     fill,
-    only_shard,
     open_store,
     read,
     rows_of,
@@ -93,9 +90,6 @@ def test_a_temporary_store_is_gone_afterwards():
     assert not root.exists()
 
 
-def test_listings_are_plain_json(tmp_path):
-    store = open_store(tmp_path)
-    fill(store, ["ä", "b\n"])
-    listing, _ = only_shard(store)
-    assert json.loads(listing.read_text(encoding="utf-8")) == ["ä", "b\n"]
+def test_keys_are_any_text(tmp_path):
+    fill(open_store(tmp_path), ["ä", "b\n"])
     assert_holds(open_store(tmp_path), ["ä", "b\n"])

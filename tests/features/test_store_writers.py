@@ -10,39 +10,37 @@ import pytest
 from stored_rows import IDENTITY, LAYOUT, assert_holds, fill, only_shard, open_store, rows_of
 
 KILLED_WRITER = """
-    import json, os, sys
+    import os, sys
     from pathlib import Path
     import numpy as np
     from ahl.features import store as feature_store
     from ahl.features.maps import FeatureLayout
 
-    root, moment = Path(sys.argv[1]), sys.argv[2]
-    store = feature_store.FeatureStore(root, {identity!r}, FeatureLayout({scales!r}))
+    store = feature_store.FeatureStore(Path(sys.argv[1]), {identity!r}, FeatureLayout({scales!r}))
     rows = np.zeros((2, store.layout.row_size), np.float16)
     store.add_shard(["before", "it"], rows)
 
+    whole = np.save
+
     def save_half(file, array, **_):
+        if array.dtype != np.float16:
+            return whole(file, array)
         file.write(b"\\x93NUMPY half a file")
         file.flush()
         os._exit(9)
 
-    if moment == "while writing rows":
-        np.save = save_half
-    else:
-        json.dumps = lambda *_: os._exit(9)
+    np.save = save_half
     store.add_shard(["x", "y"], rows)
 """
 
 
-@pytest.mark.parametrize("moment", ["while writing rows", "between rows and listing"])
-def test_what_a_killed_writer_leaves_is_harmless(tmp_path, moment):
+def test_what_a_killed_writer_leaves_is_harmless(tmp_path):
     code = textwrap.dedent(KILLED_WRITER).format(identity=IDENTITY, scales=LAYOUT.scales)
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path), moment], check=False)
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == 9
 
     store = open_store(tmp_path)
-    finished = {listing.stem for listing in store.folder.glob("*.json")}
-    leftovers = [path.name for path in store.folder.iterdir() if path.stem not in finished]
+    leftovers = [path.name for path in store.folder.iterdir() if path.suffix != ".npy"]
     assert len(leftovers) == 1, "the test must leave something behind"
     assert "before" in store
     assert "it" in store
@@ -75,8 +73,7 @@ def test_a_shard_that_another_writer_has_finished_is_not_written_again(tmp_path,
 def test_a_finished_shard_of_another_writer_that_has_rotted_is_written_again(tmp_path):
     one, two = open_store(tmp_path), open_store(tmp_path)
     fill(one, ["a", "b"])
-    _, array = only_shard(one)
-    array.unlink()
+    only_shard(one).write_bytes(b"")
     fill(two, ["a", "b"])
     assert_holds(two, ["a", "b"])
     assert_holds(open_store(tmp_path), ["a", "b"])

@@ -1,7 +1,8 @@
-"""Typed values with bounds (msgspec): one way to check settings and to read files."""
+"""Typed values with bounds (msgspec): one way to check settings and to read JSON."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import (
@@ -24,6 +25,7 @@ from ahl._common.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
 
 LARGEST: Final = 3.4e38
 """Number that float32 holds."""
@@ -93,3 +95,8 @@ def _expected(kind: object, error: msgspec.ValidationError) -> str:
         return f"one of {', '.join(get_args(kind))}"
     described = [one.description for one in getattr(kind, "__metadata__", ()) if one.description]
     return described[0] if described else str(error).removeprefix("Expected ").replace("`", "")
+
+
+def json_hash(value: object) -> str:
+    """SHA-256 of a JSON value, in whatever order its keys stand."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The file format of models and checkpoints: safetensors with a JSON header and a checksum.
+"""Files of models and checkpoints: safetensors with a JSON header and a checksum.
 
 Reading runs no code from the file. The checksum covers the header and every tensor, so that a
 file which was cut, altered or damaged is refused before anything is built from it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ahl._common.errors import ModelFileError
+from ahl._common.errors import ModelFileError, ResumeError
 from ahl._common.files import written_whole
+from ahl._common.schema import json_hash
+from ahl._common.version import __version__
 
 FORMAT_VERSION = 10
 
@@ -175,3 +178,43 @@ def _check_envelope(path: Path, found: _Envelope, content: Content) -> None:
             f"{path} has {content} format {found.format}; this version of ahl reads "
             f"format {FORMAT_VERSION}. Upgrade ahl, or train the model again."
         )
+
+
+def run_fingerprint(values: Mapping[str, Any]) -> str:
+    """Identity of a run: a hash of its JSON values and of the versions that compute it."""
+    versions = {"ahl": __version__, "torch": torch.__version__}
+    return json_hash({**versions, **values})
+
+
+def write_checkpoint(path: Path, fingerprint: str, header: dict[str, Any], groups: Groups) -> None:
+    """Replace the checkpoint whole; tensors may be on any device."""
+    on_cpu = {
+        name: {key: tensor.detach().cpu() for key, tensor in group.items()}
+        for name, group in groups.items()
+    }
+    write_tensor_file(path, "checkpoint", {**header, "fingerprint": fingerprint}, on_cpu)
+
+
+def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Groups] | None:
+    """Read a checkpoint's header and tensors back; None when there is none.
+
+    Raises:
+        ResumeError: if the checkpoint is of another run or cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        header, groups = read_tensor_file(path, "checkpoint")
+    except ModelFileError as error:
+        raise ResumeError(f"{error} Start anew without --resume.") from error
+    if header.get("fingerprint") != fingerprint:
+        raise ResumeError(
+            f"{path} belongs to a run with other images, settings or versions. Run again with "
+            "the same ones, or start anew without --resume."
+        )
+    return header, groups
+
+
+def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
+    """The fine-tuning stage's own checkpoint, beside that of the training."""
+    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")

@@ -6,7 +6,6 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ahl._common.pages.axes import add_axes, add_legend, add_rows, label_row, shortened
 from ahl._common.pages.svg import (
     GROUND,
     INK,
@@ -16,7 +15,12 @@ from ahl._common.pages.svg import (
     OURS,
     PAPER,
     RULE,
+    add_axes,
+    add_legend,
+    add_rows,
+    label_row,
     new_figure,
+    shortened,
     to_svg,
 )
 from ahl._common.text import digits

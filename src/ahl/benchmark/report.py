@@ -10,7 +10,7 @@ from typing import Any
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.files import written_whole
-from ahl._common.pages.rendering import render_page
+from ahl._common.pages import render_page
 from ahl._common.text import printable
 from ahl._common.types import ImageSize
 from ahl.benchmark.comparisons import Ranking, find_sweeps, rank_variants

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
 from ahl._common.files import remove_torn_line, written_whole
-from ahl._common.hashes import json_hash
+from ahl._common.schema import json_hash
 from ahl._common.types import ImageSize
 from ahl.benchmark.methods import Labels, MethodKind
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.hashes import json_hash
+from ahl._common.schema import json_hash
 from ahl._common.text import printable
 from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
 from ahl.benchmark.published import published, published_datasets

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ahl._common.errors import ConfigurationError
-from ahl._common.hashes import json_hash
+from ahl._common.schema import json_hash
 from ahl.benchmark.methods import Method
 from ahl.benchmark.protocol import BenchmarkDataset, Draw, plan_draws, plan_transfers
 from ahl.benchmark.variants import Variant

@@ -1,19 +1,17 @@
 """Feature rows on disk, memory-mapped: the cache that spares the backbone.
 
-A store is a folder for one backbone, weights and image size. It holds immutable shards, each a
-`.npy` of float16 rows and a `.json` of their keys; a shard exists once its `.json` does. Both
-are written under temporary names and renamed, so a killed process leaves nothing half-written
-and two processes can share a store.
+A store is a folder for one backbone, weights and image size. It holds immutable shards, each a file
+of two arrays in NumPy's format: the keys, then their float16 rows. Shards are written under
+temporary names and renamed, so a killed process leaves nothing half-written and two processes can
+share a store.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
-import time
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,14 +20,12 @@ from typing import Any
 import numpy as np
 
 from ahl._common.files import written_whole
+from ahl._common.schema import json_hash
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable, Rows
 
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when it holds this many bytes: what an interruption can lose."""
-
-LEFTOVER_SECONDS = 24 * 3600
-"""Age at which a file that belongs to no shard is taken for a killed writer's."""
 
 
 class FeatureStore:
@@ -39,23 +35,20 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
-        text = json.dumps(identity, sort_keys=True)
-        self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.folder = root / json_hash(identity)[:16]
         self.layout = layout
         self.folder.mkdir(parents=True, exist_ok=True)
         self._shards: list[Rows] = []
         self._where: dict[str, tuple[int, int]] = {}
-        _sweep(self.folder)
-        for listing in sorted(self.folder.glob("*.json")):
-            self._open(listing)
+        for path in sorted(self.folder.glob("*.npy")):
+            self._open(path)
 
-    def _open(self, listing: Path) -> None:
+    def _open(self, path: Path) -> None:
         """Take a shard in; one that is damaged is removed, and its rows made again."""
         try:
-            keys, rows = _read_shard(listing, self.layout.row_size)
+            keys, rows = _read_shard(path, self.layout.row_size)
         except _DAMAGE:
-            for path in (listing, listing.with_suffix(".npy")):
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             return
         number = len(self._shards)
         self._shards.append(rows)
@@ -77,25 +70,16 @@ class FeatureStore:
     def add_shard(self, keys: list[str], rows: Rows) -> None:
         """Write one shard and take it in."""
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:24]
-        if (self.folder / f"{name}.json").exists():
+        path = self.folder / f"{name}.npy"
+        if path.exists():
             # Another process was faster. Windows cannot replace a file that is mapped there.
-            self._open(self.folder / f"{name}.json")
+            self._open(path)
             if all(key in self for key in keys):
                 return
-        with written_whole(self.folder / f"{name}.npy") as path, path.open("wb") as file:
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
+            np.save(file, np.array([key.encode() for key in keys]), allow_pickle=False)
             np.save(file, rows, allow_pickle=False)
-        with written_whole(self.folder / f"{name}.json") as path:
-            path.write_text(json.dumps(keys), encoding="utf-8")
-        self._open(self.folder / f"{name}.json")
-
-
-def _sweep(folder: Path) -> None:
-    """Remove rows that a killed writer left unlisted a day ago; younger ones may be in use."""
-    for path in folder.glob("*.npy"):
-        with contextlib.suppress(OSError):  # another process may have been faster
-            old = time.time() - path.stat().st_mtime > LEFTOVER_SECONDS
-            if old and not path.with_suffix(".json").exists():
-                path.unlink()
+        self._open(path)
 
 
 class ShardWriter:
@@ -126,15 +110,17 @@ _DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.Token
 """Errors of a damaged shard; others (memory, permissions) are not its fault."""
 
 
-def _read_shard(listing: Path, row_size: int) -> tuple[list[str], Rows]:
+def _read_shard(path: Path, row_size: int) -> tuple[list[str], Rows]:
     """The keys and memory-mapped rows of a shard; raises one of `_DAMAGE` if it is damaged."""
-    keys = json.loads(listing.read_text(encoding="utf-8"))
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise ValueError(f"{listing} is not a list of keys")
-    rows = np.lib.format.open_memmap(listing.with_suffix(".npy"), mode="r")
-    if rows.dtype != np.float16 or rows.shape != (len(keys), row_size):
-        raise ValueError(f"the rows of {listing} have another shape")
-    return keys, rows
+    with path.open("rb") as file:
+        keys = np.lib.format.read_array(file)
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    if keys.dtype.kind != "S" or dtype != np.float16 or shape != (len(keys), row_size):
+        raise ValueError(f"the arrays of {path} are no keys and their rows")
+    rows = np.memmap(path, dtype=np.float16, mode="r", offset=start, shape=shape)
+    return [key.decode() for key in keys.tolist()], rows
 
 
 def default_store_root() -> Path:

@@ -18,7 +18,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.distributed import process_count, process_group, process_rank
 from ahl._common.errors import ConfigurationError
 from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
-from ahl._common.resuming import read_checkpoint, run_fingerprint, write_checkpoint
+from ahl._common.tensor_file import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl._common.types import ImageItem, Kind, Pixels
 from ahl.config import Config
 from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered

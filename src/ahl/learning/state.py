@@ -11,8 +11,7 @@ from torch import Tensor
 from ahl._common.errors import ResumeError
 from ahl._common.history import EpochRecord, read_history
 from ahl._common.randomness import torch_generator
-from ahl._common.resuming import read_checkpoint, write_checkpoint
-from ahl._common.tensor_file import Groups
+from ahl._common.tensor_file import Groups, read_checkpoint, write_checkpoint
 from ahl.config import Config
 from ahl.heads.base import BaseDetector, Parameters
 from ahl.heads.weights import HeadWeights, moved

@@ -12,7 +12,7 @@ import torch
 
 from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
-from ahl._common.resuming import finetuning_checkpoint, run_fingerprint
+from ahl._common.tensor_file import finetuning_checkpoint, run_fingerprint
 from ahl._common.types import GOOD
 from ahl.config import Config
 from ahl.data import Drawn

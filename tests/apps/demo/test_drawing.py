@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.demo.defects import DEFECTS
-from ahl.apps.demo.drawing import SEEN_CLASSES, UNSEEN_CLASSES, draw_dataset, draw_part
+from ahl.apps.demo.drawing import DEFECTS, SEEN_CLASSES, UNSEEN_CLASSES, draw_dataset, draw_part
 
 SMALL = {"size": 64, "train_good": 3, "train_per_class": 2, "test_good": 2, "test_per_class": 1}
 

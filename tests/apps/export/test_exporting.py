@@ -14,8 +14,8 @@ from PIL import Image
 
 from ahl import AHL, RunSettings
 from ahl._common.errors import ConfigurationError, DataError, ParityError
-from ahl.apps.export import export as exporting
-from ahl.apps.export.export import export_model
+from ahl.apps import export as exporting
+from ahl.apps.export import export_model
 from ahl.apps.export.onnx_model import ScoringGraph, onnx_model
 from ahl.data import open_dataset
 from ahl.scoring.onnx_scorer import OnnxScorer

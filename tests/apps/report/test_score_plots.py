@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ahl._common.pages.axes import add_axes
-from ahl._common.pages.svg import new_figure
+from ahl._common.pages.svg import add_axes, new_figure
 from ahl.apps.report.score_plots import draw_precision_recall, draw_roc, score_axis
 
 NORMALS = np.array([0.0, 1.0, 1.0, 2.0, 3.0, 5.0])

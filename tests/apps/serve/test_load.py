@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import FakeScorer, form, png
 
-from ahl.apps.serve import routes
+from ahl.apps.serve import app as application
 from ahl.apps.serve.admission import Admission, RefusedError
 from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.settings import Limits
@@ -208,7 +208,9 @@ def test_what_would_not_be_answered_in_time_is_not_accepted():
 
 def test_drawing_does_not_wait_behind_what_waits_to_be_decoded(serve, monkeypatch):
     decoding, drawn = threading.Event(), []
-    monkeypatch.setattr(routes, "answer_of", lambda name, *_: drawn.append(name) or {"name": name})
+    monkeypatch.setattr(
+        application, "answer_of", lambda name, *_: drawn.append(name) or {"name": name}
+    )
     workers = []
 
     class Known(Worker):
@@ -216,7 +218,7 @@ def test_drawing_does_not_wait_behind_what_waits_to_be_decoded(serve, monkeypatc
             super().__init__(*arguments, **settings)
             workers.append(self)
 
-    monkeypatch.setattr("ahl.apps.serve.service.Worker", Known)
+    monkeypatch.setattr("ahl.apps.serve.worker.Worker", Known)
     scorer = FakeScorer(is_open=False)
     client = serve(scorer)
     with ThreadPoolExecutor(1) as pool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
-from ahl._common.hashes import json_hash
+from ahl._common.schema import json_hash
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import OutputFolder, located

@@ -38,7 +38,7 @@ def info(model: Path, options: InfoOptions) -> None:
     from ahl.scoring.opening import check_torch
 
     if is_exported(model):
-        from ahl.apps.cli.exported import show_exported
+        from ahl.apps.cli.export import show_exported
 
         show_exported(model, as_json=options.as_json)
         return
@@ -60,7 +60,7 @@ def info(model: Path, options: InfoOptions) -> None:
 
 
 def _show(header: dict[str, Any], history: Sequence[EpochRecord]) -> None:
-    from ahl.apps.cli.curves import curve_tables
+    from ahl.apps.report.training_plots import curve_tables
     from ahl.config.image_size import in_pixels
 
     manifest, features = header["manifest"], header["config"]["features"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ImageError
-from ahl._common.pages.pictures import data_uri
+from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.report.counts import Mistake, kind_of
 from ahl.data.images.reading import ImageSource, read_pixels

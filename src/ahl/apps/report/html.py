@@ -14,7 +14,7 @@ from typing import Final
 import torch
 
 from ahl._common.files import written_whole
-from ahl._common.pages.rendering import render_page
+from ahl._common.pages import render_page
 from ahl._common.text import counted, digits
 from ahl._common.version import __version__
 from ahl.apps.report.cases import make_cases

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ahl._common.pages.axes import add_axes, add_rows, label_row, shortened
 from ahl._common.pages.svg import (
     GROUND,
     INK,
@@ -17,7 +16,11 @@ from ahl._common.pages.svg import (
     RULE,
     SHADE,
     UNSEEN,
+    add_axes,
+    add_rows,
+    label_row,
     new_figure,
+    shortened,
     to_svg,
 )
 from ahl._common.text import counted, digits, printable

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from ahl._common.pages.pictures import data_uri
+from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: any ASGI server can run it."""
+"""The service as an ASGI application, with its addresses: any ASGI server can run it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from ahl._common.errors import ImageError
 from ahl._common.version import __version__
-from ahl.apps.serve.admission import RefusedError
+from ahl.apps.serve.admission import RefusedError, out_of_time
+from ahl.apps.serve.answers import BODY, RESPONSES, Scores, answer_of
+from ahl.apps.serve.bodies import Upload, read_uploads
+from ahl.apps.serve.feedback import add_feedback_routes
 from ahl.apps.serve.gate import STATIC, Gate
-from ahl.apps.serve.routes import guarded_routes, open_routes
-from ahl.apps.serve.service import Service
+from ahl.apps.serve.metrics import CONTENT_TYPE
 from ahl.apps.serve.settings import Settings
+from ahl.apps.serve.worker import Service, Wishes
 from ahl.scoring.scorer import Scorer
 
 
@@ -85,3 +92,137 @@ async def _on_http_error(_: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "refused")
     message = f"{error.detail}; /docs lists all addresses."
     raise RefusedError(error.status_code, code, message, headers=error.headers)
+
+
+_GONE = 499
+"""Status, in logs and metrics only, of requests whose client did not wait."""
+
+
+def guarded_routes(service: Service) -> APIRouter:
+    """Routes that need the token, if there is one."""
+    # For the description only: `ahl.apps.serve.gate` asks for the token, before anything is read.
+    bearer = HTTPBearer(auto_error=False, description="The token of --token-file, if there is one.")
+    router = APIRouter(dependencies=[Security(bearer)])
+
+    @router.post(
+        "/v1/score",
+        response_model=Scores,
+        response_model_exclude_none=True,
+        responses=RESPONSES,
+        openapi_extra=BODY,
+        summary="Score images",
+    )
+    async def score(
+        request: Request,
+        why: Annotated[bool, Query(description="Add reasons and the nearest images.")] = False,
+        heat_map: Annotated[
+            Literal["0", "1", "overlay", "raw"],
+            Query(description="Add a heat map, drawn over the image (1, overlay) or as numbers."),
+        ] = "0",
+        pictures: Annotated[
+            bool, Query(description="With why: small pictures of the nearest images.")
+        ] = False,
+        name: Annotated[
+            str, Query(description="Of an image that is sent raw.", max_length=255)
+        ] = "image",
+    ) -> Response:
+        """Score one image, sent as it is, or several, sent as files of a form.
+
+        One that cannot be read among others has an `error` in place of its score.
+        """
+        wishes = Wishes(why=why, pictures=pictures, heat_map=heat_map)
+        return await _score(service, request, wishes)
+
+    @router.get("/v1/model", summary="What is known of the model")
+    async def model() -> dict[str, Any]:
+        """The model's name, its training data, its threshold, and the meaning of its evidence."""
+        return service.card.facts()
+
+    @router.get("/metrics", response_class=Response, summary="Counters for Prometheus")
+    async def metrics() -> Response:
+        """Counters of all processes of the service."""
+        text = await asyncio.to_thread(service.metrics.text)
+        return Response(text, media_type=CONTENT_TYPE)
+
+    add_feedback_routes(router, service)
+    return router
+
+
+def open_routes(service: Service) -> APIRouter:
+    """Routes for whoever watches over the service; they tell nothing of model or images."""
+    router = APIRouter()
+
+    @router.get("/healthz", summary="Does the service live?")
+    async def healthz() -> dict[str, str]:
+        """200 while the process answers."""
+        return {"status": "alive"}
+
+    @router.get("/readyz", summary="Is the service ready?")
+    async def readyz(response: Response) -> dict[str, str]:
+        """200 while images are scored, 503 when that is over.
+
+        A service that was asked to stop lets nobody connect any more.
+        """
+        if service.worker.alive:
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready"}
+
+    return router
+
+
+async def _score(service: Service, request: Request, wishes: Wishes) -> Response:
+    limits, loop = service.limits, asyncio.get_running_loop()
+    until = loop.time() + limits.seconds
+    with service.admission.request() as place:
+        uploads = await read_uploads(request, place, until)
+        started, waiting = loop.time(), service.admission.images
+        answering = asyncio.gather(*(_answer(service, upload, wishes) for upload in uploads))
+        gone = asyncio.ensure_future(_gone(request))
+        gone.add_done_callback(lambda _: answering.cancel())
+        try:
+            async with asyncio.timeout_at(until):
+                images = await answering
+        except TimeoutError:
+            service.admission.waited(waiting, loop.time() - started)
+            raise out_of_time(limits.seconds) from None
+        except asyncio.CancelledError:
+            if not gone.done():
+                raise
+            raise RefusedError(_GONE, "gone", "The client did not wait for its answer.") from None
+        finally:
+            gone.cancel()
+        service.admission.waited(waiting, loop.time() - started)
+    if all("error" in image for image in images):
+        raise RefusedError(
+            422, "unreadable", "None of the images could be read.", details={"images": images}
+        )
+    return JSONResponse({"images": images, "request_id": request.scope["ahl.request_id"]})
+
+
+async def _answer(service: Service, upload: Upload, wishes: Wishes) -> dict[str, Any]:
+    """The answer for one image."""
+    metrics = service.metrics
+    waiting = service.worker.submit(upload, wishes)
+    try:
+        # Whoever cancels this cancels the image's answer as well, if nobody works on it yet.
+        prediction = await asyncio.wrap_future(waiting.answer)
+    except ImageError as error:
+        metrics.images.labels("unreadable").inc()
+        return {"name": upload.name, "error": str(error)}
+    metrics.images.labels("scored" if prediction.error is None else "unreadable").inc()
+    if prediction.verdict is not None:
+        metrics.verdicts.labels(prediction.verdict).inc()
+    if prediction.probability is not None:
+        metrics.probability.observe(prediction.probability)
+    told = (upload.name, prediction, waiting.picture, wishes, service.card)
+    if wishes.heat_maps or wishes.pictures:  # drawing takes long enough for another thread
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(service.worker.drawing, answer_of, *told)
+    return answer_of(*told)
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

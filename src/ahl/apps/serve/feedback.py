@@ -16,8 +16,7 @@ from ahl._common.types import GOOD
 from ahl.apps.serve.admission import RefusedError, out_of_time
 from ahl.apps.serve.answers import BODY, RESPONSES, Answers, Kept
 from ahl.apps.serve.bodies import Upload, read_uploads
-from ahl.apps.serve.service import Service
-from ahl.apps.serve.worker import Wishes
+from ahl.apps.serve.worker import Service, Wishes
 from ahl.pipeline.feedback.answers import check_kind
 from ahl.pipeline.feedback.store import FeedbackFullError, FeedbackStore
 from ahl.scoring.artefact import is_exported

@@ -18,8 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ahl.apps.serve.admission import RefusedError
-from ahl.apps.serve.service import Service
 from ahl.apps.serve.settings import is_loopback
+from ahl.apps.serve.worker import Service
 
 OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
 """Paths that need no token: they tell nothing of model or images."""

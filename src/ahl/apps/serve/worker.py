@@ -15,8 +15,12 @@ from typing import Literal
 import numpy as np
 
 from ahl._common.types import Pixels
+from ahl.apps.serve.admission import Admission
 from ahl.apps.serve.bodies import Upload
+from ahl.apps.serve.metrics import Metrics
+from ahl.apps.serve.settings import Settings
 from ahl.data.images.reading import read_stream, resize_pixels
+from ahl.pipeline.feedback.store import FeedbackStore
 from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
@@ -203,3 +207,29 @@ class Worker:
                 self._on_batch(len(taken), time.perf_counter() - started)
             except Exception:  # counting, on a full disk say: no reason to score no more
                 _LOGGER.exception("A batch could not be counted.")
+
+
+class Service:
+    """One model's worker, bounds, counters, and feedback folder."""
+
+    def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
+        self.settings, self.limits = settings, settings.limits
+        self.card = scorers[0].card
+        folder = settings.feedback_dir
+        self.feedback = (
+            None if folder is None else FeedbackStore(folder, settings.max_feedback_bytes)
+        )
+        self.admission = Admission(self.limits)
+        self.metrics = Metrics(
+            self.card,
+            waiting=lambda: self.admission.images,
+            line=lambda: len(self.worker.line),
+            batch=self.limits.batch,
+        )
+        self.worker = Worker(
+            scorers,
+            decoders=settings.decoders,
+            batch=self.limits.batch,
+            max_pixels=self.limits.pixels,
+            on_batch=self.metrics.on_batch,
+        )

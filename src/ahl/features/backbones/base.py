@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +10,8 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from ahl._common.schema import json_hash
 
 BackboneTensors = dict[str, Tensor]
 
@@ -26,8 +27,7 @@ class BackboneDescription:
     @property
     def fingerprint(self) -> str:
         """Hash of the whole description: equal fingerprints make equal features."""
-        text = json.dumps([self.kind, self.settings, self.weights_sha256], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json_hash([self.kind, self.settings, self.weights_sha256])
 
 
 class Backbone(nn.Module, ABC):

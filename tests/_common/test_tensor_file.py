@@ -5,10 +5,14 @@ import json
 import pytest
 import torch
 
-from ahl._common import resuming
+from ahl._common import tensor_file
 from ahl._common.errors import ResumeError
-from ahl._common.resuming import read_checkpoint, run_fingerprint, write_checkpoint
-from ahl._common.tensor_file import write_tensor_file
+from ahl._common.tensor_file import (
+    read_checkpoint,
+    run_fingerprint,
+    write_checkpoint,
+    write_tensor_file,
+)
 
 VALUES = {"seed": 3, "config": {"rate": 0.5, "epochs": [1, 2]}, "images": ["a", "b"]}
 GROUPS = {
@@ -53,7 +57,7 @@ def test_other_values_have_another_fingerprint(changed):
 def test_other_versions_have_another_fingerprint(monkeypatch):
     found = {run_fingerprint(VALUES)}
     with monkeypatch.context() as patch:
-        patch.setattr(resuming, "__version__", "0.0.0")
+        patch.setattr(tensor_file, "__version__", "0.0.0")
         found.add(run_fingerprint(VALUES))
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "0.0.0")

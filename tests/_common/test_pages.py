@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ahl._common.pages.pictures import data_uri
+from ahl._common.pages import data_uri
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
