@@ -8,10 +8,10 @@ import torch
 
 from ahl._common.types import Kind
 from ahl.benchmark import methods
+from ahl.benchmark.fairness import PLAIN
 from ahl.benchmark.methods import (
     ABLATION_METHODS,
     METHODS,
-    PLAIN,
     DetectorMethod,
     find_method,
 )

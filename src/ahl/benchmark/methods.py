@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from ahl.benchmark.baselines import (
     logistic_scores,
     patchcore_scores,
 )
+from ahl.benchmark.fairness import PLAIN, PUBLISHED, Settings
 from ahl.benchmark.problem import Problem
 from ahl.config import Grouping
 from ahl.distributions.pseudo import plan_pseudo_anomalies
@@ -32,12 +33,6 @@ from ahl.pipeline.task import Task, draw_episodes, prepare
 
 Scores = NDArray[np.float64]
 """(N_test,) image scores, higher = more anomalous."""
-
-Settings = tuple[tuple[str, Any], ...]
-"""Dotted names of config fields, such as `memory.patches`, with their values."""
-
-PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibration.folds", 0))
-"""For methods that are not AHL: our reduction, memory and calibration are no part of them."""
 
 Labels = Literal["some classes", "every class", "none"]
 
@@ -63,7 +58,7 @@ class Method(ABC):
     title: str
     kind: MethodKind = "rival"
     labels: Labels = "some classes"
-    settings: Settings = PLAIN
+    settings: Settings = PUBLISHED
     reads_config: ClassVar[bool] = False
 
     @property
@@ -211,7 +206,7 @@ class Logistic(Method):
 
 
 _ahl = partial(DetectorMethod, kind="ahl", collaborative=True)
-_rival = partial(DetectorMethod, kind="rival", collaborative=False, settings=PLAIN)
+_rival = partial(DetectorMethod, kind="rival", collaborative=False, settings=PUBLISHED)
 _part = partial(DetectorMethod, kind="part", collaborative=False, settings=PLAIN)
 
 METHODS: tuple[Method, ...] = (
@@ -230,6 +225,8 @@ METHODS: tuple[Method, ...] = (
 """In the order of the tables."""
 
 ABLATION_METHODS: tuple[Method, ...] = (
+    _part(name="+alone", title="AHL(DRA) without episodes", detector=DRA, settings=()),
+    _part(name="+alone+devnet", title="AHL(DevNet) without episodes", detector=DevNet, settings=()),
     _part(name="+hadg", title="+ HADG", detector=DRA, ensemble="k-means"),
     _part(name="+ramhadg", title="+ RamHADG", detector=DRA, ensemble="random"),
     _part(name="+ramfull", title="+ RamFULL", detector=DRA, ensemble="seeds"),
@@ -243,7 +240,8 @@ ABLATION_METHODS: tuple[Method, ...] = (
         settings=(*PLAIN, ("importance.source", "measured")),
     ),
 )
-"""Parts of AHL: the rows of the paper's table 5 between DRA and the full AHL(DRA)."""
+"""Parts of AHL: its base detectors with all that it has but the episodes, and the rows of the
+paper's table 5 between DRA and the full AHL(DRA)."""
 
 
 def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:

@@ -8,6 +8,7 @@ from typing import final
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import literal
+from ahl.benchmark.fairness import PLAIN, Settings
 from ahl.benchmark.methods import (
     ABLATION_METHODS,
     METHODS,
@@ -15,7 +16,6 @@ from ahl.benchmark.methods import (
     Method,
     MethodKind,
     Scores,
-    Settings,
     find_method,
 )
 from ahl.benchmark.problem import Problem
@@ -182,11 +182,27 @@ class Measured(Method):
         raise NotImplementedError(f"{self.name!r} is a method of a stored result; it cannot be run")
 
 
+_PLAIN = ",".join(f"{field}={value}" for field, value in PLAIN)
+
+_RIVAL_CHANGES = (
+    "learning.rounds=8,learning.inner_steps=1",
+    "vectors.l1_norm=600.0",
+    "learning.batch_size=48",
+    "learning.averaged_epochs=1",
+    "learning.inner_rate=0.0002",
+    "heads.initial_scale=1.0",
+    "heads.pseudo_weight=1.0",
+    "heads.holistic_pseudo=True",
+    "heads.residual_bottleneck=0,heads.residual_channels=0",
+    "heads.stored_references=5",
+)
+"""What a rival could have otherwise: first what AHL has, then the published constants."""
+
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "table5": (
-        "dra",
-        *(method.name for method in ABLATION_METHODS),
-        "ahl-dra,vectors.components=0,memory.patches=0,calibration.folds=0",
+        f"+alone,{_PLAIN}",
+        *(method.name for method in ABLATION_METHODS if "+alone" not in method.name),
+        f"ahl-dra,{_PLAIN}",
     ),
     "overlap": tuple(
         f"ahl-dra,distributions.anomaly_overlap={overlap}"
@@ -199,7 +215,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
     "evidence": tuple(
         f"{method},vectors.components=128,memory.patches={patches},calibration.folds={folds}"
-        for method in ("ahl-dra", "dra", "ahl-devnet", "devnet")
+        for method in ("ahl-dra", "+alone", "ahl-devnet", "+alone+devnet")
         for patches in (0, 2000)
         for folds in (0, 3)
     ),
@@ -219,6 +235,11 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
                 "heads.holistic_pseudo=True",
             )
         ),
+    ),
+    "rivals": tuple(
+        ",".join((method, *changes))
+        for method in ("dra", "devnet")
+        for changes in ((), *((change,) for change in _RIVAL_CHANGES), _RIVAL_CHANGES[2:])
     ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }

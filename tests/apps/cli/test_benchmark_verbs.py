@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from ahl.apps.cli import main
 from ahl.apps.cli.benchmark import _methods
 from ahl.benchmark.methods import METHODS
+from ahl.benchmark.results import Results
 from ahl.benchmark.variants import ABLATIONS
 from commands import small_backbone
 from small_images import write_class
@@ -25,10 +26,11 @@ def test_run_then_report(benchmark_folder, tmp_path):
     output = tmp_path / "results"
     run = ("benchmark", "run", "--dataset", f"Parts={benchmark_folder}", "--output", output)
     methods = ("--method", "logistic", "--method", "patchcore")
-    options = small(tmp_path, *methods, "--seeds", 2, "--anomalies", 3)
+    options = small(tmp_path, *methods, "--seeds", 2, "--first-seed", 7, "--anomalies", 3)
     first = ahl(*run, *options)
     assert first.exit_code == 0, first.output
     assert "4 trials computed, 0 there already, 0 failed" in first.output
+    assert {result.seed for result in Results(output).trials.values()} == {7, 8}
     refused = ahl(*run, *options)
     assert refused.exit_code == 2
     assert "--resume" in refused.output

@@ -25,7 +25,8 @@ _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
-Ablations: clusters default episodes evidence history importance inner overlap pseudo table5.
+Ablations: clusters default episodes evidence history importance inner overlap pseudo rivals
+table5.
 
 \b
 Example:
@@ -65,7 +66,13 @@ class RunOptions:
     anomalies: tuple[int, ...] = option(
         "Labelled anomalies that train.", default=(10,), type=POSITIVE, metavar="M"
     )
-    seeds: int = option("Seeds of the draws: 0 to N - 1.", default=3, type=POSITIVE, metavar="N")
+    seeds: int = option("How many draws, one a seed.", default=3, type=POSITIVE, metavar="N")
+    first_seed: int = option(
+        "The first of them. Tables use 0; constants are chosen on draws from 100 on.",
+        default=0,
+        type=click.IntRange(min=0),
+        metavar="N",
+    )
     output: Path = option("Results folder.", "-o", type=FOLDER)
     resume: bool = option("Go on in a folder that has results.", default=False)
     transfer: bool = option(
@@ -99,7 +106,7 @@ class RunOptions:
             methods=_methods(self.methods, self.ablations, transfer=self.transfer),
             settings=self.settings,
             anomalies=self.anomalies,
-            seeds=range(self.seeds),
+            seeds=range(self.first_seed, self.first_seed + self.seeds),
             backbone=BackboneChoice(arguments=chosen.pop("backbone_arguments"), **chosen),
             config=preset(self.preset, image_size=size, tiles=tiles),
             device=resolve_device(self.computing.device),
