@@ -15,7 +15,6 @@ from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted
 from ahl._common.types import GOOD, Skipped
-from ahl.apps.advise.duplicates import Copy, find_duplicates
 from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
 from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
 from ahl.apps.advise.labels import (
@@ -26,10 +25,11 @@ from ahl.apps.advise.labels import (
     find_suspects,
     measure_curve,
 )
-from ahl.apps.advise.pictures import Picture, look_at
 from ahl.apps.advise.trials import FOLDS, Progress, Setup, Trials, open_trials, out_of_fold
 from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
+from ahl.data.copies import Copy, find_duplicates
+from ahl.data.pictures import Picture, look_at
 from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.extractor import FeatureExtractor

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ahl._common.types import ImageSize
 from ahl.apps.advise.figures import Figure, Ranking, Verdict, verdict_on
-from ahl.apps.advise.pictures import Picture
 from ahl.apps.advise.trials import FOLDS, Progress, Trials, open_trials, out_of_fold
 from ahl.config.image_size import LARGEST_SIDE
 from ahl.data.masks import defect_masks, is_smaller_than_a_cell
+from ahl.data.pictures import Picture
 
 THIN = 2.0
 """Pixels after resizing below which a defect is all but gone."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
 from ahl._common.spacing import evenly_spaced
-from ahl.apps.advise.pictures import THUMBNAIL, Picture
+from ahl.data.pictures import THUMBNAIL, Picture
 
 NEAR_COPY = 0.94
 """Correlation of the details of two thumbnails from which they count as one photograph.
