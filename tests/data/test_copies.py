@@ -8,7 +8,7 @@ from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.types import Sample
-from ahl.data import copies as module
+from ahl.data import likeness as module
 from ahl.data.copies import find_duplicates
 from ahl.data.pictures import look_at
 

@@ -14,7 +14,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted
-from ahl._common.types import GOOD, Skipped
+from ahl._common.types import GOOD, Sample, Skipped
 from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
 from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
 from ahl.apps.advise.labels import (
@@ -174,7 +174,7 @@ def advise(
     )
 
 
-def _advise_size(setup: Setup, pictures: Sequence[Picture], root: Path) -> SizeAdvice:
+def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]], root: Path) -> SizeAdvice:
     features = setup.config.features
     _, *grid = FeatureExtractor(setup.backbone, features, setup.device).layout.scales[0]
     return advise_size(
@@ -199,7 +199,7 @@ def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, 
     return labelled[0], mean_ranking(labelled), memory, linear
 
 
-def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
+def _too_few(pictures: Sequence[Picture[Sample]], groups: Indices) -> Iterator[str]:
     """Reasons why nothing can be left out, if any."""
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
