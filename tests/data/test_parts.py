@@ -8,6 +8,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl.data import open_dataset
 from ahl.data.parts import number_parts, part_of, with_parts
+from small_images import blotched
 
 
 @pytest.fixture
@@ -17,19 +18,15 @@ def root(tmp_path):
     for folder in ("good", "dent"):
         (tmp_path / folder).mkdir()
 
-    def tile(number):
-        blotches = np.random.default_rng(number).integers(60, 190, (12, 12), dtype=np.uint8)
-        return np.asarray(Image.fromarray(blotches).resize((96, 96)), dtype=float)
-
     def save(pixels, name):
         noisy = np.clip(pixels + random.normal(0, 2, pixels.shape), 0, 255)
         Image.fromarray(noisy.astype(np.uint8)).save(tmp_path / name)
 
     for number in range(10):
-        save(tile(number), f"good/exp1_tile{number}.png")
-        save(tile(number) * 0.6, f"good/exp2_tile{number}.png")
-    save(tile(3), "dent/a.png")
-    save(tile(77), "dent/b.png")
+        save(blotched(number), f"good/exp1_tile{number}.png")
+        save(blotched(number, 0.6), f"good/exp2_tile{number}.png")
+    save(blotched(3), "dent/a.png")
+    save(blotched(77), "dent/b.png")
     return tmp_path
 
 
@@ -80,7 +77,7 @@ def test_names_tell_parts_before_copies_do(root):
     assert (found.shared, found.unmatched) == (20, 2)
     assert {copy.one for copy in found.across} == {"dent/a.png"}
     text = " ".join(found.notes("stay in one fold"))
-    assert "2 images of 22 not matched by --group-by" in text
+    assert "The names of 2 of 22 images do not match --group-by" in text
     assert "are of different parts by --group-by" in text
     assert dataset.group_by == r"exp\d_(tile\d)"
 

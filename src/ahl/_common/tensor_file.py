@@ -20,7 +20,7 @@ from torch import Tensor
 from ahl._common.errors import ModelFileError
 from ahl._common.files import written_whole
 
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 
 KEY = "ahl"
 """The one metadata entry of our files."""

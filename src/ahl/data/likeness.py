@@ -23,6 +23,7 @@ CANDIDATES = 8
 _LIKELY = 0.5  # of the coarse descriptors: below, images are not compared closely
 _DESCRIBED = 8  # side of a coarse descriptor
 _SIMILAR = 16  # images most like a pair whose mean, what their kind looks like, is left out
+_ALIGNED = 0.2  # likeness after a shift by whole pixels: below, no finer move is looked for
 _LEARNED = 500  # images that show what is usual
 _CHUNK = 512  # images compared with all others at once: 20 MB for 10,000
 _PLAIN = 3.0  # standard deviation in grey levels below which an image's contrast is noise
@@ -31,6 +32,7 @@ _CONTRAST = 40.0  # standard deviation that thumbnails are brought to
 _FINE, _COARSE = 0.7, 6.0  # band, as standard deviations in pixels: noise and lighting are left out
 _LOWEST, _HIGHEST = 0.03, 0.15  # cycles a pixel that are compared; above, re-encoding shows
 _STEPS = 8
+_STILL = 0.03  # pixels: a smaller move is the last one
 _MARGIN = 4  # pixels at the edge that a moved image may lack
 _INNER = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
@@ -59,14 +61,15 @@ def alike(
     """The most alike images, copies or not; as `near_copies`."""
     if len(thumbnails) < FEWEST:
         return
-    images = _standardised(thumbnails)
-    mean = images.mean(axis=0, dtype=np.float64).astype(np.float32)
-    likeness_of = _Similarity(_band_passed(images[evenly_spaced(len(images), _LEARNED)] - mean))
-    found = _candidates(images, mean, known)
+    mean = _mean_of(thumbnails)
+    some = _standardised(thumbnails[evenly_spaced(len(thumbnails), _LEARNED)])
+    likeness_of = _Similarity(_band_passed(some - mean))
+    found = _candidates(thumbnails, mean, known)
     callback.on_stage("comparing likely copies", 0, len(found))
     for done, (one, other, similar) in enumerate(found, start=1):
-        usual = images[similar].mean(axis=0)
-        likeness = likeness_of(*_band_passed(np.stack([images[one], images[other], usual])))
+        usual = _standardised(thumbnails[similar]).mean(axis=0, keepdims=True)
+        both = _standardised(thumbnails[[one, other]])
+        likeness = likeness_of(*_band_passed(np.concatenate([both, usual])))
         yield one, other, min(likeness, 1.0)
         callback.on_stage("comparing likely copies", done, len(found))
 
@@ -79,14 +82,21 @@ def _standardised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     return values
 
 
+def _mean_of(thumbnails: NDArray[np.uint8]) -> Thumbnail:
+    total = np.zeros(thumbnails.shape[1:], dtype=np.float64)
+    for start in range(0, len(thumbnails), _CHUNK):
+        total += _standardised(thumbnails[start : start + _CHUNK]).sum(axis=0, dtype=np.float64)
+    return (total / len(thumbnails)).astype(np.float32)
+
+
 def _candidates(
-    images: NDArray[np.float32], mean: Thumbnail, known: int
+    thumbnails: NDArray[np.uint8], mean: Thumbnail, known: int
 ) -> list[tuple[int, int, Indices]]:
     """Pairs of images whose coarse looks agree, each with those most like either of the two."""
-    count, side = len(images), THUMBNAIL // _DESCRIBED
+    count, side = len(thumbnails), THUMBNAIL // _DESCRIBED
     described = np.empty((count, _DESCRIBED**2), dtype=np.float32)
     for start in range(0, count, _CHUNK):
-        part = images[start : start + _CHUNK] - mean
+        part = _standardised(thumbnails[start : start + _CHUNK]) - mean
         blocks = part.reshape(len(part), _DESCRIBED, side, _DESCRIBED, side).mean(axis=(2, 4))
         described[start : start + len(part)] = blocks.reshape(len(part), -1)
     described -= described.mean(axis=1, keepdims=True)
@@ -149,10 +159,13 @@ class _Similarity:
         Returns:
             -1 to 1; about 1 for copies.
         """
-        first = _spectrum(one - usual)
+        first, shift = _spectrum(one - usual), _whole_shift(one, other)
+        moved = np.roll(other, (-shift[0], -shift[1]), axis=(0, 1))
+        likeness = max(self._correlation(first, _spectrum(o - usual)) for o in (other, moved))
+        if likeness < _ALIGNED:
+            return likeness
         return max(
-            self._correlation(first, _spectrum(found - usual))
-            for found in (other, _aligned(one, other))
+            likeness, self._correlation(first, _spectrum(_aligned(one, other, shift) - usual))
         )
 
     def _correlation(self, first: NDArray[np.complex128], second: NDArray[np.complex128]) -> float:
@@ -171,7 +184,7 @@ def _spectrum(image: Thumbnail) -> NDArray[np.complex128]:
     return np.fft.fft2((inner - inner.mean()) * np.outer(fade, fade))
 
 
-def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
+def _aligned(one: Thumbnail, other: Thumbnail, shift: tuple[int, int]) -> Thumbnail:
     """The other, moved by the affine map that fits best (Lucas and Kanade, 1981)."""
     from scipy.ndimage import map_coordinates
 
@@ -179,8 +192,7 @@ def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     y, x = (rows - size / 2) / size, (columns - size / 2) / size
     places = np.stack([np.ones_like(x), x, y])
-    shift_y, shift_x = _whole_shift(one, other)
-    by_row, by_column = np.array([shift_y, 0.0, 0.0]), np.array([shift_x, 0.0, 0.0])
+    by_row, by_column = (np.array([by, 0.0, 0.0]) for by in shift)
     moved = other
     for _ in range(_STEPS):
         at = [rows + np.tensordot(by_row, places, 1), columns + np.tensordot(by_column, places, 1)]
@@ -190,15 +202,15 @@ def _aligned(one: Thumbnail, other: Thumbnail) -> Thumbnail:
         missing = (one - moved)[_INNER].ravel()
         step = np.linalg.lstsq(system @ system.T, system @ missing, rcond=1e-6)[0]
         by_row, by_column = by_row + step[:3], by_column + step[3:]
-        if np.abs(step).max() < 0.01:
+        if np.abs(step).max() < _STILL:
             break
     return moved
 
 
-def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[float, float]:
+def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[int, int]:
     """Rows and columns, in whole pixels, that the other lies off, by cross-correlation."""
     product = np.fft.rfft2(other) * np.conj(np.fft.rfft2(one))
     found = np.fft.irfft2(product, s=one.shape)
     near = np.r_[: _MARGIN + 1, -_MARGIN:0]
     row, column = divmod(int(found[np.ix_(near, near)].argmax()), len(near))
-    return float(near[row]), float(near[column])
+    return int(near[row]), int(near[column])

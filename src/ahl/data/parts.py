@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl._common.types import Sample
-from ahl.data.copies import Copy, Duplicates, find_duplicates, linked
+from ahl.data.copies import Copy, find_duplicates, linked
 from ahl.data.folders import Dataset, by_name
 from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
@@ -110,10 +110,7 @@ class Parts(Generic[T]):
         """
         notes = []
         if self.unmatched:
-            notes.append(
-                f"{counted(self.unmatched, 'image')} of {len(self.images)} not matched by "
-                "--group-by: each stands alone but for its copies."
-            )
+            notes.append(unmatched_note(self.unmatched, len(self.images)))
         if self.copies:
             exact = sum(copy.exact for copy in self.copies)
             notes.append(
@@ -139,23 +136,30 @@ class Parts(Generic[T]):
         return notes
 
 
+def unmatched_note(unmatched: int, images: int) -> str:
+    """A sentence on images whose names do not tell their part."""
+    return (
+        f"The names of {unmatched} of {counted(images, 'image')} do not match --group-by: these "
+        "stand alone, but for their copies."
+    )
+
+
 def _pair(copy: Copy) -> str:
     labels = f" ({copy.one_class}, {copy.other_class})" if copy.where == "good and defect" else ""
     return f"{copy.one} = {copy.other}{labels}"
 
 
-def with_named_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
-    """Images with the parts that their names tell, as `part_of`; others stay as they are."""
+def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
+    """Images with the parts that their names tell; others stay as they are."""
+    parts = [part_of(image.name, group_by) for image in images]
     return tuple(
-        replace(image, part=part) if (part := part_of(image.name, group_by)) is not None else image
-        for image in images
+        image if part is None else replace(image, part=part)
+        for image, part in zip(images, parts, strict=True)
     )
 
 
-def with_copies_together(images: Sequence[T], copies: Sequence[Copy]) -> tuple[T, ...]:
+def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) -> tuple[T, ...]:
     """Images with one part for all copies of an image; those that have parts already keep them."""
-    place = {image.name: index for index, image in enumerate(images)}
-    pairs = [(place[copy.one], place[copy.other]) for copy in copies]
     pairs = [pair for pair in pairs if all(images[i].part is None for i in pair)]
     groups = linked(len(images), pairs)
     first: dict[int, str] = {}
@@ -183,12 +187,15 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
     """
     unmatched = None
     if group_by is not None:
-        named = with_named_parts(images, group_by)
-        unmatched, images = sum(one.part is None for one in named), named
+        images = tell_parts(images, group_by)
+        unmatched = sum(one.part is None for one in images)
     pictures, _ = look_at(images, _Quiet(callback))
-    found: Duplicates = find_duplicates(pictures, callback)
+    found = find_duplicates(pictures, callback)
+    place = {id(image): index for index, image in enumerate(images)}
+    places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
+    pairs = [(places[one], places[other]) for one, other in found.pairs]
     return Parts(
-        images=with_copies_together(images, found.copies),
+        images=with_copies_together(images, pairs),
         copies=found.copies,
         pictures=tuple(pictures),
         unmatched=unmatched,
@@ -207,14 +214,45 @@ class _Quiet(Callback):
 
 
 def with_parts(
-    dataset: Dataset, callback: Callback, *, group_by: str | None = None
+    dataset: Dataset, callback: Callback | None = None, *, group_by: str | None = None
 ) -> tuple[Dataset, Parts[Sample]]:
-    """A dataset whose samples have their parts, and what these were told by; as `find_parts`."""
-    fields = ("train_normals", "test_normals", "anomalies")
-    given = by_name(sample for name in fields for sample in getattr(dataset, name))
-    found = find_parts(given, callback, group_by=group_by)
-    told = {sample.name: sample for sample in found.images}
-    changed: dict[str, Any] = {
-        name: tuple(told[sample.name] for sample in getattr(dataset, name)) for name in fields
-    }
-    return replace(dataset, **changed, group_by=group_by), found
+    """A dataset whose samples have their parts, and what these were told by.
+
+    Every image is decoded once.
+
+    Args:
+        dataset: as `open_dataset` gives it.
+        callback: receives progress.
+        group_by: as in `part_of`; None: copies alone tell parts.
+
+    Raises:
+        ConfigurationError: if `group_by` is no regular expression.
+    """
+    found = find_parts(_samples(dataset), callback or Callback(), group_by=group_by)
+    return _with_samples(dataset, found.images, group_by), found
+
+
+def with_named_parts(dataset: Dataset, group_by: str) -> tuple[Dataset, int]:
+    """As `with_parts`, by names alone; the number of images whose names do not tell their part."""
+    named = tell_parts(_samples(dataset), group_by)
+    unmatched = sum(one.part is None for one in named)
+    return _with_samples(dataset, named, group_by), unmatched
+
+
+def _samples(dataset: Dataset) -> tuple[Sample, ...]:
+    return by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
+
+
+def _with_samples(dataset: Dataset, samples: Iterable[Sample], group_by: str | None) -> Dataset:
+    told = {sample.name: sample for sample in samples}
+    normals, tests, anomalies = (
+        tuple(told[sample.name] for sample in given)
+        for given in (dataset.train_normals, dataset.test_normals, dataset.anomalies)
+    )
+    return replace(
+        dataset,
+        train_normals=normals,
+        test_normals=tests,
+        anomalies=anomalies,
+        group_by=group_by or dataset.group_by,
+    )
