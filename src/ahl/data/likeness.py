@@ -11,7 +11,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.spacing import evenly_spaced
 from ahl.data.pictures import THUMBNAIL
 
-NEAR_COPY = 0.94
+NEAR_COPY = 0.95
 """Likeness from which two images count as one photograph; docs/advise.md has what it rests on."""
 
 FEWEST = 10
