@@ -22,10 +22,10 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.text import literal
 from ahl.apps.advise import Advice, advise
-from ahl.apps.advise.duplicates import find_duplicates
-from ahl.apps.advise.pictures import look_at
 from ahl.config import DEFAULT_BACKBONE
 from ahl.data import open_dataset
+from ahl.data.copies import find_duplicates
+from ahl.data.pictures import look_at
 
 
 def plant(source: Path, root: Path, seed: int) -> tuple[set[str], set[frozenset[str]]]:

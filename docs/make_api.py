@@ -9,7 +9,9 @@ import ahl
 
 GROUPS = {
     "Detector": ("AHL", "RunSettings", "Prediction", "open_scorer", "Scorer", "evaluate"),
-    "Data": ("open_dataset", "draw_split", "Dataset", "TrainingSplit", "Sample", "Kind"),
+    "Data": (
+        *("open_dataset", "with_parts", "draw_split", "Dataset", "TrainingSplit", "Sample", "Kind"),
+    ),
     "Settings": ("Config", "preset", "PACKAGED", "settle_process"),
     "Extension points": (
         *("Backbone", "PseudoAnomalyGenerator", "default_generators", "BaseDetector"),

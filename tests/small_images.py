@@ -32,3 +32,10 @@ def write_class(folder: Path, class_name: str, count: int, *, first: int = 0) ->
         Image.fromarray(small_image(class_name, number)).save(path)
         paths.append(path)
     return paths
+
+
+def blotched(number: int, light: float = 1.0) -> np.ndarray:
+    """A part with blotches of its own, photographed under some light."""
+    blotches = np.random.default_rng(number).integers(60, 200, (12, 12, 3), dtype=np.uint8)
+    part = np.asarray(Image.fromarray(blotches).resize((SIZE, SIZE)), dtype=float)
+    return (part * light).clip(0, 255).astype(np.uint8)

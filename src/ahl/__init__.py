@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ahl.benchmark.trials import Benchmark
     from ahl.config import Config, preset
     from ahl.data import Dataset, TrainingSplit, draw_split, open_dataset
+    from ahl.data.parts import with_parts
     from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
     from ahl.estimator import AHL
     from ahl.features.backbones import PACKAGED, Backbone
@@ -102,6 +103,7 @@ _PLACES = {
         "draw_split",
         "open_dataset",
     ),
+    "data.parts": ("with_parts",),
     "distributions.augment": (
         "PseudoAnomalyGenerator",
         "default_generators",
@@ -169,6 +171,7 @@ __all__ = [
     "run_benchmark",
     "sections",
     "settle_process",
+    "with_parts",
     "write_benchmark_report",
 ]
 

@@ -18,7 +18,7 @@ from ahl.config import DEFAULT_BACKBONE, Config
 from ahl.data import TrainingSplit, draw_split, open_dataset
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import from_samples, label_images, listed_images
-from ahl.data.labels import Labels, labelled
+from ahl.data.labels import Groups, Labels, labelled
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.features.backbones import Backbone
 from ahl.features.table import Maps, table_of_maps
@@ -108,13 +108,20 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         self.verbose = verbose
         self.run = run
 
-    def fit(self, images: Sequence[ImageSource] | str | Path, labels: Labels | None = None) -> Self:
+    def fit(
+        self,
+        images: Sequence[ImageSource] | str | Path,
+        labels: Labels | None = None,
+        groups: Groups | None = None,
+    ) -> Self:
         """Train on good images and a few labelled anomalies.
 
         Args:
             images: at least two good ones and one anomaly; or the path of a folder that
                 `open_dataset` reads, whose labelled defects all train.
             labels: one an image; None for a folder.
+            groups: the part that each image shows; photographs of one part are kept in one fold.
+                Images without one, all by default, are kept with their copies.
 
         Raises:
             ConfigurationError: if a parameter has a value that cannot work.
@@ -125,7 +132,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """
         if isinstance(images, (str, Path)) and labels is None:
             return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
-        normals, anomalies = labelled(listed_images(images), labels)
+        normals, anomalies = labelled(listed_images(images), labels, groups)
         return self._fitted(train(normals, anomalies, self._learner(), self._run()))
 
     def fit_split(self, split: TrainingSplit) -> Self:
@@ -140,6 +147,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             self._run(),
             drawn=split.drawn,
             known_class=split.known_class,
+            group_by=split.group_by,
         )
         return self._fitted(model)
 

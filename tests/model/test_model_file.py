@@ -58,6 +58,7 @@ def test_the_file_holds_everything(model_file):
         "backbone",
         "reduction",
         "exemplars",
+        "training",
     }
 
 

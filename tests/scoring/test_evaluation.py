@@ -4,12 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
+from ahl.data.parts import with_named_parts
 from ahl.scoring.evaluation import evaluate
-from small_images import write_class
+from small_images import blotched, write_class
 from tiny import TinyBackbone, tiny_config
 
 
@@ -99,3 +101,45 @@ def test_an_inspection_folder_can_be_evaluated(inspection_folder, tmp_path):
     only_good = evaluate(detector.scorer, open_dataset(tmp_path))
     assert only_good.auroc is None
     assert only_good.fpr95 is None
+
+
+def test_copies_of_training_images_are_counted_and_figures_without_them_given(tmp_path):
+    def save(folder, number, light=1.0):
+        path = tmp_path / folder / f"{number}_{light}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blotched(number, light)).save(path, quality=90)
+
+    for number in range(30):
+        save("train/good" if number < 20 else "test/good", number)
+    for number in range(100, 108):
+        save("test/dent", number)
+    split, detector = train(tmp_path)
+    plain = evaluate(detector.scorer, open_dataset(tmp_path))
+    assert (plain.trained_parts, plain.of_new_parts) == (0, None)
+    for number in (0, 3, 5):
+        save("test/good", number, light=0.7)
+    save("test/dent", int(split.anomalies[0].path.stem.split("_")[0]), light=0.7)
+    result = evaluate(detector.scorer, open_dataset(tmp_path))
+    assert result.trained_parts == 4
+    assert len(result.scored) == len(plain.scored) + 4
+    for name in ("auroc", "average_precision", "fpr95"):
+        assert getattr(result.of_new_parts, name) == getattr(plain, name)
+    assert result.average_precision != plain.average_precision
+
+
+def test_names_tell_trained_parts(benchmark_folder):
+    _, detector = train(benchmark_folder)
+    # Numbers 0 to 7 are in every class: the parts of the training normals.
+    result = evaluate(detector.scorer, open_dataset(benchmark_folder), group_by=r"(\d+)\.png")
+    tested = [one.sample.name for one in result.scored]
+    assert result.trained_parts == sum("/good/" not in name for name in tested) == 20
+    assert result.of_new_parts.auroc is None, "no anomaly is left"
+
+
+def test_a_model_remembers_how_names_tell_parts(benchmark_folder):
+    dataset, _ = with_named_parts(open_dataset(benchmark_folder), r"(\w+/\d)\d\d\.png")
+    split = draw_split(dataset, anomalies=1)
+    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2)).fit_split(split)
+    assert detector.model_.manifest.group_by == r"(\w+/\d)\d\d\.png"
+    result = evaluate(detector.scorer, open_dataset(benchmark_folder))
+    assert result.trained_parts == 7, "the others of the drawn defect's kind"

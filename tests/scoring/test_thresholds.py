@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ahl import AHL, RunSettings
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
+from small_images import blotched
 from tiny import TinyBackbone, fit, tiny_config
 
 CPU = torch.device("cpu")
@@ -63,3 +66,71 @@ def test_it_is_set_kept_and_told_with_each_prediction(tmp_path):
     assert (new.normals, new.held_out) == (6, False)
     with pytest.raises(DataError, match="needed"):
         detector.threshold(images(6, 5), max_false_alarm_rate=0.01)
+
+
+def photographs_of_parts(count, first):
+    """Three exposures of each of some blotched parts, in turn."""
+    return [
+        blotched(number, light) for number in range(first, first + count) for light in (1, 0.8, 0.6)
+    ]
+
+
+@pytest.fixture(scope="module")
+def of_parts():
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    return fit(detector, photographs_of_parts(12, 0)[::3], images(3, 1))
+
+
+def test_photographs_of_trained_parts_are_left_out_and_those_of_one_part_are_one(of_parts):
+    new = photographs_of_parts(5, 100)
+    trained = photographs_of_parts(12, 0)
+    found = score_new_normals(of_parts.model_, [*new, *trained], CPU)
+    assert (found.trained_on, found.trained_parts, found.same_part) == (12, 24, 10)
+    scores = of_parts.decision_function(new).reshape(5, 3)
+    assert len(found.scores) == 5
+    assert all(score in row for score, row in zip(found.scores, scores, strict=True))
+    again = score_new_normals(of_parts.model_, [*trained, *new[::-1]], CPU)
+    assert sorted(again.scores) == sorted(found.scores), "whatever the order"
+    with pytest.raises(DataError, match=r"5 normal images .*\(12 were trained on, 24 show parts"):
+        of_parts.threshold([*new, *trained])
+
+
+def test_names_tell_the_parts_of_good_images(of_parts, tmp_path):
+    paths = []
+    for index, image in enumerate(images(8, 9)):
+        paths.append(tmp_path / f"shot{index}_part{index // 2}.png")
+        Image.fromarray(image).save(paths[-1])
+    found = score_new_normals(of_parts.model_, paths, CPU, group_by=r"part\d")
+    assert (len(found.scores), found.same_part) == (4, 4)
+    assert len(score_new_normals(of_parts.model_, paths, CPU).scores) == 8
+
+
+def test_out_of_fold_scores_are_one_a_part(tmp_path):
+    detector = AHL(
+        backbone=TinyBackbone(), config=tiny_config(epochs=2), run=RunSettings(cache=None)
+    )
+    good = images(24, 0)
+    groups = [number // 2 for number in range(24)] + [None] * 3
+    detector.fit([*good, *images(3, 1)], [0] * 24 + [1] * 3, groups=groups)
+    assert len(out_of_fold_normals(detector.model_).scores) == 12
+    assert detector.model_.manifest.parts == {str(number) for number in range(12)}
+    with pytest.raises(DataError, match="There are 27 images but 3 groups"):
+        detector.fit([*good, *images(3, 1)], [0] * 24 + [1] * 3, groups=[1, 2, 3])
+
+
+def test_copies_in_training_are_said_and_kept_in_one_fold():
+    said = []
+    callback = Callback()
+    callback.on_note = said.append
+    detector = AHL(
+        backbone=TinyBackbone(),
+        config=tiny_config(epochs=2),
+        run=RunSettings(cache=None, callback=callback),
+    )
+    fit(detector, photographs_of_parts(11, 0), images(3, 1))
+    assert detector.model_.manifest.copies >= 22
+    assert len(out_of_fold_normals(detector.model_).scores) == 11
+    assert any("copies found" in note for note in said)
+    assert any("33 of 36 images are not the only ones of their part" in note for note in said)

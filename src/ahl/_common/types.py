@@ -69,12 +69,14 @@ class Sample:
             regions add their number in the file: `kos01/Part5.jpg#0`.
         class_name: `"good"`, or the anomaly class (the folder's name).
         box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
+        part: what it is a photograph of; those of one part have the same. None: the only one.
     """
 
     path: Path
     name: str
     class_name: str
     box: Box | None = None
+    part: str | None = None
 
     @property
     def source(self) -> Path | Region:

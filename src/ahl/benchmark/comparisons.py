@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ahl._common.text import counted, digits
+from ahl.benchmark.protocol import TOGETHER
 from ahl.benchmark.summary import Column, Summary, rows_of
 from ahl.benchmark.variants import Variant, number_of
 
@@ -170,7 +171,11 @@ def rank_variants(summary: Summary) -> Ranking | None:
     import pandas as pd
 
     competing = [name for name, variant in summary.variants.items() if variant.competes]
-    figures = {column.label: summary.tables[column]["auroc"] for column in summary.columns}
+    figures = {
+        column.label: summary.tables[column]["auroc"]
+        for column in summary.columns
+        if not column.dataset.endswith(TOGETHER)  # measured as published already
+    }
     table = pd.DataFrame(figures, index=competing)
     order = table.count(axis=1).sort_values(ascending=False, kind="stable").index
     best = (0, 0)

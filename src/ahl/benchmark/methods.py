@@ -167,7 +167,16 @@ class DetectorMethod(Method):
             normals, len(anomalies), problem.generators, config.distributions, seed=seed
         )
         pseudo = problem.make_pseudo(plan_pseudo_anomalies(episodes))
-        return prepare(self.detector, normals, anomalies, pseudo, episodes, config, seed=seed)
+        return prepare(
+            self.detector,
+            normals,
+            anomalies,
+            pseudo,
+            episodes,
+            config,
+            seed=seed,
+            groups=problem.groups,
+        )
 
 
 class PatchCore(Method):

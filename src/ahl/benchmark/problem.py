@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
@@ -15,6 +17,7 @@ from ahl._common.types import GOOD, ImageItem, Sample
 from ahl.config import Config
 from ahl.data import TrainingSplit
 from ahl.data.images.sources import LabelledImage, check_classes, from_samples, readable_items
+from ahl.data.parts import number_parts
 from ahl.distributions.augment import default_generators
 from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
 from ahl.features.backbones.choice import BackboneChoice
@@ -39,6 +42,8 @@ class Problem:
             constants.
         seed: of every draw.
         device: where to learn.
+        groups: (N + M,) of normals, then anomalies: equal numbers for photographs of one part; None
+            if each image is of a part of its own.
     """
 
     normals: FeatureTable
@@ -49,6 +54,7 @@ class Problem:
     config: Config
     seed: int
     device: torch.device
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +66,8 @@ class OpenedDraw:
         test: the tested samples, in the order of the scores.
         seen_classes: anomaly classes with a training example.
         skipped: images that could not be read.
-        duplicates: images left out of the test because training has the same content.
+        duplicates: images left out of the test because training has the same content, or where
+            parts are kept together, another photograph of the same part.
     """
 
     problem: Problem
@@ -149,9 +156,10 @@ def open_draw(
                 config=config,
                 seed=seed,
                 device=device,
+                groups=number_parts(image.part for image in [*normals, *anomalies]),
             ),
             test=tuple(by_name[image.name] for image in tested),
             seen_classes=frozenset(image.class_name for image in anomalies),
             skipped=given - duplicates - len(normals) - len(anomalies) - len(tested),
-            duplicates=duplicates,
+            duplicates=duplicates + split.left_out,
         )

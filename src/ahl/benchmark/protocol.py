@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import Final
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
+from ahl._common.text import counted
 from ahl.data import Dataset, Setting
+from ahl.data.parts import with_parts
+
+TOGETHER: Final = ", parts together"
+"""End of the name of a dataset whose photographs of one part stay on one side of a split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,8 @@ class BenchmarkDataset:
                     size = sample.path.stat().st_size
                 except OSError as error:
                     raise DataError(f"{sample.path}: {error.strerror}.") from error
-                digest.update(f"{sample.name}\t{sample.class_name}\t{size}\n".encode())
+                part = "" if sample.part is None else f"\t{sample.part}"
+                digest.update(f"{sample.name}\t{sample.class_name}\t{size}{part}\n".encode())
         return digest.hexdigest()
 
     def name_of(self, subset: Dataset) -> str:
@@ -63,6 +71,40 @@ class BenchmarkDataset:
         names = [sample.class_name for sample in subset.anomalies]
         allowed = subset.classes if self.hard_classes is None else self.hard_classes
         return [c for c in subset.classes if names.count(c) > count and c in allowed]
+
+
+def with_kept_together(
+    datasets: Sequence[BenchmarkDataset], callback: Callback, *, group_by: str | None = None
+) -> list[BenchmarkDataset]:
+    """Each dataset, and behind it once more, with photographs of one part on one side of a split.
+
+    A dataset of which no two images show one part is there once; the callback is told what was
+    found.
+
+    Args:
+        datasets: as published.
+        callback: receives progress and notes.
+        group_by: as in `ahl.data.parts.part_of`; None: copies alone tell parts.
+
+    Raises:
+        ConfigurationError: if `group_by` is no regular expression.
+    """
+    both = []
+    for dataset in datasets:
+        both.append(dataset)
+        found = [with_parts(one, callback, group_by=group_by) for one in dataset.subsets]
+        shared = sum(parts.shared for _, parts in found)
+        images = sum(len(parts.images) for _, parts in found)
+        copies = sum(len(parts.copies) for _, parts in found)
+        unmatched = sum(parts.unmatched or 0 for _, parts in found)
+        note = f"{dataset.name}: {counted(copies, 'pair')} of copies found; {shared} of {images} "
+        note += "images are not the only ones of their part"
+        note += f"; {unmatched} not matched by --group-by" if unmatched else ""
+        callback.on_note(f"{note}: {'measured both ways' if shared else 'measured once'}.")
+        if shared:
+            together = tuple(told for told, _ in found)
+            both.append(replace(dataset, name=dataset.name + TOGETHER, subsets=together))
+    return both
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,8 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             `ahl.scoring.metrics.Figures`; None where a test lacks what one needs.
         normals, tested_normals, tested_anomalies: numbers of images.
         skipped: images that could not be read.
-        duplicates: test images left out because training has the same content.
+        duplicates: test images left out because training has the same content, or where parts are
+            kept together, another photograph of the same part.
         seconds: training and scoring, features cached.
         peak_mebibytes: most memory the process held meanwhile, features included.
         config: hash of the config in `configs.jsonl`.

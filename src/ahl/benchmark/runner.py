@@ -24,7 +24,8 @@ from ahl.benchmark.results import Results, ScoredTest, TrialResult
 from ahl.benchmark.trials import Benchmark, Trial, TrialBatch, plan, run_context
 from ahl.config import Config
 from ahl.data import Dataset, TrainingSplit, draw_every_class, draw_split
-from ahl.data.splits import split_normals
+from ahl.data.folders import by_name
+from ahl.data.splits import of_other_parts, split_normals
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,12 +157,15 @@ def _split(batch: TrialBatch) -> TrainingSplit:
 def _unlabelled(dataset: Dataset) -> TrainingSplit:
     """The target of a transfer: its training normals adapt, all of its anomalies are tested."""
     normals, test_normals = split_normals(dataset)
+    given = by_name((*test_normals, *dataset.anomalies))
+    test = of_other_parts(given, normals)
     return TrainingSplit(
         normals=normals,
         anomalies=(),
-        test=tuple(sorted((*test_normals, *dataset.anomalies), key=lambda sample: sample.name)),
+        test=test,
         drawn="all",
         known_class=None,
+        left_out=len(given) - len(test),
     )
 
 

@@ -47,6 +47,7 @@ class Dataset:
         train_normals: normal images to train on; in the inspection layout all there are.
         test_normals: normal images to test on; empty in the inspection layout.
         anomalies: all labelled anomalies, possibly none.
+        group_by: the regular expression that told the samples' parts by their names, if any.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dataset:
     train_normals: tuple[Sample, ...]
     test_normals: tuple[Sample, ...]
     anomalies: tuple[Sample, ...]
+    group_by: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("train_normals", "test_normals", "anomalies"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -16,6 +17,9 @@ from ahl.data.images.sources import LabelledImage, label_images
 
 Labels = Sequence[int | str] | NDArray[Any]
 """One label an image: 0 (good) and 1 (anomalous), or class names, of which `"good"` is good."""
+
+Groups = Sequence[int | str | None] | NDArray[Any]
+"""The part that each image shows: equal values for photographs of one part; None: not known."""
 
 
 def class_names(labels: Labels | None, count: int) -> list[str]:
@@ -52,14 +56,38 @@ def _is_flag(label: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
 
 
 def labelled(
-    images: Sequence[ImageSource], labels: Labels | None
+    images: Sequence[ImageSource], labels: Labels | None, groups: Groups | None = None
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Good images and anomalies apart, named and labelled.
 
+    Args:
+        images: all.
+        labels: as `class_names` takes them.
+        groups: the part that each image shows; None, or an entry of None: not known.
+
     Raises:
-        DataError: as `class_names`.
+        DataError: as `class_names`, or if there is not one group an image.
     """
     classes = class_names(labels, len(images))
-    good = [image for image, name in zip(images, classes, strict=True) if name == GOOD]
-    bad = [image for image, name in zip(images, classes, strict=True) if name != GOOD]
-    return label_images(good, GOOD), label_images(bad, [name for name in classes if name != GOOD])
+    parts = _parts(groups, len(images))
+    good = [index for index, name in enumerate(classes) if name == GOOD]
+    bad = [index for index, name in enumerate(classes) if name != GOOD]
+    named = (
+        label_images([images[i] for i in good], GOOD),
+        label_images([images[i] for i in bad], [classes[i] for i in bad]),
+    )
+    goods, bads = (
+        [replace(image, part=parts[i]) for image, i in zip(of, places, strict=True)]
+        for of, places in zip(named, (good, bad), strict=True)
+    )
+    return goods, bads
+
+
+def _parts(groups: Groups | None, count: int) -> list[str | None]:
+    if groups is None:
+        return [None] * count
+    given: Any = groups
+    given = list(given.tolist() if hasattr(given, "tolist") else given)  # of numpy, torch, pandas
+    if len(given) != count:
+        raise DataError(f"There are {count} images but {len(given)} groups; expected one an image.")
+    return [None if one is None else str(one) for one in given]

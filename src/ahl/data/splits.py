@@ -3,12 +3,17 @@
 A few labelled anomalies are drawn for training. In the general setting they come from all
 classes and the rest is tested; in the hard setting they come from one known class and only
 the other classes are tested.
+
+Photographs of one part (`Sample.part`) never stand on both sides: the normals are split by parts,
+and what is tested shows no part that is trained on. Without parts each image is one of its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +21,7 @@ import numpy as np
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import Sample
 from ahl.data.folders import Dataset, by_name
+from ahl.data.parts import number_parts
 
 Setting = Literal["general", "hard"]
 
@@ -32,12 +38,16 @@ _TEST_STATE = 42
 class TrainingSplit:
     """One draw of a dataset; the three tuples share no sample and are sorted by name.
 
+    No part is both in training and in the test.
+
     Attributes:
         normals: normal images to train on, at least one.
         anomalies: labelled anomalies to train on, at least one.
         test: normal and anomalous images to test on; empty where all is trained on.
         drawn: how the anomalies were come by.
         known_class: in the hard setting, the class they were drawn from.
+        left_out: images that would be tested, but for a photograph of the same part in training.
+        group_by: as in `Dataset`.
     """
 
     normals: tuple[Sample, ...]
@@ -45,6 +55,8 @@ class TrainingSplit:
     test: tuple[Sample, ...]
     drawn: Drawn
     known_class: str | None
+    left_out: int = 0
+    group_by: str | None = None
 
 
 def draw_split(
@@ -56,6 +68,9 @@ def draw_split(
     seed: int = 0,
 ) -> TrainingSplit:
     """Draw the training anomalies and set the test apart.
+
+    Anomalies are drawn image by image. Other photographs of a drawn part are neither trained on nor
+    tested, nor is a test image of a part whose normal photographs train; they are counted.
 
     Args:
         dataset: what to split.
@@ -71,7 +86,7 @@ def draw_split(
 
     Raises:
         ConfigurationError: if the arguments contradict each other or name no known class.
-        DataError: if the dataset has too few images for them.
+        DataError: if the dataset has too few images for them, or too few parts.
     """
     _check_arguments(dataset, anomalies, setting, known_class, seed)
     if not dataset.anomalies:
@@ -86,18 +101,12 @@ def draw_split(
             test=(),
             drawn="all",
             known_class=None,
+            group_by=dataset.group_by,
         )
     count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
     pool, others = _pools(dataset, count, known_class)
     drawn, rest = _draw(pool, count, np.random.default_rng(seed))
-    normals, test_normals = split_normals(dataset)
-    return TrainingSplit(
-        normals=normals,
-        anomalies=drawn,
-        test=by_name((*test_normals, *(others or rest))),
-        drawn=setting,
-        known_class=known_class,
-    )
+    return _with_test(dataset, drawn, others or rest, setting, known_class)
 
 
 def draw_every_class(
@@ -130,14 +139,42 @@ def draw_every_class(
             tested += rest
     if not trained or not tested:
         raise DataError(f"{dataset.name} has no anomaly class with images to train and to test on.")
+    return _with_test(dataset, trained, tested, setting, known_class)
+
+
+def _with_test(
+    dataset: Dataset,
+    anomalies: tuple[Sample, ...],
+    tested: tuple[Sample, ...],
+    setting: Setting,
+    known_class: str | None,
+) -> TrainingSplit:
+    """The split with the normals; what shows a part that is trained on is not tested."""
     normals, test_normals = split_normals(dataset)
+    given = by_name((*test_normals, *tested))
+    test = of_other_parts(given, (*normals, *anomalies))
+    for kind, is_anomaly in (("anomalies", True), ("normal images", False)):
+        before, after = (sum(s.is_anomaly == is_anomaly for s in part) for part in (given, test))
+        if before and not after:
+            raise DataError(
+                f"All {before} {kind} of {dataset.name} that are left to test show parts that are "
+                "trained on. Add photographs of other parts, or draw fewer anomalies."
+            )
     return TrainingSplit(
         normals=normals,
-        anomalies=by_name(trained),
-        test=by_name((*test_normals, *tested)),
+        anomalies=by_name(anomalies),
+        test=test,
         drawn=setting,
         known_class=known_class,
+        left_out=len(given) - len(test),
+        group_by=dataset.group_by,
     )
+
+
+def of_other_parts(samples: Iterable[Sample], trained: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The samples that show no part of those that are trained on."""
+    parts = {sample.part for sample in trained} - {None}
+    return tuple(sample for sample in samples if sample.part not in parts)
 
 
 def _draw(
@@ -209,25 +246,33 @@ def _pools(
 
 
 def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Normals to train on and normals to test on, a quarter; the same quarter whoever asks.
+    """Normals to train on and normals to test on; the same ones whoever asks.
 
-    In the benchmark layout, the dataset's own split is kept.
+    A quarter of the parts is tested, or of the images where each is of a part of its own. In the
+    benchmark layout, the dataset's own split is kept; `of_other_parts` makes it one of parts.
 
     Raises:
-        DataError: if the inspection layout has fewer than two normal images.
+        DataError: if the normal images of the inspection layout show fewer than two parts.
     """
     normals = dataset.train_normals
     if dataset.layout == "benchmark":
         return normals, dataset.test_normals
-    if len(normals) < 2:
+    parts: dict[int, list[Sample]] = {}
+    for number, sample in zip(number_parts(s.part for s in normals), normals, strict=True):
+        parts.setdefault(int(number), []).append(sample)
+    if len(parts) < 2:
+        shown = "" if len(normals) < 2 else " of one part"
         raise DataError(
-            f"{dataset.name} has {len(normals)} normal image(s); a test needs at least 2. "
+            f"{dataset.name} has {len(normals)} normal image(s){shown}; a test needs at least 2"
+            f"{' parts' if shown else ''}. "
             "Add some, or leave --anomalies out to train on everything."
         )
     from sklearn.model_selection import train_test_split
 
-    train, test = train_test_split(list(normals), test_size=_TEST_SHARE, random_state=_TEST_STATE)
-    return by_name(train), by_name(test)
+    train, test = train_test_split(
+        list(parts.values()), test_size=_TEST_SHARE, random_state=_TEST_STATE
+    )
+    return by_name(chain(*train)), by_name(chain(*test))
 
 
 def _usable_classes(dataset: Dataset, count: int) -> str:

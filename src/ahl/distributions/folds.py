@@ -13,7 +13,7 @@ from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.training_set import IndexedSet
 
 FEWEST_NORMALS = 10
-"""Of fewer, the spread cannot be estimated."""
+"""Parts that normals show; of fewer, the spread cannot be estimated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,8 +22,8 @@ class Fold:
 
     Attributes:
         samples: the rest, with the pseudo anomalies made of its normals.
-        normals: in the fold, at least one.
-        anomalies: in the fold; may be empty.
+        normals: in the fold, at least one, each of another part.
+        anomalies: in the fold, each of another part; may be empty.
     """
 
     samples: IndexedSet
@@ -32,42 +32,75 @@ class Fold:
 
 
 def draw_folds(
-    normals: int, anomalies: int, plan: Sequence[PseudoAnomaly], folds: int, *, seed: int
+    normals: int,
+    anomalies: int,
+    plan: Sequence[PseudoAnomaly],
+    folds: int,
+    *,
+    seed: int,
+    groups: Indices | None = None,
 ) -> tuple[Fold, ...]:
-    """Share normals and labelled anomalies out at random, each in one fold.
+    """Share the parts of normals and labelled anomalies out at random, each in one fold.
 
-    A single anomaly is in none, since a model needs one to train on; of fewer anomalies than
-    folds, each is in a fold of its own.
+    Photographs of one part are in one fold, where one of them stands for all: they are no
+    independent observations of unseen parts. A single part with anomalies is in none, since a model
+    needs one to train on; of fewer such parts than folds, each is in a fold of its own.
 
     Args:
         normals: how many, at the start of the training set.
         anomalies: how many, behind them.
         plan: the pseudo anomalies behind those.
-        folds: how many, at most one for every two normals; 0 for none.
+        folds: how many, at most one for every two parts of normals; 0 for none.
         seed: of the draw.
+        groups: (normals + anomalies,) equal numbers for photographs of one part; None: each is of
+            a part of its own.
 
     Returns:
-        the folds; none with fewer than `FEWEST_NORMALS`.
+        the folds; none where normals show fewer than `FEWEST_NORMALS` parts.
     """
-    if folds == 0 or normals < FEWEST_NORMALS:
+    given = np.arange(normals + anomalies) if groups is None else groups
+    numbers = _by_first(given)
+    of_normal, of_anomaly = _by_first(given[:normals]), _by_first(given[normals:])
+    parts = len(set(of_normal))
+    if folds == 0 or parts < FEWEST_NORMALS:
         return ()
     random = numpy_generator(seed, "folds")
-    folds = min(folds, normals // 2)
-    fold_of_normal = random.permutation(normals) % folds
-    fold_of_anomaly = random.permutation(anomalies) % folds
-    if anomalies == 1:
-        fold_of_anomaly = np.array([folds])
-    fold_of_pseudo = fold_of_normal[normals_of(plan)]
-    first_pseudo = normals + anomalies
-    return tuple(
+    folds = min(folds, parts // 2)
+    fold_of_normal = (random.permutation(parts) % folds)[of_normal]
+    anomalous_parts = len(set(of_anomaly))
+    fold_of_anomaly = (random.permutation(anomalous_parts) % folds)[of_anomaly]
+    if anomalous_parts == 1:
+        fold_of_anomaly = np.full(anomalies, folds)
+    # Where a part has both, all follow its anomalies.
+    fold_of_part = np.empty(normals + anomalies, dtype=np.int64)
+    fold_of_part[numbers[:normals]] = fold_of_normal
+    fold_of_part[numbers[normals:]] = fold_of_anomaly
+    fold_of = fold_of_part[numbers]
+    fold_of_pseudo = fold_of[:normals][normals_of(plan)]
+    # One photograph of each part, drawn after all else: parts of one are all themselves.
+    order = random.permutation(normals + anomalies)
+    stands = np.zeros(normals + anomalies, dtype=np.bool_)
+    for kind in (order[order < normals], order[order >= normals]):
+        stands[kind[np.unique(numbers[kind], return_index=True)[1]]] = True
+    anomalous, first_pseudo = np.arange(normals + anomalies) >= normals, normals + anomalies
+    drawn = tuple(
         Fold(
             samples=IndexedSet(
-                normals=np.flatnonzero(fold_of_normal != fold),
-                anomalies=np.flatnonzero(fold_of_anomaly != fold) + normals,
+                normals=np.flatnonzero((fold_of != fold) & ~anomalous),
+                anomalies=np.flatnonzero((fold_of != fold) & anomalous),
                 pseudo=np.flatnonzero(fold_of_pseudo != fold) + first_pseudo,
             ),
-            normals=np.flatnonzero(fold_of_normal == fold),
-            anomalies=np.flatnonzero(fold_of_anomaly == fold) + normals,
+            normals=np.flatnonzero((fold_of == fold) & ~anomalous & stands),
+            anomalies=np.flatnonzero((fold_of == fold) & anomalous & stands),
         )
         for fold in range(folds)
     )
+    # Parts that follow their anomalies may have left a fold, or all others, without normals.
+    return tuple(one for one in drawn if len(one.normals) and len(one.samples.normals) > 1)
+
+
+def _by_first(groups: Indices) -> Indices:
+    """Groups (N,) numbered anew, in the order of their first members."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    numbers: Indices = np.argsort(np.argsort(first))[inverse]
+    return numbers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ahl._common.errors import ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.tensor_file import tensor_of
 from ahl._common.types import ImageItem, Pixels
+from ahl.data.pictures import THUMBNAIL, Picture
 from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
 
@@ -198,3 +199,18 @@ def small_picture(item: ImageItem) -> Pixels:
     except ImageError:
         return np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)).copy()
+
+
+def thumbnails_of(pictures: Sequence[Picture[Any]]) -> Tensor:
+    """Thumbnails (N, 64, 64) of training images, as a model keeps them."""
+    none = np.empty((0, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
+    return torch.from_numpy(np.concatenate([none, *(one.thumbnail[None] for one in pictures)]))
+
+
+def read_thumbnails(tensors: dict[str, Tensor]) -> Tensor:
+    """Thumbnails (N, 64, 64) of a model file.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    return tensor_of(tensors, "thumbnails", torch.uint8, None, THUMBNAIL, THUMBNAIL)

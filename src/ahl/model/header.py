@@ -13,11 +13,12 @@ from torch import Tensor
 from ahl._common.history import EpochRecord, check_history
 from ahl._common.schema import Positive
 from ahl._common.tensor_file import Groups, tensor_of
-from ahl.config import Config
+from ahl.config import Config, FeatureConfig
 from ahl.evidence.calibration import CalibrationConstants
 from ahl.evidence.memory import MemoryConstants
-from ahl.features.backbones import BackboneDescription
+from ahl.features.backbones import Backbone, BackboneDescription
 from ahl.features.maps import FeatureLayout, FeatureMaps
+from ahl.features.tiles import check_tiles
 from ahl.heads import BaseDetector
 from ahl.heads.losses import Prior
 from ahl.heads.weights import HeadWeights
@@ -108,3 +109,14 @@ def read_heads(
 
 def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def check_sizes(features: FeatureConfig, backbone: Backbone, layout: FeatureLayout) -> None:
+    """Refuse sizes that the backbone cannot have been trained at: they may cost any memory."""
+    if features.image_size is None:
+        raise ValueError("the model has a backbone and no image size")
+    if features.tiles:
+        check_tiles(features, backbone)
+        height, width = (2 * side // backbone.multiple for side in features.image_size)
+        if layout.scales[0][1:] != (height, width):
+            raise ValueError("the tiles do not make up the feature maps")

@@ -9,8 +9,9 @@ from typing import Annotated, Final, Self
 from msgspec import Meta
 
 from ahl._common.schema import Count
-from ahl._common.types import GOOD
+from ahl._common.types import GOOD, ImageItem
 from ahl.data import Drawn
+from ahl.data.images.sources import LabelledImage
 
 SHOWN: Final = 8
 """Normals of a support set, at most, that stand for all of them."""
@@ -23,6 +24,15 @@ class TrainingFile:
     name: str
     sha256: str
     class_name: str
+    part: str | None = None
+    """As in `Sample`."""
+
+
+def training_file(image: LabelledImage, item: ImageItem) -> TrainingFile:
+    """The entry of an image."""
+    return TrainingFile(
+        name=image.name, sha256=item.key, class_name=image.class_name, part=image.part
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,8 @@ class Manifest:
         drawn: `"all"` labelled anomalies were used, or a draw by the protocol's setting.
         known_class: in the hard setting, the class the anomalies were drawn from.
         skipped: number of images that could not be read.
+        group_by: the expression that told the files' parts by their names, as in `Dataset`.
+        copies: pairs of files that are copies of one another.
     """
 
     files: tuple[TrainingFile, ...] = ()
@@ -43,6 +55,8 @@ class Manifest:
     drawn: Drawn = "all"
     known_class: str | None = None
     skipped: Count = 0
+    group_by: str | None = None
+    copies: Count = 0
 
     def __post_init__(self) -> None:
         if self.earlier > len(self.files):
@@ -61,6 +75,11 @@ class Manifest:
     def hashes(self) -> frozenset[str]:
         """Content hashes of all training images."""
         return frozenset(f.sha256 for f in self.files)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Parts that more than one image may show, of all training images."""
+        return frozenset(f.part for f in self.files if f.part is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

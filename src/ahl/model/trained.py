@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from ahl._common.schema import base_of, read_values
 from ahl._common.tensor_file import Groups, content_checksum, read_tensor_file, write_tensor_file
 from ahl._common.text import first_line
 from ahl._common.version import __version__
-from ahl.config import Config, FeatureConfig
+from ahl.config import Config
 from ahl.evidence.calibration import Calibration, gather
 from ahl.evidence.knn import descriptors
 from ahl.evidence.memory import MemoryConstants
@@ -26,13 +26,12 @@ from ahl.evidence.prepared import Preparation
 from ahl.features.backbones import Backbone, rebuild_backbone
 from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
-from ahl.features.tiles import check_tiles
 from ahl.heads import BaseDetector, known_detectors
 from ahl.heads.base import MEMORY
 from ahl.heads.weights import HeadWeights
 from ahl.model.decision import Decision
-from ahl.model.exemplars import Exemplars
-from ahl.model.header import ModelHeader, read_heads
+from ahl.model.exemplars import Exemplars, read_thumbnails, thumbnails_of
+from ahl.model.header import ModelHeader, check_sizes, read_heads
 from ahl.model.manifest import EpisodeRecord, Manifest
 
 
@@ -85,6 +84,8 @@ class TrainedModel:
         decision: where anomalous begins; None if it was not set.
         episodes: what the T base models had; empty for one that has none, and for a model trained
             on feature maps.
+        thumbnails: (N, 64, 64) uint8 of the training images, by which copies of them are found;
+            empty for a model trained on feature maps.
     """
 
     detector: BaseDetector
@@ -100,6 +101,7 @@ class TrainedModel:
     exemplars: Exemplars
     decision: Decision | None = None
     episodes: tuple[EpisodeRecord, ...] = ()
+    thumbnails: Tensor = field(default_factory=lambda: thumbnails_of([]))
 
     def score_rows(self, rows: Tensor) -> RowScores:
         """Score feature rows (N, row_size)."""
@@ -197,6 +199,7 @@ class TrainedModel:
             **self.preparation.groups(),
             "calibration": {} if self.calibration is None else self.calibration.tensors(),
             "exemplars": self.exemplars.tensors(),
+            "training": {"thumbnails": self.thumbnails},
             "reference": {str(i): scale for i, scale in enumerate(self.reference)},
             "backbone": {} if self.backbone is None else self.backbone.tensors(),
         }
@@ -262,7 +265,7 @@ class TrainedModel:
         if header.backbone is not None:
             tensors = groups.get("backbone", {})
             backbone = rebuild_backbone(header.backbone, tensors, extra=backbones)
-            _check_sizes(header.config.features, backbone, layout)
+            check_sizes(header.config.features, backbone, layout)
         return cls(
             detector=detector,
             unified=unified,
@@ -279,20 +282,10 @@ class TrainedModel:
             ),
             decision=header.decision,
             episodes=header.episodes,
+            thumbnails=read_thumbnails(groups.get("training", {})),
         )
 
 
 def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
     """Names of the heads, and of the memory's evidence where there is one."""
     return detector.head_names + (() if preparation.memory is None else (MEMORY,))
-
-
-def _check_sizes(features: FeatureConfig, backbone: Backbone, layout: FeatureLayout) -> None:
-    """Refuse sizes that the backbone cannot have been trained at: they may cost any memory."""
-    if features.image_size is None:
-        raise ValueError("the model has a backbone and no image size")
-    if features.tiles:
-        check_tiles(features, backbone)
-        height, width = (2 * side // backbone.multiple for side in features.image_size)
-        if layout.scales[0][1:] != (height, width):
-            raise ValueError("the tiles do not make up the feature maps")

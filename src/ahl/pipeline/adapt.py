@@ -14,6 +14,7 @@ from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD
 from ahl.config import DistributionConfig
 from ahl.data.images.sources import LabelledImage, readable_items
+from ahl.data.pictures import look_at
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import draw_twins
 from ahl.distributions.pseudo import PseudoAnomaly, normals_of, pseudo_items
@@ -23,8 +24,8 @@ from ahl.evidence.prepared import renew_preparation
 from ahl.features.table import FeatureTable
 from ahl.learning.algorithm import train_alone
 from ahl.learning.state import start_state
-from ahl.model.exemplars import Candidates, keep_exemplars, no_exemplars
-from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.exemplars import Candidates, keep_exemplars, no_exemplars, thumbnails_of
+from ahl.model.manifest import Manifest, training_file
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.settings import RunSettings
@@ -94,16 +95,17 @@ def adapt(
                 ),
             ],
         )
-    new = tuple(
-        TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
-        for image, item in zip(images, items, strict=True)
-    )
+    new = tuple(training_file(image, item) for image, item in zip(images, items, strict=True))
     manifest = Manifest(
         files=(*model.manifest.files, *new),
         earlier=len(model.manifest.files),
         skipped=model.manifest.skipped + len(normals) - len(new),
+        group_by=model.manifest.group_by,
+        copies=model.manifest.copies,
     )
-    return replace(adapted, manifest=manifest)
+    pictures, _ = look_at(images, run.callback)
+    thumbnails = torch.cat([model.thumbnails, thumbnails_of(pictures)])
+    return replace(adapted, manifest=manifest, thumbnails=thumbnails)
 
 
 def plan_twins(

@@ -77,6 +77,7 @@ def prepare(
     config: Config,
     *,
     seed: int,
+    groups: Indices | None = None,
 ) -> Task:
     """Reduce the features, remember the normals' patches, lay out D and its distributions.
 
@@ -89,6 +90,8 @@ def prepare(
         episodes: from `draw_episodes`.
         config: all constants.
         seed: of all draws.
+        groups: (N + M,) of normals, then anomalies: equal numbers for photographs of one part,
+            which the folds keep together. None: each image is of a part of its own.
     """
     plan = plan_pseudo_anomalies(episodes)
     prepared = fit_preparation(normals, anomalies, pseudo, normals_of(plan), config, seed=seed)
@@ -103,7 +106,7 @@ def prepare(
             features, normals=counts[0], anomalies=counts[1], pseudo=len(plan)
         ),
         distributions=index_episodes(*counts, episodes, plan),
-        folds=draw_folds(*counts, plan, config.calibration.folds, seed=seed),
+        folds=draw_folds(*counts, plan, config.calibration.folds, seed=seed, groups=groups),
         reference=reference_of(prepared.normals, config, seed),
         preparation=prepared.preparation,
     )

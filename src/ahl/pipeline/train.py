@@ -22,13 +22,14 @@ from ahl.data.images.sources import (
     check_contradictions,
     readable_items,
 )
+from ahl.data.parts import find_parts, number_parts
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
 from ahl.learning.finetuning import FinetuningImages, finetune_backbone
 from ahl.learning.state import Checkpoint
-from ahl.model.exemplars import Candidates, keep_exemplars
-from ahl.model.manifest import EpisodeRecord, Manifest, TrainingFile
+from ahl.model.exemplars import Candidates, keep_exemplars, thumbnails_of
+from ahl.model.manifest import EpisodeRecord, Manifest, training_file
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
 from ahl.pipeline.learn import learn
@@ -44,8 +45,12 @@ def train(
     *,
     drawn: Drawn = "all",
     known_class: str | None = None,
+    group_by: str | None = None,
 ) -> TrainedModel | None:
     """Train on images.
+
+    Photographs of one part are kept in one fold of the calibration: those that have the same
+    `part`, and copies among those that have none.
 
     Args:
         normals: good images, at least two.
@@ -54,6 +59,7 @@ def train(
         run: where, and what is kept.
         drawn: how the anomalies were drawn, for the manifest.
         known_class: of the hard setting, for the manifest.
+        group_by: what told the images' parts by their names, for the manifest.
 
     Returns:
         the model; None where several processes fine-tune together and this is not the first.
@@ -116,6 +122,10 @@ def train(
                 "features of anomalies", anomalies, anomaly_items
             )
             check_classes(normals, anomalies)
+            with callback.part("copies"):
+                found = find_parts([*normals, *anomalies], callback)
+                for note in found.notes("stay in one fold, where one stands for all"):
+                    callback.on_note(note)
             with callback.part("episodes and memory"):
                 episodes = draw_episodes(  # section 3.2
                     normal_rows, len(anomaly_rows), len(generators), config.distributions, seed=seed
@@ -134,17 +144,20 @@ def train(
                     episodes,
                     config,
                     seed=seed,
+                    groups=number_parts(image.part for image in found.images),
                 )
             manifest = Manifest(
                 files=tuple(
-                    TrainingFile(name=image.name, sha256=item.key, class_name=image.class_name)
+                    training_file(image, item)
                     for image, item in zip(
-                        [*normals, *anomalies], [*normal_items, *anomaly_items], strict=True
+                        found.images, [*normal_items, *anomaly_items], strict=True
                     )
                 ),
                 drawn=drawn,
                 known_class=known_class,
                 skipped=given - len(normals) - len(anomalies),
+                group_by=group_by,
+                copies=len(found.copies),
             )
             model = learn(  # sections 3.3 and 3.4
                 task,
@@ -180,7 +193,12 @@ def train(
             pictured = np.array([item.key in kept for item in normal_items])
             records = describe_episodes(episodes, [one.name for one in generators], pictured)
         return replace(
-            model, backbone=backbone, manifest=manifest, exemplars=exemplars, episodes=records
+            model,
+            backbone=backbone,
+            manifest=manifest,
+            exemplars=exemplars,
+            episodes=records,
+            thumbnails=thumbnails_of(found.pictures),
         )
 
 

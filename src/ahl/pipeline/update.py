@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.sources import (
@@ -13,9 +16,10 @@ from ahl.data.images.sources import (
     readable_items,
     report_skipped,
 )
+from ahl.data.pictures import look_at
 from ahl.features.maps import FeatureMaps
-from ahl.model.exemplars import Role, new_exemplars, no_exemplars
-from ahl.model.manifest import Manifest, TrainingFile
+from ahl.model.exemplars import Role, new_exemplars, no_exemplars, thumbnails_of
+from ahl.model.manifest import Manifest, TrainingFile, training_file
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.settings import RunSettings
 from ahl.pipeline.update_result import Update
@@ -84,10 +88,7 @@ def update_with_images(
             if (image.class_name == GOOD) == good
         ]
         wrong += new_exemplars(role, chosen, model.detector.layout.row_size)
-    files = {
-        key: TrainingFile(name=image.name, sha256=key, class_name=image.class_name)
-        for key, (image, _, _) in read.items()
-    }
+    files = {key: training_file(image, item) for key, (image, item, _) in read.items()}
     for file in model.manifest.files:
         if _relabelled(file, files):
             words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
@@ -101,7 +102,10 @@ def update_with_images(
         None if _relabelled(file, files) else now_at[file.sha256] for file in model.manifest.files
     ]
     episodes = tuple(episode.renumbered(places) for episode in model.episodes)
-    return replace(found, model=replace(found.model, manifest=manifest, episodes=episodes))
+    pictures, _ = look_at([image for image, _, _ in read.values()], Callback())
+    thumbnails = torch.cat([model.thumbnails, thumbnails_of(pictures)])
+    updated = replace(found.model, manifest=manifest, episodes=episodes, thumbnails=thumbnails)
+    return replace(found, model=updated)
 
 
 def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, Sample, ScoredSample, Skipped
@@ -15,6 +16,7 @@ from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
 from ahl.scoring.torch_scorer import TorchScorer
+from ahl.scoring.trained_parts import compare_with_training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,9 @@ class Evaluation(Figures):
         threshold_images: good images among the tested ones that the threshold was set on: the share
             of these above it was chosen, not measured. Of more than 512 the model may know a part
             only.
+        trained_parts: tested images of parts that the model was trained on, other than the training
+            images themselves: copies of these, or of one part by the images' names.
+        of_new_parts: the figures without them; None if there are none, or nothing else.
         skipped: images that could not be read.
         scored: every tested image with its scores.
     """
@@ -55,6 +60,8 @@ class Evaluation(Figures):
     left_out: int
     left_out_known_class: int
     threshold_images: int
+    trained_parts: int
+    of_new_parts: Figures | None
     skipped: tuple[Skipped, ...]
     scored: tuple[ScoredSample, ...]
 
@@ -64,18 +71,23 @@ def evaluate(
     dataset: Dataset,
     *,
     progress: Callable[[int, int], None] | None = None,
+    group_by: str | None = None,
 ) -> Evaluation:
     """Score a dataset's test images and sum up.
 
     The test of a benchmark layout is its `test` folder, of an inspection layout all its
-    images. Images whose content the model was trained on are left out, whatever their name.
+    images. Images whose content the model was trained on are left out, whatever their name; other
+    photographs of the same parts are tested, and the figures without them stand beside.
 
     Args:
         scorer: the trained model behind its backbone.
         dataset: labelled images.
         progress: called with (done, total).
+        group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
+            the model was trained with, if with any.
 
     Raises:
+        ConfigurationError: if `group_by` is no regular expression.
         DataError: if nothing is left to test.
     """
     manifest = scorer.model.manifest
@@ -109,7 +121,8 @@ def evaluate(
             f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
             f"read ({skipped[0].name}: {skipped[0].reason})."
         )
-    return _sum_up(scored, chosen, scorer.model.decision)
+    found = compare_with_training(scorer.model, [one.sample for one in scored], group_by=group_by)
+    return _sum_up(scored, chosen, scorer.model.decision, found.trained)
 
 
 @dataclass(kw_only=True)
@@ -145,7 +158,10 @@ def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
 
 
 def _sum_up(
-    scored: Sequence[ScoredSample], chosen: _Chosen, decision: Decision | None
+    scored: Sequence[ScoredSample],
+    chosen: _Chosen,
+    decision: Decision | None,
+    trained: NDArray[np.bool_],
 ) -> Evaluation:
     labels = np.array([one.sample.is_anomaly for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
@@ -171,6 +187,12 @@ def _sum_up(
         left_out=chosen.left_out,
         left_out_known_class=chosen.left_out_known_class,
         threshold_images=chosen.threshold_images,
+        trained_parts=int(trained.sum()),
+        of_new_parts=(
+            open_set_figures(labels[~trained], scores[~trained], seen[~trained])
+            if 0 < trained.sum() < len(trained)
+            else None
+        ),
         skipped=tuple(chosen.skipped),
         scored=tuple(scored),
     )

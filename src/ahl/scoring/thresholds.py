@@ -13,12 +13,13 @@ from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import image_item, label_images
+from ahl.data.images.sources import LabelledImage, image_item, label_images
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
 from ahl.model.trained import TrainedModel
 from ahl.scoring.torch_scorer import TorchScorer
+from ahl.scoring.trained_parts import compare_with_training
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,12 +30,17 @@ class NormalScores:
         scores: (N,) of normals, by a model that was not trained on them.
         skipped: images that could not be read, each with the reason.
         trained_on: images not scored because the model was trained on them.
+        trained_parts: images not scored because it was trained on other photographs of their parts.
+        same_part: images not scored because another photograph of their part is: they are no
+            further evidence.
         kept: some of the images, to set the threshold anew after a correction; None if unknown.
     """
 
     scores: NDArray[np.float64]
     skipped: tuple[Skipped, ...]
     trained_on: int
+    trained_parts: int = 0
+    same_part: int = 0
     kept: Exemplars | None = None
 
 
@@ -58,16 +64,21 @@ def set_threshold(
     normals: Sequence[ImageSource] | None,
     max_false_alarm_rate: float,
     device: torch.device,
+    *,
+    group_by: str | None = None,
 ) -> Threshold:
     """Set the threshold of a model.
 
     Args:
         model: trained on images; not changed.
-        normals: good images; those of the training do not count. None: use out-of-fold scores
+        normals: good images; those of the training, and of parts that it has seen, do not count;
+            of several photographs of one part one counts. None: use out-of-fold scores
             of the training normals. They come from the fold models, so the threshold is
             conservative.
         max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
         device: where the backbone runs.
+        group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
+            the model was trained with, if with any.
 
     Raises:
         DataError: if there are too few normals for the rate.
@@ -77,11 +88,17 @@ def set_threshold(
     if normals is None:
         found = out_of_fold_normals(model)
     else:
-        found = score_new_normals(model, normals, device, most=_kept_for(max_false_alarm_rate))
+        most = _kept_for(max_false_alarm_rate)
+        found = score_new_normals(model, normals, device, most=most, group_by=group_by)
     try:
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
-        reasons = [f"{found.trained_on} were trained on"] if found.trained_on else []
+        counts = {
+            "were trained on": found.trained_on,
+            "show parts that were trained on": found.trained_parts,
+            "are further photographs of a part": found.same_part,
+        }
+        reasons = [f"{count} {words}" for words, count in counts.items() if count]
         if found.skipped:  # nothing else names them: the first stands for all
             first = f"{found.skipped[0].name}: {found.skipped[0].reason}"
             reasons.append(f"{len(found.skipped)} could not be read, the first {first}")
@@ -104,21 +121,26 @@ def score_new_normals(
     device: torch.device,
     *,
     most: int = MOST["threshold"],
+    group_by: str | None = None,
 ) -> NormalScores:
-    """Score normals, but for those of the training; of equal images one counts.
+    """Score normals of parts that the training has not seen, one photograph of each part.
+
+    Of several photographs the one with the lowest hash is scored: a choice that depends neither on
+    their names nor on how they were taken.
 
     Args:
         model: trained on images.
         images: good ones.
         device: where the backbone runs.
         most: of them are kept.
+        group_by: as in `set_threshold`.
 
     Raises:
         DataError: if the model was trained on feature maps.
     """
     scorer, size = TorchScorer(model, device), model.config.features.size
     # Copies of one image are no further evidence.
-    new: dict[str, tuple[ImageSource, ImageItem]] = {}
+    new: dict[str, tuple[LabelledImage, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0
     for image in label_images(images, GOOD):
         try:
@@ -129,10 +151,18 @@ def score_new_normals(
         if item.key in model.manifest.hashes:
             trained_on += 1
         else:
-            new.setdefault(item.key, (image.source, item))
-    given = list(new.values())
+            new.setdefault(item.key, (image, item))
+    everything = list(new.values())
+    found = compare_with_training(model, [image for image, _ in everything], group_by=group_by)
+    first: dict[int, int] = {}
+    for i in sorted(
+        np.flatnonzero(~found.trained).tolist(),
+        key=lambda i: (not found.readable[i], everything[i][1].key),
+    ):
+        first.setdefault(int(found.groups[i]), i)
+    given = [everything[i] for i in sorted(first.values())]
     scores, kept, keeping = [], [], set(evenly_spaced(len(given), most).tolist())
-    for index, maps in scorer.prepared([source for source, _ in given]):
+    for index, maps in scorer.prepared([image.source for image, _ in given]):
         if isinstance(maps, str):
             skipped.append(Skipped(name=given[index][1].name, reason=maps))
             continue
@@ -143,6 +173,8 @@ def score_new_normals(
         scores=np.array(scores, dtype=np.float64),
         skipped=tuple(skipped),
         trained_on=trained_on,
+        trained_parts=int(found.trained.sum()),
+        same_part=len(everything) - int(found.trained.sum()) - len(given),
         kept=new_exemplars("threshold", kept, model.detector.layout.row_size),
     )
 

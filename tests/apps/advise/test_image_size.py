@@ -11,9 +11,9 @@ from ahl._common.callbacks import Callback
 from ahl.apps.advise import image_size
 from ahl.apps.advise.figures import Ranking
 from ahl.apps.advise.image_size import advise_size, compare_sizes, larger_size
-from ahl.apps.advise.pictures import look_at
 from ahl.apps.advise.trials import Setup
 from ahl.data import open_dataset
+from ahl.data.pictures import look_at
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted
-from ahl._common.types import GOOD, Skipped
-from ahl.apps.advise.duplicates import Copy, find_duplicates
+from ahl._common.types import GOOD, Sample, Skipped
 from ahl.apps.advise.figures import Indices, Ranking, mean_ranking
 from ahl.apps.advise.image_size import SizeAdvice, advise_size, compare_sizes
 from ahl.apps.advise.labels import (
@@ -26,10 +25,11 @@ from ahl.apps.advise.labels import (
     find_suspects,
     measure_curve,
 )
-from ahl.apps.advise.pictures import Picture, look_at
 from ahl.apps.advise.trials import FOLDS, Progress, Setup, Trials, open_trials, out_of_fold
 from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
+from ahl.data.copies import Copy, find_duplicates
+from ahl.data.pictures import Picture, look_at
 from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.extractor import FeatureExtractor
@@ -180,7 +180,7 @@ def advise(
     )
 
 
-def _advise_size(setup: Setup, pictures: Sequence[Picture], root: Path) -> SizeAdvice:
+def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]], root: Path) -> SizeAdvice:
     features = setup.config.features
     _, *grid = FeatureExtractor(setup.backbone, features, setup.device).layout.scales[0]
     return advise_size(
@@ -205,7 +205,7 @@ def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, 
     return labelled[0], mean_ranking(labelled), memory, linear
 
 
-def _too_few(pictures: Sequence[Picture], groups: Indices) -> Iterator[str]:
+def _too_few(pictures: Sequence[Picture[Sample]], groups: Indices) -> Iterator[str]:
     """Reasons why nothing can be left out, if any."""
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))

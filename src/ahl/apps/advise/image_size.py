@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ahl._common.types import ImageSize
+from ahl._common.types import ImageSize, Sample
 from ahl.apps.advise.figures import Figure, Ranking, Verdict, verdict_on
-from ahl.apps.advise.pictures import Picture
 from ahl.apps.advise.trials import FOLDS, Progress, Trials, open_trials, out_of_fold
 from ahl.config.image_size import LARGEST_SIDE
 from ahl.data.masks import defect_masks, is_smaller_than_a_cell
+from ahl.data.pictures import Picture
 
 THIN = 2.0
 """Pixels after resizing below which a defect is all but gone."""
@@ -90,7 +90,7 @@ def larger_size(size: ImageSize, step: int = _STEP) -> ImageSize:
 
 
 def advise_size(
-    pictures: Sequence[Picture],
+    pictures: Sequence[Picture[Sample]],
     root: Path,
     size: ImageSize,
     grid: tuple[int, int],
@@ -163,7 +163,7 @@ def compare_sizes(advice: SizeAdvice, trials: Trials, known: Ranking) -> SizeAdv
 
 
 def _masked(
-    pictures: Sequence[Picture], root: Path, size: ImageSize, larger: ImageSize, cells: int
+    pictures: Sequence[Picture[Sample]], root: Path, size: ImageSize, larger: ImageSize, cells: int
 ) -> MaskedDefects | None:
     masks = list(defect_masks([picture.sample for picture in pictures], root))
     if not masks:

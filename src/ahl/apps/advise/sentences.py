@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from ahl._common.text import counted
 from ahl._common.types import GOOD
 from ahl.apps.advise.advising import Advice
-from ahl.apps.advise.duplicates import Copy
 from ahl.apps.advise.figures import SMALL, Figure
 from ahl.apps.advise.image_size import THIN, MaskedDefects, SizeAdvice
 from ahl.apps.advise.labels import MORE, WORTH, LabelAdvice, LearningCurve
 from ahl.apps.advise.trials import MOST_NORMALS
 from ahl.config.image_size import as_option, in_pixels
+from ahl.data.copies import Copy
 from ahl.data.masks import help_for_small_defects
 
 _SHOWN_COPIES = 10

@@ -123,6 +123,7 @@ class Trials:
             episodes,
             config,
             seed=seed,
+            groups=self.groups[np.concatenate([normals, anomalies])],
         )
         model = learn(task, config, seed=seed, device=self.setup.device)
         return model.score_table(self.table.chosen(tested))

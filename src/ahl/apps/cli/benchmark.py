@@ -14,10 +14,11 @@ from ahl.apps.cli.common import (
     stderr_console,
     suggest,
 )
-from ahl.apps.cli.groups import Caching, Computing, Features, json_flag
+from ahl.apps.cli.groups import Caching, Computing, Features, group_by_names, json_flag
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
+    from ahl._common.callbacks import Callback
     from ahl.benchmark.protocol import BenchmarkDataset
     from ahl.benchmark.trials import Benchmark
 
@@ -73,6 +74,12 @@ class RunOptions:
         type=click.IntRange(min=0),
         metavar="N",
     )
+    keep_together: bool = option(
+        "Measure each dataset that has photographs of one part once more, with these on one side "
+        "of the split. Decodes every image.",
+        default=False,
+    )
+    group_by: str | None = group_by_names()
     output: Path = option("Results folder.", "-o", type=FOLDER)
     resume: bool = option("Go on in a folder that has results.", default=False)
     transfer: bool = option(
@@ -88,21 +95,34 @@ class RunOptions:
     computing: Computing
     as_json: bool = json_flag()
 
-    def benchmark(self) -> Benchmark:
+    def benchmark(self, callback: Callback) -> Benchmark:
         """All that is to be measured.
+
+        Args:
+            callback: is told of photographs of one part, if they are looked for.
 
         Raises:
             AHLError: if an option has a value that cannot work, or a dataset cannot be read.
         """
         from ahl._common.devices import resolve_device
+        from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
         from ahl.config import preset
         from ahl.features.backbones.choice import BackboneChoice
 
+        if self.group_by is not None and not self.keep_together:
+            raise ConfigurationError("--group-by needs --keep-together.")
+        if self.keep_together and self.transfer:
+            raise ConfigurationError(
+                "--keep-together is not measured with --transfer; leave it out."
+            )
+        datasets = [_dataset(text) for text in self.datasets]
+        if self.keep_together:
+            datasets = with_kept_together(datasets, callback, group_by=self.group_by)
         chosen = self.features.choice()
         size, tiles = self.features.image_size, self.features.tiles
         return Benchmark(
-            datasets=[_dataset(text) for text in self.datasets],
+            datasets=datasets,
             methods=_methods(self.methods, self.ablations, transfer=self.transfer),
             settings=self.settings,
             anomalies=self.anomalies,
@@ -129,7 +149,7 @@ def run(options: RunOptions) -> None:
     options.computing.begin()
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         outcome = run_benchmark(
-            options.benchmark(),
+            options.benchmark(callback),
             options.output,
             resume=options.resume,
             jobs=options.jobs,

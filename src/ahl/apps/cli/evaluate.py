@@ -16,7 +16,7 @@ from ahl.apps.cli.common import (
     stderr_console,
     stdout_console,
 )
-from ahl.apps.cli.groups import Computing, json_flag, labelled_data, trained_model
+from ahl.apps.cli.groups import Computing, group_by_names, json_flag, labelled_data, trained_model
 from ahl.apps.cli.options import options, takes
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _FIGURES = {
 class EvaluateOptions:
     """The options of `ahl evaluate`."""
 
+    group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
     as_json: bool = json_flag()
 
@@ -47,7 +48,8 @@ def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
     """Measure a trained MODEL on the labelled images in DATA.
 
     DATA is laid out as for `ahl train`. Images that the model was trained on are left out, by
-    their content. Figures are image-level: AUROC over all anomalies, over those of classes
+    their content; other photographs of the same parts are counted, and figures without them stand
+    beside. Figures are image-level: AUROC over all anomalies, over those of classes
     with a training example (seen) and of the others (unseen) apart, average precision, and the
     false-positive rate where 95 % of the anomalies are found. Where `ahl threshold` has set a
     threshold, the images above it are counted, class by class.
@@ -62,7 +64,12 @@ def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
     dataset = open_dataset(data)
     detector = AHL.load(model, run=RunSettings(device=options.computing.device))
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
-        result = measure(detector.scorer, dataset, progress=callback.progress_of("scoring"))
+        result = measure(
+            detector.scorer,
+            dataset,
+            progress=callback.progress_of("scoring"),
+            group_by=options.group_by,
+        )
         for skipped in result.skipped:
             callback.on_skipped(skipped)
     if options.as_json:
@@ -73,9 +80,14 @@ def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
 
 def as_values(result: Evaluation) -> dict[str, Any]:
     """The evaluation as JSON values."""
-    others = ("threshold", "left_out", "left_out_known_class", "threshold_images")
+    others = (
+        *("threshold", "left_out", "left_out_known_class", "threshold_images"),
+        "trained_parts",
+    )
+    of_new_parts = result.of_new_parts
     return {
         **{name: getattr(result, name) for name in (*_FIGURES, *others)},
+        "of_new_parts": None if of_new_parts is None else asdict(of_new_parts),
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "skipped": skipped_values(result.skipped),
     }
@@ -89,6 +101,9 @@ def show(result: Evaluation) -> None:
     figures = [digits(getattr(result, name)) for name in _FIGURES]
     titles = [f">{title}" for title in _FIGURES.values()]
     console.print(make_table(titles, [figures], "Image-level figures"))
+    if result.of_new_parts is not None:
+        figures = [digits(getattr(result.of_new_parts, name)) for name in _FIGURES]
+        console.print(make_table(titles, [figures], "Of parts that were not trained on"))
     columns = ["class", ">images", "in training", ">AUROC"]
     if result.threshold is not None:
         columns.append(f">above {result.threshold:.4f}")
@@ -101,6 +116,11 @@ def show(result: Evaluation) -> None:
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
         click.echo(f"No {lacking} are left to test: figures need both.")
+    if result.trained_parts:
+        click.echo(
+            f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
+            "trained on: copies of training images, or of one part by their names. They flatter it."
+        )
     if result.threshold_images:
         click.echo(
             f"{counted(result.threshold_images, 'good image', 'are')} among those that the "

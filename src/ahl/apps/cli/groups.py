@@ -50,6 +50,17 @@ def seed_number() -> Any:  # noqa: ANN401 - a field
     return option("Seed of every draw.", default=0, type=click.IntRange(0, 2**32 - 1))
 
 
+def group_by_names(default: str = "copies alone") -> Any:  # noqa: ANN401 - a field
+    """The field `group_by`."""
+    return option(
+        "Regular expression on images' names below the folder: photographs in which its first "
+        "group (or all that it matches) is the same are of one part, and kept together. Others are "
+        f"kept with their copies [default: {default}].",
+        default=None,
+        metavar="REGEX",
+    )
+
+
 def thread_count() -> Any:  # noqa: ANN401 - a field
     """The field `threads`."""
     return option("CPU threads [default: all cores].", default=None, type=POSITIVE)

@@ -16,7 +16,7 @@ from ahl.apps.cli.common import (
     stderr_console,
     suggest,
 )
-from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
+from ahl.apps.cli.groups import Computing, group_by_names, json_flag, output_model, trained_model
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ThresholdOptions:
     output: Path | None = output_model(
         "The model file to write [default: MODEL itself].", default=None
     )
+    group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
     as_json: bool = json_flag()
 
@@ -52,9 +53,10 @@ class ThresholdOptions:
 def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) -> None:
     """Set where anomalous begins, on good images that MODEL was not trained on.
 
-    NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
-    out. Without any, out-of-fold scores of the training normals are used. They come from the fold
-    models, which mostly score higher than the model itself, so the threshold is conservative.
+    NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
+    left out, and several photographs of one part count as one. Without any, out-of-fold scores of
+    the training normals are used. They come from the fold models, which mostly score higher than
+    the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
@@ -76,6 +78,7 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
         expand_paths(normals) if normals else None,
         options.max_false_alarm_rate,
         resolve_device(options.computing.device),
+        group_by=options.group_by,
     )
     found.model.save(target)
     if options.as_json:
@@ -95,6 +98,8 @@ def _as_values(found: Threshold) -> dict[str, Any]:
         **dict(zip(names, rates, strict=True)),
         "skipped": skipped_values(found.normals.skipped),
         "trained_on": found.normals.trained_on,
+        "trained_parts": found.normals.trained_parts,
+        "same_part": found.normals.same_part,
         "next_images": _NEXT,
         "next_false_alarms": list(decision.false_alarms_among(_NEXT)),
     }
@@ -153,3 +158,13 @@ def _show_left_out(found: Threshold) -> None:
         callback.on_note(f"{counted(len(skipped), 'unreadable image', 'were')} skipped.")
     if trained:
         callback.on_note(f"{counted(trained, 'training image', 'were')} left out.")
+    if copies := found.normals.trained_parts:
+        callback.on_note(
+            f"{counted(copies, 'good image', 'were')} left out: training had other photographs of "
+            "their parts."
+        )
+    if further := found.normals.same_part:
+        callback.on_note(
+            f"{counted(further, 'good image', 'were')} not scored: another photograph of the same "
+            "part is, and each part is one observation."
+        )

@@ -25,6 +25,7 @@ from ahl.apps.cli.groups import (
     Computing,
     Features,
     Logging,
+    group_by_names,
     json_flag,
     labelled_data,
     output_model,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
     from ahl._common.types import Skipped
     from ahl.config import Config
-    from ahl.data import TrainingSplit
+    from ahl.data import Dataset, TrainingSplit
     from ahl.estimator import AHL
 
 
@@ -65,6 +66,7 @@ class TrainOptions:
     known_class: str | None = option(
         "The class to draw from in the hard setting.", default=None, metavar="C"
     )
+    group_by: str | None = group_by_names()
     seed: int = seed_number()
     epochs: int | None = option("Epochs [default: the preset's].", default=None, type=POSITIVE)
     alone: bool = option("Train the base detector alone, for comparison.", default=False)
@@ -104,7 +106,8 @@ def train(data: Path, options: TrainOptions) -> None:
       benchmark:  DATA/train/good/*  DATA/test/good/*  DATA/test/<defect class>/*
 
     One labelled defect is enough to start; ten are better. Unreadable images are skipped and
-    counted. A killed run goes on with --resume.
+    counted. Photographs of one part (by --group-by, or copies) stay on one side of a split.
+    A killed run goes on with --resume.
     """
     from ahl._common.distributed import process_rank
     from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
@@ -144,12 +147,17 @@ def train(data: Path, options: TrainOptions) -> None:
             {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
         ):
             split = draw_split(
-                open_dataset(data),
+                _with_parts(open_dataset(data), options, callback),
                 anomalies=options.anomalies,
                 setting=options.setting,
                 known_class=options.known_class,
                 seed=options.seed,
             )
+            if split.left_out:
+                callback.on_note(
+                    f"{counted(split.left_out, 'image', 'are')} not for testing: training has "
+                    "photographs of the same parts."
+                )
             if checkpoint.exists() and not options.resume:
                 callback.on_note(
                     "There is an unfinished run, which this one's first epoch will overwrite; "
@@ -163,6 +171,7 @@ def train(data: Path, options: TrainOptions) -> None:
         return
     seconds = time.monotonic() - started
     summary = _summary(detector, output, console.skipped, seconds)
+    summary["left_out"] = split.left_out
     if options.as_json:
         if options.profile:
             summary["profile"] = profile_values(console.times, seconds)
@@ -171,6 +180,22 @@ def train(data: Path, options: TrainOptions) -> None:
     if options.profile:
         stdout_console().print(profile_table(console.times, seconds))
     _show(summary, data if split.drawn != "all" else Path("LABELLED_FOLDER"))
+
+
+def _with_parts(dataset: Dataset, options: TrainOptions, callback: Callback) -> Dataset:
+    """The dataset with its parts: before a split is drawn also by copies, else training does."""
+    from ahl.data.parts import unmatched_note, with_named_parts, with_parts
+
+    if options.anomalies is not None or dataset.layout == "benchmark":
+        dataset, found = with_parts(dataset, callback, group_by=options.group_by)
+        for note in found.notes("stay on one side of the split"):
+            callback.on_note(note)
+    elif options.group_by is not None:
+        dataset, unmatched = with_named_parts(dataset, options.group_by)
+        if unmatched:
+            images = len(dataset.train_normals) + len(dataset.anomalies)
+            callback.on_note(unmatched_note(unmatched, images))
+    return dataset
 
 
 def _warn_of_small_defects(
@@ -201,6 +226,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
         "seed": model.seed,
         "images": dict(sorted(counts.items())),
         "skipped": skipped_values(skipped),
+        "copies": model.manifest.copies,
         "epochs": last.epoch,
         "support_loss": last.mean_losses["support"],
         "importance": list(last.importance),

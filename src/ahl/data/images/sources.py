@@ -31,11 +31,16 @@ class LabelledImage:
     """Unique among the training images; kept in the model's manifest."""
     class_name: str
     """`"good"`, or the anomaly class."""
+    part: str | None = None
+    """As in `Sample`."""
 
 
 def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
     """Training images out of a dataset's samples."""
-    return [LabelledImage(source=s.source, name=s.name, class_name=s.class_name) for s in samples]
+    return [
+        LabelledImage(source=s.source, name=s.name, class_name=s.class_name, part=s.part)
+        for s in samples
+    ]
 
 
 def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSource]:

@@ -8,9 +8,9 @@ from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.types import Sample
-from ahl.apps.advise import duplicates as module
-from ahl.apps.advise.duplicates import find_duplicates
-from ahl.apps.advise.pictures import look_at
+from ahl.data import likeness as module
+from ahl.data.copies import find_duplicates
+from ahl.data.pictures import look_at
 
 
 def photograph(number):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
-from ahl._common.types import Sample, Skipped
-from ahl.data.images.reading import read_pixels
+from ahl._common.types import Pixels, Skipped
+from ahl.data.images.reading import ImageSource, read_pixels
 
 THUMBNAIL = 64
 """Side of a thumbnail in pixels: 4 KiB an image, 40 MiB for 10,000."""
@@ -22,8 +23,27 @@ THUMBNAIL = 64
 _WORKERS = 2  # so many decoded images are in memory at once
 
 
+class Named(Protocol):
+    """An image by its name, with its label: a `Sample` or a `LabelledImage`."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the images looked at."""
+
+    @property
+    def class_name(self) -> str:
+        """`"good"`, or the anomaly class."""
+
+    @property
+    def source(self) -> ImageSource:
+        """Where the pixels are."""
+
+
+T = TypeVar("T", bound=Named)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Picture:
+class Picture(Generic[T]):
     """One image: its size, its identity and its looks.
 
     Attributes:
@@ -33,14 +53,14 @@ class Picture:
         thumbnail: (64, 64) uint8, luminance, the whole image.
     """
 
-    sample: Sample
+    sample: T
     width: int
     height: int
     digest: str
     thumbnail: NDArray[np.uint8]
 
 
-def look_at(samples: Sequence[Sample], callback: Callback) -> tuple[list[Picture], list[Skipped]]:
+def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]], list[Skipped]]:
     """Decode every image once.
 
     Args:
@@ -63,7 +83,7 @@ def look_at(samples: Sequence[Sample], callback: Callback) -> tuple[list[Picture
     return pictures, skipped
 
 
-def _look_at_one(sample: Sample) -> Picture | Skipped:
+def _look_at_one(sample: T) -> Picture[T] | Skipped:
     try:
         pixels = read_pixels(sample.source)
     except ImageError as error:
@@ -71,11 +91,24 @@ def _look_at_one(sample: Sample) -> Picture | Skipped:
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height} {width}\n".encode())
     digest.update(pixels.data)
-    small = Image.fromarray(pixels).convert("L")
     return Picture(
         sample=sample,
         width=width,
         height=height,
         digest=digest.hexdigest(),
-        thumbnail=np.array(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)),
+        thumbnail=_thumbnail(pixels),
     )
+
+
+def thumbnail_of(source: ImageSource) -> NDArray[np.uint8]:
+    """The thumbnail (64, 64) of an image.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    return _thumbnail(read_pixels(source))
+
+
+def _thumbnail(pixels: Pixels) -> NDArray[np.uint8]:
+    small = Image.fromarray(pixels).convert("L")
+    return np.array(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))

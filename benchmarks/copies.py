@@ -1,0 +1,134 @@
+"""How alike copies of photographs are, and how alike different photographs: the margin of copies.
+
+Takes images of a prepared dataset, spread over it, makes copies of some in several ways, and prints
+for each way the likeness of copy and original and the share found; then the most alike images of
+the dataset as it is, each pair to be looked at: a dataset may hold copies of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ahl._common.callbacks import Callback
+from ahl._common.spacing import evenly_spaced
+from ahl.data.images.finding import find_images
+from ahl.data.images.reading import read_pixels
+from ahl.data.likeness import alike
+from ahl.data.pictures import thumbnail_of
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def jpeg(quality: int) -> Change:
+    """Saving anew."""
+
+    def change(image: Image.Image) -> Image.Image:
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=quality)
+        return Image.open(stream).convert("RGB")
+
+    return change
+
+
+def brighter(factor: float) -> Change:
+    """Another exposure, clipped."""
+    return lambda image: image.point(lambda value: min(255, round(value * factor)))
+
+
+def shifted(share: float) -> Change:
+    """What the camera sees moved by a share of its width and height; the edge is cut off."""
+
+    def change(image: Image.Image) -> Image.Image:
+        width, height = image.size
+        return image.crop((round(share * width), round(share * height), width, height))
+
+    return change
+
+
+def cropped(share: float) -> Change:
+    """A share of width and height cut off, half on each side."""
+
+    def change(image: Image.Image) -> Image.Image:
+        width, height = image.size
+        x, y = round(share * width / 2), round(share * height / 2)
+        return image.crop((x, y, width - x, height - y))
+
+    return change
+
+
+def scaled(factor: float) -> Change:
+    """Another size."""
+    return lambda image: image.resize(
+        (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    )
+
+
+CHANGES: dict[str, Change] = {
+    "JPEG, quality 95": jpeg(95),
+    "JPEG, quality 50": jpeg(50),
+    "half as bright": brighter(0.5),
+    "20 % darker": brighter(0.8),
+    "20 % brighter": brighter(1.2),
+    "half the size": scaled(0.5),
+    "shifted by 2 %": shifted(0.02),
+    "shifted by 5 %": shifted(0.05),
+    "cropped by 5 %": cropped(0.05),
+    "cropped by 10 %": cropped(0.1),
+}
+
+
+MARGINS = (0.8, 0.9, 0.92, 0.94, 0.95, 0.96, 0.98)
+
+
+def measured(paths: list[Path], changed: int) -> Iterator[str]:
+    """The lines to print for one dataset."""
+    distinct: dict[bytes, Path] = {}
+    for path in paths:  # equal images are copies without any measure
+        distinct.setdefault(read_pixels(path).tobytes(), path)
+    paths = list(distinct.values())
+    thumbnails = np.stack([thumbnail_of(path) for path in paths])
+    started = time.process_time()
+    pairs = list(alike(thumbnails, Callback()))
+    seconds = time.process_time() - started
+    yield f"{len(paths)} images compared in {seconds:.1f} s of one CPU"
+    for margin in MARGINS:
+        yield f"  pairs from {margin}: {sum(like >= margin for *_, like in pairs)}"
+    for one, other, like in sorted(pairs, key=lambda pair: -pair[2])[:40]:
+        yield f"  {like:.4f} {paths[one].name} {paths[other].name}"
+    chosen = evenly_spaced(len(paths), changed)
+    for name, change in CHANGES.items():
+        changed_images = (change(Image.fromarray(read_pixels(paths[i]))) for i in chosen)
+        made = np.stack([thumbnail_of(np.asarray(image)) for image in changed_images])
+        found = {
+            (one, other): like
+            for one, other, like in alike(np.concatenate([thumbnails, made]), Callback())
+        }
+        likes = np.array([found.get((int(i), len(paths) + n), 0.0) for n, i in enumerate(chosen)])
+        shares = ", ".join(f"{np.mean(likes >= m):.2f} from {m}" for m in MARGINS)
+        yield f"  {name}: lowest {likes.min():.3f}, median {np.median(likes):.3f}; {shares}"
+
+
+def main() -> None:
+    """Print the tables of the folders given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--changed", type=int, default=40)
+    given = parser.parse_args()
+    for folder in given.folders:
+        paths = [p for p in find_images(folder, recursive=True) if "ground_truth" not in p.parts]
+        chosen = [paths[i] for i in evenly_spaced(len(paths), given.images)]
+        print(folder.name)
+        for line in measured(chosen, given.changed):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

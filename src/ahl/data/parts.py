@@ -1,0 +1,258 @@
+"""Parts: photographs of one part stay on one side of a split, and in one fold.
+
+The part is known from the image's name, or images are of one part because one is a copy of another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl._common.callbacks import Callback
+from ahl._common.errors import ConfigurationError
+from ahl._common.text import counted
+from ahl._common.types import Sample
+from ahl.data.copies import Copy, find_duplicates, linked
+from ahl.data.folders import Dataset, by_name
+from ahl.data.images.sources import LabelledImage
+from ahl.data.pictures import Picture, look_at
+
+T = TypeVar("T", Sample, LabelledImage)
+
+
+def number_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
+    """Number the parts of N images: equal numbers (N,) for one part, a new one for each None.
+
+    Examples:
+        >>> number_parts(["a", None, "b", "a", None]).tolist()
+        [0, 1, 2, 0, 3]
+    """
+    known: dict[str, int] = {}
+    numbers: list[int] = []
+    new = 0
+    for part in parts:
+        number = new if part is None else known.setdefault(part, new)
+        numbers.append(number)
+        new += number == new
+    return np.array(numbers, dtype=np.int64)
+
+
+def part_of(name: str, group_by: str) -> str | None:
+    """The part that an image's name tells; None if the expression is not found in it.
+
+    Args:
+        name: of the image, relative to the root, with forward slashes.
+        group_by: a regular expression; its first group is the part, or all that it matches if it
+            has no group.
+
+    Raises:
+        ConfigurationError: if it is no regular expression.
+
+    Examples:
+        >>> part_of("good/exposure2_tile17.jpg", "tile[0-9]+")
+        'tile17'
+    """
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise ConfigurationError(
+            f"group_by is {group_by!r}; expected a regular expression ({error})."
+        ) from None
+    match = pattern.search(name)
+    return None if match is None else match.group(1 if pattern.groups else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts(Generic[T]):
+    """Images with their parts, and what these were told by.
+
+    Attributes:
+        images: as given, with their parts; None for the only photograph of a part.
+        copies: all copies among them, contradictions of the labels first.
+        pictures: of the readable images, in order.
+        unmatched: images whose names do not tell their part; None if names were not asked.
+    """
+
+    images: tuple[T, ...]
+    copies: tuple[Copy, ...]
+    pictures: tuple[Picture[T], ...]
+    unmatched: int | None = None
+
+    @property
+    def shared(self) -> int:
+        """Images that are not the only ones of their part."""
+        _, counts = np.unique(number_parts(one.part for one in self.images), return_counts=True)
+        return int(counts[counts > 1].sum())
+
+    @property
+    def across(self) -> tuple[Copy, ...]:
+        """Copies that are of different parts."""
+        parts = {one.name: one.part for one in self.images}
+        return tuple(
+            c for c in self.copies if parts[c.one] is None or parts[c.one] != parts[c.other]
+        )
+
+    @property
+    def contradictions(self) -> tuple[Copy, ...]:
+        """Copies of which one is labelled good and one a defect."""
+        return tuple(copy for copy in self.copies if copy.where == "good and defect")
+
+    def notes(self, done: str) -> list[str]:
+        """Sentences on what was found, for people.
+
+        Args:
+            done: about photographs of one part, such as "stay in one fold".
+        """
+        notes = []
+        if self.unmatched:
+            notes.append(unmatched_note(self.unmatched, len(self.images)))
+        if self.copies:
+            exact = sum(copy.exact for copy in self.copies)
+            notes.append(
+                f"{counted(len(self.copies), 'pair')} of copies found ({exact} of equal pixels, "
+                f"{len(self.copies) - exact} near), such as {_pair(self.copies[-1])}."
+            )
+        if self.shared:
+            notes.append(
+                f"{self.shared} of {len(self.images)} images are not the only ones of their part: "
+                f"photographs of one part {done}."
+            )
+        if self.contradictions:
+            pairs = "; ".join(_pair(copy) for copy in self.contradictions[:3])
+            notes.append(
+                f"Warning: {counted(len(self.contradictions), 'pair')} of copies labelled good and "
+                f"defect, so one label may be wrong: {pairs}."
+            )
+        if self.across:
+            notes.append(
+                f"Warning: {counted(len(self.across), 'pair')} of copies are of different parts by "
+                f"--group-by or groups, such as {_pair(self.across[0])}; they may stand apart."
+            )
+        return notes
+
+
+def unmatched_note(unmatched: int, images: int) -> str:
+    """A sentence on images whose names do not tell their part."""
+    return (
+        f"The names of {unmatched} of {counted(images, 'image')} do not match --group-by: these "
+        "stand alone, but for their copies."
+    )
+
+
+def _pair(copy: Copy) -> str:
+    labels = f" ({copy.one_class}, {copy.other_class})" if copy.where == "good and defect" else ""
+    return f"{copy.one} = {copy.other}{labels}"
+
+
+def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
+    """Images with the parts that their names tell; others stay as they are."""
+    parts = [part_of(image.name, group_by) for image in images]
+    return tuple(
+        image if part is None else replace(image, part=part)
+        for image, part in zip(images, parts, strict=True)
+    )
+
+
+def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) -> tuple[T, ...]:
+    """Images with one part for all copies of an image; those that have parts already keep them."""
+    pairs = [pair for pair in pairs if all(images[i].part is None for i in pair)]
+    groups = linked(len(images), pairs)
+    first: dict[int, str] = {}
+    for index in sorted({i for pair in pairs for i in pair}, key=lambda i: images[i].name):
+        first.setdefault(int(groups[index]), f"copies of {images[index].name}")
+    return tuple(
+        replace(image, part=first[group]) if image.part is None and group in first else image
+        for image, group in zip(images, groups.tolist(), strict=True)
+    )
+
+
+def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None = None) -> Parts[T]:
+    """Tell the parts of images by their names, and copies of one another by their pixels.
+
+    An image that has a part, or whose name tells it, keeps it: copies join only images that have
+    none. Images that cannot be read stand alone.
+
+    Args:
+        images: with unique names.
+        callback: receives progress.
+        group_by: as in `part_of`; None for copies alone.
+
+    Raises:
+        ConfigurationError: if `group_by` is no regular expression.
+    """
+    unmatched = None
+    if group_by is not None:
+        images = tell_parts(images, group_by)
+        unmatched = sum(one.part is None for one in images)
+    pictures, _ = look_at(images, _Quiet(callback))
+    found = find_duplicates(pictures, callback)
+    place = {id(image): index for index, image in enumerate(images)}
+    places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
+    pairs = [(places[one], places[other]) for one, other in found.pairs]
+    return Parts(
+        images=with_copies_together(images, pairs),
+        copies=found.copies,
+        pictures=tuple(pictures),
+        unmatched=unmatched,
+    )
+
+
+class _Quiet(Callback):
+    """Passes on progress, but not skipped images, which who uses the images reports."""
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+
+    def on_stage(self, stage: str, done: int, total: int) -> None:
+        """Pass on."""
+        self._callback.on_stage(stage, done, total)
+
+
+def with_parts(
+    dataset: Dataset, callback: Callback | None = None, *, group_by: str | None = None
+) -> tuple[Dataset, Parts[Sample]]:
+    """A dataset whose samples have their parts, and what these were told by.
+
+    Every image is decoded once.
+
+    Args:
+        dataset: as `open_dataset` gives it.
+        callback: receives progress.
+        group_by: as in `part_of`; None: copies alone tell parts.
+
+    Raises:
+        ConfigurationError: if `group_by` is no regular expression.
+    """
+    found = find_parts(_samples(dataset), callback or Callback(), group_by=group_by)
+    return _with_samples(dataset, found.images, group_by), found
+
+
+def with_named_parts(dataset: Dataset, group_by: str) -> tuple[Dataset, int]:
+    """As `with_parts`, by names alone; the number of images whose names do not tell their part."""
+    named = tell_parts(_samples(dataset), group_by)
+    unmatched = sum(one.part is None for one in named)
+    return _with_samples(dataset, named, group_by), unmatched
+
+
+def _samples(dataset: Dataset) -> tuple[Sample, ...]:
+    return by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
+
+
+def _with_samples(dataset: Dataset, samples: Iterable[Sample], group_by: str | None) -> Dataset:
+    told = {sample.name: sample for sample in samples}
+    normals, tests, anomalies = (
+        tuple(told[sample.name] for sample in given)
+        for given in (dataset.train_normals, dataset.test_normals, dataset.anomalies)
+    )
+    return replace(
+        dataset,
+        train_normals=normals,
+        test_normals=tests,
+        anomalies=anomalies,
+        group_by=group_by or dataset.group_by,
+    )

@@ -1,0 +1,76 @@
+"""Which images show parts that a model was trained on, and which show one part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl._common.callbacks import Callback
+from ahl._common.types import Sample
+from ahl.data.images.sources import LabelledImage
+from ahl.data.likeness import near_copies
+from ahl.data.parts import number_parts, part_of, tell_parts, with_copies_together
+from ahl.data.pictures import look_at
+from ahl.model.exemplars import thumbnails_of
+from ahl.model.trained import TrainedModel
+
+T = TypeVar("T", Sample, LabelledImage)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedParts:
+    """N images against the training images of a model.
+
+    Attributes:
+        trained: (N,) True for an image of a part that the model was trained on.
+        groups: (N,) int64, equal numbers for photographs of one part.
+        readable: (N,) False for an image that could not be compared.
+    """
+
+    trained: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+    readable: NDArray[np.bool_]
+
+
+def compare_with_training(
+    model: TrainedModel, images: Sequence[T], *, group_by: str | None = None
+) -> TrainedParts:
+    """Tell the parts of images, and which of them the model was trained on.
+
+    As in training: by the part that an image has or its name tells; an image that has none is of
+    the part that it is a copy of. Each image is decoded once.
+
+    Args:
+        model: what was trained; one that was trained on feature maps has no parts.
+        images: that are not in its training themselves.
+        group_by: as in `ahl.data.parts.part_of`; None: as the model was trained with, if with any.
+
+    Raises:
+        ConfigurationError: if `group_by` is no regular expression.
+    """
+    manifest = model.manifest
+    parts: set[str | None] = set(manifest.parts)
+    if (group_by := group_by or manifest.group_by) is not None:
+        images = tell_parts(images, group_by)
+        parts |= {part_of(file.name, group_by) for file in manifest.files} - {None}
+    pictures, _ = look_at(images, Callback())
+    place = {id(image): index for index, image in enumerate(images)}
+    places = [place[id(picture.sample)] for picture in pictures]
+    kept = model.thumbnails.numpy()
+    thumbnails = np.concatenate([kept, thumbnails_of(pictures).numpy()])
+    trained = np.array([image.part in parts for image in images], dtype=np.bool_)
+    pairs = []
+    for one, other, _ in near_copies(thumbnails, Callback(), known=len(kept)):
+        new = places[other - len(kept)]
+        if one >= len(kept):
+            pairs.append((places[one - len(kept)], new))
+        elif images[new].part is None:
+            trained[new] = True
+    groups = number_parts(image.part for image in with_copies_together(images, pairs))
+    readable = np.zeros(len(images), dtype=np.bool_)
+    readable[places] = True
+    return TrainedParts(trained=np.isin(groups, groups[trained]), groups=groups, readable=readable)
