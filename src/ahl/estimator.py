@@ -124,7 +124,10 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             ResumeError: if resuming and the checkpoint is of another run.
         """
         if isinstance(images, (str, Path)) and labels is None:
-            return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
+            dataset, run = open_dataset(Path(images)), self._run()
+            for note in dataset.notes:
+                run.callback.on_note(note)
+            return self.fit_split(draw_split(dataset, anomalies=None))
         normals, anomalies = labelled(listed_images(images), labels)
         return self._fitted(train(normals, anomalies, self._learner(), self._run()))
 

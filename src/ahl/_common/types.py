@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -69,12 +69,14 @@ class Sample:
             regions add their number in the file: `kos01/Part5.jpg#0`.
         class_name: `"good"`, or the anomaly class (the folder's name).
         box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
+        masks: files that mark its defects, as large as the image; they tell no samples apart.
     """
 
     path: Path
     name: str
     class_name: str
     box: Box | None = None
+    masks: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def source(self) -> Path | Region:

@@ -11,6 +11,7 @@ import click
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
+    images_of,
     print_json,
     skipped_values,
     stderr_console,
@@ -63,7 +64,6 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     """
     from ahl._common.devices import resolve_device
     from ahl.data import refuse_labelled
-    from ahl.data.images.finding import expand_paths
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold
 
@@ -73,7 +73,7 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     refuse_labelled(normals)
     found = set_threshold(
         TrainedModel.load(model),
-        expand_paths(normals) if normals else None,
+        images_of(normals) if normals else None,
         options.max_false_alarm_rate,
         resolve_device(options.computing.device),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ahl.data.images.finding import IMAGE_SUFFIXES
+from ahl.data.images.formats import IMAGE_SUFFIXES
 
 
 class Signature(NamedTuple):

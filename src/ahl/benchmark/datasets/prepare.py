@@ -16,7 +16,8 @@ from ahl._common.files import written_whole
 from ahl._common.types import Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
-from ahl.data.images.reading import ARRAY_SUFFIX, read_pixels
+from ahl.data.images.formats import ARRAY_SUFFIX
+from ahl.data.images.reading import read_pixels
 from ahl.data.splits import split_normals
 
 _TRAIN, _TEST = "train", "test"

@@ -42,6 +42,7 @@ from ahl.data.images.decoding import (
     shape_of_array_file,
     shape_of_pillow,
 )
+from ahl.data.images.formats import ARRAY_SUFFIX, pillow_formats
 
 ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
@@ -49,13 +50,6 @@ ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
-
-ARRAY_SUFFIX = ".npy"
-"""Suffix of the files read as arrays; folders are not searched for them."""
-
-# Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-
 
 _Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
 """Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
@@ -133,7 +127,7 @@ def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
         if Path(name).suffix.lower() == ARRAY_SUFFIX:
             yield partial(shape_of_array_file, stream), partial(from_array_file, stream)
             return
-        with Image.open(stream, formats=_FORMATS) as image:
+        with Image.open(stream, formats=pillow_formats()) as image:
             yield partial(shape_of_pillow, image), partial(from_pillow, image)
 
 
