@@ -112,8 +112,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """Train on good images and a few labelled anomalies.
 
         Args:
-            images: at least two good ones and one anomaly; or the path of a folder that
-                `open_dataset` reads, whose labelled defects all train.
+            images: at least two good ones and one anomaly; or a folder for `open_dataset`.
             labels: one an image; None for a folder.
 
         Raises:
@@ -124,9 +123,9 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             ResumeError: if resuming and the checkpoint is of another run.
         """
         if isinstance(images, (str, Path)) and labels is None:
-            dataset, run = open_dataset(Path(images)), self._run()
+            dataset = open_dataset(Path(images))
             for note in dataset.notes:
-                run.callback.on_note(note)
+                self._run().callback.on_note(note)
             return self.fit_split(draw_split(dataset, anomalies=None))
         normals, anomalies = labelled(listed_images(images), labels)
         return self._fitted(train(normals, anomalies, self._learner(), self._run()))

@@ -103,6 +103,10 @@ LONGEST_START: Final = 132
 """Bytes by which every format is told."""
 
 
+NAMED: Final = tuple(one for one in FORMATS if one.name == "DICOM")
+"""Formats whose files need not begin as most of them do: their suffix tells, too."""
+
+
 def format_of(start: bytes) -> Format | None:
     """The format of a file by its first bytes; None if it is none of these."""
     for one in FORMATS:
