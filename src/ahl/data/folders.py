@@ -35,6 +35,9 @@ _NAMES_OF_GOOD = frozenset(
         *("without_defect", "undamaged", "mt_free"),
     }
 )
+_NAMES_OF_DEFECTS = frozenset(
+    {"defect", "defects", "defective", "anomaly", "anomalies", "abnormal", "bad", "ng", "test"}
+)
 _LAYOUTS = (
     "Expected either good/ beside one folder for each kind of anomaly, "
     "or train/good/ with test/good/ and test/<kind>/"
@@ -121,11 +124,10 @@ def open_dataset(root: Path) -> Dataset:
     used = {sample.path for sample in (*normals, *test_normals, *anomalies)}
     outside = [path for path in found.images if path not in used]
     if outside:
-        lie = f"{counted(len(outside), 'image', 'are')} left out"
-        expected = "test/<kind>/" if own_split else "a folder of their kind"
         notes.append(
-            f"{lie}, outside the folders of classes: {places(outside, root)}. Defects belong into "
-            f"{expected}, or are given by --defect KIND=FOLDER."
+            f"{counted(len(outside), 'image', 'are')} left out, outside the folders of classes: "
+            f"{places(outside, root)}. Defects belong into "
+            f"{'test/<kind>/' if own_split else '<kind>/'}. {_way_out(root, good[0], outside)}"
         )
     return Dataset(
         name=root.resolve().name,
@@ -140,8 +142,7 @@ def open_dataset(root: Path) -> Dataset:
 
 def means_good(name: str) -> bool:
     """True for a name that people give to good images: `good`, `OK`, `Defect-Free`."""
-    plain = re.sub(r"[ _.-]+", "_", name.casefold())
-    return plain in _NAMES_OF_GOOD
+    return _plain(name) in _NAMES_OF_GOOD
 
 
 def refuse_labelled(paths: Iterable[str | Path]) -> None:
@@ -221,13 +222,29 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
     hints = [folder for folder in named if means_good(folder.name)]
     hint = ""
     if hints:
-        others = [folder for folder in outer if folder not in (hints[0], hints[0].parent)]
-        defects = "".join(f" --defect {_quoted(f'{o.name}={o}')}" for o in others[:_SHOWN])
-        hint = (
-            f" If {hints[0]} holds the normal images, rename it to {GOOD}, or give "
-            f"--good {_quoted(hints[0])}{defects or ' --defect KIND=FOLDER'}."
-        )
+        others = [path for path in found.images if hints[0] not in path.parents]
+        hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}. "
+        hint += _way_out(root, hints[0], others)
     return f"{root} holds the folders {_listed(f.name for f in outer)}. {_LAYOUTS}.{hint or table}"
+
+
+def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:
+    """The options that say which folders hold good images and which kinds of defects."""
+    kinds: dict[str, Path] = {}
+    for path in others:
+        parts = path.relative_to(root).parts[:-1]
+        if parts and not means_good(parts[-1]):
+            # The kinds of a folder such as defects/ are those within.
+            depth = 2 if _plain(parts[0]) in _NAMES_OF_DEFECTS and len(parts) > 1 else 1
+            kinds.setdefault(parts[depth - 1], root.joinpath(*parts[:depth]))
+    defects = [_quoted(f"{kind}={folder}") for kind, folder in sorted(kinds.items())[:_SHOWN]]
+    words = [f"--defect {one}" for one in defects] or ["--defect KIND=FOLDER"]
+    return f"Or give --good {_quoted(good)} {' '.join(words)}."
+
+
+def _plain(name: str) -> str:
+    """`Defect-Free` as `defect_free`."""
+    return re.sub(r"[ _.-]+", "_", name.casefold())
 
 
 def _quoted(path: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
@@ -18,9 +19,11 @@ from ahl.apps.cli.common import (
     suggest,
 )
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
+from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
+    from ahl.data.images.reading import ImageSource
     from ahl.scoring.thresholds import Threshold
 
 FEWEST_TO_DOUBT = 3
@@ -42,6 +45,7 @@ class ThresholdOptions:
     output: Path | None = output_model(
         "The model file to write [default: MODEL itself].", default=None
     )
+    labels: Labels
     computing: Computing
     as_json: bool = json_flag()
 
@@ -54,8 +58,9 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     """Set where anomalous begins, on good images that MODEL was not trained on.
 
     NORMALS are files, folders or globs of good images; those that MODEL was trained on are left
-    out. Without any, out-of-fold scores of the training normals are used. They come from the fold
-    models, which mostly score higher than the model itself, so the threshold is conservative.
+    out. Of a --table with splits, the good images of val and test are taken. Without any,
+    out-of-fold scores of the training normals are used. They come from the fold models, which
+    mostly score higher than the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
@@ -73,7 +78,7 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     refuse_labelled(normals)
     found = set_threshold(
         TrainedModel.load(model),
-        images_of(normals) if normals else None,
+        _images(normals, options.labels),
         options.max_false_alarm_rate,
         resolve_device(options.computing.device),
     )
@@ -84,6 +89,15 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     _show_left_out(found)
     _show(found)
     suggest("predict", target, "FILE_OR_FOLDER...")
+
+
+def _images(normals: tuple[str, ...], labels: Labels) -> list[ImageSource] | None:
+    """The good images that were given; None if none were."""
+    if not labels.given:
+        return [*images_of(normals)] if normals else None
+    if normals:
+        raise ConfigurationError("Give NORMALS or the options of labelled images, not both.")
+    return [sample.source for sample in labels.dataset(None, ["val", "test"]).train_normals]
 
 
 def _as_values(found: Threshold) -> dict[str, Any]:

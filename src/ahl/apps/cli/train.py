@@ -176,8 +176,7 @@ def train(data: Path | None, options: TrainOptions) -> None:
         return
     if options.profile:
         stdout_console().print(profile_table(console.times, seconds))
-    testable = split.drawn != "all" or options.labels.table is not None
-    _show(summary, options.labels.again(data) if testable else "LABELLED_FOLDER")
+    _show(summary, options.labels.again(data) if split.drawn != "all" else "LABELLED_FOLDER")
 
 
 def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callback) -> None:

@@ -100,6 +100,14 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
 
 
+def peak_of_pillow(image: Image.Image) -> int | None:
+    """Largest of a Pillow image's grey values of 16 bits; None if it has no such values."""
+    if not image.mode.startswith("I;16"):
+        return None
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return int(in_full_range(np.asarray(image), tags).max())
+
+
 def orientation_of(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense."""
     try:

@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 
 from ahl._common.errors import ImageError
+from ahl._common.spacing import evenly_spaced
 from ahl.data.images.pairing import (
     MASK_FOLDER,
     MASK_NAME,
@@ -152,9 +153,7 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], object]) -> list[list[
 
 def _some(paths: Sequence[Path]) -> list[Path]:
     """A few of them: the first, the last, and between."""
-    if len(paths) <= _LOOKED_AT:
-        return list(paths)
-    return [paths[i * (len(paths) - 1) // (_LOOKED_AT - 1)] for i in range(_LOOKED_AT)]
+    return [paths[index] for index in evenly_spaced(len(paths), _LOOKED_AT)]
 
 
 def _agreeing(paths: Sequence[Path], asked: Callable[[Path], bool]) -> set[Path]:

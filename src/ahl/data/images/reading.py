@@ -42,6 +42,7 @@ from ahl.data.images.decoding import (
     from_pillow,
     image_errors,
     orientation_of,
+    peak_of_pillow,
     shape_of_array,
     shape_of_array_file,
     shape_of_dicom_file,
@@ -170,6 +171,21 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
     return box
+
+
+def peak_of_16_bits(source: ImageSource) -> int | None:
+    """Largest value of a file of grey values of 16 bits; None for any other or unreadable image."""
+    if not isinstance(source, (str, Path)):
+        return None
+    try:
+        with _open_file(Path(source)) as stream, image_errors():
+            if Path(source).suffix.lower() == ARRAY_SUFFIX:
+                array = np.load(stream, allow_pickle=False)
+                return int(array.max()) if array.dtype == np.uint16 else None
+            with Image.open(stream, formats=pillow_formats()) as image:
+                return peak_of_pillow(image)
+    except ImageError:
+        return None
 
 
 def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
