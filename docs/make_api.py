@@ -9,7 +9,10 @@ import ahl
 
 GROUPS = {
     "Detector": ("AHL", "RunSettings", "Prediction", "open_scorer", "Scorer", "evaluate"),
-    "Data": ("open_dataset", "draw_split", "Dataset", "TrainingSplit", "Sample", "Kind"),
+    "Data": (
+        *("open_dataset", "dataset_of_paths", "dataset_of_table", "draw_split"),
+        *("Dataset", "TrainingSplit", "Sample", "Kind"),
+    ),
     "Settings": ("Config", "preset", "PACKAGED", "settle_process"),
     "Extension points": (
         *("Backbone", "PseudoAnomalyGenerator", "default_generators", "BaseDetector"),

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from ahl.benchmark.runner import run_benchmark
     from ahl.benchmark.trials import Benchmark
     from ahl.config import Config, preset
-    from ahl.data import Dataset, TrainingSplit, draw_split, open_dataset
+    from ahl.data import (
+        Dataset,
+        TrainingSplit,
+        dataset_of_paths,
+        dataset_of_table,
+        draw_split,
+        open_dataset,
+    )
     from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
     from ahl.estimator import AHL
     from ahl.features.backbones import PACKAGED, Backbone
@@ -99,6 +106,8 @@ _PLACES = {
     "data": (
         "Dataset",
         "TrainingSplit",
+        "dataset_of_paths",
+        "dataset_of_table",
         "draw_split",
         "open_dataset",
     ),
@@ -157,6 +166,8 @@ __all__ = [
     "WeightsError",
     "__version__",
     "advise",
+    "dataset_of_paths",
+    "dataset_of_table",
     "default_generators",
     "deviation_loss",
     "draw_split",

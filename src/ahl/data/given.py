@@ -51,6 +51,11 @@ def dataset_of_paths(
 
     Raises:
         DataError: if one of them names nothing, or an image is given twice.
+
+    Examples:
+        >>> from ahl import AHL, dataset_of_paths, draw_split
+        >>> data = dataset_of_paths(["OK"], {"scratch": ["NG/scratch*.png"]})  # doctest: +SKIP
+        >>> AHL().fit_split(draw_split(data, anomalies=None))  # doctest: +SKIP
     """
     found = {kind: expand_paths(paths) for kind, paths in ((GOOD, good), *defects.items())}
     given = expand_paths(masks) if masks else Found()
@@ -100,6 +105,10 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
 
     Raises:
         DataError: if the table cannot be read, a row is not understood or no good image is there.
+
+    Examples:
+        >>> from ahl import dataset_of_table
+        >>> data = dataset_of_table(Path("labels.csv"), ["train"])  # doctest: +SKIP
     """
     rows = list(_rows(file))
     has_splits = any(row["split"] for _, row in rows)

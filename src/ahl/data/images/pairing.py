@@ -81,6 +81,11 @@ class NameIndex:
         found = self._by_folder.get((path.parent, stem.casefold()), []) if stem else []
         return [other for other in found if other != path]
 
+    def twins(self) -> dict[Path, list[Path]]:
+        """Those that others in the same folder share their name with, and these others."""
+        alike = [paths for paths in self._by_folder.values() if len(paths) > 1]
+        return {path: [p for p in paths if p != path] for paths in alike for path in paths}
+
     def knows(self, mask: Path) -> bool:
         """True if a photograph anywhere has its name, with the ending of a mask or without."""
         return any(stem.casefold() in self._by_name for stem in self._stems(mask))

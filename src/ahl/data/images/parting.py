@@ -70,13 +70,12 @@ def part(pictures: Sequence[Path], root: Path) -> Parted:
     """
     pictures = list(dict.fromkeys(pictures))
     places = {path: path.relative_to(root).parts[:-1] for path in pictures}
-    named, unlike = _named_masks(pictures, places)
-    masks = set(named)
+    masks, unlike = _named_masks(pictures, places)
     for told in (_twins, _two_toned_folders):
-        rest = [path for path in pictures if path not in masks | unlike]
-        masks |= told(NameIndex(rest, places))
+        named = masks | unlike
+        masks |= told(NameIndex([path for path in pictures if path not in named], places))
     photographs = [path for path in pictures if path not in masks]
-    index = NameIndex(photographs, places)
+    index = NameIndex(photographs if masks else [], places)
     masks_of: defaultdict[Path, list[Path]] = defaultdict(list)
     for mask in sorted(masks):
         photograph = index.photograph_of(mask)
@@ -102,9 +101,10 @@ def _named_masks(pictures: Sequence[Path], places: Places) -> tuple[set[Path], s
     masks = {path for path in pictures if any(map(is_ground_truth, places[path]))}
     in_folder = {path for path in pictures if any(map(MASK_FOLDER.fullmatch, places[path]))} - masks
     plain = [path for path in pictures if path not in masks | in_folder]
-    beside = NameIndex(plain, places)
-    ended = {path for path in plain if beside.beside(path, base_name(path.stem))}
-    index = NameIndex([path for path in plain if path not in ended], places)
+    bases = {path: base for path in plain if (base := base_name(path.stem))}
+    index = NameIndex(plain if bases else [], places)
+    ended = {path for path, base in bases.items() if index.beside(path, base)}
+    index = NameIndex([path for path in plain if path not in ended] if in_folder else [], places)
     unlike: set[Path] = set()
     for group in _grouped(in_folder | ended, key=lambda path: path.parent):
         of_folder = [path for path in group if path in in_folder]
@@ -119,9 +119,9 @@ def _named_masks(pictures: Sequence[Path], places: Places) -> tuple[set[Path], s
 def _twins(index: NameIndex) -> set[Path]:
     """Rule 4: masks that have a photograph's name, beside it."""
     masks: set[Path] = set()
-    for group in _grouped(index.paths, key=lambda path: (path.parent, path.suffix.lower())):
-        twins = {path: found for path in group if (found := index.beside(path, path.stem))}
-        masks |= _agreeing(list(twins), partial(_is_toned_twin, twins))
+    twins = index.twins()
+    for group in _grouped(twins, key=lambda path: (path.parent, path.suffix.lower())):
+        masks |= _agreeing(group, partial(_is_toned_twin, twins))
     return masks
 
 
@@ -133,6 +133,9 @@ def _two_toned_folders(index: NameIndex) -> set[Path]:
     masks: set[Path] = set()
     black: list[set[Path]] = []
     for group in _grouped(index.paths, key=lambda path: path.parent):
+        some = {path: found for path in _some(group) if (found := index.photograph_of(path))}
+        if not any(_is_two_toned(some, path) for path in some):
+            continue
         partners = {path: found for path in group if (found := index.photograph_of(path))}
         if 2 * len(partners) > len(group):
             alike = _agreeing(list(partners), partial(_is_two_toned, partners))
