@@ -10,7 +10,8 @@ import ahl
 GROUPS = {
     "Detector": ("AHL", "RunSettings", "Prediction", "open_scorer", "Scorer", "evaluate"),
     "Data": (
-        *("open_dataset", "with_parts", "draw_split", "Dataset", "TrainingSplit", "Sample", "Kind"),
+        *("open_dataset", "dataset_of_paths", "dataset_of_table", "with_parts", "draw_split"),
+        *("Dataset", "TrainingSplit", "Sample", "Kind"),
     ),
     "Settings": ("Config", "preset", "PACKAGED", "settle_process"),
     "Extension points": (

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from ahl.benchmark.runner import run_benchmark
     from ahl.benchmark.trials import Benchmark
     from ahl.config import Config, preset
-    from ahl.data import Dataset, TrainingSplit, draw_split, open_dataset
+    from ahl.data import (
+        Dataset,
+        TrainingSplit,
+        dataset_of_paths,
+        dataset_of_table,
+        draw_split,
+        open_dataset,
+    )
     from ahl.data.parts import with_parts
     from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
     from ahl.estimator import AHL
@@ -100,6 +107,8 @@ _PLACES = {
     "data": (
         "Dataset",
         "TrainingSplit",
+        "dataset_of_paths",
+        "dataset_of_table",
         "draw_split",
         "open_dataset",
     ),
@@ -159,6 +168,8 @@ __all__ = [
     "WeightsError",
     "__version__",
     "advise",
+    "dataset_of_paths",
+    "dataset_of_table",
     "default_generators",
     "deviation_loss",
     "draw_split",

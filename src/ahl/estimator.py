@@ -117,8 +117,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """Train on good images and a few labelled anomalies.
 
         Args:
-            images: at least two good ones and one anomaly; or the path of a folder that
-                `open_dataset` reads, whose labelled defects all train.
+            images: at least two good ones and one anomaly; or a folder for `open_dataset`.
             labels: one an image; None for a folder.
             groups: the part that each image shows; photographs of one part are kept in one fold.
                 Images without one, all by default, are kept with their copies.
@@ -131,7 +130,10 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             ResumeError: if resuming and the checkpoint is of another run.
         """
         if isinstance(images, (str, Path)) and labels is None:
-            return self.fit_split(draw_split(open_dataset(Path(images)), anomalies=None))
+            dataset = open_dataset(Path(images))
+            for note in dataset.notes:
+                self._run().callback.on_note(note)
+            return self.fit_split(draw_split(dataset, anomalies=None))
         normals, anomalies = labelled(listed_images(images), labels, groups)
         return self._fitted(train(normals, anomalies, self._learner(), self._run()))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ahl._common.errors import DataError
-from ahl.data import open_dataset
+from ahl.data import draw_split, open_dataset
 
 INSPECTION = ["good/2.png", "good/1.JPG", "scratch/a.bmp", "dent/deep/er/b.tif", "dent/a.png"]
 BENCHMARK = [
@@ -108,6 +108,19 @@ def test_the_root_may_be_the_current_folder(tmp_path, monkeypatch):
         (["OK/1.png", "bad/1.png"], r"folders OK, bad\..*good/ beside.*If .*OK holds.*rename"),
         (["train/normal/1.png", "test/x/1.png"], r"If .*train.normal holds .* rename it to good"),
         (["train/ok/1.png", "test/good/1.png"], r"If .*train.ok holds .* rename it to good"),
+        (["OK/1.png", "NG/1.png"], r"Or give --good \S*OK --defect NG=\S*NG\.$"),
+        (["Free/Imgs/1.png", "Crack/Imgs/1.png"], r"--good \S*Free --defect Crack=\S*Crack\.$"),
+        (
+            ["normal/line1/1.png", "normal/line2/1.png", "defects/crack/1.png"],
+            r"--good \S*normal --defect crack=\S*defects.crack\.$",
+        ),
+        (["Defect-Free/1.png", "x/1.png"], r"If .*Defect-Free holds the normal images, rename it"),
+        (
+            ["all/1.png", "labels.csv"],
+            r"folders all\..*labels\.csv labels them, give --table \S*csv",
+        ),
+        (["1.png", "t.csv"], r"1 image\(s\) but no folders.*--table"),
+        (["masks/1.png", "OK/1.png"], r"holds the folders OK\."),
         (["a/1.png", "b/1.png"], r"folders a, b\. Expected .*<kind>/\.$"),
         (["1.png", "2.png"], r"2 image\(s\) but no folders"),
         (["notes.txt"], "neither folders nor images"),
@@ -122,6 +135,30 @@ def test_the_root_may_be_the_current_folder(tmp_path, monkeypatch):
 def test_what_fits_no_layout_is_explained(tmp_path, files, message):
     with pytest.raises(DataError, match=message):
         open_dataset(plant(tmp_path, files))
+
+
+def test_what_is_left_out_of_a_layout_is_said(tmp_path):
+    dataset = open_dataset(plant(tmp_path, [*INSPECTION, "loose.png", "a.txt"]))
+    assert dataset.notes[0] == "1 file passed over: 1 .txt."
+    assert dataset.notes[1].startswith("1 image is left out, outside the folders of classes: 1 in ")
+
+
+def test_defects_beside_a_benchmark_layout_are_named_with_the_way_out(tmp_path):
+    dataset = open_dataset(plant(tmp_path, ["train/good/1.png", "crack/1.png", "crack/2.png"]))
+    (note,) = dataset.notes
+    assert note.startswith("2 images are left out, outside the folders of classes: 2 in crack. ")
+    assert "Defects belong into test/<kind>/." in note
+    assert f"--good {tmp_path / 'train' / 'good'} --defect crack={tmp_path / 'crack'}" in note
+    with pytest.raises(DataError, match=r"no anomalies.* in test/<kind>/"):
+        draw_split(dataset, anomalies=None)
+
+
+def test_samples_know_their_masks(tmp_path):
+    files = [f"crack/{n}.png" for n in range(3)] + [f"ground_truth/crack/{n}.png" for n in (0, 2)]
+    dataset = open_dataset(plant(tmp_path, [*files, "good/0.png"]))
+    assert [len(sample.masks) for sample in dataset.anomalies] == [1, 0, 1]
+    assert dataset.train_normals[0].masks == ()
+    assert dataset.notes == ("2 masks are kept apart from the images: 2 in ground_truth/crack.",)
 
 
 def test_roots_that_are_no_folders(tmp_path):

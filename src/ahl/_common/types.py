@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -70,6 +70,7 @@ class Sample:
         class_name: `"good"`, or the anomaly class (the folder's name).
         box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
         part: what it is a photograph of; those of one part have the same. None: the only one.
+        masks: files that mark its defects, as large as the image; they tell no samples apart.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Sample:
     class_name: str
     box: Box | None = None
     part: str | None = None
+    masks: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def source(self) -> Path | Region:

@@ -3,32 +3,48 @@
 - Inspection: `good/` beside one folder for each kind of anomaly.
 - Benchmark (MVTec AD): `train/good/`, `test/good/` and `test/<kind>/`.
 
-`good` may be written in any case. Images may lie in subfolders of a class. Hidden folders,
-`ground_truth` (masks) and images outside the class folders are left out.
+`good` may be written in any case. Images may lie in subfolders of a class. Masks are told from
+photographs (`ahl.data.images.parting`), wherever they lie; what else is left out, is counted in the
+dataset's notes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ahl._common.errors import DataError
+from ahl._common.text import counted
 from ahl._common.types import GOOD, Sample
-from ahl.data.images.finding import find_images
+from ahl.data.images.finding import Found, find, is_system, places
+from ahl.data.images.pairing import is_ground_truth
 
 Layout = Literal["inspection", "benchmark"]
 
-_MASKS = "ground_truth"
-# What people call their folder of normal images, to hint at renaming it.
-_OTHER_NAMES_OF_GOOD = frozenset(
-    {"ok", "normal", "normals", "pass", "no", "negative", "clean", "goods", "defect_free"}
+# What people call their normal images, to hint at renaming their folder.
+_NAMES_OF_GOOD = frozenset(
+    {
+        *("good", "goods", "good_parts", "ok", "okay", "io", "gut", "pass", "passed", "clean"),
+        *("normal", "normals", "typical", "no", "negative", "negatives", "intact", "healthy"),
+        *("free", "defect_free", "defectfree", "no_defect", "no_defects", "non_defective"),
+        *("without_defect", "undamaged", "mt_free"),
+    }
+)
+_NAMES_OF_DEFECTS = frozenset(
+    {"defect", "defects", "defective", "anomaly", "anomalies", "abnormal", "bad", "ng", "test"}
 )
 _LAYOUTS = (
     "Expected either good/ beside one folder for each kind of anomaly, "
     "or train/good/ with test/good/ and test/<kind>/"
 )
+
+
+_SHOWN = 10  # of many names, in a message
 
 
 def by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
@@ -48,6 +64,7 @@ class Dataset:
         test_normals: normal images to test on; empty in the inspection layout.
         anomalies: all labelled anomalies, possibly none.
         group_by: the regular expression that told the samples' parts by their names, if any.
+        notes: sentences on what was left out or guessed, for people.
     """
 
     name: str
@@ -57,10 +74,11 @@ class Dataset:
     test_normals: tuple[Sample, ...]
     anomalies: tuple[Sample, ...]
     group_by: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("train_normals", "test_normals", "anomalies"):
-            object.__setattr__(self, field, by_name(getattr(self, field)))
+        for samples in ("train_normals", "test_normals", "anomalies"):
+            object.__setattr__(self, samples, by_name(getattr(self, samples)))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -84,12 +102,14 @@ def open_dataset(root: Path) -> Dataset:
         raise DataError(f"There is no folder {root}; check the path.")
     if not root.is_dir():
         raise DataError(f"{root} is a file; name the folder that holds the dataset.")
+    found = find(root)
     outer, train = _class_folders(root), _class_folders(root / "train")
     good = _good(train) or _good(outer)
     if not good:
-        raise DataError(_explain(root, outer))
+        raise DataError(_explain(root, outer, found))
     own_split = bool(_good(train))
-    normals, anomalies = _samples(root, train if own_split else outer)
+    notes = found.notes(root)
+    normals, anomalies = _samples(root, train if own_split else outer, found)
     test_normals: list[Sample] = []
     if own_split:
         if anomalies:
@@ -98,9 +118,19 @@ def open_dataset(root: Path) -> Dataset:
                 f"{root / 'train'} holds anomalies ({kinds}) beside good/; move them to "
                 f"{root / 'test'}, from where training draws its labelled anomalies."
             )
-        test_normals, anomalies = _samples(root, _class_folders(root / "test"))
+        test_normals, anomalies = _samples(root, _class_folders(root / "test"), found)
     if not normals:
-        raise DataError(f"{good[0]} holds no image; put images of good parts there.")
+        raise DataError(
+            " ".join([f"{good[0]} holds no image; put images of good parts there.", *notes])
+        )
+    used = {sample.path for sample in (*normals, *test_normals, *anomalies)}
+    outside = [path for path in found.images if path not in used]
+    if outside:
+        notes.append(
+            f"{counted(len(outside), 'image', 'are')} left out, outside the folders of classes: "
+            f"{places(outside, root)}. Defects belong into "
+            f"{'test/<kind>/' if own_split else '<kind>/'}. {_way_out(root, good[0], outside)}"
+        )
     return Dataset(
         name=root.resolve().name,
         root=root,
@@ -108,7 +138,13 @@ def open_dataset(root: Path) -> Dataset:
         train_normals=tuple(normals),
         test_normals=tuple(test_normals),
         anomalies=tuple(anomalies),
+        notes=tuple(notes),
     )
+
+
+def means_good(name: str) -> bool:
+    """True for a name that people give to good images: `good`, `OK`, `Defect-Free`."""
+    return _plain(name) in _NAMES_OF_GOOD
 
 
 def refuse_labelled(paths: Iterable[str | Path]) -> None:
@@ -127,17 +163,26 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
             )
 
 
-def _samples(root: Path, folders: list[Path]) -> tuple[list[Sample], list[Sample]]:
-    """Good and other samples of class folders."""
+def _samples(
+    root: Path, folders: Sequence[Path], found: Found
+) -> tuple[list[Sample], list[Sample]]:
+    """Good and other samples of class folders, which all lie equally deep."""
+    depth = len(folders[0].relative_to(root).parts) if folders else 0
+    images: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in found.images:
+        parts = path.relative_to(root).parts
+        if len(parts) > depth:
+            images[root.joinpath(*parts[:depth])].append(path)
     good = _good(folders)
     samples = [
         Sample(
             path=path,
             name=path.relative_to(root).as_posix(),
             class_name=GOOD if folder in good else folder.name,
+            masks=found.masks_of.get(path, ()),
         )
         for folder in folders
-        for path in find_images(folder, recursive=True)
+        for path in images[folder]
     ]
     return [s for s in samples if not s.is_anomaly], [s for s in samples if s.is_anomaly]
 
@@ -150,32 +195,65 @@ def _class_folders(parent: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"Cannot list the folder {parent}: {error.strerror or error}.") from error
     return sorted(
-        (entry for entry in folders if not entry.name.startswith(".") and entry.name != _MASKS),
+        (e for e in folders if not is_system(e.name) and not is_ground_truth(e.name)),
         key=lambda entry: entry.name,
     )
 
 
-def _good(folders: list[Path]) -> list[Path]:
+def _good(folders: Iterable[Path]) -> list[Path]:
     return [folder for folder in folders if folder.name.lower() == GOOD]
 
 
-def _explain(root: Path, outer: list[Path]) -> str:
+def _explain(root: Path, outer: list[Path], found: Found) -> str:
     """Say what was found instead of a dataset, and the likeliest way out."""
+    tables = [path for path in found.others if path.suffix.lower() in (".csv", ".tsv")]
+    table = "".join(f" If {one} labels them, give --table {_quoted(one)}." for one in tables[:1])
     if not outer:
-        images = len(find_images(root, recursive=False))
-        found = f"{images} image(s) but no folders" if images else "neither folders nor images"
-        return f"{root} holds {found}. {_LAYOUTS}."
+        images = len(found.images)
+        held = f"{images} image(s) but no folders" if images else "neither folders nor images"
+        return " ".join([f"{root} holds {held}. {_LAYOUTS}.{table}", *found.notes()])
     for folder in outer:
         if folder.name in ("train", "test"):
             continue
         if _good(_class_folders(folder / "train")) or _good(_class_folders(folder)):
             return f"{root} is no dataset itself, but {folder} seems to be one; open that."
+    masked = {parent for path in found.masks for parent in path.parents}
+    masked -= {parent for path in found.images for parent in path.parents}
+    outer = [folder for folder in outer if folder not in masked]
     named = [*outer, *_class_folders(root / "train")]
-    hints = [folder for folder in named if folder.name.lower() in _OTHER_NAMES_OF_GOOD]
-    hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}." if hints else ""
-    return f"{root} holds the folders {_listed(f.name for f in outer)}. {_LAYOUTS}.{hint}"
+    hints = [folder for folder in named if means_good(folder.name)]
+    hint = ""
+    if hints:
+        others = [path for path in found.images if hints[0] not in path.parents]
+        hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}. "
+        hint += _way_out(root, hints[0], others)
+    return f"{root} holds the folders {_listed(f.name for f in outer)}. {_LAYOUTS}.{hint or table}"
+
+
+def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:
+    """The options that say which folders hold good images and which kinds of defects."""
+    kinds: dict[str, Path] = {}
+    for path in others:
+        parts = path.relative_to(root).parts[:-1]
+        if parts and not means_good(parts[-1]):
+            # The kinds of a folder such as defects/ are those within.
+            depth = 2 if _plain(parts[0]) in _NAMES_OF_DEFECTS and len(parts) > 1 else 1
+            kinds.setdefault(parts[depth - 1], root.joinpath(*parts[:depth]))
+    defects = [_quoted(f"{kind}={folder}") for kind, folder in sorted(kinds.items())[:_SHOWN]]
+    words = [f"--defect {one}" for one in defects] or ["--defect KIND=FOLDER"]
+    return f"Or give --good {_quoted(good)} {' '.join(words)}."
+
+
+def _plain(name: str) -> str:
+    """`Defect-Free` as `defect_free`."""
+    return re.sub(r"[ _.-]+", "_", name.casefold())
+
+
+def _quoted(path: object) -> str:
+    return shlex.quote(str(path))
 
 
 def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return ", ".join(ordered[:10]) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return ", ".join(ordered[:_SHOWN]) + more

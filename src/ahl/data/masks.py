@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import ImageError
 from ahl._common.types import Sample
-from ahl.data.images.finding import IMAGE_SUFFIXES
 from ahl.data.images.reading import image_shape, read_pixels
 
 
@@ -37,27 +36,18 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
     return united
 
 
-def defect_masks(samples: Sequence[Sample], root: Path) -> Iterator[NDArray[np.bool_]]:
+def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
     """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
-
-    The layout below `root` is MVTec AD's: the mask of `test/broken/000.png` is
-    `ground_truth/broken/000_mask.png`.
 
     Yields:
         (H, W) of an image's size, True on the defect.
     """
-    masks: dict[tuple[str, str], list[Path]] = {}
-    for path in sorted((root / "ground_truth").glob("*/*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            stem = path.stem.removesuffix("_mask")
-            masks.setdefault((path.parent.name, stem), []).append(path)
     for sample in samples:
-        paths = masks.get((sample.class_name, sample.path.stem))
-        if not sample.is_anomaly or not paths:
+        if not sample.is_anomaly or not sample.masks:
             continue
         try:
             height, width = image_shape(sample.source)
-            mask = read_masks(paths, width, height)
+            mask = read_masks(sample.masks, width, height)
         except ImageError:
             continue
         if mask.any():

@@ -91,8 +91,8 @@ def draw_split(
     _check_arguments(dataset, anomalies, setting, known_class, seed)
     if not dataset.anomalies:
         raise DataError(
-            f"{dataset.name} has no anomalies; at least one labelled anomaly is needed. "
-            "Put it in a folder named after its kind."
+            f"{dataset.name} has no anomalies; at least one labelled anomaly is needed, in "
+            f"{'test/<kind>/' if dataset.layout == 'benchmark' else '<kind>/ beside good/'}."
         )
     if anomalies is None and dataset.layout == "inspection":
         return TrainingSplit(

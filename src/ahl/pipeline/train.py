@@ -22,6 +22,7 @@ from ahl.data.images.sources import (
     check_contradictions,
     readable_items,
 )
+from ahl.data.images.variety import check_variety, notes_on
 from ahl.data.parts import find_parts, number_parts
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
@@ -88,6 +89,9 @@ def train(
             )
         check_classes(normals, anomalies)
         check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
+        check_variety(normal_items)
+        for note in notes_on([image.source for image in normals]):
+            callback.on_note(note)
         if learner.finetune:
             with callback.part("fine-tuning"):
                 backbone = finetune_backbone(

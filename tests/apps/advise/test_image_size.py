@@ -33,7 +33,7 @@ def folder(tmp_path):
 def advice(root, size):
     dataset = open_dataset(root)
     pictures, _ = look_at([*dataset.train_normals, *dataset.anomalies], Callback())
-    return advise_size(pictures, root, (size, size), (5, 10))
+    return advise_size(pictures, (size, size), (5, 10))
 
 
 def test_a_cell_is_told_in_original_pixels(folder):

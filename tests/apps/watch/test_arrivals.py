@@ -151,3 +151,18 @@ def test_asking_harms_neither_the_writer_nor_us(tmp_path):
     stop.set()
     writer.join()
     assert seen == {True, False}
+
+
+def test_masks_of_images_beside_them_stay_also_once_these_are_moved(tmp_path):
+    for name in ("a.png", "a_mask.png", "b_mask.png", "Ground_Truth/a.png", "@eaDir/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    watched = arrivals(tmp_path, settle=0, recursive=True)
+    assert names(watched.look(0.0)) == ["a.png", "b_mask.png"]
+    (refusal,) = watched.refusals()
+    assert refusal == (
+        f"{tmp_path / 'a_mask.png'} is the mask of an image by its name and is left out."
+    )
+    (tmp_path / "a.png").unlink()
+    assert names(watched.look(1.0)) == ["b_mask.png"]
+    assert watched.refusals() == []

@@ -145,7 +145,7 @@ def test_floats_run_from_0_to_1(tmp_path, kind):
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.zeros((4, 4), np.uint8), r"shape \(4, 4\); give \(height, width, channels\)"),
+        (np.zeros(4, np.uint8), r"shape \(4,\); give \(height, width\) or"),
         (np.zeros((4, 4, 2), np.uint8), "at least 3 channels"),
         (np.zeros((5, 3, 5), np.uint8), "on neither the last nor the first axis"),
         (np.zeros((0, 4, 3), np.uint8), "at least 3 channels"),

@@ -123,7 +123,12 @@ def advise(
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
     callback = callback or Callback()
-    dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = open_dataset(Path(data))
+        for note in dataset.notes:
+            callback.on_note(note)
     built = BackboneChoice(
         backbone=backbone,
         weights=None if weights is None else Path(weights),
@@ -148,7 +153,7 @@ def advise(
             f"({skipped[0].name}: {skipped[0].reason})."
         )
     duplicates = find_duplicates(pictures, callback)
-    size = _advise_size(setup, pictures, dataset.root)
+    size = _advise_size(setup, pictures)
     labels = curve = None
     suspects: tuple[Suspect, ...] = ()
     suspected: dict[str, int] = {}
@@ -180,12 +185,11 @@ def advise(
     )
 
 
-def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]], root: Path) -> SizeAdvice:
+def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]]) -> SizeAdvice:
     features = setup.config.features
     _, *grid = FeatureExtractor(setup.backbone, features, setup.device).layout.scales[0]
     return advise_size(
         pictures,
-        root,
         features.size,
         (grid[0], grid[1]),
         tiles=features.tiles,

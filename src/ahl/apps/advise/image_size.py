@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +90,6 @@ def larger_size(size: ImageSize, step: int = _STEP) -> ImageSize:
 
 def advise_size(
     pictures: Sequence[Picture[Sample]],
-    root: Path,
     size: ImageSize,
     grid: tuple[int, int],
     *,
@@ -102,7 +100,6 @@ def advise_size(
 
     Args:
         pictures: of all images.
-        root: the dataset's folder, where `ground_truth/` may be.
         size: height and width that images are resized to.
         grid: rows and columns of the features of such an image.
         tiles: side of the tiles in which images are seen; 0 for whole images.
@@ -119,7 +116,7 @@ def advise_size(
         width=width,
         height=height,
         cell=(width / grid[1], height / grid[0]),
-        masked=_masked(pictures, root, size, larger, grid[0] * grid[1]),
+        masked=_masked(pictures, size, larger, grid[0] * grid[1]),
         verdict="cannot tell" if originals_larger else "yes",
         originals_larger=originals_larger,
         tiles=tiles,
@@ -163,9 +160,9 @@ def compare_sizes(advice: SizeAdvice, trials: Trials, known: Ranking) -> SizeAdv
 
 
 def _masked(
-    pictures: Sequence[Picture[Sample]], root: Path, size: ImageSize, larger: ImageSize, cells: int
+    pictures: Sequence[Picture[Sample]], size: ImageSize, larger: ImageSize, cells: int
 ) -> MaskedDefects | None:
-    masks = list(defect_masks([picture.sample for picture in pictures], root))
+    masks = list(defect_masks([picture.sample for picture in pictures]))
     if not masks:
         return None
     thickness = np.array([_thickness(mask) / math.sqrt(mask.size) for mask in masks])

@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl._common.text import printable
 from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file, place_errors
-from ahl.data.images.finding import IMAGE_SUFFIXES, MAGIC, expand_paths
+from ahl.data.images.finding import MAGIC, expand_paths, is_system
+from ahl.data.images.formats import IMAGE_SUFFIXES
 
 PARQUET_SUFFIXES: Final = (".parquet", ".pq")
 
@@ -65,13 +67,14 @@ Part = PathPart | RowPart
 """A run of images that can be read without looking at any other part."""
 
 
-def find_inputs(inputs: Sequence[str], column: str) -> list[Part]:
+def find_inputs(inputs: Sequence[str], column: str, callback: Callback | None = None) -> list[Part]:
     """Find the images of files, folders and patterns; of Parquet files only footers are read.
 
     Args:
         inputs: each a file, a folder (searched through) or a pattern, of images or of Parquet
             files, on this machine or as a URL.
         column: of the Parquet files.
+        callback: receives what was passed over.
 
     Returns:
         parts in the order of the inputs, with at least one image each; no file twice.
@@ -83,7 +86,9 @@ def find_inputs(inputs: Sequence[str], column: str) -> list[Part]:
     found: dict[str, str] = {}  # by absolute path or URL
     base = str(Path.cwd())
     for one in inputs:
-        for path in _remote_files(one) if is_url(one) else _local_files(one):
+        for path in (
+            _remote_files(one) if is_url(one) else _local_files(one, callback or Callback())
+        ):
             found.setdefault(located(path, base), path)
     parts: list[Part] = []
     for tabular, group in itertools.groupby(found.values(), key=_is_table):
@@ -113,9 +118,12 @@ def _is_table(path: str) -> bool:
     return path.lower().endswith(PARQUET_SUFFIXES)
 
 
-def _local_files(pattern: str) -> list[str]:
+def _local_files(pattern: str, callback: Callback) -> list[str]:
     if not _is_table(pattern):
-        paths = expand_paths([pattern])
+        found = expand_paths([pattern])
+        paths = list(found.images)
+        for note in found.notes():
+            callback.on_note(note)
     elif MAGIC.intersection(pattern):
         start = Path(Path(pattern).anchor)
         paths = sorted(start.glob(str(Path(pattern).relative_to(start))))
@@ -149,7 +157,7 @@ def _remote_files(url: str) -> list[str]:
             one
             for one in found
             if PurePosixPath(one).suffix.lower() in suffixes
-            and not any(part.startswith(".") for part in one.removeprefix(path).split("/"))
+            and not any(is_system(part) for part in one.removeprefix(path).split("/"))
         ]
     if not found:
         raise DataError(

@@ -110,7 +110,7 @@ def score_collection(
         ) from None
     callback = callback or Callback()
     folder = OutputFolder(output)
-    parts = find_inputs(inputs, column)
+    parts = find_inputs(inputs, column, callback)
     total, shards = sum(map(len, parts)), cut(parts, shard_size)
     with model.open("rb") as file:
         model_digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ import click
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
+    images_of,
     own_name,
     print_json,
     skipped_values,
@@ -45,7 +46,6 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data import refuse_labelled
-    from ahl.data.images.finding import expand_paths
     from ahl.estimator import AHL
     from ahl.pipeline.settings import RunSettings
 
@@ -64,7 +64,7 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
         facts = {"verb": "adapt", "data": list(normals), "from": str(model), "model": str(output)}
         with callback.run(facts | detector.facts | {"epochs": epochs}):
             refuse_labelled(normals)
-            paths, decision = expand_paths(normals), detector.model_.decision
+            paths, decision = images_of(normals, callback.on_note), detector.model_.decision
             detector.adapt(paths, epochs=epochs).save(output)
     used = len(paths) - len(console.skipped)
     if options.as_json:
@@ -73,6 +73,7 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
                 "model": str(output),
                 "normals": used,
                 "skipped": skipped_values(console.skipped),
+                "notes": console.notes,
                 "threshold_dropped": decision is not None,
             }
         )

@@ -9,7 +9,8 @@ from typing import Literal
 import click
 
 from ahl.apps.cli.common import print_json, stderr_console
-from ahl.apps.cli.groups import Caching, Computing, Features, json_flag, labelled_data, seed_number
+from ahl.apps.cli.groups import Caching, Computing, Features, json_flag, seed_number
+from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import option, options, takes
 
 
@@ -21,6 +22,7 @@ class AdviseOptions:
         "Base detector that stands in for the full training; dra takes several times as long.",
         default="devnet",
     )
+    labels: Labels
     features: Features
     quick: bool = option(
         "Judge each image once, measure the end of the learning curve only, no larger size.",
@@ -35,7 +37,7 @@ class AdviseOptions:
 @click.command()
 @labelled_data
 @takes(AdviseOptions)
-def advise(data: Path, options: AdviseOptions) -> None:
+def advise(data: Path | None, options: AdviseOptions) -> None:
     """Look over the labelled images in DATA before, or after, training on them.
 
     DATA is laid out as for `ahl train`. Do the labels beat good images alone, would more of them
@@ -55,7 +57,7 @@ def advise(data: Path, options: AdviseOptions) -> None:
     size, tiles = options.features.image_size, options.features.tiles
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         advice = look_over(
-            data,
+            options.labels.dataset(data),
             heads=options.heads,
             **options.features.choice(),
             config=preset("default", image_size=size, tiles=tiles),

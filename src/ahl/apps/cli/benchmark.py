@@ -15,6 +15,7 @@ from ahl.apps.cli.common import (
     suggest,
 )
 from ahl.apps.cli.groups import Caching, Computing, Features, group_by_names, json_flag
+from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
@@ -205,7 +206,6 @@ def report(results: Path, options: ReportOptions) -> None:
 def _dataset(text: str) -> BenchmarkDataset:
     from ahl.benchmark.datasets import READERS
     from ahl.benchmark.protocol import BenchmarkDataset
-    from ahl.data import open_dataset
 
     name, separator, path = text.partition("=")
     by_name = {reader.name: reader for reader in READERS}
@@ -222,7 +222,7 @@ def _dataset(text: str) -> BenchmarkDataset:
             f"Unknown --dataset {text!r}; expected one of {', '.join(by_name)}, or NAME=PATH for a "
             "folder of your own."
         )
-    return BenchmarkDataset(name=name.strip(), subsets=(open_dataset(Path(path)),))
+    return BenchmarkDataset(name=name.strip(), subsets=(Labels().dataset(Path(path)),))
 
 
 def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: bool) -> list[str]:

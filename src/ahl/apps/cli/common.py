@@ -103,9 +103,28 @@ def make_table(
     return table
 
 
+def say(note: str) -> None:
+    """Print a note for people on standard error, so that results can be piped."""
+    click.echo(note, err=True)
+
+
 def skipped_values(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
     """The skipped images as JSON values."""
     return [{"path": one.name, "error": one.reason} for one in skipped]
+
+
+def images_of(patterns: Sequence[str], note: Callable[[str], None] = say) -> list[Path]:
+    """The images of files, folders and patterns; what was passed over there is said.
+
+    Raises:
+        DataError: as `expand_paths`.
+    """
+    from ahl.data.images.finding import expand_paths
+
+    found = expand_paths(patterns)
+    for sentence in found.notes():
+        note(sentence)
+    return list(found.images)
 
 
 def use_threads(threads: int | None) -> None:

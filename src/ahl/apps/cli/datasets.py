@@ -17,10 +17,15 @@ from ahl.apps.cli.common import (
     suggest,
 )
 from ahl.apps.cli.groups import JsonAlone, json_flag
+from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.datasets import DatasetReader
+    from ahl.benchmark.datasets.prepare import Prepared
 
 
 _SPLITS = {True: "its own", False: "75 % train, 25 % test"}
@@ -31,6 +36,15 @@ class PrepareOptions:
     """The options of `ahl datasets prepare`."""
 
     output: Path = option("Folder to write, new or empty.", "-o", type=click.Path(path_type=Path))
+    as_json: bool = json_flag()
+
+
+@options
+class ArrangeOptions:
+    """The options of `ahl datasets arrange`."""
+
+    output: Path = option("Folder to write, new or empty.", "-o", type=click.Path(path_type=Path))
+    labels: Labels
     as_json: bool = json_flag()
 
 
@@ -75,13 +89,37 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
     reader = find_reader(name)
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         prepared = write(reader, raw, options.output, callback=callback)
-    if options.as_json:
+    _show(prepared, options.output, callback, as_json=options.as_json)
+
+
+@datasets.command()
+@labelled_data
+@takes(ArrangeOptions)
+def arrange(data: Path | None, options: ArrangeOptions) -> None:
+    """Write labelled images as good/ and a folder for each kind of defect, masks apart.
+
+    For images in no layout: --good and --defect, or --table, say which are what. Files are copied;
+    images that cannot be read are left out and reported.
+    """
+    from ahl.apps.cli.progress import ConsoleCallback
+    from ahl.benchmark.datasets.prepare import arrange as write
+
+    dataset = options.labels.dataset(data)
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
+        arranged = write(dataset, options.output, callback=callback)
+    _show([arranged], options.output, callback, as_json=options.as_json)
+
+
+def _show(
+    prepared: Sequence[Prepared], output: Path, callback: ConsoleCallback, *, as_json: bool
+) -> None:
+    if as_json:
         written = [
             {"name": one.name, "folder": str(one.folder), "images": dict(one.images)}
             for one in prepared
         ]
         skipped = skipped_values(callback.skipped)
-        print_json({"output": str(options.output), "datasets": written, "skipped": skipped})
+        print_json({"output": str(output), "datasets": written, "skipped": skipped})
         return
     for one in prepared:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())

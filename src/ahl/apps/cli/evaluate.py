@@ -16,7 +16,8 @@ from ahl.apps.cli.common import (
     stderr_console,
     stdout_console,
 )
-from ahl.apps.cli.groups import Computing, group_by_names, json_flag, labelled_data, trained_model
+from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
+from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import options, takes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _FIGURES = {
 class EvaluateOptions:
     """The options of `ahl evaluate`."""
 
+    labels: Labels
     group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
     as_json: bool = json_flag()
@@ -44,7 +46,7 @@ class EvaluateOptions:
 @trained_model
 @labelled_data
 @takes(EvaluateOptions)
-def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
+def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     """Measure a trained MODEL on the labelled images in DATA.
 
     DATA is laid out as for `ahl train`. Images that the model was trained on are left out, by
@@ -55,13 +57,12 @@ def evaluate(model: Path, data: Path, options: EvaluateOptions) -> None:
     threshold, the images above it are counted, class by class.
     """
     from ahl.apps.cli.progress import ConsoleCallback
-    from ahl.data import open_dataset
     from ahl.estimator import AHL
     from ahl.pipeline.settings import RunSettings
     from ahl.scoring.evaluation import evaluate as measure
 
     options.computing.begin()
-    dataset = open_dataset(data)
+    dataset = options.labels.dataset(data, ["test"])
     detector = AHL.load(model, run=RunSettings(device=options.computing.device))
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         result = measure(

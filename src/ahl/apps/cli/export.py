@@ -19,6 +19,7 @@ from ahl.apps.cli.common import (
     use_threads,
 )
 from ahl.apps.cli.groups import json_flag, thread_count, trained_model
+from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
 
@@ -62,7 +63,6 @@ def export(model: Path, options: ExportOptions) -> None:
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.export import export_model
-    from ahl.data import open_dataset
     from ahl.model.trained import TrainedModel
     from ahl.scoring.artefact import is_like_model_file
 
@@ -78,7 +78,7 @@ def export(model: Path, options: ExportOptions) -> None:
             TrainedModel.load(model),
             output,
             int8=options.int8,
-            data=None if data is None else open_dataset(data),
+            data=None if data is None else Labels().dataset(data, note=callback.on_note),
             callback=callback,
         )
     if options.as_json:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 existing_model = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-labelled_data = click.argument("data", type=FOLDER)
 
 
 def _not_exported(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:

@@ -10,7 +10,7 @@ import click
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted, printable
 from ahl.apps.cli.bulk_options import BulkOptions, score_to_folder
-from ahl.apps.cli.common import SKIPPED, USAGE, called, print_json
+from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FOLDER, option, options, takes
 
@@ -77,11 +77,10 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
             raise ConfigurationError("--why and --heat-maps do not go with --output.")
         score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
-    from ahl.data.images.finding import expand_paths
     from ahl.scoring.opening import open_scorer
 
     try:
-        images = expand_paths(paths)
+        images = images_of(paths)
     except DataError as error:
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None

@@ -37,7 +37,7 @@ QUIET_SECONDS = 10.0
 
 
 class ConsoleCallback(Callback):
-    """Shows a run on a console, and remembers what was skipped and how long each part took.
+    """Shows a run on a console, and remembers skipped images, notes and how long each part took.
 
     Args:
         console: where to show it: bars on a terminal, plain lines in a file or a pipe; a quiet
@@ -47,6 +47,7 @@ class ConsoleCallback(Callback):
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.skipped: list[Skipped] = []
+        self.notes: list[str] = []
         self.times: Times = {}
         # Not what rich thinks: FORCE_COLOR makes it take a file for a terminal.
         drawn = console.is_interactive and console.file.isatty()
@@ -85,6 +86,7 @@ class ConsoleCallback(Callback):
 
     def on_note(self, text: str) -> None:
         """Print the note."""
+        self.notes.append(text)
         self._console.print(text, soft_wrap=True, markup=False)
 
 

@@ -13,7 +13,8 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.text import megabytes
 from ahl.apps.cli.common import check_writable, print_json, stderr_console
 from ahl.apps.cli.evaluate import as_values
-from ahl.apps.cli.groups import Computing, json_flag, labelled_data, trained_model
+from ahl.apps.cli.groups import Computing, json_flag, trained_model
+from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import FILE, option, options, takes
 
 
@@ -22,6 +23,7 @@ class ReportOptions:
     """The options of `ahl report`."""
 
     output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
+    labels: Labels
     computing: Computing
     as_json: bool = json_flag()
 
@@ -30,7 +32,7 @@ class ReportOptions:
 @trained_model
 @labelled_data
 @takes(ReportOptions)
-def report(model: Path, data: Path, options: ReportOptions) -> None:
+def report(model: Path, data: Path | None, options: ReportOptions) -> None:
     """Write a page on how good a MODEL is on the labelled images in DATA, and where it fails.
 
     One HTML file that needs nothing else: a summary in words, curves with intervals, scores class
@@ -40,7 +42,6 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.report.html import write_report
-    from ahl.data import open_dataset
     from ahl.estimator import AHL
     from ahl.pipeline.settings import RunSettings
 
@@ -49,17 +50,17 @@ def report(model: Path, data: Path, options: ReportOptions) -> None:
         raise ConfigurationError(
             f"--output is {output}; expected an HTML file such as {output.with_suffix('.html')}."
         )
-    started = time.perf_counter()
+    started, tested = time.perf_counter(), options.labels.again(data)
     check_writable(output)
     options.computing.begin()
-    dataset = open_dataset(data)
+    dataset = options.labels.dataset(data, ["test"])
     detector = AHL.load(model, run=RunSettings(device=options.computing.device))
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         written = write_report(
             detector.scorer,
             dataset,
             output,
-            made=f"{model.name} on {data}, {datetime.date.today().isoformat()}",
+            made=f"{model.name} on {tested}, {datetime.date.today().isoformat()}",
             progress=callback.progress_of("scoring"),
         )
         for skipped in written.evaluation.skipped:

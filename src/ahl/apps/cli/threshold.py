@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
+    images_of,
     print_json,
     skipped_values,
     stderr_console,
     suggest,
 )
 from ahl.apps.cli.groups import Computing, group_by_names, json_flag, output_model, trained_model
+from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
+    from ahl.data.images.reading import ImageSource
     from ahl.scoring.thresholds import Threshold
 
 FEWEST_TO_DOUBT = 3
@@ -41,6 +45,7 @@ class ThresholdOptions:
     output: Path | None = output_model(
         "The model file to write [default: MODEL itself].", default=None
     )
+    labels: Labels
     group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
     as_json: bool = json_flag()
@@ -54,9 +59,10 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     """Set where anomalous begins, on good images that MODEL was not trained on.
 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
-    left out, and several photographs of one part count as one. Without any, out-of-fold scores of
-    the training normals are used. They come from the fold models, which mostly score higher than
-    the model itself, so the threshold is conservative.
+    left out, and several photographs of one part count as one. Of a --table with splits, the good
+    images of val and test are taken. Without any, out-of-fold scores of the training normals are
+    used. They come from the fold models, which mostly score higher than the model itself, so the
+    threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
@@ -65,7 +71,6 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     """
     from ahl._common.devices import resolve_device
     from ahl.data import refuse_labelled
-    from ahl.data.images.finding import expand_paths
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold
 
@@ -75,7 +80,7 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     refuse_labelled(normals)
     found = set_threshold(
         TrainedModel.load(model),
-        expand_paths(normals) if normals else None,
+        _images(normals, options.labels),
         options.max_false_alarm_rate,
         resolve_device(options.computing.device),
         group_by=options.group_by,
@@ -87,6 +92,15 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     _show_left_out(found)
     _show(found)
     suggest("predict", target, "FILE_OR_FOLDER...")
+
+
+def _images(normals: tuple[str, ...], labels: Labels) -> list[ImageSource] | None:
+    """The good images that were given; None if none were."""
+    if not labels.given:
+        return [*images_of(normals)] if normals else None
+    if normals:
+        raise ConfigurationError("Give NORMALS or the options of labelled images, not both.")
+    return [sample.source for sample in labels.dataset(None, ["val", "test"]).train_normals]
 
 
 def _as_values(found: Threshold) -> dict[str, Any]:

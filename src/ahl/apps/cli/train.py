@@ -27,15 +27,15 @@ from ahl.apps.cli.groups import (
     Logging,
     group_by_names,
     json_flag,
-    labelled_data,
     output_model,
     seed_number,
 )
+from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
-    from ahl._common.types import Skipped
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.config import Config
     from ahl.data import Dataset, TrainingSplit
     from ahl.estimator import AHL
@@ -46,6 +46,7 @@ class TrainOptions:
     """The options of `ahl train`."""
 
     output: Path = output_model()
+    labels: Labels
     heads: Literal["dra", "devnet"] = option(
         "Base detector: four heads (dra) or one (devnet).", default="dra"
     )
@@ -97,7 +98,7 @@ class TrainOptions:
 @click.command()
 @labelled_data
 @takes(TrainOptions)
-def train(data: Path, options: TrainOptions) -> None:
+def train(data: Path | None, options: TrainOptions) -> None:
     """Train a detector on the images in DATA and write one model file.
 
     \b
@@ -105,13 +106,17 @@ def train(data: Path, options: TrainOptions) -> None:
       inspection: DATA/good/*  DATA/<defect class>/*      (all labelled defects train)
       benchmark:  DATA/train/good/*  DATA/test/good/*  DATA/test/<defect class>/*
 
+    Images in no such layout are given by --good and --defect, or by --table; a public dataset as
+    downloaded by NAME=FOLDER (`ahl datasets list`). Masks are found by their names and used as
+    masks; what else is left out is said.
+
     One labelled defect is enough to start; ten are better. Unreadable images are skipped and
     counted. Photographs of one part (by --group-by, or copies) stay on one side of a split.
     A killed run goes on with --resume.
     """
     from ahl._common.distributed import process_rank
     from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
-    from ahl.data import draw_split, open_dataset
+    from ahl.data import draw_split
     from ahl.estimator import AHL
     from ahl.pipeline.settings import RunSettings
 
@@ -144,10 +149,13 @@ def train(data: Path, options: TrainOptions) -> None:
             ),
         )
         with callback.run(
-            {"verb": "train", "data": str(data), "model": str(output)} | detector.facts
+            {"verb": "train", "data": options.labels.again(data), "model": str(output)}
+            | detector.facts
         ):
             split = draw_split(
-                _with_parts(open_dataset(data), options, callback),
+                _with_parts(
+                    options.labels.dataset(data, ["train"], callback.on_note), options, callback
+                ),
                 anomalies=options.anomalies,
                 setting=options.setting,
                 known_class=options.known_class,
@@ -165,12 +173,12 @@ def train(data: Path, options: TrainOptions) -> None:
                 )
             detector.fit_split(split)
             if first:
-                _warn_of_small_defects(detector, split, data, callback)
+                _warn_of_small_defects(detector, split, callback)
                 detector.save(output)
     if not first:
         return
     seconds = time.monotonic() - started
-    summary = _summary(detector, output, console.skipped, seconds)
+    summary = _summary(detector, output, console, seconds)
     summary["left_out"] = split.left_out
     if options.as_json:
         if options.profile:
@@ -179,7 +187,7 @@ def train(data: Path, options: TrainOptions) -> None:
         return
     if options.profile:
         stdout_console().print(profile_table(console.times, seconds))
-    _show(summary, data if split.drawn != "all" else Path("LABELLED_FOLDER"))
+    _show(summary, options.labels.again(data) if split.drawn != "all" else "LABELLED_FOLDER")
 
 
 def _with_parts(dataset: Dataset, options: TrainOptions, callback: Callback) -> Dataset:
@@ -198,16 +206,13 @@ def _with_parts(dataset: Dataset, options: TrainOptions, callback: Callback) -> 
     return dataset
 
 
-def _warn_of_small_defects(
-    detector: AHL, split: TrainingSplit, root: Path, callback: Callback
-) -> None:
+def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callback) -> None:
     from ahl.data.masks import defect_masks, help_for_small_defects, is_smaller_than_a_cell
 
     model = detector.model_
     _, rows, columns = model.layout.scales[0]
-    small = [
-        is_smaller_than_a_cell(mask, rows * columns) for mask in defect_masks(split.anomalies, root)
-    ]
+    masks = defect_masks(split.anomalies)
+    small = [is_smaller_than_a_cell(mask, rows * columns) for mask in masks]
     if any(small):
         callback.on_note(
             f"{sum(small)} of the {len(small)} training defects that have masks are smaller than "
@@ -216,7 +221,9 @@ def _warn_of_small_defects(
         )
 
 
-def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float) -> dict[str, Any]:
+def _summary(
+    detector: AHL, output: Path, console: ConsoleCallback, seconds: float
+) -> dict[str, Any]:
     model = detector.model_
     counts = Counter(file.class_name for file in model.manifest.files)
     last = model.history[-1]
@@ -225,7 +232,8 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
         "heads": model.detector.name,
         "seed": model.seed,
         "images": dict(sorted(counts.items())),
-        "skipped": skipped_values(skipped),
+        "skipped": skipped_values(console.skipped),
+        "notes": console.notes,
         "copies": model.manifest.copies,
         "epochs": last.epoch,
         "support_loss": last.mean_losses["support"],
@@ -234,7 +242,7 @@ def _summary(detector: AHL, output: Path, skipped: list[Skipped], seconds: float
     }
 
 
-def _show(summary: dict[str, Any], labelled: Path) -> None:
+def _show(summary: dict[str, Any], labelled: str) -> None:
     """Print the summary for people, and what to do next with which labelled folder."""
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     click.echo(f"Trained on {images} in {summary['seconds']} s.")

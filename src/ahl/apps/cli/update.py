@@ -9,7 +9,14 @@ import click
 
 from ahl._common.errors import DataError
 from ahl._common.text import printable
-from ahl.apps.cli.common import make_table, print_json, stderr_console, stdout_console, suggest
+from ahl.apps.cli.common import (
+    images_of,
+    make_table,
+    print_json,
+    stderr_console,
+    stdout_console,
+    suggest,
+)
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
 from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
@@ -122,7 +129,6 @@ def update(model: Path, options: UpdateOptions) -> None:
 
 def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     from ahl._common.types import GOOD
-    from ahl.data.images.finding import expand_paths
     from ahl.data.images.sources import label_images
     from ahl.model.trained import TrainedModel
     from ahl.pipeline.feedback.answers import feedback_images
@@ -130,11 +136,11 @@ def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     from ahl.pipeline.update import MISSED_CLASS, update_with_images
 
     loaded = TrainedModel.load(model)
-    paths = expand_paths(options.missed) if options.missed else []
+    paths = images_of(options.missed) if options.missed else []
     known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
     kinds = [options.kind or (name if name in known else MISSED_CLASS) for name in folders]
     defects = label_images(paths, kinds)
-    good = label_images(expand_paths(options.false_alarms) if options.false_alarms else [], GOOD)
+    good = label_images(images_of(options.false_alarms) if options.false_alarms else [], GOOD)
     if options.feedback is not None:
         answered = feedback_images(options.feedback, loaded.manifest)
         defects, good = defects + answered.missed, good + answered.false_alarms

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ahl.data.images.finding import IMAGE_SUFFIXES
+from ahl.data.images.finding import is_system
+from ahl.data.images.formats import IMAGE_SUFFIXES
+from ahl.data.images.pairing import base_name, is_ground_truth
 
 
 class Signature(NamedTuple):
@@ -66,7 +68,8 @@ class Arrivals:
     """Keeps in view the image files of a folder.
 
     Image files count, by their suffix; those whose names begin with `.` or `~` do not, nor do
-    links. So temporary names (`.x.png`, `x.png.part`, `x.png.tmp`, `x.png~`) wait to be renamed.
+    links, nor files and folders of operating systems. So temporary names (`.x.png`, `x.png.part`,
+    `x.png.tmp`, `x.png~`) wait to be renamed. Masks of images beside them (`x_mask.png`) stay.
 
     Args:
         folder: the watched one.
@@ -90,6 +93,7 @@ class Arrivals:
         self._excluded = {path.resolve() for path in excluded}
         self._seen: dict[Path, Arrival] = {}
         self._closed: dict[Path, bool] = {}  # subfolders; True once that was reported
+        self._masks: dict[Path, bool] = {}  # as long as they are there; True once reported
 
     def look(self, now: float) -> list[Arrival]:
         """List the files that are to be scored, the oldest first.
@@ -101,7 +105,7 @@ class Arrivals:
             OSError: if the folder cannot be listed.
         """
         seen: dict[Path, Arrival] = {}
-        for path in self._files():
+        for path in self._photographs():
             signature = Signature.of(path)
             if signature is None:
                 continue
@@ -131,15 +135,29 @@ class Arrivals:
         self._seen.pop(arrival.path, None)
 
     def refusals(self) -> list[str]:
-        """A sentence for each subfolder that may not be looked into, once."""
-        new = [path for path, told in self._closed.items() if not told]
-        self._closed |= dict.fromkeys(new, True)
-        return [f"{path} may not be looked into and is left out." for path in new]
+        """A sentence for each subfolder that may not be looked into, and each mask, once."""
+        closed = [path for path, told in self._closed.items() if not told]
+        masks = [path for path, told in self._masks.items() if not told]
+        self._closed |= dict.fromkeys(closed, True)
+        self._masks |= dict.fromkeys(masks, True)
+        return [
+            *(f"{path} may not be looked into and is left out." for path in closed),
+            *(f"{path} is the mask of an image by its name and is left out." for path in masks),
+        ]
 
     def _is_due(self, arrival: Arrival, now: float) -> bool:
         wait = self._patience if arrival.tried else self._settle
         due = now - arrival.since >= wait and not arrival.left
         return due and not being_written(arrival.path)
+
+    def _photographs(self) -> list[Path]:
+        """The files without those that have the name of another, with the ending of a mask."""
+        files = list(self._files())
+        there, names = set(files), {(path.parent, path.stem) for path in files}
+        masks = [path for path in files if (path.parent, base_name(path.stem)) in names]
+        kept = {path: told for path, told in self._masks.items() if path in there}
+        self._masks = dict.fromkeys(masks, False) | kept  # also once the image was moved
+        return [path for path in files if path not in self._masks]
 
     def _files(self) -> Iterator[Path]:
         for text, subfolders, names in os.walk(self._folder, onerror=self._not_listed):
@@ -148,12 +166,14 @@ class Arrivals:
                 name
                 for name in subfolders
                 if self._recursive
-                and not name.startswith((".", "~"))
+                and not (name.startswith("~") or is_system(name) or is_ground_truth(name))
                 and (folder / name).resolve() not in self._excluded
             ]
             for name in names:
                 path = folder / name
-                if not name.startswith((".", "~")) and path.suffix.lower() in IMAGE_SUFFIXES:
+                if name.startswith("~") or is_system(name):
+                    continue
+                if path.suffix.lower() in IMAGE_SUFFIXES:
                     yield path
 
     def _not_listed(self, error: OSError) -> None:

@@ -10,7 +10,7 @@ from ahl._common.types import GOOD
 from ahl.benchmark.datasets.raw_folders import class_samples, image_samples, subfolder, subfolders
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
-from ahl.data.images.reading import ARRAY_SUFFIX
+from ahl.data.images.formats import ARRAY_SUFFIX
 
 
 @final

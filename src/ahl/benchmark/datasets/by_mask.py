@@ -21,7 +21,8 @@ from ahl.benchmark.datasets.raw_folders import (
 )
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
-from ahl.data.images.finding import IMAGE_SUFFIXES, find_images
+from ahl.data.images.finding import find_images
+from ahl.data.images.formats import IMAGE_SUFFIXES
 from ahl.data.images.reading import image_shape
 from ahl.data.masks import read_masks
 

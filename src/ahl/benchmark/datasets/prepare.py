@@ -1,25 +1,31 @@
-"""A benchmark's raw folder -> the layout of MVTec AD, which other tools read."""
+"""A dataset -> folders in one of the layouts, which other tools read, too."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from shutil import copyfile
 
 from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.files import written_whole
-from ahl._common.types import Sample, Skipped
+from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
-from ahl.data.images.reading import ARRAY_SUFFIX, read_pixels
+from ahl.data.images.formats import ARRAY_SUFFIX
+from ahl.data.images.reading import read_pixels
 from ahl.data.splits import split_normals
 
 _TRAIN, _TEST = "train", "test"
+
+_Planned = tuple[str, str, Sample]
+"""Class folder and file name of a sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,26 +59,61 @@ def prepare(
         OSError: if `output` cannot be written.
     """
     watcher = callback or Callback()
+    _check_new(output)
+    datasets = reader.read(raw, callback=watcher)
+    prepared: list[Prepared] = []
+    with _new_folder(output) as temporary:
+        for dataset in datasets:
+            inner = dataset.name if len(datasets) > 1 else ""
+            images = _write(dataset, _plan(dataset), temporary / inner, watcher)
+            prepared.append(Prepared(name=dataset.name, folder=output / inner, images=images))
+    return tuple(prepared)
+
+
+def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None) -> Prepared:
+    """Write a dataset in its own layout, masks as `ground_truth/<kind>/NAME_mask.png`.
+
+    Args:
+        dataset: of paths, of a table or of a folder.
+        output: the folder to write, new or empty.
+        callback: receives progress and images left out.
+
+    Raises:
+        ConfigurationError: if `output` is a file or not empty.
+        DataError: if none of the good images can be read.
+        OSError: if `output` cannot be written.
+    """
+    _check_new(output)
+    own_split = dataset.layout == "benchmark"
+    train, test = (f"{_TRAIN}/", f"{_TEST}/") if own_split else ("", "")
+    tested = [*dataset.test_normals, *dataset.anomalies]
+    planned = _named([*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)])
+    with _new_folder(output) as temporary:
+        images = _write(dataset, planned, temporary, callback or Callback())
+    return Prepared(name=dataset.name, folder=output, images=images)
+
+
+def _check_new(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"The output {output} is a file; name a folder.")
     if output.exists() and any(output.iterdir()):
         raise ConfigurationError(f"The output {output} is not empty; name a new or empty folder.")
-    datasets = reader.read(raw, callback=watcher)
-    prepared: list[Prepared] = []
+
+
+@contextmanager
+def _new_folder(output: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of the output when it is complete."""
     with written_whole(output.absolute()) as temporary:
         temporary.mkdir()
-        for dataset in datasets:
-            inner = dataset.name if len(datasets) > 1 else ""
-            images = _write(dataset, temporary / inner, watcher)
-            prepared.append(Prepared(name=dataset.name, folder=output / inner, images=images))
+        yield temporary
         if output.exists():
             output.rmdir()  # empty, as was checked; Windows renames onto no folder
-    return tuple(prepared)
 
 
-def _write(dataset: Dataset, folder: Path, callback: Callback) -> dict[str, int]:
+def _write(
+    dataset: Dataset, planned: list[_Planned], folder: Path, callback: Callback
+) -> dict[str, int]:
     """Write one dataset; return the number of images by class folder."""
-    planned = _plan(dataset)
     counts = Counter({name: 0 for name, _, _ in planned})
     stage = f"preparing {dataset.name}"
     callback.on_stage(stage, 0, len(planned))
@@ -85,22 +126,35 @@ def _write(dataset: Dataset, folder: Path, callback: Callback) -> dict[str, int]
             (folder / class_folder).mkdir(parents=True, exist_ok=True)
             (folder / class_folder / name).write_bytes(content)
             counts[class_folder] += 1
+            _write_masks(folder / "ground_truth" / sample.class_name, Path(name).stem, sample)
         callback.on_stage(stage, done, len(planned))
-    if not any(counts[name] for name in counts if name.startswith(_TRAIN)):
+    if not any(counts[name] for name in counts if name in (GOOD, f"{_TRAIN}/{GOOD}")):
         raise DataError(f"None of the training images of {dataset.root} can be read.")
     return dict(counts)
 
 
-def _plan(dataset: Dataset) -> list[tuple[str, str, Sample]]:
-    """Class folder and file name of every sample."""
+def _write_masks(folder: Path, stem: str, sample: Sample) -> None:
+    for number, mask in enumerate(sample.masks, start=1):
+        folder.mkdir(parents=True, exist_ok=True)
+        which = number if len(sample.masks) > 1 else ""
+        copyfile(mask, folder / f"{stem}_mask{which}{mask.suffix}")
+
+
+def _plan(dataset: Dataset) -> list[_Planned]:
+    """Samples in the layout of MVTec AD, by the protocol's split where there is none."""
     train, test = split_normals(dataset)
     anomalies = sorted(dataset.anomalies, key=lambda sample: (sample.class_name, sample.name))
-    parts = [(_TRAIN, sample) for sample in train]
-    parts += [(_TEST, sample) for sample in (*test, *anomalies)]
+    parts = [(f"{_TRAIN}/", sample) for sample in train]
+    parts += [(f"{_TEST}/", sample) for sample in (*test, *anomalies)]
+    return _named(parts)
+
+
+def _named(parts: Iterable[tuple[str, Sample]]) -> list[_Planned]:
+    """Class folder and file name of every sample, whose split's folder is given."""
     taken: set[tuple[str, str]] = set()
     planned = []
     for part, sample in parts:
-        folder = f"{part}/{sample.class_name}"
+        folder = f"{part}{sample.class_name}"
         planned.append((folder, _free_name(sample, folder, taken), sample))
     return planned
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.types import Box, Sample, Skipped
-from ahl.data.images.finding import IMAGE_SUFFIXES, find_images
+from ahl.data.images.finding import find_images, is_system
+from ahl.data.images.formats import IMAGE_SUFFIXES
 
-_CLUTTER = "__MACOSX"
 _SHOWN = 6
 
 
@@ -106,7 +106,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         with os.scandir(folder) as found:
             for entry in found:
-                if not entry.name.startswith(".") and entry.name != _CLUTTER:
+                if not is_system(entry.name):
                     (inner if entry.is_dir() else here).append(folder / entry.name)
     except OSError as error:
         raise DataError(f"Cannot list the folder {folder}: {error.strerror or error}.") from error

@@ -17,11 +17,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
 from ahl._common.text import first_line
 from ahl._common.types import ImageSize, Pixels
+from ahl.data.images.dicom import from_dicom, shape_of_dicom
+from ahl.data.images.formats import formats_in_words
+from ahl.data.images.tiff import check_numbers, in_full_range
 
 _COLOURS = 3
 
@@ -62,7 +65,8 @@ def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
     _check_size(image.width, image.height, max_pixels)
     if image.format == "PNG" and "exif" not in image.info:
         return image.height, image.width
-    if image.format == "TIFF":  # turned while it is decoded
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # turned while it is decoded
+        check_numbers(image.tag_v2)
         image.load()
     turned = orientation_of(image) >= 5
     return (image.width, image.height) if turned else (image.height, image.width)
@@ -75,11 +79,14 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
         ImageError: if it has no or too many pixels, or values without a defined meaning.
     """
     _check_size(image.width, image.height, max_pixels)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    check_numbers(tags)
     image.load()
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        pixels = from_array(_eight_bit(np.asarray(image), image.mode), max_pixels=max_pixels)
+        values = in_full_range(np.asarray(image), tags)
+        pixels = from_array(_eight_bit(values, image.mode), max_pixels=max_pixels)
     else:
         # Pillow converts premultiplied alpha to straight alpha only.
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -91,6 +98,14 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
     bare = Image.fromarray(pixels)
     bare.getexif()[ExifTags.Base.Orientation] = orientation
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
+
+
+def peak_of_pillow(image: Image.Image) -> int | None:
+    """Largest of a Pillow image's grey values of 16 bits; None if it has no such values."""
+    if not image.mode.startswith("I;16"):
+        return None
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return int(in_full_range(np.asarray(image), tags).max())
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -121,10 +136,31 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
         _, last = _check_header(stream, max_pixels)
         stream.seek(0)
         array = np.load(stream, allow_pickle=False)
+    if array.ndim == 2:
+        array, last = np.stack([array] * _COLOURS, axis=-1), True
     colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
     if colours.dtype != np.uint8:
         colours = _eight_bit(colours, "F" if colours.dtype.kind == "f" else "I;16")
     return np.array(colours, dtype=np.uint8, order="C")
+
+
+def shape_of_dicom_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
+    """Height and width of the image in an open DICOM file.
+
+    Raises:
+        ImageError: if it is damaged, holds no image or a larger one.
+    """
+    with image_errors():
+        height, width = shape_of_dicom(stream)
+        _check_size(width, height, max_pixels)
+        return height, width
+
+
+def from_dicom_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
+    """Pixels of an open DICOM file; raises as `shape_of_dicom_file`."""
+    shape_of_dicom_file(stream, max_pixels=max_pixels)
+    with image_errors():
+        return from_array(from_dicom(stream), max_pixels=max_pixels)
 
 
 _NO_ARRAY = "it is no .npy file, or a damaged one"
@@ -145,14 +181,16 @@ def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
     if not (dtype == np.uint8 or (dtype.kind, dtype.itemsize) == ("u", 2) or dtype.kind == "f"):
         raise ImageError(f"it holds {dtype} values; save uint8, uint16, or floats from 0 to 1")
     what = f"it is an array of shape {shape}"
-    if len(shape) != 3:
-        raise ImageError(f"{what}; give (height, width, channels)")
+    if len(shape) not in (2, 3):
+        raise ImageError(f"{what}; give (height, width) or (height, width, channels)")
+    grey = len(shape) == 2
+    shape = (*shape, 1) if grey else shape
     last = shape[2] <= min(shape[:2])
     if not last and shape[0] > min(shape[1:]):
         raise ImageError(f"{what}, with the channels on neither the last nor the first axis")
     height, width, channels = shape if last else (*shape[1:], shape[0])
     _check_size(width, height, max_pixels)
-    if channels < _COLOURS:
+    if channels < _COLOURS and not grey:
         raise ImageError(f"{what}; at least {_COLOURS} channels are needed")
     start = stream.tell()
     if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
@@ -185,16 +223,15 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 @contextmanager
 def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
-    """Run a decoder, Pillow's warnings muted; whatever it raises becomes a short `ImageError`."""
+    """Run a decoder, its warnings muted; whatever it raises becomes a short `ImageError`."""
     try:
         with _HUSH:
             yield
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(
-            "it is not a PNG, JPEG, BMP, TIFF, WebP or GIF image, or its header is damaged"
-        ) from None
+        kinds = formats_in_words()
+        raise ImageError(f"it is not a {kinds} image, or its header is damaged") from None
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise ImageError(f"it has more than {limit:,} pixels; shrink it") from None
@@ -205,7 +242,7 @@ def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
 
 
 class _Hush:
-    """Mutes Pillow's warnings while any thread decodes, and then restores the filters.
+    """Mutes the decoders' warnings while any thread decodes, and then restores the filters.
 
     `warnings.catch_warnings` alone would not do: of two threads that overlap, the last to
     leave puts the other one's filters back for good.
@@ -221,7 +258,7 @@ class _Hush:
             if self._inside == 0:
                 self._saved = warnings.catch_warnings()
                 self._saved.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:

@@ -9,9 +9,12 @@ photographed alike stay comparable:
   included, are refused rather than guessed at.
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
 - EXIF orientation is applied. Of several frames, the first counts.
-- A `.npy` file is an image of at least three channels, of which the first three count; its
-  integers and floats follow the same rules. They lie on the last axis where no other is shorter,
-  else on the first.
+- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers and floats of
+  other than 32 bits are refused.
+- A `.npy` file is a grey image, or one of at least three channels, of which the first three count;
+  its integers and floats follow the same rules. Channels lie on the last axis where no other is
+  shorter, else on the first.
+- A DICOM file is shown by its own window (`ahl.data.images.dicom`).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ahl._common.errors import ConfigurationError, ImageError
 from ahl._common.text import first_line
@@ -35,13 +38,26 @@ from ahl._common.types import Box, EncodedImage, ImageSize, Pixels, Region
 from ahl.data.images.decoding import (
     from_array,
     from_array_file,
+    from_dicom_file,
     from_pillow,
     image_errors,
     orientation_of,
+    peak_of_pillow,
     shape_of_array,
     shape_of_array_file,
+    shape_of_dicom_file,
     shape_of_pillow,
 )
+from ahl.data.images.formats import (
+    ARRAY_SUFFIX,
+    LONGEST_START,
+    MISSING,
+    NAMED,
+    Format,
+    format_of,
+    pillow_formats,
+)
+from ahl.data.images.tiff import explain_unread
 
 ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
@@ -49,13 +65,6 @@ ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
-
-ARRAY_SUFFIX = ".npy"
-"""Suffix of the files read as arrays; folders are not searched for them."""
-
-# Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-
 
 _Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
 """Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
@@ -65,8 +74,8 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read one image as RGB, by the rules at the top of this module.
 
     Args:
-        source: a path to a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file, a region of such a
-            file, the bytes of one (no .npy), a Pillow image, or a uint8 array (H, W), (H, W, 1),
+        source: a path to a file of one of `ahl.data.images.formats`, a region of such a file,
+            the bytes of one (no .npy), a Pillow image, or a uint8 array (H, W), (H, W, 1),
             (H, W, 3) as RGB or (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
             `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
@@ -127,14 +136,32 @@ def _opened(source: str | Path | EncodedImage | Image.Image | NDArray[Any]) -> I
 @contextmanager
 def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
     with image_errors():
-        if not stream.read(1):
+        start, suffix = stream.read(LONGEST_START), Path(name).suffix.lower()
+        if not start:
             raise ImageError("the file is empty")
         stream.seek(0)
-        if Path(name).suffix.lower() == ARRAY_SUFFIX:
+        kind = format_of(start) or next((one for one in NAMED if suffix in one.suffixes), None)
+        if kind is not None and not kind.readable:
+            raise ImageError(f"it is a {kind.name} file, which {MISSING[kind.suffixes[0]]} reads")
+        if suffix == ARRAY_SUFFIX:
             yield partial(shape_of_array_file, stream), partial(from_array_file, stream)
-            return
-        with Image.open(stream, formats=_FORMATS) as image:
-            yield partial(shape_of_pillow, image), partial(from_pillow, image)
+        elif kind is not None and kind.name == "DICOM":
+            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream)
+        else:
+            with _pillow(stream, kind) as image:
+                yield partial(shape_of_pillow, image), partial(from_pillow, image)
+
+
+@contextmanager
+def _pillow(stream: BinaryIO, kind: Format | None) -> Iterator[Image.Image]:
+    try:
+        image = Image.open(stream, formats=pillow_formats())
+    except UnidentifiedImageError:
+        if kind is not None and kind.name == "TIFF":
+            explain_unread(stream)
+        raise
+    with image:
+        yield image
 
 
 def _inside(box: Box, size: tuple[int, ...]) -> Box:
@@ -144,6 +171,21 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ImageError(f"the region {box} does not lie inside its {width} x {height} pixels")
     return box
+
+
+def peak_of_16_bits(source: ImageSource) -> int | None:
+    """Largest value of a file of grey values of 16 bits; None for any other or unreadable image."""
+    if not isinstance(source, (str, Path)):
+        return None
+    try:
+        with _open_file(Path(source)) as stream, image_errors():
+            if Path(source).suffix.lower() == ARRAY_SUFFIX:
+                array = np.load(stream, allow_pickle=False)
+                return int(array.max()) if array.dtype == np.uint16 else None
+            with Image.open(stream, formats=pillow_formats()) as image:
+                return peak_of_pillow(image)
+    except ImageError:
+        return None
 
 
 def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:

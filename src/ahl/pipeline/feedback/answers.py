@@ -14,6 +14,8 @@ from msgspec import Meta
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.schema import Finite, Share, read_values
 from ahl._common.types import GOOD
+from ahl.data.images.finding import is_system
+from ahl.data.images.pairing import is_ground_truth
 from ahl.data.images.sources import LabelledImage, label_images
 from ahl.model.decision import Verdict
 from ahl.model.manifest import Manifest
@@ -24,16 +26,16 @@ LOG: Final = "marks.jsonl"
 LONGEST_KIND: Final = 64
 """Characters of a kind's name."""
 
-Suffix = Literal[".png", ".jpg", ".bmp", ".tif", ".webp", ".gif", ".npy"]
-"""Of the files that are kept."""
+Suffix = Annotated[str, Meta(pattern=r"^\.[a-z0-9]{1,8}$")]
+"""Of the files that are kept: the first of its format in `ahl.data.images.formats`."""
 
 Outcome = Literal["missed", "false_alarm", "right"]
 """Of a model on an image: it missed a defect, took a good image for one, or neither."""
 
 _KIND: Final = re.compile(r"\w[\w .+-]*")
-# Not a kind in any case: good ones, masks, the log, and what Windows takes for devices.
+# Not a kind in any case: good ones, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
-    {GOOD, "ground_truth", "marks", "con", "prn", "aux", "nul"}
+    {GOOD, "marks", "con", "prn", "aux", "nul"}
     | {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
 )
 
@@ -53,7 +55,8 @@ def check_kind(text: str) -> str:
             f"Name the kind of defect with letters, digits, spaces and ._+-, a letter or digit "
             f"first, at most {LONGEST_KIND} characters."
         )
-    if kind.casefold().split(".")[0].strip() in _RESERVED:
+    reserved = kind.casefold().split(".")[0].strip() in _RESERVED
+    if reserved or is_system(kind) or is_ground_truth(kind):  # no class of `open_dataset`
         raise ConfigurationError(f"{kind} cannot be the name of a kind of defect; choose another.")
     return kind
 

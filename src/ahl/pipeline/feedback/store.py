@@ -16,24 +16,13 @@ from filelock import FileLock, Timeout
 from ahl._common.errors import AHLError, ConfigurationError, ImageError
 from ahl._common.files import written_whole
 from ahl._common.types import GOOD
+from ahl.data.images.formats import LONGEST_START, format_of, formats_in_words
 from ahl.pipeline.feedback.answers import LOG, Answer, Suffix, check_kind, read_answers
 from ahl.scoring.prediction import Prediction
 
 _LOCK: Final = ".lock"
 _PATIENCE: Final = 10.0  # seconds to wait for others that write
 _LINE: Final = 1024  # bytes reckoned for a line of the log
-_STARTS: Final[tuple[tuple[bytes, Suffix], ...]] = (
-    (b"\x89PNG", ".png"),
-    (b"\xff\xd8", ".jpg"),
-    (b"BM", ".bmp"),
-    (b"II*\0", ".tif"),
-    (b"MM\0*", ".tif"),
-    (b"II+\0", ".tif"),
-    (b"MM\0+", ".tif"),
-    (b"RIFF", ".webp"),
-    (b"GIF8", ".gif"),
-    (b"\x93NUMPY", ".npy"),
-)
 
 
 class FeedbackFullError(AHLError):
@@ -173,7 +162,7 @@ def suffix_of(data: bytes) -> Suffix:
     Raises:
         ImageError: if it is of no kind that is read.
     """
-    for start, suffix in _STARTS:
-        if data.startswith(start):
-            return suffix
-    raise ImageError("it is not a PNG, JPEG, BMP, TIFF, WebP, GIF or .npy file")
+    found = format_of(data[:LONGEST_START])
+    if found is None:
+        raise ImageError(f"it is not a {formats_in_words()} file")
+    return found.suffixes[0]

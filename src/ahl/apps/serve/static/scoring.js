@@ -7,7 +7,7 @@ import { spoken } from "./facts.js";
 import { VERDICTS, counted, listed, say } from "./words.js";
 
 const AT_ONCE = 3;
-const LIKELY = /\.(png|jpe?g|jpe|bmp|tiff?|webp|gif|npy)$/i;
+const LIKELY = /\.(png|jpe?g|jpe|jfif|bmp|tiff?|webp|gif|jp2|j2k|avif|hei[cf]|dcm|dicom|npy)$/i;
 
 let running = 0;
 let paused = false; // until somebody signs in again

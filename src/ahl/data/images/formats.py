@@ -1,0 +1,131 @@
+"""The image formats that are read: one table, by which files are found, opened and stored."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final
+
+from PIL import features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format of image files.
+
+    Attributes:
+        name: for people.
+        suffixes: in lower case; the first is what files of it are stored under.
+        starts: offset and bytes of how its files begin, any of which tells it.
+        pillow: its name in Pillow; "" where something else reads it.
+        extra: of `pip install 'ahl[extra]'`, that it needs; "" for none.
+        readable: True where this installation reads it.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    starts: tuple[tuple[int, bytes], ...]
+    pillow: str = ""
+    extra: str = ""
+    readable: bool = True
+
+
+# Named, so that Pillow never tries its riskier decoders (EPS would start Ghostscript).
+FORMATS: Final = (
+    Format(name="PNG", suffixes=(".png",), starts=((0, b"\x89PNG"),), pillow="PNG"),
+    Format(
+        name="JPEG",
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        starts=((0, b"\xff\xd8"),),
+        pillow="JPEG",
+    ),
+    Format(name="BMP", suffixes=(".bmp",), starts=((0, b"BM"),), pillow="BMP"),
+    Format(
+        name="TIFF",
+        suffixes=(".tif", ".tiff"),
+        starts=((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")),
+        pillow="TIFF",
+    ),
+    Format(name="WebP", suffixes=(".webp",), starts=((0, b"RIFF"),), pillow="WEBP"),
+    Format(name="GIF", suffixes=(".gif",), starts=((0, b"GIF8"),), pillow="GIF"),
+    Format(
+        name="JPEG 2000",
+        suffixes=(".jp2", ".j2k"),
+        starts=((0, b"\0\0\0\x0cjP  "), (0, b"\xff\x4f\xff\x51")),
+        pillow="JPEG2000",
+        readable=features.check_codec("jpg_2000"),
+    ),
+    Format(
+        name="AVIF",
+        suffixes=(".avif",),
+        starts=((4, b"ftypavif"), (4, b"ftypavis")),
+        pillow="AVIF",
+        readable="avif" in features.modules and features.check_module("avif"),
+    ),
+    Format(
+        name="HEIC",
+        suffixes=(".heic", ".heif"),
+        starts=tuple((4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"mif1", b"msf1")),
+        pillow="HEIF",
+        extra="heif",
+        readable=find_spec("pillow_heif") is not None,
+    ),
+    Format(
+        name="DICOM",
+        suffixes=(".dcm", ".dicom"),
+        starts=((128, b"DICM"),),
+        extra="dicom",
+        readable=find_spec("pydicom") is not None,
+    ),
+    Format(name=".npy", suffixes=(".npy",), starts=((0, b"\x93NUMPY"),)),
+)
+"""Those that a folder may hold, most usual first."""
+
+IMAGE_SUFFIXES: Final = frozenset(
+    suffix for one in FORMATS if one.readable for suffix in one.suffixes
+)
+"""Suffixes, in lower case, by which images are found in folders."""
+
+MISSING: Final[Mapping[str, str]] = {
+    suffix: f"pip install 'ahl[{one.extra}]'" if one.extra else "a newer Pillow"
+    for one in FORMATS
+    if not one.readable
+    for suffix in one.suffixes
+}
+"""What reads a format, by the suffixes of those that this installation does not read."""
+
+ARRAY_SUFFIX: Final = ".npy"
+"""Suffix of the files that are read as arrays."""
+
+LONGEST_START: Final = 132
+"""Bytes by which every format is told."""
+
+
+NAMED: Final = tuple(one for one in FORMATS if one.name == "DICOM")
+"""Formats whose files need not begin as most of them do: their suffix tells, too."""
+
+
+def format_of(start: bytes) -> Format | None:
+    """The format of a file by its first bytes; None if it is none of these."""
+    for one in FORMATS:
+        if any(start[offset:].startswith(begin) for offset, begin in one.starts):
+            return one
+    return None
+
+
+def formats_in_words() -> str:
+    """Those that this installation reads: `PNG, JPEG, ... or .npy`."""
+    *names, last = (one.name for one in FORMATS if one.readable)
+    return f"{', '.join(names)} or {last}"
+
+
+@functools.cache
+def pillow_formats() -> tuple[str, ...]:
+    """Pillow's names of those that it reads here; what it needs for them is loaded."""
+    if find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return tuple(one.pillow for one in FORMATS if one.pillow and one.readable)

@@ -1,0 +1,71 @@
+"""Good images that cannot show how good parts differ: refused, or said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from ahl._common.errors import DataError, ImageError
+from ahl._common.spacing import evenly_spaced
+from ahl._common.text import counted
+from ahl._common.types import ImageItem, Pixels
+from ahl.data.images.reading import ImageSource, peak_of_16_bits
+
+FEW: Final = 10
+"""Good images below which scores say little."""
+
+_LOOKED_AT: Final = 16
+_SAME: Final = 2  # grey levels
+_SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is no variety
+_TWELVE_BITS: Final = 4096
+
+
+def check_variety(items: Sequence[ImageItem]) -> None:
+    """Refuse good images that are all alike; a few of them are looked at.
+
+    Raises:
+        DataError: if they show the same picture, or each has one grey tone alone.
+    """
+    pictures: list[Pixels] = []
+    names: list[str] = []
+    for index in evenly_spaced(len(items), _LOOKED_AT):
+        try:
+            pictures.append(items[index].load())
+        except ImageError:  # reported by who needs it
+            continue
+        names.append(items[index].name)
+    looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
+    if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
+        raise DataError(
+            f"Nothing is to be seen in the {looked_at}: each has one tone all over. Give "
+            "photographs of good parts; are these masks, or values of another range?"
+        )
+    if all(_same(picture, pictures[0]) for picture in pictures[1:]):
+        raise DataError(
+            f"The {looked_at} show the same picture. How good parts differ is learned from images "
+            "of several: give one image of each part, not one image several times."
+        )
+
+
+def notes_on(normals: Sequence[ImageSource]) -> Iterator[str]:
+    """Sentences on good images that are few, or that use a part of their numbers alone."""
+    if len(normals) < FEW:
+        yield (
+            f"{counted(len(normals), 'good image', 'are')} few: scores and probabilities will be "
+            f"rough. {FEW} are a beginning, some dozens make a useful detector."
+        )
+    found = (peak_of_16_bits(normals[index]) for index in evenly_spaced(len(normals), _LOOKED_AT))
+    peaks = [peak for peak in found if peak is not None]
+    if peaks and max(peaks) < _TWELVE_BITS:
+        yield (
+            f"The 16-bit images have no value above {max(peaks)} ({len(peaks)} looked at). Are "
+            "these 12 bits? They are seen 16 times too dark: multiply the values by 16, in these "
+            "and in all images to come."
+        )
+
+
+def _same(picture: Pixels, other: Pixels) -> bool:
+    differs = (np.abs(picture.astype(np.int16) - other) > _SAME).any(axis=2)
+    return bool(differs.mean() <= _SPECKS)
