@@ -12,23 +12,22 @@ Settings = tuple[tuple[str, Any], ...]
 PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibration.folds", 0))
 """For parts of AHL: without our reduction, memory and calibration, with its other constants."""
 
-RIVAL_CONSTANTS = (
-    "learning.batch_size",
-    "learning.averaged_epochs",
-    "learning.inner_rate",
-    "heads.initial_scale",
-    "heads.pseudo_weight",
-    "heads.holistic_pseudo",
-    "heads.residual_bottleneck",
-    "heads.residual_channels",
-    "heads.stored_references",
-)
-"""Constants of the default preset that rivals share: they do not lose by them
+SHARED = {
+    "dra": ("learning.inner_rate", "heads.residual_bottleneck", "heads.residual_channels"),
+    "devnet": ("learning.inner_rate", "heads.initial_scale", "heads.pseudo_weight"),
+    "pooled": ("learning.inner_rate",),
+}
+"""Constants of the default preset by which a rival does better than by those of the paper, by its
+heads: DRA's, DevNet's, or a layer on pooled features
 (docs/deviations.md#constants-that-rivals-share)."""
 
 
-def _published() -> Settings:
-    """What the default preset has otherwise than the paper, taken back, but for those shared."""
+def published(*shared: str) -> Settings:
+    """The paper's values of all that the default preset has otherwise, but for what is shared.
+
+    Our reduction, memory and calibration are taken back with the rest: no constant that was chosen
+    for AHL reaches a rival unless it is named.
+    """
     ours, theirs = default().to_dict(), paper().to_dict()
     return tuple(
         (f"{section}.{field}", value)
@@ -36,10 +35,5 @@ def _published() -> Settings:
         for field, value in values.items()
         if section not in ("features", "finetune")  # one for all methods of a run
         and value != ours[section][field]
-        and f"{section}.{field}" not in RIVAL_CONSTANTS
+        and f"{section}.{field}" not in shared
     )
-
-
-PUBLISHED: Settings = _published()
-"""For rivals: as published, but for `RIVAL_CONSTANTS`. Our reduction, memory and calibration are
-no part of them, and no constant that was chosen for AHL reaches them unless it is listed."""

@@ -21,7 +21,7 @@ from ahl.benchmark.baselines import (
     logistic_scores,
     patchcore_scores,
 )
-from ahl.benchmark.fairness import PLAIN, PUBLISHED, Settings
+from ahl.benchmark.fairness import PLAIN, SHARED, Settings, published
 from ahl.benchmark.problem import Problem
 from ahl.config import Grouping
 from ahl.distributions.pseudo import plan_pseudo_anomalies
@@ -58,7 +58,7 @@ class Method(ABC):
     title: str
     kind: MethodKind = "rival"
     labels: Labels = "some classes"
-    settings: Settings = PUBLISHED
+    settings: Settings = published()
     reads_config: ClassVar[bool] = False
 
     @property
@@ -215,20 +215,27 @@ class Logistic(Method):
 
 
 _ahl = partial(DetectorMethod, kind="ahl", collaborative=True)
-_rival = partial(DetectorMethod, kind="rival", collaborative=False, settings=PUBLISHED)
+_rival = partial(DetectorMethod, kind="rival", collaborative=False)
+_dra = partial(_rival, detector=DRA, settings=published(*SHARED["dra"]))
+_pooled = partial(_rival, settings=published(*SHARED["pooled"]))
 _part = partial(DetectorMethod, kind="part", collaborative=False, settings=PLAIN)
 
 METHODS: tuple[Method, ...] = (
     _ahl(name="ahl-dra", title="AHL(DRA)", detector=DRA),
     _ahl(name="ahl-devnet", title="AHL(DevNet)", detector=DevNet),
-    _rival(name="dra", title="DRA", detector=DRA),
-    _rival(name="devnet", title="DevNet", detector=DevNet),
-    _rival(name="flos", title="FLOS", detector=FocalClassifier),
-    _rival(name="saoe", title="SAOE", detector=OutlierExposure),
-    _rival(name="mlep", title="MLEP", detector=MarginEmbedding),
+    _dra(name="dra", title="DRA"),
+    _rival(
+        name="devnet",
+        title="DevNet",
+        detector=DevNet,
+        settings=published(*SHARED["devnet"]),
+    ),
+    _pooled(name="flos", title="FLOS", detector=FocalClassifier),
+    _pooled(name="saoe", title="SAOE", detector=OutlierExposure),
+    _pooled(name="mlep", title="MLEP", detector=MarginEmbedding),
     PatchCore(),
     Distillation(),
-    _rival(name="fs-dra", title="FS-DRA", detector=DRA, labels="every class"),
+    _dra(name="fs-dra", title="FS-DRA", labels="every class"),
     Logistic(),
 )
 """In the order of the tables."""

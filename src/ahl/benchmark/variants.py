@@ -184,19 +184,17 @@ class Measured(Method):
 
 _PLAIN = ",".join(f"{field}={value}" for field, value in PLAIN)
 
-_RIVAL_CHANGES = (
-    "learning.rounds=8,learning.inner_steps=1",
-    "vectors.l1_norm=600.0",
-    "learning.batch_size=48",
-    "learning.averaged_epochs=1",
-    "learning.inner_rate=0.0002",
-    "heads.initial_scale=1.0",
-    "heads.pseudo_weight=1.0",
-    "heads.holistic_pseudo=True",
-    "heads.residual_bottleneck=0,heads.residual_channels=0",
-    "heads.stored_references=5",
+_CHANGES = (
+    *("learning.rounds=8,learning.inner_steps=1", "vectors.l1_norm=600.0"),
+    *("learning.batch_size=32", "learning.averaged_epochs=15", "learning.inner_rate=0.0002"),
 )
-"""What a rival could have otherwise: first what AHL has, then the published constants."""
+_DRA_CHANGES = (
+    *("heads.initial_scale=0.01", "heads.pseudo_weight=0.3", "heads.holistic_pseudo=False"),
+    *("heads.stored_references=0", "heads.residual_bottleneck=0,heads.residual_channels=0"),
+)
+_DEVNET_CHANGES = ("heads.initial_scale=1.0", "heads.pseudo_weight=1.0")
+# Of each rival: the default preset's value where it has the paper's, and the paper's where not.
+_RIVALS = {"dra": _DRA_CHANGES, "devnet": _DEVNET_CHANGES, "flos": (), "saoe": (), "mlep": ()}
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "table5": (
@@ -237,9 +235,9 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "rivals": tuple(
-        ",".join((method, *changes))
-        for method in ("dra", "devnet")
-        for changes in ((), *((change,) for change in _RIVAL_CHANGES), _RIVAL_CHANGES[2:])
+        f"{method}{change}"
+        for method, own in _RIVALS.items()
+        for change in ("", *(f",{change}" for change in (*_CHANGES, *own)))
     ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
