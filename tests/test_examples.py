@@ -20,6 +20,14 @@ def test_ahl_in_one_page_finds_kinds_that_it_has_never_seen():
 def test_the_notebook_runs_on_real_images(tmp_path):
     pytest.importorskip("elpv_dataset")
     notebook = nbformat.read(EXAMPLES / "elpv.ipynb", as_version=4)
+    short = "preset.learning, epochs=6, averaged_epochs=3"
+    for own, less in (
+        ("AHL(image_size=128,", f"AHL(config=replace(preset, learning=replace({short})),"),
+        ("import ahl\n", 'import ahl\npreset = ahl.preset("default", image_size=128)\n'),
+    ):
+        assert any(own in cell.source for cell in notebook.cells)
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(own, less)
     NotebookClient(
         notebook, timeout=500, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     ).execute()

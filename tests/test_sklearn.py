@@ -27,7 +27,7 @@ def make(**options) -> AHL:
 
 @pytest.fixture(scope="module")
 def trained():
-    return make(config=tiny_config(**ENOUGH)).fit(IMAGES, LABELS)
+    return make().fit(IMAGES, LABELS)
 
 
 # The checks of scikit-learn that do not fit numbers of two dimensions.
@@ -76,7 +76,7 @@ def test_labels_are_numbers_or_names():
     assert np.array_equal(named.decision_function(IMAGES), numbered.decision_function(IMAGES))
 
 
-def test_the_order_of_images_is_free(trained):
+def test_the_order_of_images_is_free():
     places = np.random.default_rng(0).permutation(len(IMAGES))
     mixed = make(config=tiny_config(**ENOUGH)).fit(
         [IMAGES[i] for i in places], np.array(LABELS)[places]

@@ -46,7 +46,7 @@ SHORT = {
 }
 
 ENOUGH = {
-    "epochs": 20,
+    "epochs": 10,
     "rounds": 5,
     "inner_steps": 2,
     "batch_size": 18,

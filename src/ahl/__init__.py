@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ahl._common.types import Kind, Sample
     from ahl.apps.advise import advise, sections
     from ahl.apps.logs import JsonLinesLog, MLflowLog, TensorBoardLog
-    from ahl.benchmark.baselines.pooled import pooled_features
+    from ahl.benchmark.baselines.logistic import pooled_features
     from ahl.benchmark.datasets import READERS, DatasetReader, find_reader
     from ahl.benchmark.methods import DetectorMethod, Method
     from ahl.benchmark.problem import Problem
@@ -85,7 +85,7 @@ _PLACES = {
         "MLflowLog",
         "TensorBoardLog",
     ),
-    "benchmark.baselines.pooled": ("pooled_features",),
+    "benchmark.baselines.logistic": ("pooled_features",),
     "benchmark.datasets": (
         "READERS",
         "DatasetReader",

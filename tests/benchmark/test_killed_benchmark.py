@@ -11,18 +11,20 @@ import psutil
 import pytest
 
 from ahl.benchmark.results import Results
-from commands import small_backbone
+from commands import run, small_backbone
 
 
 def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
     output = tmp_path / "results"
     command = [
-        *(sys.executable, "-m", "ahl", "benchmark", "run", "--dataset", f"x={benchmark_folder}"),
+        *("benchmark", "run", "--dataset", f"x={benchmark_folder}"),
         *("--method", "logistic", "--method", "patchcore", "--method", "devnet", "--seeds", "4"),
         *("--anomalies", "3", *small_backbone(tmp_path), "--image-size", "64", "--threads", "1"),
         *("--cache", str(tmp_path / "cache"), "--output", str(output), "--json"),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ahl", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         limit = time.monotonic() + 120
         while process.poll() is None and not (
@@ -37,8 +39,7 @@ def test_a_killed_run_goes_on_where_it_stopped(benchmark_folder, tmp_path):
         process.communicate()
     done = len(Results(output, writable=False).trials)
     assert 2 <= done < 12
-    resumed = subprocess.run([*command, "--resume"], capture_output=True, check=True)
-    values = json.loads(resumed.stdout)
+    values = json.loads(run(*command, "--resume").stdout)
     assert (values["computed"], values["kept"]) == (12 - done, done)
     lines = (output / "results.jsonl").read_text().splitlines()
     keys = [json.loads(line)["key"] for line in lines]

@@ -13,16 +13,16 @@ from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ModelFileError, ResumeError
 from ahl._common.tensor_file import read_tensor_file
-from commands import small_backbone
+from commands import run, small_backbone
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
 
 
-def command(data: Path, output: Path, cache: Path, *options: str) -> list[str]:
+def command(data: Path, output: Path, cache: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "ahl", "train", str(data), "--output", str(output)),
-        *(*small_backbone(output.parent), "--image-size", "64", "--epochs", "12", "--threads", "1"),
-        *("--cache", str(cache), "--json", *options),
+        *("train", str(data), "--output", str(output), *small_backbone(output.parent)),
+        *("--image-size", "64", "--epochs", "8", "--threads", "1"),
+        *("--cache", str(cache), "--json"),
     ]
 
 
@@ -35,16 +35,16 @@ def epochs_done(checkpoint: Path) -> int:
 
 def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tmp_path):
     whole = tmp_path / "whole.ahl"
-    subprocess.run(
-        command(inspection_folder, whole, tmp_path / "cache-a"), check=True, capture_output=True
-    )
+    run(*command(inspection_folder, whole, tmp_path / "cache-a"))
     killed = tmp_path / "killed.ahl"
     checkpoint = tmp_path / "killed.ahl.checkpoint"
     arguments = command(inspection_folder, killed, tmp_path / "cache-b")
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ahl", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         limit = time.monotonic() + 120
-        while epochs_done(checkpoint) < 3 and process.poll() is None:
+        while epochs_done(checkpoint) < 2 and process.poll() is None:
             assert time.monotonic() < limit, "the run made no progress"
             time.sleep(0.01)
         assert process.poll() is None, "the run ended before it could be killed"
@@ -52,9 +52,8 @@ def test_a_run_killed_by_sigkill_resumes_to_the_same_model(inspection_folder, tm
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     assert not killed.exists()
-    assert 3 <= epochs_done(checkpoint) < 12
-    resumed = subprocess.run([*arguments, "--resume"], check=True, capture_output=True)
-    assert b"Traceback" not in resumed.stderr
+    assert 2 <= epochs_done(checkpoint) < 8
+    run(*arguments, "--resume")
     assert killed.read_bytes() == whole.read_bytes()
     assert not checkpoint.exists()
 

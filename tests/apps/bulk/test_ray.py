@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(
 WATCHED = """
 import os, pathlib, sys
 from ahl.apps.bulk import ray_engine
-from ahl.apps.bulk.run import score_collection
+from ahl.apps.cli import main
 
-model, images, out, workers = map(pathlib.Path, sys.argv[1:])
+workers = pathlib.Path(sys.argv[1])
 
 class Watched(ray_engine.ShardActor):
     def __call__(self, batch):
@@ -29,14 +29,13 @@ class Watched(ray_engine.ShardActor):
         return super().__call__(batch)
 
 ray_engine.ShardActor = Watched
-engine = ray_engine.RayEngine(workers=2)
-told = score_collection(model, [str(images)], str(out), engine=engine, shard_size=2)
-print(told.images, os.getpid())
+(workers / "driver").write_text(str(os.getpid()))
+main(sys.argv[2:])
 """
 
 
-def on_ray(*arguments, code=0):
-    command = [sys.executable, "-m", "ahl", *map(str, arguments), "--engine", "ray"]
+def on_ray(*arguments, code=0, start=("-m", "ahl")):
+    command = [sys.executable, *map(str, (*start, *arguments)), "--engine", "ray"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -44,30 +43,23 @@ def on_ray(*arguments, code=0):
 
 
 def test_two_processes_write_what_one_does(model, inspection_folder, tmp_path):
-    alone, both = tmp_path / "alone", tmp_path / "both"
+    alone, both, workers = tmp_path / "alone", tmp_path / "both", tmp_path / "workers"
+    workers.mkdir()
     (tmp_path / "bad.png").write_text("no image")
     paths = (inspection_folder, tmp_path / "bad.png")
-    options = ("--shard-size", 4, "--threads", 1)
+    options = ("--shard-size", 2, "--threads", 1)
     run("predict", model, *paths, "--output", alone, *options, code=3)
-    on_ray("predict", model, *paths, "--output", both, *options, "--workers", 2, code=3)
+    arguments = ("predict", model, *paths, "--output", both, *options, "--workers", 2)
+    on_ray(*arguments, code=3, start=("-c", WATCHED, workers))
     assert files_of(both) == files_of(alone)
     told = told_by_predict(model, *paths, code=3)
     assert [r["path"] for r in rows_of(both)] == [t["path"] for t in told]
     scores = [[r["score"] for r in rows if "score" in r] for rows in (rows_of(both), told)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
-
-
-def test_both_processes_work(model, inspection_folder, tmp_path):
-    workers = tmp_path / "workers"
-    workers.mkdir()
-    arguments = [model, inspection_folder, tmp_path / "out", workers]
-    command = [sys.executable, "-c", WATCHED, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    images, driver = done.stdout.split()
-    assert images == "30"
-    seen = {path.name for path in workers.iterdir()}
-    assert len(seen) == 2
+    assert len(scores[0]) == 30
+    driver = (workers / "driver").read_text()
+    seen = {path.name for path in workers.iterdir()} - {"driver"}
+    assert len(seen) == 2, "both processes work"
     assert driver not in seen
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from commands import run, train_options
 from small_images import write_class
+from two_processes import run_two
 
 
 @pytest.mark.parametrize("finetune", [True, False])
@@ -27,14 +28,20 @@ def test_two_processes_write_one_model_and_speak_once(tmp_path, finetune):
         )
     script = tmp_path / "main.py"
     script.write_text(f"{start}runpy.run_module('ahl', run_name='__main__')\n")
-    torchrun = "-m torch.distributed.run --standalone --nproc-per-node 2"
-    ended = subprocess.run(
-        [sys.executable, *torchrun.split(), script, *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.count("skipped good/003.png") == ended.stdout.count("Trained on") == 1
-    assert "14 images" not in ended.stdout
+    if finetune:
+        torchrun = "-m torch.distributed.run --standalone --nproc-per-node 2"
+        ended = [
+            subprocess.run(
+                [sys.executable, *torchrun.split(), script, *map(str, command)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        ]
+    else:
+        ended = run_two((script, *command), (script, *command))
+    stdout, stderr = ("".join(getattr(one, name) for one in ended) for name in ("stdout", "stderr"))
+    assert not any(one.returncode for one in ended), stderr
+    assert stderr.count("skipped good/003.png") == stdout.count("Trained on") == 1
+    assert "14 images" not in stdout
     assert run("info", tmp_path / "two.ahl").stdout

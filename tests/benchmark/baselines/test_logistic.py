@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from ahl.benchmark.baselines import logistic_scores
-from ahl.benchmark.baselines.pooled import pooled_features
+from ahl.benchmark.baselines.logistic import pooled_features
 from ahl.features.table import FeatureTable
 from ahl.scoring.metrics import auroc
 from synthetic_features import (

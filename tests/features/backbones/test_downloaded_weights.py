@@ -117,26 +117,30 @@ def test_unreachable_hub_is_one_sentence_at_once(tmp_path):
     program = (
         "from ahl.features.backbones import TimmBackbone\n"
         "from ahl._common.errors import WeightsError\n"
+        "from huggingface_hub import constants\n"
         "import timm\n"
-        "try: TimmBackbone.load('resnet18')\n"
-        "except WeightsError as error: print(error)\n"
+        "for constants.HF_HUB_OFFLINE in (False, True):\n"
+        "    try: TimmBackbone.load('resnet18')\n"
+        "    except WeightsError as error: print(error)\n"
     )
-    for switch in ({"HF_HUB_OFFLINE": "0"}, {"HF_HUB_OFFLINE": "1"}):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,  # against hanging
-            env={
-                **os.environ,
-                "HF_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
-                "HF_HOME": str(tmp_path),
-                "OMP_NUM_THREADS": "1",
-                **switch,
-            },
-        )
-        (message,) = done.stdout.splitlines()
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,  # against hanging
+        env={
+            **os.environ,
+            "HF_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
+            "HF_HOME": str(tmp_path),
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "0",
+        },
+    )
+    messages = done.stdout.splitlines()
+    assert len(messages) == 2
+    for message, cause in zip(messages, ("ConnectError", "OfflineModeIsEnabled"), strict=True):
         assert message.startswith("The pretrained weights of resnet18 cannot be downloaded")
+        assert f"({cause})" in message
         assert all(way in message for way in ("--weights FILE", "--backbone efficientnet-lite0"))
-        assert done.stderr == ""
+    assert done.stderr == ""

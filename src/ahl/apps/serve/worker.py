@@ -1,4 +1,4 @@
-"""Images to predictions: some threads decode, others score those that share a pass."""
+"""One model behind a service: its threads that decode and score, its bounds and counters."""
 
 from __future__ import annotations
 

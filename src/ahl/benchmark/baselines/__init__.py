@@ -6,13 +6,9 @@ feature maps; what was adapted stands in the module.
 """
 
 from ahl.benchmark.baselines.distillation import distil_and_score
+from ahl.benchmark.baselines.logistic import logistic_scores
 from ahl.benchmark.baselines.patchcore import patchcore_scores
-from ahl.benchmark.baselines.pooled import (
-    FocalClassifier,
-    MarginEmbedding,
-    OutlierExposure,
-    logistic_scores,
-)
+from ahl.benchmark.baselines.pooled import FocalClassifier, MarginEmbedding, OutlierExposure
 
 __all__ = [
     "FocalClassifier",

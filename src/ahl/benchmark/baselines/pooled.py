@@ -1,27 +1,23 @@
-"""Baselines on globally averaged features: FLOS, SAOE, MLEP and logistic regression.
+"""Base detectors on globally averaged features: FLOS, SAOE and MLEP.
 
 - FLOS: the focal loss (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017).
 - SAOE: synthetic anomalies and outlier exposure (as named in Ding et al., CVPR 2022).
 - MLEP: Liu et al., "Margin Learning Embedded Prediction for Video Anomaly Detection with a Few
   Anomalies", IJCAI 2019.
 
-These are adapted to one hidden layer on frozen features; what else was adapted stands at each.
-Logistic regression is a stronger baseline than papers admit.
+All are adapted to one hidden layer on frozen features; what else was adapted stands at each.
 """
 
 from __future__ import annotations
 
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ahl._common.types import Kind
-from ahl.features.maps import FeatureMaps, pool_rows
-from ahl.features.table import FeatureTable
+from ahl.features.maps import FeatureMaps
 from ahl.heads.base import BaseDetector, HeadScores, Parameters, Statistics, fan_in_uniform
 from ahl.heads.losses import weighted_mean
 
@@ -165,38 +161,3 @@ def _entropy(scores: HeadScores, kinds: Tensor) -> tuple[Tensor, Tensor]:
     labels = (kinds != Kind.NORMAL).to(scores["logit"].dtype)
     entropy = functional.binary_cross_entropy_with_logits(scores["logit"], labels, reduction="none")
     return entropy, labels
-
-
-STRENGTH = 0.01
-"""C of scikit-learn, on standardised features: strong shrinkage, fixed for all datasets."""
-
-
-def pooled_features(table: FeatureTable) -> NDArray[np.float32]:
-    """Global averages of both scales, side by side: (N, scales * C)."""
-    chunks = [pool_rows(rows, table.layout).numpy() for _, rows in table.chunks()]
-    return np.concatenate(chunks)
-
-
-def logistic_scores(
-    normals: FeatureTable, anomalies: FeatureTable, test: FeatureTable
-) -> NDArray[np.float64]:
-    """Train on normals against labelled anomalies, both classes weighing alike.
-
-    Returns:
-        (N_test,) log odds of being anomalous.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
-    train = np.concatenate([pooled_features(normals), pooled_features(anomalies)])
-    labels = np.repeat([0, 1], [len(normals), len(anomalies)])
-    model = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2000),
-    )
-    with threadpool_limits(limits=1):  # sums in one order
-        model.fit(train.astype(np.float64), labels)
-        scores: NDArray[np.float64] = model.decision_function(pooled_features(test))
-    return scores
