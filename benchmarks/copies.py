@@ -18,6 +18,7 @@ from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.spacing import evenly_spaced
+from ahl.data.copies import linked
 from ahl.data.images.finding import find_images
 from ahl.data.images.reading import read_pixels
 from ahl.data.likeness import alike
@@ -99,18 +100,25 @@ def measured(paths: list[Path], changed: int) -> Iterator[str]:
     seconds = time.process_time() - started
     yield f"{len(paths)} images compared in {seconds:.1f} s of one CPU"
     for margin in MARGINS:
-        yield f"  pairs from {margin}: {sum(like >= margin for *_, like in pairs)}"
+        found = [pair[:2] for pair in pairs if pair[2] >= margin]
+        sizes = np.bincount(linked(len(paths), found))
+        yield (
+            f"  from {margin}: {len(found)} pairs, {sizes[sizes > 1].sum()} images in "
+            f"{(sizes > 1).sum()} groups, the largest of {sizes.max()}"
+        )
     for one, other, like in sorted(pairs, key=lambda pair: -pair[2])[:40]:
         yield f"  {like:.4f} {paths[one].name} {paths[other].name}"
     chosen = evenly_spaced(len(paths), changed)
     for name, change in CHANGES.items():
         changed_images = (change(Image.fromarray(read_pixels(paths[i]))) for i in chosen)
         made = np.stack([thumbnail_of(np.asarray(image)) for image in changed_images])
-        found = {
+        likeness = {
             (one, other): like
             for one, other, like in alike(np.concatenate([thumbnails, made]), Callback())
         }
-        likes = np.array([found.get((int(i), len(paths) + n), 0.0) for n, i in enumerate(chosen)])
+        likes = np.array(
+            [likeness.get((int(i), len(paths) + n), 0.0) for n, i in enumerate(chosen)]
+        )
         shares = ", ".join(f"{np.mean(likes >= m):.2f} from {m}" for m in MARGINS)
         yield f"  {name}: lowest {likes.min():.3f}, median {np.median(likes):.3f}; {shares}"
 

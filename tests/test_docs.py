@@ -170,3 +170,23 @@ def test_options_in_prose_exist():
 def test_files_named_in_the_method_table_exist():
     for name in re.findall(r"`([\w/]+(?:\.py|/))", (ROOT / "docs" / "method.md").read_text()):
         assert (ROOT / "src" / "ahl" / name).exists(), name
+
+
+def test_the_example_of_parts_runs(tmp_path):
+    (example,) = blocks(ROOT / "docs" / "parts.md", "python")
+    for name, kind, count, first in (("good", "good", 16, 0), ("scratch", "dot", 8, 100)):
+        for path in write_class(tmp_path / "parts" / name, kind, count, first=first):
+            path.rename(path.with_name(f"IMG_{path.name}"))
+    small = example.replace(
+        "AHL(image_size=64)", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"from tiny import *\n{small}\n"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": PATHS, "AHL_CACHE": str(tmp_path / "cache")},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "images are not the only ones of their part" in result.stdout

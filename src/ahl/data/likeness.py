@@ -12,7 +12,7 @@ from ahl._common.spacing import evenly_spaced
 from ahl.data.pictures import THUMBNAIL
 
 NEAR_COPY = 0.95
-"""Likeness from which two images count as one photograph; docs/advise.md has what it rests on."""
+"""Likeness from which two images count as one photograph; docs/parts.md has what it rests on."""
 
 FEWEST = 10
 """Different images that near-copies can be found among: what they have in common is left out."""
