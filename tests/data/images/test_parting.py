@@ -25,7 +25,7 @@ def mask(number: int, *, empty: bool = False) -> Image.Image:
 def put(root, pictures):
     for name, picture in pictures.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(root / name)
+        picture.save(root / name, quality=95)
     return root
 
 
@@ -54,6 +54,7 @@ BESIDE = {
     "ground truth": ["Ground Truth/{0}/{0}{{0}}_mask.png"],
     "any folder": ["annot/{0}/{0}{{0}}.png"],
     "jpeg": ["masks/{0}/{0}{{0}}.jpg"],
+    "jpeg in any folder": ["annot/{0}/{0}{{0}}.jpg"],
 }
 
 
@@ -108,13 +109,20 @@ PHOTOGRAPHS = {
     },
     "two suffixes": {f"good/{n}.{end}": photograph(n) for n in range(4) for end in ("jpg", "png")},
     "all of two tones": {f"{k}/{n}.png": mask(n) for k in ("good", "bad") for n in range(4)},
+    "two suffixes of two tones": {
+        f"good/{n}.{end}": mask(n) for n in range(4) for end in ("bmp", "png")
+    },
+    "a class called mask of two tones and other names": {
+        **{f"good/{n}.png": photograph(n) for n in range(4)},
+        **{f"mask/m{n}.png": mask(n) for n in range(4)},
+    },
     "black frames": {
         **{f"good/{n}.png": photograph(n) for n in range(4)},
         **{f"dark/{n}.png": mask(n, empty=True) for n in range(4)},
     },
     "silhouettes of another size": {
         **{f"good/{n}.png": photograph(n) for n in range(4)},
-        **{f"shape/{n}.png": mask(n).resize((30, 40)) for n in range(4)},
+        **{f"shape/{n}.png": mask(n).resize((30, 40), Image.Resampling.NEAREST) for n in range(4)},
     },
 }
 
