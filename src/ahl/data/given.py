@@ -11,7 +11,8 @@ from ahl._common.errors import DataError
 from ahl._common.text import counted, first_line, printable
 from ahl._common.types import GOOD, Sample
 from ahl.data.folders import Dataset, means_good
-from ahl.data.images.finding import Found, expand_paths
+from ahl.data.images.finding import expand_paths
+from ahl.data.images.found import Found
 from ahl.data.images.pairing import common_folder, pair
 
 SPLITS: Final = ("train", "val", "test")

@@ -165,6 +165,20 @@ def test_a_pattern_that_matches_masks_alone_knows_their_photographs(tmp_path):
     assert len(expand_paths([str(tmp_path / "crack" / "*.jpg")]).images) == 5
 
 
+def test_masks_named_beside_their_photographs_as_shells_do_are_masks(tmp_path, monkeypatch):
+    put(tmp_path, parts("crack") | masks("crack/crack{}_mask.png"))
+    monkeypatch.chdir(tmp_path)
+    every = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "crack").iterdir())
+    found = expand_paths([*every, str(tmp_path / "crack" / "crack0_mask.png"), "gone.png"])
+    assert [str(path) for path in found.images] == [
+        *(n for n in every if "mask" not in n),
+        "gone.txt",
+    ]
+    assert len(found.masks) == 5
+    alone = [name for name in every if "mask" in name]
+    assert [str(path) for path in expand_paths(alone).images] == alone, "asked for"
+
+
 def test_a_folder_of_masks_that_is_named_itself_is_taken_as_it_is(tmp_path):
     put(tmp_path, parts("crack") | masks("masks/crack{}.png"))
     assert len(expand_paths([str(tmp_path / "masks")]).images) == 5
