@@ -206,7 +206,11 @@ def test_a_few_normals_are_enough(count):
 
 
 def test_identical_normals_do_not_break_the_clustering():
-    detector = fit(make(config=tiny_config(epochs=2)), [small_image("good", 0)] * 8, anomalies(2))
+    same = [small_image("good", 0)] * 8
+    with pytest.raises(DataError, match="show the same picture"):
+        fit(make(config=tiny_config(epochs=2)), same, anomalies(2))
+    nearly = [*same, small_image("good", 1)]
+    detector = fit(make(config=tiny_config(epochs=2)), nearly, anomalies(2))
     assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 

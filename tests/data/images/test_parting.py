@@ -172,7 +172,7 @@ def test_masks_named_beside_their_photographs_as_shells_do_are_masks(tmp_path, m
     found = expand_paths([*every, str(tmp_path / "crack" / "crack0_mask.png"), "gone.png"])
     assert [str(path) for path in found.images] == [
         *(n for n in every if "mask" not in n),
-        "gone.txt",
+        "gone.png",
     ]
     assert len(found.masks) == 5
     alone = [name for name in every if "mask" in name]
