@@ -214,6 +214,18 @@ def test_identical_normals_do_not_break_the_clustering():
     assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
+def test_a_folder_says_what_it_leaves_out(tmp_path):
+    write_class(tmp_path / "good", "good", 8)
+    write_class(tmp_path / "dot", "dot", 2)
+    (tmp_path / "notes.txt").touch()
+    notes = []
+    callback = Callback()
+    callback.on_note = notes.append
+    make(config=tiny_config(epochs=1), run=RunSettings(callback=callback)).fit(tmp_path)
+    assert notes[0] == "1 file passed over: 1 .txt."
+    assert any(note.startswith("8 good images are few") for note in notes)
+
+
 def test_too_few_images_are_refused():
     with pytest.raises(DataError, match="at least one labelled anomaly"):
         fit(make(), normals(), [])

@@ -19,8 +19,8 @@ MAGIC: Final = frozenset("*?[")
 
 _SYSTEM: Final = frozenset(
     {
-        *("@eadir", "@tmp", "#recycle", "#snapshot", "$recycle.bin", "recycler", "lost+found"),
-        *("system volume information", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "__macosx"),
+        *("system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),
     }
 )
 
