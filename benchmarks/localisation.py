@@ -27,7 +27,9 @@ from ahl._common.types import ImageSize, Sample
 from ahl.benchmark.baselines.patchcore import build_coreset
 from ahl.config import preset
 from ahl.data import draw_split, open_dataset
+from ahl.data.images.reading import image_shape
 from ahl.data.images.sources import from_samples, readable_items
+from ahl.data.masks import read_masks
 from ahl.evidence.coreset import patches_of
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.pipeline.extraction import open_extraction
@@ -39,14 +41,14 @@ Maps = NDArray[np.float32]
 """(N, S, S)."""
 
 
-def mask_of(sample: Sample, root: Path, size: ImageSize) -> NDArray[np.bool_]:
+def mask_of(sample: Sample, size: ImageSize) -> NDArray[np.bool_]:
     """The defect's pixels, at the size of the maps; none for a normal image."""
     if not sample.is_anomaly:
         return np.zeros(size, dtype=np.bool_)
-    path = root / "ground_truth" / sample.class_name / f"{sample.path.stem}_mask.png"
-    with Image.open(path) as mask:
-        # A thin crack must not fall between the pixels of a smaller mask.
-        return np.asarray(mask.convert("L").resize(size[::-1], Image.Resampling.BOX)) > 0
+    height, width = image_shape(sample.source)
+    mask = Image.fromarray(read_masks(sample.masks, width, height).astype(np.uint8) * 255)
+    # A thin crack must not fall between the pixels of a smaller mask.
+    return np.asarray(mask.resize(size[::-1], Image.Resampling.BOX)) > 0
 
 
 def aupro(maps: Maps, masks: NDArray[np.bool_]) -> float:
@@ -81,7 +83,7 @@ def main() -> None:
         ours = np.stack(
             [p.heat_map for p in detector.predict([s.source for s in test], heat_maps=True)]
         )
-        masks = np.stack([mask_of(sample, options.data, size) for sample in test])
+        masks = np.stack([mask_of(sample, size) for sample in test])
         _, normal_items = readable_items(
             from_samples(split.normals), size, decode=False, strict=True, callback=Callback()
         )

@@ -205,8 +205,24 @@ def test_a_few_normals_are_enough(count):
 
 
 def test_identical_normals_do_not_break_the_clustering():
-    detector = fit(make(config=tiny_config(epochs=2)), [small_image("good", 0)] * 8, anomalies(2))
+    same = [small_image("good", 0)] * 8
+    with pytest.raises(DataError, match="show the same picture"):
+        fit(make(config=tiny_config(epochs=2)), same, anomalies(2))
+    nearly = [*same, small_image("good", 1)]
+    detector = fit(make(config=tiny_config(epochs=2)), nearly, anomalies(2))
     assert np.isfinite(detector.decision_function(anomalies(2))).all()
+
+
+def test_a_folder_says_what_it_leaves_out(tmp_path):
+    write_class(tmp_path / "good", "good", 8)
+    write_class(tmp_path / "dot", "dot", 2)
+    (tmp_path / "notes.txt").touch()
+    notes = []
+    callback = Callback()
+    callback.on_note = notes.append
+    make(config=tiny_config(epochs=1), run=RunSettings(callback=callback)).fit(tmp_path)
+    assert notes[0] == "1 file passed over: 1 .txt."
+    assert any(note.startswith("8 good images are few") for note in notes)
 
 
 def test_too_few_images_are_refused():

@@ -83,7 +83,7 @@ def test_a_table_is_a_dataset(loose, separator):
     assert dataset.train_normals[2].path == loose / "all" / "f2.png"
     assert dataset.classes == ("anomaly", "crack")
     assert dataset.anomalies[0].masks == (loose / "marks" / "c0.png",)
-    assert dataset.notes == ()
+    assert dataset.notes == ("Columns of labels.csv that are not read: unknown.",)
 
 
 def table_of(loose, *rows, columns="path,label,split"):

@@ -21,7 +21,8 @@ from typing import Literal
 from ahl._common.errors import DataError
 from ahl._common.text import counted
 from ahl._common.types import GOOD, Sample
-from ahl.data.images.finding import Found, find, is_system, places
+from ahl.data.images.finding import find, is_system
+from ahl.data.images.found import Found, places
 from ahl.data.images.pairing import is_ground_truth
 
 Layout = Literal["inspection", "benchmark"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,8 @@ from ahl._common.errors import DataError
 from ahl._common.text import counted, first_line, printable
 from ahl._common.types import GOOD, Sample
 from ahl.data.folders import Dataset, means_good
-from ahl.data.images.finding import Found, expand_paths
+from ahl.data.images.finding import expand_paths
+from ahl.data.images.found import Found
 from ahl.data.images.pairing import common_folder, pair
 
 SPLITS: Final = ("train", "val", "test")
@@ -110,7 +111,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
         >>> from ahl import dataset_of_table
         >>> data = dataset_of_table(Path("labels.csv"), ["train"])  # doctest: +SKIP
     """
-    rows = list(_rows(file))
+    rows, unread = _read(file)
     has_splits = any(row["split"] for _, row in rows)
     root = file.parent
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
@@ -140,7 +141,9 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
                 class_name=_class_of(row["label"]),
                 masks=tuple(mask for mask in masks if mask is not None),
             )
-    notes = [f"Files that {file.name} names are not there: {_names(missing)}."] if missing else []
+    notes = [f"Columns of {file.name} that are not read: {_names(unread)}."] if unread else []
+    if missing:
+        notes.append(f"Files that {file.name} names are not there: {_names(missing)}.")
     if all(sample.is_anomaly for sample in samples.values()):
         of_split = f" with the split {' or '.join(splits)}" if has_splits else ""
         lacking = f"{file} names no good image{of_split} that is there; label them good or 0."
@@ -166,8 +169,12 @@ def _class_of(label: str) -> str:
     return "anomaly" if label == "1" else label
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers, and the columns that count; empty where there are none."""
+_Row = tuple[int, dict[str, str]]
+"""Line number, and the values of the columns that count, empty where there are none."""
+
+
+def _read(file: Path) -> tuple[list[_Row], list[str]]:
+    """The rows of a table, and its columns that are not read."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -184,14 +191,14 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise DataError(
                 f"{file} has no column {column}; its columns are {', '.join(there) or 'none'}."
             )
+    rows = []
     try:
         for row in reader:
-            yield (
-                reader.line_num,
-                {key: (row[name] or "").strip() if name else "" for key, name in columns.items()},
-            )
+            values = {key: (row[name] or "") if name else "" for key, name in columns.items()}
+            rows.append((reader.line_num, {key: one.strip() for key, one in values.items()}))
     except csv.Error as error:
         raise DataError(f"Line {reader.line_num} of {file}: {first_line(error)}.") from error
+    return rows, [name for name in there if there[name] not in columns.values()]
 
 
 def _located(folders: Sequence[Path], name: str) -> Path | None:

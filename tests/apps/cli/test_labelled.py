@@ -78,6 +78,19 @@ def test_splits_of_a_table_go_to_their_verbs(loose, loose_model, tmp_path):
     assert "Give NORMALS or the options" in result.stderr
 
 
+def test_a_table_of_both_kinds_updates(loose, loose_model, tmp_path):
+    rows = ["path,label", "OK/003.png,good", "NG/003.png,speck"]
+    (loose / "wrong.csv").write_text("\n".join(rows))
+    options = ("--table", loose / "wrong.csv", "-o", tmp_path / "u.ahl", "--force", "--json")
+    values = json.loads(run("update", loose_model, *options).stdout)
+    assert [(one["name"], one["label"]) for one in values["corrected"]] == [
+        ("NG/003.png", "defect"),
+        ("OK/003.png", "good"),
+    ]
+    kinds = json.loads(run("info", tmp_path / "u.ahl", "--json").stdout)
+    assert "speck" in str(kinds)
+
+
 def test_arrange_writes_the_layout(loose, tmp_path):
     given = ("--good", loose / "OK", "--defect", f"dot={loose / 'NG'}")
     result = run("datasets", "arrange", *given, "-o", tmp_path / "out", "--json")

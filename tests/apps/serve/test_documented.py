@@ -11,6 +11,7 @@ from fakes import FakeScorer, png
 from running import FAKE, running
 
 from ahl.apps.cli.serve import serve as verb
+from ahl.data.images.formats import FORMATS
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "serve.md").read_text()
@@ -116,3 +117,11 @@ def test_openapi_tells_of_all_addresses(serve):
         assert f"{path}`" in DOCUMENT
     for line in re.findall(r"^curl .*$", DOCUMENT, flags=re.M):
         assert shlex.split(line)
+
+
+def test_the_page_takes_every_format_of_a_dropped_folder():
+    script = (ROOT / "src" / "ahl" / "apps" / "serve" / "static" / "scoring.js").read_text()
+    likely = re.search(r"LIKELY = /(.*)/i;", script)[1]
+    for suffix in (suffix for one in FORMATS for suffix in one.suffixes):
+        assert re.search(likely, f"a{suffix}"), suffix
+    assert not re.search(likely, "a.txt")

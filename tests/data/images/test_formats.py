@@ -111,6 +111,15 @@ def test_files_that_an_extra_reads_name_it(tmp_path, monkeypatch):
         read_pixels(tmp_path / "a.heic")
 
 
+def test_heic_is_read_and_found(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (64, 64), (200, 100, 50)).save(tmp_path / "a.heic", quality=95)
+    assert ".heic" in IMAGE_SUFFIXES
+    assert format_of((tmp_path / "a.heic").read_bytes()[:200]).name == "HEIC"
+    np.testing.assert_allclose(read_pixels(tmp_path / "a.heic")[32, 32], (200, 100, 50), atol=6)
+
+
 def test_no_two_formats_share_a_suffix_or_a_start():
     suffixes = [suffix for one in FORMATS for suffix in one.suffixes]
     starts = [start for one in FORMATS for start in one.starts]

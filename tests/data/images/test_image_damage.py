@@ -30,6 +30,7 @@ WRITERS = {
     "webp": {"format": "WEBP"},
     "webp_lossless": {"format": "WEBP", "lossless": True},
     "gif": {"format": "GIF"},
+    "jpeg2000": {"format": "JPEG2000"},
 }
 
 
@@ -37,7 +38,7 @@ def written(options: dict[str, object]) -> bytes:
     stream = io.BytesIO()
     exif = Image.Exif()
     exif[274] = 6
-    extra = {} if options["format"] in ("BMP", "GIF") else {"exif": exif}
+    extra = {} if options["format"] in ("BMP", "GIF", "JPEG2000") else {"exif": exif}
     Image.fromarray(PIXELS).save(stream, **options, **extra)
     return stream.getvalue()
 

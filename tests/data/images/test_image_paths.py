@@ -71,7 +71,7 @@ def test_system_folders_and_files_are_passed_over(tmp_path):
 def test_what_is_passed_over_is_counted_by_suffix(tmp_path, monkeypatch):
     plant(tmp_path, ["a.png", "b.TXT", "c.txt", "d.csv", "README", "e.xyz"])
     monkeypatch.setattr(
-        "ahl.data.images.finding.MISSING", {".xyz": "pip install 'ahl[xyz]'"}, raising=True
+        "ahl.data.images.found.MISSING", {".xyz": "pip install 'ahl[xyz]'"}, raising=True
     )
     (note,) = find(tmp_path).notes()
     assert note == (

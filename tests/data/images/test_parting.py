@@ -25,7 +25,7 @@ def mask(number: int, *, empty: bool = False) -> Image.Image:
 def put(root, pictures):
     for name, picture in pictures.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(root / name)
+        picture.save(root / name, quality=95)
     return root
 
 
@@ -54,6 +54,7 @@ BESIDE = {
     "ground truth": ["Ground Truth/{0}/{0}{{0}}_mask.png"],
     "any folder": ["annot/{0}/{0}{{0}}.png"],
     "jpeg": ["masks/{0}/{0}{{0}}.jpg"],
+    "jpeg in any folder": ["annot/{0}/{0}{{0}}.jpg"],
 }
 
 
@@ -108,13 +109,20 @@ PHOTOGRAPHS = {
     },
     "two suffixes": {f"good/{n}.{end}": photograph(n) for n in range(4) for end in ("jpg", "png")},
     "all of two tones": {f"{k}/{n}.png": mask(n) for k in ("good", "bad") for n in range(4)},
+    "two suffixes of two tones": {
+        f"good/{n}.{end}": mask(n) for n in range(4) for end in ("bmp", "png")
+    },
+    "a class called mask of two tones and other names": {
+        **{f"good/{n}.png": photograph(n) for n in range(4)},
+        **{f"mask/m{n}.png": mask(n) for n in range(4)},
+    },
     "black frames": {
         **{f"good/{n}.png": photograph(n) for n in range(4)},
         **{f"dark/{n}.png": mask(n, empty=True) for n in range(4)},
     },
     "silhouettes of another size": {
         **{f"good/{n}.png": photograph(n) for n in range(4)},
-        **{f"shape/{n}.png": mask(n).resize((30, 40)) for n in range(4)},
+        **{f"shape/{n}.png": mask(n).resize((30, 40), Image.Resampling.NEAREST) for n in range(4)},
     },
 }
 
@@ -155,6 +163,20 @@ def test_a_pattern_that_matches_masks_alone_knows_their_photographs(tmp_path):
     with pytest.raises(DataError, match=r"matches no image.*5 masks are kept apart"):
         expand_paths([str(tmp_path / "crack" / "*.png")])
     assert len(expand_paths([str(tmp_path / "crack" / "*.jpg")]).images) == 5
+
+
+def test_masks_named_beside_their_photographs_as_shells_do_are_masks(tmp_path, monkeypatch):
+    put(tmp_path, parts("crack") | masks("crack/crack{}_mask.png"))
+    monkeypatch.chdir(tmp_path)
+    every = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "crack").iterdir())
+    found = expand_paths([*every, str(tmp_path / "crack" / "crack0_mask.png"), "gone.png"])
+    assert [str(path) for path in found.images] == [
+        *(n for n in every if "mask" not in n),
+        "gone.png",
+    ]
+    assert len(found.masks) == 5
+    alone = [name for name in every if "mask" in name]
+    assert [str(path) for path in expand_paths(alone).images] == alone, "asked for"
 
 
 def test_a_folder_of_masks_that_is_named_itself_is_taken_as_it_is(tmp_path):

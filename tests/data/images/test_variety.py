@@ -69,7 +69,7 @@ def test_twelve_bits_in_sixteen_are_noticed(tmp_path, suffix):
         return path
 
     (note,) = notes_on([kept(n, one) for n, one in enumerate(values)])
-    assert "12 bits? They are seen 16 times too dark" in note
+    assert "12 bits? Then they are seen 16 times too dark" in note
     paths = [kept(n, one) for n, one in enumerate(values)]
     kept(0, values[0] * 16)  # one bright image is enough to know
     assert list(notes_on(paths)) == []

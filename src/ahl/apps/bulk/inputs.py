@@ -85,10 +85,10 @@ def find_inputs(inputs: Sequence[str], column: str, callback: Callback | None = 
     """
     found: dict[str, str] = {}  # by absolute path or URL
     base = str(Path.cwd())
-    for one in inputs:
-        for path in (
-            _remote_files(one) if is_url(one) else _local_files(one, callback or Callback())
-        ):
+    for is_local, group in itertools.groupby(inputs, key=_is_local_image):
+        together = list(group)  # of several files, some may be masks of others
+        listed = _local_images(together, callback or Callback()) if is_local else None
+        for path in listed or itertools.chain.from_iterable(map(_files, together)):
             found.setdefault(located(path, base), path)
     parts: list[Part] = []
     for tabular, group in itertools.groupby(found.values(), key=_is_table):
@@ -118,19 +118,31 @@ def _is_table(path: str) -> bool:
     return path.lower().endswith(PARQUET_SUFFIXES)
 
 
-def _local_files(pattern: str, callback: Callback) -> list[str]:
-    if not _is_table(pattern):
-        found = expand_paths([pattern])
-        paths = list(found.images)
-        for note in found.notes():
-            callback.on_note(note)
-    elif MAGIC.intersection(pattern):
-        start = Path(Path(pattern).anchor)
-        paths = sorted(start.glob(str(Path(pattern).relative_to(start))))
-        if not paths:
-            raise DataError(f"The pattern {pattern} matches no Parquet file.")
-    else:
-        paths = [Path(pattern)]
+def _is_local_image(pattern: str) -> bool:
+    return not is_url(pattern) and not _is_table(pattern)
+
+
+def _local_images(patterns: Sequence[str], callback: Callback) -> list[str]:
+    found = expand_paths(patterns)
+    for note in found.notes():
+        callback.on_note(note)
+    return _in_utf_8(found.images)
+
+
+def _files(pattern: str) -> list[str]:
+    """Files in a store, or tables."""
+    if is_url(pattern):
+        return _remote_files(pattern)
+    if not MAGIC.intersection(pattern):
+        return _in_utf_8([Path(pattern)])
+    start = Path(Path(pattern).anchor)
+    paths = sorted(start.glob(str(Path(pattern).relative_to(start))))
+    if not paths:
+        raise DataError(f"The pattern {pattern} matches no Parquet file.")
+    return _in_utf_8(paths)
+
+
+def _in_utf_8(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         try:
             os.fsencode(path).decode()

@@ -120,9 +120,10 @@ def images_of(patterns: Sequence[str], note: Callable[[str], None] = say) -> lis
         DataError: as `expand_paths`.
     """
     from ahl.data.images.finding import expand_paths
+    from ahl.data.images.variety import notes_on_depth
 
     found = expand_paths(patterns)
-    for sentence in found.notes():
+    for sentence in (*found.notes(), *notes_on_depth(found.images)):
         note(sentence)
     return list(found.images)
 

@@ -18,6 +18,7 @@ from ahl.apps.cli.common import (
     suggest,
 )
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
+from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import EXISTING_FOLDER, option, options, takes
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class UpdateOptions:
         type=EXISTING_FOLDER,
         metavar="FOLDER",
     )
+    labels: Labels
     kind: str | None = option(
         "Class of the missed defects [default: their folder's name if that is a class that was "
         "trained on, else 'missed'].",
@@ -90,6 +92,9 @@ def update(model: Path, options: UpdateOptions) -> None:
     its rate; without one, the score that had probability 0.5 takes its place, and 5 % of the good
     images may lie above it. The images count as trained on from then on.
 
+    Of a --table, or of --good and --defect, good images count as false alarms, and each defect as
+    missed, with its kind.
+
     Of a feedback folder it takes the images that the model had wrong when people answered, and was
     not trained on since; each defect with the kind that they gave it.
 
@@ -99,9 +104,11 @@ def update(model: Path, options: UpdateOptions) -> None:
     from ahl._common.types import GOOD
     from ahl.apps.cli.progress import ConsoleCallback
 
-    if not options.missed and not options.false_alarms and options.feedback is None:
+    given = options.missed or options.false_alarms or options.labels.given
+    if not given and options.feedback is None:
         raise click.UsageError(
-            "Give --missed FILE... or --false-alarm FILE..., or both, or --feedback FOLDER."
+            "Give --missed FILE... or --false-alarm FILE..., or both, or --feedback FOLDER, or "
+            "both kinds by --table FILE."
         )
     if options.kind is not None and options.kind.strip() in ("", GOOD):
         raise click.UsageError(
@@ -129,7 +136,7 @@ def update(model: Path, options: UpdateOptions) -> None:
 
 def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     from ahl._common.types import GOOD
-    from ahl.data.images.sources import label_images
+    from ahl.data.images.sources import from_samples, label_images
     from ahl.model.trained import TrainedModel
     from ahl.pipeline.feedback.answers import feedback_images
     from ahl.pipeline.settings import RunSettings
@@ -141,6 +148,10 @@ def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
     kinds = [options.kind or (name if name in known else MISSED_CLASS) for name in folders]
     defects = label_images(paths, kinds)
     good = label_images(images_of(options.false_alarms) if options.false_alarms else [], GOOD)
+    if options.labels.given:
+        dataset = options.labels.dataset(None)
+        defects += from_samples(dataset.anomalies)
+        good += from_samples(dataset.train_normals)
     if options.feedback is not None:
         answered = feedback_images(options.feedback, loaded.manifest)
         defects, good = defects + answered.missed, good + answered.false_alarms

@@ -19,6 +19,7 @@ Body = AsyncGenerator[bytes, None]
 _FORM: Final = "multipart/form-data"
 # The last is what curl calls any --data.
 _RAW: Final = (
+    "application/dicom",
     "application/octet-stream",
     "application/x-npy",
     "application/x-www-form-urlencoded",

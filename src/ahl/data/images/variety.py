@@ -50,19 +50,24 @@ def check_variety(items: Sequence[ImageItem]) -> None:
 
 
 def notes_on(normals: Sequence[ImageSource]) -> Iterator[str]:
-    """Sentences on good images that are few, or that use a part of their numbers alone."""
+    """Sentences on good images that are few or look too dark by their numbers."""
     if len(normals) < FEW:
         yield (
             f"{counted(len(normals), 'good image', 'are')} few: scores and probabilities will be "
             f"rough. {FEW} are a beginning, some dozens make a useful detector."
         )
-    found = (peak_of_16_bits(normals[index]) for index in evenly_spaced(len(normals), _LOOKED_AT))
+    yield from notes_on_depth(normals)
+
+
+def notes_on_depth(images: Sequence[ImageSource]) -> Iterator[str]:
+    """A sentence if files of 16 bits look like 12 bits; a few of the images are looked at."""
+    found = (peak_of_16_bits(images[index]) for index in evenly_spaced(len(images), _LOOKED_AT))
     peaks = [peak for peak in found if peak is not None]
     if peaks and max(peaks) < _TWELVE_BITS:
         yield (
             f"The 16-bit images have no value above {max(peaks)} ({len(peaks)} looked at). Are "
-            "these 12 bits? They are seen 16 times too dark: multiply the values by 16, in these "
-            "and in all images to come."
+            "these 12 bits? Then they are seen 16 times too dark: multiply the values by 16, of "
+            "all images that one model sees."
         )
 
 

@@ -1,0 +1,106 @@
+"""What a search for images found, and what it passed over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ahl._common.text import counted, printable
+from ahl.data.images.formats import MISSING
+
+_NAMED: Final = 6  # of many names, in a note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Images of folders and patterns, and all that was passed over there; all sorted.
+
+    Attributes:
+        images: photographs, by suffix; masks are not among them.
+        masks: masks of photographs.
+        masks_of: masks by the photograph they belong to, where that is known.
+        two_toned: images that look like masks by name and grey tones, without a photograph.
+        unlike_masks: images that are named like masks of others, and look like photographs.
+        others: files that are no images by their suffix.
+        unreadable: folders that could not be looked into.
+    """
+
+    images: tuple[Path, ...] = ()
+    masks: tuple[Path, ...] = ()
+    masks_of: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
+    two_toned: tuple[Path, ...] = ()
+    unlike_masks: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    unreadable: tuple[Path, ...] = ()
+
+    def notes(self, root: Path | None = None) -> list[str]:
+        """Sentences on what was passed over or guessed, for people; none if nothing was.
+
+        Args:
+            root: what paths are told relative to.
+        """
+        notes = []
+        if self.masks:
+            masks = counted(len(self.masks), "mask", "are")
+            notes.append(f"{masks} kept apart from the images: {places(self.masks, root)}.")
+        for paths, why in (
+            (self.two_toned, "two tones, but no photograph of that name"),
+            (self.unlike_masks, "they look like photographs"),
+        ):
+            if paths:
+                named = f"named like masks: {_names(paths, root)}"
+                notes.append(f"Counted as photographs, though {named} ({why}).")
+        if self.others:
+            kinds = Counter(path.suffix.lower() or "without a suffix" for path in self.others)
+            words = [
+                f"{number} {kind}" + (f" ({MISSING[kind]} reads it)" if kind in MISSING else "")
+                for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+            ]
+            notes.append(f"{counted(len(self.others), 'file')} passed over: {', '.join(words)}.")
+        if self.unreadable:
+            folders = counted(len(self.unreadable), "folder")
+            names = _names(self.unreadable, root)
+            notes.append(f"{folders} passed over, which cannot be looked into: {names}.")
+        return notes
+
+
+def joined(parts: Iterable[Found]) -> Found:
+    """Several as one, every path once, under its first spelling."""
+    parts = list(parts)
+
+    def all_of(name: str) -> tuple[Path, ...]:
+        paths: dict[Path, Path] = {}
+        for path in (path for one in parts for path in getattr(one, name)):
+            paths.setdefault(path.absolute(), path)
+        return tuple(paths.values())
+
+    return Found(
+        images=all_of("images"),
+        masks=all_of("masks"),
+        masks_of={path: masks for one in parts for path, masks in one.masks_of.items()},
+        two_toned=all_of("two_toned"),
+        unlike_masks=all_of("unlike_masks"),
+        others=all_of("others"),
+        unreadable=all_of("unreadable"),
+    )
+
+
+def places(paths: Iterable[Path], root: Path | None = None) -> str:
+    """How many lie in which folders: `3 in good, 1 in crack`."""
+    folders = Counter(path.parent for path in paths)
+    words = [f"{number} in {_name(folder, root)}" for folder, number in sorted(folders.items())]
+    more = f" and {len(words) - _NAMED} more folders" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
+
+
+def _names(paths: Sequence[Path], root: Path | None) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(_name(path, root) for path in paths[:_NAMED]) + more
+
+
+def _name(path: Path, root: Path | None) -> str:
+    inside = root is not None and path != root and path.is_relative_to(root)
+    return printable(str(path.relative_to(root) if root and inside else path))
