@@ -23,9 +23,7 @@ def split(tmp_path_factory):
     write_class(root / "test" / "good", "good", 4, first=100)
     for name, kind in (("dot", "dot"), ("frame", "frame")):
         write_class(root / "test" / name, kind, 3)
-    return draw_split(
-        open_dataset(root), anomalies=2, setting="hard", known_class="dot", seed=0
-    )
+    return draw_split(open_dataset(root), anomalies=2, setting="hard", known_class="dot", seed=0)
 
 
 def opened(split, seed=0):

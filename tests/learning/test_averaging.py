@@ -33,7 +33,7 @@ def weights():
 
 
 def updated(data, samples=None, *, reference=None, seed=0, start=None, **heads):
-    detector, model = weights()
+    _, model = weights()
     return update_bn(
         DRA(replace(HEADS, **heads), LAYOUT, PRIOR),
         start or model,
@@ -58,7 +58,7 @@ def test_statistics_are_the_mean_of_many_batches_own(data, monkeypatch):
         batches.clear()
         found = updated(data, norm_momentum=momentum).statistics
         assert len(batches) == BN_BATCHES >= 20
-        detector, model = weights()
+        _, model = weights()
         plain = DRA(replace(HEADS, norm_momentum=1.0), LAYOUT, PRIOR)
         own = [
             plain.forward(*model, batch.maps, batch.references, training=True)[1]

@@ -55,6 +55,22 @@ def test_the_paper_preset_weighs_from_epoch_5_on_as_algorithm_1():
     assert config.importance.history == 5
 
 
+def test_psi_learns_from_other_samples_every_epoch(monkeypatch):
+    """Its batches are drawn by the epoch's number: the same draws would hide most samples."""
+    firsts, weigh = [], algorithm.weigh
+
+    def kept(*arguments, generator, **others):
+        copy = torch.Generator()
+        copy.set_state(generator.get_state())
+        firsts.append(torch.randint(10**6, (4,), generator=copy).tolist())
+        return weigh(*arguments, generator=generator, **others)
+
+    monkeypatch.setattr(algorithm, "weigh", kept)
+    for seed in (0, 1):
+        run(DRA(HEADS, LAYOUT, PRIOR), with_learning(epochs=3), seed=seed)
+    assert len(firsts) == len({tuple(one) for one in firsts}) == 6
+
+
 def loop_importance(detector, training_set, distributions, before, after, config):
     """Eq. 6 and 7 for one epoch, from the state before it and psi after it."""
     low, high = detector.expected_scores

@@ -8,7 +8,13 @@ import torch
 
 from ahl import AHL, RunSettings
 from ahl._common.errors import DataError
-from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
+from ahl.data.images.reading import content_hash
+from ahl.scoring.thresholds import (
+    out_of_fold_anomalies,
+    out_of_fold_normals,
+    score_new_normals,
+    set_threshold,
+)
 from tiny import TinyBackbone, fit, tiny_config
 
 CPU = torch.device("cpu")
@@ -63,3 +69,28 @@ def test_it_is_set_kept_and_told_with_each_prediction(tmp_path):
     assert (new.normals, new.held_out) == (6, False)
     with pytest.raises(DataError, match="needed"):
         detector.threshold(images(6, 5), max_false_alarm_rate=0.01)
+
+
+def threshold_images(model):
+    return [one.sha256 for one in model.exemplars.images if one.role == "threshold"]
+
+
+def test_a_new_threshold_keeps_its_own_images_alone(detector):
+    """Those of an old one would set it anew after an update, and count as its images in a test."""
+    before = detector.model_
+    first = set_threshold(before, images(6, 5), 0.2, CPU).model
+    assert threshold_images(first) == [content_hash(image) for image in images(6, 5)]
+    second = set_threshold(first, images(7, 6), 0.2, CPU).model
+    assert threshold_images(second) == [content_hash(image) for image in images(7, 6)]
+    assert threshold_images(set_threshold(second, None, 0.2, CPU).model) == []
+    others = [one.sha256 for one in second.exemplars.images if one.role != "threshold"]
+    assert others == [one.sha256 for one in before.exemplars.images]
+
+
+def test_misses_are_told_with_the_threshold(detector):
+    """Of the labelled anomalies, out of fold: how many the threshold does not find."""
+    known = out_of_fold_anomalies(detector.model_)
+    for given in (None, images(6, 5)):
+        decision = set_threshold(detector.model_, given, 0.2, CPU).decision
+        assert (decision.anomalies, decision.held_out) == (3, given is None)
+        assert decision.missed == (known <= decision.threshold).sum()
