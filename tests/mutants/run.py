@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ ENOUGH = 0.95
 
 LONGEST = 300
 """Seconds after which a mutant counts as killed: it hangs."""
+
+LOADED = ("pandas", "scipy.stats", "sklearn.cluster", "sklearn.linear_model", "torch")
+"""What every child would load for itself; not ahl, which each loads with its own defect."""
 
 OPTIONS = ["-x", "-q", "--assert=plain", "--hypothesis-seed=0", "-p", "no:cacheprovider"]
 
@@ -147,13 +151,8 @@ def run(base: Path, mutants: Sequence[Mutant], workers: int) -> bool:
 
 def main() -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    # What every child would load for itself; not ahl, which each loads with its own defect.
-    import pandas  # noqa: F401, ICN001
-    import scipy.stats
-    import sklearn.cluster
-    import sklearn.linear_model
-    import torch  # noqa: F401
-
+    for name in LOADED:
+        import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "copy"
         for part in ("src", "tests"):
