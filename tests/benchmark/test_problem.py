@@ -65,6 +65,16 @@ def test_each_tested_sample_has_its_own_features(split):
     assert len(torch.unique(together, dim=0)) == len(together)
 
 
+def test_every_image_is_in_one_table(split):
+    """Those of the test train nothing; the files all differ, and so do their features."""
+    with opened(split) as draw:
+        problem = draw.problem
+        tables = [rows(table) for table in (problem.normals, problem.anomalies, problem.test)]
+    assert [len(table) for table in tables] == [8, 2, len(split.test)]
+    everything = torch.cat(tables)
+    assert len(torch.unique(everything, dim=0)) == len(everything)
+
+
 def test_seen_classes_are_those_trained_on(split):
     with opened(split) as draw:
         assert draw.seen_classes == {"dot"}

@@ -110,6 +110,8 @@ def test_adapting_goes_on_from_the_trained_heads_without_the_old_threshold(train
     decided = replace(trained, decision=decide(np.arange(30.0), 0.1))
     model = adapted(decided, product(30, 10, base=2.0), epochs=1)
     assert model.decision is None
+    assert len(trained.exemplars)
+    assert not len(model.exemplars), "images of the old product, of its threshold too"
     new = start_state(trained.detector, trained.config, seed=trained.seed).unified.parameters
 
     def distance(one, other):
