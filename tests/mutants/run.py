@@ -3,19 +3,11 @@
     python tests/mutants/run.py              all of them: `make mutants`
     python tests/mutants/run.py evidence     those of a room, or of a file
 
-A mutant is an entry of a list beside this file, one list a room:
-
-    file    module, within src/ahl
-    old     text that stands in it exactly once
-    new     what a slip would make of it
-    breaks  what is wrong then
-    tests   modules, or single tests, within tests, of which one must fail
-
-Torch takes seconds to load: one process loads it, and forks for each mutant. The exit code is 1 if
-fewer than 95 % are killed, if no test could run on one, or if a list does not fit the source.
+A mutant is an entry of a list beside this file, one list a room: `old` text that stands in `file`
+(within src/ahl) exactly once, the `new` one that a slip would make of it, what it `breaks`, and the
+`tests` (modules or single tests) of which one must fail. The exit code is 1 if fewer than 95 % are
+killed, if no test could run on one, or if a list does not fit the source.
 """
-
-from __future__ import annotations
 
 import multiprocessing
 import os
@@ -23,7 +15,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import tomllib
 import traceback
 from collections import Counter
@@ -45,7 +36,7 @@ LONGEST = 300
 """Seconds after which a mutant counts as killed: it hangs."""
 
 LOADED = ("pandas", "scipy.stats", "sklearn.cluster", "sklearn.linear_model", "torch")
-"""What every child would load for itself; not ahl, which each loads with its own defect."""
+"""Loaded once, by a process that forks for each mutant; not ahl, which each loads anew."""
 
 OPTIONS = ["-x", "-q", "--assert=plain", "--hypothesis-seed=0", "-p", "no:cacheprovider"]
 
@@ -71,7 +62,7 @@ class Mutant:
 
 
 def read_mutants(only: str = "") -> list[Mutant]:
-    """All mutants, or those of which room and file hold a word."""
+    """All mutants, or those of which room or file hold a word."""
     found = []
     for path in sorted(HERE.glob("*.toml")):
         for entry in tomllib.loads(path.read_text())["mutant"]:
@@ -80,12 +71,12 @@ def read_mutants(only: str = "") -> list[Mutant]:
     return [one for one in found if only in f"{one.room} {one.file}"]
 
 
-def outcome(copy: Path, tests: Sequence[str], *, cached: bool) -> int | None:
-    """Exit code of pytest over tests of a copy, in a process of its own; None if it hangs."""
+def outcome(copy: Path, tests: Sequence[str], *, cached: bool) -> int:
+    """Exit code of pytest over tests of a copy, in a process of its own; negative by a signal."""
     child = os.fork()
     if not child:
         try:
-            os.setsid()
+            signal.alarm(LONGEST)
             os.chdir(copy)
             log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
@@ -97,14 +88,7 @@ def outcome(copy: Path, tests: Sequence[str], *, cached: bool) -> int | None:
         finally:
             traceback.print_exc()
             os._exit(99)
-    for _ in range(10 * LONGEST):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.1)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def judged(base: Path, mutant: Mutant) -> tuple[Mutant, str]:
@@ -119,7 +103,8 @@ def judged(base: Path, mutant: Mutant) -> tuple[Mutant, str]:
     code = outcome(copy, mutant.tests, cached=False)
     path.write_text(source)
     os.utime(path, (times.st_atime, times.st_mtime))
-    return mutant, {None: "killed", 0: "survived", 1: "killed"}.get(code, "broken")
+    known = {0: "survived", 1: "killed", -signal.SIGALRM: "killed"}
+    return mutant, known.get(code, "broken")
 
 
 def sound(base: Path, test: str) -> tuple[str, bool]:
@@ -135,9 +120,9 @@ def run(base: Path, mutants: Sequence[Mutant], workers: int) -> bool:
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         tests = sorted({test for mutant in mutants for test in mutant.tests})
         print(f"{len(mutants)} mutants; first the tests without them", flush=True)
-        results = list(pool.imap_unordered(partial(sound, base), tests))
-        if failing := [test for test, passes in results if not passes]:
-            sys.exit(f"These do not pass without a defect: {', '.join(sorted(failing))}")
+        results = pool.imap_unordered(partial(sound, base), tests)
+        if failing := sorted(test for test, passes in results if not passes):
+            sys.exit(f"These do not pass without a defect: {', '.join(failing)}")
         for mutant, became in pool.imap_unordered(partial(judged, base), mutants):
             found[mutant.room, became] += 1
             if became != "killed":
