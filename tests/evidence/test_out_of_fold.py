@@ -84,11 +84,9 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
     config = tiny_config(epochs=1)
     task = make_task(config)
     models = len(task.folds)
-    random = np.random.default_rng(0)
-    scores = (
-        random.normal(size=(models + 1, len(task.data))) * 3.0 ** np.arange(models + 1)[:, None]
-    )
-    scores += 100.0 * np.arange(models + 1)[:, None]
+    number = np.arange(models + 1)[:, None]  # the last one is the unified model's
+    drawn = np.random.default_rng(0).normal(size=(models + 1, len(task.data)))
+    scores = 100.0 * number + 3.0**number * drawn
     monkeypatch.setattr(out_of_fold, "moved", lambda model, _: model)
     monkeypatch.setattr(out_of_fold._Folds, "trained", lambda _: list(range(models)))
     monkeypatch.setattr(
@@ -99,7 +97,7 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
     monkeypatch.setattr(out_of_fold, "calibrate", lambda *given: given)
     trained_on, normals, anomalies, _ = calibrate_by_folds(
         task.detector,
-        models,  # the unified model is the last one
+        models,
         task.data,
         task.folds,
         task.reference,
@@ -116,7 +114,6 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
         images = np.concatenate([getattr(fold, side) for fold in task.folds])
         maps = task.data.features.maps(torch.from_numpy(images))
         torch.testing.assert_close(unseen.descriptors, descriptors(maps, 1))
-    assert sorted(np.concatenate([fold.normals for fold in task.folds])) == list(range(24))
 
 
 @pytest.mark.parametrize(
@@ -169,16 +166,6 @@ def test_a_folds_model_trains_as_what_it_stands_for_on_the_rest(
     assert all(given is samples for given, samples in zip(seen["settled"], own, strict=True))
     for i, weights in enumerate(seen["weights"]):
         assert not any(torch.equal(weights, other) for other in seen["weights"][:i])
-
-
-def test_the_seed_of_the_run_reaches_the_calibration(monkeypatch):
-    seeds = []
-    monkeypatch.setattr(
-        "ahl.pipeline.learn.calibrate_by_folds", lambda *_, seed, **__: seeds.append(seed)
-    )
-    config = tiny_config(epochs=1)
-    learn(make_task(config), config, seed=5, device=CPU)
-    assert seeds == [5]
 
 
 def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
