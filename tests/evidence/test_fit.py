@@ -95,6 +95,26 @@ def test_what_an_update_learns_has_a_say_in_the_weights_alone():
     assert after.normals is before.normals
 
 
+def test_an_update_moves_means_and_spreads_as_the_normals_evidence_moved():
+    """Means by the difference, spreads by the ratio: kept normals stand for all those trained on."""
+    found = calibrate(
+        drawn(COUNT, 1, 5, 7),
+        unseen(drawn(COUNT, 2, 0, 0)),
+        unseen(drawn(9, 3, 6.0, 1.0), seed=51),
+        config(),
+    )
+    before, after = (
+        drawn(20, 6, 1, 2),
+        {"a": torch.tensor([1.0, 5.0]), "b": torch.tensor([3.0, 9.0])},
+    )
+    moved = found.moved(before, after)
+    for i, (name, mean, spread) in enumerate((("a", 3.0, 2.0), ("b", 6.0, 3.0))):
+        own = before[name].numpy()
+        assert moved.means[i] == pytest.approx(found.means[i] + mean - own.mean())
+        assert moved.deviations[i] == pytest.approx(found.deviations[i] * spread / own.std())
+    assert (moved.weights, moved.shifts) == (found.weights, found.shifts)
+
+
 def test_the_probability_knows_normals_and_anomalies_by_their_weighted_scores():
     found = calibrate(
         drawn(COUNT, 1, 0, 0),

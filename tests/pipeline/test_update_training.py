@@ -12,8 +12,10 @@ from ahl.evidence.prepared import Preparation
 from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
 from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
-from ahl.pipeline.update_result import Update
-from ahl.pipeline.update_training import update_on_exemplars
+from ahl.model.manifest import Manifest, TrainingFile
+from ahl.pipeline import update_training
+from ahl.pipeline.update_training import STRENGTHS, _Run, update_on_exemplars
+from pipeline.judging import judged
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -220,51 +222,6 @@ def test_alarms_do_not_lift_a_threshold_set_on_what_was_left_out(model):
     assert found.after[-3:].max() < found.before[-3:].max()
 
 
-def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
-    """Two normals, two anomalies, then a corrected anomaly."""
-    roles = ["normal", "threshold", "anomaly", "anomaly", "anomaly"]
-    images = tuple(Exemplar(role=r, name="", sha256="", class_name="") for r in roles)
-    known = Exemplars(images=images, rows=torch.empty(5, 1).half(), pictures=torch.empty(0))
-    return Update(
-        model=model,
-        known=known,
-        corrected=1,
-        before=torch.tensor(before),
-        after=torch.tensor(after),
-        limit_before=limits[0],
-        limit_after=limits[1],
-        allowed=allowed,
-        had_threshold=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("after", "worsens", "mended"),
-    [
-        ([0.0, 0.0, 2.0, 2.0, 2.0], False, 1),
-        ([0.0, 0.0, 2.0, 2.0, 0.5], False, 0),
-        ([0.0, 1.5, 2.0, 2.0, 2.0], True, 1),
-        ([0.0, 0.0, 2.0, 0.5, 2.0], True, 1),
-    ],
-)
-@pytest.mark.parametrize("limit", [1.0, None])
-def test_worse_is_more_wrong_of_either_kind(model, after, worsens, mended, limit):
-    before = [0.0, 0.0, 2.0, 2.0, 0.0]
-    found = judged(model, before, after, (limit, limit))
-    if limit is not None:
-        assert (found.worsens, found.mended) == (worsens, mended)
-    else:
-        assert not found.worsens, "their order is as good as before"
-        assert judged(model, before, [3.0, 0.0, 2.0, 2.0, 2.0], (None, None)).worsens
-
-
-def test_a_threshold_keeps_its_rate_not_its_place(model):
-    before, after = [0.0, 0.0, 2.0, 2.0, 0.0], [0.0, 1.5, 2.0, 2.0, 2.0]
-    assert judged(model, before, after, allowed=0.49).worsens
-    assert not judged(model, before, after, allowed=0.5).worsens
-    assert judged(model, before, [0.0, 0.0, 2.0, 0.5, 2.0], allowed=0.5).worsens, "a defect is lost"
-
-
 def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
     kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
     # As set on rows that are not rounded: a little lower.
@@ -273,3 +230,78 @@ def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
     found = update_on_exemplars(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     own = [i for i, one in enumerate(found.known.images) if one.role == "threshold"]
     assert found.right_before[own].all()
+
+
+@pytest.mark.parametrize(("role", "kind"), [("normal", 0), ("anomaly", 1)])
+def test_a_wrong_image_counts_as_often_as_the_strength_says(model, role, kind):
+    """Among those of its kind, behind what is kept; normals, then anomalies, then pseudo ones."""
+    given = wrong(model, maps(1, 50, UNSEEN), role)
+    run = _Run.start(model, given, CPU)
+    kept = [one.role for one in run.kept.images]
+    for strength in (1, 3):
+        data = run._training_set(strength)
+        counts = [kept.count(one) for one in ("normal", "anomaly", "pseudo")]
+        counts[kind] += strength
+        assert data.kinds.bincount().tolist() == counts
+        own = data.everything.by_kind()[kind][-strength:]
+        for row in data.features.rows(own):
+            assert torch.equal(row, run.wrong.rows[0].float())
+
+
+def test_scores_move_with_the_heads(model):
+    """The unit of each kind of evidence is what kept normals have of it after the epochs."""
+    run = _Run.start(model, wrong(model, maps(1, 50, UNSEEN), "anomaly"), CPU)
+    found = run.corrected(1).model
+    normals = run.kept.of_role("normal")
+    before = update_training._evidence(model, run.kept_before, normals)
+    after = update_training._evidence(found, run.kept, normals)
+    expected = run.extended.calibration.moved(before, after)
+    assert found.calibration.means == pytest.approx(expected.means)
+    assert found.calibration.deviations == pytest.approx(expected.deviations)
+    assert found.calibration.means != run.extended.calibration.means
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "taken", "chosen"),
+    [
+        ([(False, 1)], 1, 0),
+        ([(True, 1), (False, 1)], 2, 1),
+        ([(False, 0), (False, 1)], 2, 1),
+        ([(False, 0), (True, 1)], 2, 0),
+    ],
+    ids=["the first is enough", "the first worsens", "the first mends nothing", "both fail"],
+)
+def test_the_gentlest_update_that_mends_all_and_worsens_nothing(
+    model, monkeypatch, outcomes, taken, chosen
+):
+    made, tried = [], []
+    for worsens, mended in outcomes:
+        after = [0.0, 2.0 * worsens, 2.0, 2.0, 2.0 * mended]
+        made.append(judged(model, [0.0, 0.0, 2.0, 2.0, 0.0], after))
+        assert (made[-1].worsens, made[-1].mended) == (worsens, mended)
+
+    def corrected(_, strength):
+        tried.append(strength)
+        return made[len(tried) - 1]
+
+    monkeypatch.setattr(_Run, "corrected", corrected)
+    given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
+    assert update_on_exemplars(model, given, device=CPU) is made[chosen]
+    assert tuple(tried) == STRENGTHS[:taken]
+
+
+@pytest.mark.parametrize("role", ["normal", "anomaly"])
+def test_an_image_that_was_trained_on_is_not_taken_for_a_new_one(model, role):
+    """It is remembered already, and says nothing of images that the heads have not seen."""
+    given = wrong(model, maps(1, 60, ODD), role)
+    file = TrainingFile(name="x", sha256="new 0", class_name="good" if role == "normal" else "x")
+    known = replace(model, manifest=Manifest(files=(file,)))
+    new, old = (_Run.start(one, given, CPU).extended for one in (model, known))
+    before = model.calibration
+    assert len(old.preparation.memory.patches[0]) == len(model.preparation.memory.patches[0])
+    assert len(old.calibration.knn.places) == len(before.knn.places)
+    assert len(old.calibration.missed) == 0
+    if role == "normal":
+        assert len(new.calibration.knn.places) == len(before.knn.places) + 1
+    else:
+        assert len(new.calibration.missed) == 1
