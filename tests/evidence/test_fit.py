@@ -96,7 +96,7 @@ def test_what_an_update_learns_has_a_say_in_the_weights_alone():
 
 
 def test_an_update_moves_means_and_spreads_as_the_normals_evidence_moved():
-    """Means by the difference, spreads by the ratio: kept normals stand for all those trained on."""
+    """Means by the difference, spreads by the ratio: kept normals stand for all of them."""
     found = calibrate(
         drawn(COUNT, 1, 5, 7),
         unseen(drawn(COUNT, 2, 0, 0)),
