@@ -11,52 +11,20 @@ from ahl._common.errors import DataError
 from ahl.evidence.prepared import Preparation
 from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
-from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
+from ahl.model.exemplars import no_exemplars
 from ahl.model.manifest import Manifest, TrainingFile
 from ahl.pipeline import update_training
 from ahl.pipeline.update_training import STRENGTHS, _Run, update_on_exemplars
 from pipeline.judging import judged
+from pipeline.small_updates import ODD, SEEN, UNSEEN, maps, prepared, renamed, trained, wrong
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
-SEEN, UNSEEN, ODD = 0, 3, 4
-"""Channels: of the defect that was shown, of another one, of good images that are unusual."""
-
-
-def maps(count, seed, channel=None, height=6.0):
-    random = np.random.default_rng(seed)
-    full = random.normal(0, 1, (count, 6, 8, 8))
-    if channel is not None:
-        places = random.integers(1, 7, (count, 2))
-        full[np.arange(count), channel, places[:, 0], places[:, 1]] += height
-    return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
-
-
-def trained(base):
-    config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
-    detector = AHL(heads=base, config=config, seed=1)
-    return detector.fit_features(maps(40, 0), maps(6, 1, SEEN), pseudo=[maps(40, 2, 1)]).model_
 
 
 @pytest.fixture(scope="module")
 def model():
     return trained("dra")
-
-
-def prepared(model, given):
-    """Rows as the model's heads see them."""
-    rows = table_of_maps(given).rows(np.arange(len(given[0])))
-    seen = [model.preparation.maps(row.unsqueeze(0)) for row in rows.float()]
-    return torch.cat([model.detector.layout.join(one) for one in seen])
-
-
-def wrong(model, given, role):
-    rows = prepared(model, given).half()
-    images = tuple(
-        Exemplar(role=role, name=f"new {i}", sha256=f"new {i}", class_name=role)
-        for i in range(len(rows))
-    )
-    return Exemplars(images=images, rows=rows, pictures=torch.empty(0, 64, 64, 3).byte())
 
 
 def scores(model, given):
@@ -103,11 +71,6 @@ def test_what_heads_see_of_kept_images_is_as_if_the_alarm_had_been_remembered(mo
     row = again.rows[[one.role for one in again.images].index("threshold")].float()
     expected = prepared(found.model, normal)[0]
     torch.testing.assert_close(row, expected, rtol=2e-3, atol=2e-3)
-
-
-def renamed(kept, role):
-    images = tuple(replace(one, role=role, sha256=f"{role} {one.sha256}") for one in kept.images)
-    return replace(kept, images=images)
 
 
 def test_the_same_correction_gives_the_same_model(model):
