@@ -73,6 +73,19 @@ def test_what_heads_see_of_kept_images_is_as_if_the_alarm_had_been_remembered(mo
     torch.testing.assert_close(row, expected, rtol=2e-3, atol=2e-3)
 
 
+def test_an_alarm_is_not_near_its_own_patches(model):
+    """While the heads learn from it: remembered, it would look more normal than any normal."""
+    alarms = wrong(model, maps(2, 60, ODD, 12), "normal")
+    alone, both = (_Run.start(model, one, CPU) for one in (alarms.chosen(np.arange(1)), alarms))
+    assert torch.equal(alone.wrong.rows, alarms.rows[:1])
+    layout = model.detector.layout
+    for near, far in zip(
+        *(layout.split(one.wrong.rows.float()) for one in (both, alone)), strict=True
+    ):
+        assert (near[0, -1] <= far[0, -1]).all(), "the other one's patches do count"
+        assert float(near[0, -1].mean()) > -2 * model.preparation.memory.weight
+
+
 def test_the_same_correction_gives_the_same_model(model):
     given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
     one, two = (update_on_exemplars(model, given, device=CPU) for _ in range(2))
