@@ -11,7 +11,7 @@ EXTRAS ?= dev,elpv
 BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
-.PHONY: help setup demo test check benchmark clean
+.PHONY: help setup demo test check mutants benchmark clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -35,6 +35,10 @@ check: setup  ## lint, formatting and types
 # One torch thread a worker: two workers of two threads on two cores slow each other down.
 test: check  ## lint, types and every test
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# One room or file: make mutants ONLY=evidence
+mutants: setup  ## put known defects in, one by one; fails if the tests let 5 % through
+	WORKERS=$(WORKERS) $(BIN)/python tests/mutants/run.py $(ONLY)
 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
 	$(BIN)/ahl benchmark run $(BENCHMARK) --output $(RESULTS) --resume

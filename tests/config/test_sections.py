@@ -68,3 +68,24 @@ def test_other_fields_than_a_config_has_are_refused(preset):
                 Config.from_dict(config.to_dict() | change)
     with pytest.raises(ConfigurationError, match="sections"):
         Config.from_dict([])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "averaged", "steps", "before"),
+    [(30, 15, 30, 15), (30, 15, 240, 120), (30, 1, 30, 29), (4, 9, 8, 0), (3, 1, 10, 6)],
+)
+def test_an_average_is_of_the_steps_of_the_last_epochs(epochs, averaged, steps, before):
+    config = LearningConfig(epochs=epochs, averaged_epochs=averaged)
+    assert config.steps_before_average(steps) == before
+
+
+@pytest.mark.parametrize(
+    ("averaged", "epochs", "expected"), [(15, 10, 5), (2, 10, 2), (15, 1, 1), (15, 7, 3)]
+)
+def test_going_on_alone_averages_the_last_half_at_most(averaged, epochs, expected):
+    """Without episodes: a model that is adapted or updated has none."""
+    config = LearningConfig(averaged_epochs=averaged, batch_size=12)
+    found = config.alone(epochs)
+    assert found == dataclasses.replace(
+        config, collaborative=False, epochs=epochs, averaged_epochs=expected
+    )

@@ -75,3 +75,12 @@ def test_presets_take_a_size_and_have_their_own():
 def test_configs_survive_json(size):
     config = default().with_image_size(size or "auto")
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("size", "tiles", "share"),
+    [((64, 256), 64, 1 / 4), ((64, 256), 128, 1 / 2), ((64, 256), 0, 1), ((48, 48), 96, 1)],
+)
+def test_a_tile_is_the_share_of_the_image_that_it_covers(size, tiles, share):
+    """No tile is larger than its image: what lies outside has no positions to pool."""
+    assert FeatureConfig(image_size=size, tiles=tiles).tile_share == share

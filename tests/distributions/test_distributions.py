@@ -57,12 +57,20 @@ def test_clustering_uses_the_given_features_and_seed_alone():
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 5.0]), min_size=1, max_size=12), st.integers(1, 6))
 def test_no_more_clusters_than_distinct_normals(values, clusters):
-    features = np.array(values, dtype=np.float32)[:, None]
+    """Equal rows are one normal, however many different numbers stand in a row."""
+    features = np.array(values, dtype=np.float32)[:, None] + np.float32([0, 10, 20])
     assignment = cluster_normals(features, clusters=clusters, seed=0)
     numbers = set(assignment.tolist())
     assert numbers == set(range(min(clusters, len(set(values)))))
     if clusters >= len(set(values)):  # then each distinct normal is a cluster
         assert len(set(zip(values, assignment.tolist(), strict=True))) == len(numbers)
+
+
+def test_the_seed_decides_where_k_means_starts():
+    """Points without groups have many clusterings, and each seed may find another."""
+    points = np.random.default_rng(0).uniform(size=(60, 2)).astype(np.float32)
+    found = {tuple(cluster_normals(points, clusters=12, seed=seed).tolist()) for seed in range(5)}
+    assert len(found) > 1
 
 
 # --- normals ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from ahl._common.types import ImageItem
 from ahl.config import DistributionConfig
-from ahl.distributions.augment.base import PseudoAnomalyGenerator
+from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.distributions.episodes import make_episodes
 from ahl.distributions.pseudo import PseudoAnomaly, plan_pseudo_anomalies, pseudo_items
 
@@ -146,6 +146,25 @@ def test_in_tiles_one_tile_alone_is_tampered_with():
     assert changed.sum() == 16 * 16
     assert (np.ptp(rows), np.ptp(columns)) == (15, 15)
     assert not pixels.any()
+
+
+def test_a_tile_takes_its_material_from_the_same_place_of_the_source():
+    """Parts are alike place by place: a whole other image squeezed into a tile is no defect."""
+    given = []
+
+    class Keeping(Recorder):
+        def __call__(self, image, source, random):
+            given.append((image, source))
+            return 255 - image
+
+    picture = np.random.default_rng(0).integers(0, 255, (40, 100, 3), dtype=np.uint8)
+    random = np.random.default_rng(1)
+    made = tampered(Keeping(), picture, 255 - picture, random, tiles=16)
+    ((image, source),) = given
+    assert image.shape == (16, 16, 3)
+    assert np.array_equal(source, 255 - image)
+    assert (made != picture).any(axis=2).sum() > 200
+    assert not np.shares_memory(made, picture)
 
 
 def test_a_new_version_of_a_generator_changes_the_key():

@@ -89,6 +89,24 @@ def test_a_normal_does_not_remember_itself():
         assert (mine[:, -1] > naively[:, -1]).all()
 
 
+def test_evidence_is_cut_off_on_both_sides():
+    """A patch that is all but remembered says no more than a near one: -3 spreads, whatever.
+
+    Distances that are usual are 10, give or take 1: 0 would be -10 spreads, 1000 would be 990.
+    """
+    memory = Memory(
+        patches=tuple(torch.zeros(1, 5) for _ in LAYOUT.scales),
+        means=(10.0, 10.0),
+        spreads=(1.0, 1.0),
+        weight=2.0,
+        highest=4.0,
+    )
+    for height, expected in ((0.0, -3.0), (1000.0, 4.0)):
+        maps = tuple(torch.full((1, *shape), height) for shape in LAYOUT.scales)
+        for scale in memory.evidence(maps):
+            assert torch.equal(scale, torch.full_like(scale, 2.0 * expected))
+
+
 def test_anomalies_lie_farther_away_than_new_normals():
     training = build_memory(table(40), CONFIG, seed=0)
     layout = LAYOUT.with_channels(1)
@@ -133,6 +151,13 @@ def test_a_coreset_spreads_out():
     assert len(set(chosen.tolist())) == 4
     assert (chosen >= 200).any()
     assert len(greedy_coreset(patches, 1000, np.random.default_rng(0))) == 202
+
+
+def test_patches_are_drawn_from_all_images():
+    """Not from the first ones, which a file system may list by date or lot."""
+    _, image = draw_patches(table(70), 0, 100, np.random.default_rng(0))
+    assert len(set(image.tolist())) > 40
+    assert image.max() > 60
 
 
 def test_drawn_patches_know_their_image():

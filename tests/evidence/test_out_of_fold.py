@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from ahl._common.callbacks import Callback
+from ahl._common.randomness import torch_generator
 from ahl.config import CalibrationConfig
 from ahl.evidence import out_of_fold
+from ahl.evidence.knn import descriptors
 from ahl.evidence.out_of_fold import calibrate_by_folds, sample_evidence
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA
@@ -49,6 +51,123 @@ def make_task(config, anomalies=6, seed=0):
     )
 
 
+def folds_of(task, config, seed=0):
+    return out_of_fold._Folds(
+        task.detector,
+        task.data,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        seed,
+        CPU,
+        Callback(),
+    )
+
+
+def by_hand(scores, task, side):
+    """Each fold's own images in deviations of the normals that its model trained on, by loops."""
+    found = []
+    for model, fold in enumerate(task.folds):
+        known = scores[model, fold.samples.normals]
+        for image in getattr(fold, side):
+            found.append((scores[model, image] - known.mean()) / known.std())
+    return found
+
+
+def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monkeypatch):
+    """In spreads of those that this model trained on, and in the order of their descriptors.
+
+    Scores are made up: each model's lie elsewhere and spread otherwise, so that another model, a
+    spread over other images or another order gives other numbers.
+    """
+    config = tiny_config(epochs=1)
+    task = make_task(config)
+    models = len(task.folds)
+    number = np.arange(models + 1)[:, None]  # the last one is the unified model's
+    drawn = np.random.default_rng(0).normal(size=(models + 1, len(task.data)))
+    scores = 100.0 * number + 3.0**number * drawn
+    monkeypatch.setattr(out_of_fold, "moved", lambda model, _: model)
+    monkeypatch.setattr(out_of_fold._Folds, "trained", lambda _: list(range(models)))
+    monkeypatch.setattr(
+        out_of_fold._Folds,
+        "evidence",
+        lambda _, model, samples: {"made up": torch.from_numpy(scores[model, samples])},
+    )
+    monkeypatch.setattr(out_of_fold, "calibrate", lambda *given: given)
+    trained_on, normals, anomalies, _ = calibrate_by_folds(
+        task.detector,
+        models,
+        task.data,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        seed=0,
+        device=CPU,
+        callback=Callback(),
+    )
+    np.testing.assert_array_equal(trained_on["made up"], scores[models, :24])
+    for unseen, side in ((normals, "normals"), (anomalies, "anomalies")):
+        expected = by_hand(scores, task, side)
+        np.testing.assert_allclose(unseen.evidence["made up"], expected, rtol=1e-9)
+        images = np.concatenate([getattr(fold, side) for fold in task.folds])
+        maps = task.data.features.maps(torch.from_numpy(images))
+        torch.testing.assert_close(unseen.descriptors, descriptors(maps, 1))
+
+
+@pytest.mark.parametrize(
+    ("collaborative", "rate", "steps"), [(True, 0.02, 3), (False, 0.003, 6)], ids=["g", "alone"]
+)
+def test_a_folds_model_trains_as_what_it_stands_for_on_the_rest(
+    monkeypatch, collaborative, rate, steps
+):
+    """Batches and final statistics are of the images that it may see; rate and steps are g's.
+
+    Where a detector trains alone they are its own. Half of the steps, as the config says.
+    """
+    config = tiny_config(
+        epochs=2,
+        rounds=3,
+        inner_steps=2,
+        inner_rate=0.003,
+        outer_rate=0.02,
+        averaged_epochs=1,
+        collaborative=collaborative,
+    )
+    config = replace(config, calibration=CalibrationConfig(share=0.5))
+    task = make_task(config)
+    seen = {"settled": [], "weights": []}
+    draw_batches, descend, update_bn = (
+        getattr(out_of_fold, name) for name in ("draw_batches", "descend", "update_bn")
+    )
+
+    def drawn(data, sets, count, *, generator, **others):
+        seen.update(sets=sets, steps=count, seed=generator.initial_seed())
+        return draw_batches(data, sets, count, generator=generator, **others)
+
+    def descended(*arguments, rate):
+        seen["rate"] = rate
+        return descend(*arguments, rate=rate)
+
+    def settled(detector, model, data, samples, reference, **others):
+        assert all(torch.equal(a, b) for a, b in zip(reference, task.reference, strict=True))
+        seen["settled"].append(samples)
+        seen["weights"].append(model.parameters["seen.weight"])
+        return update_bn(detector, model, data, samples, reference, **others)
+
+    for name, function in (("draw_batches", drawn), ("descend", descended), ("update_bn", settled)):
+        monkeypatch.setattr(out_of_fold, name, function)
+    folds_of(task, config, seed=4).trained()
+    assert (seen["rate"], seen["steps"]) == (rate, steps)
+    assert seen["seed"] == torch_generator(4, "folds").initial_seed()
+    own = [fold.samples for fold in task.folds]
+    assert all(given is samples for given, samples in zip(seen["sets"], own, strict=True))
+    assert all(given is samples for given, samples in zip(seen["settled"], own, strict=True))
+    for i, weights in enumerate(seen["weights"]):
+        assert not any(torch.equal(weights, other) for other in seen["weights"][:i])
+
+
 def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
     """Other left-out images, the same detector: nothing of them leaks into its training."""
     config = tiny_config(epochs=2)
@@ -67,20 +186,7 @@ def test_a_fold_model_does_not_depend_on_what_it_leaves_out():
             task.data.features.rows(np.arange(len(other))).half().numpy(),
         ),
     )
-    models = [
-        out_of_fold._Folds(
-            task.detector,
-            data,
-            task.folds,
-            task.reference,
-            task.preparation,
-            config,
-            0,
-            CPU,
-            Callback(),
-        ).trained()
-        for data in (same, other)
-    ]
+    models = [folds_of(replace(task, data=data), config).trained() for data in (same, other)]
     for part in (0, 1):
         for name, value in models[0][0][part].items():
             assert torch.equal(value, models[1][0][part][name]), name
@@ -100,17 +206,7 @@ def test_fold_models_average_as_large_a_part_of_their_steps_as_g(averaged, first
             yield models._replace(parameters=parameters), torch.zeros(len(task.folds))
 
     monkeypatch.setattr(out_of_fold, "descend", marked)
-    models = out_of_fold._Folds(
-        task.detector,
-        task.data,
-        task.folds,
-        task.reference,
-        task.preparation,
-        config,
-        0,
-        CPU,
-        Callback(),
-    ).trained()
+    models = folds_of(task, config).trained()
     steps = torch.arange(2 * first - 1, 9).float()  # of the epochs from `first` on
     for value in models[0].parameters.values():
         torch.testing.assert_close(value, torch.full_like(value, float(steps.mean())))

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.evidence.prepared import Reduction, fit_reduction, reduced
+from ahl.config import Config, MemoryConfig, VectorConfig
+from ahl.evidence.prepared import Reduction, fit_preparation, fit_reduction, reduced
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 
@@ -85,6 +86,70 @@ def test_it_survives_a_file():
     assert torch.equal(again.components, reduction.components)
     with pytest.raises(ValueError, match="another form"):
         Reduction.read(reduction.tensors(), width=3)
+
+
+def prepared(normals, anomalies, pseudo=None, made_of=(), *, components=0, l1_norm=0.0, patches=0):
+    config = Config(
+        vectors=VectorConfig(components=components, l1_norm=l1_norm),
+        memory=MemoryConfig(patches=patches, candidates=200, weight=2.0),
+    )
+    made_of = np.array(made_of, dtype=np.int64)
+    return fit_preparation(normals, anomalies, pseudo, made_of, config, seed=0)
+
+
+def rows_of(one):
+    return one.rows(np.arange(len(one)))
+
+
+@pytest.mark.parametrize("odd", ["anomalies", "pseudo"])
+def test_components_hold_what_sets_any_kind_of_image_apart(odd):
+    """A direction in which the normals do not vary is kept if anomalies, or pseudo ones, do."""
+    spreads = np.array([4.0, 2.0, 0, 0, 0, 0])
+    flat, raised = table(12, spreads=spreads), table(12, seed=1, spreads=spreads[::-1])
+    given = {"anomalies": flat, "pseudo": flat} | {odd: raised}
+    made_of = np.arange(12)
+    found = prepared(flat, given["anomalies"], given["pseudo"], made_of, components=4)
+    kept = found.preparation.reduction.components
+    vectors = vectors_of(raised).astype(np.float32)
+    vectors -= vectors.mean(axis=0)
+    assert kept.shape == (6, 4)
+    lost = vectors - vectors @ kept.numpy() @ kept.numpy().T
+    assert np.square(lost).sum() < 0.01 * np.square(vectors).sum()
+
+
+def test_the_factor_is_of_what_the_heads_see():
+    """Taken before the components it would be of other vectors, and rates would mean another."""
+    found = prepared(table(20), table(3, seed=1), components=2, l1_norm=12.0)
+    norms = [
+        scale.abs().sum(dim=1).flatten()
+        for scale in found.normals.layout.split(rows_of(found.normals))
+    ]
+    assert float(torch.cat(norms).mean()) == pytest.approx(12.0, rel=1e-4)
+
+
+def test_an_image_is_prepared_for_scoring_as_it_was_for_training():
+    """Components, factor and memory in the same order: an anomaly's row, which none excludes."""
+    normals, anomalies = table(20), table(3, seed=1)
+    found = prepared(normals, anomalies, components=3, l1_norm=600.0, patches=20)
+    preparation, layout = found.preparation, found.others.layout
+    assert preparation.factor > 2
+    for row, expected in zip(rows_of(anomalies), rows_of(found.others), strict=True):
+        maps = preparation.maps(row[None])
+        torch.testing.assert_close(layout.join(maps)[0], expected, rtol=1e-3, atol=1e-2)
+
+
+def test_no_image_is_near_its_own_patches():
+    """Nor a pseudo anomaly near those of the normal it is made of, most of which it shares."""
+    normals, made_of = table(10), np.array([7, 2, 2])
+    copies = FeatureTable.of_rows(LAYOUT, rows_of(normals)[made_of].half().numpy())
+    found = prepared(normals, table(2, seed=1), copies, made_of, patches=60)
+    own = found.normals.layout.split(rows_of(found.normals))
+    others = found.others.layout.split(rows_of(found.others))
+    naive = prepared(normals, copies, patches=60).others
+    for scale, other, near in zip(own, others, naive.layout.split(rows_of(naive)), strict=True):
+        torch.testing.assert_close(other[2:, -1], scale[made_of, -1])
+        assert (near[:, -1] <= scale[made_of, -1]).all()
+        assert (near[:, -1] < scale[made_of, -1]).any(), "as an anomaly it would be"
 
 
 @pytest.mark.parametrize("shape", [(0, 2), (6, 0), (6,), (6, 2, 1)])

@@ -10,9 +10,12 @@ from PIL import Image
 from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
+from ahl._common.randomness import torch_generator
 from ahl._common.types import ImageItem, Kind
 from ahl.distributions.augment import default_generators
 from ahl.heads import DRA, DevNet
+from ahl.heads.losses import draw_prior
+from ahl.learning import finetuning
 from ahl.learning.finetuning import FinetuningImages, draw_images, finetune_backbone
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
@@ -25,9 +28,9 @@ def items(kind, count):
     return [item(i) for i in range(count)]
 
 
-def run(backbone, detector=DRA, generators=None, config=None):
+def run(backbone, detector=DRA, generators=None, config=None, normals=8):
     images = FinetuningImages(
-        normals=items("good", 8),
+        normals=items("good", normals),
         anomalies=items("dot", 3),
         generators=default_generators() if generators is None else generators,
     )
@@ -80,6 +83,36 @@ def test_batches_are_balanced_and_references_come_first():
     assert all(any(np.array_equal(p, b) for b in bad) for p in pixels[7:9])
     assert not any(np.array_equal(p, g) for p in pixels[9:] for g in good)
     assert all(np.array_equal(load(), p) for load, p in zip(loaders, pixels, strict=True))
+
+
+def test_every_step_of_every_epoch_draws_its_own_batch(monkeypatch):
+    seeds = []
+
+    def kept(images, config, seed):
+        seeds.append(seed)
+        return draw_images(images, config, seed)
+
+    monkeypatch.setattr(finetuning, "draw_images", kept)
+    config = tiny_config()
+    run(TinyBackbone(), config=config)
+    assert len(set(seeds)) == len(seeds) == config.finetune.epochs * config.finetune.steps
+
+
+def test_the_reference_is_the_mean_of_the_normals_drawn_for_it():
+    """There is one normal image: the reference has its features, whatever else is in the batch."""
+    found = []
+
+    class Keeping(DRA):  # type: ignore[misc]
+        def forward(self, parameters, statistics, maps, references, *, training):
+            found.append((self.prior, maps, references))
+            return super().forward(parameters, statistics, maps, references, training=training)
+
+    run(TinyBackbone(), detector=Keeping, normals=1)
+    for prior, maps, references in found:
+        assert prior == draw_prior(tiny_config().heads.prior_draws, torch_generator(0, "prior"))
+        for scale, reference in zip(maps, references, strict=True):
+            torch.testing.assert_close(reference, scale[0])
+            assert not torch.allclose(reference, scale.mean(dim=0))
 
 
 def test_it_lowers_the_loss():

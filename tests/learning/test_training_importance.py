@@ -1,6 +1,7 @@
 """The epoch loop: when importance begins to count, and what it comes from."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -53,6 +54,35 @@ def test_the_paper_preset_weighs_from_epoch_5_on_as_algorithm_1():
     ]
     assert differs == [5, 6]
     assert config.importance.history == 5
+
+
+def test_the_past_is_that_of_the_last_epochs_oldest_first():
+    """Not of the first ones, which say nothing of what the models know by now."""
+    importance = replace(IMPORTANCE, history=3)
+    config = replace(with_learning(epochs=6), importance=importance)
+    _, recorder = run(DRA(HEADS, LAYOUT, PRIOR), config)
+    newest = [state.past_scores[-1] for state in recorder.states]
+    for epoch, state in enumerate(recorder.states):
+        expected = newest[max(0, epoch - 2) : epoch + 1]
+        assert len(state.past_scores) == len(expected)
+        assert all(torch.equal(a, b) for a, b in zip(state.past_scores, expected, strict=True))
+    assert not any(torch.equal(a, b) for a, b in pairwise(newest))
+
+
+def test_psi_learns_from_other_samples_every_epoch(monkeypatch):
+    """Its batches are drawn by the epoch's number: the same draws would hide most samples."""
+    firsts, weigh = [], algorithm.weigh
+
+    def kept(*arguments, generator, **others):
+        copy = torch.Generator()
+        copy.set_state(generator.get_state())
+        firsts.append(torch.randint(10**6, (4,), generator=copy).tolist())
+        return weigh(*arguments, generator=generator, **others)
+
+    monkeypatch.setattr(algorithm, "weigh", kept)
+    for seed in (0, 1):
+        run(DRA(HEADS, LAYOUT, PRIOR), with_learning(epochs=3), seed=seed)
+    assert len(firsts) == len({tuple(one) for one in firsts}) == 6
 
 
 def loop_importance(detector, training_set, distributions, before, after, config):

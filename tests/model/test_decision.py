@@ -1,6 +1,7 @@
 """A threshold that needs no assumption on the scores."""
 
 from dataclasses import asdict
+from math import comb
 
 import numpy as np
 import pytest
@@ -128,12 +129,36 @@ def test_values_that_are_none_are_refused(change):
 def test_misses_are_the_out_of_fold_anomalies_not_above_the_threshold():
     plain = decide(np.arange(30.0), 0.1)
     assert plain.miss_rate is None
-    found = plain.against(np.array([plain.threshold, 5.0, 100.0, 200.0]))
-    assert (found.anomalies, found.missed) == (4, 2)
-    assert found.miss_rate == (0.5, *share_interval(2, 4))
+    found = plain.against(np.array([plain.threshold, 5.0, 100.0, 200.0, 300.0]))
+    assert (found.anomalies, found.missed) == (5, 2)
+    assert found.miss_rate == (0.4, *share_interval(2, 5))
     assert read_values(asdict(found), Decision) == found
     with pytest.raises(ValueError, match="more anomalies"):
-        read_values(asdict(found) | {"missed": 5}, Decision)
+        read_values(asdict(found) | {"missed": 6}, Decision)
+
+
+@pytest.mark.parametrize("further", [1, 7, 40, 300])
+@pytest.mark.parametrize(("known", "rate"), [(4, 0.3), (19, 0.05), (19, 0.3), (99, 0.1)])
+def test_the_number_of_further_false_alarms_is_counted_out(known, further, rate):
+    """Of all equally likely orders of known and further normals, by binomial coefficients.
+
+    The interval is of that beta-binomial distribution; one normal more or fewer gives another.
+    """
+    found = decide(np.arange(float(known)), rate)
+    above = sum(score > found.threshold for score in range(known))
+
+    def chance(count):
+        """That so many further normals lie above the threshold, which is itself a known one."""
+        higher, lower = (
+            comb(above + count, count),
+            comb(known - above - 1 + further - count, known - above - 1),
+        )
+        return higher * lower / comb(known + further, known)
+
+    reached = np.cumsum([chance(count) for count in range(further + 1)])
+    assert reached[-1] == pytest.approx(1.0)
+    expected = tuple(int((reached < tail - 1e-12).sum()) for tail in (0.025, 0.975))
+    assert found.false_alarms_among(further) == expected
 
 
 @pytest.mark.parametrize(("known", "further", "rate"), [(99, 300, 0.01), (150, 150, 0.05)])

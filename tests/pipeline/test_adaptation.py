@@ -1,13 +1,20 @@
 """A trained model on another product, with normal images alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ahl import AHL
 from ahl._common.errors import ConfigurationError, DataError
+from ahl.config import DistributionConfig
+from ahl.evidence.out_of_fold import sample_evidence
+from ahl.evidence.prepared import renew_preparation
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
+from ahl.learning.state import start_state
+from ahl.model.decision import decide
 from ahl.pipeline.adapt import adapt_on_features, plan_twins
 from ahl.scoring.metrics import auroc
 from small_images import small_image
@@ -79,6 +86,51 @@ def test_scores_are_measured_in_spreads_of_the_new_normals(trained):
     rows = model.layout.join(maps).half().float()
     usual = model.score_rows(rows).score
     assert abs(float(usual.median())) < 3.0
+
+
+def test_spreads_are_those_of_the_adapted_heads(trained):
+    """The new normals lie at 0 on the average, each kind of evidence by itself."""
+    normals = product(30, 10, base=2.0)
+    model = adapted(trained, normals)
+    data = renew_preparation(
+        trained.preparation, table(normals), None, np.empty(0, np.int64), model.config, seed=1
+    ).normals
+    found = sample_evidence(
+        model.detector, model.unified, data, np.arange(30), model.reference, model.preparation
+    )
+    for name, mean, spread in zip(
+        model.calibration.names, model.calibration.means, model.calibration.deviations, strict=True
+    ):
+        assert float(found[name].mean()) == pytest.approx(mean, rel=1e-3, abs=1e-3)
+        assert float(found[name].std(correction=0)) == pytest.approx(spread, rel=1e-2, abs=1e-3)
+
+
+def test_adapting_goes_on_from_the_trained_heads_without_the_old_threshold(trained):
+    """After an epoch the heads are near those before, and no threshold of theirs is left."""
+    decided = replace(trained, decision=decide(np.arange(30.0), 0.1))
+    model = adapted(decided, product(30, 10, base=2.0), epochs=1)
+    assert model.decision is None
+    assert len(trained.exemplars)
+    assert not len(model.exemplars), "images of the old product, of its threshold too"
+    new = start_state(trained.detector, trained.config, seed=trained.seed).unified.parameters
+
+    def distance(one, other):
+        return sum(float((one[name] - value).square().sum()) for name, value in other.items())
+
+    moved = distance(model.unified.parameters, trained.unified.parameters)
+    assert moved < 0.2 * distance(model.unified.parameters, new)
+
+
+def test_no_more_is_adapted_than_the_model_has(trained):
+    """Neither pseudo anomalies nor a memory where the training had none."""
+    plain = DistributionConfig(pseudo=False)
+    assert plan_twins(20, 2, plain, seed=0) == []
+    assert plan_twins(20, 2, DistributionConfig(), seed=0)
+    bare = replace(trained.preparation, memory=None)
+    rows, nothing = table(product(10, 3)), np.empty(0, np.int64)
+    found = renew_preparation(bare, rows, None, nothing, trained.config, seed=0)
+    assert found.preparation.memory is None
+    assert found.normals.layout == LAYOUT
 
 
 def test_the_old_model_stays_as_it_was(trained):

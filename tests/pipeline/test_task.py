@@ -1,17 +1,22 @@
 """Laying out the task: what is measured on the normals before anything is trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl.config import Config, MemoryConfig, VectorConfig
+from ahl._common.randomness import torch_generator
+from ahl.config import Config, DistributionConfig, HeadConfig, MemoryConfig, VectorConfig
+from ahl.distributions.pseudo import plan_pseudo_anomalies
 from ahl.evidence.prepared import l1_factor
 from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable
 from ahl.heads import DRA, DevNet
-from ahl.pipeline.task import mean_row
+from ahl.heads.losses import draw_prior
+from ahl.pipeline.task import describe_episodes, draw_episodes, mean_row
 from tasks import prepare_task
 
 LAYOUT = FeatureLayout(((6, 3, 3), (6, 2, 2)))
@@ -134,3 +139,121 @@ def test_evidence_is_the_last_channel_and_takes_no_part_in_the_factor():
         torch.testing.assert_close(other[..., :-1, :, :], one)
     evidence = with_memory.data.features.maps(everything)[0][:, -1]
     assert evidence[30:34].mean() > evidence[:30].mean() + 30.0, "anomalies stand out"
+
+
+def marked(plan):
+    """Features that tell which generator a pseudo anomaly is of, and of which normal."""
+    marks = [100.0 * (one.generator + 1) + one.normal for one in plan]
+    rows = np.repeat(np.array(marks, np.float16)[:, None], LAYOUT.row_size, axis=1)
+    return FeatureTable.of_rows(LAYOUT, rows)
+
+
+PLAIN = Config(
+    vectors=VectorConfig(components=0, l1_norm=0.0),
+    memory=MemoryConfig(patches=0),
+)
+
+
+def plain_task(config=PLAIN, seed=0, anomalies=4):
+    return prepare_task(
+        DRA, table(30), table(anomalies, seed=1), marked, generators=3, config=config, seed=seed
+    )
+
+
+def test_pseudo_anomalies_lie_where_sets_and_folds_look_for_them():
+    """Each set finds twins of its own generator and normals, each fold those of its normals."""
+    task = plain_task()
+    episodes = draw_episodes(table(30), 4, 3, PLAIN.distributions, seed=0)
+    marks = task.data.features.rows(np.arange(len(task.data)))[:, 0].numpy()
+    distributions = task.distributions
+    for i, episode in enumerate(episodes):
+        for drawn, placed in (
+            (episode.support, distributions.supports[i]),
+            (episode.query, distributions.queries[i]),
+        ):
+            expected = [100 * (drawn.generator + 1) + normal for normal in drawn.twins]
+            assert marks[placed.pseudo].tolist() == expected
+    assert len(task.folds) == PLAIN.calibration.folds
+    for fold in task.folds:
+        assert len(fold.samples.pseudo)
+        assert set(marks[fold.samples.pseudo] % 100) <= set(fold.samples.normals.tolist())
+
+
+def test_a_pseudo_anomaly_is_not_near_its_own_normals_patches():
+    """Copies of their normals look as these do, and not more normal than any normal can."""
+    normals = table(30)
+    config = replace(PLAIN, memory=MemoryConfig(patches=100, candidates=200))
+
+    def copies(plan):
+        of = [one.normal for one in plan]
+        return FeatureTable.of_rows(LAYOUT, normals.rows(np.array(of)).half().numpy())
+
+    task = prepare_task(DRA, normals, table(4, seed=1), copies, generators=3, config=config, seed=0)
+    plan = plan_pseudo_anomalies(draw_episodes(normals, 4, 3, config.distributions, seed=0))
+    for scale in task.data.features.maps(torch.arange(len(task.data))):
+        evidence = scale[:, -1]
+        torch.testing.assert_close(evidence[34:], evidence[[one.normal for one in plan]])
+
+
+@pytest.mark.parametrize("pseudo", [True, False])
+def test_episodes_have_pseudo_anomalies_only_where_they_are_wanted(pseudo):
+    config = replace(PLAIN, distributions=DistributionConfig(pseudo=pseudo))
+    task = plain_task(config)
+    counts = [
+        len(one.pseudo) for one in (*task.distributions.supports, *task.distributions.queries)
+    ]
+    assert all(counts) is pseudo
+    assert any(counts) is pseudo
+    assert (len(task.data) > 34) is pseudo
+
+
+@pytest.mark.parametrize("channel", range(6))
+def test_clusters_are_of_every_channel(channel):
+    """Normals of three kinds that one channel alone tells apart, whichever it is."""
+    rows = LAYOUT.split(table(30, scale=0.01).rows(np.arange(30)))
+    for scale in rows:
+        scale[:, channel] += 5.0 * (torch.arange(30) % 3)[:, None, None]
+    normals = FeatureTable.of_rows(LAYOUT, LAYOUT.join(rows).half().numpy())
+    episodes = draw_episodes(normals, 4, 0, DistributionConfig(clusters=3), seed=0)
+    found = {tuple(one.support.normals) for one in episodes[:-1]}
+    assert found == {tuple(range(first, 30, 3)) for first in range(3)}
+
+
+def test_the_prior_rests_on_all_the_draws_that_are_wanted():
+    config = replace(PLAIN, heads=HeadConfig(prior_draws=777))
+    found = plain_task(config, seed=3).detector.prior
+    assert found == draw_prior(777, torch_generator(3, "prior"))
+
+
+def test_the_seed_reaches_every_draw_of_a_task():
+    config = replace(
+        PLAIN,
+        heads=HeadConfig(stored_references=3),
+        distributions=DistributionConfig(grouping="random"),
+    )
+    one, same, other = (plain_task(config, seed) for seed in (1, 1, 2))
+
+    def drawn(task):
+        return {
+            "folds": [fold.normals.tolist() for fold in task.folds],
+            "groups": {tuple(part.normals.tolist()) for part in task.distributions.supports[:-1]},
+            "prior": task.detector.prior,
+            "reference": task.reference[0].tolist(),
+        }
+
+    assert drawn(one) == drawn(same)
+    assert all(drawn(one)[name] != value for name, value in drawn(other).items())
+
+
+def test_a_models_record_of_an_episode_is_of_that_episode():
+    """Anomalies stand behind the normals in the manifest, and each side has its own counts."""
+    episodes = draw_episodes(table(30), 5, 3, PLAIN.distributions, seed=0)
+    records = describe_episodes(episodes, ["a", "b", "c"], np.ones(30, dtype=bool))
+    for record, episode in zip(records, episodes, strict=True):
+        for side, drawn in (("support", episode.support), ("query", episode.query)):
+            assert getattr(record, f"{side}_normals") == len(drawn.normals)
+            assert getattr(record, f"{side}_pseudo") == len(drawn.twins)
+            assert getattr(record, f"{side}_generator") == "abc"[drawn.generator]
+        assert record.support_anomalies == tuple(30 + j for j in episode.support.anomalies)
+        assert record.query_anomalies == len(episode.query.anomalies)
+        assert set(record.shown_normals) <= set(episode.support.normals.tolist())

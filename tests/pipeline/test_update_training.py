@@ -11,50 +11,20 @@ from ahl._common.errors import DataError
 from ahl.evidence.prepared import Preparation
 from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
-from ahl.model.exemplars import Exemplar, Exemplars, no_exemplars
-from ahl.pipeline.update_result import Update
-from ahl.pipeline.update_training import update_on_exemplars
+from ahl.model.exemplars import no_exemplars
+from ahl.model.manifest import Manifest, TrainingFile
+from ahl.pipeline import update_training
+from ahl.pipeline.update_training import STRENGTHS, _Run, update_on_exemplars
+from pipeline.judging import judged
+from pipeline.small_updates import ODD, SEEN, UNSEEN, maps, prepared, renamed, trained, wrong
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
-SEEN, UNSEEN, ODD = 0, 3, 4
-"""Channels: of the defect that was shown, of another one, of good images that are unusual."""
-
-
-def maps(count, seed, channel=None, height=6.0):
-    random = np.random.default_rng(seed)
-    full = random.normal(0, 1, (count, 6, 8, 8))
-    if channel is not None:
-        places = random.integers(1, 7, (count, 2))
-        full[np.arange(count), channel, places[:, 0], places[:, 1]] += height
-    return full, full.reshape(count, 6, 4, 2, 4, 2).mean(axis=(3, 5))
-
-
-def trained(base):
-    config = tiny_config(epochs=12, rounds=4, inner_steps=1, outer_rate=0.01)
-    detector = AHL(heads=base, config=config, seed=1)
-    return detector.fit_features(maps(40, 0), maps(6, 1, SEEN), pseudo=[maps(40, 2, 1)]).model_
 
 
 @pytest.fixture(scope="module")
 def model():
     return trained("dra")
-
-
-def prepared(model, given):
-    """Rows as the model's heads see them."""
-    rows = table_of_maps(given).rows(np.arange(len(given[0])))
-    seen = [model.preparation.maps(row.unsqueeze(0)) for row in rows.float()]
-    return torch.cat([model.detector.layout.join(one) for one in seen])
-
-
-def wrong(model, given, role):
-    rows = prepared(model, given).half()
-    images = tuple(
-        Exemplar(role=role, name=f"new {i}", sha256=f"new {i}", class_name=role)
-        for i in range(len(rows))
-    )
-    return Exemplars(images=images, rows=rows, pictures=torch.empty(0, 64, 64, 3).byte())
 
 
 def scores(model, given):
@@ -103,9 +73,17 @@ def test_what_heads_see_of_kept_images_is_as_if_the_alarm_had_been_remembered(mo
     torch.testing.assert_close(row, expected, rtol=2e-3, atol=2e-3)
 
 
-def renamed(kept, role):
-    images = tuple(replace(one, role=role, sha256=f"{role} {one.sha256}") for one in kept.images)
-    return replace(kept, images=images)
+def test_an_alarm_is_not_near_its_own_patches(model):
+    """While the heads learn from it: remembered, it would look more normal than any normal."""
+    alarms = wrong(model, maps(2, 60, ODD, 12), "normal")
+    alone, both = (_Run.start(model, one, CPU) for one in (alarms.chosen(np.arange(1)), alarms))
+    assert torch.equal(alone.wrong.rows, alarms.rows[:1])
+    layout = model.detector.layout
+    for near, far in zip(
+        *(layout.split(one.wrong.rows.float()) for one in (both, alone)), strict=True
+    ):
+        assert (near[0, -1] <= far[0, -1]).all(), "the other one's patches do count"
+        assert float(near[0, -1].mean()) > -2 * model.preparation.memory.weight
 
 
 def test_the_same_correction_gives_the_same_model(model):
@@ -220,51 +198,6 @@ def test_alarms_do_not_lift_a_threshold_set_on_what_was_left_out(model):
     assert found.after[-3:].max() < found.before[-3:].max()
 
 
-def judged(model, before, after, limits=(1.0, 1.0), allowed=0.0):
-    """Two normals, two anomalies, then a corrected anomaly."""
-    roles = ["normal", "threshold", "anomaly", "anomaly", "anomaly"]
-    images = tuple(Exemplar(role=r, name="", sha256="", class_name="") for r in roles)
-    known = Exemplars(images=images, rows=torch.empty(5, 1).half(), pictures=torch.empty(0))
-    return Update(
-        model=model,
-        known=known,
-        corrected=1,
-        before=torch.tensor(before),
-        after=torch.tensor(after),
-        limit_before=limits[0],
-        limit_after=limits[1],
-        allowed=allowed,
-        had_threshold=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("after", "worsens", "mended"),
-    [
-        ([0.0, 0.0, 2.0, 2.0, 2.0], False, 1),
-        ([0.0, 0.0, 2.0, 2.0, 0.5], False, 0),
-        ([0.0, 1.5, 2.0, 2.0, 2.0], True, 1),
-        ([0.0, 0.0, 2.0, 0.5, 2.0], True, 1),
-    ],
-)
-@pytest.mark.parametrize("limit", [1.0, None])
-def test_worse_is_more_wrong_of_either_kind(model, after, worsens, mended, limit):
-    before = [0.0, 0.0, 2.0, 2.0, 0.0]
-    found = judged(model, before, after, (limit, limit))
-    if limit is not None:
-        assert (found.worsens, found.mended) == (worsens, mended)
-    else:
-        assert not found.worsens, "their order is as good as before"
-        assert judged(model, before, [3.0, 0.0, 2.0, 2.0, 2.0], (None, None)).worsens
-
-
-def test_a_threshold_keeps_its_rate_not_its_place(model):
-    before, after = [0.0, 0.0, 2.0, 2.0, 0.0], [0.0, 1.5, 2.0, 2.0, 2.0]
-    assert judged(model, before, after, allowed=0.49).worsens
-    assert not judged(model, before, after, allowed=0.5).worsens
-    assert judged(model, before, [0.0, 0.0, 2.0, 0.5, 2.0], allowed=0.5).worsens, "a defect is lost"
-
-
 def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
     kept = renamed(wrong(model, maps(25, 70), "normal"), "threshold")
     # As set on rows that are not rounded: a little lower.
@@ -273,3 +206,78 @@ def test_the_image_that_the_threshold_is_does_not_lie_above_it(model):
     found = update_on_exemplars(new, wrong(model, maps(1, 50, UNSEEN), "anomaly"), device=CPU)
     own = [i for i, one in enumerate(found.known.images) if one.role == "threshold"]
     assert found.right_before[own].all()
+
+
+@pytest.mark.parametrize(("role", "kind"), [("normal", 0), ("anomaly", 1)])
+def test_a_wrong_image_counts_as_often_as_the_strength_says(model, role, kind):
+    """Among those of its kind, behind what is kept; normals, then anomalies, then pseudo ones."""
+    given = wrong(model, maps(1, 50, UNSEEN), role)
+    run = _Run.start(model, given, CPU)
+    kept = [one.role for one in run.kept.images]
+    for strength in (1, 3):
+        data = run._training_set(strength)
+        counts = [kept.count(one) for one in ("normal", "anomaly", "pseudo")]
+        counts[kind] += strength
+        assert data.kinds.bincount().tolist() == counts
+        own = data.everything.by_kind()[kind][-strength:]
+        for row in data.features.rows(own):
+            assert torch.equal(row, run.wrong.rows[0].float())
+
+
+def test_scores_move_with_the_heads(model):
+    """The unit of each kind of evidence is what kept normals have of it after the epochs."""
+    run = _Run.start(model, wrong(model, maps(1, 50, UNSEEN), "anomaly"), CPU)
+    found = run.corrected(1).model
+    normals = run.kept.of_role("normal")
+    before = update_training._evidence(model, run.kept_before, normals)
+    after = update_training._evidence(found, run.kept, normals)
+    expected = run.extended.calibration.moved(before, after)
+    assert found.calibration.means == pytest.approx(expected.means)
+    assert found.calibration.deviations == pytest.approx(expected.deviations)
+    assert found.calibration.means != run.extended.calibration.means
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "taken", "chosen"),
+    [
+        ([(False, 1)], 1, 0),
+        ([(True, 1), (False, 1)], 2, 1),
+        ([(False, 0), (False, 1)], 2, 1),
+        ([(False, 0), (True, 1)], 2, 0),
+    ],
+    ids=["the first is enough", "the first worsens", "the first mends nothing", "both fail"],
+)
+def test_the_gentlest_update_that_mends_all_and_worsens_nothing(
+    model, monkeypatch, outcomes, taken, chosen
+):
+    made, tried = [], []
+    for worsens, mended in outcomes:
+        after = [0.0, 2.0 * worsens, 2.0, 2.0, 2.0 * mended]
+        made.append(judged(model, [0.0, 0.0, 2.0, 2.0, 0.0], after))
+        assert (made[-1].worsens, made[-1].mended) == (worsens, mended)
+
+    def corrected(_, strength):
+        tried.append(strength)
+        return made[len(tried) - 1]
+
+    monkeypatch.setattr(_Run, "corrected", corrected)
+    given = wrong(model, maps(1, 50, UNSEEN), "anomaly")
+    assert update_on_exemplars(model, given, device=CPU) is made[chosen]
+    assert tuple(tried) == STRENGTHS[:taken]
+
+
+@pytest.mark.parametrize("role", ["normal", "anomaly"])
+def test_an_image_that_was_trained_on_is_not_taken_for_a_new_one(model, role):
+    """It is remembered already, and says nothing of images that the heads have not seen."""
+    given = wrong(model, maps(1, 60, ODD), role)
+    file = TrainingFile(name="x", sha256="new 0", class_name="good" if role == "normal" else "x")
+    known = replace(model, manifest=Manifest(files=(file,)))
+    new, old = (_Run.start(one, given, CPU).extended for one in (model, known))
+    before = model.calibration
+    assert len(old.preparation.memory.patches[0]) == len(model.preparation.memory.patches[0])
+    assert len(old.calibration.knn.places) == len(before.knn.places)
+    assert len(old.calibration.missed) == 0
+    if role == "normal":
+        assert len(new.calibration.knn.places) == len(before.knn.places) + 1
+    else:
+        assert len(new.calibration.missed) == 1

@@ -72,6 +72,18 @@ def test_the_hard_setting_tests_only_the_other_classes(benchmark_folder):
     assert result.auroc_unseen == result.auroc
 
 
+def test_good_images_that_set_the_threshold_are_counted(benchmark_folder):
+    """Their share above it was chosen, not measured; a mislabelled anomaly is none of them."""
+    split, detector = train(benchmark_folder)
+    dataset = open_dataset(benchmark_folder)
+    odd = next(one for one in dataset.anomalies if one not in split.anomalies)
+    own = [one.path for one in dataset.test_normals[:5]]
+    detector.threshold([*own, odd.path], max_false_alarm_rate=0.3)
+    result = evaluate(detector.scorer, dataset)
+    assert result.threshold_images == 5
+    assert odd in {one.sample for one in result.scored}
+
+
 def test_unreadable_images_are_reported(benchmark_folder, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(benchmark_folder, root)

@@ -75,6 +75,41 @@ def test_a_place_counts_as_an_image_with_that_evidence_would(model):
         torch.testing.assert_close(heat, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_heat_is_measured_against_the_normals_most_like_the_image(model):
+    """As the score is: where these have more evidence than others, the same place is less hot."""
+    known, given = model.calibration, seen(model, 42, (1, 1))
+    alike = replace(known.knn, shares=torch.ones_like(known.knn.shares))
+    means = []
+    for raised in (0.0, 3.0):
+        knn = replace(alike, evidence=alike.evidence + raised)
+        close = replace(model, calibration=replace(known, knn=knn))
+        means.append([float(one.mean()) for one in position_evidence(close, given)])
+    for usual, lowered in zip(*means, strict=True):
+        assert lowered < usual - 0.5
+
+
+def test_a_place_as_hot_as_half_of_the_known_anomalies_is_fully_coloured(model):
+    """The median of the out-of-fold anomalies: one far anomaly must not pale all others."""
+    scores = torch.tensor([2.0, 9.0, 5.0, 700.0, 6.0])
+    known = replace(
+        model.calibration, anomalies=scores[:, None].expand(-1, len(model.calibration.names))
+    )
+    assert colour_bounds(replace(model, calibration=known)) == pytest.approx((FIRST_RED, 6.0))
+    none = replace(known, anomalies=known.anomalies[:0])
+    assert colour_bounds(replace(model, calibration=none)) == (FIRST_RED, FIRST_RED + 3)
+
+
+def test_heat_is_the_mean_over_the_scales_at_the_images_size():
+    """A place that one scale alone finds hot is half as hot as one that both find."""
+    fine, coarse = torch.zeros(1, 4, 4), torch.zeros(1, 2, 2)
+    fine[0, :2, :2], fine[0, 2:, 2:], coarse[0, 0, 0] = 6.0, 6.0, 4.0
+    heat = mean_map([fine, coarse], (8, 8))
+    assert heat.shape == (1, 8, 8)
+    assert float(heat[0, 0, 0]) == pytest.approx((6.0 + 4.0) / 2)
+    assert float(heat[0, 7, 7]) == pytest.approx(6.0 / 2)
+    assert float(heat[0, 7, 0]) == 0.0
+
+
 def test_without_calibration_the_heads_positions_are_added(model):
     plain, given = replace(model, calibration=None), seen(model, 43, (1, 1))
     found = plain.detector.position_scores(*plain.unified, given, plain.reference)

@@ -7,9 +7,18 @@ import pytest
 import torch
 
 from ahl import AHL, RunSettings
+from ahl.evidence.coreset import patches_of
 from ahl.features.table import table_of_maps
 from ahl.model.exemplars import no_exemplars
-from ahl.scoring.scorer import read_outputs
+from ahl.scoring.heat_maps import position_evidence
+from ahl.scoring.nearest import Album
+from ahl.scoring.scorer import (
+    ANOMALY,
+    ANOMALY_DISTANCE,
+    ANOMALY_LIKE,
+    ANOMALY_PLACE,
+    read_outputs,
+)
 from ahl.scoring.torch_scorer import Forward, card_of
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
@@ -78,6 +87,49 @@ def test_the_nearest_normal_is_of_the_same_kind(named, shift, expected):
         found = one.nearest_normal
         assert int(found.name) in expected
         assert found.place is None
+
+
+def marks_by_hand(model, given):
+    """Of the five hottest places: unit vectors from the nearest remembered patch, and where."""
+    (heat,) = position_evidence(model, given)[0]
+    height, width = heat.shape
+    patches = patches_of(given[0][:, :-1])[0] / model.preparation.factor
+    found = []
+    for place in heat.flatten().argsort(descending=True)[:5].tolist():
+        differences = patches[place] - model.preparation.memory.patches[0]
+        nearest = differences[differences.norm(dim=1).argmin()]
+        y, x = divmod(place, width)
+        found.append((nearest / nearest.norm(), ((y + 0.5) / height, (x + 0.5) / width)))
+    return found
+
+
+def test_the_nearest_anomaly_is_that_of_plain_loops():
+    """Upright maps, whose rows and columns differ; 1 - cosine, the mean over the places."""
+    model = AHL(config=tiny_config(epochs=3), seed=1)
+    upright = [
+        tuple(scale[..., : scale.shape[-1] // 2] for scale in one)
+        for one in (
+            maps(20, 0),
+            joined(maps(2, 1, (2, 1)), maps(2, 2, (5, 2), STAIN)),
+            maps(4, 9, (6, 1)),
+        )
+    ]
+    model = model.fit_features(*upright[:2]).model_
+    kept = model.exemplars.chosen(model.exemplars.of_role("anomaly"))
+    with torch.no_grad():
+        known = [marks_by_hand(model, model.prepared_maps(row)) for row in kept.rows]
+        for row in table_of_maps(upright[2]).rows(np.arange(4)):
+            given = model.preparation.maps(row[None].float())
+            found = Album(model).nearest_anomaly(given, position_evidence(model, given)[0])
+            own = marks_by_hand(model, given)
+            table = [[[1 - float(a @ b) for b, _ in one] for a, _ in own] for one in known]
+            distances = [np.mean([min(line) for line in lines]) for lines in table]
+            best = int(np.argmin(distances))
+            assert int(found[ANOMALY][0]) == best
+            assert float(found[ANOMALY_DISTANCE][0]) == pytest.approx(distances[best], abs=1e-4)
+            assert found[ANOMALY_PLACE][0].tolist() == pytest.approx(own[0][1])
+            like = known[best][int(np.argmin(table[best][0]))][1]
+            assert found[ANOMALY_LIKE][0].tolist() == pytest.approx(like)
 
 
 def test_a_model_that_keeps_none_has_none(model):

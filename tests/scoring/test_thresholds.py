@@ -10,7 +10,13 @@ from PIL import Image
 from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
+from ahl.data.images.reading import content_hash
+from ahl.scoring.thresholds import (
+    out_of_fold_anomalies,
+    out_of_fold_normals,
+    score_new_normals,
+    set_threshold,
+)
 from small_images import blotched
 from tiny import TinyBackbone, fit, tiny_config
 
@@ -134,3 +140,28 @@ def test_copies_in_training_are_said_and_kept_in_one_fold():
     assert len(out_of_fold_normals(detector.model_).scores) == 11
     assert any("copies found" in note for note in said)
     assert any("33 of 36 images are not the only ones of their part" in note for note in said)
+
+
+def threshold_images(model):
+    return [one.sha256 for one in model.exemplars.images if one.role == "threshold"]
+
+
+def test_a_new_threshold_keeps_its_own_images_alone(detector):
+    """Those of an old one would set it anew after an update, and count as its images in a test."""
+    before = detector.model_
+    first = set_threshold(before, images(6, 5), 0.2, CPU).model
+    assert threshold_images(first) == [content_hash(image) for image in images(6, 5)]
+    second = set_threshold(first, images(7, 6), 0.2, CPU).model
+    assert threshold_images(second) == [content_hash(image) for image in images(7, 6)]
+    assert threshold_images(set_threshold(second, None, 0.2, CPU).model) == []
+    others = [one.sha256 for one in second.exemplars.images if one.role != "threshold"]
+    assert others == [one.sha256 for one in before.exemplars.images]
+
+
+def test_misses_are_told_with_the_threshold(detector):
+    """Of the labelled anomalies, out of fold: how many the threshold does not find."""
+    known = out_of_fold_anomalies(detector.model_)
+    for given in (None, images(6, 5)):
+        decision = set_threshold(detector.model_, given, 0.2, CPU).decision
+        assert (decision.anomalies, decision.held_out) == (3, given is None)
+        assert decision.missed == (known <= decision.threshold).sum()
