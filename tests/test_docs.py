@@ -172,7 +172,7 @@ def test_files_named_in_the_method_table_exist():
         assert (ROOT / "src" / "ahl" / name).exists(), name
 
 
-def test_the_example_of_parts_runs(tmp_path):
+def test_the_example_of_parts_runs(tmp_path, monkeypatch, capsys):
     (example,) = blocks(ROOT / "docs" / "parts.md", "python")
     for name, kind, count, first in (("good", "good", 16, 0), ("scratch", "dot", 8, 100)):
         for path in write_class(tmp_path / "parts" / name, kind, count, first=first):
@@ -180,13 +180,7 @@ def test_the_example_of_parts_runs(tmp_path):
     small = example.replace(
         "AHL(image_size=64)", "AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", f"from tiny import *\n{small}\n"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PATHS, "AHL_CACHE": str(tmp_path / "cache")},
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "images are not the only ones of their part" in result.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AHL_CACHE", str(tmp_path / "cache"))
+    execute(f"from tiny import *\n{small}\n")
+    assert "images are not the only ones of their part" in capsys.readouterr().out

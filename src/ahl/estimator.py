@@ -142,7 +142,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
         The split is one of `draw_split`; its test samples are not touched.
         """
-        model = train(
+        found = train(
             from_samples(split.normals),
             from_samples(split.anomalies),
             self._learner(),
@@ -151,7 +151,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             known_class=split.known_class,
             group_by=split.group_by,
         )
-        return self._fitted(model)
+        return self._fitted(found)
 
     def fit_features(self, normal: Maps, anomalies: Maps, *, pseudo: Sequence[Maps] = ()) -> Self:
         """Train on feature maps of your own instead of images.
@@ -165,14 +165,10 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         Raises:
             DataError: if the maps do not fit together or are too few.
         """
-        model = train_on_features(
-            table_of_maps(normal),
-            table_of_maps(anomalies),
-            [table_of_maps(maps) for maps in pseudo],
-            self._learner(),
-            self._run(),
+        normals, labelled_ones, *twins = map(table_of_maps, (normal, anomalies, *pseudo))
+        return self._fitted(
+            train_on_features(normals, labelled_ones, twins, self._learner(), self._run())
         )
-        return self._fitted(model)
 
     def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
         """Go on training for another product, on normal images of it alone (the paper's table 3).
@@ -213,16 +209,14 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            DataError: if no image is readable, or the model was trained on feature maps.
-            DataError: if more stored examples are wrong than before, and not `force`; the detector
-                is then as it was.
+            DataError: if no image is readable, the model was trained on feature maps, or, without
+                `force`, more stored examples are wrong than before; the detector is then as it was.
         """
-        run = self._run()
         found = update_with_images(
             self.model_,
             label_images(missed, MISSED_CLASS if classes is None else classes),
             label_images(false_alarms, GOOD),
-            run,
+            self._run(),
         )
         if found.worsens and not force:
             raise DataError(
@@ -288,11 +282,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     def _learner(self) -> Learner:
         """The parameters, checked and resolved."""
-        given = {
-            name: getattr(self, name)
-            for name in self._get_param_names()
-            if name not in ("preset", "verbose", "run")
-        }
+        names = set(self._get_param_names()) - {"preset", "verbose", "run"}
+        given = {name: getattr(self, name) for name in names}
         return Learner.of(**given, preset_name=self.preset)
 
     def _device(self) -> torch.device:
