@@ -10,6 +10,13 @@ import numpy as np
 
 from ahl._common.types import Pixels
 
+VISIBLE = 8.0
+"""Mean change, in grey levels of 255, below which a change is too faint: the image would be a
+normal one labelled anomalous, and the generator draws again."""
+
+ATTEMPTS = 8
+"""Draws at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoAnomalyGenerator(ABC):

@@ -11,12 +11,7 @@ from PIL import Image
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import Pixels
-from ahl.distributions.augment.base import PseudoAnomalyGenerator
-
-# A change too faint to see would be a normal image labelled anomalous: draw again, a few times,
-# where the mean change within the patch is below this many of the 255 grey levels.
-_VISIBLE = 8.0
-_ATTEMPTS = 8
+from ahl.distributions.augment.base import ATTEMPTS, VISIBLE, PseudoAnomalyGenerator
 
 
 @final
@@ -63,10 +58,10 @@ class CutMix(PseudoAnomalyGenerator):
             resized = Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR)
             source = np.asarray(resized)
 
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             patch = self._draw_patch(height, width, random)
             change = np.abs(source[patch].astype(np.int16) - image[patch])
-            if change.mean() >= _VISIBLE:
+            if change.mean() >= VISIBLE:
                 break
 
         tampered = image.copy()

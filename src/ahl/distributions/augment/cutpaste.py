@@ -12,12 +12,8 @@ from PIL import Image, ImageEnhance
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import Pixels
-from ahl.distributions.augment.base import PseudoAnomalyGenerator
+from ahl.distributions.augment.base import ATTEMPTS, VISIBLE, PseudoAnomalyGenerator
 
-# A change too faint to see would be a normal image labelled anomalous: draw again, a few times,
-# where the mean change under the patch is below this many of the 255 grey levels.
-_VISIBLE = 8.0
-_ATTEMPTS = 8
 
 # The paper's patches; the scar's pixels are those of an image of 256 x 256.
 _PATCH_AREA = (0.02, 0.15)
@@ -81,7 +77,7 @@ class CutPaste(PseudoAnomalyGenerator):
         `source` is not used: the material is the image's own.
         """
         height, width = image.shape[:2]
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             pixels, inside = self._cut(image, random)
             box_height, box_width = inside.shape
             top = int(random.integers(height - box_height + 1))
@@ -89,7 +85,7 @@ class CutPaste(PseudoAnomalyGenerator):
             place = slice(top, top + box_height), slice(left, left + box_width)
             before = image[place][inside]
             change = np.abs(pixels.astype(np.int16) - before)
-            if change.mean() >= _VISIBLE:
+            if change.mean() >= VISIBLE:
                 break
 
         tampered = image.copy()

@@ -11,13 +11,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import Pixels
-from ahl.distributions.augment.base import PseudoAnomalyGenerator
+from ahl.distributions.augment.base import ATTEMPTS, VISIBLE, PseudoAnomalyGenerator
 from ahl.distributions.augment.perlin import perlin_noise
-
-# A change too faint to see would be a normal image labelled anomalous: draw again, a few times,
-# where the mean change under the mask is below this many of the 255 grey levels.
-_VISIBLE = 8.0
-_ATTEMPTS = 8
 
 
 @final
@@ -79,14 +74,14 @@ class DraemMask(PseudoAnomalyGenerator):
         if texture.size != (width, height):
             texture = texture.resize((width, height), Image.Resampling.BILINEAR)
 
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             mask = self.draw_mask(height, width, random)
             filling = np.asarray(augment_texture(texture, random))
             opacity = random.uniform(self.minimum_opacity, self.maximum_opacity)
             before = image[mask]
             after = blend(before, filling[mask], opacity)
             change = np.abs(after.astype(np.int16) - before)
-            if change.mean() >= _VISIBLE:
+            if change.mean() >= VISIBLE:
                 break
 
         tampered = image.copy()
@@ -95,7 +90,7 @@ class DraemMask(PseudoAnomalyGenerator):
 
     def draw_mask(self, height: int, width: int, random: np.random.Generator) -> NDArray[np.bool_]:
         """Draw a mask, bool, (H, W), neither empty nor all of the image."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             rows, columns = (
                 min(2 ** int(random.integers(self.maximum_octave + 1)), max(side // 2, 1))
                 for side in (height, width)
