@@ -14,7 +14,6 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.types import Pixels
 from ahl.distributions.augment.base import ATTEMPTS, VISIBLE, PseudoAnomalyGenerator
 
-
 # The paper's patches; the scar's pixels are those of an image of 256 x 256.
 _PATCH_AREA = (0.02, 0.15)
 _PATCH_ASPECT = (0.3, 3.3)
