@@ -227,7 +227,10 @@ def verbs(command, path=()):
     return [" ".join(path)]
 
 
-WITHOUT_TORCH = ("predict", "info", "watch", "serve", "datasets list", "datasets prepare")
+WITHOUT_TORCH = (
+    *("predict", "info", "watch", "serve"),
+    *("datasets list", "datasets prepare", "datasets arrange"),
+)
 
 # All verbs in one process: what a verb needs loads when it works.
 CALL_ALL = """

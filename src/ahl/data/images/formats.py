@@ -116,8 +116,8 @@ def format_of(start: bytes) -> Format | None:
 
 
 def formats_in_words() -> str:
-    """Those that this installation reads: `PNG, JPEG, ... or .npy`."""
-    *names, last = (one.name for one in FORMATS if one.readable)
+    """Those that are read without an extra: `PNG, JPEG, ... or .npy`."""
+    *names, last = (one.name for one in FORMATS if one.readable and not one.extra)
     return f"{', '.join(names)} or {last}"
 
 
