@@ -34,8 +34,8 @@ def test_no_constant_chosen_for_ahl_reaches_a_rival_unless_it_is_listed(name):
     """A constant of ours that weakens a rival makes every table wrong that looks right."""
     published, found = constants(paper()), run_by(name, default())
     leaked = {field for field, value in found.items() if value != published[field]}
-    heads = name.removeprefix("fs-") if name in ("dra", "fs-dra", "devnet") else "pooled"
-    assert leaked - dict(find_method(name).fixed).keys() <= set(SHARED[heads])
+    shared = set(SHARED.get(name.removeprefix("fs-"), ()))
+    assert leaked - dict(find_method(name).fixed).keys() == shared
 
 
 def test_rivals_are_five_detectors_and_a_bound():

@@ -12,13 +12,22 @@ Settings = tuple[tuple[str, Any], ...]
 PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibration.folds", 0))
 """For parts of AHL: without our reduction, memory and calibration, with its other constants."""
 
-SHARED = {
-    "dra": ("learning.inner_rate", "heads.residual_bottleneck", "heads.residual_channels"),
-    "devnet": ("learning.inner_rate", "heads.initial_scale", "heads.pseudo_weight"),
-    "pooled": ("learning.inner_rate",),
+_LEARNING = ("learning.batch_size", "learning.averaged_epochs", "learning.inner_rate")
+_HEADS = ("heads.initial_scale", "heads.pseudo_weight")
+
+SHARED: dict[str, tuple[str, ...]] = {
+    "dra": (
+        *_LEARNING,
+        *_HEADS,
+        "heads.holistic_pseudo",
+        "heads.residual_bottleneck",
+        "heads.residual_channels",
+        "heads.stored_references",
+    ),
+    "devnet": (*_LEARNING, *_HEADS),
+    "saoe": (*_LEARNING, "learning.rounds", "learning.inner_steps", "vectors.l1_norm"),
 }
-"""Constants of the default preset by which a rival does better than by those of the paper, by its
-heads: DRA's, DevNet's, or a layer on pooled features
+"""Constants of the default preset by which a rival does better than by those of the paper
 (docs/deviations.md#constants-that-rivals-share)."""
 
 

@@ -215,9 +215,8 @@ class Logistic(Method):
 
 
 _ahl = partial(DetectorMethod, kind="ahl", collaborative=True)
-_rival = partial(DetectorMethod, kind="rival", collaborative=False)
+_rival = partial(DetectorMethod, kind="rival", collaborative=False, settings=published())
 _dra = partial(_rival, detector=DRA, settings=published(*SHARED["dra"]))
-_pooled = partial(_rival, settings=published(*SHARED["pooled"]))
 _part = partial(DetectorMethod, kind="part", collaborative=False, settings=PLAIN)
 
 METHODS: tuple[Method, ...] = (
@@ -230,9 +229,14 @@ METHODS: tuple[Method, ...] = (
         detector=DevNet,
         settings=published(*SHARED["devnet"]),
     ),
-    _pooled(name="flos", title="FLOS", detector=FocalClassifier),
-    _pooled(name="saoe", title="SAOE", detector=OutlierExposure),
-    _pooled(name="mlep", title="MLEP", detector=MarginEmbedding),
+    _rival(name="flos", title="FLOS", detector=FocalClassifier),
+    _rival(
+        name="saoe",
+        title="SAOE",
+        detector=OutlierExposure,
+        settings=published(*SHARED["saoe"]),
+    ),
+    _rival(name="mlep", title="MLEP", detector=MarginEmbedding),
     PatchCore(),
     Distillation(),
     _dra(name="fs-dra", title="FS-DRA", labels="every class"),

@@ -184,17 +184,23 @@ class Measured(Method):
 
 _PLAIN = ",".join(f"{field}={value}" for field, value in PLAIN)
 
-_CHANGES = (
-    *("learning.rounds=8,learning.inner_steps=1", "vectors.l1_norm=600.0"),
-    *("learning.batch_size=32", "learning.averaged_epochs=15", "learning.inner_rate=0.0002"),
-)
-_DRA_CHANGES = (
-    *("heads.initial_scale=0.01", "heads.pseudo_weight=0.3", "heads.holistic_pseudo=False"),
-    *("heads.stored_references=0", "heads.residual_bottleneck=0,heads.residual_channels=0"),
-)
-_DEVNET_CHANGES = ("heads.initial_scale=1.0", "heads.pseudo_weight=1.0")
-# Of each rival: the default preset's value where it has the paper's, and the paper's where not.
-_RIVALS = {"dra": _DRA_CHANGES, "devnet": _DEVNET_CHANGES, "flos": (), "saoe": (), "mlep": ()}
+# Of each rival: values of the default preset that it has not, then published ones that it has not.
+_STEPS = "learning.rounds=8,learning.inner_steps=1"
+_SCALE = "vectors.l1_norm=600.0"
+_LEARNING = ("learning.batch_size=48", "learning.averaged_epochs=1", "learning.inner_rate=0.0002")
+_HEADS = ("heads.initial_scale=1.0", "heads.pseudo_weight=1.0")
+_OURS = ("learning.batch_size=32", "learning.averaged_epochs=15", "learning.inner_rate=0.0005")
+_RIVALS: dict[str, tuple[str, ...]] = {
+    "dra": (
+        *(_STEPS, _SCALE, *_LEARNING, *_HEADS),
+        *("heads.holistic_pseudo=True", "heads.stored_references=5"),
+        "heads.residual_bottleneck=0,heads.residual_channels=0",
+    ),
+    "devnet": (_STEPS, _SCALE, *_LEARNING, *_HEADS),
+    "flos": (_STEPS, _SCALE, *_OURS),
+    "saoe": ("learning.rounds=1,learning.inner_steps=20", "vectors.l1_norm=0.0", *_LEARNING),
+    "mlep": (_STEPS, _SCALE, *_OURS),
+}
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "table5": (
@@ -236,8 +242,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     ),
     "rivals": tuple(
         f"{method}{change}"
-        for method, own in _RIVALS.items()
-        for change in ("", *(f",{change}" for change in (*_CHANGES, *own)))
+        for method, changes in _RIVALS.items()
+        for change in ("", *(f",{change}" for change in changes))
     ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
