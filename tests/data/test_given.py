@@ -103,6 +103,18 @@ def test_splits_choose_rows(loose):
     assert len(dataset_of_table(table).train_normals) == 3
 
 
+def test_a_group_is_the_part_of_its_photographs(loose):
+    rows = ["Free/Imgs/f0.png,good,7", "Free/Imgs/f1.png,good,", "Crack/Imgs/c0.png,crack,7"]
+    for column in ("group", "Part"):
+        dataset = dataset_of_table(table_of(loose, *rows, columns=f"path,label,{column}"))
+        assert [one.part for one in (*dataset.train_normals, *dataset.anomalies)] == [
+            "7",
+            None,
+            "7",
+        ]
+        assert dataset.notes == ()
+
+
 GOOD = "Free/Imgs/f0.png,good"
 
 

@@ -22,6 +22,7 @@ _COLUMNS: Final = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "name"),
     "label": ("label", "class", "class_name", "kind", "defect", "target"),
     "mask": ("mask", "mask_path"),
+    "group": ("group", "part"),
     "split": ("split", "set", "subset"),
 }
 """Columns of a table, and the names under which they are looked for, in any case."""
@@ -95,7 +96,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
 
     Its first row names the columns: `path` (relative to the file's folder, or to a folder beside
     it), `label` (`good` or 0, else the kind of defect; 1 is `anomaly`) and, if there are any,
-    `mask` and `split` (`train`, `val` or `test`).
+    `mask`, `group` (equal for photographs of one part) and `split` (`train`, `val` or `test`).
 
     Args:
         file: comma, semicolon or tabulator between the columns.
@@ -139,6 +140,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
                 path=path,
                 name=name,
                 class_name=_class_of(row["label"]),
+                part=row["group"] or None,
                 masks=tuple(mask for mask in masks if mask is not None),
             )
     notes = [f"Columns of {file.name} that are not read: {_names(unread)}."] if unread else []
