@@ -38,7 +38,8 @@ def of_two_kinds(count):
     made = []
     for number in range(count):
         own = blotched(number).astype(float) - 130
-        made.append(thumbnail((patterns[number % 3 == 1] + 0.1 * own).clip(0, 255).astype(np.uint8)))
+        pixels = patterns[number % 3 == 1] + 0.1 * own
+        made.append(thumbnail(pixels.clip(0, 255).astype(np.uint8)))
     return np.stack(made)
 
 
