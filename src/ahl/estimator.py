@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from ahl._common.callbacks import Broadcast, PrintingCallback
-from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.errors import DataError
 from ahl._common.tensor_file import finetuning_checkpoint
 from ahl._common.types import GOOD, ImageSize
 from ahl.config import DEFAULT_BACKBONE, Config
@@ -25,7 +23,7 @@ from ahl.features.table import Maps, table_of_maps
 from ahl.heads import BaseDetector
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.adapt import EPOCHS, adapt
-from ahl.pipeline.settings import Learner, RunSettings
+from ahl.pipeline.settings import Learner, RunSettings, checked_run
 from ahl.pipeline.train import train, train_on_features
 from ahl.pipeline.update import MISSED_CLASS, update_with_images
 from ahl.pipeline.update_result import Update
@@ -291,9 +289,4 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     def _run(self) -> RunSettings:
         """The run's settings, printing progress if asked to."""
-        run = RunSettings() if self.run is None else self.run
-        if not isinstance(run, RunSettings):
-            raise ConfigurationError(f"run is {run!r}; expected an ahl.RunSettings.")
-        if not self.verbose:
-            return run
-        return replace(run, callback=Broadcast(run.callback, {"verbose": PrintingCallback()}))
+        return checked_run(self.run, self.verbose)

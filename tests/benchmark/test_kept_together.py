@@ -11,7 +11,7 @@ from ahl.benchmark.comparisons import rank_variants
 from ahl.benchmark.protocol import TOGETHER, BenchmarkDataset, with_kept_together
 from ahl.benchmark.results import Results
 from ahl.benchmark.runner import run_benchmark
-from ahl.benchmark.summary import summarise_results
+from ahl.benchmark.summary import Column, summarise_results
 from ahl.benchmark.trials import plan, run_context
 from ahl.data import open_dataset
 from benchmark.small_benchmarks import small
@@ -56,6 +56,15 @@ def test_both_figures_are_measured(tmp_path, group_by):
     summary = summarise_results(results)
     assert [column.dataset for column in summary.columns] == ["Tiles", f"Tiles{TOGETHER}"]
     assert rank_variants(summary).columns == 1, "a dataset counts once"
+
+
+def test_both_figures_stand_side_by_side():
+    names = ["SDD", "HeadCT", f"SDD{TOGETHER}", f"HeadCT{TOGETHER}", "mine"]
+    columns = [Column("general", 10, name) for name in names]
+    ordered = [column.dataset for column in sorted(columns, key=lambda one: one.order)]
+    assert ordered[-1] == "mine"
+    for name in ("SDD", "HeadCT"):
+        assert ordered[ordered.index(name) + 1] == f"{name}{TOGETHER}"
 
 
 def test_a_dataset_without_them_is_measured_once(dataset):

@@ -7,7 +7,8 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl.data import open_dataset
-from ahl.data.parts import number_parts, part_of, with_parts
+from ahl.data.images.sources import LabelledImage
+from ahl.data.parts import number_parts, part_of, with_copies_together, with_parts
 from small_images import blotched
 
 
@@ -80,6 +81,23 @@ def test_names_tell_parts_before_copies_do(root):
     assert "The names of 2 of 22 images do not match --group-by" in text
     assert "are of different parts by --group-by" in text
     assert dataset.group_by == r"exp\d_(tile\d)"
+
+
+def test_copies_found_later_join_those_found_before():
+    images = [
+        LabelledImage(source="", name=name, class_name="good", part=part)
+        for name, part in (
+            ("a", "copies of a"),
+            ("b", "copies of a"),
+            ("c", None),
+            ("d", "told"),
+            ("e", None),
+            ("f", "copies of x"),
+        )
+    ]
+    joined = with_copies_together(images, [(1, 2), (2, 3), (3, 4)])
+    parts = [image.part for image in joined]
+    assert parts == ["copies of a", "copies of a", "copies of a", "told", None, "copies of x"]
 
 
 def test_every_name_a_part_of_its_own_keeps_nothing_together(root):

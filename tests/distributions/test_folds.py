@@ -110,3 +110,13 @@ def test_all_photographs_of_a_part_stand_for_it_in_turn():
         for i in fold.normals
     }
     assert standing == set(range(60))
+
+
+def test_a_fold_whose_parts_follow_their_anomalies_is_not_there():
+    groups = np.concatenate([np.arange(12), [0, 1, 2]])
+    counts = set()
+    for seed in range(200):
+        folds = draw_folds(12, 3, [], 6, seed=seed, groups=groups)
+        assert all(len(fold.normals) for fold in folds)
+        counts.add(len(folds))
+    assert counts == {5, 6}

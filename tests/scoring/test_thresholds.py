@@ -126,6 +126,18 @@ def test_out_of_fold_scores_are_one_a_part(tmp_path):
         detector.fit([*good, *images(3, 1)], [0] * 24 + [1] * 3, groups=[1, 2, 3])
 
 
+def test_a_few_parts_photographed_often_are_not_calibrated():
+    said = []
+    callback = Callback()
+    callback.on_note = said.append
+    run = RunSettings(cache=None, callback=callback)
+    detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2), run=run)
+    shots = [*images(27, 0), *images(3, 1)]
+    detector.fit(shots, [0] * 27 + [1] * 3, groups=[*np.arange(27) // 3, 9, 9, 9])
+    assert detector.model_.calibration is None
+    assert any("fewer than 10 parts: the scores are not calibrated" in note for note in said)
+
+
 def test_copies_in_training_are_said_and_kept_in_one_fold():
     said = []
     callback = Callback()

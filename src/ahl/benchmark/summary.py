@@ -15,6 +15,7 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.schema import json_hash
 from ahl._common.text import printable
 from ahl.benchmark.bootstrap import auroc_replicates, image_counts, interval
+from ahl.benchmark.protocol import TOGETHER
 from ahl.benchmark.published import published, published_datasets
 from ahl.benchmark.results import Results, TrialResult
 from ahl.benchmark.variants import Measured, Variant, take_apart
@@ -56,8 +57,8 @@ class Column(NamedTuple):
     @property
     def order(self) -> tuple[object, ...]:
         """To sort by: general before hard, M = 10 before 1, datasets as in the paper."""
-        known = published_datasets()
-        place = known.index(self.dataset) if self.dataset in known else len(known)
+        known, dataset = published_datasets(), self.dataset.removesuffix(TOGETHER)
+        place = known.index(dataset) if dataset in known else len(known)
         return (self.setting, -self.anomalies, place, *self[2:])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
 
 T = TypeVar("T", Sample, LabelledImage)
+
+_COPIES: Final = "copies of "
+"""Beginning of the name of a part that copies are joined to."""
 
 
 def number_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
@@ -91,10 +94,13 @@ class Parts(Generic[T]):
 
     @property
     def across(self) -> tuple[Copy, ...]:
-        """Copies that are of different parts."""
+        """Copies that are of different parts, by names or as told."""
         parts = {one.name: one.part for one in self.images}
         return tuple(
-            c for c in self.copies if parts[c.one] is None or parts[c.one] != parts[c.other]
+            copy
+            for copy in self.copies
+            if parts[copy.one] != parts[copy.other]
+            and (_is_told(parts[copy.one]) or _is_told(parts[copy.other]))
         )
 
     @property
@@ -159,16 +165,25 @@ def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
 
 
 def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) -> tuple[T, ...]:
-    """Images with one part for all copies of an image; those that have parts already keep them."""
-    pairs = [pair for pair in pairs if all(images[i].part is None for i in pair)]
+    """Images with one part for all copies of an image; those whose part was told keep it."""
+    pairs = [pair for pair in pairs if not any(_is_told(images[i].part) for i in pair)]
+    copied: dict[str, int] = {}  # first image of each part that copies were joined to before
+    for index, image in enumerate(images):
+        if image.part is not None and not _is_told(image.part):
+            pairs.append((copied.setdefault(image.part, index), index))
     groups = linked(len(images), pairs)
     first: dict[int, str] = {}
     for index in sorted({i for pair in pairs for i in pair}, key=lambda i: images[i].name):
-        first.setdefault(int(groups[index]), f"copies of {images[index].name}")
+        first.setdefault(int(groups[index]), images[index].part or _COPIES + images[index].name)
     return tuple(
-        replace(image, part=first[group]) if image.part is None and group in first else image
+        image if _is_told(image.part) or group not in first else replace(image, part=first[group])
         for image, group in zip(images, groups.tolist(), strict=True)
     )
+
+
+def _is_told(part: str | None) -> bool:
+    """True for a part that is known otherwise than by copies."""
+    return part is not None and not part.startswith(_COPIES)
 
 
 def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None = None) -> Parts[T]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
-from ahl._common.callbacks import Callback
+from ahl._common.callbacks import Broadcast, Callback, PrintingCallback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import ImageSize
@@ -154,3 +154,17 @@ class RunSettings:
     def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:
         """The same: it is never changed, and a callback may hold an open file."""
         return self
+
+
+def checked_run(run: RunSettings | None, verbose: int) -> RunSettings:
+    """The settings of a run, the default ones for None; printing progress if verbose.
+
+    Raises:
+        ConfigurationError: if `run` is something else.
+    """
+    run = RunSettings() if run is None else run
+    if not isinstance(run, RunSettings):
+        raise ConfigurationError(f"run is {run!r}; expected an ahl.RunSettings.")
+    if not verbose:
+        return run
+    return replace(run, callback=Broadcast(run.callback, {"verbose": PrintingCallback()}))

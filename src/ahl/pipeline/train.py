@@ -24,6 +24,7 @@ from ahl.data.images.sources import (
 )
 from ahl.data.images.variety import check_variety, notes_on
 from ahl.data.parts import find_parts, number_parts
+from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
@@ -149,6 +150,11 @@ def train(
                     config,
                     seed=seed,
                     groups=number_parts(image.part for image in found.images),
+                )
+            if config.calibration.folds and not task.folds and len(normals) >= FEWEST_NORMALS:
+                run.callback.on_note(
+                    f"The good images show fewer than {FEWEST_NORMALS} parts: the scores are not "
+                    "calibrated. Add good images of other parts."
                 )
             manifest = Manifest(
                 files=tuple(

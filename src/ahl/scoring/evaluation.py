@@ -48,11 +48,11 @@ class Evaluation(Figures):
         threshold_images: good images among the tested ones that the threshold was set on: the share
             of these above it was chosen, not measured. Of more than 512 the model may know a part
             only.
+        skipped: images that could not be read.
+        scored: every tested image with its scores.
         trained_parts: tested images of parts that the model was trained on, other than the training
             images themselves: copies of these, or of one part by the images' names.
         of_new_parts: the figures without them; None if there are none, or nothing else.
-        skipped: images that could not be read.
-        scored: every tested image with its scores.
     """
 
     threshold: float | None
@@ -60,10 +60,10 @@ class Evaluation(Figures):
     left_out: int
     left_out_known_class: int
     threshold_images: int
-    trained_parts: int
-    of_new_parts: Figures | None
     skipped: tuple[Skipped, ...]
     scored: tuple[ScoredSample, ...]
+    trained_parts: int = 0
+    of_new_parts: Figures | None = None
 
 
 def evaluate(

@@ -24,7 +24,7 @@ def scored(class_name, scores, *, seen=False):
     ]
 
 
-def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_images=0):
+def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_images=0, **others):
     decision = None if threshold_of is None else decide(np.array(threshold_of, float), rate)
     result = Evaluation(
         auroc=None,
@@ -39,6 +39,7 @@ def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_i
         threshold_images=threshold_images,
         skipped=tuple(Skipped(name="x", reason="bad") for _ in range(skipped)),
         scored=tuple(one for group in groups for one in group),
+        **others,
     )
     model = SimpleNamespace(decision=decision, config=preset("default", image_size=224))
     alarms = [SimpleNamespace(wrong=True, reasons=((one, "+1.0"),)) for one in reasons]
@@ -100,6 +101,15 @@ def test_good_images_that_set_the_threshold_are_no_news_of_it():
     )
     summary, _ = told(groups, threshold_of=range(10))
     assert not any("was set on" in one for one in summary.how_good)
+
+
+def test_images_of_trained_parts_are_counted_with_the_figure_without_them():
+    groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
+    summary, _ = told(groups, trained_parts=3, of_new_parts=SimpleNamespace(auroc=0.75))
+    assert "3 tested images are of parts that it was trained on; without them AUROC is 0.750." in (
+        summary.how_good
+    )
+    assert not any("of parts" in one for one in told(groups)[0].how_good)
 
 
 def test_a_threshold_higher_than_need_be_is_noticed():

@@ -96,6 +96,12 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
             f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
             "threshold was set on: what share of them lies above it was chosen, not measured."
         )
+    if result.trained_parts:
+        of_new = result.of_new_parts
+        yield (
+            f"{counted(result.trained_parts, 'tested image', 'are')} of parts that it was trained "
+            f"on; without them AUROC is {digits(None if of_new is None else of_new.auroc)}."
+        )
     seen, unseen = counts.separation("seen"), counts.separation("unseen")
     if seen is not None and unseen is not None:
         apart = seen.low > unseen.high or unseen.low > seen.high
