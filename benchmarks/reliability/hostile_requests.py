@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import Service, serving
-from mutants import image_files
 from odd_requests import by_hand, head, raw
+
+from mutants import image_files
 
 LIMIT = 3.0
 """Seconds that the service gives a request in this run."""

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from common import export, tell, train
 from hostile_requests import requests
-from mutants import image_mutants, model_mutants
 from parsing import open_model, parse_all, read_image
+
+from mutants import image_mutants, model_mutants
 
 
 def main() -> int:

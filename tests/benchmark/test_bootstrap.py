@@ -40,6 +40,11 @@ def test_replicates_lie_around_the_auroc():
     assert values.mean() == pytest.approx(roc_auc_score(labels, scores), abs=0.004)
 
 
+def test_an_interval_rests_on_a_thousand_samples():
+    """Of ten, the ends of a 95 % interval would be the least and the most of ten."""
+    assert image_counts(names(3)).shape == (1000, 3)
+
+
 def test_an_image_has_the_same_counts_wherever_it_is_tested():
     all_of_them, some = image_counts(names(9), 50), image_counts(names(4, first=5), 50)
     assert np.array_equal(all_of_them[:, 5:], some)

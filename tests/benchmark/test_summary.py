@@ -91,6 +91,20 @@ def test_the_interval_of_a_figure_is_that_of_the_averaged_replicates(tmp_path):
     assert np.isnan(only(summarise_results(folder)).low)
 
 
+def test_the_interval_of_a_hard_figure_is_over_all_of_its_classes(tmp_path):
+    """As the figure itself: the mean over seeds of each seed's mean over classes."""
+    draws = ((0.8, 0, "a"), (0.6, 0, "b"), (0.7, 1, "a"))
+    results = [
+        make_result(auroc=auroc, seed=seed, known_class=known, setting="hard")
+        for auroc, seed, known in draws
+    ]
+    folder = write_results(tmp_path, results)
+    tests = [folder.scored(result.key) for result in results]
+    one, two, three = (auroc_replicates(t.labels, t.scores, image_counts(t.names)) for t in tests)
+    figures = only(summarise_results(folder))
+    assert (figures.low, figures.high) == pytest.approx(interval(((one + two) / 2 + three) / 2))
+
+
 def test_one_seed_has_no_deviation(summed):
     assert only(summed([make_result(auroc=0.8)])).deviation == 0.0
 

@@ -138,7 +138,7 @@ def test_misses_are_the_out_of_fold_anomalies_not_above_the_threshold():
 
 
 @pytest.mark.parametrize("further", [1, 7, 40, 300])
-@pytest.mark.parametrize(("known", "rate"), [(4, 0.3), (19, 0.05), (19, 0.3), (99, 0.1)])
+@pytest.mark.parametrize(("known", "rate"), [(4, 0.3), (9, 0.7), (19, 0.05), (19, 0.3), (99, 0.1)])
 def test_the_number_of_further_false_alarms_is_counted_out(known, further, rate):
     """Of all equally likely orders of known and further normals, by binomial coefficients.
 
