@@ -191,9 +191,9 @@ class _Processes(Multiprocess):
     def _on_end(self, process: Process, now: float, *, alone: bool) -> None:
         assert process.pid is not None
         mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
-        recent = {one: at for one, at in self._ended.items() if now - at < _MINUTE}
-        kept = {one: at for one, at in self._ended.items() if one in self.processes}
-        self._ended = recent | kept | {process: now}
+        recent = [one for one, at in self._ended.items() if now - at < _MINUTE]
+        kept = {*recent, *self.processes}
+        self._ended = {one: at for one, at in self._ended.items() if one in kept} | {process: now}
         later = ""
         if process.exitcode == STARTUP_FAILURE or len(recent) >= _MOST_ENDED:
             self._again = now + AGAIN
