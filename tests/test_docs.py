@@ -12,7 +12,7 @@ from tiny import fit
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "runtime" / "README.md"]
+PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "runtime" / "README.md"]
 
 
 def blocks(path, language):
@@ -118,7 +118,7 @@ def test_the_commands_in_the_documents_exist():
 
 
 def test_links_between_documents_lead_somewhere():
-    for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]:
+    for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
         for target, place in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text()):
             file = path.parent / target if target else path
             assert file.exists(), (path.name, target)

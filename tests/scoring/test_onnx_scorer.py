@@ -128,7 +128,7 @@ def test_no_graph_of_ours(tmp_path, capfd):
         (of(add, description().text()), "something else than images"),
         (graph(), "none that `ahl export` wrote"),
         (of(helper.make_graph([], "empty", [], [])), "no graph that ONNX Runtime reads"),
-        (b"\x08\x09 no protobuf", "no graph that ONNX Runtime reads"),
+        (b"\x08\x09 no protobuf", "is not opened: field 4 of a model"),
         (
             of(add, "no text").replace(b"no text", b"no t\x81xt"),
             "names or metadata that are no text",
@@ -145,7 +145,10 @@ def test_no_graph_of_ours(tmp_path, capfd):
 
 def test_a_graph_that_openvino_does_not_read_is_refused(tmp_path):
     path = tmp_path / "tiny.onnx"
-    write_artefact(path, b"\x08\x09 no protobuf")
+    output = helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])
+    write_artefact(
+        path, of(helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "a", [], [output]))
+    )
     with pytest.raises(ModelFileError, match="no graph that OpenVINO reads"):
         OnnxScorer(path, device="openvino")
     write_artefact(path, graph())

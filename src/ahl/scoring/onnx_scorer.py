@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from ahl._common.errors import ConfigurationError, ModelFileError
 from ahl._common.text import first_line
 from ahl.model.card import ModelCard
 from ahl.scoring.artefact import METADATA_KEY, Description, read_artefact
+from ahl.scoring.onnx_contents import ForeignContentError, check_contents
 from ahl.scoring.scorer import (
     ANOMALY,
     ANOMALY_DISTANCE,
@@ -60,7 +62,7 @@ class OnnxRuntimeSession:
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN)
-        # From bytes, not by path: no other file can then be drawn in.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         self._session: Any = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
@@ -84,6 +86,7 @@ class OpenVinoSession:
 
     def __init__(self, data: bytes, threads: int | None) -> None:
         import openvino
+        from openvino.frontend import FrontEndManager
 
         self._core = openvino.Core()
         self._settings: dict[str, Any] = {
@@ -94,7 +97,9 @@ class OpenVinoSession:
         }
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
-        self._model = self._core.read_model(data)
+        # Of all formats that OpenVINO would recognise, this one alone.
+        reader = FrontEndManager().load_by_framework("onnx")
+        self._model = reader.convert(reader.load(io.BytesIO(data)))
         key = ["framework", METADATA_KEY]
         known = self._model.has_rt_info(key)
         self.described: str | None = self._model.get_rt_info(key).astype(str) if known else None
@@ -127,7 +132,8 @@ class OnnxScorer(Scorer):
 
     Raises:
         ConfigurationError: if the runtime is not installed, or another device is asked for.
-        ModelFileError: if it is no whole artefact, or its graph does not fit its card.
+        ModelFileError: if it is no whole artefact, holds what exports do not
+            (`ahl.scoring.onnx_contents`), or its graph does not fit its card.
     """
 
     batch_size = 16
@@ -219,9 +225,14 @@ def _open_session(
     name, package = ("OpenVINO", "openvino") if in_openvino else ("ONNX Runtime", "onnxruntime")
     data = read_artefact(path)
     try:
+        check_contents(data)
         return (OpenVinoSession if in_openvino else OnnxRuntimeSession)(data, threads)
     except ImportError as error:
         raise ConfigurationError(f"{path} needs {name} here: pip install {package}.") from error
+    except ForeignContentError as error:
+        raise ModelFileError(
+            f"{path} is not opened: {error}. Export the model anew with this version of ahl."
+        ) from error
     except UnicodeDecodeError as error:
         raise ModelFileError(
             f"{path} holds names or metadata that are no text: {first_line(error)}."

@@ -14,6 +14,7 @@ def opened(path, **_):
 
 ahl.apps.serve.server.open_scorers = opened
 ahl.apps.serve.server.SLOWEST = 2**30  # tests do not wait long for who does not read
+ahl.apps.serve.server.AGAIN = 1.0  # nor until a process is tried again
 
 if __name__ == "__main__":
     from ahl.apps.cli import main

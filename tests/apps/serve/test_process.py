@@ -1,5 +1,6 @@
 """`ahl serve` as it runs: its own process, a port, sockets, signals."""
 
+import contextlib
 import io
 import json
 import re
@@ -10,7 +11,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import numpy as np
+import psutil
 import pytest
 from fakes import png
 from PIL import Image
@@ -163,6 +166,56 @@ def test_several_processes_share_port_and_counters(tmp_path):
         assert service.stop() == 0
         assert not service.can_connect()
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def workers(service):
+    """The service's processes that answer requests, or will."""
+    found = []
+    for one in psutil.Process(service.process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it ends just now
+            found += [one] if "spawn_main" in " ".join(one.cmdline()) else []
+    return found
+
+
+def can_score(service):
+    """True if an image is answered: not by a worker that has just been killed."""
+    try:
+        return service.score(png()).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_a_worker_that_dies_while_the_model_is_gone_ends_no_other(tmp_path):
+    model, log = tmp_path / "m", tmp_path / "log"
+    model.write_bytes(b"")
+    with running(model, log, "--workers", "2", command=(FAKE,)) as service:
+        until(lambda: len(workers(service)) == 2)
+        model.write_bytes(b"broken")
+        killed, other = workers(service)
+        killed.kill()
+        until(lambda: log.read_text().count("is broken") == 2)
+        assert service.score(png()).status_code == 200
+        assert "The others go on; it is tried again in 1 s." in log.read_text()
+        model.write_bytes(b"")
+        mended = time.time()
+        until(lambda: any(one.create_time() > mended for one in workers(service)))
+        other.kill()
+        until(lambda: len([one for one in workers(service) if one.create_time() > mended]) == 2)
+        until(lambda: can_score(service))
+        assert service.stop() == 0
+    assert "Traceback" not in log.read_text()
+
+
+def test_without_any_worker_left_the_service_ends(tmp_path):
+    model, log = tmp_path / "m", tmp_path / "log"
+    model.write_bytes(b"")
+    with running(model, log, "--workers", "2", command=(FAKE,)) as service:
+        until(lambda: len(workers(service)) == 2)
+        model.unlink()
+        for one in workers(service):
+            one.kill()
+        assert service.process.wait(timeout=60) == 1
+    assert "did not start" in log.read_text()
 
 
 def test_a_service_that_cannot_start_says_why(model, tmp_path):

@@ -81,7 +81,12 @@ class Site:
                 patience=kept.pop("patience", 5 * settle),
                 excluded=destinations.all(),
             ),
-            Mover(journal, ResultLog(self.log), at=at),
+            Mover(
+                journal,
+                ResultLog(self.log),
+                keep_lock=kept.pop("keep_lock", lambda: None),
+                at=at,
+            ),
             destinations,
             poll=kept.pop("poll", 1.0),
             told=self.told.append,

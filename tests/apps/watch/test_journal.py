@@ -1,6 +1,7 @@
 """The log and its torn lines, damaged journals, and locks."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -153,5 +154,32 @@ def test_a_lock_is_held_by_one(tmp_path):
         held_alone(lock, "in"),
     ):
         raise AssertionError
+    with held_alone(lock, "in"):
+        pass
+
+
+def refused(lock):
+    with pytest.raises(DataError, match="at work on in"), held_alone(lock, "in"):
+        raise AssertionError
+
+
+def test_a_lock_is_kept_when_its_folder_is_removed_and_made_again(tmp_path):
+    lock = tmp_path / "in" / "state" / "lock"
+    with held_alone(lock, "in") as keep:
+        keep()
+        for made_again in (False, True):
+            shutil.rmtree(lock.parent)
+            if made_again:
+                lock.parent.mkdir()
+            keep()
+            refused(lock)
+        shutil.rmtree(tmp_path / "in")
+        with pytest.raises(FileNotFoundError):
+            keep()
+        assert not lock.parent.parent.exists(), "a folder that is gone stays gone"
+        with held_alone(lock, "in"), pytest.raises(DataError, match="at work on in"):
+            keep()
+        keep()
+        refused(lock)
     with held_alone(lock, "in"):
         pass

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from ahl._common.errors import ConfigurationError, WeightsError
 from ahl.features.backbones import TimmBackbone
+from ahl.features.backbones.pretrained import outline
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,19 @@ def test_settings_cannot_exhaust_the_memory():
     settings |= {"name": "vit_tiny_patch16_224", "arguments": large}
     with pytest.raises(WeightsError, match="too large"):
         TimmBackbone.rebuild(settings, {})
+
+
+def test_tables_that_no_file_holds_cannot_exhaust_the_memory(monkeypatch):
+    """The relative positions of large images: hundreds of times what the file holds."""
+    name, stages = "vit_relpos_small_patch16_224", [3, 5, 7]
+    arguments = {"img_size": 1024, "embed_dim": 64, "num_heads": 1}
+    settings = {"name": name, "arguments": arguments, "stages": stages, "mean": [0], "std": [1]}
+    shapes = outline(name, arguments, tuple(stages)).state_dict()
+    tensors = {f"network.{key}": torch.zeros(value.shape) for key, value in shapes.items()}
+    assert sum(value.nbytes for value in tensors.values()) < 2**22
+    monkeypatch.setattr(TimmBackbone, "__init__", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(WeightsError, match=r"tables of \d{3,4} MiB"):
+        TimmBackbone.rebuild(settings, tensors)
 
 
 def test_settings_are_json(resnet_weights):

@@ -95,14 +95,19 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
     def warned(text: str) -> None:
         console.print(printable(text), soft_wrap=True, markup=False)
 
+    def keep_locks() -> None:
+        for keep in locks:
+            keep()
+
     with contextlib.ExitStack() as held:
-        held.enter_context(held_alone(folder / ".ahl-watch" / "lock", str(folder)))
+        locks = [held.enter_context(held_alone(folder / ".ahl-watch" / "lock", str(folder)))]
         if log is not None:
-            held.enter_context(held_alone(log.with_name(f".{log.name}.lock"), f"the log {log}"))
+            lock = log.with_name(f".{log.name}.lock")
+            locks.append(held.enter_context(held_alone(lock, f"the log {log}")))
         journal = Journal(
             folder / ".ahl-watch" / "moving.json", watched=folder, goals=destinations.all()
         )
-        mover = Mover(journal, ResultLog(log))
+        mover = Mover(journal, ResultLog(log), keep_lock=keep_locks)
         watcher = Watcher(
             open_scorer(model, device=options.computing.device, threads=options.computing.threads),
             Arrivals(

@@ -21,6 +21,7 @@ from ahl._common.text import first_line
 from ahl.features.extractor import bounded_scales
 from ahl.model.trained import TrainedModel
 from ahl.scoring.artefact import METADATA_KEY, Description
+from ahl.scoring.onnx_contents import ForeignContentError, check_contents
 from ahl.scoring.torch_scorer import Forward
 
 OPSET: Final = 20
@@ -75,8 +76,8 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
         the ONNX model, single precision.
 
     Raises:
-        ConfigurationError: if what writes ONNX is not installed, or the backbone has a part that it
-            does not know.
+        ConfigurationError: if what writes ONNX is not installed, or the backbone has a part that
+            it, or the reader of exports, does not know.
     """
     try:
         import onnx
@@ -118,6 +119,13 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
     model.producer_name, model.producer_version = "ahl", ""
     model.graph.name = "ahl"
     onnx.checker.check_model(model)
+    try:
+        check_contents(model.SerializeToString())
+    except ForeignContentError as error:
+        raise ConfigurationError(
+            f"This model cannot be exported: {error}, and the file would not be opened (see "
+            "docs/export.md). It comes from the backbone; choose another one."
+        ) from error
     return model
 
 

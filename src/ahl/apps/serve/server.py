@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -30,9 +31,12 @@ from ahl.scoring.opening import open_scorers
 SLOWEST: Final = 2**16
 """Bytes a second of an answer that its client takes at least."""
 
+AGAIN: Final = 30.0
+"""Seconds until a process that could not start is tried again."""
+
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
-_MOST_ENDED: Final = 5  # processes within a minute, before another would end as they did
+_MOST_ENDED: Final = 5  # processes within a minute, before the next has to wait
 _GRACE: Final = 5.0  # seconds to write answers in, beyond what a request may take
 _KEPT_ALIVE: Final = 30  # seconds that a connection may be idle
 
@@ -79,7 +83,7 @@ def _open_app(settings: Settings) -> FastAPI:
 
 
 def _open_or_exit(settings: Settings) -> FastAPI:
-    """Open the model in a process of its own; a failure ends it, so that it is not replaced."""
+    """Open the model in a process of its own; a failure ends it, and is told by its status."""
     try:
         return _open_app(settings)
     except AHLError as error:
@@ -158,25 +162,43 @@ class _Processes(Multiprocess):
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self._ended: list[float] = []  # when processes ended, of late
+        self._ended: dict[Process, float] = {}  # when processes ended, of late
+        self._again = -math.inf  # when an ended one may be replaced
 
     def keep_subprocess_alive(self) -> None:
-        # Without uvicorn's ping: a process that imports and loads its model answers late, and one
-        # that failed meanwhile would be waited for. /healthz is for that.
-        for place, process in enumerate(self.processes):
-            if process.exitcode is None or self.should_exit.is_set():
-                continue
-            assert process.pid is not None
-            mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
-            now = time.monotonic()
-            self._ended = [*(at for at in self._ended if now - at < _MINUTE), now]
-            _LOGGER.error("Process %s ended.", process.pid)
-            if process.exitcode == STARTUP_FAILURE or len(self._ended) > _MOST_ENDED:
-                self.failed = True
+        """Replace processes that ended; end the service where none is left that could answer.
+
+        A process that cannot start, since the model file is gone say, does not end the others: it
+        is tried again later. uvicorn would end them all. Nor is there its ping: a process that
+        imports and loads its model answers late. /healthz is for that.
+        """
+        if self.should_exit.is_set():
+            return
+        now = time.monotonic()
+        dead = [place for place, one in enumerate(self.processes) if one.exitcode is not None]
+        for place in dead:
+            if (process := self.processes[place]) not in self._ended:
+                self._on_end(process, now, alone=len(dead) == len(self.processes))
+        if now < self._again:
+            self.failed = len(dead) == len(self.processes)
+            if self.failed:
                 self.should_exit.set()
-                return
+            return
+        for place in dead:
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
+
+    def _on_end(self, process: Process, now: float, *, alone: bool) -> None:
+        assert process.pid is not None
+        mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+        recent = [one for one, at in self._ended.items() if now - at < _MINUTE]
+        kept = {*recent, *self.processes}
+        self._ended = {one: at for one, at in self._ended.items() if one in kept} | {process: now}
+        later = ""
+        if process.exitcode == STARTUP_FAILURE or len(recent) >= _MOST_ENDED:
+            self._again = now + AGAIN
+            later = "" if alone else f" The others go on; it is tried again in {AGAIN:g} s."
+        _LOGGER.error("Process %s ended.%s", process.pid, later)
 
     def terminate_all(self) -> None:
         for listener in self.sockets:

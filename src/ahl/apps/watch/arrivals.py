@@ -127,7 +127,10 @@ class Arrivals:
         self._seen[arrival.path] = replace(arrival, tried=True)
 
     def leave(self, arrival: Arrival) -> None:
-        """Do not list it again until it changes."""
+        """Do not list it again until it changes; to have moved it to and fro is no change."""
+        now, then = Signature.of(arrival.path), arrival.signature
+        if now is not None and now[:2] == then[:2]:
+            arrival = replace(arrival, signature=now)
         self._seen[arrival.path] = replace(arrival, left=True)
 
     def forget(self, arrival: Arrival) -> None:

@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
 from ahl._common.errors import DataError
 from ahl._common.files import claim_log, remove_torn_line, written_whole
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _HIDDEN: Final = re.compile(r"\.ahl-[0-9a-f]{16}\b.*")  # the names that files have on their way
 
@@ -176,27 +179,60 @@ class ResultLog:
 
 
 @contextlib.contextmanager
-def held_alone(path: Path, what: str) -> Iterator[None]:
+def held_alone(path: Path, what: str) -> Iterator[Callable[[], None]]:
     """Hold a lock during a block; the system gives it back when the process ends, however.
 
     Args:
         path: the lock's file; made with its folder when it is missing.
         what: is locked, for the message.
 
+    Yields:
+        a function that locks anew where the lock's file is another one by now, since its folder was
+        removed and made again: it raises DataError if somebody else was faster, and OSError if that
+        folder is gone.
+
     Raises:
         DataError: if somebody else holds it.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = _locked(path, what)
+    known = _identity(path)
+
+    def keep() -> None:
+        nonlocal held, known
+        if known is not None and _identity(path) == known:
+            return
+        path.parent.mkdir(exist_ok=True)  # not what that lies in
+        held.release()
+        held = _locked(path, what)
+        known = _identity(path)
+
+    try:
+        yield keep
+    finally:
+        held.release()
+
+
+def _locked(path: Path, what: str) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
     try:
-        held = FileLock(path).acquire(blocking=False)
+        lock.acquire(blocking=False)
     except Timeout:
         raise DataError(
             f"Another `ahl watch` is at work on {what}; stop it first, or give this one another."
         ) from None
-    with held:
-        yield
+    return lock
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The file's place on its file system, which no other has while it is open; None if gone."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ahl._common.errors import ImageError
 from ahl.apps.watch.arrivals import Arrival, Signature, being_written
@@ -32,6 +32,12 @@ from ahl.apps.watch.new_names import free_name, rename_new
 from ahl.data.images.reading import content_hash
 
 _BLOCK: Final = 2**20
+
+_NOT_BY_THIS_NAME: Final = frozenset(
+    {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
+)
+"""Failures of one file alone, of which trying again does not help: a file has the name of its
+folder, or the goal's file system does not take the name."""
 
 
 class ChangedError(Exception):
@@ -44,13 +50,21 @@ class Mover:
     Args:
         journal: keeps what is on its way.
         log: gets a line for every file that was moved.
+        keep_lock: called before each move; raises if it must not be made, since somebody else
+            watches the folder by now.
         at: called with the name of each step that was made; tests kill the process there.
     """
 
     def __init__(
-        self, journal: Journal, log: ResultLog, *, at: Callable[[str], None] = lambda step: None
+        self,
+        journal: Journal,
+        log: ResultLog,
+        *,
+        keep_lock: Callable[[], None] = lambda: None,
+        at: Callable[[str], None] = lambda step: None,
     ) -> None:
-        self._journal, self._log, self._at = journal, log, at
+        self._journal, self._log = journal, log
+        self._keep_lock, self._at = keep_lock, at
 
     def move(self, arrival: Arrival, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Move a file into a folder, under its name relative to the watched one.
@@ -66,9 +80,11 @@ class Mover:
 
         Raises:
             ChangedError: if the file is not as it was scored any more.
-            ImageError: if it cannot be opened, or not be removed from where it is.
+            ImageError: if it cannot be opened, or not be removed from where it is, or the goal
+                does not take its name; it is where it was.
             OSError: if it cannot be moved; `recover` tries again.
         """
+        self._keep_lock()
         sha256 = content_hash(arrival.path)
         if arrival.changed():
             raise ChangedError
@@ -100,12 +116,13 @@ class Mover:
 
         Returns:
             the line of its log; None if there was no such move, or if it had not begun, or if the
-            file changed before it was taken.
+            file is back where it was: it changed, or the goal does not take its name.
 
         Raises:
             DataError: if the journal cannot be read.
             OSError: if the file cannot be moved.
         """
+        self._keep_lock()
         intent = self._journal.read()
         if intent is None:
             return None
@@ -120,7 +137,7 @@ class Mover:
             intent = replace(intent, copy=None)
         try:
             return self._end(intent)
-        except ChangedError:
+        except (ChangedError, ImageError):
             return None
 
     def _end(self, intent: Intent) -> dict[str, Any]:
@@ -153,19 +170,29 @@ class Mover:
         raise ChangedError
 
     def _give_back(self, intent: Intent) -> None:
-        """Undo the taking."""
+        """Undo the taking; a kill at any step leaves either that to do, or nothing."""
+        if intent.copy is not None:
+            self._note(replace(intent, stage=Stage.TAKEN))
+            intent.copy.unlink(missing_ok=True)
+            self._at("copy removed")
+        if intent.stage is not Stage.INTENDED:
+            self._note(replace(intent, stage=Stage.INTENDED, copy=None))
         back = intent.source
         while intent.taken.exists():
             try:
                 rename_new(intent.taken, back)
             except FileExistsError:  # by now there is another one of that name
                 back = free_name(intent.source)
+        self._at("given back")
         self._journal.clear()
 
     def _place(self, intent: Intent) -> Intent:
         """Bring the file to its target, or to a free name beside it."""
         while True:
-            intent.target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                intent.target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                self._refused(intent, error)
             try:
                 rename_new(intent.copy or intent.taken, intent.target)
             except FileExistsError:
@@ -173,13 +200,20 @@ class Mover:
                 self._note(intent)
             except OSError as error:
                 if error.errno != errno.EXDEV or intent.copy is not None:
-                    raise
+                    self._refused(intent, error)
                 intent = self._copied(intent)
             else:
                 break
         self._at("placed")
         sync_folder(intent.target.parent)
         return intent
+
+    def _refused(self, intent: Intent, error: OSError) -> NoReturn:
+        """Give back a file that the goal never takes; leave any other failure to the next try."""
+        if error.errno not in _NOT_BY_THIS_NAME:
+            raise error
+        self._give_back(intent)
+        raise ImageError(f"it cannot become {intent.wished} ({error.strerror})") from error
 
     def _copied(self, intent: Intent) -> Intent:
         """Copy the file beside its target, under a hidden name."""
@@ -197,7 +231,6 @@ class Mover:
                 shutil.copystat(intent.taken, copy)
             os.fsync(writer.fileno())
         if digest.hexdigest() != intent.sha256:
-            copy.unlink()
             self._give_back(intent)
             raise ChangedError
         sync_folder(copy.parent)

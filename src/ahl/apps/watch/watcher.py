@@ -20,7 +20,7 @@ _SLICE: Final = 0.2  # seconds between two looks at whether to stop
 _AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again
 
 OK, REJECT, UNCERTAIN, UNREADABLE, LEFT = "ok", "reject", "uncertain", "unreadable", "left in place"
-"""Names of the counts; `LEFT` files cannot be opened and stay where they are."""
+"""Names of the counts; `LEFT` files cannot be opened or moved, and stay where they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class Watcher:
             line = self._mover.move(arrival, folder, self._facts(prediction))
         except ChangedError:
             self._arrivals.forget(arrival)
-        except ImageError as error:  # no permission to read it: moved, it would be lost from sight
+        except ImageError as error:  # unreadable to us, or the goal does not take its name
             if arrival.path.exists():
                 self.counts[LEFT] += 1
                 self._warned(f"{arrival.path} stays where it is: {error}.")

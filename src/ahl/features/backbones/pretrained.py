@@ -31,6 +31,7 @@ from ahl.features.backbones.names import (
 from ahl.features.backbones.weights import (
     IMAGENET,
     as_timm_names,
+    check_computed,
     check_tensors,
     downloaded,
     fit,
@@ -195,9 +196,10 @@ class TimmBackbone(Backbone):
             arguments = plain_arguments(settings["arguments"])
             # Compared before the network is built, so that no settings can exhaust the memory.
             chosen = check_stages(name, stages, outline(name, arguments))
-            shapes = outline(name, arguments, chosen).state_dict()
-            wanted = {f"network.{key}": value for key, value in shapes.items()}
+            network = outline(name, arguments, chosen)
+            wanted = {f"network.{key}": value for key, value in network.state_dict().items()}
             check_tensors(tensors, wanted)
+            check_computed(network)
             backbone = cls(
                 name=name,
                 arguments=arguments,

@@ -37,6 +37,9 @@ IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
 """Of torch checkpoints, as most authors publish weights."""
 
+SMALL_TABLES: Final = 2**24
+"""Bytes that any network may compute when it is built, however few weights it has."""
+
 
 def read_packaged(name: str, *, weights: Path | None = None) -> tuple[str, BackboneTensors]:
     """Read a packaged network: timm's name of it, and its whole state dict by timm's names.
@@ -261,6 +264,18 @@ def check_tensors(
             raise ValueError(f"{key} is of type {value.dtype}, not {model.dtype}")
         if not value.float().isfinite().all():
             raise ValueError(f"{key} has numbers that are not finite")
+
+
+def check_computed(network: nn.Module) -> None:
+    """Raise ValueError if a network computes larger tables than it stores weights.
+
+    The size of a file does not bound these, such as a transformer's relative positions. The network
+    may be one without memory (device meta).
+    """
+    stored = network.state_dict()
+    computed = sum(table.nbytes for name, table in network.named_buffers() if name not in stored)
+    if computed > max(SMALL_TABLES, sum(value.nbytes for value in stored.values())):
+        raise ValueError(f"it would compute tables of {computed / 2**20:.0f} MiB")
 
 
 @contextmanager

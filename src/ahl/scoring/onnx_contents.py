@@ -1,0 +1,182 @@
+"""Checks the contents of an ONNX file before a runtime opens it.
+
+A runtime follows what a graph says: it reads tensors from other files, loops for ever, calls
+functions, and reserves the sizes that are declared. An export needs none of this. So the fields of
+`onnx.proto` that exports use are listed here, and a file with any other is refused, wherever in it
+that field stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+_MESSAGES: Final[dict[str, dict[int, str]]] = {
+    "model": {1: "int", 2: "bytes", 3: "bytes", 4: "bytes", 5: "int", 6: "bytes"}
+    | {7: "graph", 8: "*opset", 14: "*entry"},
+    "opset": {1: "bytes", 2: "int"},
+    "entry": {1: "bytes", 2: "bytes"},
+    "graph": {1: "*node", 2: "bytes", 5: "*tensor", 10: "bytes", 16: "*entry"}
+    | {11: "*value", 12: "*value", 13: "*value"},
+    "node": {1: "*bytes", 2: "*bytes", 3: "bytes", 4: "bytes", 5: "*attribute", 6: "bytes"}
+    | {7: "bytes", 9: "*entry"},
+    "attribute": {1: "bytes", 2: "float", 3: "int", 4: "bytes", 5: "tensor", 7: "*float"}
+    | {8: "*int", 9: "*bytes", 13: "bytes", 20: "int"},
+    "tensor": {1: "*int", 2: "int", 8: "bytes", 9: "bytes", 12: "bytes", 14: "int", 16: "*entry"}
+    | {4: "bytes", 5: "bytes", 7: "bytes", 10: "bytes", 11: "bytes"},
+    "value": {1: "bytes", 2: "type", 3: "bytes", 4: "*entry"},
+    "type": {1: "tensor type", 6: "bytes"},
+    "tensor type": {1: "int", 2: "shape"},
+    "shape": {1: "*dimension"},
+    "dimension": {1: "int", 2: "bytes", 3: "bytes"},
+}
+"""Fields by message and number; `*` marks those that may occur more than once."""
+
+_LENGTH_FIRST: Final = 2
+_WIRE_TYPES: Final = {"int": 0, "float": 5}
+"""How protobuf encodes a field; all but these are a length and so many bytes."""
+
+_FOREIGN: Final = {
+    ("model", 20): "training steps",
+    ("model", 25): "functions",
+    ("graph", 15): "sparse tensors",
+    ("attribute", 6): "a graph inside an operator",
+    ("attribute", 11): "graphs inside an operator",
+    ("attribute", 22): "sparse tensors",
+    ("attribute", 23): "sparse tensors",
+    ("tensor", 13): "a tensor whose numbers lie in another file",
+}
+"""Names of refused fields that other tools write."""
+
+_OPERATORS: Final = """
+Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv
+ConvTranspose Cos DepthToSpace DequantizeLinear Div Einsum Elu Equal Erf Exp Expand Flatten Floor
+Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual
+GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization
+LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Mean Min Mish Mod Mul
+Neg Not Or PRelu Pad Pow QuantizeLinear Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean
+ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize Round ScatterElements ScatterND
+Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub
+Sum Tanh TopK Transpose Trilu Unsqueeze Where
+"""
+"""Of the standard domain, for convolutional networks and transformers. None reads files, holds a
+graph of its own, repeats anything, or draws random numbers."""
+
+_ITEM_SIZES: Final = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
+"""Bytes a number by `TensorProto.DataType`; no strings, no complex numbers."""
+
+_MOST_DIMENSIONS: Final = 16
+"""Of a tensor."""
+
+_MOST_FIELDS: Final = 10**6
+"""In one file. A graph of some thousand operators has a tenth of that."""
+
+
+class ForeignContentError(ValueError):
+    """The file is no ONNX model, or holds what no export of ours has."""
+
+
+def check_contents(data: bytes) -> None:
+    """Refuse an ONNX file that refers to others, or holds more than exports do.
+
+    What it computes, and how much memory that takes, is not looked at.
+
+    Args:
+        data: a `ModelProto`, serialised.
+
+    Raises:
+        ForeignContentError: if it is none, names another file, has operators or fields that
+            exports do not have, or declares tensors of another size than it holds.
+
+    Example:
+        >>> check_contents(b"\\x08\\x09")
+    """
+    _walk("model", memoryview(data), iter(range(_MOST_FIELDS)))
+
+
+def _walk(message: str, data: memoryview, budget: Iterator[int]) -> None:
+    """Check a message and all within."""
+    found: dict[int, list[Any]] = {}
+    for number, wire, value in _split(data):
+        if next(budget, None) is None:
+            raise ForeignContentError(f"it has more than {_MOST_FIELDS} fields")
+        kind = _MESSAGES[message].get(number)
+        if kind is None:
+            what = _FOREIGN.get((message, number), f"field {number} of a {message}")
+            raise ForeignContentError(f"it holds {what}, as no export does")
+        if number in found and not kind.startswith("*"):
+            raise ForeignContentError(f"it has field {number} of a {message} twice")
+        inner = kind.removeprefix("*")
+        if wire != _WIRE_TYPES.get(inner, _LENGTH_FIRST):
+            raise ForeignContentError(f"field {number} of a {message} is of another type")
+        values = found.setdefault(number, [])
+        if inner in _MESSAGES:
+            _walk(inner, value, budget)
+        else:
+            values.append(value)
+    if message == "node":
+        _check_operator(found)
+    elif message == "tensor":
+        _check_tensor(found)
+
+
+def _check_operator(found: Mapping[int, list[Any]]) -> None:
+    domain, name = (
+        bytes(found.get(number, [b""])[0]).decode("ascii", "replace") for number in (7, 4)
+    )
+    if domain not in ("", "ai.onnx") or name not in _OPERATORS.split():
+        raise ForeignContentError(
+            f"its operator {f'{domain} {name}'.strip()!r:.80} is none of those that exports have"
+        )
+
+
+def _check_tensor(found: Mapping[int, list[Any]]) -> None:
+    """Hold a tensor's declared size against the numbers that are there."""
+    dimensions = found.get(1, [])
+    size = _ITEM_SIZES.get(found.get(2, [0])[0])
+    if found.get(14, [0])[0]:
+        what = _FOREIGN["tensor", 13]
+        raise ForeignContentError(f"it holds {what}, as no export does")
+    if size is None or len(dimensions) > _MOST_DIMENSIONS:
+        raise ForeignContentError("it has a tensor of another type, or of too many dimensions")
+    held = 0
+    for number, each in ((9, size), (4, 4), (10, 8)):
+        held += len(found.get(number, [b""])[0]) // each
+    for number in (5, 7, 11):  # integers of varying length, each of which has one such last byte
+        content = np.frombuffer(found.get(number, [b""])[0], np.uint8)
+        held += int(np.count_nonzero(content < 0x80))
+    if math.prod(dimensions) != held:
+        raise ForeignContentError("it declares a tensor of another size than it holds")
+
+
+def _split(data: memoryview) -> Iterator[tuple[int, int, Any]]:
+    """Yield number, wire type and value of each field, as protobuf encodes them."""
+    place = 0
+    while place < len(data):
+        tag, place = _varint(data, place)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, place = _varint(data, place)
+            yield number, wire, value
+            continue
+        if wire == _LENGTH_FIRST:
+            length, place = _varint(data, place)
+        else:
+            length = {1: 8, 5: 4}.get(wire, len(data))
+        if length > len(data) - place:
+            raise ForeignContentError("it is no whole ONNX model")
+        yield number, wire, data[place : place + length]
+        place += length
+
+
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
+    """Read a number, seven bits of it a byte; also the place behind it."""
+    value = 0
+    for count, byte in enumerate(data[place : place + 10]):
+        value |= (byte & 0x7F) << 7 * count
+        if byte < 0x80:
+            return value % 2**64, place + count + 1
+    raise ForeignContentError("it is no whole ONNX model")
