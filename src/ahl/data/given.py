@@ -118,6 +118,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
     samples: dict[str, Sample] = {}
     missing: list[str] = []
+    taken = 0
     for number, row in rows:
         place = f"Line {number} of {file}"
         split = _OTHER_SPLITS.get(row["split"].casefold())
@@ -132,6 +133,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
             raise DataError(f"{place}: {name} is there twice; keep one of the rows.")
         if has_splits and split not in splits:
             continue
+        taken += 1
         named = [name, *([row["mask"].replace("\\", "/")] if row["mask"] else [])]
         path, *masks = (_located(folders, one) for one in named)
         missing += [one for one, at in zip(named, (path, *masks), strict=True) if at is None]
@@ -144,6 +146,11 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
                 masks=tuple(mask for mask in masks if mask is not None),
             )
     notes = [f"Columns of {file.name} that are not read: {_names(unread)}."] if unread else []
+    if has_splits:
+        notes.append(
+            f"{taken} of {counted(len(rows), 'row')} of {file.name} taken: those of the split "
+            f"{' or '.join(splits)}."
+        )
     if missing:
         notes.append(f"Files that {file.name} names are not there: {_names(missing)}.")
     if all(sample.is_anomaly for sample in samples.values()):
