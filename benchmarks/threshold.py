@@ -21,6 +21,7 @@ from scipy.stats import betabinom, binom
 from ahl import AHL
 from ahl._common.randomness import numpy_generator
 from ahl.data import draw_split, open_dataset
+from ahl.data.images.sources import from_samples
 from ahl.model.decision import CONFIDENCE, Decision, decide, fewest_normals
 from ahl.scoring.thresholds import out_of_fold_normals, score_new_normals
 
@@ -57,13 +58,13 @@ def score(data: Path, weights: Path, anomalies: int, seed: int) -> Untouched:
         seed=seed,
     ).fit_split(replace(split, normals=chosen))
     found = score_new_normals(
-        detector.model, [sample.source for sample in normals], detector.scorer.extractor.device
+        detector.model_, from_samples(normals), detector.scorer.extractor.device
     )
     defects = [sample.source for sample in split.test if sample.is_anomaly]
     return Untouched(
         normals=found.scores,
-        anomalies=detector.score(defects),
-        left_out=out_of_fold_normals(detector.model).scores,
+        anomalies=detector.decision_function(defects),
+        left_out=out_of_fold_normals(detector.model_).scores,
     )
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahl._common.text import counted, digits, first_line, literal, megabytes, printable
+from ahl._common.text import counted, digits, first_line, listed, literal, megabytes, printable
 from ahl.apps.cli import main
 from small_images import write_class
 
@@ -98,6 +98,12 @@ def test_any_text_is_read(text):
 def test_control_characters_and_halves_are_replaced(words, shown):
     assert printable(words) == shown
     assert printable(words, "?") == shown.replace("\ufffd", "?")
+
+
+def test_many_names_are_six_and_a_number():
+    assert listed([]) == ""
+    assert listed(list("abcdef")) == "a, b, c, d, e, f"
+    assert listed(["a\n", *"bcdefgh"]) == "a\ufffd, b, c, d, e, f and 2 more"
 
 
 def test_predictions_for_people_show_names_as_they_are(model, tmp_path):

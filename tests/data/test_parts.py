@@ -8,7 +8,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl.data import open_dataset
 from ahl.data.images.sources import LabelledImage
-from ahl.data.parts import number_parts, part_of, with_copies_together, with_parts
+from ahl.data.parts import number_parts, part_of, tell_parts, with_copies_together, with_parts
 from small_images import blotched
 
 
@@ -81,6 +81,14 @@ def test_names_tell_parts_before_copies_do(root):
     assert "The names of 2 of 22 images do not match --group-by" in text
     assert "are of different parts by --group-by" in text
     assert dataset.group_by == r"exp\d_(tile\d)"
+
+
+def test_a_part_that_is_known_is_not_told_by_names():
+    images = [
+        LabelledImage(source="", name="tile1", class_name="good", part=part)
+        for part in ("known", "copies of a", None)
+    ]
+    assert [one.part for one in tell_parts(images, r"tile\d")] == ["known", "tile1", "tile1"]
 
 
 def test_copies_found_later_join_those_found_before():

@@ -9,7 +9,7 @@ from PIL import Image
 from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
-from ahl.data.parts import with_named_parts
+from ahl.data.parts import with_parts
 from ahl.scoring.evaluation import evaluate
 from small_images import blotched, write_class
 from tiny import TinyBackbone, tiny_config
@@ -149,7 +149,7 @@ def test_names_tell_trained_parts(benchmark_folder):
 
 
 def test_a_model_remembers_how_names_tell_parts(benchmark_folder):
-    dataset, _ = with_named_parts(open_dataset(benchmark_folder), r"(\w+/\d)\d\d\.png")
+    dataset, _ = with_parts(open_dataset(benchmark_folder), group_by=r"(\w+/\d)\d\d\.png")
     split = draw_split(dataset, anomalies=1)
     detector = AHL(backbone=TinyBackbone(), config=tiny_config(epochs=2)).fit_split(split)
     assert detector.model_.manifest.group_by == r"(\w+/\d)\d\d\.png"

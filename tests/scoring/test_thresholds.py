@@ -10,7 +10,9 @@ from PIL import Image
 from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
+from ahl._common.types import GOOD
 from ahl.data.images.reading import content_hash
+from ahl.data.images.sources import label_images
 from ahl.scoring.thresholds import (
     out_of_fold_anomalies,
     out_of_fold_normals,
@@ -38,7 +40,7 @@ def detector():
 def test_neither_training_images_nor_copies_count(detector):
     new = images(4, 2)
     given = [*new, new[0], *images(12, 0), np.zeros((2, 2), dtype=np.float64)]
-    found = score_new_normals(detector.model_, given, CPU)
+    found = score_new_normals(detector.model_, label_images(given, GOOD), CPU)
     assert found.trained_on == 12
     assert [one.name for one in found.skipped] == ["good[17]"]
     assert found.skipped[0].reason
@@ -92,12 +94,12 @@ def of_parts():
 def test_photographs_of_trained_parts_are_left_out_and_those_of_one_part_are_one(of_parts):
     new = photographs_of_parts(5, 100)
     trained = photographs_of_parts(12, 0)
-    found = score_new_normals(of_parts.model_, [*new, *trained], CPU)
+    found = score_new_normals(of_parts.model_, label_images([*new, *trained], GOOD), CPU)
     assert (found.trained_on, found.trained_parts, found.same_part) == (12, 24, 10)
     scores = of_parts.decision_function(new).reshape(5, 3)
     assert len(found.scores) == 5
     assert all(score in row for score, row in zip(found.scores, scores, strict=True))
-    again = score_new_normals(of_parts.model_, [*trained, *new[::-1]], CPU)
+    again = score_new_normals(of_parts.model_, label_images([*trained, *new[::-1]], GOOD), CPU)
     assert sorted(again.scores) == sorted(found.scores), "whatever the order"
     with pytest.raises(DataError, match=r"5 normal images .*\(12 were trained on, 24 show parts"):
         of_parts.threshold([*new, *trained])
@@ -108,9 +110,13 @@ def test_names_tell_the_parts_of_good_images(of_parts, tmp_path):
     for index, image in enumerate(images(8, 9)):
         paths.append(tmp_path / f"shot{index}_part{index // 2}.png")
         Image.fromarray(image).save(paths[-1])
-    found = score_new_normals(of_parts.model_, paths, CPU, group_by=r"part\d")
+    good = label_images(paths, GOOD)
+    found = score_new_normals(of_parts.model_, good, CPU, group_by=r"part\d")
     assert (len(found.scores), found.same_part) == (4, 4)
-    assert len(score_new_normals(of_parts.model_, paths, CPU).scores) == 8
+    assert len(score_new_normals(of_parts.model_, good, CPU).scores) == 8
+    told = [replace(image, part=str(index // 4)) for index, image in enumerate(good)]
+    found = score_new_normals(of_parts.model_, told, CPU)
+    assert (len(found.scores), found.same_part) == (2, 6)
 
 
 def test_out_of_fold_scores_are_one_a_part(tmp_path):
@@ -161,9 +167,9 @@ def threshold_images(model):
 def test_a_new_threshold_keeps_its_own_images_alone(detector):
     """Those of an old one would set it anew after an update, and count as its images in a test."""
     before = detector.model_
-    first = set_threshold(before, images(6, 5), 0.2, CPU).model
+    first = set_threshold(before, label_images(images(6, 5), GOOD), 0.2, CPU).model
     assert threshold_images(first) == [content_hash(image) for image in images(6, 5)]
-    second = set_threshold(first, images(7, 6), 0.2, CPU).model
+    second = set_threshold(first, label_images(images(7, 6), GOOD), 0.2, CPU).model
     assert threshold_images(second) == [content_hash(image) for image in images(7, 6)]
     assert threshold_images(set_threshold(second, None, 0.2, CPU).model) == []
     others = [one.sha256 for one in second.exemplars.images if one.role != "threshold"]
@@ -173,7 +179,7 @@ def test_a_new_threshold_keeps_its_own_images_alone(detector):
 def test_misses_are_told_with_the_threshold(detector):
     """Of the labelled anomalies, out of fold: how many the threshold does not find."""
     known = out_of_fold_anomalies(detector.model_)
-    for given in (None, images(6, 5)):
+    for given in (None, label_images(images(6, 5), GOOD)):
         decision = set_threshold(detector.model_, given, 0.2, CPU).decision
         assert (decision.anomalies, decision.held_out) == (3, given is None)
         assert decision.missed == (known <= decision.threshold).sum()

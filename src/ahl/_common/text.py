@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+_MOST_LISTED: Final = 6
 _LONGEST: Final = 200  # characters of a line of an error
 _OF_ONE: Final = {"are": "is", "were": "was"}
 
@@ -16,6 +18,12 @@ def counted(number: int, noun: str, verb: str = "") -> str:
         return f"1 {noun} {_OF_ONE[verb]}" if verb else f"1 {noun}"
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {plural} {verb}".rstrip()
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first six names, each on one line, and how many more there are: `a, b and 3 more`."""
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(printable(str(name)) for name in names[:_MOST_LISTED]) + more
 
 
 def digits(value: float | None, places: int = 3) -> str:

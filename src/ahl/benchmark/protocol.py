@@ -24,9 +24,9 @@ class BenchmarkDataset:
 
     Attributes:
         name: in the tables.
-        subsets: its parts; one for most datasets.
+        subsets: datasets that it consists of, such as MVTec AD's categories; mostly one.
         hard_classes: classes the protocol names for the hard setting; None for all.
-        hard_subsets: parts the protocol names for the hard setting; None for all.
+        hard_subsets: those that the protocol names for the hard setting; None for all.
     """
 
     name: str
@@ -54,7 +54,7 @@ class BenchmarkDataset:
         return digest.hexdigest()
 
     def name_of(self, subset: Dataset) -> str:
-        """Of a part, where there are several; else ""."""
+        """The name of a subset where there are several; else ""."""
         return subset.name if len(self.subsets) > 1 else ""
 
     def known_classes(self, subset: Dataset, setting: Setting, count: int) -> list[str]:
@@ -113,12 +113,12 @@ class Draw:
 
     Attributes:
         dataset: name of the benchmark dataset, or of the folder.
-        subset: name of one part where the dataset has several (MVTec's categories), else "".
+        subset: name of one where the dataset has several (MVTec's categories), else "".
         setting: of the protocol.
         known_class: in the hard setting, the class that is drawn from; else "".
         anomalies: M.
         seed: of the draw and of the methods.
-        source: in a transfer, the dataset (and part) that is trained on; else "".
+        source: in a transfer, the dataset (and subset) that is trained on; else "".
     """
 
     dataset: str
@@ -166,12 +166,12 @@ def plan_draws(
 def plan_transfers(
     datasets: Sequence[BenchmarkDataset], anomalies: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[tuple[Dataset, Dataset, Draw]]:
-    """Every ordered pair of parts with enough anomalies in the first: source, target, draw.
+    """Every ordered pair of subsets with enough anomalies in the first: source, target, draw.
 
     The paper's table 3: general setting on the source, no label from the target.
     """
-    parts = [(whole, subset) for whole in datasets for subset in whole.subsets]
-    for count, (source_whole, source), (whole, target) in product(anomalies, parts, parts):
+    subsets = [(whole, subset) for whole in datasets for subset in whole.subsets]
+    for count, (source_whole, source), (whole, target) in product(anomalies, subsets, subsets):
         if source is target or len(source.anomalies) <= count:
             continue
         origin = "/".join(filter(None, (source_whole.name, source_whole.name_of(source))))

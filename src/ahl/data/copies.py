@@ -46,12 +46,10 @@ class Duplicates:
     Attributes:
         copies: contradictions of the labels first, then exact ones, then by likeness.
         pairs: of the pictures that they are, by their places; not in that order.
-        groups: (N,) number of the photograph that each picture shows; copies share one.
     """
 
     copies: tuple[Copy, ...]
     pairs: tuple[tuple[int, int], ...]
-    groups: NDArray[np.int64]
 
 
 def find_duplicates(pictures: Sequence[Picture[Any]], callback: Callback) -> Duplicates:
@@ -86,7 +84,7 @@ def find_duplicates(pictures: Sequence[Picture[Any]], callback: Callback) -> Dup
     order = {"good and defect": 0, "within defects": 1, "within good": 2}
     copies.sort(key=lambda c: (order[c.where], not c.exact, -c.likeness, c.one, c.other))
     places = tuple((one, other) for one, other, _ in pairs)
-    return Duplicates(copies=tuple(copies), pairs=places, groups=linked(len(pictures), places))
+    return Duplicates(copies=tuple(copies), pairs=places)
 
 
 def linked(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:

@@ -4,8 +4,8 @@
 - Benchmark (MVTec AD): `train/good/`, `test/good/` and `test/<kind>/`.
 
 `good` may be written in any case. Images may lie in subfolders of a class. Masks are told from
-photographs (`ahl.data.images.parting`), wherever they lie; what else is left out, is counted in the
-dataset's notes.
+photographs (`ahl.data.images.mask_files`), wherever they lie. The dataset's notes count what else
+is left out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from ahl._common.errors import DataError
-from ahl._common.text import counted
+from ahl._common.text import counted, listed
 from ahl._common.types import GOOD, Sample
-from ahl.data.images.finding import find, is_system
+from ahl.data.images.finding import find_photographs, is_system
 from ahl.data.images.found import Found, places
 from ahl.data.images.pairing import is_ground_truth
 
@@ -45,7 +45,7 @@ _LAYOUTS = (
 )
 
 
-_SHOWN = 10  # of many names, in a message
+_SHOWN = 10  # of many kinds of defects, in a message
 
 
 def by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
@@ -103,7 +103,7 @@ def open_dataset(root: Path) -> Dataset:
         raise DataError(f"There is no folder {root}; check the path.")
     if not root.is_dir():
         raise DataError(f"{root} is a file; name the folder that holds the dataset.")
-    found = find(root)
+    found = find_photographs(root)
     outer, train = _class_folders(root), _class_folders(root / "train")
     good = _good(train) or _good(outer)
     if not good:
@@ -114,7 +114,7 @@ def open_dataset(root: Path) -> Dataset:
     test_normals: list[Sample] = []
     if own_split:
         if anomalies:
-            kinds = _listed({sample.class_name for sample in anomalies})
+            kinds = listed(sorted({sample.class_name for sample in anomalies}))
             raise DataError(
                 f"{root / 'train'} holds anomalies ({kinds}) beside good/; move them to "
                 f"{root / 'test'}, from where training draws its labelled anomalies."
@@ -155,9 +155,9 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
         DataError: if one of the paths is a dataset's folder.
     """
     for root in map(Path, paths):
-        folders = _class_folders(root)
-        good = _good(_class_folders(root / "train")) or (_good(folders) if len(folders) > 1 else [])
-        if good:
+        good = _good(_class_folders(root / "train")) or _good(_class_folders(root))
+        images = find_photographs(root).images if good else ()
+        if any(path.parent != root and good[0] not in path.parents for path in images):
             raise DataError(
                 f"{root} holds {good[0].relative_to(root)}/ beside other folders, whose images "
                 f"would count as good ones; give {good[0]}."
@@ -228,7 +228,7 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
         others = [path for path in found.images if hints[0] not in path.parents]
         hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}. "
         hint += _way_out(root, hints[0], others)
-    return f"{root} holds the folders {_listed(f.name for f in outer)}. {_LAYOUTS}.{hint or table}"
+    return f"{root} holds the folders {listed([f.name for f in outer])}. {_LAYOUTS}.{hint or table}"
 
 
 def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:
@@ -252,9 +252,3 @@ def _plain(name: str) -> str:
 
 def _quoted(path: object) -> str:
     return shlex.quote(str(path))
-
-
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(ordered[:_SHOWN]) + more

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ahl._common.errors import DataError
-from ahl._common.text import counted, first_line, printable
+from ahl._common.text import counted, first_line, listed
 from ahl._common.types import GOOD, Sample
 from ahl.data.folders import Dataset, means_good
 from ahl.data.images.finding import expand_paths
@@ -35,7 +35,6 @@ _OTHER_SPLITS: Final = {
     "validation": "val",
     "testing": "test",
 }
-_NAMED: Final = 3  # of many files, in a note
 
 
 def dataset_of_paths(
@@ -87,7 +86,7 @@ def dataset_of_paths(
     notes = [note for one in found.values() for note in one.notes()]
     if alone:
         masks_used = f"{len(alone)} of {counted(len(mask_files), 'mask')}"
-        notes.append(f"{masks_used} not used, without an image of that name: {_names(alone)}.")
+        notes.append(f"{masks_used} not used, without an image of that name: {listed(alone)}.")
     return _inspection(root, samples, notes)
 
 
@@ -118,6 +117,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
     samples: dict[str, Sample] = {}
     missing: list[str] = []
+    taken = 0
     for number, row in rows:
         place = f"Line {number} of {file}"
         split = _OTHER_SPLITS.get(row["split"].casefold())
@@ -132,6 +132,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
             raise DataError(f"{place}: {name} is there twice; keep one of the rows.")
         if has_splits and split not in splits:
             continue
+        taken += 1
         named = [name, *([row["mask"].replace("\\", "/")] if row["mask"] else [])]
         path, *masks = (_located(folders, one) for one in named)
         missing += [one for one, at in zip(named, (path, *masks), strict=True) if at is None]
@@ -143,9 +144,14 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
                 part=row["group"] or None,
                 masks=tuple(mask for mask in masks if mask is not None),
             )
-    notes = [f"Columns of {file.name} that are not read: {_names(unread)}."] if unread else []
+    notes = [f"Columns of {file.name} that are not read: {listed(unread)}."] if unread else []
+    if has_splits:
+        notes.append(
+            f"{taken} of {counted(len(rows), 'row')} of {file.name} taken: those of the split "
+            f"{' or '.join(splits)}."
+        )
     if missing:
-        notes.append(f"Files that {file.name} names are not there: {_names(missing)}.")
+        notes.append(f"Files that {file.name} names are not there: {listed(missing)}.")
     if all(sample.is_anomaly for sample in samples.values()):
         of_split = f" with the split {' or '.join(splits)}" if has_splits else ""
         lacking = f"{file} names no good image{of_split} that is there; label them good or 0."
@@ -205,8 +211,3 @@ def _read(file: Path) -> tuple[list[_Row], list[str]]:
 
 def _located(folders: Sequence[Path], name: str) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _names(files: Sequence[Path | str]) -> str:
-    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return ", ".join(printable(str(file)) for file in files[:_NAMED]) + more

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -116,7 +117,10 @@ class Parts(Generic[T]):
         """
         notes = []
         if self.unmatched:
-            notes.append(unmatched_note(self.unmatched, len(self.images)))
+            notes.append(
+                f"The names of {self.unmatched} of {counted(len(self.images), 'image')} do not "
+                "match --group-by: these stand alone, but for their copies."
+            )
         if self.copies:
             exact = sum(copy.exact for copy in self.copies)
             notes.append(
@@ -142,24 +146,16 @@ class Parts(Generic[T]):
         return notes
 
 
-def unmatched_note(unmatched: int, images: int) -> str:
-    """A sentence on images whose names do not tell their part."""
-    return (
-        f"The names of {unmatched} of {counted(images, 'image')} do not match --group-by: these "
-        "stand alone, but for their copies."
-    )
-
-
 def _pair(copy: Copy) -> str:
     labels = f" ({copy.one_class}, {copy.other_class})" if copy.where == "good and defect" else ""
     return f"{copy.one} = {copy.other}{labels}"
 
 
 def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
-    """Images with the parts that their names tell; others stay as they are."""
+    """Images with the parts that their names tell; those whose part was told keep it."""
     parts = [part_of(image.name, group_by) for image in images]
     return tuple(
-        image if part is None else replace(image, part=part)
+        image if part is None or _is_told(image.part) else replace(image, part=part)
         for image, part in zip(images, parts, strict=True)
     )
 
@@ -243,31 +239,15 @@ def with_parts(
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
-    found = find_parts(_samples(dataset), callback or Callback(), group_by=group_by)
-    return _with_samples(dataset, found.images, group_by), found
-
-
-def with_named_parts(dataset: Dataset, group_by: str) -> tuple[Dataset, int]:
-    """As `with_parts`, by names alone; the number of images whose names do not tell their part."""
-    named = tell_parts(_samples(dataset), group_by)
-    unmatched = sum(one.part is None for one in named)
-    return _with_samples(dataset, named, group_by), unmatched
-
-
-def _samples(dataset: Dataset) -> tuple[Sample, ...]:
-    return by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
-
-
-def _with_samples(dataset: Dataset, samples: Iterable[Sample], group_by: str | None) -> Dataset:
-    told = {sample.name: sample for sample in samples}
-    normals, tests, anomalies = (
-        tuple(told[sample.name] for sample in given)
-        for given in (dataset.train_normals, dataset.test_normals, dataset.anomalies)
-    )
-    return replace(
+    given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
+    found = find_parts(by_name(chain(*given)), callback or Callback(), group_by=group_by)
+    told = {sample.name: sample for sample in found.images}
+    normals, tests, anomalies = (tuple(told[one.name] for one in samples) for samples in given)
+    changed = replace(
         dataset,
         train_normals=normals,
         test_normals=tests,
         anomalies=anomalies,
         group_by=group_by or dataset.group_by,
     )
+    return changed, found

@@ -23,7 +23,7 @@ from ahl.data.images.sources import (
     readable_items,
 )
 from ahl.data.images.variety import check_variety, notes_on
-from ahl.data.parts import find_parts, number_parts
+from ahl.data.parts import find_parts, number_parts, part_of
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
@@ -52,7 +52,7 @@ def train(
     """Train on images.
 
     Photographs of one part are kept in one fold of the calibration: those that have the same
-    `part`, and copies among those that have none.
+    `part`, or whose names tell the same, and copies among the others.
 
     Args:
         normals: good images, at least two.
@@ -61,12 +61,13 @@ def train(
         run: where, and what is kept.
         drawn: how the anomalies were drawn, for the manifest.
         known_class: of the hard setting, for the manifest.
-        group_by: what told the images' parts by their names, for the manifest.
+        group_by: as in `ahl.data.parts.part_of`; kept in the manifest.
 
     Returns:
         the model; None where several processes fine-tune together and this is not the first.
 
     Raises:
+        ConfigurationError: if `group_by` is no regular expression.
         DataError: if there are too few readable images, or labels contradict each other.
         ImageError: if strict and an image cannot be read.
         WeightsError: if the backbone's weights cannot be had.
@@ -75,6 +76,8 @@ def train(
     seed, generators, callback = learner.seed, learner.generators, run.callback
     with callback.run(learner.facts(run)):
         check_classes(normals, anomalies)  # before anything that takes time
+        if group_by is not None:
+            part_of("", group_by)
         given = len(normals) + len(anomalies)
         with callback.part("building the backbone"):
             backbone = learner.backbone.build()
@@ -128,7 +131,7 @@ def train(
             )
             check_classes(normals, anomalies)
             with callback.part("copies"):
-                found = find_parts([*normals, *anomalies], callback)
+                found = find_parts([*normals, *anomalies], callback, group_by=group_by)
                 for note in found.notes("stay in one fold, where one stands for all"):
                     callback.on_note(note)
             with callback.part("episodes and memory"):

@@ -50,8 +50,8 @@ class Evaluation(Figures):
             only.
         skipped: images that could not be read.
         scored: every tested image with its scores.
-        trained_parts: tested images of parts that the model was trained on, other than the training
-            images themselves: copies of these, or of one part by the images' names.
+        trained_parts: tested images of parts that the model was trained on, by copies, names or
+            groups; the training images themselves are not tested.
         of_new_parts: the figures without them; None if there are none, or nothing else.
     """
 

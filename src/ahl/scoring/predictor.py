@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
 from ahl._common.types import GOOD
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import listed_images
+from ahl.data.images.sources import label_images, listed_images
 from ahl.data.labels import Labels, class_names
 from ahl.features.table import Maps, table_of_maps
 from ahl.model.decision import Decision
@@ -147,7 +147,7 @@ class Predictor:
             NotFittedError: before `fit` or `load`.
             DataError: if there are too few good images for the rate.
         """
-        images = None if normal is None else listed_images(normal)
+        images = None if normal is None else label_images(normal, GOOD)
         device = self._device()
         found = set_threshold(self.model_, images, max_false_alarm_rate, device)
         self._fitted(found.model)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
-from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import LabelledImage, image_item, label_images
+from ahl.data.images.sources import LabelledImage, image_item
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
@@ -61,7 +60,7 @@ class Threshold:
 
 def set_threshold(
     model: TrainedModel,
-    normals: Sequence[ImageSource] | None,
+    normals: Sequence[LabelledImage] | None,
     max_false_alarm_rate: float,
     device: torch.device,
     *,
@@ -117,7 +116,7 @@ def set_threshold(
 
 def score_new_normals(
     model: TrainedModel,
-    images: Sequence[ImageSource],
+    images: Sequence[LabelledImage],
     device: torch.device,
     *,
     most: int = MOST["threshold"],
@@ -130,7 +129,7 @@ def score_new_normals(
 
     Args:
         model: trained on images.
-        images: good ones.
+        images: good ones, with their parts where these are known.
         device: where the backbone runs.
         most: of them are kept.
         group_by: as in `set_threshold`.
@@ -142,7 +141,7 @@ def score_new_normals(
     # Copies of one image are no further evidence.
     new: dict[str, tuple[LabelledImage, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0
-    for image in label_images(images, GOOD):
+    for image in images:
         try:
             item = image_item(image.source, image.name, size)
         except ImageError as error:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ahl._common.errors import DataError
 from ahl.apps.advise import advise, sections
+from ahl.data import open_dataset
 from small_images import SIZE, small_image, write_class
 from tiny import TinyBackbone, tiny_config
 
@@ -116,6 +117,17 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     assert (advice.labels, advice.curve, advice.suspects) == (None, None, ())
     assert said in text(advice)
     assert "A size above 48 x 48 px would show little" in text(advice)
+
+
+def test_each_part_counts_once(tmp_path):
+    """By names, and by what the samples say; 20 images of two parts."""
+    write_class(tmp_path / "good", "good", 20)
+    write_class(tmp_path / "dot", "dot", 3)
+    said = "2 good images are too few (each part counts once)"
+    assert said in text(look_over(tmp_path, group_by=r"good/(\d\d)\d"))
+    dataset = open_dataset(tmp_path)
+    told = [replace(one, part=str(i // 10)) for i, one in enumerate(dataset.train_normals)]
+    assert said in text(look_over(replace(dataset, train_normals=tuple(told))))
 
 
 def test_what_trains_from_the_test_of_a_benchmark_layout_is_said(tmp_path, whole):

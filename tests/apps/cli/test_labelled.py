@@ -74,6 +74,10 @@ def test_splits_of_a_table_go_to_their_verbs(loose, loose_model, tmp_path):
     options = ("--max-false-alarm-rate", 0.3, "-o", tmp_path / "t.ahl", "--json")
     values = json.loads(run("threshold", loose_model, "--table", loose / "t.csv", *options).stdout)
     assert values["normals"] == 6
+    rows = [f"OK/{number:03d}.png,good,{number // 4}" for number in (2, 3, 6, 7, 10, 11)]
+    (loose / "g.csv").write_text("\n".join(["path,label,group", *rows]))
+    values = json.loads(run("threshold", loose_model, "--table", loose / "g.csv", *options).stdout)
+    assert (values["normals"], values["same_part"]) == (3, 3)
     result = run("threshold", loose_model, loose / "OK", "--table", loose / "t.csv", code=2)
     assert "Give NORMALS or the options" in result.stderr
 
@@ -101,6 +105,12 @@ def test_arrange_writes_the_layout(loose, tmp_path):
     assert all(len(sample.masks) == 1 for sample in dataset.anomalies)
     assert (tmp_path / "out" / "ground_truth" / "dot" / "NG_000_mask.png").exists()
     run("datasets", "arrange", *given, "-o", tmp_path / "out", code=2)
+
+
+def test_arrange_says_that_groups_are_lost(loose, tmp_path):
+    (loose / "a.csv").write_text("path,label,group\nOK/000.png,good,7\nOK/001.png,good,\n")
+    result = run("datasets", "arrange", "--table", loose / "a.csv", "-o", tmp_path / "out")
+    assert "The groups of 1 image are not kept" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from commands import run
 from small_images import write_class
@@ -90,6 +91,16 @@ def test_labelled_folders_are_not_taken_for_good_images(verb, model, inspection_
     result = run(verb, model, inspection_folder, "-o", tmp_path / "m.ahl", code=1)
     assert f"give {inspection_folder / 'good'}" in result.stderr
     assert not (tmp_path / "m.ahl").exists()
+
+
+def test_masks_beside_good_images_are_no_labelled_images(model, tmp_path):
+    for path in write_class(tmp_path / "good", "good", 3, first=80):
+        mask = tmp_path / "masks" / path.name
+        mask.parent.mkdir(exist_ok=True)
+        Image.new("L", (48, 48)).save(mask)
+    result = run("threshold", model, tmp_path, "-o", tmp_path / "m.ahl", code=1)
+    assert "3 masks are kept apart" in result.stderr
+    assert "at least 99 are needed" in result.stderr
 
 
 def test_a_benchmark_layout_is_not_taken_for_good_images_either(model, benchmark_folder):

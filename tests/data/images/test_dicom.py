@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ahl._common.errors import ImageError
-from ahl.data.images.finding import find
+from ahl.data.images.finding import find_photographs
 from ahl.data.images.reading import image_shape, read_pixels, read_stream
 
 pydicom = pytest.importorskip("pydicom")
@@ -92,7 +92,7 @@ def test_colours_and_the_first_frame():
 
 def test_they_are_found_in_folders_and_their_shape_is_known(tmp_path):
     (tmp_path / "a.DCM").write_bytes(dicom(TWELVE, stored=12))
-    (path,) = find(tmp_path).images
+    (path,) = find_photographs(tmp_path).images
     assert image_shape(path) == TWELVE.shape
     np.testing.assert_array_equal(read_pixels(path)[:, :, 0], EIGHT)
     with pytest.raises(ImageError, match="allowed"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ahl._common.errors import DataError, ImageError
-from ahl.data.images.finding import expand_paths, find, find_images
+from ahl.data.images.finding import expand_paths, find_images, find_photographs
 from ahl.data.images.formats import IMAGE_SUFFIXES
 from ahl.data.images.reading import read_pixels
 
@@ -63,7 +63,7 @@ SYSTEM = [
 
 def test_system_folders_and_files_are_passed_over(tmp_path):
     plant(tmp_path, [*SYSTEM, "inner/part.png"])
-    for found in (find(tmp_path), expand_paths([str(tmp_path / "**")])):
+    for found in (find_photographs(tmp_path), expand_paths([str(tmp_path / "**")])):
         assert relative(found.images, tmp_path) == ["inner/part.png"]
         assert found.notes() == []
 
@@ -73,7 +73,7 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "ahl.data.images.found.MISSING", {".xyz": "pip install 'ahl[xyz]'"}, raising=True
     )
-    (note,) = find(tmp_path).notes()
+    (note,) = find_photographs(tmp_path).notes()
     assert note == (
         "5 files passed over: 2 .txt, 1 .csv, 1 .xyz (pip install 'ahl[xyz]' reads it), "
         "1 without a suffix."
@@ -97,7 +97,7 @@ def test_a_subfolder_that_cannot_be_listed_is_named_and_passed_over(tmp_path, mo
         return listed(path)
 
     monkeypatch.setattr(Path, "iterdir", deny)
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert relative(found.images, tmp_path) == ["a.png"]
     assert found.unreadable == (tmp_path / "closed",)
     (note,) = found.notes(tmp_path)

@@ -29,6 +29,8 @@ from ahl.apps.advise.trials import FOLDS, Progress, Setup, Trials, open_trials, 
 from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
 from ahl.data.copies import Copy, find_duplicates
+from ahl.data.folders import by_name
+from ahl.data.parts import number_parts, tell_parts, with_copies_together
 from ahl.data.pictures import Picture, look_at
 from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
@@ -93,6 +95,7 @@ def advise(
     seed: int = 0,
     device: str = "auto",
     cache: str | Path | None = "auto",
+    group_by: str | None = None,
     callback: Callback | None = None,
 ) -> Advice:
     """Look a labelled folder over.
@@ -113,6 +116,7 @@ def advise(
         seed: of every draw.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features, as for `ahl.AHL`.
+        group_by: as in `ahl.data.parts.part_of`; photographs of one part are left out together.
         callback: receives progress and what is skipped.
 
     Raises:
@@ -145,22 +149,25 @@ def advise(
         cache=cache,
         callback=callback,
     )
-    samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
-    pictures, skipped = look_at(sorted(samples, key=lambda sample: sample.name), callback)
+    samples = by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
+    if group_by is not None:
+        samples = tell_parts(samples, group_by)
+    pictures, skipped = look_at(samples, callback)
     if not pictures:
         raise DataError(
             f"None of the {len(skipped)} images in {dataset.root} can be read "
             f"({skipped[0].name}: {skipped[0].reason})."
         )
     duplicates = find_duplicates(pictures, callback)
+    readable = with_copies_together([one.sample for one in pictures], duplicates.pairs)
+    groups = number_parts(one.part for one in readable)
     size = _advise_size(setup, pictures)
     labels = curve = None
     suspects: tuple[Suspect, ...] = ()
     suspected: dict[str, int] = {}
-    notes = tuple(_too_few(pictures, duplicates.groups))
+    notes = tuple(_too_few(pictures, groups))
     if not notes:
-        readable = [picture.sample for picture in pictures]
-        with open_trials(readable, duplicates.groups, setup) as trials:
+        with open_trials(readable, groups, setup) as trials:
             first, labelled, memory, linear = _rankings(trials, 1 if quick else _REPEATS)
             labels = compare_labels(labelled, memory)
             suspects, suspected = find_suspects(trials.samples, labelled, linear)
@@ -215,7 +222,7 @@ def _too_few(pictures: Sequence[Picture[Sample]], groups: Indices) -> Iterator[s
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:
         yield (
-            f"{counted(normals, 'good image', 'are')} too few (copies count once): "
+            f"{counted(normals, 'good image', 'are')} too few (each part counts once): "
             f"{FEWEST_NORMALS} are needed before some can be left out and asked about, some dozens "
             "before the answers mean much. Only copies and sizes were looked at."
         )

@@ -9,7 +9,14 @@ from typing import Literal
 import click
 
 from ahl.apps.cli.common import print_json, stderr_console
-from ahl.apps.cli.groups import Caching, Computing, Features, json_flag, seed_number
+from ahl.apps.cli.groups import (
+    Caching,
+    Computing,
+    Features,
+    group_by_names,
+    json_flag,
+    seed_number,
+)
 from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import option, options, takes
 
@@ -23,6 +30,7 @@ class AdviseOptions:
         default="devnet",
     )
     labels: Labels
+    group_by: str | None = group_by_names()
     features: Features
     quick: bool = option(
         "Judge each image once, measure the end of the learning curve only, no larger size.",
@@ -65,6 +73,7 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
             seed=options.seed,
             device=options.computing.device,
             cache=cache,
+            group_by=options.group_by,
             callback=callback,
         )
     seconds = round(time.monotonic() - started, 1)

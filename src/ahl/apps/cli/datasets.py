@@ -119,7 +119,14 @@ def _show(
             for one in prepared
         ]
         skipped = skipped_values(callback.skipped)
-        print_json({"output": str(output), "datasets": written, "skipped": skipped})
+        print_json(
+            {
+                "output": str(output),
+                "datasets": written,
+                "skipped": skipped,
+                "notes": callback.notes,
+            }
+        )
         return
     for one in prepared:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())

@@ -49,12 +49,14 @@ class EvaluateOptions:
 def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     """Measure a trained MODEL on the labelled images in DATA.
 
-    DATA is laid out as for `ahl train`. Images that the model was trained on are left out, by
-    their content; other photographs of the same parts are counted, and figures without them stand
-    beside. Figures are image-level: AUROC over all anomalies, over those of classes
-    with a training example (seen) and of the others (unseen) apart, average precision, and the
-    false-positive rate where 95 % of the anomalies are found. Where `ahl threshold` has set a
-    threshold, the images above it are counted, class by class.
+    DATA is laid out as for `ahl train`; --good and --defect, or --table, do as well. Images that
+    the model was trained on are left out, by their content. Other photographs of the same parts are
+    counted, and the figures without them are given, too.
+
+    Figures are image-level: AUROC over all anomalies, over those of classes with a training example
+    (seen) and of the others (unseen) apart, average precision, and the false-positive rate where
+    95 % of the anomalies are found. Where `ahl threshold` has set a threshold, the images above it
+    are counted, class by class.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.estimator import AHL
@@ -120,7 +122,7 @@ def show(result: Evaluation) -> None:
     if result.trained_parts:
         click.echo(
             f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
-            "trained on: copies of training images, or of one part by their names. They flatter it."
+            "trained on, by copies, names or groups. They flatter it."
         )
     if result.threshold_images:
         click.echo(

@@ -22,7 +22,7 @@ labelled_data = click.argument("data", type=FOLDER, required=False)
 
 @options
 class Labels:
-    """Labelled images that are in no layout."""
+    """Labelled images in no layout: paths with their labels, or a table."""
 
     good: tuple[str, ...] = option(
         "Folder, file or glob of good images, instead of DATA. May be repeated.",
@@ -42,7 +42,7 @@ class Labels:
     )
     table: Path | None = option(
         "CSV file with a row for each image: path and label (good, or the kind of defect), and "
-        "perhaps mask and split (train, val, test).",
+        "perhaps mask, group (equal for photographs of one part) and split (train, val, test).",
         default=None,
         type=FILE,
     )
@@ -53,7 +53,7 @@ class Labels:
         return bool(self.good or self.defects or self.masks or self.table)
 
     def again(self, data: Path | None) -> str:
-        """What was given, as one types it."""
+        """The options that were given, as one types them."""
         given = {"--good": self.good, "--defect": self.defects, "--masks": self.masks}
         given["--table"] = () if self.table is None else (str(self.table),)
         words = [word for name, values in given.items() for one in values for word in (name, one)]

@@ -23,7 +23,7 @@ from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import option, options, takes
 
 if TYPE_CHECKING:
-    from ahl.data.images.reading import ImageSource
+    from ahl.data.images.sources import LabelledImage
     from ahl.scoring.thresholds import Threshold
 
 FEWEST_TO_DOUBT = 3
@@ -94,13 +94,16 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     suggest("predict", target, "FILE_OR_FOLDER...")
 
 
-def _images(normals: tuple[str, ...], labels: Labels) -> list[ImageSource] | None:
+def _images(normals: tuple[str, ...], labels: Labels) -> list[LabelledImage] | None:
     """The good images that were given; None if none were."""
+    from ahl._common.types import GOOD
+    from ahl.data.images.sources import from_samples, label_images
+
     if not labels.given:
-        return [*images_of(normals)] if normals else None
+        return label_images(images_of(normals), GOOD) if normals else None
     if normals:
         raise ConfigurationError("Give NORMALS or the options of labelled images, not both.")
-    return [sample.source for sample in labels.dataset(None, ["val", "test"]).train_normals]
+    return from_samples(labels.dataset(None, ["val", "test"]).train_normals)
 
 
 def _as_values(found: Threshold) -> dict[str, Any]:

@@ -152,10 +152,9 @@ def train(data: Path | None, options: TrainOptions) -> None:
             {"verb": "train", "data": options.labels.again(data), "model": str(output)}
             | detector.facts
         ):
+            dataset = options.labels.dataset(data, ["train"], callback.on_note)
             split = draw_split(
-                _with_parts(
-                    options.labels.dataset(data, ["train"], callback.on_note), options, callback
-                ),
+                _with_parts(dataset, options, callback),
                 anomalies=options.anomalies,
                 setting=options.setting,
                 known_class=options.known_class,
@@ -191,18 +190,14 @@ def train(data: Path | None, options: TrainOptions) -> None:
 
 
 def _with_parts(dataset: Dataset, options: TrainOptions, callback: Callback) -> Dataset:
-    """The dataset with its parts: before a split is drawn also by copies, else training does."""
-    from ahl.data.parts import unmatched_note, with_named_parts, with_parts
+    """The dataset with its parts where a split is drawn; else training tells them."""
+    from ahl.data.parts import with_parts
 
-    if options.anomalies is not None or dataset.layout == "benchmark":
-        dataset, found = with_parts(dataset, callback, group_by=options.group_by)
-        for note in found.notes("stay on one side of the split"):
-            callback.on_note(note)
-    elif options.group_by is not None:
-        dataset, unmatched = with_named_parts(dataset, options.group_by)
-        if unmatched:
-            images = len(dataset.train_normals) + len(dataset.anomalies)
-            callback.on_note(unmatched_note(unmatched, images))
+    if options.anomalies is None and dataset.layout == "inspection":
+        return replace(dataset, group_by=options.group_by)
+    dataset, found = with_parts(dataset, callback, group_by=options.group_by)
+    for note in found.notes("stay on one side of the split"):
+        callback.on_note(note)
     return dataset
 
 

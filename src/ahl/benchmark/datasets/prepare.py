@@ -15,6 +15,7 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.files import written_whole
+from ahl._common.text import counted
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
@@ -84,12 +85,18 @@ def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None)
         OSError: if `output` cannot be written.
     """
     _check_new(output)
+    callback = callback or Callback()
     own_split = dataset.layout == "benchmark"
     train, test = (f"{_TRAIN}/", f"{_TEST}/") if own_split else ("", "")
     tested = [*dataset.test_normals, *dataset.anomalies]
     planned = _named([*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)])
     with _new_folder(output) as temporary:
-        images = _write(dataset, planned, temporary, callback or Callback())
+        images = _write(dataset, planned, temporary, callback)
+    if grouped := sum(sample.part is not None for _, _, sample in planned):
+        callback.on_note(
+            f"The groups of {counted(grouped, 'image')} are not kept, as folders have none. Where "
+            "names tell them, give --group-by."
+        )
     return Prepared(name=dataset.name, folder=output, images=images)
 
 

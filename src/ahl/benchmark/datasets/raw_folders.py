@@ -12,11 +12,10 @@ from pathlib import Path
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
+from ahl._common.text import listed
 from ahl._common.types import Box, Sample, Skipped
 from ahl.data.images.finding import find_images, is_system
 from ahl.data.images.formats import IMAGE_SUFFIXES
-
-_SHOWN = 6
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -93,7 +92,7 @@ def describe(folder: Path) -> str:
     """List the content of a folder, for a message."""
     inner, here = _entries(folder)
     held = [
-        f"the {kind} {_listed(entries)}"
+        f"the {kind} {listed([entry.name for entry in entries])}"
         for kind, entries in (("folders", inner), ("files", here))
         if entries
     ]
@@ -116,8 +115,3 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
 def _named(entries: Iterable[Path], name: str) -> Path | None:
     same = [entry for entry in entries if entry.name.casefold() == name.casefold()]
     return min(same, key=lambda entry: entry.name != name, default=None)
-
-
-def _listed(entries: list[Path]) -> str:
-    more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-    return ", ".join(entry.name for entry in entries[:_SHOWN]) + more

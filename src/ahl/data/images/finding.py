@@ -11,8 +11,8 @@ from ahl._common.errors import DataError
 from ahl._common.text import first_line
 from ahl.data.images.formats import IMAGE_SUFFIXES, formats_in_words
 from ahl.data.images.found import Found, joined
+from ahl.data.images.mask_files import separate_masks
 from ahl.data.images.pairing import common_folder
-from ahl.data.images.parting import part
 
 MAGIC: Final = frozenset("*?[")
 """Characters that make a path a pattern."""
@@ -30,7 +30,7 @@ def is_system(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _SYSTEM
 
 
-def find(folder: Path, *, recursive: bool = True) -> Found:
+def find_photographs(folder: Path) -> Found:
     """Find the photographs of a folder, by suffix, and their masks.
 
     Hidden files and folders, and those of operating systems and storage (`@eaDir`, `#recycle`,
@@ -43,7 +43,7 @@ def find(folder: Path, *, recursive: bool = True) -> Found:
     Raises:
         DataError: if the folder itself cannot be listed.
     """
-    files, unreadable = _files(folder, recursive=recursive)
+    files, unreadable = _files(folder)
     return _told_apart(folder, files, unreadable)
 
 
@@ -53,7 +53,7 @@ def find_images(
     """List all image files of a folder, masks included, by their suffixes (in lower case).
 
     Returns:
-        as `find`.
+        as the images of `find_photographs`.
 
     Raises:
         DataError: if a folder cannot be listed.
@@ -104,10 +104,10 @@ def _is_itself(pattern: str, found: Found) -> bool:
 def _masks_among(named: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
     """Masks of files that are named together with them, by these, as absolute paths."""
     paths = [path.absolute() for path in named if path.suffix.lower() in IMAGE_SUFFIXES]
-    return part(paths, common_folder(paths)).masks_of if len(paths) > 1 else {}
+    return separate_masks(paths, common_folder(paths)).masks_of if len(paths) > 1 else {}
 
 
-def _files(folder: Path, *, recursive: bool) -> tuple[list[Path], list[Path]]:
+def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Path]]:
     """Files below a folder, and folders that could not be listed."""
     files: list[Path] = []
     unreadable: list[Path] = []
@@ -137,13 +137,8 @@ def _files(folder: Path, *, recursive: bool) -> tuple[list[Path], list[Path]]:
 
 def _told_apart(root: Path, files: Sequence[Path], unreadable: Sequence[Path] = ()) -> Found:
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    parted = part(pictures, root)
-    return Found(
-        images=parted.photographs,
-        masks=parted.masks,
-        masks_of=parted.masks_of,
-        two_toned=parted.two_toned,
-        unlike_masks=parted.unlike_masks,
+    return replace(
+        separate_masks(pictures, root),
         others=tuple(path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES),
         unreadable=tuple(unreadable),
     )
@@ -157,7 +152,7 @@ def _expand(path: Path) -> Found:
     if exists and not is_folder:
         return Found(images=(path,))
     if is_folder:
-        found = find(path)
+        found = find_photographs(path)
     elif any(MAGIC.intersection(part) for part in path.parts):
         found = _match(path)
     elif exists or path.suffix.lower() in IMAGE_SUFFIXES:
@@ -186,7 +181,7 @@ def _match(pattern: Path) -> Found:
             if any(is_system(part) and part != ".." for part in parts):
                 continue
             if match.is_dir():
-                files, closed = _files(match, recursive=True)
+                files, closed = _files(match)
                 inner.update(files)
                 unreadable.update(closed)
             else:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-from ahl._common.text import counted, printable
+from ahl._common.text import counted, listed
 from ahl.data.images.formats import MISSING
-
-_NAMED: Final = 6  # of many names, in a note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +88,13 @@ def joined(parts: Iterable[Found]) -> Found:
 def places(paths: Iterable[Path], root: Path | None = None) -> str:
     """How many lie in which folders: `3 in good, 1 in crack`."""
     folders = Counter(path.parent for path in paths)
-    words = [f"{number} in {_name(folder, root)}" for folder, number in sorted(folders.items())]
-    more = f" and {len(words) - _NAMED} more folders" if len(words) > _NAMED else ""
-    return ", ".join(words[:_NAMED]) + more
+    return listed([f"{number} in {_name(at, root)}" for at, number in sorted(folders.items())])
 
 
-def _names(paths: Sequence[Path], root: Path | None) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(_name(path, root) for path in paths[:_NAMED]) + more
+def _names(paths: Iterable[Path], root: Path | None) -> str:
+    return listed([_name(path, root) for path in paths])
 
 
-def _name(path: Path, root: Path | None) -> str:
+def _name(path: Path, root: Path | None) -> Path:
     inside = root is not None and path != root and path.is_relative_to(root)
-    return printable(str(path.relative_to(root) if root and inside else path))
+    return path.relative_to(root) if root and inside else path

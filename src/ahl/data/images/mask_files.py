@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ import numpy as np
 
 from ahl._common.errors import ImageError
 from ahl._common.spacing import evenly_spaced
+from ahl.data.images.found import Found
 from ahl.data.images.pairing import (
     MASK_FOLDER,
     MASK_NAME,
@@ -42,31 +42,15 @@ _MOST_TONES: Final = 32  # of a mask of many classes
 _RIM: Final = 12  # grey levels that compression moves a tone by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parted:
-    """Pictures told apart; each is in one of the two first, in the order given.
-
-    Attributes:
-        photographs: all that are not masks.
-        masks: all masks.
-        masks_of: masks by their photograph, where it is known.
-        two_toned: photographs that are named like masks and look like them, without a partner.
-        unlike_masks: photographs that are named like masks, and look like photographs.
-    """
-
-    photographs: tuple[Path, ...]
-    masks: tuple[Path, ...]
-    masks_of: dict[Path, tuple[Path, ...]]
-    two_toned: tuple[Path, ...]
-    unlike_masks: tuple[Path, ...]
-
-
-def part(pictures: Sequence[Path], root: Path) -> Parted:
+def separate_masks(pictures: Sequence[Path], root: Path) -> Found:
     """Tell masks from photographs.
 
     Args:
         pictures: image files within one folder.
         root: that folder; names of folders above it say nothing.
+
+    Returns:
+        each picture as one of `images` or of `masks`, in the order given.
     """
     pictures = list(dict.fromkeys(pictures))
     places = {path: path.relative_to(root).parts[:-1] for path in pictures}
@@ -87,8 +71,8 @@ def part(pictures: Sequence[Path], root: Path) -> Parted:
         if path not in unlike
         and (any(map(MASK_FOLDER.fullmatch, places[path])) or MASK_NAME.fullmatch(path.stem))
     ]
-    return Parted(
-        photographs=tuple(photographs),
+    return Found(
+        images=tuple(photographs),
         masks=tuple(path for path in pictures if path in masks),
         masks_of={path: tuple(found) for path, found in masks_of.items()},
         two_toned=tuple(sorted(_agreeing(lonely, lambda path: (_tones(path) or 3) <= 2))),

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ahl._common.errors import DataError
-from ahl.data.images.finding import expand_paths, find
+from ahl.data.images.finding import expand_paths, find_photographs
 
 SIDE = 24
 
@@ -65,7 +65,7 @@ def test_masks_beside_photographs_are_masks_of_these(tmp_path, way):
     for pattern in BESIDE[way]:
         made |= masks(pattern.format("crack")) | masks(pattern.format("good"), empty=True)
     put(tmp_path, photographs | made)
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert names(found.images, tmp_path) == sorted(photographs)
     assert names(found.masks, tmp_path) == sorted(made)
     for path, its_masks in found.masks_of.items():
@@ -83,7 +83,7 @@ def test_numbered_names_pair_within_their_class(tmp_path):
     photographs = {f"test/{kind}/{n:03}.png": photograph(n) for kind in "abc" for n in range(3)}
     made = {f"ground_truth/{kind}/{n:03}_mask.png": mask(n) for kind in "ab" for n in range(3)}
     put(tmp_path, photographs | made)
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     for path, (of,) in found.masks_of.items():
         assert (of.parent.name, of.stem) == (path.parent.name, f"{path.stem}_mask")
     assert len(found.masks_of) == len(made)
@@ -91,7 +91,7 @@ def test_numbered_names_pair_within_their_class(tmp_path):
 
 def test_a_mask_without_its_photograph_belongs_to_no_other(tmp_path):
     put(tmp_path, {"test/good/000.png": photograph(0), "ground_truth/hole/000_mask.png": mask(0)})
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert names(found.images, tmp_path) == ["test/good/000.png"]
     assert found.masks_of == {}
 
@@ -130,14 +130,14 @@ PHOTOGRAPHS = {
 @pytest.mark.parametrize("case", PHOTOGRAPHS)
 def test_photographs_stay_photographs(tmp_path, case):
     put(tmp_path, PHOTOGRAPHS[case])
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert names(found.images, tmp_path) == sorted(PHOTOGRAPHS[case])
     assert found.masks == ()
 
 
 def test_photographs_that_are_named_like_masks_are_said(tmp_path):
     put(tmp_path, PHOTOGRAPHS["photographs of labels"])
-    (note,) = find(tmp_path).notes(tmp_path)
+    (note,) = find_photographs(tmp_path).notes(tmp_path)
     assert note.startswith(
         "Counted as photographs, though named like masks: good/bottle0_label.jpg"
     )
@@ -146,11 +146,11 @@ def test_photographs_that_are_named_like_masks_are_said(tmp_path):
 
 def test_a_name_with_mask_and_no_partner_is_an_image(tmp_path):
     put(tmp_path, {"good/face_mask.png": photograph(0), "good/masked part.png": photograph(1)})
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert len(found.images) == 2
     assert found.notes() == []
     put(tmp_path, {"good/x_mask.png": mask(0)})
-    found = find(tmp_path)
+    found = find_photographs(tmp_path)
     assert len(found.images) == 3
     assert found.notes(tmp_path) == [
         "Counted as photographs, though named like masks: good/x_mask.png "
@@ -188,18 +188,18 @@ def test_unreadable_masks_are_masks_by_their_names(tmp_path):
     put(tmp_path, parts("crack"))
     for number in range(5):
         (tmp_path / "crack" / f"crack{number}_mask.png").write_bytes(b"")
-    assert len(find(tmp_path).images) == 5
+    assert len(find_photographs(tmp_path).images) == 5
 
 
 def test_only_a_few_pictures_are_decoded(tmp_path, monkeypatch):
-    import ahl.data.images.parting as parting
+    import ahl.data.images.mask_files as mask_files
 
     read = []
-    original = parting.read_pixels
-    monkeypatch.setattr(parting, "read_pixels", lambda path: read.append(path) or original(path))
+    original = mask_files.read_pixels
+    monkeypatch.setattr(mask_files, "read_pixels", lambda path: read.append(path) or original(path))
     put(tmp_path, parts("good", count=40) | parts("bad", count=40))
-    find(tmp_path)
+    find_photographs(tmp_path)
     assert read == []
     put(tmp_path, masks("masks/good/good{}.png", count=40))
-    find(tmp_path)
+    find_photographs(tmp_path)
     assert len(read) == 3
