@@ -32,6 +32,13 @@ def test_it_says_where_ahl_does_not_win(summed):
     )
 
 
+def test_the_best_rival_decides(summed):
+    """A worse one beside it changes nothing."""
+    results = [make_result("ahl-dra", 0.8), make_result("dra", 0.9), make_result("devnet", 0.7)]
+    summary = summed(results)
+    assert list(find_defeats(summary, summary.columns[0])) == ["AHL(DRA)"]
+
+
 def test_it_says_whether_the_intervals_overlap(summed):
     results = [
         make_result("ahl-dra", 0.55),

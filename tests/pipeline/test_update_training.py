@@ -8,6 +8,7 @@ import torch
 
 from ahl import AHL
 from ahl._common.errors import DataError
+from ahl.evidence.coreset import patches_of
 from ahl.evidence.prepared import Preparation
 from ahl.features.table import table_of_maps
 from ahl.model.decision import decide
@@ -57,6 +58,8 @@ def test_a_false_alarm_lowers_its_fellows(model):
     assert lift[1] < lift[0]
     before, after = model.preparation.memory, found.model.preparation.memory
     assert len(after.patches[0]) == len(before.patches[0]) + 64, "its patches are remembered"
+    own = patches_of(torch.from_numpy(alarm[0]).float())[0]
+    torch.testing.assert_close(after.patches[0][-64:], own, rtol=1e-2, atol=1e-2)
     known = model.calibration.knn, found.model.calibration.knn
     assert len(known[1].places) == len(known[0].places) + 1
 
