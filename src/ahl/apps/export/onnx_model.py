@@ -124,7 +124,7 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
     except ForeignContentError as error:
         raise ConfigurationError(
             f"This model cannot be exported: {error}, and the file would not be opened (see "
-            "docs/export.md). It comes from the backbone; choose another one."
+            "docs/export.md). If it is the backbone's, choose another one."
         ) from error
     return model
 
