@@ -24,7 +24,7 @@ from ahl._common.text import literal
 from ahl.apps.advise import Advice, advise
 from ahl.config import DEFAULT_BACKBONE
 from ahl.data import open_dataset
-from ahl.data.copies import find_duplicates
+from ahl.data.copies import find_copies
 from ahl.data.pictures import look_at
 
 
@@ -89,7 +89,7 @@ def main() -> None:
 
     dataset = open_dataset(options.data)
     samples = [*dataset.train_normals, *dataset.test_normals, *dataset.anomalies]
-    untouched = find_duplicates(look_at(samples, Callback())[0], Callback())
+    untouched = find_copies(look_at(samples, Callback())[0], Callback())
     real = {frozenset((Path(c.one).name, Path(c.other).name)) for c in untouched.copies}
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:

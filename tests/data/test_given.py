@@ -100,7 +100,7 @@ def test_splits_choose_rows(loose):
         dataset = dataset_of_table(table, [split])
         assert names(dataset.train_normals) == [f"Free/Imgs/f{number}.png"]
         assert names(dataset.anomalies) == [f"Crack/Imgs/c{number}.png"]
-        assert dataset.notes == (f"2 of 6 rows of t.csv taken: those of the split {split}.",)
+        assert dataset.notes == (f"2 of 6 rows of t.csv taken (split: {split}).",)
     assert len(dataset_of_table(table).train_normals) == 3
 
 

@@ -40,7 +40,7 @@ class Copy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicates:
+class Copies:
     """All copies.
 
     Attributes:
@@ -52,7 +52,7 @@ class Duplicates:
     pairs: tuple[tuple[int, int], ...]
 
 
-def find_duplicates(pictures: Sequence[Picture[Any]], callback: Callback) -> Duplicates:
+def find_copies(pictures: Sequence[Picture[Any]], callback: Callback) -> Copies:
     """Find exact copies by their pixels, and near-copies by thumbnails.
 
     Near-copies are found among the images that a coarse descriptor finds most alike, and confirmed
@@ -84,7 +84,7 @@ def find_duplicates(pictures: Sequence[Picture[Any]], callback: Callback) -> Dup
     order = {"good and defect": 0, "within defects": 1, "within good": 2}
     copies.sort(key=lambda c: (order[c.where], not c.exact, -c.likeness, c.one, c.other))
     places = tuple((one, other) for one, other, _ in pairs)
-    return Duplicates(copies=tuple(copies), pairs=places)
+    return Copies(copies=tuple(copies), pairs=places)
 
 
 def linked(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:

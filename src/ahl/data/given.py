@@ -146,10 +146,8 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
             )
     notes = [f"Columns of {file.name} that are not read: {listed(unread)}."] if unread else []
     if has_splits:
-        notes.append(
-            f"{taken} of {counted(len(rows), 'row')} of {file.name} taken: those of the split "
-            f"{' or '.join(splits)}."
-        )
+        of_rows = f"{taken} of {counted(len(rows), 'row')} of {file.name}"
+        notes.append(f"{of_rows} taken (split: {', '.join(splits)}).")
     if missing:
         notes.append(f"Files that {file.name} names are not there: {listed(missing)}.")
     if all(sample.is_anomaly for sample in samples.values()):

@@ -18,7 +18,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl._common.types import Sample
-from ahl.data.copies import Copy, find_duplicates, linked
+from ahl.data.copies import Copy, find_copies, linked
 from ahl.data.folders import Dataset, by_name
 from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
@@ -200,8 +200,8 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
     if group_by is not None:
         images = tell_parts(images, group_by)
         unmatched = sum(one.part is None for one in images)
-    pictures, _ = look_at(images, _Quiet(callback))
-    found = find_duplicates(pictures, callback)
+    pictures, _ = look_at(images, callback)
+    found = find_copies(pictures, callback)
     place = {id(image): index for index, image in enumerate(images)}
     places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
     pairs = [(places[one], places[other]) for one, other in found.pairs]
@@ -211,17 +211,6 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
         pictures=tuple(pictures),
         unmatched=unmatched,
     )
-
-
-class _Quiet(Callback):
-    """Passes on progress, but not skipped images, which who uses the images reports."""
-
-    def __init__(self, callback: Callback) -> None:
-        self._callback = callback
-
-    def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Pass on."""
-        self._callback.on_stage(stage, done, total)
 
 
 def with_parts(

@@ -65,10 +65,11 @@ def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]],
 
     Args:
         samples: the images.
-        callback: receives progress and what cannot be read.
+        callback: receives progress.
 
     Returns:
-        the pictures of the readable ones in order, and what was skipped.
+        the pictures of the readable ones in order, and those that cannot be read, for the caller
+        to report.
     """
     pictures, skipped = [], []
     callback.on_stage("looking at images", 0, len(samples))
@@ -78,7 +79,6 @@ def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]],
                 pictures.append(seen)
             else:
                 skipped.append(seen)
-                callback.on_skipped(seen)
             callback.on_stage("looking at images", done, len(samples))
     return pictures, skipped
 

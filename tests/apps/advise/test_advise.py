@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl.apps.advise import advise, sections
 from ahl.data import open_dataset
@@ -40,11 +41,18 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(folder):
-    return look_over(folder)
+def skipped():
+    return []
 
 
-def test_what_was_planted_is_found(whole):
+@pytest.fixture(scope="module")
+def whole(folder, skipped):
+    callback = Callback()
+    callback.on_skipped = skipped.append
+    return look_over(folder, callback=callback)
+
+
+def test_what_was_planted_is_found(whole, skipped):
     assert {one.name for one in whole.suspects} >= {"good/wrong.png", "bar/wrong.png"}
     assert whole.suspects[0].name in {"good/wrong.png", "good/copy.png", "bar/wrong.png"}
     assert sum(whole.suspected.values()) >= len(whole.suspects)
@@ -55,6 +63,7 @@ def test_what_was_planted_is_found(whole):
         "good and defect",
     )
     assert [one.name for one in whole.skipped] == ["dot/torn.png"]
+    assert tuple(skipped) == whole.skipped
     assert whole.images == {"bar": 8, "dot": 7, "good": 32}
 
 

@@ -18,6 +18,10 @@ def test_report_writes_a_page_and_says_what_is_in_it(model, inspection_folder, t
     assert [one["path"] for one in told["skipped"]] == ["dot/bad.png"]
     assert "bad.png" in page.read_text()
     assert any("ahl threshold" in one for one in told["what_to_do"])
+    assert told["trained_parts"] == 0
+    parts = ("--group-by", r"^(\w+)/", "--json")
+    by_folder = json.loads(run("report", model, tmp_path / "test", "-o", page, *parts).stdout)
+    assert by_folder["trained_parts"] == 10, "of folders that were trained on"
     result = run("report", model, tmp_path / "test", "-o", page)
     assert told["how_good"][0] in result.stdout
     assert str(page) in result.stdout

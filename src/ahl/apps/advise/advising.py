@@ -28,7 +28,7 @@ from ahl.apps.advise.labels import (
 from ahl.apps.advise.trials import FOLDS, Progress, Setup, Trials, open_trials, out_of_fold
 from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
-from ahl.data.copies import Copy, find_duplicates
+from ahl.data.copies import Copy, find_copies
 from ahl.data.folders import by_name
 from ahl.data.parts import number_parts, tell_parts, with_copies_together
 from ahl.data.pictures import Picture, look_at
@@ -153,13 +153,15 @@ def advise(
     if group_by is not None:
         samples = tell_parts(samples, group_by)
     pictures, skipped = look_at(samples, callback)
+    for one in skipped:
+        callback.on_skipped(one)
     if not pictures:
         raise DataError(
             f"None of the {len(skipped)} images in {dataset.root} can be read "
             f"({skipped[0].name}: {skipped[0].reason})."
         )
-    duplicates = find_duplicates(pictures, callback)
-    readable = with_copies_together([one.sample for one in pictures], duplicates.pairs)
+    found = find_copies(pictures, callback)
+    readable = with_copies_together([one.sample for one in pictures], found.pairs)
     groups = number_parts(one.part for one in readable)
     size = _advise_size(setup, pictures)
     labels = curve = None
@@ -179,7 +181,7 @@ def advise(
         heads=setup.detector.name,
         images=dict(sorted(Counter(one.sample.class_name for one in pictures).items())),
         skipped=tuple(skipped),
-        copies=duplicates.copies,
+        copies=found.copies,
         labels=labels,
         curve=curve,
         suspects=suspects,

@@ -87,7 +87,8 @@ class Labels:
         named = bool(self.good or self.defects or self.masks)
         if [data is not None, named, self.table is not None].count(True) != 1:
             raise ConfigurationError(
-                "Expected labelled images in one way: DATA, --good with --defect, or --table."
+                "Expected labelled images in one way: DATA, --good with --defect, or --table "
+                f"(--masks belongs to --good); given: {self.again(data) or 'none'}."
             )
         if data is not None:
             return _open(data)

@@ -13,7 +13,7 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.text import megabytes
 from ahl.apps.cli.common import check_writable, print_json, stderr_console
 from ahl.apps.cli.evaluate import as_values
-from ahl.apps.cli.groups import Computing, json_flag, trained_model
+from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import FILE, option, options, takes
 
@@ -24,6 +24,7 @@ class ReportOptions:
 
     output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
     labels: Labels
+    group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
     as_json: bool = json_flag()
 
@@ -62,6 +63,7 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
             output,
             made=f"{model.name} on {tested}, {datetime.date.today().isoformat()}",
             progress=callback.progress_of("scoring"),
+            group_by=options.group_by,
         )
         for skipped in written.evaluation.skipped:
             callback.on_skipped(skipped)

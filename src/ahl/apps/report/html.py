@@ -71,6 +71,7 @@ def write_report(
     title: str | None = None,
     made: str = "",
     progress: Callable[[int, int], None] | None = None,
+    group_by: str | None = None,
 ) -> Report:
     """Test a model and write the result as one HTML page.
 
@@ -84,11 +85,12 @@ def write_report(
         title: heading of the page; None takes the dataset's name.
         made: when and by whom, for the line below it.
         progress: called with (done, total) images.
+        group_by: as for `ahl.evaluate`.
 
     Raises:
         DataError: if nothing is left to test.
     """
-    result = evaluate(scorer, dataset, progress=progress)
+    result = evaluate(scorer, dataset, progress=progress, group_by=group_by)
     counts, model = count(result), scorer.model
     alarms = make_cases(scorer, worst_false_alarms(result.scored, _WORST))
     summary = summarise(result, counts, model, alarms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -101,7 +101,7 @@ def _is_itself(pattern: str, found: Found) -> bool:
     return found.images == (Path(pattern),)
 
 
-def _masks_among(named: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
+def _masks_among(named: Sequence[Path]) -> Mapping[Path, tuple[Path, ...]]:
     """Masks of files that are named together with them, by these, as absolute paths."""
     paths = [path.absolute() for path in named if path.suffix.lower() in IMAGE_SUFFIXES]
     return separate_masks(paths, common_folder(paths)).masks_of if len(paths) > 1 else {}
