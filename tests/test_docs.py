@@ -183,4 +183,4 @@ def test_the_example_of_parts_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AHL_CACHE", str(tmp_path / "cache"))
     execute(f"from tiny import *\n{small}\n")
-    assert "images are not the only ones of their part" in capsys.readouterr().out
+    assert "images share their part with others" in capsys.readouterr().out

@@ -39,7 +39,7 @@ def test_both_figures_are_measured(tmp_path, group_by):
     dataset = exposures_of_each_part(tmp_path / "tiles")
     plain, together = with_kept_together([dataset], callback, group_by=group_by)
     assert (plain, together.name) == (dataset, f"Tiles{TOGETHER}")
-    assert "48 of 48 images are not the only ones of their part: measured both ways" in said[0]
+    assert "48 of 48 images share their part with others: measured both ways" in said[0]
     methods = ("logistic", "ahl-devnet")
     benchmark = replace(small(plain, *methods), datasets=[plain, together])
     assert run_benchmark(benchmark, tmp_path / "results").computed == 4

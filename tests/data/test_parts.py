@@ -63,9 +63,7 @@ def test_exposures_are_copies_and_a_contradiction_is_named(root):
     assert (found.shared, found.unmatched, found.across) == (21, None, ())
     assert {c.one for c in found.contradictions} == {"dent/a.png"}
     text = " ".join(found.notes("stay in one fold"))
-    assert (
-        "21 of 22 images are not the only ones of their part: photographs of one part stay" in text
-    )
+    assert "21 of 22 images share their part with others: photographs of one part stay" in text
     assert "labelled good and defect" in text
     assert "dent/a.png = good/exp1_tile3.png (dent, good)" in text
 

@@ -98,7 +98,7 @@ def with_kept_together(
         copies = sum(len(parts.copies) for _, parts in found)
         unmatched = sum(parts.unmatched or 0 for _, parts in found)
         note = f"{dataset.name}: {counted(copies, 'pair')} of copies found; {shared} of {images} "
-        note += "images are not the only ones of their part"
+        note += "images share their part with others"
         note += f"; {unmatched} not matched by --group-by" if unmatched else ""
         callback.on_note(f"{note}: {'measured both ways' if shared else 'measured once'}.")
         if shared:

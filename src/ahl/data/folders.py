@@ -210,9 +210,11 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
     tables = [path for path in found.others if path.suffix.lower() in (".csv", ".tsv")]
     table = "".join(f" If {one} labels them, give --table {_quoted(one)}." for one in tables[:1])
     if not outer:
-        images = len(found.images)
-        held = f"{images} image(s) but no folders" if images else "neither folders nor images"
-        return " ".join([f"{root} holds {held}. {_LAYOUTS}.{table}", *found.notes()])
+        held, way = "neither folders nor images", table
+        if found.images:
+            held = f"{counted(len(found.images), 'image')} but no folders"
+            way = table or f" {_way_out(root, root, ())}"
+        return " ".join([f"{root} holds {held}. {_LAYOUTS}.{way}", *found.notes()])
     for folder in outer:
         if folder.name in ("train", "test"):
             continue

@@ -89,7 +89,7 @@ class Parts(Generic[T]):
 
     @property
     def shared(self) -> int:
-        """Images that are not the only ones of their part."""
+        """Number of images that share their part with others."""
         _, counts = np.unique(number_parts(one.part for one in self.images), return_counts=True)
         return int(counts[counts > 1].sum())
 
@@ -129,7 +129,7 @@ class Parts(Generic[T]):
             )
         if self.shared:
             notes.append(
-                f"{self.shared} of {len(self.images)} images are not the only ones of their part: "
+                f"{self.shared} of {len(self.images)} images share their part with others: "
                 f"photographs of one part {done}."
             )
         if self.contradictions:

@@ -88,7 +88,7 @@ def test_names_tell_parts(tmp_path):
     result = run("train", tmp_path / "data", "-o", output, *options)
     said = " ".join(result.stderr.split())
     assert "The names of 1 of 49 images do not match --group-by" in said
-    assert "48 of 49 images are not the only ones of their part" in said
+    assert "48 of 49 images share their part with others" in said
     values = json.loads(run("evaluate", output, tmp_path / "data", "--json").stdout)
     assert values["classes"]["good"]["count"] == 10, "three parts and the image alone"
     assert f"{values['trained_parts']} images are not for testing: training has" in said
