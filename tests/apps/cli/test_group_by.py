@@ -92,5 +92,9 @@ def test_names_tell_parts(tmp_path):
     values = json.loads(run("evaluate", output, tmp_path / "data", "--json").stdout)
     assert values["classes"]["good"]["count"] == 10, "three parts and the image alone"
     assert f"{values['trained_parts']} images are not for testing: training has" in said
+    result = run("train", tmp_path / "data", "-o", output, *options[2:])
+    said = " ".join(result.stderr.split())
+    assert "48 of 49 images share their part with others: photographs of one part stay in" in said
+    assert "The names of 1 of 49 images do not match --group-by" in said
     refused = run("train", tmp_path / "data", "-o", output, "--group-by", "(", code=2)
     assert "group_by is '('; expected a regular expression" in refused.output

@@ -232,7 +232,7 @@ def _size(size: SizeAdvice) -> Iterator[str]:
         }[size.verdict]
         yield f"{originals[0].upper()}{originals[1:]}."
     if size.masked is None:
-        yield "There are no masks (ground_truth/), so the defects' own sizes are not known."
+        yield "There are no masks, so the defects' own sizes are not known."
     else:
         yield from _masked(size.masked, own, larger, size.tiles)
 
