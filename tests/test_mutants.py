@@ -60,6 +60,7 @@ def test_survivors_are_named_and_too_many_are_an_error(tmp_path):
     """Of two defects of one line the one that its test does not notice; the source stays."""
     folder = tmp_path / "tests"
     (folder / "mutants").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
     (tmp_path / "src" / "ahl").mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text("")
     source = tmp_path / "src" / "ahl" / "__init__.py"

@@ -140,7 +140,7 @@ def main() -> int:
         import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "copy"
-        for part in ("src", "tests"):
+        for part in ("src", "tests", "docs"):
             shutil.copytree(ROOT / part, base / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", base)
         mutants = read_mutants("".join(sys.argv[1:]))

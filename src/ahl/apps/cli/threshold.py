@@ -60,8 +60,8 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
     left out, and several photographs of one part count as one. Of a --table with splits, the good
-    images of val and test are taken. Without any, out-of-fold scores of the training normals are
-    used. They come from the fold models, which mostly score higher than the model itself, so the
+    images of val are taken: those of test are for `ahl evaluate`. Without any, out-of-fold scores
+    of the training normals are used. They come from the fold models, which mostly score higher than the model itself, so the
     threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
@@ -103,7 +103,7 @@ def _images(normals: tuple[str, ...], labels: Labels) -> list[LabelledImage] | N
         return label_images(images_of(normals), GOOD) if normals else None
     if normals:
         raise ConfigurationError("Give NORMALS or the options of labelled images, not both.")
-    return from_samples(labels.dataset(None, ["val", "test"]).train_normals)
+    return from_samples(labels.dataset(None, ["val"]).train_normals)
 
 
 def _as_values(found: Threshold) -> dict[str, Any]:
