@@ -61,8 +61,8 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
     left out, and several photographs of one part count as one. Of a --table with splits, the good
     images of val are taken: those of test are for `ahl evaluate`. Without any, out-of-fold scores
-    of the training normals are used. They come from the fold models, which mostly score higher than the model itself, so the
-    threshold is conservative.
+    of the training normals are used. They come from the fold models, which mostly score higher than
+    the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
     images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
