@@ -1,5 +1,7 @@
 """`ahl` with a scorer that needs no torch: run as a script, also by the processes it starts."""
 
+import os
+
 from fakes import FakeScorer
 
 import ahl.apps.serve.server
@@ -9,6 +11,7 @@ from ahl._common.errors import ModelFileError
 def opened(path, **_):
     if path.read_bytes() == b"broken":
         raise ModelFileError(f"{path} is broken")
+    path.with_name(f"opened by {os.getpid()}").touch()
     return [FakeScorer()]
 
 
