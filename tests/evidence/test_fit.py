@@ -36,6 +36,16 @@ def two_kinds(count, seed):
     return {"a": torch.from_numpy(random.normal(size=count) + 20.0 * kinds)}, looks, kinds
 
 
+def calibrated(*means):
+    """By good images seen with these means, good ones unseen and nine anomalies."""
+    return calibrate(
+        drawn(COUNT, 1, *means),
+        unseen(drawn(COUNT, 2, 0, 0)),
+        unseen(drawn(9, 3, 6.0, 1.0), seed=51),
+        config(),
+    )
+
+
 def test_held_out_normals_are_measured_against_those_like_them():
     """The zero of a score, and the thresholds set on it, are of what an image is compared with."""
     evidence, looks, kinds = two_kinds(COUNT, 0)
@@ -97,12 +107,7 @@ def test_what_an_update_learns_has_a_say_in_the_weights_alone():
 
 def test_an_update_moves_means_and_spreads_as_the_normals_evidence_moved():
     """Means by the difference, spreads by the ratio: kept normals stand for all of them."""
-    found = calibrate(
-        drawn(COUNT, 1, 5, 7),
-        unseen(drawn(COUNT, 2, 0, 0)),
-        unseen(drawn(9, 3, 6.0, 1.0), seed=51),
-        config(),
-    )
+    found = calibrated(5, 7)
     before, after = (
         drawn(20, 6, 1, 2),
         {"a": torch.tensor([1.0, 5.0]), "b": torch.tensor([3.0, 9.0])},
@@ -116,11 +121,6 @@ def test_an_update_moves_means_and_spreads_as_the_normals_evidence_moved():
 
 
 def test_the_probability_knows_normals_and_anomalies_by_their_weighted_scores():
-    found = calibrate(
-        drawn(COUNT, 1, 0, 0),
-        unseen(drawn(COUNT, 2, 0, 0)),
-        unseen(drawn(9, 3, 6.0, 1.0), seed=51),
-        config(),
-    )
+    found = calibrated(0, 0)
     assert found.probability == fit_probability(found.normal_scores, found.anomaly_scores)
     assert found.anomaly_scores.min() > found.normal_scores.mean()

@@ -32,6 +32,21 @@ from tiny import tiny_config
 CPU = torch.device("cpu")
 
 
+def calibrated(task, model, config):
+    return calibrate_by_folds(
+        task.detector,
+        model,
+        task.data,
+        task.folds,
+        task.reference,
+        task.preparation,
+        config,
+        seed=0,
+        device=CPU,
+        callback=Callback(),
+    )
+
+
 def make_task(config, anomalies=6, seed=0):
     good = draw_normals(group_of(24), 0)
 
@@ -95,18 +110,7 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
         lambda _, model, samples: {"made up": torch.from_numpy(scores[model, samples])},
     )
     monkeypatch.setattr(out_of_fold, "calibrate", lambda *given: given)
-    trained_on, normals, anomalies, _ = calibrate_by_folds(
-        task.detector,
-        models,
-        task.data,
-        task.folds,
-        task.reference,
-        task.preparation,
-        config,
-        seed=0,
-        device=CPU,
-        callback=Callback(),
-    )
+    trained_on, normals, anomalies, _ = calibrated(task, models, config)
     np.testing.assert_array_equal(trained_on["made up"], scores[models, :24])
     for unseen, side in ((normals, "normals"), (anomalies, "anomalies")):
         expected = by_hand(scores, task, side)
@@ -224,18 +228,7 @@ def test_the_models_own_normals_are_the_zero_of_its_scores():
         seed=0,
         device=CPU,
     )
-    found = calibrate_by_folds(
-        task.detector,
-        state.unified,
-        task.data,
-        task.folds,
-        task.reference,
-        task.preparation,
-        config,
-        seed=0,
-        device=CPU,
-        callback=Callback(),
-    )
+    found = calibrated(task, state.unified, config)
     own = sample_evidence(
         task.detector,
         state.unified,

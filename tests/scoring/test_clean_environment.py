@@ -25,8 +25,7 @@ LARGEST = 400e6
 """Bytes that the environment may take."""
 
 CLOSE = 1e-4
-"""What two runtimes may lie apart, as at export. One runtime says the same in both environments, to
-the last digit."""
+"""Largest difference between two runtimes, as at export; one alone repeats itself exactly."""
 
 
 @dataclass

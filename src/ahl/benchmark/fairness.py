@@ -1,4 +1,4 @@
-"""Which constants of a run reach which methods of the benchmark."""
+"""Constants of a run that reach the methods of the benchmark."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ahl.data.images.found import Found
 from ahl.data.images.pairing import common_folder, pair
 
 SPLITS: Final = ("train", "val", "test")
-"""What a table may say an image is for."""
+"""Uses that a table may give an image."""
 
 _COLUMNS: Final = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "name"),

@@ -36,7 +36,7 @@ class Named(Protocol):
 
     @property
     def source(self) -> ImageSource:
-        """Where the pixels are."""
+        """Place of the pixels."""
 
 
 T = TypeVar("T", bound=Named)

@@ -37,7 +37,7 @@ _MESSAGES: Final[dict[str, dict[int, str]]] = {
 
 _LENGTH_FIRST: Final = 2
 _WIRE_TYPES: Final = {"int": 0, "float": 5}
-"""How protobuf encodes a field; all but these are a length and so many bytes."""
+"""Wire types of protobuf fields; all but these are a length and so many bytes."""
 
 _FOREIGN: Final = {
     ("model", 20): "training steps",

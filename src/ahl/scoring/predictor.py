@@ -1,7 +1,8 @@
-"""The half of the estimator that scores: a trained model, and what is asked of it."""
+"""The half of the estimator that scores, once it has a trained model."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -23,7 +24,7 @@ from ahl.scoring.thresholds import set_threshold
 from ahl.scoring.torch_scorer import TorchScorer, require_score
 
 
-class Predictor:
+class Predictor(ABC):
     """Scores images with a trained model, once it has one."""
 
     _model: TrainedModel | None = None
@@ -187,9 +188,9 @@ class Predictor:
         """Answer scikit-learn's `check_is_fitted`."""
         return self._model is not None
 
+    @abstractmethod
     def _device(self) -> torch.device:
         """Device to compute on."""
-        raise NotImplementedError
 
     def _fitted(self, model: TrainedModel | None) -> Self:
         """The detector with a model; without one in a process that only helped to train."""

@@ -1,4 +1,4 @@
-"""Which images show parts that a model was trained on, and which show one part."""
+"""Images that show parts a model was trained on, or one part together."""
 
 from __future__ import annotations
 

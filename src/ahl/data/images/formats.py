@@ -94,7 +94,7 @@ MISSING: Final[Mapping[str, str]] = {
     if not one.readable
     for suffix in one.suffixes
 }
-"""What reads a format, by the suffixes of those that this installation does not read."""
+"""Extras that read a format, by the suffixes of those that this installation does not read."""
 
 ARRAY_SUFFIX: Final = ".npy"
 """Suffix of the files that are read as arrays."""

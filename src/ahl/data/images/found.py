@@ -1,4 +1,4 @@
-"""What a search for images found, and what it passed over."""
+"""Result of a search for images, with all that was passed over."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def joined(parts: Iterable[Found]) -> Found:
 
 
 def places(paths: Iterable[Path], root: Path | None = None) -> str:
-    """How many lie in which folders: `3 in good, 1 in crack`."""
+    """Counts by folder: `3 in good, 1 in crack`."""
     folders = Counter(path.parent for path in paths)
     return listed([f"{number} in {_name(at, root)}" for at, number in sorted(folders.items())])
 
