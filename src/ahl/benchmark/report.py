@@ -40,8 +40,8 @@ NOTES = (
     "The paper's figures come from its own backbone, fine-tuned at 448 pixels, and from its own "
     "draws; they stand beside ours for orientation, matched by the names of dataset and method.",
     "Test images whose content equals a training image are left out. Other photographs of parts "
-    "that train (copies, further exposures) are left out of datasets named 'parts together' alone "
-    "(--keep-together), which have no figure of the paper beside them and no rank.",
+    "that train (copies, further exposures) are left out of datasets named 'parts together' alone, "
+    "which have no figure of the paper beside them and no rank.",
     "FS-DRA trains on every anomaly class: a bound, not a rival. The rows of the paper's ablation "
     "(+ HADG and its like) are AHL with some of its parts: neither AHL nor rivals. They are never "
     "set in bold, never counted as beating AHL, and take no part in the ranks.",

@@ -4,10 +4,12 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from ahl.apps.cli import main
 from ahl.apps.cli.benchmark import _methods
 from ahl.benchmark.methods import METHODS
+from ahl.benchmark.protocol import TOGETHER
 from ahl.benchmark.results import Results
 from ahl.benchmark.variants import ABLATIONS
 from commands import small_backbone
@@ -41,6 +43,24 @@ def test_run_then_report(benchmark_folder, tmp_path):
     assert "Logistic regression" in (output / "report.md").read_text()
 
 
+def test_copies_are_looked_for_unless_told_not_to(tmp_path):
+    parts = tmp_path / "parts"
+    write_class(parts / "good", "good", 16)
+    write_class(parts / "dot", "dot", 6)
+    with Image.open(parts / "good" / "003.png") as image:
+        image.point(lambda level: level * 0.8).save(parts / "good" / "copy.png")
+    run = ("benchmark", "run", "--dataset", f"Parts={parts}", "--method", "logistic")
+    options = small(tmp_path, "--seeds", 1, "--anomalies", 3)
+    both = ahl(*run, *options, "--output", tmp_path / "both")
+    assert both.exit_code == 0, both.output
+    assert "2 of 23 images share their part with others: measured both ways" in both.stderr
+    names = {result.dataset for result in Results(tmp_path / "both").trials.values()}
+    assert names == {"Parts", f"Parts{TOGETHER}"}
+    once = ahl(*run, *options, "--as-published", "--output", tmp_path / "once")
+    assert "copies found" not in once.stderr
+    assert [result.dataset for result in Results(tmp_path / "once").trials.values()] == ["Parts"]
+
+
 def test_help_names_every_method_and_ablation():
     text = " ".join(ahl("benchmark", "run", "--help").output.split())
     assert f"Methods: {' '.join(method.name for method in METHODS)}." in text
@@ -66,6 +86,8 @@ def test_a_transfer_measures_by_default_what_can_be_adapted():
         (("--dataset", "x={folder}", "--cache", "x", "--no-cache"), "not both"),
         (("--dataset", "x={folder}", "--method", "kdad,heads.margin=1"), "takes no settings"),
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
+        (("--dataset", "x={folder}", "--group-by", "a", "--as-published"), "--as-published does"),
+        (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not look"),
     ],
 )
 def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, arguments, reason):

@@ -75,9 +75,9 @@ class RunOptions:
         type=click.IntRange(min=0),
         metavar="N",
     )
-    keep_together: bool = option(
-        "Measure each dataset that has photographs of one part once more, with these on one side "
-        "of the split. Decodes every image.",
+    as_published: bool = option(
+        "Look for no photographs of one part. Without it, each dataset that has some is measured "
+        "once more, with these on one side of the split; every image is decoded for that.",
         default=False,
     )
     group_by: str | None = group_by_names()
@@ -100,7 +100,7 @@ class RunOptions:
         """All that is to be measured.
 
         Args:
-            callback: is told of photographs of one part, if they are looked for.
+            callback: is told of photographs of one part.
 
         Raises:
             AHLError: if an option has a value that cannot work, or a dataset cannot be read.
@@ -111,14 +111,15 @@ class RunOptions:
         from ahl.config import preset
         from ahl.features.backbones.choice import BackboneChoice
 
-        if self.group_by is not None and not self.keep_together:
-            raise ConfigurationError("--group-by needs --keep-together.")
-        if self.keep_together and self.transfer:
+        as_published = self.as_published or self.transfer
+        if self.group_by is not None and as_published:
+            other = "--transfer" if self.transfer else "--as-published"
             raise ConfigurationError(
-                "--keep-together is not measured with --transfer; leave it out."
+                f"--group-by tells photographs of one part, which {other} does not look for; leave "
+                "one of them out."
             )
         datasets = [_dataset(text) for text in self.datasets]
-        if self.keep_together:
+        if not as_published:
             datasets = with_kept_together(datasets, callback, group_by=self.group_by)
         chosen = self.features.choice()
         size, tiles = self.features.image_size, self.features.tiles
