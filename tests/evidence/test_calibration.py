@@ -39,7 +39,7 @@ def unseen_evidence(values, seed=50):
 
 def calibrated(trained, unseen, anomalies, prior_count=3.0, neighbours=0):
     config = CalibrationConfig(prior_count=prior_count, neighbours=neighbours, neighbour_share=0.0)
-    return calibrate(trained, unseen_evidence(unseen), unseen_evidence(anomalies, 51), config)
+    return calibrate(trained, unseen_evidence(unseen), unseen_evidence(anomalies, 51), config, ())
 
 
 def summed(found, given, descriptors):
@@ -188,7 +188,7 @@ def test_evidence_that_goes_with_the_looks_is_judged_by_them_and_comes_back():
     looks = normals["a"][:, None].expand(-1, 6)  # of the same kind, the same evidence
     nothing = unseen_evidence({"a": torch.empty(0)})
     config = CalibrationConfig(neighbours=10, neighbour_share=0.0)
-    found = calibrate(normals, Unseen(evidence=normals, descriptors=looks), nothing, config)
+    found = calibrate(normals, Unseen(evidence=normals, descriptors=looks), nothing, config, ())
     assert found.knn.neighbours == 10
     given = {"a": torch.tensor([1.0, 1.0])}
     usual, strange = summed(found, given, torch.tensor([[1.0] * 6, [-1.0] * 6]))
@@ -215,7 +215,7 @@ def test_a_share_of_many_normals_is_asked():
     config = CalibrationConfig(neighbours=20, neighbour_share=0.2)
     normals = evidence(200, 1, a=(0.0, 1.0))
     nothing = {"a": torch.empty(0)}
-    found = calibrate(normals, unseen_evidence(normals), unseen_evidence(nothing), config)
+    found = calibrate(normals, unseen_evidence(normals), unseen_evidence(nothing), config, ())
     assert found.knn.neighbours == 40
 
 
@@ -257,11 +257,15 @@ def test_images_known_later_join_neighbours_and_weights_only(neighbours):
     before = calibration(anomalies, neighbours=neighbours)
     missed = {"a": torch.tensor([1.0] * 5), "b": torch.tensor([205.0] * 5)}
     good = {"a": torch.tensor([6.0]), "b": torch.tensor([5.0])}
-    after = recalibrate(before, unseen_evidence(good), unseen_evidence(missed, 7), prior_count=3.0)
+    after = recalibrate(
+        before, unseen_evidence(good), unseen_evidence(missed, 7), CalibrationConfig(), ()
+    )
     assert len(after.missed) == 5
     assert len(after.anomaly_scores) == 3, "they were chosen, and stand for no others"
     assert len(after.normal_scores) == 200
-    again = recalibrate(after, unseen_evidence(good), unseen_evidence(missed, 8), prior_count=3.0)
+    again = recalibrate(
+        after, unseen_evidence(good), unseen_evidence(missed, 8), CalibrationConfig(), ()
+    )
     assert len(again.missed) == 10
     assert after.weights[1] > before.weights[1], "what they stand out by weighs more"
     if neighbours:
@@ -273,7 +277,7 @@ def test_images_known_later_join_neighbours_and_weights_only(neighbours):
 def test_of_another_product_nothing_is_known_to_add_to():
     moved = calibration().restandardised(evidence(80, 9, a=(30.0, 2.0), b=(0.0, 1.0)))
     few = unseen_evidence({"a": torch.tensor([1.0]), "b": torch.tensor([1.0])})
-    assert recalibrate(moved, few, few, 3.0) is moved
+    assert recalibrate(moved, few, few, CalibrationConfig(), ()) is moved
 
 
 def test_gathered_evidence_is_of_heads_turned_upwards_and_of_the_memorys_highest_positions():

@@ -110,7 +110,8 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
         lambda _, model, samples: {"made up": torch.from_numpy(scores[model, samples])},
     )
     monkeypatch.setattr(out_of_fold, "calibrate", lambda *given: given)
-    trained_on, normals, anomalies, _ = calibrated(task, models, config)
+    trained_on, normals, anomalies, _, labelled = calibrated(task, models, config)
+    assert labelled == task.detector.labelled_heads
     np.testing.assert_array_equal(trained_on["made up"], scores[models, :24])
     for unseen, side in ((normals, "normals"), (anomalies, "anomalies")):
         expected = by_hand(scores, task, side)
@@ -254,10 +255,13 @@ def test_images_never_seen_spread_about_as_the_calibration_says():
     assert float(model.score_rows(defects).score.median()) > float(scored.quantile(0.9))
 
 
-def test_a_single_anomaly_leaves_equal_weights():
+def test_a_single_anomaly_leaves_what_is_believed_without_any():
     config = tiny_config(epochs=2)
     model = learn(make_task(config, anomalies=1), config, seed=0, device=CPU)
-    assert len(set(model.calibration.weights)) == 1
+    believed = {"holistic": 0.5, "seen": 0.5, "pseudo": 1.0, "residual": 1.0, "memory": 1.5}
+    weights = dict(zip(model.calibration.names, model.calibration.weights, strict=True))
+    whole = sum(believed[name] for name in weights)
+    assert weights == pytest.approx({name: believed[name] / whole for name in weights})
 
 
 def test_no_folds_leave_the_detectors_own_sum():

@@ -123,6 +123,13 @@ def test_loss_asks_pseudo_and_labelled_anomalies_for_the_margin(weight):
     assert float(ours) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("weight", "labelled"), [(0.0, {"deviation"}), (0.3, set())])
+def test_the_head_is_taught_by_labels_alone_where_pseudo_anomalies_weigh_nothing(weight, labelled):
+    detector = DevNet(HeadConfig(pseudo_weight=weight), LAYOUT, PRIOR)
+    with torch.inference_mode():
+        assert detector.labelled_heads == labelled
+
+
 def test_expected_scores_are_where_the_loss_vanishes():
     detector = DevNet(HeadConfig(margin=4.0), LAYOUT, PRIOR)
     normal, anomaly = detector.expected_scores

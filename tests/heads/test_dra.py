@@ -148,6 +148,12 @@ def test_each_head_is_trained_by_its_kinds_and_in_its_direction(detector, head):
             assert gradient > 0.0, "the score must be pushed down"
 
 
+def test_labelled_heads_are_those_that_no_pseudo_anomaly_trains(detector):
+    weights = weights_by_head(detector.config)
+    untaught = {head for head, of_kind in weights.items() if not of_kind[Kind.PSEUDO]}
+    assert detector.labelled_heads == untaught
+
+
 def test_expected_scores_are_what_the_loss_asks_for(detector):
     margin = PRIOR.mean + 5.0 * PRIOR.deviation
     # Heads that a kind does not train are taken to answer as for a normal.

@@ -226,7 +226,9 @@ class CalibrationConfig(Checked):
             labelled anomalies, whose out-of-fold scores show what a head's score is worth; 0 adds
             the scores up as the base detector does.
         share: their training, as a share of the steps of a whole one.
-        prior_count: how many anomalies the belief that all evidence is worth the same weighs.
+        prior_count: how many anomalies the belief in the evidence weighs that is there without any:
+            1 in a head, but M/(M + 1) in one that M labelled anomalies alone teach.
+        memory_belief: the same belief in the memory.
         neighbours: out-of-fold normals most like an image, at least, which say what is usual for
             it; 0 compares every image with all of them.
         neighbour_share: as many, as a share of the normals, if these are more.
@@ -238,6 +240,7 @@ class CalibrationConfig(Checked):
     folds: Annotated[int, Meta(ge=0, le=100)] = 3
     share: PositiveShare = 1.0
     prior_count: Positive = 3.0
+    memory_belief: Positive = 1.5
     neighbours: Count = 20
     neighbour_share: Share = 0.3
     neighbour_prior: Positive = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +19,7 @@ from ahl.evidence.calibration import (
 )
 from ahl.evidence.knn import KNNNormalisation
 from ahl.evidence.probability import fit_probability
+from ahl.heads.base import MEMORY
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,20 +36,25 @@ class Unseen:
 
 
 def calibrate(
-    trained_on: Evidence, normals: Unseen, anomalies: Unseen, config: CalibrationConfig
+    trained_on: Evidence,
+    normals: Unseen,
+    anomalies: Unseen,
+    config: CalibrationConfig,
+    labelled: Collection[str],
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
     A weight is the (lower) median of out-of-fold anomalies in spreads of out-of-fold normals, which
     is what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
-    move it little from the mean of all. Evidence that is the same for all normals says nothing of
-    how far is far, and weighs nothing.
+    move it little from what is believed without any. Evidence that is the same for all normals says
+    nothing of how far is far, and weighs nothing.
 
     Args:
         trained_on: of the normals that the heads trained on.
         normals: out-of-fold, at least two.
-        anomalies: out-of-fold; if there are none, all evidence weighs the same.
+        anomalies: out-of-fold; if there are none, evidence weighs what it is believed.
         config: the constants.
+        labelled: the evidence of heads that labelled anomalies alone teach.
     """
     means, deviations = spread_of(trained_on)
     shifts, stretches = spread_of(normals.evidence)
@@ -74,7 +81,7 @@ def calibrate(
         if knn is not None:
             raised = knn.relative(raised, knn.statistics(anomalies.descriptors))
     usual, raised = usual.float(), raised.float()
-    weights = evidence_weights(raised, varying, config.prior_count)
+    weights = evidence_weights(raised, varying, names, config, labelled)
     return Calibration(
         names=names,
         means=means,
@@ -91,7 +98,11 @@ def calibrate(
 
 
 def recalibrate(
-    old: Calibration, normals: Unseen, anomalies: Unseen, prior_count: float
+    old: Calibration,
+    normals: Unseen,
+    anomalies: Unseen,
+    config: CalibrationConfig,
+    labelled: Collection[str],
 ) -> Calibration:
     """Take further images into account that the heads had not trained on.
 
@@ -103,7 +114,8 @@ def recalibrate(
         old: the calibration of the heads that the evidence is of.
         normals: their evidence as the heads and the memory give it; may be none.
         anomalies: their evidence; may be none.
-        prior_count: as in the config.
+        config: the constants.
+        labelled: as for `calibrate`.
     """
     if not len(old.normals):  # of another product: its weights stand for more than these few
         return old
@@ -115,7 +127,8 @@ def recalibrate(
     further = old.standardised(anomalies.evidence, old.neighbours(anomalies.descriptors)).float()
     missed = torch.cat([old.missed, further])
     varying = (torch.tensor(old.weights) > 0).double()
-    weights = evidence_weights(torch.cat([old.anomalies, missed]), varying, prior_count)
+    raised = torch.cat([old.anomalies, missed])
+    weights = evidence_weights(raised, varying, old.names, config, labelled)
     return replace(
         old,
         weights=weights,
@@ -127,14 +140,34 @@ def recalibrate(
     )
 
 
-def evidence_weights(anomalies: Tensor, varying: Tensor, prior_count: float) -> tuple[float, ...]:
-    """The weight of each kind of evidence, by how far it lifts unseen anomalies (M, K)."""
-    count, kinds = anomalies.shape
-    weights = torch.ones(kinds, dtype=torch.float64)
+def evidence_weights(
+    anomalies: Tensor,
+    varying: Tensor,
+    names: Sequence[str],
+    config: CalibrationConfig,
+    labelled: Collection[str],
+) -> tuple[float, ...]:
+    """The weight of each kind of evidence, by how far it lifts unseen anomalies (M, K).
+
+    Args:
+        anomalies: their standardised evidence.
+        varying: (K,) 1 for evidence that is not the same for all normals, else 0.
+        names: of the evidence.
+        config: the constants.
+        labelled: as for `calibrate`.
+
+    Returns:
+        K weights with sum 1.
+    """
+    count = len(anomalies)
+    taught = max(1, count)  # a single labelled anomaly is in no fold
+    believed = {MEMORY: config.memory_belief} | dict.fromkeys(labelled, taught / (taught + 1))
+    weights = torch.tensor([believed.get(name, 1.0) for name in names], dtype=torch.float64)
     if count:
         lifts = anomalies.double().median(dim=0).values.clamp(min=0)
         if lifts.sum() > 0:
-            weights = count * lifts + prior_count * lifts.mean()
+            weights = weights / weights.mean()
+            weights = count * lifts + config.prior_count * lifts.mean() * weights
     if varying.any():
         weights = weights * varying
         # Those that remain may all have lifted nothing.

@@ -57,7 +57,7 @@ def calibrate_by_folds(
     normals = run.out_of_fold(models, known, [fold.normals for fold in folds])
     anomalies = run.out_of_fold(models, known, [fold.anomalies for fold in folds])
     trained_on = run.evidence(moved(unified, device), training_set.everything.normals)
-    return calibrate(trained_on, normals, anomalies, config.calibration)
+    return calibrate(trained_on, normals, anomalies, config.calibration, detector.labelled_heads)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
+from ahl._common.types import Kind
 from ahl.config import HeadConfig
 from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.heads.losses import Prior
@@ -116,6 +117,15 @@ class BaseDetector(ABC):
     def evidence(self, scores: HeadScores) -> HeadScores:
         """The heads' scores (N,) turned so that higher = more anomalous for each."""
         return scores
+
+    @property
+    def labelled_heads(self) -> frozenset[str]:
+        """Heads that labelled anomalies alone teach: the loss asks nothing of a pseudo anomaly."""
+        with torch.inference_mode(False), torch.enable_grad():
+            scores = {name: torch.zeros(2, requires_grad=True) for name in self.head_names}
+            self.loss(scores, torch.tensor([Kind.NORMAL, Kind.PSEUDO])).backward()  # type: ignore[no-untyped-call]
+        asked = (name for name, score in scores.items() if score.grad is not None and score.grad[1])
+        return frozenset(self.head_names) - frozenset(asked)
 
     @property
     @abstractmethod

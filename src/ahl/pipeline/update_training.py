@@ -267,7 +267,8 @@ def _taken_into_account(
             calibration,
             unseen("normal"),
             unseen("anomaly"),
-            model.config.calibration.prior_count,
+            model.config.calibration,
+            model.detector.labelled_heads,
         )
 
 
