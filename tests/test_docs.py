@@ -12,7 +12,8 @@ from tiny import fit
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "runtime" / "README.md"]
+OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "runtime/README.md")
+PROSE = [*DOCUMENTS, *(ROOT / name for name in OTHERS)]
 
 
 def blocks(path, language):
@@ -118,7 +119,7 @@ def test_the_commands_in_the_documents_exist():
 
 
 def test_links_between_documents_lead_somewhere():
-    for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
+    for path in [*PROSE, ROOT / "CHANGELOG.md"]:
         for target, place in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text()):
             file = path.parent / target if target else path
             assert file.exists(), (path.name, target)
