@@ -11,7 +11,7 @@ EXTRAS ?= dev,elpv
 BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
-.PHONY: help setup demo test check mutants benchmark dist dist-test clean
+.PHONY: help setup demo test check mutants benchmark docs docs-links dist dist-test clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -48,6 +48,12 @@ benchmark: setup  ## the slow figures; writes dated tables under benchmarks/resu
 $(VENV)/.extra-%: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$*]"
 	touch $@
+
+docs: $(VENV)/.extra-docs  ## build the site into build/docs; a warning or a broken link is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -b html . build/docs
+
+docs-links: $(VENV)/.extra-docs  ## try the links that lead elsewhere; needs the internet
+	$(BIN)/sphinx-build --quiet -c docs -b linkcheck . build/links
 
 dist: $(VENV)/.extra-dist  ## build wheels and sdists of ahl and ahl-runtime into dist, and check them
 	rm -rf dist

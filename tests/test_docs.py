@@ -11,7 +11,7 @@ from small_images import small_image, write_class
 from tiny import fit
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "runtime/README.md")
 PROSE = [*DOCUMENTS, *(ROOT / name for name in OTHERS)]
 
@@ -168,9 +168,15 @@ def test_options_in_prose_exist():
         assert options <= known, (path.name, options - known)
 
 
-def test_files_named_in_the_method_table_exist():
-    for name in re.findall(r"`([\w/]+(?:\.py|/))", (ROOT / "docs" / "method.md").read_text()):
-        assert (ROOT / "src" / "ahl" / name).exists(), name
+def test_what_the_method_page_names_is_there():
+    page = (ROOT / "docs" / "method.md").read_text()
+    places = re.findall(r"`([\w/]+(?:\.py|/))(?::([\w,\s]+))?`", page)
+    assert len(places) > 20
+    for file, names in places:
+        path = ROOT / "src" / "ahl" / file
+        assert path.exists(), file
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^(def|class) {name}\b", path.read_text(), flags=re.M), (file, name)
 
 
 def test_the_example_of_parts_runs(tmp_path, monkeypatch, capsys):
