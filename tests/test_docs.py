@@ -140,6 +140,12 @@ def test_lines_of_prose_fit_into_100_columns(path):
             assert len(re.sub(r"\]\([^)]*\)", "]", line)) <= 100, line
 
 
+def test_the_readme_is_read_in_five_minutes():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 150
+    assert not [line for line in lines if len(line) > 100]
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_public_names_in_prose_are_on_the_map(path):
     import ahl
