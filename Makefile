@@ -11,10 +11,10 @@ EXTRAS ?= dev,elpv
 BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
-.PHONY: help setup demo test check mutants benchmark clean
+.PHONY: help setup demo test check mutants benchmark docs docs-links dist dist-test clean
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
 
 setup: $(STAMP)  ## create .venv and install ahl with the committed versions
 
@@ -28,8 +28,8 @@ demo: setup  ## draw inspection images, train, evaluate; leaves demo/report.html
 	$(BIN)/ahl demo --output demo
 
 check: setup  ## lint, formatting and types
-	$(BIN)/ruff check src tests benchmarks runtime examples
-	$(BIN)/ruff format --check src tests benchmarks runtime examples
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # One torch thread a worker: two workers of two threads on two cores slow each other down.
@@ -43,6 +43,32 @@ mutants: setup  ## put known defects in, one by one; fails if the tests let 5 % 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
 	$(BIN)/ahl benchmark run $(BENCHMARK) --output $(RESULTS) --resume
 	$(BIN)/ahl benchmark report $(RESULTS)
+
+# Packages that one target alone needs are installed with it.
+$(VENV)/.extra-%: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$*]"
+	touch $@
+
+docs: $(VENV)/.extra-docs  ## build the site into build/docs; a warning or a broken link is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -b html . build/docs
+
+docs-links: $(VENV)/.extra-docs  ## try the links that lead elsewhere; needs the internet
+	$(BIN)/sphinx-build --quiet -c docs -b linkcheck . build/links
+
+dist: $(VENV)/.extra-dist  ## build wheels and sdists of ahl and ahl-runtime into dist, and check them
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist runtime
+	$(BIN)/twine check --strict dist/*
+
+dist-test: dist  ## install each wheel in an empty environment and run the demo there
+	rm -rf build/empty build/light
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/pip install --quiet --disable-pip-version-check dist/ahl-[0-9]*.whl
+	build/empty/bin/ahl demo --output build/empty/demo
+	$(PYTHON) -m venv build/light
+	build/light/bin/pip install --quiet --disable-pip-version-check dist/ahl_runtime-*.whl
+	build/light/bin/ahl --version
 
 clean:  ## remove everything made by make
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,6 @@
 """`ahl.__all__`: all that documents import; each name is there, and imported when asked for."""
 
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import ahl
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("name", ahl.__all__)
@@ -43,8 +42,7 @@ def test_the_map_itself_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_page_of_the_api_is_made_from_the_map(capsys):
+def test_the_page_of_the_api_has_every_name_once():
     page = (ROOT / "docs" / "api.md").read_text()
-    runpy.run_path(str(ROOT / "docs" / "make_api.py"), run_name="__main__")
-    made = capsys.readouterr().out
-    assert made == page, "make it anew: python docs/make_api.py > docs/api.md"
+    documented = re.findall(r"^\.\. (?:auto\w+|data):: (\w+)$", page, flags=re.M)
+    assert sorted(documented) == sorted(set(ahl.__all__) - {"__version__"})

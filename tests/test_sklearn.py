@@ -258,11 +258,3 @@ def test_verbose_prints_progress(capfd):
     assert "features of normal images: 24" in told
     make().fit(IMAGES, LABELS)
     assert capfd.readouterr().err == ""
-
-
-def test_the_examples_of_the_docstring_run():
-    import doctest
-
-    import ahl.estimator
-
-    assert doctest.testmod(ahl.estimator).failed == 0

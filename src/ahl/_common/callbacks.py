@@ -18,6 +18,13 @@ class Callback:
     """Hooks around a whole run; each does nothing unless overridden.
 
     Those that keep it in a file or on a server are in `ahl.apps.logs`.
+
+    Examples:
+        >>> from ahl import AHL, Callback, RunSettings
+        >>> class Epochs(Callback):
+        ...     def on_epoch(self, record, epochs):
+        ...         print(f"epoch {record.epoch} of {epochs}")
+        >>> detector = AHL(run=RunSettings(callback=Epochs()))
     """
 
     def on_start(self, facts: Mapping[str, Any]) -> None:

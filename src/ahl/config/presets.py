@@ -168,6 +168,11 @@ def preset(
 
     Raises:
         ConfigurationError: if there is no such preset or the size cannot work.
+
+    Examples:
+        >>> from ahl import preset
+        >>> preset("paper", image_size=320).features.image_size
+        (320, 320)
     """
     presets = {"default": default, "paper": paper}
     if name not in presets:

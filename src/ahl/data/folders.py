@@ -98,6 +98,13 @@ def open_dataset(root: Path) -> Dataset:
 
     Raises:
         DataError: if the folder is missing, fits no layout or holds no normal training image.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import open_dataset
+        >>> dataset = open_dataset(Path("parts"))
+        >>> sorted({sample.class_name for sample in dataset.anomalies})
+        ['hole', 'scratch']
     """
     if not root.exists():
         raise DataError(f"There is no folder {root}; check the path.")

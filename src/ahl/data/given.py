@@ -55,7 +55,7 @@ def dataset_of_paths(
 
     Examples:
         >>> from ahl import AHL, dataset_of_paths, draw_split
-        >>> data = dataset_of_paths(["OK"], {"scratch": ["NG/scratch*.png"]})  # doctest: +SKIP
+        >>> data = dataset_of_paths(["OK"], {"scratch": ["NG/scratch*.png"]})
         >>> AHL().fit_split(draw_split(data, anomalies=None))  # doctest: +SKIP
     """
     found = {kind: expand_paths(paths) for kind, paths in ((GOOD, good), *defects.items())}
@@ -108,8 +108,9 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
         DataError: if the table cannot be read, a row is not understood or no good image is there.
 
     Examples:
+        >>> from pathlib import Path
         >>> from ahl import dataset_of_table
-        >>> data = dataset_of_table(Path("labels.csv"), ["train"])  # doctest: +SKIP
+        >>> data = dataset_of_table(Path("labels.csv"), ["train"])
     """
     rows, unread = _read(file)
     has_splits = any(row["split"] for _, row in rows)

@@ -87,6 +87,13 @@ def draw_split(
     Raises:
         ConfigurationError: if the arguments contradict each other or name no known class.
         DataError: if the dataset has too few images for them, or too few parts.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import draw_split, open_dataset
+        >>> split = draw_split(open_dataset(Path("parts")), anomalies=2)
+        >>> len(split.anomalies)
+        2
     """
     _check_arguments(dataset, anomalies, setting, known_class, seed)
     if not dataset.anomalies:

@@ -52,7 +52,7 @@ class FeatureExtractor:
 
     def __init__(self, backbone: Backbone, config: FeatureConfig, device: torch.device) -> None:
         backbone = backbone.eval().to(device)
-        self.backbone = backbone.for_inference() if device.type == "cpu" else backbone
+        self.backbone: Backbone = backbone.for_inference() if device.type == "cpu" else backbone
         self.config = config
         self.device = device
         height, width = config.size
@@ -60,7 +60,7 @@ class FeatureExtractor:
             probe = two_scales(
                 self.backbone, torch.zeros(1, 3, height, width, device=device), config.tiles
             )
-        self.layout = FeatureLayout.of(probe)
+        self.layout: FeatureLayout = FeatureLayout.of(probe)
         self.identity: dict[str, Any] = {
             "version": FEATURE_VERSION,
             "backbone": backbone.describe().fingerprint,

@@ -35,7 +35,7 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
-        self.folder = root / json_hash(identity)[:16]
+        self.folder: Path = root / json_hash(identity)[:16]
         self.layout = layout
         self.folder.mkdir(parents=True, exist_ok=True)
         self._shards: list[Rows] = []

@@ -31,7 +31,7 @@ class DevNet(BaseDetector):
     """
 
     name = "devnet"
-    head_names = ("deviation",)
+    head_names: ClassVar[tuple[str, ...]] = ("deviation",)
     meanings: ClassVar[Mapping[str, str]] = {"deviation": "like the defects that were shown"}
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:

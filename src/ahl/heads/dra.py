@@ -34,7 +34,7 @@ class DRA(BaseDetector):
     """
 
     name = "dra"
-    head_names = ("holistic", "seen", "pseudo", "residual")
+    head_names: ClassVar[tuple[str, ...]] = ("holistic", "seen", "pseudo", "residual")
     meanings: ClassVar[Mapping[str, str]] = {
         "holistic": "as a whole unlike a good part",
         "seen": "like a defect that was shown",

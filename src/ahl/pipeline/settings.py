@@ -128,6 +128,10 @@ class RunSettings:
         resume: go on from the checkpoint if there is one.
         strict: raise on an unreadable image instead of skipping it.
         callback: receives progress, skipped images and notes.
+
+    Examples:
+        >>> from ahl import AHL, RunSettings
+        >>> detector = AHL(run=RunSettings(device="cpu", checkpoint="run.checkpoint", resume=True))
     """
 
     device: str = "auto"

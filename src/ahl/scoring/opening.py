@@ -25,6 +25,13 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
         ModelFileError: if it is no whole model.
         ConfigurationError: if there is no such device, or what the file needs is not installed.
         DataError: if the model was trained on feature maps and has no backbone.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import open_scorer
+        >>> scorer = open_scorer(Path("parts.ahl"))
+        >>> [prediction.index for prediction in scorer.predict(["new/1.png", "new/2.png"])]
+        [0, 1]
     """
     if is_exported(path):
         return OnnxScorer(path, device=device, threads=threads)

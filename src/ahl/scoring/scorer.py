@@ -58,7 +58,7 @@ class Scorer(ABC):
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:
-        """Compute the outputs of images (N, *image_size, 3)."""
+        """Compute the outputs of images (N, height, width, 3) of the model's own size."""
 
     def predict(
         self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
@@ -87,7 +87,7 @@ class Scorer(ABC):
     def score_pixels(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> list[Prediction]:
-        """Score images (N, *image_size, 3) that are decoded and resized already."""
+        """Score images (N, height, width, 3) that are decoded and resized already."""
         return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
 
 

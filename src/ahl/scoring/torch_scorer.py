@@ -97,7 +97,7 @@ class TorchScorer(Scorer):
                 "(decision_function_features)."
             )
         self.model = model
-        self.batch_size = model.config.features.batch_size
+        self.batch_size: int = model.config.features.batch_size
         self._forward = Forward(model)
         self.device = device
         self.extractor = FeatureExtractor(model.backbone, model.config.features, device)

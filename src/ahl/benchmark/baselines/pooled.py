@@ -10,7 +10,7 @@ All are adapted to one hidden layer on frozen features; what else was adapted st
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ MARGIN = 1.0
 class LogitDetector(BaseDetector):
     """A classifier of whole images: one hidden layer, one logit. Subclasses give the loss."""
 
-    head_names = ("logit",)
+    head_names: ClassVar[tuple[str, ...]] = ("logit",)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """One hidden layer and one output."""
@@ -106,7 +106,7 @@ class MarginEmbedding(BaseDetector):
     """
 
     name = "mlep"
-    head_names = ("distance",)
+    head_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """One hidden layer."""

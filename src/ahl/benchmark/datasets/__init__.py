@@ -34,6 +34,11 @@ def find_reader(name: str) -> DatasetReader:
 
     Raises:
         ConfigurationError: if there is none.
+
+    Examples:
+        >>> from ahl import find_reader
+        >>> find_reader("HeadCT").name
+        'headct'
     """
     for reader in READERS:
         if reader.name == name.lower():

@@ -64,7 +64,7 @@ class NameIndex:
     """
 
     def __init__(self, paths: Iterable[Path], places: Places) -> None:
-        self.paths = list(paths)
+        self.paths: list[Path] = list(paths)
         self.places = places
         self._by_name: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_folder: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)

@@ -15,5 +15,11 @@ __all__ = [
 
 
 def default_generators() -> tuple[PseudoAnomalyGenerator, ...]:
-    """The generators of the method, in a fixed order, each with its default settings."""
+    """The generators of the method, in a fixed order, each with its default settings.
+
+    Examples:
+        >>> from ahl import default_generators
+        >>> [generator.name for generator in default_generators()]
+        ['cutmix', 'cutpaste', 'draem']
+    """
     return (CutMix(), CutPaste(), DraemMask())
