@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
-from ahl._common.types import Sample
+from ahl._common.types import Sample, Skipped
 from ahl.data.copies import Copy, find_copies, linked
 from ahl.data.folders import Dataset, by_name
 from ahl.data.images.sources import LabelledImage
@@ -79,12 +79,14 @@ class Parts(Generic[T]):
         images: as given, with their parts; None for the only photograph of a part.
         copies: all copies among them, contradictions of the labels first.
         pictures: of the readable images, in order.
+        skipped: images that cannot be read: copies of them are not looked for.
         unmatched: images whose names do not tell their part; None if names were not asked.
     """
 
     images: tuple[T, ...]
     copies: tuple[Copy, ...]
     pictures: tuple[Picture[T], ...]
+    skipped: tuple[Skipped, ...] = ()
     unmatched: int | None = None
 
     @property
@@ -120,6 +122,12 @@ class Parts(Generic[T]):
             notes.append(
                 f"The names of {self.unmatched} of {counted(len(self.images), 'image')} do not "
                 "match --group-by: these stand alone, but for their copies."
+            )
+        if self.skipped:
+            first = f"{self.skipped[0].name}: {self.skipped[0].reason}"
+            notes.append(
+                f"Copies of {counted(len(self.skipped), 'image')} cannot be looked for, the first "
+                f"{first}."
             )
         if self.copies:
             exact = sum(copy.exact for copy in self.copies)
@@ -200,7 +208,7 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
     if group_by is not None:
         images = tell_parts(images, group_by)
         unmatched = sum(one.part is None for one in images)
-    pictures, _ = look_at(images, callback)
+    pictures, skipped = look_at(images, callback)
     found = find_copies(pictures, callback)
     place = {id(image): index for index, image in enumerate(images)}
     places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
@@ -209,6 +217,7 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
         images=with_copies_together(images, pairs),
         copies=found.copies,
         pictures=tuple(pictures),
+        skipped=tuple(skipped),
         unmatched=unmatched,
     )
 

@@ -21,6 +21,7 @@ from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
 from ahl._common.tensor_file import read_checkpoint, run_fingerprint, write_checkpoint
 from ahl._common.types import ImageItem, Kind, Pixels
 from ahl.config import Config
+from ahl.data.images.sources import first_readable
 from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered
 from ahl.distributions.training_set import balanced_counts
 from ahl.features.backbones import Backbone
@@ -80,7 +81,7 @@ def finetune_backbone(
 
     Raises:
         ConfigurationError: if the backbone has nothing to train, or a batch is too small to share.
-        ImageError: if a training image cannot be decoded.
+        ImageError: if no training image can be decoded any more.
         ResumeError: if the checkpoint is of another run.
     """
     settings, references = config.finetune, config.heads.reference_normals
@@ -126,7 +127,8 @@ def draw_images(
     counts = balanced_counts(size, (True, True, bool(images.generators)))
 
     def pick(items: Sequence[ImageItem]) -> Callable[[], Pixels]:
-        return items[int(random.integers(len(items)))].load
+        first = int(random.integers(len(items)))
+        return lambda: first_readable([*items[first:], *items[:first]])
 
     def twin() -> Callable[[], Pixels]:
         image, source = pick(images.normals), pick(images.normals)

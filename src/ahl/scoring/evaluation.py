@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
         elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
             chosen.left_out_known_class += 1
         else:
-            chosen.tested.append(sample)
+            chosen.tested.append(replace(sample, sha256=key))
             chosen.threshold_images += key in set_on and not sample.is_anomaly
     return chosen
 

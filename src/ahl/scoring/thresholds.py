@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
+from ahl.data.images.reading import pinned
 from ahl.data.images.sources import LabelledImage, image_item
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
@@ -150,7 +151,8 @@ def score_new_normals(
         if item.key in model.manifest.hashes:
             trained_on += 1
         else:
-            new.setdefault(item.key, (image, item))
+            same = replace(image, source=pinned(image.source, item.key))
+            new.setdefault(item.key, (same, item))
     everything = list(new.values())
     found = compare_with_training(model, [image for image, _ in everything], group_by=group_by)
     first: dict[int, int] = {}

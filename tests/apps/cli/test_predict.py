@@ -99,3 +99,22 @@ def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
     ]
     files = {one["heat_map"] for one in told}
     assert len(files) == len(list((tmp_path / "maps").iterdir())) == 3
+
+
+def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path, monkeypatch):
+    from ahl.scoring import overlay
+
+    images = write_class(tmp_path / "new", "dot", 3, first=50)
+    drawn = overlay.draw_overlay
+
+    def draw(source, *others, **options):
+        images[1].unlink(missing_ok=True)
+        drawn(source, *others, **options)
+
+    monkeypatch.setattr(overlay, "draw_overlay", draw)
+    options = ("--heat-maps", tmp_path / "maps", "--json")
+    result = run("predict", model, tmp_path / "new", *options, code=3)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert ["heat_map" in line for line in lines] == [True, False, True]
+    assert all("score" in line for line in lines)
+    assert f"No heat map of {images[1]}: there is no such file." in result.stderr

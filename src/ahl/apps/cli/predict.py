@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.text import counted, printable
-from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, say, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
@@ -204,7 +205,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
     files = _heat_map_files(folder, images) if folder else []
-    skipped = 0
+    skipped = undrawn = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
@@ -215,15 +216,19 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         values = {"path": str(source), **given}
         if prediction.heat_map is not None:
             file = files[prediction.index]
-            _draw(prediction, source, scorer.card, file)
-            values["heat_map"] = str(file)
+            try:
+                _draw(prediction, source, scorer.card, file)
+                values["heat_map"] = str(file)
+            except ImageError as error:  # it was there when it was scored
+                undrawn += 1
+                say(f"No heat map of {printable(str(source))}: {error}.")
         if as_json:
             print_json(values)
         else:
             click.echo(_line(prediction, printable(str(source)), values.get("why")))
-    if skipped:
-        if not as_json:
-            click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
+    if skipped and not as_json:
+        click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
+    if skipped or undrawn:
         raise SystemExit(SKIPPED)
 
 
@@ -256,7 +261,7 @@ def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
-        name = "__".join(parts).encode()[-_LONGEST_NAME:].decode(errors="ignore")
+        name = os.fsdecode(os.fsencode("__".join(parts))[-_LONGEST_NAME:])
         file, number = folder / f"{name}.png", 1
         while file in files:
             number += 1

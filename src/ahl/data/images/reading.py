@@ -20,11 +20,10 @@ photographed alike stay comparable:
 from __future__ import annotations
 
 import hashlib
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +33,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ahl._common.errors import ConfigurationError, ImageError
 from ahl._common.text import first_line
-from ahl._common.types import Box, EncodedImage, ImageSize, Pixels, Region
+from ahl._common.types import Box, EncodedImage, ImageSize, Pinned, Pixels, Region
 from ahl.data.images.decoding import (
     from_array,
     from_array_file,
@@ -48,6 +47,7 @@ from ahl.data.images.decoding import (
     shape_of_dicom_file,
     shape_of_pillow,
 )
+from ahl.data.images.files import content_of, open_file
 from ahl.data.images.formats import (
     ARRAY_SUFFIX,
     LONGEST_START,
@@ -59,9 +59,9 @@ from ahl.data.images.formats import (
 )
 from ahl.data.images.tiff import explain_unread
 
-ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
-"""A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
-(H, W, 1 | 3 | 4)."""
+ImageSource = str | Path | Region | Pinned | EncodedImage | Image.Image | NDArray[np.uint8]
+"""A file or a region of one, perhaps with its hash, the bytes of a file, a Pillow image, or a uint8
+array (H, W) or (H, W, 1 | 3 | 4)."""
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
@@ -88,11 +88,37 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             is a reason without the image's name, to be put after "skipped: ".
     """
     if isinstance(source, Region):
-        whole = read_pixels(source.path, max_pixels=max_pixels)
-        left, top, right, bottom = _inside(source.box, whole.shape[:2])
-        return whole[top:bottom, left:right].copy()
+        return _cut(read_pixels(source.path, max_pixels=max_pixels), source.box)
+    if isinstance(source, Pinned):
+        return _read_pinned(source, max_pixels)
     with _opened(source) as (_, pixels):
         return pixels(max_pixels=max_pixels)
+
+
+def _read_pinned(pinned: Pinned, max_pixels: int) -> Pixels:
+    """Read bytes, and decode these very ones if they are those that were hashed."""
+    source = pinned.source
+    path = source.path if isinstance(source, Region) else source
+    data = content_of(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if isinstance(source, Region):
+        digest = _digest_of_region(source, digest)
+    if digest != pinned.sha256:
+        raise ImageError("it changed while it was used")
+    whole = read_stream(BytesIO(data), path.name, max_pixels=max_pixels)
+    return _cut(whole, source.box) if isinstance(source, Region) else whole
+
+
+def pinned(source: ImageSource, sha256: str) -> ImageSource:
+    """The source, which if it is a file is read only while it has this `content_hash`."""
+    if isinstance(source, (str, Path, Region)):
+        return Pinned(source if isinstance(source, Region) else Path(source), sha256)
+    return source
+
+
+def _cut(whole: Pixels, box: Box) -> Pixels:
+    left, top, right, bottom = _inside(box, whole.shape[:2])
+    return whole[top:bottom, left:right].copy()
 
 
 def image_shape(source: ImageSource) -> ImageSize:
@@ -104,6 +130,8 @@ def image_shape(source: ImageSource) -> ImageSize:
     if isinstance(source, Region):
         left, top, right, bottom = _inside(source.box, image_shape(source.path))
         return bottom - top, right - left
+    if isinstance(source, Pinned):
+        return image_shape(source.source)
     with _opened(source) as (shape, _):
         return shape(max_pixels=MAX_PIXELS)
 
@@ -129,7 +157,7 @@ def _opened(source: str | Path | EncodedImage | Image.Image | NDArray[Any]) -> I
             yield opened
     else:
         path = Path(source)
-        with _open_file(path) as stream, _opened_stream(stream, path.name) as opened:
+        with open_file(path) as stream, _opened_stream(stream, path.name) as opened:
             yield opened
 
 
@@ -175,10 +203,11 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
 
 def peak_of_16_bits(source: ImageSource) -> int | None:
     """Largest value of a file of grey values of 16 bits; None for any other or unreadable image."""
+    source = source.source if isinstance(source, Pinned) else source
     if not isinstance(source, (str, Path)):
         return None
     try:
-        with _open_file(Path(source)) as stream, image_errors():
+        with open_file(Path(source)) as stream, image_errors():
             if Path(source).suffix.lower() == ARRAY_SUFFIX:
                 array = np.load(stream, allow_pickle=False)
                 return int(array.max()) if array.dtype == np.uint16 else None
@@ -216,7 +245,9 @@ def content_hash(source: ImageSource) -> str:
         ImageError: if the file or image cannot be read.
     """
     if isinstance(source, Region):
-        return _digest(f"region {source.box}", content_hash(source.path).encode())
+        return _digest_of_region(source, content_hash(source.path))
+    if isinstance(source, Pinned):
+        return source.sha256
     if isinstance(source, EncodedImage):
         return hashlib.sha256(source.fetch()).hexdigest()
     if isinstance(source, np.ndarray):
@@ -230,30 +261,15 @@ def content_hash(source: ImageSource) -> str:
             palette = source.getpalette() if source.mode in ("P", "PA") else None
             header = f"pillow {source.mode} {source.size} {orientation_of(source)} {palette}"
             return _digest(header, source.tobytes())
-    with _open_file(Path(source)) as stream:
+    with open_file(Path(source)) as stream:
         try:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ImageError(first_line(error)) from error
 
 
-@contextmanager
-def _open_file(path: Path) -> Iterator[BufferedReader]:
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError("it is a folder, not an image file")
-        if not stat.S_ISREG(mode):  # a pipe would block for ever
-            raise ImageError("it is not a regular file")
-        stream = path.open("rb")
-    except FileNotFoundError:
-        raise ImageError("there is no such file") from None
-    except PermissionError:
-        raise ImageError("there is no permission to read it") from None
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ImageError(first_line(error)) from error
-    with stream:
-        yield stream
+def _digest_of_region(region: Region, sha256: str) -> str:
+    return _digest(f"region {region.box}", sha256.encode())
 
 
 def _digest(header: str, pixels: bytes) -> str:

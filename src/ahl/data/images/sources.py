@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -16,7 +17,13 @@ import numpy as np
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
-from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
+from ahl.data.images.reading import (
+    ImageSource,
+    content_hash,
+    pinned,
+    read_pixels,
+    resize_pixels,
+)
 
 DECODERS: Final = 2
 """Images decoded at a time, ahead of the backbone."""
@@ -102,12 +109,13 @@ def label_images(
 
 
 def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageItem:
-    """The item to extract for one image.
+    """The item to extract for one image; a file that changes from now on is not decoded.
 
     Raises:
         ImageError: if the image cannot be read at all.
     """
-    return ImageItem(name=name, key=content_hash(source), load=_loader(source, image_size))
+    key = content_hash(source)
+    return ImageItem(name=name, key=key, load=_loader(pinned(source, key), image_size))
 
 
 def unhashed_items(images: Iterable[ImageSource], image_size: ImageSize) -> Iterator[ImageItem]:
@@ -197,7 +205,7 @@ def readable_items(
         callback: receives what is skipped.
 
     Returns:
-        the images kept and their items.
+        the images kept, each with its hash, and their items.
     """
     kept, items = [], []
     for image in images:
@@ -208,9 +216,21 @@ def readable_items(
         except ImageError as error:
             report_skipped(Skipped(name=image.name, reason=str(error)), strict, callback)
         else:
-            kept.append(image)
+            kept.append(replace(image, source=pinned(image.source, item.key)))
             items.append(item)
     return kept, items
+
+
+def first_readable(items: Sequence[ImageItem]) -> Pixels:
+    """Decode the first item that can be decoded (any more).
+
+    Raises:
+        ImageError: if none can.
+    """
+    for item in items[:-1]:
+        with suppress(ImageError):
+            return item.load()
+    return items[-1].load()
 
 
 def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:

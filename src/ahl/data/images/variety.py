@@ -36,6 +36,8 @@ def check_variety(items: Sequence[ImageItem]) -> None:
         except ImageError:  # reported by who needs it
             continue
         names.append(items[index].name)
+    if not pictures:
+        return
     looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
     if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
         raise DataError(
