@@ -21,6 +21,7 @@ from torch import Tensor
 from ahl._common.errors import ModelFileError, ResumeError
 from ahl._common.files import written_whole
 from ahl._common.schema import json_hash
+from ahl._common.text import first_line
 from ahl._common.version import __version__
 
 FORMAT_VERSION = 10
@@ -64,7 +65,7 @@ def write_tensor_file(path: Path, content: Content, header: dict[str, Any], grou
             # Not `save_file`: its files are readable by their owner only.
             temporary.write_bytes(save(ordered, metadata=metadata))
     except (OSError, SafetensorError) as error:
-        raise ModelFileError(f"{path} cannot be written: {error}") from error
+        raise ModelFileError(f"{path} cannot be written: {first_line(error)}.") from error
 
 
 def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Groups]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
-from ahl._common.files import remove_torn_line, written_whole
+from ahl._common.files import naming, remove_torn_line, written_whole
 from ahl._common.schema import json_hash
 from ahl._common.types import ImageSize
 from ahl.benchmark.methods import Labels, MethodKind
@@ -186,7 +186,7 @@ def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:
 
 
 def _append(path: Path, values: dict[str, Any]) -> None:
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.write(json.dumps(values, sort_keys=True, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -112,7 +112,7 @@ def extract_table(
     stage: str = "features",
     callback: Callback | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
-    """Feature rows of all items, from the store where it has them.
+    """Feature rows of all items, from the store where it has them undamaged.
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
     stopped.
@@ -120,6 +120,7 @@ def extract_table(
     Returns:
         the table of the readable items in order, their indices, and the skipped items.
     """
+    store.verify(item.key for item in items)
     needed: dict[str, int] = {}
     for index, item in enumerate(items):
         if item.key not in store and item.key not in needed:

@@ -18,7 +18,12 @@ from ahl.config import FeatureConfig
 from ahl.data.images.sources import LabelledImage, report_skipped
 from ahl.features.backbones import Backbone
 from ahl.features.extractor import FeatureExtractor, extract_table
-from ahl.features.store import FeatureStore, default_store_root, temporary_store_root
+from ahl.features.store import (
+    FeatureStore,
+    default_store_root,
+    temporary_store_root,
+    why_not_kept,
+)
 from ahl.features.table import FeatureTable
 
 Value = TypeVar("Value")
@@ -115,16 +120,22 @@ def open_extraction(
         backbone: what makes the features.
         config: image size and batch size.
         device: where the backbone runs.
-        cache: the stores' folder; `"auto"` is the user's, None one that goes with the block.
+        cache: the stores' folder; `"auto"` is the user's, if it can be written to; None one that
+            goes with the block.
         strict: as for `Extraction`.
         callback: as for `Extraction`.
     """
     extractor = FeatureExtractor(backbone, config, device)
     with ExitStack() as stack:
-        if cache is None:
+        root = default_store_root() if cache == "auto" else Path(cache or "")
+        reason = why_not_kept(root) if cache == "auto" else None
+        if reason is not None:
+            callback.on_note(
+                f"Features are kept for this run alone: {root} cannot be written to ({reason}); "
+                "--cache FOLDER keeps them elsewhere."
+            )
+        if cache is None or reason is not None:
             root = stack.enter_context(temporary_store_root())
-        else:
-            root = default_store_root() if cache == "auto" else Path(cache)
         store = FeatureStore(root, extractor.identity, extractor.layout)
         yield Extraction(extractor, store, strict=strict, callback=callback)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from ahl._common.errors import ConfigurationError, DataError, ImageError
+from ahl._common.files import is_output, mark_output
 from ahl._common.text import counted, printable
 from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, say, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
@@ -204,7 +205,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         raise SystemExit(USAGE) from None
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = _heat_map_files(folder, images) if folder else []
+    files = _heat_map_files(_claimed(folder), images) if folder else []
     skipped = undrawn = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
@@ -254,6 +255,23 @@ def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
         ]
         line += f"\n{'':>10}  {'; '.join(like)}" if like else ""
     return line
+
+
+def _claimed(folder: Path) -> Path:
+    """The folder, marked as an output, so that no picture in it is scored the next time.
+
+    Raises:
+        ConfigurationError: if it holds images that are none of these pictures.
+    """
+    from ahl.data.images.finding import find_images
+
+    if folder.exists() and not is_output(folder) and find_images(folder, recursive=True):
+        raise ConfigurationError(
+            f"--heat-maps is {folder}, which holds images; expected a new folder, or one of heat "
+            "maps, as searches for images leave it out from then on."
+        )
+    mark_output(folder)
+    return folder
 
 
 def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:

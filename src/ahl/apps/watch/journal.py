@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from ahl._common.errors import DataError
-from ahl._common.files import claim_log, remove_torn_line, written_whole
+from ahl._common.files import claim_log, naming, remove_torn_line, written_whole
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -170,7 +170,7 @@ class ResultLog:
         if self._path.exists():
             remove_torn_line(self._path)
         # Opened anew: a log that was moved away to be kept goes on in a new file.
-        with self._path.open("a+b") as file:
+        with naming(self._path), self._path.open("a+b") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - len(line) - 1))
             if file.read() not in (line, b"\n" + line):
                 file.write(line)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
-from ahl._common.files import written_whole
+from ahl._common.files import mark_output, written_whole
 from ahl._common.text import counted
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
@@ -63,7 +63,7 @@ def prepare(
     _check_new(output)
     datasets = reader.read(raw, callback=watcher)
     prepared: list[Prepared] = []
-    with _new_folder(output) as temporary:
+    with _new_folder(output, raw) as temporary:
         for dataset in datasets:
             inner = dataset.name if len(datasets) > 1 else ""
             images = _write(dataset, _plan(dataset), temporary / inner, watcher)
@@ -90,7 +90,7 @@ def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None)
     train, test = (f"{_TRAIN}/", f"{_TEST}/") if own_split else ("", "")
     tested = [*dataset.test_normals, *dataset.anomalies]
     planned = _named([*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)])
-    with _new_folder(output) as temporary:
+    with _new_folder(output, dataset.root) as temporary:
         images = _write(dataset, planned, temporary, callback)
     if grouped := sum(sample.part is not None for _, _, sample in planned):
         callback.on_note(
@@ -108,10 +108,15 @@ def _check_new(output: Path) -> None:
 
 
 @contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of the output when it is complete."""
+def _new_folder(output: Path, data: Path | None) -> Iterator[Path]:
+    """A folder to fill, which takes the place of the output when it is complete.
+
+    Inside of the data that it is made of, it is no part of these.
+    """
     with written_whole(output.absolute()) as temporary:
         temporary.mkdir()
+        if data is not None and output.resolve().is_relative_to(data.resolve()):
+            mark_output(temporary)
         yield temporary
         if output.exists():
             output.rmdir()  # empty, as was checked; Windows renames onto no folder
