@@ -73,7 +73,7 @@ def mark_output(folder: Path) -> None:
 
 def is_output(folder: Path) -> bool:
     """True for a folder that `mark_output` made."""
-    return (folder / OUTPUT_MARK).exists()
+    return os.path.exists(folder / OUTPUT_MARK)  # noqa: PTH110 - False for odd names, too
 
 
 @functools.cache
