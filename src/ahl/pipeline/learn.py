@@ -43,7 +43,10 @@ def learn(
     learning, data, reference = config.learning, task.data, task.reference
     models = len(task.distributions) if learning.collaborative else 1
     state = start_state(task.detector, config, models, seed=seed)
-    if checkpoint is not None and resume and (found := checkpoint.read()) is not None:
+    found = None
+    if checkpoint is not None and resume:
+        found = checkpoint.read(state, len(data.features))
+    if found is not None:
         state = found
         callback.on_note(f"Resuming after epoch {state.epoch}.")
         callback.on_resumed(state.history, learning.epochs)

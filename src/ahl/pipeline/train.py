@@ -28,7 +28,8 @@ from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
-from ahl.learning.finetuning import FinetuningImages, finetune_backbone
+from ahl.learning.finetuning import finetune_backbone
+from ahl.learning.finetuning_batches import FinetuningImages
 from ahl.learning.state import Checkpoint
 from ahl.model.exemplars import Candidates, keep_exemplars, thumbnails_of
 from ahl.model.manifest import EpisodeRecord, Manifest, training_file

@@ -107,6 +107,10 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     shutil.copy(out / "part-00000.parquet", foreign / "mine.parquet")
     assert "not of `ahl`" in run("predict", model, new, "--output", foreign, code=1).output
     assert files_of(out) == before
+    for text in (b"[" * 100_000, b'{"run": NaN}', b"\xff", b"[]"):
+        (out / "_ahl_run.json").write_bytes(text)
+        refused = run("predict", model, new, "--output", out, code=1)
+        assert "its _ahl_run.json cannot be read" in refused.output
 
 
 def test_another_version_of_what_computes_makes_another_run(monkeypatch):

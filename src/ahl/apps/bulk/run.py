@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
-from ahl._common.schema import json_hash
+from ahl._common.schema import json_hash, read_json
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
 from ahl.apps.bulk.places import OutputFolder, located
@@ -171,18 +171,18 @@ def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> N
         folder.write(MANIFEST, _json(manifest))
         return
     try:
-        found = json.loads(folder.read(MANIFEST))
+        found = read_json(folder.read(MANIFEST), dict[str, Any])
     except ValueError:
         found = None
-    if not isinstance(found, dict) or found.get("run") != manifest["run"]:
+    if found is None or found.get("run") != manifest["run"]:
         raise ResumeError(
             f"{folder.place} holds the scores of another run: {_difference(found, manifest)}. "
             "Name another folder, or delete that one."
         )
 
 
-def _difference(found: object, manifest: dict[str, Any]) -> str:
-    if not isinstance(found, dict):
+def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
+    if found is None:
         return f"its {MANIFEST} cannot be read"
     words = {
         "model": "it had another model",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Self
 import msgspec
 
 from ahl._common.errors import DataError
+from ahl._common.schema import read_json
 from ahl.apps.bulk.fetching import Fetcher, chunks
 from ahl.apps.bulk.inputs import Part
 from ahl.apps.bulk.places import OutputFolder, parquet_file
@@ -71,7 +72,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
         try:
             with parquet_file(folder.path(name)) as file:
                 stored = (file.schema_arrow.metadata or {}).get(_KEY, b"{}")
-                facts = msgspec.json.decode(stored, type=cls)
+                facts = read_json(stored, cls)
                 return facts if facts.images == file.metadata.num_rows else None
         except (DataError, ValueError):
             return None
