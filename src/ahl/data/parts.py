@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
 
 T = TypeVar("T", Sample, LabelledImage)
+U = TypeVar("U", Sample, LabelledImage)
 
 _COPIES: Final = "copies of "
 """Beginning of the name of a part that copies are joined to."""
@@ -111,6 +112,20 @@ class Parts(Generic[T]):
         """Copies of which one is labelled good and one a defect."""
         return tuple(copy for copy in self.copies if copy.where == "good and defect")
 
+    def among(self, images: Sequence[U]) -> Parts[U] | None:
+        """The same of some of the images, labelled otherwise perhaps; None if one is not known."""
+        place = {image.name: index for index, image in enumerate(images)}
+        if not place.keys() <= {one.name for one in self.images}:
+            return None
+        pictures: list[Picture[Any]] = [one for one in self.pictures if one.sample.name in place]
+        pictures.sort(key=lambda one: place[one.sample.name])
+        return Parts(
+            images=tuple(images),
+            copies=tuple(c for c in self.copies if c.one in place and c.other in place),
+            pictures=tuple(replace(one, sample=images[place[one.sample.name]]) for one in pictures),
+            skipped=tuple(one for one in self.skipped if one.name in place),
+        )
+
     def notes(self, done: str) -> list[str]:
         """Sentences on what was found, for people.
 
@@ -190,7 +205,13 @@ def _is_told(part: str | None) -> bool:
     return part is not None and not part.startswith(_COPIES)
 
 
-def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None = None) -> Parts[T]:
+def find_parts(
+    images: Sequence[T],
+    callback: Callback,
+    *,
+    group_by: str | None = None,
+    known: Parts[Any] | None = None,
+) -> Parts[T]:
     """Tell the parts of images by their names, and copies of one another by their pixels.
 
     An image that has a part, or whose name tells it, keeps it: copies join only images that have
@@ -200,10 +221,13 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
         images: with unique names.
         callback: receives progress.
         group_by: as in `part_of`; None for copies alone.
+        known: parts and copies among these and others: then nothing is looked at again.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
+    if known is not None and (found_before := known.among(images)) is not None:
+        return found_before
     unmatched = None
     if group_by is not None:
         images = tell_parts(images, group_by)

@@ -85,9 +85,13 @@ def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]],
 
 def _look_at_one(sample: T) -> Picture[T] | Skipped:
     try:
-        pixels = read_pixels(sample.source)
+        return picture_of(sample, read_pixels(sample.source))
     except ImageError as error:
         return Skipped(name=sample.name, reason=str(error))
+
+
+def picture_of(sample: T, pixels: Pixels) -> Picture[T]:
+    """The picture of an image whose pixels (H, W, 3) are these."""
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height} {width}\n".encode())
     digest.update(pixels.data)

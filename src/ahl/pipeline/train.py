@@ -23,7 +23,7 @@ from ahl.data.images.sources import (
     readable_items,
 )
 from ahl.data.images.variety import check_variety, notes_on
-from ahl.data.parts import find_parts, number_parts, part_of
+from ahl.data.parts import Parts, find_parts, number_parts, part_of
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
@@ -49,6 +49,7 @@ def train(
     drawn: Drawn = "all",
     known_class: str | None = None,
     group_by: str | None = None,
+    found: Parts[Any] | None = None,
 ) -> TrainedModel | None:
     """Train on images.
 
@@ -63,6 +64,7 @@ def train(
         drawn: how the anomalies were drawn, for the manifest.
         known_class: of the hard setting, for the manifest.
         group_by: as in `ahl.data.parts.part_of`; kept in the manifest.
+        found: parts and copies among these images and others, if they are known.
 
     Returns:
         the model; None where several processes fine-tune together and this is not the first.
@@ -132,7 +134,7 @@ def train(
             )
             check_classes(normals, anomalies)
             with callback.part("copies"):
-                found = find_parts([*normals, *anomalies], callback, group_by=group_by)
+                found = find_parts([*normals, *anomalies], callback, group_by=group_by, known=found)
                 for note in found.notes("stay in one fold, where one stands for all"):
                     callback.on_note(note)
             with callback.part("episodes and memory"):

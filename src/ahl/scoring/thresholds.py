@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
@@ -66,6 +67,7 @@ def set_threshold(
     device: torch.device,
     *,
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> Threshold:
     """Set the threshold of a model.
 
@@ -79,6 +81,7 @@ def set_threshold(
         device: where the backbone runs.
         group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
             the model was trained with, if with any.
+        callback: receives progress.
 
     Raises:
         DataError: if there are too few normals for the rate.
@@ -89,7 +92,9 @@ def set_threshold(
         found = out_of_fold_normals(model)
     else:
         most = _kept_for(max_false_alarm_rate)
-        found = score_new_normals(model, normals, device, most=most, group_by=group_by)
+        found = score_new_normals(
+            model, normals, device, most=most, group_by=group_by, callback=callback
+        )
     try:
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
@@ -122,6 +127,7 @@ def score_new_normals(
     *,
     most: int = MOST["threshold"],
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> NormalScores:
     """Score normals of parts that the training has not seen, one photograph of each part.
 
@@ -134,6 +140,7 @@ def score_new_normals(
         device: where the backbone runs.
         most: of them are kept.
         group_by: as in `set_threshold`.
+        callback: as in `set_threshold`.
 
     Raises:
         DataError: if the model was trained on feature maps.
@@ -154,7 +161,10 @@ def score_new_normals(
             same = replace(image, source=pinned(image.source, item.key))
             new.setdefault(item.key, (same, item))
     everything = list(new.values())
-    found = compare_with_training(model, [image for image, _ in everything], group_by=group_by)
+    callback = callback or Callback()
+    found = compare_with_training(
+        model, [image for image, _ in everything], group_by=group_by, callback=callback
+    )
     first: dict[int, int] = {}
     for i in sorted(
         np.flatnonzero(~found.trained).tolist(),
@@ -164,6 +174,7 @@ def score_new_normals(
     given = [everything[i] for i in sorted(first.values())]
     scores, kept, keeping = [], [], set(evenly_spaced(len(given), most).tolist())
     for index, maps in scorer.prepared([image.source for image, _ in given]):
+        callback.on_stage("scoring", index + 1, len(given))
         if isinstance(maps, str):
             skipped.append(Skipped(name=given[index][1].name, reason=maps))
             continue

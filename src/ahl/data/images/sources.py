@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -118,14 +119,29 @@ def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageIt
     return ImageItem(name=name, key=key, load=_loader(pinned(source, key), image_size))
 
 
-def unhashed_items(images: Iterable[ImageSource], image_size: ImageSize) -> Iterator[ImageItem]:
+Look = Callable[[int, Pixels], None]
+"""Receives an image's position and its pixels as they are read, (H, W, 3), in any thread."""
+
+
+def unhashed_items(
+    images: Iterable[ImageSource], image_size: ImageSize, look: Look | None = None
+) -> Iterator[ImageItem]:
     """Items named by their positions, without a key: scoring needs none."""
     for index, source in enumerate(images):
-        yield ImageItem(name=str(index), key="", load=_loader(source, image_size))
+        seen = None if look is None else partial(look, index)
+        yield ImageItem(name=str(index), key="", load=_loader(source, image_size, seen))
 
 
-def _loader(source: ImageSource, image_size: ImageSize) -> Callable[[], Pixels]:
-    return lambda: resize_pixels(read_pixels(source), image_size)
+def _loader(
+    source: ImageSource, image_size: ImageSize, look: Callable[[Pixels], None] | None = None
+) -> Callable[[], Pixels]:
+    def load() -> Pixels:
+        pixels = read_pixels(source)
+        if look is not None:
+            look(pixels)
+        return resize_pixels(pixels, image_size)
+
+    return load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
