@@ -20,6 +20,7 @@ from ahl._common.text import counted
 from ahl._common.types import Sample, Skipped
 from ahl.data.copies import Copy, find_copies, linked
 from ahl.data.folders import Dataset, by_name
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
 
@@ -211,6 +212,7 @@ def find_parts(
     *,
     group_by: str | None = None,
     known: Parts[Any] | None = None,
+    bit_depth: int = FULL_DEPTH,
 ) -> Parts[T]:
     """Tell the parts of images by their names, and copies of one another by their pixels.
 
@@ -222,6 +224,7 @@ def find_parts(
         callback: receives progress.
         group_by: as in `part_of`; None for copies alone.
         known: parts and copies among these and others: then nothing is looked at again.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
@@ -232,7 +235,7 @@ def find_parts(
     if group_by is not None:
         images = tell_parts(images, group_by)
         unmatched = sum(one.part is None for one in images)
-    pictures, skipped = look_at(images, callback)
+    pictures, skipped = look_at(images, callback, bit_depth)
     found = find_copies(pictures, callback)
     place = {id(image): index for index, image in enumerate(images)}
     places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
@@ -247,7 +250,11 @@ def find_parts(
 
 
 def with_parts(
-    dataset: Dataset, callback: Callback | None = None, *, group_by: str | None = None
+    dataset: Dataset,
+    callback: Callback | None = None,
+    *,
+    group_by: str | None = None,
+    bit_depth: int = FULL_DEPTH,
 ) -> tuple[Dataset, Parts[Sample]]:
     """A dataset whose samples have their parts, and what these were told by.
 
@@ -257,12 +264,14 @@ def with_parts(
         dataset: as `open_dataset` gives it.
         callback: receives progress.
         group_by: as in `part_of`; None: copies alone tell parts.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
     given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
-    found = find_parts(by_name(chain(*given)), callback or Callback(), group_by=group_by)
+    samples = by_name(chain(*given))
+    found = find_parts(samples, callback or Callback(), group_by=group_by, bit_depth=bit_depth)
     told = {sample.name: sample for sample in found.images}
     normals, tests, anomalies = (tuple(told[one.name] for one in samples) for samples in given)
     changed = replace(

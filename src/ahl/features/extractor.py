@@ -14,6 +14,7 @@ from torch.nn import functional
 from ahl._common.callbacks import Callback
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.sources import decoded_batches
 from ahl.features.backbones.base import Backbone
 from ahl.features.maps import HALF_MAXIMUM, FeatureLayout
@@ -67,6 +68,7 @@ class FeatureExtractor:
             "image_size": [height, width],
             "tiles": config.tiles,
             "device": device.type,
+            **({} if config.bit_depth == FULL_DEPTH else {"bit_depth": config.bit_depth}),
         }
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

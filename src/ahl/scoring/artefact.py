@@ -20,7 +20,7 @@ from ahl.model.card import ModelCard
 
 Precision = Literal["fp32", "int8"]
 
-ARTEFACT_VERSION: Final = 2
+ARTEFACT_VERSION: Final = 3
 """Raised whenever older readers could not read what is written."""
 
 METADATA_KEY: Final = "ahl"

@@ -13,6 +13,7 @@ from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, Pixels, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
+from ahl.data.images.variety import notes_on_numbers
 from ahl.data.pictures import Picture, picture_of
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
@@ -88,7 +89,7 @@ def evaluate(
         progress: called with (done, total).
         group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
             the model was trained with, if with any.
-        callback: receives the progress of comparing with the training images.
+        callback: receives notes, and the progress of comparing with the training images.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
@@ -105,6 +106,9 @@ def evaluate(
             f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
             "readable images. Evaluate on images that it has not seen."
         )
+    callback, depth = callback or Callback(), scorer.card.bit_depth
+    for note in notes_on_numbers([sample.source for sample in tested], depth):
+        callback.on_note(note)
     scored: list[ScoredSample] = []
     pictures: dict[int, Picture[Sample]] = {}
 

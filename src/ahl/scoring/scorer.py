@@ -79,7 +79,7 @@ class Scorer(ABC):
         Yields:
             one prediction an image; an unreadable one has an error instead of scores.
         """
-        items = unhashed_items(images, self.card.image_size, look)
+        items = unhashed_items(images, self.card.image_size, self.card.bit_depth, look)
         for batch in decoded_batches(items, self.batch_size):
             found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
             if batch.pixels is not None:

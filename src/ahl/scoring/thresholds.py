@@ -15,6 +15,7 @@ from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.reading import pinned
 from ahl.data.images.sources import LabelledImage, image_item
+from ahl.data.images.variety import notes_on_numbers
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
@@ -145,13 +146,16 @@ def score_new_normals(
     Raises:
         DataError: if the model was trained on feature maps.
     """
-    scorer, size = TorchScorer(model, device), model.config.features.size
+    scorer, features = TorchScorer(model, device), model.config.features
+    callback = callback or Callback()
+    for note in notes_on_numbers([image.source for image in images], features.bit_depth):
+        callback.on_note(note)
     # Copies of one image are no further evidence.
     new: dict[str, tuple[LabelledImage, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0
     for image in images:
         try:
-            item = image_item(image.source, image.name, size)
+            item = image_item(image.source, image.name, features.size, features.bit_depth)
         except ImageError as error:
             skipped.append(Skipped(name=image.name, reason=str(error)))
             continue
@@ -161,7 +165,6 @@ def score_new_normals(
             same = replace(image, source=pinned(image.source, item.key))
             new.setdefault(item.key, (same, item))
     everything = list(new.values())
-    callback = callback or Callback()
     found = compare_with_training(
         model, [image for image, _ in everything], group_by=group_by, callback=callback
     )

@@ -66,7 +66,7 @@ def compare_with_training(
         images = tell_parts(images, group_by)
         parts |= {part_of(file.name, group_by) for file in manifest.files} - {None}
     if pictures is None:
-        pictures, _ = look_at(images, callback)
+        pictures, _ = look_at(images, callback, model.config.features.bit_depth)
     places = [place[picture.sample.name] for picture in pictures]
     kept = model.thumbnails.numpy()
     thumbnails = np.concatenate([kept, thumbnails_of(pictures).numpy()])

@@ -46,7 +46,7 @@ def test_a_folder_of_images_takes_no_heat_maps(model, tmp_path, where):
     write_class(tmp_path / "maps" / where, "dot", 2)
     options = ("--heat-maps", tmp_path / "maps")
     result = run("predict", model, tmp_path / "maps", *options, code=2)
-    assert "holds images; expected a new folder, or one of heat maps" in result.stderr
+    assert "holds images; expected a new folder, or one that ahl" in result.stderr
     assert not is_output(tmp_path / "maps")
 
 

@@ -9,11 +9,13 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
 from ahl._common.types import Pinned, Region
+from ahl.config import FeatureConfig
 from ahl.data.images.reading import content_hash, image_shape, read_pixels
 from ahl.data.images.sources import first_readable, image_item, label_images, readable_items
 from ahl.data.pictures import look_at
 from small_images import small_image
 
+SMALL = FeatureConfig(image_size=(32, 32))
 CHANGED = "it changed while it was used"
 
 
@@ -50,7 +52,7 @@ def test_only_the_bytes_that_were_hashed_are_decoded(path, box):
 
 def test_whatever_reads_a_training_image_again_reads_the_same(path):
     images, _ = readable_items(
-        label_images([path], "good"), (16, 16), decode=False, strict=True, callback=Callback()
+        label_images([path], "good"), SMALL, decode=False, strict=True, callback=Callback()
     )
     replaced(path)
     pictures, skipped = look_at(images, Callback())

@@ -108,7 +108,6 @@ class RunOptions:
         from ahl._common.devices import resolve_device
         from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
-        from ahl.config import preset
         from ahl.features.backbones.choice import BackboneChoice
 
         if self.group_by is not None and not self.keep_together:
@@ -121,7 +120,6 @@ class RunOptions:
         if self.keep_together:
             datasets = with_kept_together(datasets, callback, group_by=self.group_by)
         chosen = self.features.choice()
-        size, tiles = self.features.image_size, self.features.tiles
         return Benchmark(
             datasets=datasets,
             methods=_methods(self.methods, self.ablations, transfer=self.transfer),
@@ -129,7 +127,7 @@ class RunOptions:
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
             backbone=BackboneChoice(arguments=chosen.pop("backbone_arguments"), **chosen),
-            config=preset(self.preset, image_size=size, tiles=tiles),
+            config=self.features.config(self.preset),
             device=resolve_device(self.computing.device),
             cache=self.caching.place,
             transfer=self.transfer,

@@ -121,10 +121,9 @@ def images_of(patterns: Sequence[str], note: Callable[[str], None] = say) -> lis
         DataError: as `expand_paths`.
     """
     from ahl.data.images.finding import expand_paths
-    from ahl.data.images.variety import notes_on_depth
 
     found = expand_paths(patterns)
-    for sentence in (*found.notes(), *notes_on_depth(found.images)):
+    for sentence in found.notes():
         note(sentence)
     return list(found.images)
 

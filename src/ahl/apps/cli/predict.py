@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from ahl._common.errors import ConfigurationError, DataError, ImageError
-from ahl._common.files import is_output, mark_output
 from ahl._common.text import counted, printable
 from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, say, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
@@ -196,6 +195,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
             raise ConfigurationError("--why and --heat-maps do not go with --output.")
         score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
+    from ahl.data.images.variety import notes_on_numbers
     from ahl.scoring.opening import open_scorer
 
     try:
@@ -204,8 +204,10 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
+    for note in notes_on_numbers(images, scorer.card.bit_depth):
+        say(note)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = _heat_map_files(_claimed(folder), images) if folder else []
+    files = _heat_map_files(folder, images)
     skipped = undrawn = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
@@ -257,25 +259,17 @@ def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
     return line
 
 
-def _claimed(folder: Path) -> Path:
-    """The folder, marked as an output, so that no picture in it is scored the next time.
+def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
+    """A file for each image, named after its path, and none twice; none without a folder.
 
     Raises:
-        ConfigurationError: if it holds images that are none of these pictures.
+        ConfigurationError: if the folder holds images.
     """
-    from ahl.data.images.finding import find_images
+    from ahl.data.images.finding import claim_folder
 
-    if folder.exists() and not is_output(folder) and find_images(folder, recursive=True):
-        raise ConfigurationError(
-            f"--heat-maps is {folder}, which holds images; expected a new folder, or one of heat "
-            "maps, as searches for images leave it out from then on."
-        )
-    mark_output(folder)
-    return folder
-
-
-def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """A file for each image, named after its path, and none twice."""
+    if folder is None:
+        return []
+    claim_folder(folder, "--heat-maps")
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
@@ -301,4 +295,5 @@ def _draw(prediction: Prediction, source: Path, card: ModelCard, output: Path) -
         if found is not None and found.picture is not None
     ]
     assert prediction.heat_map is not None
-    draw_overlay(source, prediction.heat_map, card.colour_bounds, output, beside=beside)
+    heat, bounds = prediction.heat_map, card.colour_bounds
+    draw_overlay(source, heat, bounds, output, beside=beside, bit_depth=card.bit_depth)

@@ -83,9 +83,7 @@ class TrainOptions:
 
     def config(self) -> Config:
         """All constants of the run."""
-        from ahl.config import preset
-
-        config = preset(self.preset, image_size=self.features.image_size, tiles=self.features.tiles)
+        config = self.features.config(self.preset)
         learning = replace(
             config.learning,
             collaborative=not self.alone,
@@ -192,7 +190,12 @@ def _drawn(dataset: Dataset, options: TrainOptions, callback: Callback) -> Train
     if options.anomalies is None and dataset.layout == "inspection":
         dataset = replace(dataset, group_by=options.group_by)
     else:
-        dataset, found = with_parts(dataset, callback, group_by=options.group_by)
+        dataset, found = with_parts(
+            dataset,
+            callback,
+            group_by=options.group_by,
+            bit_depth=options.features.bit_depth,
+        )
         for note in found.notes("stay on one side of the split"):
             callback.on_note(note)
     split = draw_split(

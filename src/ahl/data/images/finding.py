@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ahl._common.errors import DataError
-from ahl._common.files import is_output
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.files import is_output, mark_output
 from ahl._common.text import first_line
 from ahl.data.images.formats import IMAGE_SUFFIXES, formats_in_words
 from ahl.data.images.found import Found, joined
@@ -63,6 +63,24 @@ def find_images(
     if unreadable:
         raise DataError(f"Cannot list the folder {unreadable[0]}; allow it, or move it elsewhere.")
     return [path for path in files if path.suffix.lower() in suffixes]
+
+
+def claim_folder(folder: Path, option: str) -> None:
+    """Make a folder an output, which searches for images pass by.
+
+    Args:
+        folder: may be there, if it holds no images or is an output already.
+        option: that named it.
+
+    Raises:
+        ConfigurationError: if it holds images: they would be passed by, too.
+    """
+    if folder.exists() and not is_output(folder) and find_images(folder, recursive=True):
+        raise ConfigurationError(
+            f"{option} is {folder}, which holds images; expected a new folder, or one that ahl "
+            "wrote, as searches for images leave it out from then on."
+        )
+    mark_output(folder)
 
 
 def expand_paths(patterns: Sequence[str]) -> Found:

@@ -1,16 +1,15 @@
 """Any image source becomes uint8 RGB pixels.
 
-Reading follows fixed rules that never look at the image's content, so that parts
+Reading follows fixed rules that hardly look at the image's content, so that parts
 photographed alike stay comparable:
 
-- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour. Pillow's 32-bit
-  integers are taken for 16-bit values too, and refused outside 0..65535.
-- Floating point is 0..1 by convention (times 255, rounded to the nearest); other values, NaN
-  included, are refused rather than guessed at.
+- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour; of grey, fewer bits may be
+  named (`bit_depth`). Pillow's 32-bit integers are taken for 16-bit values too.
+- Floating point is 0..1 (times 255, rounded to the nearest), or 0..255 where there are values of 2
+  and more; others, NaN included, are refused rather than guessed at.
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
 - EXIF orientation is applied. Of several frames, the first counts.
-- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers and floats of
-  other than 32 bits are refused.
+- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers are refused.
 - A `.npy` file is a grey image, or one of at least three channels, of which the first three count;
   its integers and floats follow the same rules. Channels lie on the last axis where no other is
   shorter, else on the first.
@@ -38,13 +37,16 @@ from ahl.data.images.decoding import (
     from_array,
     from_array_file,
     from_dicom_file,
+    from_floats,
     from_pillow,
     image_errors,
+    numbers_of_array_file,
+    numbers_of_pillow,
     orientation_of,
-    peak_of_pillow,
     shape_of_array,
     shape_of_array_file,
     shape_of_dicom_file,
+    shape_of_floats,
     shape_of_pillow,
 )
 from ahl.data.images.files import content_of, open_file
@@ -57,7 +59,8 @@ from ahl.data.images.formats import (
     format_of,
     pillow_formats,
 )
-from ahl.data.images.tiff import explain_unread
+from ahl.data.images.numbers import FULL_DEPTH
+from ahl.data.images.tiff import FloatTiff, explain_unread
 
 ImageSource = str | Path | Region | Pinned | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file or a region of one, perhaps with its hash, the bytes of a file, a Pillow image, or a uint8
@@ -66,11 +69,18 @@ array (H, W) or (H, W, 1 | 3 | 4)."""
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
 
-_Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
-"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
+_Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels], Callable[[], NDArray[Any] | None]]
+"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`, and its
+numbers if these are of more than 8 bits."""
 
 
-def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def _none() -> None:
+    """Numbers of an image of 8 bits."""
+
+
+def read_pixels(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, bit_depth: int = FULL_DEPTH
+) -> Pixels:
     """Read one image as RGB, by the rules at the top of this module.
 
     Args:
@@ -79,6 +89,7 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             (H, W, 3) as RGB or (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
             `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
+        bit_depth: bits of the grey values that a file holds as 16.
 
     Returns:
         Array (H, W, 3), uint8, in memory of its own.
@@ -88,14 +99,15 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             is a reason without the image's name, to be put after "skipped: ".
     """
     if isinstance(source, Region):
-        return _cut(read_pixels(source.path, max_pixels=max_pixels), source.box)
+        whole = read_pixels(source.path, max_pixels=max_pixels, bit_depth=bit_depth)
+        return _cut(whole, source.box)
     if isinstance(source, Pinned):
-        return _read_pinned(source, max_pixels)
-    with _opened(source) as (_, pixels):
+        return _read_pinned(source, max_pixels, bit_depth)
+    with _opened(source, bit_depth) as (_, pixels, _):
         return pixels(max_pixels=max_pixels)
 
 
-def _read_pinned(pinned: Pinned, max_pixels: int) -> Pixels:
+def _read_pinned(pinned: Pinned, max_pixels: int, bit_depth: int) -> Pixels:
     """Read bytes, and decode these very ones if they are those that were hashed."""
     source = pinned.source
     path = source.path if isinstance(source, Region) else source
@@ -105,7 +117,7 @@ def _read_pinned(pinned: Pinned, max_pixels: int) -> Pixels:
         digest = _digest_of_region(source, digest)
     if digest != pinned.sha256:
         raise ImageError("it changed while it was used")
-    whole = read_stream(BytesIO(data), path.name, max_pixels=max_pixels)
+    whole = read_stream(BytesIO(data), path.name, max_pixels=max_pixels, bit_depth=bit_depth)
     return _cut(whole, source.box) if isinstance(source, Region) else whole
 
 
@@ -132,37 +144,46 @@ def image_shape(source: ImageSource) -> ImageSize:
         return bottom - top, right - left
     if isinstance(source, Pinned):
         return image_shape(source.source)
-    with _opened(source) as (shape, _):
+    with _opened(source) as (shape, _, _):
         return shape(max_pixels=MAX_PIXELS)
 
 
-def read_stream(stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read_stream(
+    stream: BinaryIO,
+    name: str = "",
+    *,
+    max_pixels: int = MAX_PIXELS,
+    bit_depth: int = FULL_DEPTH,
+) -> Pixels:
     """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
 
     The stream can be sought, and is at its start. If the name ends in `.npy`, it holds an array.
     """
-    with _opened_stream(stream, name) as (_, pixels):
+    with _opened_stream(stream, name, bit_depth) as (_, pixels, _):
         return pixels(max_pixels=max_pixels)
 
 
 @contextmanager
-def _opened(source: str | Path | EncodedImage | Image.Image | NDArray[Any]) -> Iterator[_Opened]:
+def _opened(
+    source: str | Path | EncodedImage | Image.Image | NDArray[Any], bit_depth: int = FULL_DEPTH
+) -> Iterator[_Opened]:
     if isinstance(source, np.ndarray):
-        yield partial(shape_of_array, source), partial(from_array, source)
+        yield partial(shape_of_array, source), partial(from_array, source), _none
     elif isinstance(source, Image.Image):
         with image_errors():
-            yield partial(shape_of_pillow, source), partial(from_pillow, source)
+            pixels = partial(from_pillow, source, bit_depth=bit_depth)
+            yield partial(shape_of_pillow, source), pixels, partial(numbers_of_pillow, source)
     elif isinstance(source, EncodedImage):
-        with _opened_stream(BytesIO(source.fetch()), "") as opened:
+        with _opened_stream(BytesIO(source.fetch()), "", bit_depth) as opened:
             yield opened
     else:
         path = Path(source)
-        with open_file(path) as stream, _opened_stream(stream, path.name) as opened:
+        with open_file(path) as stream, _opened_stream(stream, path.name, bit_depth) as opened:
             yield opened
 
 
 @contextmanager
-def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
+def _opened_stream(stream: BinaryIO, name: str, bit_depth: int) -> Iterator[_Opened]:
     with image_errors():
         start, suffix = stream.read(LONGEST_START), Path(name).suffix.lower()
         if not start:
@@ -172,12 +193,17 @@ def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
         if kind is not None and not kind.readable:
             raise ImageError(f"it is a {kind.name} file, which {MISSING[kind.suffixes[0]]} reads")
         if suffix == ARRAY_SUFFIX:
-            yield partial(shape_of_array_file, stream), partial(from_array_file, stream)
+            pixels = partial(from_array_file, stream, bit_depth=bit_depth)
+            numbers = partial(numbers_of_array_file, stream)
+            yield partial(shape_of_array_file, stream), pixels, numbers
         elif kind is not None and kind.name == "DICOM":
-            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream)
+            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream), _none
+        elif kind is not None and kind.name == "TIFF" and (floats := FloatTiff.of(stream)):
+            yield partial(shape_of_floats, floats), partial(from_floats, floats), floats.values
         else:
             with _pillow(stream, kind) as image:
-                yield partial(shape_of_pillow, image), partial(from_pillow, image)
+                pixels = partial(from_pillow, image, bit_depth=bit_depth)
+                yield partial(shape_of_pillow, image), pixels, partial(numbers_of_pillow, image)
 
 
 @contextmanager
@@ -201,18 +227,14 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
     return box
 
 
-def peak_of_16_bits(source: ImageSource) -> int | None:
-    """Largest value of a file of grey values of 16 bits; None for any other or unreadable image."""
+def numbers_in(source: ImageSource) -> NDArray[Any] | None:
+    """Grey values of 16 bits, or floats, of a file; None for other and unreadable images."""
     source = source.source if isinstance(source, Pinned) else source
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, Path, EncodedImage)):
         return None
     try:
-        with open_file(Path(source)) as stream, image_errors():
-            if Path(source).suffix.lower() == ARRAY_SUFFIX:
-                array = np.load(stream, allow_pickle=False)
-                return int(array.max()) if array.dtype == np.uint16 else None
-            with Image.open(stream, formats=pillow_formats()) as image:
-                return peak_of_pillow(image)
+        with _opened(source) as (_, _, numbers), image_errors():
+            return numbers()
     except ImageError:
         return None
 

@@ -17,7 +17,9 @@ import numpy as np
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
+from ahl._common.types import ImageItem, ImageSize, Pixels, Sample, Skipped
+from ahl.config import FeatureConfig
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import (
     ImageSource,
     content_hash,
@@ -109,14 +111,17 @@ def label_images(
     ]
 
 
-def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageItem:
+def image_item(
+    source: ImageSource, name: str, image_size: ImageSize, bit_depth: int = FULL_DEPTH
+) -> ImageItem:
     """The item to extract for one image; a file that changes from now on is not decoded.
 
     Raises:
         ImageError: if the image cannot be read at all.
     """
     key = content_hash(source)
-    return ImageItem(name=name, key=key, load=_loader(pinned(source, key), image_size))
+    load = _loader(pinned(source, key), image_size, bit_depth)
+    return ImageItem(name=name, key=key, load=load)
 
 
 Look = Callable[[int, Pixels], None]
@@ -124,19 +129,25 @@ Look = Callable[[int, Pixels], None]
 
 
 def unhashed_items(
-    images: Iterable[ImageSource], image_size: ImageSize, look: Look | None = None
+    images: Iterable[ImageSource],
+    image_size: ImageSize,
+    bit_depth: int = FULL_DEPTH,
+    look: Look | None = None,
 ) -> Iterator[ImageItem]:
     """Items named by their positions, without a key: scoring needs none."""
     for index, source in enumerate(images):
         seen = None if look is None else partial(look, index)
-        yield ImageItem(name=str(index), key="", load=_loader(source, image_size, seen))
+        yield ImageItem(name=str(index), key="", load=_loader(source, image_size, bit_depth, seen))
 
 
 def _loader(
-    source: ImageSource, image_size: ImageSize, look: Callable[[Pixels], None] | None = None
+    source: ImageSource,
+    image_size: ImageSize,
+    bit_depth: int,
+    look: Callable[[Pixels], None] | None = None,
 ) -> Callable[[], Pixels]:
     def load() -> Pixels:
-        pixels = read_pixels(source)
+        pixels = read_pixels(source, bit_depth=bit_depth)
         if look is not None:
             look(pixels)
         return resize_pixels(pixels, image_size)
@@ -204,7 +215,7 @@ def decoded_batches(
 
 def readable_items(
     images: Sequence[LabelledImage],
-    image_size: ImageSize,
+    features: FeatureConfig,
     *,
     decode: bool,
     strict: bool,
@@ -214,7 +225,7 @@ def readable_items(
 
     Args:
         images: the training images.
-        image_size: height and width that they will be resized to.
+        features: size that they will be resized to, and their bit depth.
         decode: also decode each once, for runs that draw images before their features are
             taken, and must not meet a damaged one then.
         strict: raise instead of skipping.
@@ -226,7 +237,7 @@ def readable_items(
     kept, items = [], []
     for image in images:
         try:
-            item = image_item(image.source, image.name, image_size)
+            item = image_item(image.source, image.name, features.size, features.bit_depth)
             if decode:
                 item.load()
         except ImageError as error:
@@ -258,39 +269,3 @@ def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
     if strict:
         raise ImageError(f"{skipped.name}: {skipped.reason}")
     callback.on_skipped(skipped)
-
-
-def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
-    """Refuse training sets that cannot work.
-
-    Raises:
-        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
-    """
-    if len(normals) < 2:
-        raise DataError(
-            f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
-            "useful detector wants some dozens."
-        )
-    if not anomalies:
-        raise DataError(
-            "There are no readable anomalies; at least one labelled anomaly is needed. Put "
-            "images of one kind of defect into a folder named after it, beside good/."
-        )
-    if any(image.class_name == GOOD for image in anomalies):
-        raise DataError('An anomaly has the class "good"; name its kind of defect instead.')
-
-
-def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
-    """Refuse images whose items show the same content, one labelled good and one anomalous.
-
-    Raises:
-        DataError: if there are some.
-    """
-    first: dict[str, LabelledImage] = {}
-    for image, item in zip(images, items, strict=True):
-        other = first.setdefault(item.key, image)
-        if (other.class_name == GOOD) != (image.class_name == GOOD):
-            raise DataError(
-                f"{other.name} ({other.class_name}) and {image.name} ({image.class_name}) are the "
-                "same image, once as good and once as a defect; remove the wrong one."
-            )
