@@ -118,7 +118,12 @@ class RunOptions:
             )
         datasets = [_dataset(text) for text in self.datasets]
         if self.keep_together:
-            datasets = with_kept_together(datasets, callback, group_by=self.group_by)
+            datasets = with_kept_together(
+                datasets,
+                callback,
+                group_by=self.group_by,
+                bit_depth=self.features.bit_depth,
+            )
         chosen = self.features.choice()
         return Benchmark(
             datasets=datasets,
