@@ -10,7 +10,7 @@ from PIL import Image
 
 from ahl._common.errors import ImageError
 from ahl.data.images.formats import FORMATS, IMAGE_SUFFIXES, format_of
-from ahl.data.images.reading import image_shape, read_pixels, read_stream
+from ahl.data.images.reading import image_shape, numbers_in, read_pixels, read_stream
 
 GREY = np.random.default_rng(3).integers(0, 256, (9, 14), dtype=np.uint8)
 WIDE = GREY.astype(np.uint16) * 257
@@ -126,6 +126,14 @@ def test_a_cut_off_float_image_is_damage():
     short = struct.pack("<2sHI", b"II", 42, 8 + 100) + data[:100] + tags
     with pytest.raises(ImageError, match="damaged or truncated"):
         read_stream(io.BytesIO(short))
+
+
+def test_a_float_image_that_is_too_large_is_not_unpacked(tmp_path):
+    huge = tiff(np.zeros(9), bits=64, kind=3, compression=8, size=(10**5, 10**5))
+    (tmp_path / "a.tif").write_bytes(huge)
+    with pytest.raises(ImageError, match="more than the 100,000,000 allowed"):
+        read_pixels(tmp_path / "a.tif")
+    assert numbers_in(tmp_path / "a.tif") is None
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "npy"])

@@ -106,6 +106,10 @@ def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DE
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
 
 
+def no_numbers() -> None:
+    """Those of an image of 8 bits."""
+
+
 def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:
     """A Pillow image's grey values of 16 bits, or floats; None if it has no such values."""
     if image.mode != "F" and not image.mode.startswith("I;16"):
@@ -152,6 +156,7 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int, bit_depth: int = FULL_
 
 def numbers_of_array_file(stream: BinaryIO) -> NDArray[Any] | None:
     """The numbers that an open `.npy` file holds; None if these are of 8 bits."""
+    stream.seek(0)
     array: NDArray[Any] = np.load(stream, allow_pickle=False)
     return None if array.dtype == np.uint8 else array
 

@@ -40,6 +40,7 @@ from ahl.data.images.decoding import (
     from_floats,
     from_pillow,
     image_errors,
+    no_numbers,
     numbers_of_array_file,
     numbers_of_pillow,
     orientation_of,
@@ -72,10 +73,6 @@ MAX_PIXELS = 100_000_000
 _Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels], Callable[[], NDArray[Any] | None]]
 """Of an open image: functions that give its shape and its pixels, of at most `max_pixels`, and its
 numbers if these are of more than 8 bits."""
-
-
-def _none() -> None:
-    """Numbers of an image of 8 bits."""
 
 
 def read_pixels(
@@ -168,7 +165,7 @@ def _opened(
     source: str | Path | EncodedImage | Image.Image | NDArray[Any], bit_depth: int = FULL_DEPTH
 ) -> Iterator[_Opened]:
     if isinstance(source, np.ndarray):
-        yield partial(shape_of_array, source), partial(from_array, source), _none
+        yield partial(shape_of_array, source), partial(from_array, source), no_numbers
     elif isinstance(source, Image.Image):
         with image_errors():
             pixels = partial(from_pillow, source, bit_depth=bit_depth)
@@ -197,7 +194,7 @@ def _opened_stream(stream: BinaryIO, name: str, bit_depth: int) -> Iterator[_Ope
             numbers = partial(numbers_of_array_file, stream)
             yield partial(shape_of_array_file, stream), pixels, numbers
         elif kind is not None and kind.name == "DICOM":
-            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream), _none
+            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream), no_numbers
         elif kind is not None and kind.name == "TIFF" and (floats := FloatTiff.of(stream)):
             yield partial(shape_of_floats, floats), partial(from_floats, floats), floats.values
         else:
@@ -233,7 +230,8 @@ def numbers_in(source: ImageSource) -> NDArray[Any] | None:
     if not isinstance(source, (str, Path, EncodedImage)):
         return None
     try:
-        with _opened(source) as (_, _, numbers), image_errors():
+        with _opened(source) as (shape, _, numbers), image_errors():
+            shape(max_pixels=MAX_PIXELS)  # before memory is taken for them
             return numbers()
     except ImageError:
         return None
