@@ -122,7 +122,7 @@ def test_the_output_must_be_new_or_empty(tmp_path):
     with pytest.raises(ConfigurationError, match=r"labels\.csv is a file"):
         prepare(reader, raw, raw / "labels.csv")
     prepare(reader, raw, raw / "inside")
-    assert len(listing(raw / "inside")) == 6
+    assert len(listing(raw / "inside")) == 6 + 1, "and the mark of an output"
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path):
