@@ -51,7 +51,8 @@ class BenchmarkDataset:
                 except OSError as error:
                     raise DataError(f"{sample.path}: {error.strerror}.") from error
                 part = "" if sample.part is None else f"\t{sample.part}"
-                digest.update(f"{sample.name}\t{sample.class_name}\t{size}{part}\n".encode())
+                line = f"{sample.name}\t{sample.class_name}\t{size}{part}\n"
+                digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def name_of(self, subset: Dataset) -> str:
