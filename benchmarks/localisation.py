@@ -85,10 +85,14 @@ def main() -> None:
         )
         masks = np.stack([mask_of(sample, size) for sample in test])
         _, normal_items = readable_items(
-            from_samples(split.normals), size, decode=False, strict=True, callback=Callback()
+            from_samples(split.normals),
+            config.features,
+            decode=False,
+            strict=True,
+            callback=Callback(),
         )
         _, test_items = readable_items(
-            from_samples(test), size, decode=False, strict=True, callback=Callback()
+            from_samples(test), config.features, decode=False, strict=True, callback=Callback()
         )
         with open_extraction(
             backbone,

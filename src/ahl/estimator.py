@@ -148,6 +148,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             drawn=split.drawn,
             known_class=split.known_class,
             group_by=split.group_by,
+            found=split.found,
         )
         return self._fitted(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ahl._common.schema import Count, Finite, json_hash, read_values
+from ahl._common.schema import Count, Finite, json_hash, read_json, read_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +73,34 @@ def test_the_order_of_keys_does_not_matter_and_values_do():
 
 def test_results_of_before_keep_their_identities():
     assert json_hash({"b": 1, "a": None}) == hashlib.sha256(b'{"a": null, "b": 1}').hexdigest()
+
+
+HOSTILE = [
+    "",
+    "{",
+    "NaN",
+    "[-Infinity]",
+    "1e999",
+    "-1e999",
+    "1" * 5000,
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    b"\xff\xfe",
+    b"\x00",
+    "[1] [2]",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_no_json_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"."):
+        read_json(text, Any)
+
+
+def test_json_is_read_as_its_kind():
+    text = r'{"number": 1.5, "note": "\udc80"}'
+    assert read_json(text, Inner) == Inner(number=1.5, note="\udc80")
+    assert read_json(b'{"a": [1, null]}', dict[str, Any]) == {"a": [1, None]}
+    for text, kind in (("[]", dict[str, Any]), ('{"number": "1"}', Inner), ("1e39", Finite)):
+        with pytest.raises(ValueError, match=r"."):
+            read_json(text, kind)

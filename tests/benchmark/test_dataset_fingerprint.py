@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from ahl._common.randomness import derive_seed
 from ahl.benchmark.protocol import BenchmarkDataset
 from ahl.data import open_dataset
 
@@ -68,3 +69,17 @@ def test_every_part_counts(tmp_path):
     assert before != fingerprint(one)
     write(two, {"good/a.png": 99})
     assert fingerprint(one, two) != before
+
+
+def test_names_need_not_be_utf_8(tmp_path):
+    odd = os.fsdecode(b"Kratzer\xe4/caf\xe9.png")
+    found = {
+        fingerprint(write(tmp_path / name, files))
+        for name, files in (
+            ("plain", FILES),
+            ("odd", FILES | {odd: 14}),
+            ("other", FILES | {odd.replace("caf", "x"): 14}),
+        )
+    }
+    assert len(found) == 3
+    assert derive_seed(0, odd) != derive_seed(0, "Kratzer")

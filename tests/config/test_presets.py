@@ -79,8 +79,8 @@ PUBLISHED = {
 OFF = {"memory", "calibration"}
 """Parts of ours that the preset does without: their other constants mean nothing."""
 
-NO_MATTER = {"minutes", "batch_size"}
-"""Constants of the extraction that change no figure."""
+NO_MATTER = {"minutes", "batch_size", "bit_depth"}
+"""Constants of the extraction that change no figure, or are of the files."""
 
 
 @pytest.mark.parametrize("section", PUBLISHED)

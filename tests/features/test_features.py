@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
+from ahl._common.types import ImageItem
 from ahl.config import FeatureConfig
-from ahl.features.extractor import FeatureExtractor, as_tensor
+from ahl.features.extractor import FeatureExtractor, as_tensor, extract_table
+from ahl.features.store import FeatureStore
 from small_images import small_image
 from tiny import TinyBackbone
 
@@ -42,3 +44,22 @@ def test_other_shapes_than_squares_are_extracted_and_kept_apart():
     assert wide.layout.scales == ((12, 6, 8), (12, 3, 4))
     assert wide.extract(np.zeros((2, 48, 64, 3), np.uint8)).shape == (2, wide.layout.row_size)
     assert wide.identity["image_size"] == [48, 64] != tall.identity["image_size"]
+
+
+def test_a_flipped_bit_in_the_cache_is_no_feature_of_the_next_run(tmp_path):
+    def item(number):
+        return ImageItem(name="", key=f"{number}", load=lambda: small_image("good", number))
+
+    found, items = extractor(), [item(number) for number in range(3)]
+
+    def rows():
+        store = FeatureStore(tmp_path, found.identity, found.layout)
+        return extract_table(found, items, store)[0].rows(np.arange(3))
+
+    expected = rows()
+    (shard,) = tmp_path.glob("*/*.npy")
+    rotten = bytearray(shard.read_bytes())
+    rotten[-1000] ^= 0x40
+    shard.write_bytes(bytes(rotten))
+    assert torch.equal(rows(), expected)
+    assert torch.equal(rows(), expected)

@@ -40,7 +40,7 @@ def test_what_a_killed_writer_leaves_is_harmless(tmp_path):
     assert killed.returncode == 9
 
     store = open_store(tmp_path)
-    leftovers = [path.name for path in store.folder.iterdir() if path.suffix != ".npy"]
+    leftovers = [path.name for path in store.folder.iterdir() if path.suffix == ".part"]
     assert len(leftovers) == 1, "the test must leave something behind"
     assert "before" in store
     assert "it" in store

@@ -16,7 +16,8 @@ from ahl.distributions.augment import default_generators
 from ahl.heads import DRA, DevNet
 from ahl.heads.losses import draw_prior
 from ahl.learning import finetuning
-from ahl.learning.finetuning import FinetuningImages, draw_images, finetune_backbone
+from ahl.learning.finetuning import finetune_backbone
+from ahl.learning.finetuning_batches import FinetuningImages, draw_images
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
 

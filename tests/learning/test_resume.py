@@ -12,7 +12,7 @@ import pytest
 from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ModelFileError, ResumeError
-from ahl._common.tensor_file import read_tensor_file
+from ahl._common.tensor_file import read_tensor_file, write_tensor_file
 from commands import run, small_backbone
 from small_images import small_image
 from tiny import TinyBackbone, fit, tiny_config
@@ -122,6 +122,28 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     content = (tmp_path / "c").read_bytes()
     (tmp_path / "c").write_bytes(content[:-5])
     with pytest.raises(ResumeError, match="without --resume"):
+        train(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "group", ["parameters", "outer-first", "predictor", "steps", "past_scores", "average"]
+)
+@pytest.mark.parametrize("damage", ["gone", "short", "nan", "header"])
+def test_a_checkpoint_of_another_form_is_refused_in_a_sentence(tmp_path, group, damage):
+    """Its checksum is right: somebody wrote it so."""
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, callback=StopAt(6))
+    header, groups = read_tensor_file(tmp_path / "c", "checkpoint")
+    name = min(groups[group])
+    tensor = groups[group].pop(name)
+    if damage == "short":
+        groups[group][name] = tensor.reshape(-1)[:1].clone().expand(3, 7).contiguous()
+    elif damage == "nan":
+        groups[group][name] = tensor * float("nan")
+    elif damage == "header":
+        header["epoch"] = None
+    write_tensor_file(tmp_path / "c", "checkpoint", header, groups)
+    with pytest.raises(ResumeError, match="Start anew without --resume"):
         train(tmp_path, resume=True)
 
 

@@ -127,13 +127,13 @@ def test_a_description_that_is_no_text_is_refused(tmp_path):
 
 
 def test_another_version_says_to_upgrade(folder):
-    for version in (1, 3):
+    for version in (1, 4):
         text = json.dumps(json.loads(description().text()) | {"version": version})
         expected = rf"version {version}; .* Upgrade ahl, or export the model again"
         with pytest.raises(ModelFileError, match=expected):
             Description.read(text, folder / "a.onnx")
     with pytest.raises(ModelFileError, match="Upgrade ahl") as caught:
-        Description.read(text.replace('"version": 3', f'"version": "{"x" * 9999}"'), folder / "a")
+        Description.read(text.replace('"version": 4', f'"version": "{"x" * 9999}"'), folder / "a")
     assert len(str(caught.value)) < 400
 
 

@@ -124,7 +124,7 @@ def test_predict_says_the_same(light, images, tmp_path):
                 Path(other["heat_map"]).with_name(Path(one["heat_map"]).name).as_posix()
             )
             assert_same(one, other, close)
-    for file in maps["light"].iterdir():
+    for file in maps["light"].glob("*.png"):
         with Image.open(file) as drawn, Image.open(maps["model"] / file.name) as expected:
             apart = np.asarray(drawn, np.int16) - np.asarray(expected, np.int16)
         assert np.abs(apart).max() <= 2

@@ -10,6 +10,7 @@ from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
 from ahl.data.parts import with_parts
+from ahl.scoring import evaluation
 from ahl.scoring.evaluation import evaluate
 from small_images import blotched, write_class
 from tiny import TinyBackbone, tiny_config
@@ -155,3 +156,28 @@ def test_a_model_remembers_how_names_tell_parts(benchmark_folder):
     assert detector.model_.manifest.group_by == r"(\w+/\d)\d\d\.png"
     result = evaluate(detector.scorer, open_dataset(benchmark_folder))
     assert result.trained_parts == 7, "the others of the drawn defect's kind"
+
+
+@pytest.mark.parametrize("fate", ["changes", "vanishes"])
+def test_a_file_that_is_another_behind_its_hash_is_skipped(
+    benchmark_folder, tmp_path, monkeypatch, fate
+):
+    root = tmp_path / "data"
+    shutil.copytree(benchmark_folder, root)
+    _, detector = train(root)
+    changing = root / "test" / "frame" / "003.png"
+    hashed = evaluation.content_hash
+
+    def then(source):
+        found = hashed(source)
+        if source == changing:
+            changing.unlink()
+            if fate == "changes":
+                shutil.copy(root / "train" / "good" / "000.png", changing)
+        return found
+
+    monkeypatch.setattr(evaluation, "content_hash", then)
+    result = evaluate(detector.scorer, open_dataset(root))
+    reason = "it changed while it was used" if fate == "changes" else "there is no such file"
+    assert [(one.name, one.reason) for one in result.skipped] == [("test/frame/003.png", reason)]
+    assert not any(one.sample.name == "test/frame/003.png" for one in result.scored)

@@ -15,6 +15,9 @@ from typing import Final
 
 from ahl._common.errors import ConfigurationError
 
+OUTPUT_MARK: Final = ".ahl-output"
+"""Name of a file that says of its folder: `ahl` wrote it, and searches for images pass it by."""
+
 _A_DAY: Final = 86_400.0  # seconds
 _TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
 
@@ -32,13 +35,45 @@ def written_whole(path: Path) -> Iterator[Path]:
     _sweep(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        yield temporary
-        temporary.replace(path)
+        with naming(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have errors of a block name the file that is written, as that of a full disk does not.
+
+    Args:
+        path: the file.
+        temporary: its name meanwhile, which says nothing to people.
+
+    Raises:
+        OSError: as the block does, with the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.strerror = error.strerror or str(error)  # numpy says no more than what it lacks
+            error.filename = str(path)
+        raise
+
+
+def mark_output(folder: Path) -> None:
+    """Make a folder that searches for images pass by; a folder that they begin at, they do not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / OUTPUT_MARK).touch()
+
+
+def is_output(folder: Path) -> bool:
+    """True for a folder that `mark_output` made."""
+    return os.path.exists(folder / OUTPUT_MARK)  # noqa: PTH110 - False for odd names, too
 
 
 @functools.cache
@@ -70,7 +105,7 @@ def claim_log(path: Path, beginning: bytes, kind: str) -> None:
     if path.is_dir():
         raise ConfigurationError(f"{path} is a folder; name a file for the log.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with naming(path), path.open("a+b") as file:
         file.seek(0)
         if not beginning.startswith(file.read(len(beginning))):
             raise ConfigurationError(

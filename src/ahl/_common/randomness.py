@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def derive_seed(seed: int, *labels: str | int) -> int:
     """Return a seed in 0 .. 2**63 - 1 that depends on `seed` and every label, in order."""
     text = "\x1f".join([str(seed), *map(str, labels)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+    return (
+        int.from_bytes(hashlib.sha256(text.encode(errors="surrogateescape")).digest()[:8], "little")
+        >> 1
+    )
 
 
 def numpy_generator(seed: int, *labels: str | int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import (
     TYPE_CHECKING,
@@ -42,6 +43,29 @@ Count = Annotated[int, Meta(ge=0, le=10**9)]
 Natural = Annotated[int, Meta(ge=1, le=10**9)]
 
 T = TypeVar("T", bound="DataclassInstance")
+Value = TypeVar("Value")
+
+
+def read_json(text: str | bytes, kind: type[Value]) -> Value:
+    """Read JSON out of a file, in which anybody may have written anything; fields may be paths.
+
+    Names of files need not be UTF-8, so this is not msgspec's own reader.
+
+    Raises:
+        ValueError: if it is no JSON, which has no NaN and no infinities, or not of the kind.
+    """
+    try:
+        values = json.loads(text, parse_constant=_number, parse_float=_number)
+        return msgspec.convert(values, kind, dec_hook=lambda kind, value: kind(value))
+    except (RecursionError, OverflowError, TypeError) as error:
+        raise ValueError(f"values cannot be read: {error}") from error
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return value
 
 
 def read_values(values: object, kind: type[T]) -> T:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +21,11 @@ from torch import Tensor
 
 from ahl._common.errors import ModelFileError, ResumeError
 from ahl._common.files import written_whole
-from ahl._common.schema import json_hash
+from ahl._common.schema import json_hash, read_json
+from ahl._common.text import first_line
 from ahl._common.version import __version__
 
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 
 KEY = "ahl"
 """The one metadata entry of our files."""
@@ -64,7 +66,7 @@ def write_tensor_file(path: Path, content: Content, header: dict[str, Any], grou
             # Not `save_file`: its files are readable by their owner only.
             temporary.write_bytes(save(ordered, metadata=metadata))
     except (OSError, SafetensorError) as error:
-        raise ModelFileError(f"{path} cannot be written: {error}") from error
+        raise ModelFileError(f"{path} cannot be written: {first_line(error)}.") from error
 
 
 def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Groups]:
@@ -95,11 +97,9 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
             "written. Copy it again from its source, or train it again."
         )
     try:
-        header = json.loads(envelope.header)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} has an unreadable header: {error}.") from error
-    if not isinstance(header, dict):
-        raise ModelFileError(f"{path} has a header of another shape.")
+        header = read_json(envelope.header, dict[str, Any])
+    except ValueError as error:
+        raise ModelFileError(f"{path} has an unreadable header: {first_line(error)}.") from error
     groups: Groups = {}
     for name, tensor in tensors.items():
         group, _, key = name.partition("/")
@@ -128,6 +128,12 @@ def tensor_of(
     if not found.isfinite().all():
         raise ValueError(f"the tensor {name!r} holds numbers that are not finite")
     return found
+
+
+def tensors_like(groups: Groups, name: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a group, named and shaped as the wanted ones; ValueError if they are not."""
+    found = groups.get(name, {})
+    return {key: tensor_of(found, key, one.dtype, *one.shape) for key, one in wanted.items()}
 
 
 def content_checksum(header: dict[str, Any], groups: Groups) -> str:
@@ -213,6 +219,19 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
             "the same ones, or start anew without --resume."
         )
     return header, groups
+
+
+@contextmanager
+def resuming(path: Path) -> Iterator[None]:
+    """Take a state out of what a checkpoint holds.
+
+    Raises:
+        ResumeError: where something lacks or has another form.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # or training had diverged
+        raise ResumeError(f"{path}: {first_line(error)}. Start anew without --resume.") from error
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:

@@ -47,6 +47,19 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """A file, or a region of one, that is read only while it has the content that was hashed.
+
+    Attributes:
+        source: the file or the region.
+        sha256: its `content_hash`.
+    """
+
+    source: Path | Region
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedImage:
     """An image file that lies elsewhere than in the file system: in a table, in an object store.
 
@@ -71,6 +84,7 @@ class Sample:
         box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
         part: what it is a photograph of; those of one part have the same. None: the only one.
         masks: files that mark its defects, as large as the image; they tell no samples apart.
+        sha256: the content that it must still have when it is read; None: any.
     """
 
     path: Path
@@ -79,11 +93,13 @@ class Sample:
     box: Box | None = None
     part: str | None = None
     masks: tuple[Path, ...] = field(default=(), compare=False)
+    sha256: str | None = field(default=None, compare=False)
 
     @property
-    def source(self) -> Path | Region:
+    def source(self) -> Path | Region | Pinned:
         """The path or region to read the pixels from."""
-        return self.path if self.box is None else Region(self.path, self.box)
+        source = self.path if self.box is None else Region(self.path, self.box)
+        return source if self.sha256 is None else Pinned(source, self.sha256)
 
     @property
     def is_anomaly(self) -> bool:

@@ -16,7 +16,8 @@ from ahl._common.errors import DataError
 from ahl._common.types import GOOD, ImageItem, Sample
 from ahl.config import Config
 from ahl.data import TrainingSplit
-from ahl.data.images.sources import LabelledImage, check_classes, from_samples, readable_items
+from ahl.data.images.sources import LabelledImage, from_samples, readable_items
+from ahl.data.labels import check_classes
 from ahl.data.parts import number_parts
 from ahl.distributions.augment import default_generators
 from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
@@ -108,11 +109,10 @@ def open_draw(
     built = backbone.build()
     sources = [sample.source for sample in split.normals]
     config = with_size(config, built, sources, callback=callback)
-    size = config.features.size
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
-            from_samples(samples), size, decode=False, strict=False, callback=callback
+            from_samples(samples), config.features, decode=False, strict=False, callback=callback
         )
 
     given = len(split.normals) + len(split.anomalies) + len(split.test)

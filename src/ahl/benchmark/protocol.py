@@ -12,6 +12,7 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
 from ahl._common.text import counted
 from ahl.data import Dataset, Setting
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.parts import with_parts
 
 TOGETHER: Final = ", parts together"
@@ -50,7 +51,8 @@ class BenchmarkDataset:
                 except OSError as error:
                     raise DataError(f"{sample.path}: {error.strerror}.") from error
                 part = "" if sample.part is None else f"\t{sample.part}"
-                digest.update(f"{sample.name}\t{sample.class_name}\t{size}{part}\n".encode())
+                line = f"{sample.name}\t{sample.class_name}\t{size}{part}\n"
+                digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def name_of(self, subset: Dataset) -> str:
@@ -74,7 +76,11 @@ class BenchmarkDataset:
 
 
 def with_kept_together(
-    datasets: Sequence[BenchmarkDataset], callback: Callback, *, group_by: str | None = None
+    datasets: Sequence[BenchmarkDataset],
+    callback: Callback,
+    *,
+    group_by: str | None = None,
+    bit_depth: int = FULL_DEPTH,
 ) -> list[BenchmarkDataset]:
     """Each dataset, and behind it once more, with photographs of one part on one side of a split.
 
@@ -85,6 +91,7 @@ def with_kept_together(
         datasets: as published.
         callback: receives progress and notes.
         group_by: as in `ahl.data.parts.part_of`; None: copies alone tell parts.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
@@ -92,7 +99,10 @@ def with_kept_together(
     both = []
     for dataset in datasets:
         both.append(dataset)
-        found = [with_parts(one, callback, group_by=group_by) for one in dataset.subsets]
+        found = [
+            with_parts(one, callback, group_by=group_by, bit_depth=bit_depth)
+            for one in dataset.subsets
+        ]
         shared = sum(parts.shared for _, parts in found)
         images = sum(len(parts.images) for _, parts in found)
         copies = sum(len(parts.copies) for _, parts in found)

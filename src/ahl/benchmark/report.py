@@ -11,6 +11,7 @@ from typing import Any
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.files import written_whole
 from ahl._common.pages import render_page
+from ahl._common.schema import read_json
 from ahl._common.text import printable
 from ahl._common.types import ImageSize
 from ahl.benchmark.comparisons import Ranking, find_sweeps, rank_variants
@@ -211,9 +212,9 @@ def read_configs(folder: Path) -> dict[str, Any]:
         return {}
     for line in lines:
         try:
-            values = json.loads(line)
+            values = read_json(line, dict[str, Any])
             found[str(values["hash"])] = values["config"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             continue
     return found
 

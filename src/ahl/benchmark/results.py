@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
-from ahl._common.files import remove_torn_line, written_whole
-from ahl._common.schema import json_hash
+from ahl._common.files import naming, remove_torn_line, written_whole
+from ahl._common.schema import json_hash, read_json
+from ahl._common.text import first_line
 from ahl._common.types import ImageSize
 from ahl.benchmark.methods import Labels, MethodKind
 
@@ -133,7 +134,7 @@ class Results:
         columns = (scored.names, scored.classes, scored.labels, scored.scores)
         with (
             written_whole(self.scores_file(result.key)) as path,
-            path.open("w", newline="", encoding="utf-8") as file,
+            path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             writer = csv.writer(file)
             writer.writerow(["name", "class", "label", "score"])
@@ -151,16 +152,19 @@ class Results:
     def scored(self, key: str) -> ScoredTest | None:
         """A trial's scores; None if they were not kept beside the results."""
         try:
-            with self.scores_file(key).open(newline="", encoding="utf-8") as file:
+            with self.scores_file(key).open(
+                newline="", encoding="utf-8", errors="surrogateescape"
+            ) as file:
                 rows = list(csv.DictReader(file))
-            return ScoredTest(
+            scored = ScoredTest(
                 names=[row["name"] for row in rows],
                 classes=[row["class"] for row in rows],
                 labels=np.array([int(row["label"]) for row in rows]),
                 scores=np.array([float(row["score"]) for row in rows]),
             )
-        except (FileNotFoundError, KeyError, ValueError):
+        except (FileNotFoundError, KeyError, TypeError, ValueError, csv.Error):
             return None
+        return scored if np.isfinite(scored.scores).all() else None
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -177,16 +181,15 @@ def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:
     whole, _, _ = path.read_bytes().rpartition(b"\n")
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            values = json.loads(line)
+            yield read_json(line, dict[str, Any])
         except ValueError as error:
-            raise DataError(f"Line {number} of {path} is not JSON: {error}.") from error
-        if not isinstance(values, dict):
-            raise DataError(f"Line {number} of {path} is not a JSON object.")
-        yield values
+            raise DataError(
+                f"Line {number} of {path} is not a JSON object: {first_line(error)}."
+            ) from error
 
 
 def _append(path: Path, values: dict[str, Any]) -> None:
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.write(json.dumps(values, sort_keys=True, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

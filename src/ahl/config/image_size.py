@@ -74,6 +74,10 @@ def in_pixels(size: ImageSize, tiles: int = 0) -> str:
     return f"{size[0]} x {size[1]} px{seen}"
 
 
+Depth = Annotated[int, Meta(ge=9, le=16)]
+"""Bits of what files hold as 16."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig(Checked):
     """Image size, tiles and batches of the feature extraction.
@@ -84,6 +88,8 @@ class FeatureConfig(Checked):
         tiles: side in pixels of the overlapping tiles in which images are seen; 0 sees them whole.
             A size that is chosen from the training images is then not brought down to what a
             whole image may have.
+        bit_depth: bits that grey values of 16 bits have in truth, of all images that the model
+            sees: of 12, 4095 is white.
         minutes: a chosen size is not larger than lets one core extract the features of the
             training in about this time.
         batch_size: images decoded together, which on a GPU go through the backbone together; on a
@@ -97,6 +103,7 @@ class FeatureConfig(Checked):
         Meta(description=f"even sides from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"),
     ] = None
     tiles: Annotated[int, Meta(ge=0, le=LARGEST_SIDE)] = 0
+    bit_depth: Depth = 16
     minutes: Positive = 10.0
     batch_size: Natural = 16
 

@@ -65,6 +65,8 @@ class Config:
         values: dict[str, dict[str, Any]] = asdict(self)
         size = self.features.image_size
         values["features"]["image_size"] = None if size is None else list(size)
+        if self.features.bit_depth == FeatureConfig.bit_depth:
+            del values["features"]["bit_depth"]  # runs of before keep their identities
         return values
 
     @classmethod
@@ -74,7 +76,9 @@ class Config:
         Raises:
             ConfigurationError: if `values` is not what `to_dict` makes.
         """
-        known = asdict(cls())
+        known = cls().to_dict()
+        if isinstance(values, dict) and isinstance(values.get("features"), dict):
+            known["features"] |= {name: None for name in values["features"] if name == "bit_depth"}
         if not isinstance(values, dict) or set(values) != set(known):
             raise ConfigurationError(f"A config needs exactly the sections {', '.join(known)}.")
         for name, names in known.items():

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ahl._common.errors import DataError
+from ahl._common.files import is_output
 from ahl._common.text import counted, listed
 from ahl._common.types import GOOD, Sample
 from ahl.data.images.finding import find_photographs, is_system
@@ -203,7 +204,11 @@ def _class_folders(parent: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"Cannot list the folder {parent}: {error.strerror or error}.") from error
     return sorted(
-        (e for e in folders if not is_system(e.name) and not is_ground_truth(e.name)),
+        (
+            entry
+            for entry in folders
+            if not (is_system(entry.name) or is_ground_truth(entry.name) or is_output(entry))
+        ),
         key=lambda entry: entry.name,
     )
 

@@ -158,6 +158,16 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
     return _inspection(root, list(samples.values()), notes)
 
 
+def splits_of_table(file: Path) -> frozenset[str]:
+    """The splits that rows of a table have, as `dataset_of_table` names them; none without any.
+
+    Raises:
+        DataError: if the table cannot be read.
+    """
+    rows, _ = _read(file)
+    return frozenset(_OTHER_SPLITS.get(row["split"].casefold(), "") for _, row in rows) - {""}
+
+
 def _inspection(root: Path, samples: Sequence[Sample], notes: Sequence[str]) -> Dataset:
     return Dataset(
         name=root.resolve().name,

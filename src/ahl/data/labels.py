@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import DataError
-from ahl._common.types import GOOD
+from ahl._common.types import GOOD, ImageItem
 from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import LabelledImage, label_images
 
@@ -81,6 +81,42 @@ def labelled(
         for of, places in zip(named, (good, bad), strict=True)
     )
     return goods, bads
+
+
+def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
+    """Refuse training sets that cannot work.
+
+    Raises:
+        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
+    """
+    if len(normals) < 2:
+        raise DataError(
+            f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
+            "useful detector wants some dozens."
+        )
+    if not anomalies:
+        raise DataError(
+            "There are no readable anomalies; at least one labelled anomaly is needed. Put "
+            "images of one kind of defect into a folder named after it, beside good/."
+        )
+    if any(image.class_name == GOOD for image in anomalies):
+        raise DataError('An anomaly has the class "good"; name its kind of defect instead.')
+
+
+def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
+    """Refuse images whose items show the same content, one labelled good and one anomalous.
+
+    Raises:
+        DataError: if there are some.
+    """
+    first: dict[str, LabelledImage] = {}
+    for image, item in zip(images, items, strict=True):
+        other = first.setdefault(item.key, image)
+        if (other.class_name == GOOD) != (image.class_name == GOOD):
+            raise DataError(
+                f"{other.name} ({other.class_name}) and {image.name} ({image.class_name}) are the "
+                "same image, once as good and once as a defect; remove the wrong one."
+            )
 
 
 def _parts(groups: Groups | None, count: int) -> list[str | None]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
-from ahl._common.types import Sample
+from ahl._common.types import Sample, Skipped
 from ahl.data.copies import Copy, find_copies, linked
 from ahl.data.folders import Dataset, by_name
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
 
 T = TypeVar("T", Sample, LabelledImage)
+U = TypeVar("U", Sample, LabelledImage)
 
 _COPIES: Final = "copies of "
 """Beginning of the name of a part that copies are joined to."""
@@ -79,12 +81,14 @@ class Parts(Generic[T]):
         images: as given, with their parts; None for the only photograph of a part.
         copies: all copies among them, contradictions of the labels first.
         pictures: of the readable images, in order.
+        skipped: images that cannot be read: copies of them are not looked for.
         unmatched: images whose names do not tell their part; None if names were not asked.
     """
 
     images: tuple[T, ...]
     copies: tuple[Copy, ...]
     pictures: tuple[Picture[T], ...]
+    skipped: tuple[Skipped, ...] = ()
     unmatched: int | None = None
 
     @property
@@ -109,6 +113,20 @@ class Parts(Generic[T]):
         """Copies of which one is labelled good and one a defect."""
         return tuple(copy for copy in self.copies if copy.where == "good and defect")
 
+    def among(self, images: Sequence[U]) -> Parts[U] | None:
+        """The same of some of the images, labelled otherwise perhaps; None if one is not known."""
+        place = {image.name: index for index, image in enumerate(images)}
+        if not place.keys() <= {one.name for one in self.images}:
+            return None
+        pictures: list[Picture[Any]] = [one for one in self.pictures if one.sample.name in place]
+        pictures.sort(key=lambda one: place[one.sample.name])
+        return Parts(
+            images=tuple(images),
+            copies=tuple(c for c in self.copies if c.one in place and c.other in place),
+            pictures=tuple(replace(one, sample=images[place[one.sample.name]]) for one in pictures),
+            skipped=tuple(one for one in self.skipped if one.name in place),
+        )
+
     def notes(self, done: str) -> list[str]:
         """Sentences on what was found, for people.
 
@@ -120,6 +138,12 @@ class Parts(Generic[T]):
             notes.append(
                 f"The names of {self.unmatched} of {counted(len(self.images), 'image')} do not "
                 "match --group-by: these stand alone, but for their copies."
+            )
+        if self.skipped:
+            first = f"{self.skipped[0].name}: {self.skipped[0].reason}"
+            notes.append(
+                f"Copies of {counted(len(self.skipped), 'image')} cannot be looked for, the first "
+                f"{first}."
             )
         if self.copies:
             exact = sum(copy.exact for copy in self.copies)
@@ -182,7 +206,14 @@ def _is_told(part: str | None) -> bool:
     return part is not None and not part.startswith(_COPIES)
 
 
-def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None = None) -> Parts[T]:
+def find_parts(
+    images: Sequence[T],
+    callback: Callback,
+    *,
+    group_by: str | None = None,
+    known: Parts[Any] | None = None,
+    bit_depth: int = FULL_DEPTH,
+) -> Parts[T]:
     """Tell the parts of images by their names, and copies of one another by their pixels.
 
     An image that has a part, or whose name tells it, keeps it: copies join only images that have
@@ -192,15 +223,19 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
         images: with unique names.
         callback: receives progress.
         group_by: as in `part_of`; None for copies alone.
+        known: parts and copies among these and others: then nothing is looked at again.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
+    if known is not None and (found_before := known.among(images)) is not None:
+        return found_before
     unmatched = None
     if group_by is not None:
         images = tell_parts(images, group_by)
         unmatched = sum(one.part is None for one in images)
-    pictures, _ = look_at(images, callback)
+    pictures, skipped = look_at(images, callback, bit_depth)
     found = find_copies(pictures, callback)
     place = {id(image): index for index, image in enumerate(images)}
     places = [place[id(picture.sample)] for picture in pictures]  # of the readable ones
@@ -209,12 +244,17 @@ def find_parts(images: Sequence[T], callback: Callback, *, group_by: str | None 
         images=with_copies_together(images, pairs),
         copies=found.copies,
         pictures=tuple(pictures),
+        skipped=tuple(skipped),
         unmatched=unmatched,
     )
 
 
 def with_parts(
-    dataset: Dataset, callback: Callback | None = None, *, group_by: str | None = None
+    dataset: Dataset,
+    callback: Callback | None = None,
+    *,
+    group_by: str | None = None,
+    bit_depth: int = FULL_DEPTH,
 ) -> tuple[Dataset, Parts[Sample]]:
     """A dataset whose samples have their parts, and what these were told by.
 
@@ -224,12 +264,14 @@ def with_parts(
         dataset: as `open_dataset` gives it.
         callback: receives progress.
         group_by: as in `part_of`; None: copies alone tell parts.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
     given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
-    found = find_parts(by_name(chain(*given)), callback or Callback(), group_by=group_by)
+    samples = by_name(chain(*given))
+    found = find_parts(samples, callback or Callback(), group_by=group_by, bit_depth=bit_depth)
     told = {sample.name: sample for sample in found.images}
     normals, tests, anomalies = (tuple(told[one.name] for one in samples) for samples in given)
     changed = replace(

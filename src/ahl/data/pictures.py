@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ImageError
 from ahl._common.types import Pixels, Skipped
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
 
 THUMBNAIL = 64
@@ -60,12 +62,15 @@ class Picture(Generic[T]):
     thumbnail: NDArray[np.uint8]
 
 
-def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]], list[Skipped]]:
+def look_at(
+    samples: Sequence[T], callback: Callback, bit_depth: int = FULL_DEPTH
+) -> tuple[list[Picture[T]], list[Skipped]]:
     """Decode every image once.
 
     Args:
         samples: the images.
         callback: receives progress.
+        bit_depth: as for `read_pixels`.
 
     Returns:
         the pictures of the readable ones in order, and those that cannot be read, for the caller
@@ -74,7 +79,7 @@ def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]],
     pictures, skipped = [], []
     callback.on_stage("looking at images", 0, len(samples))
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        for done, seen in enumerate(pool.map(_look_at_one, samples), start=1):
+        for done, seen in enumerate(pool.map(partial(_look_at_one, bit_depth), samples), start=1):
             if isinstance(seen, Picture):
                 pictures.append(seen)
             else:
@@ -83,11 +88,15 @@ def look_at(samples: Sequence[T], callback: Callback) -> tuple[list[Picture[T]],
     return pictures, skipped
 
 
-def _look_at_one(sample: T) -> Picture[T] | Skipped:
+def _look_at_one(bit_depth: int, sample: T) -> Picture[T] | Skipped:
     try:
-        pixels = read_pixels(sample.source)
+        return picture_of(sample, read_pixels(sample.source, bit_depth=bit_depth))
     except ImageError as error:
         return Skipped(name=sample.name, reason=str(error))
+
+
+def picture_of(sample: T, pixels: Pixels) -> Picture[T]:
+    """The picture of an image whose pixels (H, W, 3) are these."""
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height} {width}\n".encode())
     digest.update(pixels.data)

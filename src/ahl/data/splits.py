@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, get_args
 
@@ -21,7 +21,7 @@ import numpy as np
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import Sample
 from ahl.data.folders import Dataset, by_name
-from ahl.data.parts import number_parts
+from ahl.data.parts import Parts, number_parts
 
 Setting = Literal["general", "hard"]
 
@@ -48,6 +48,7 @@ class TrainingSplit:
         known_class: in the hard setting, the class they were drawn from.
         left_out: images that would be tested, but for a photograph of the same part in training.
         group_by: as in `Dataset`.
+        found: parts and copies of all images, if they were looked at: training does not look again.
     """
 
     normals: tuple[Sample, ...]
@@ -57,6 +58,7 @@ class TrainingSplit:
     known_class: str | None
     left_out: int = 0
     group_by: str | None = None
+    found: Parts[Sample] | None = field(default=None, compare=False, repr=False)
 
 
 def draw_split(

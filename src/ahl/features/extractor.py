@@ -14,6 +14,7 @@ from torch.nn import functional
 from ahl._common.callbacks import Callback
 from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.sources import decoded_batches
 from ahl.features.backbones.base import Backbone
 from ahl.features.maps import HALF_MAXIMUM, FeatureLayout
@@ -67,6 +68,7 @@ class FeatureExtractor:
             "image_size": [height, width],
             "tiles": config.tiles,
             "device": device.type,
+            **({} if config.bit_depth == FULL_DEPTH else {"bit_depth": config.bit_depth}),
         }
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,7 +114,7 @@ def extract_table(
     stage: str = "features",
     callback: Callback | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
-    """Feature rows of all items, from the store where it has them.
+    """Feature rows of all items, from the store where it has them undamaged.
 
     Extracted rows are stored as they come, so that an interrupted extraction goes on where it
     stopped.
@@ -120,6 +122,7 @@ def extract_table(
     Returns:
         the table of the readable items in order, their indices, and the skipped items.
     """
+    store.verify(item.key for item in items)
     needed: dict[str, int] = {}
     for index, item in enumerate(items):
         if item.key not in store and item.key not in needed:

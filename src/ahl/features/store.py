@@ -1,9 +1,9 @@
 """Feature rows on disk, memory-mapped: the cache that spares the backbone.
 
 A store is a folder for one backbone, weights and image size. It holds immutable shards, each a file
-of two arrays in NumPy's format: the keys, then their float16 rows. Shards are written under
-temporary names and renamed, so a killed process leaves nothing half-written and two processes can
-share a store.
+of three arrays in NumPy's format: the keys, checksums of the rows with them, and the float16 rows.
+Shards are written under temporary names and renamed, so a killed process leaves nothing
+half-written and two processes can share a store.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ import hashlib
 import os
 import tempfile
 import tokenize
-from collections.abc import Iterator, Sequence
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ahl._common.files import written_whole
+from ahl._common.files import mark_output, written_whole
 from ahl._common.schema import json_hash
+from ahl._common.text import first_line
 from ahl.features.maps import FeatureLayout
-from ahl.features.table import FeatureTable, Rows
+from ahl.features.table import FeatureTable, Rows, let_go
 
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when it holds this many bytes: what an interruption can lose."""
@@ -37,8 +42,10 @@ class FeatureStore:
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
         self.folder: Path = root / json_hash(identity)[:16]
         self.layout = layout
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._shards: list[Rows] = []
+        if not root.exists():
+            mark_output(root)
+        mark_output(self.folder)  # the one around it may be a folder of images
+        self._shards: list[_Shard] = []
         self._where: dict[str, tuple[int, int]] = {}
         for path in sorted(self.folder.glob("*.npy")):
             self._open(path)
@@ -46,22 +53,37 @@ class FeatureStore:
     def _open(self, path: Path) -> None:
         """Take a shard in; one that is damaged is removed, and its rows made again."""
         try:
-            keys, rows = _read_shard(path, self.layout.row_size)
+            shard = _read_shard(path, self.layout.row_size)
         except _DAMAGE:
             path.unlink(missing_ok=True)
             return
         number = len(self._shards)
-        self._shards.append(rows)
-        for row, key in enumerate(keys):
+        self._shards.append(shard)
+        for row, key in enumerate(shard.keys):
             self._where.setdefault(key, (number, row))
 
     def __contains__(self, key: str) -> bool:
         return key in self._where
 
+    def verify(self, keys: Iterable[str]) -> None:
+        """Read the rows of these keys, and remove shards in which one is not as it was written."""
+        wanted: defaultdict[int, list[int]] = defaultdict(list)
+        for key in set(keys) & self._where.keys():
+            number, row = self._where[key]
+            wanted[number].append(row)
+        damaged = {
+            number for number, rows in wanted.items() if not self._shards[number].holds(rows)
+        }
+        for number in damaged:
+            self._shards[number].path.unlink(missing_ok=True)
+        if damaged:
+            self._where = {key: at for key, at in self._where.items() if at[0] not in damaged}
+
     def table(self, keys: Sequence[str]) -> FeatureTable:
         """The rows of the keys, in their order; every key must be in the store."""
         places = np.array([self._where[key] for key in keys], dtype=np.int64).reshape(-1, 2)
-        return FeatureTable(self.layout, list(self._shards), places[:, 0], places[:, 1])
+        rows = [shard.rows for shard in self._shards]
+        return FeatureTable(self.layout, rows, places[:, 0], places[:, 1])
 
     def writer(self) -> contextlib.closing[ShardWriter]:
         """Add rows; what was added is kept also when the block ends by an exception."""
@@ -77,8 +99,10 @@ class FeatureStore:
             if all(key in self for key in keys):
                 return
         with written_whole(path) as unfinished, unfinished.open("wb") as file:
-            np.save(file, np.array([key.encode() for key in keys]), allow_pickle=False)
-            np.save(file, rows, allow_pickle=False)
+            encoded = np.array([key.encode() for key in keys])
+            sums = [_checksum(*pair) for pair in zip(keys, rows, strict=True)]
+            for array in (encoded, np.array(sums, dtype=np.uint32), rows):
+                np.save(file, array, allow_pickle=False)
         self._open(path)
 
 
@@ -110,17 +134,41 @@ _DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.Token
 """Errors of a damaged shard; others (memory, permissions) are not its fault."""
 
 
-def _read_shard(path: Path, row_size: int) -> tuple[list[str], Rows]:
-    """The keys and memory-mapped rows of a shard; raises one of `_DAMAGE` if it is damaged."""
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    """An open shard: its file, its keys, checksums (n,) and memory-mapped rows (n, row_size)."""
+
+    path: Path
+    keys: list[str]
+    sums: NDArray[np.uint32]
+    rows: Rows
+
+    def holds(self, rows: Iterable[int]) -> bool:
+        """True if these rows are as they were written."""
+        same = all(_checksum(self.keys[i], self.rows[i]) == self.sums[i] for i in rows)
+        let_go(self.rows)
+        return same
+
+
+def _checksum(key: str, row: Rows) -> int:
+    """Checksum of a row that knows which it is: it finds rot, and no forgery."""
+    return zlib.crc32(row.data, zlib.crc32(key.encode()))
+
+
+def _read_shard(path: Path, row_size: int) -> _Shard:
+    """Open a shard; raises one of `_DAMAGE` if its form is damaged."""
     with path.open("rb") as file:
-        keys = np.lib.format.read_array(file)
+        keys, sums = (np.lib.format.read_array(file) for _ in range(2))
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
-    if keys.dtype.kind != "S" or dtype != np.float16 or shape != (len(keys), row_size):
-        raise ValueError(f"the arrays of {path} are no keys and their rows")
+    count = (keys.size,)
+    if (keys.shape, sums.shape, shape) != (count, count, (keys.size, row_size)) or (
+        keys.dtype.kind != "S" or sums.dtype != np.uint32 or dtype != np.float16
+    ):
+        raise ValueError(f"the arrays of {path} are no keys, checksums and rows")
     rows = np.memmap(path, dtype=np.float16, mode="r", offset=start, shape=shape)
-    return [key.decode() for key in keys.tolist()], rows
+    return _Shard(path, [key.decode() for key in keys.tolist()], sums, rows)
 
 
 def default_store_root() -> Path:
@@ -129,6 +177,16 @@ def default_store_root() -> Path:
 
     named = os.environ.get("AHL_CACHE")
     return Path(named) if named else user_cache_path("ahl") / "features"
+
+
+def why_not_kept(root: Path) -> str | None:
+    """The reason why no store can be written below a folder; None if it can."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return None
+    except OSError as error:
+        return first_line(error)
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ class FeatureTable:
         for shard in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == shard)
             out[chosen] = self._shards[shard][row_of[chosen]]
-            _let_go(self._shards[shard])
+            let_go(self._shards[shard])
         read, layout = torch.from_numpy(out).float(), self.stored
         if self._projection is not None:
             read = project_rows(read, layout, self._projection)
@@ -199,7 +199,7 @@ def table_of_maps(maps: Maps) -> FeatureTable:
     return FeatureTable.of_rows(layout, layout.join(tensors).half().numpy())
 
 
-def _let_go(rows: Rows) -> None:
+def let_go(rows: Rows) -> None:
     """Unmap what was read of a mapped file: it stays in the system's cache, not in ours.
 
     Otherwise a process comes to hold every row it has ever read.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,34 +16,23 @@ from torch.nn.parallel import DistributedDataParallel
 from ahl._common.callbacks import Callback
 from ahl._common.distributed import process_count, process_group, process_rank
 from ahl._common.errors import ConfigurationError
-from ahl._common.randomness import derive_seed, numpy_generator, torch_generator
-from ahl._common.tensor_file import read_checkpoint, run_fingerprint, write_checkpoint
-from ahl._common.types import ImageItem, Kind, Pixels
+from ahl._common.randomness import derive_seed, torch_generator
+from ahl._common.tensor_file import (
+    read_checkpoint,
+    resuming,
+    run_fingerprint,
+    tensors_like,
+    write_checkpoint,
+)
 from ahl.config import Config
-from ahl.distributions.augment.base import PseudoAnomalyGenerator, tampered
-from ahl.distributions.training_set import balanced_counts
 from ahl.features.backbones import Backbone
 from ahl.features.extractor import as_tensor, two_scales
 from ahl.features.maps import FeatureLayout
 from ahl.heads import BaseDetector, Parameters, Statistics
 from ahl.heads.losses import draw_prior
+from ahl.learning.finetuning_batches import FinetuningImages, draw_images
 
 STAGE = "fine-tuning the backbone"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuningImages:
-    """The images that the stage trains on.
-
-    Attributes:
-        normals: training normals.
-        anomalies: labelled anomalies.
-        generators: pseudo-anomaly generators, one drawn for each pseudo anomaly; empty for none.
-    """
-
-    normals: Sequence[ImageItem]
-    anomalies: Sequence[ImageItem]
-    generators: Sequence[PseudoAnomalyGenerator]
 
 
 def finetune_backbone(
@@ -80,7 +68,7 @@ def finetune_backbone(
 
     Raises:
         ConfigurationError: if the backbone has nothing to train, or a batch is too small to share.
-        ImageError: if a training image cannot be decoded.
+        ImageError: if no training image can be decoded any more.
         ResumeError: if the checkpoint is of another run.
     """
     settings, references = config.finetune, config.heads.reference_normals
@@ -111,41 +99,6 @@ def finetune_backbone(
             if checkpoint is not None and rank == 0:
                 run.save(checkpoint, fingerprint, epoch + 1)
     return run.backbone.eval()
-
-
-def draw_images(
-    images: FinetuningImages, config: Config, seed: int
-) -> tuple[list[Callable[[], Pixels]], Tensor]:
-    """Draw a balanced batch, not decoded yet.
-
-    Returns:
-        what loads the reference normals, then the batch, and the batch's kinds (batch_size,).
-    """
-    random = numpy_generator(seed, "draw")
-    size = config.finetune.batch_size
-    counts = balanced_counts(size, (True, True, bool(images.generators)))
-
-    def pick(items: Sequence[ImageItem]) -> Callable[[], Pixels]:
-        return items[int(random.integers(len(items)))].load
-
-    def twin() -> Callable[[], Pixels]:
-        image, source = pick(images.normals), pick(images.normals)
-        generator = images.generators[int(random.integers(len(images.generators)))]
-        own_seed = int(random.integers(2**63))
-        return lambda: tampered(
-            generator,
-            image(),
-            source(),
-            np.random.default_rng(own_seed),
-            tiles=config.features.tiles,
-        )
-
-    loaders = [pick(images.normals) for _ in range(config.heads.reference_normals)]
-    loaders += [pick(images.normals) for _ in range(counts[Kind.NORMAL])]
-    loaders += [pick(images.anomalies) for _ in range(counts[Kind.ANOMALY])]
-    loaders += [twin() for _ in range(counts[Kind.PSEUDO])]
-    kinds = torch.cat([torch.full((count,), int(kind)) for kind, count in enumerate(counts)])
-    return loaders, kinds
 
 
 class _BatchLoss(nn.Module):
@@ -263,18 +216,19 @@ class _Finetuning:
             return 0
         header, groups = found
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["adam"].items():
-            index, _, moment = name.partition("/")
-            state.setdefault(int(index), {})[moment] = tensor
-        self.backbone.load_state_dict(groups["backbone"])
-        with torch.no_grad():
-            for name, value in self.heads.items():
-                value.copy_(groups["heads"][name])
-        self.statistics = {k: v.to(self.device) for k, v in groups.get("statistics", {}).items()}
-        self.optimiser.load_state_dict(
-            {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]}
-        )
-        return int(header["epoch"])
+        with resuming(path), torch.no_grad():
+            for name, tensor in groups["adam"].items():
+                index, _, moment = name.partition("/")
+                state.setdefault(int(index), {})[moment] = tensor
+            self.backbone.load_state_dict(groups["backbone"])
+            for name, value in tensors_like(groups, "heads", self.heads).items():
+                self.heads[name].copy_(value)
+            kept = tensors_like(groups, "statistics", self.statistics)
+            self.statistics = {name: value.to(self.device) for name, value in kept.items()}
+            self.optimiser.load_state_dict(
+                {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]}
+            )
+            return int(header["epoch"])
 
 
 def _fingerprint(

@@ -8,10 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ahl._common.errors import ResumeError
 from ahl._common.history import EpochRecord, read_history
 from ahl._common.randomness import torch_generator
-from ahl._common.tensor_file import Groups, read_checkpoint, write_checkpoint
+from ahl._common.tensor_file import (
+    Groups,
+    read_checkpoint,
+    resuming,
+    tensor_of,
+    tensors_like,
+    write_checkpoint,
+)
 from ahl.config import Config
 from ahl.heads.base import BaseDetector, Parameters
 from ahl.heads.weights import HeadWeights, moved
@@ -85,24 +91,19 @@ class Checkpoint:
 
     def write(self, state: TrainingState) -> None:
         """Write the state."""
-        outer, psi = state.optimiser, state.predictor.optimiser
-        groups: Groups = {
-            "parameters": state.unified.parameters,
-            "statistics": state.unified.statistics,
+        groups = _groups(state) | {
             "average": state.average,
-            "outer-first": outer.first,
-            "outer-second": outer.second,
-            "predictor": state.predictor.parameters,
-            "psi-first": psi.first,
-            "psi-second": psi.second,
-            "steps": {"outer": outer.step, "psi": psi.step},
             "past_scores": {str(i): scores for i, scores in enumerate(state.past_scores)},
         }
         header = {"epoch": state.epoch, "history": [asdict(record) for record in state.history]}
         write_checkpoint(self.path, self.fingerprint, header, groups)
 
-    def read(self) -> TrainingState | None:
+    def read(self, start: TrainingState, samples: int) -> TrainingState | None:
         """Read the state back; None when there is no checkpoint.
+
+        Args:
+            start: the state that the run began with: tensors have its names and shapes.
+            samples: number of training samples, N.
 
         Raises:
             ResumeError: if the checkpoint is of another run or cannot be read.
@@ -111,20 +112,41 @@ class Checkpoint:
         if found is None:
             return None
         header, groups = found
-        past_scores = groups.get("past_scores", {})
-        try:
-            history = list(read_history(header["history"]))
-        except ValueError as error:  # the losses of a training that diverged
-            raise ResumeError(f"{self.path}: {error}. Start anew without --resume.") from error
+        with resuming(self.path):
+            epoch, history = int(header["epoch"]), list(read_history(header["history"]))
+            kept = {
+                name: tensors_like(groups, name, wanted) for name, wanted in _groups(start).items()
+            }
+            average = groups.get("average", {})
+            if average:
+                average = tensors_like(groups, "average", start.unified.parameters)
+            past = groups.get("past_scores", {})
+            shape = (samples, len(history[-1].importance) if history else None)
+            scores = [tensor_of(past, str(i), torch.float32, *shape) for i in range(len(past))]
         return TrainingState(
-            epoch=int(header["epoch"]),
-            unified=HeadWeights(groups["parameters"], groups.get("statistics", {})),
-            average=groups.get("average", {}),
-            optimiser=_adam(groups, "outer"),
-            predictor=PredictorState(groups["predictor"], _adam(groups, "psi")),
-            past_scores=[past_scores[str(i)] for i in range(len(past_scores))],
+            epoch=epoch,
+            unified=HeadWeights(kept["parameters"], kept["statistics"]),
+            average=average,
+            optimiser=_adam(kept, "outer"),
+            predictor=PredictorState(kept["predictor"], _adam(kept, "psi")),
+            past_scores=scores,
             history=history,
         )
+
+
+def _groups(state: TrainingState) -> Groups:
+    """The tensors that every state of a run has, in the same shapes."""
+    outer, psi = state.optimiser, state.predictor.optimiser
+    return {
+        "parameters": state.unified.parameters,
+        "statistics": state.unified.statistics,
+        "outer-first": outer.first,
+        "outer-second": outer.second,
+        "predictor": state.predictor.parameters,
+        "psi-first": psi.first,
+        "psi-second": psi.second,
+        "steps": {"outer": outer.step, "psi": psi.step},
+    }
 
 
 def _adam(groups: Groups, name: str) -> AdamState:

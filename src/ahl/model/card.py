@@ -15,7 +15,7 @@ from PIL import Image
 
 from ahl._common.schema import Count, Finite, base_of, read_values
 from ahl._common.types import Pixels
-from ahl.config.image_size import LARGEST_SIDE
+from ahl.config.image_size import LARGEST_SIDE, Depth
 from ahl.evidence.probability import Probability
 from ahl.model.decision import Decision
 
@@ -48,6 +48,7 @@ class ModelFacts:
         base: name of the base detector.
         backbone: what the features are of, for people.
         image_size: height and width in pixels that images are resized to.
+        bit_depth: bits of grey values of 16 bits.
         heads: names of the heads.
         evidence: names of what adds to the score; empty for a model that is not calibrated.
         meanings: what it means that a head, or the memory, finds an image anomalous.
@@ -65,6 +66,7 @@ class ModelFacts:
     base: str
     backbone: str
     image_size: tuple[Side, Side]
+    bit_depth: Depth = 16
     heads: Texts
     evidence: Texts
     meanings: Mapping[str, str]

@@ -14,6 +14,7 @@ from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD
 from ahl.config import DistributionConfig
 from ahl.data.images.sources import LabelledImage, readable_items
+from ahl.data.images.variety import notes_on_numbers
 from ahl.data.pictures import look_at
 from ahl.distributions.augment.base import PseudoAnomalyGenerator
 from ahl.distributions.episodes import draw_twins
@@ -62,8 +63,10 @@ def adapt(
     if model.backbone is None:
         raise DataError("This detector was trained on feature maps; it cannot read images.")
     features = model.config.features
+    for note in notes_on_numbers([image.source for image in normals], features.bit_depth):
+        run.callback.on_note(note)
     images, items = readable_items(
-        normals, features.size, decode=False, strict=run.strict, callback=run.callback
+        normals, features, decode=False, strict=run.strict, callback=run.callback
     )
     with open_extraction(
         model.backbone,
@@ -103,7 +106,7 @@ def adapt(
         group_by=model.manifest.group_by,
         copies=model.manifest.copies,
     )
-    pictures, _ = look_at(images, run.callback)
+    pictures, _ = look_at(images, run.callback, features.bit_depth)
     thumbnails = torch.cat([model.thumbnails, thumbnails_of(pictures)])
     return replace(adapted, manifest=manifest, thumbnails=thumbnails)
 

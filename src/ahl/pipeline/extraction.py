@@ -7,16 +7,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import DataError
-from ahl._common.types import ImageItem
+from ahl._common.errors import DataError, ImageError
+from ahl._common.text import counted
+from ahl._common.types import ImageItem, Skipped
 from ahl.config import FeatureConfig
 from ahl.data.images.sources import LabelledImage, report_skipped
 from ahl.features.backbones import Backbone
 from ahl.features.extractor import FeatureExtractor, extract_table
-from ahl.features.store import FeatureStore, default_store_root, temporary_store_root
+from ahl.features.store import (
+    FeatureStore,
+    default_store_root,
+    temporary_store_root,
+    why_not_kept,
+)
 from ahl.features.table import FeatureTable
 
 Value = TypeVar("Value")
@@ -56,30 +63,45 @@ class Extraction:
             ImageError: if strict and one cannot be read.
         """
         with self._callback.part("images"):
-            table, kept = self._table(stage, items)
+            table, kept, skipped = self._table(stage, items)
+        for one in skipped:
+            report_skipped(one, self._strict, self._callback)
         return table, chosen(images, kept), chosen(items, kept)
 
     def pseudo(self, items: Sequence[ImageItem]) -> FeatureTable | None:
-        """Features of pseudo anomalies, all of them; None if there are none.
+        """Features of pseudo anomalies; None if there are none.
+
+        Another one stands where an image that one is made of can no longer be read; that is noted.
 
         Raises:
-            DataError: if a normal image that one is made of can no longer be read.
+            DataError: if none can be made.
+            ImageError: if strict and one cannot be made.
         """
         if not items:
             return None
         with self._callback.part("pseudo anomalies"):
-            table, made = self._table("features of pseudo anomalies", items)
-        if len(made) != len(items):
-            raise DataError("Normal images became unreadable while training; run again.")
-        return table
+            table, made, skipped = self._table("features of pseudo anomalies", items)
+        if not skipped:
+            return table
+        why = f"{skipped[0].name}: {skipped[0].reason}"
+        if self._strict:
+            raise ImageError(why)
+        if not made:
+            raise DataError(f"No pseudo anomaly can be made any more ({why}); run again.")
+        self._callback.on_note(
+            f"{counted(len(skipped), 'pseudo anomaly', 'were')} not made, of images that can no "
+            f"longer be read ({why}): others stand in for them."
+        )
+        nearest = np.abs(np.subtract.outer(np.arange(len(items)), made)).argmin(axis=1)
+        return table.chosen(nearest)
 
-    def _table(self, stage: str, items: Sequence[ImageItem]) -> tuple[FeatureTable, list[int]]:
+    def _table(
+        self, stage: str, items: Sequence[ImageItem]
+    ) -> tuple[FeatureTable, list[int], list[Skipped]]:
         table, kept, skipped = extract_table(
             self._extractor, items, self._store, stage=stage, callback=self._callback
         )
-        for _, one in skipped:
-            report_skipped(one, self._strict, self._callback)
-        return table, kept
+        return table, kept, [one for _, one in skipped]
 
 
 @contextmanager
@@ -98,16 +120,22 @@ def open_extraction(
         backbone: what makes the features.
         config: image size and batch size.
         device: where the backbone runs.
-        cache: the stores' folder; `"auto"` is the user's, None one that goes with the block.
+        cache: the stores' folder; `"auto"` is the user's, if it can be written to; None one that
+            goes with the block.
         strict: as for `Extraction`.
         callback: as for `Extraction`.
     """
     extractor = FeatureExtractor(backbone, config, device)
     with ExitStack() as stack:
-        if cache is None:
+        root = default_store_root() if cache == "auto" else Path(cache or "")
+        reason = why_not_kept(root) if cache == "auto" else None
+        if reason is not None:
+            callback.on_note(
+                f"Features are kept for this run alone: {root} cannot be written to ({reason}); "
+                "--cache FOLDER keeps them elsewhere."
+            )
+        if cache is None or reason is not None:
             root = stack.enter_context(temporary_store_root())
-        else:
-            root = default_store_root() if cache == "auto" else Path(cache)
         store = FeatureStore(root, extractor.identity, extractor.layout)
         yield Extraction(extractor, store, strict=strict, callback=callback)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import torch
 
 from ahl._common.callbacks import Callback
+from ahl._common.tensor_file import run_fingerprint
 from ahl.config import Config
 from ahl.evidence.out_of_fold import calibrate_by_folds
 from ahl.learning.algorithm import algorithm_1, train_alone
@@ -12,6 +16,7 @@ from ahl.learning.state import Checkpoint, start_state
 from ahl.model.exemplars import no_exemplars
 from ahl.model.manifest import Manifest
 from ahl.model.trained import TrainedModel
+from ahl.pipeline.settings import Learner, RunSettings
 from ahl.pipeline.task import Task
 
 
@@ -43,7 +48,10 @@ def learn(
     learning, data, reference = config.learning, task.data, task.reference
     models = len(task.distributions) if learning.collaborative else 1
     state = start_state(task.detector, config, models, seed=seed)
-    if checkpoint is not None and resume and (found := checkpoint.read()) is not None:
+    found = None
+    if checkpoint is not None and resume:
+        found = checkpoint.read(state, len(data.features))
+    if found is not None:
         state = found
         callback.on_note(f"Resuming after epoch {state.epoch}.")
         callback.on_resumed(state.history, learning.epochs)
@@ -95,3 +103,29 @@ def learn(
         history=tuple(state.history),
         exemplars=no_exemplars(task.detector.layout.row_size),
     )
+
+
+def checkpoint_of(
+    learner: Learner, config: Config, run: RunSettings, manifest: Manifest, identity: dict[str, Any]
+) -> Checkpoint | None:
+    """The file that a run keeps its state in; None for none.
+
+    Args:
+        learner: what learns.
+        config: with the image size that was chosen.
+        run: names the file.
+        manifest: of the training images.
+        identity: of their features.
+    """
+    if run.checkpoint_file is None:
+        return None
+    values = {
+        "device": run.torch_device.type,
+        "base": learner.heads.name,
+        "config": config.to_dict(),
+        "seed": learner.seed,
+        "features": identity,
+        "generators": [generator.settings() for generator in learner.generators],
+        "manifest": asdict(manifest),
+    }
+    return Checkpoint(run.checkpoint_file, run_fingerprint(values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,29 +12,27 @@ import torch
 
 from ahl._common.distributed import process_rank
 from ahl._common.errors import DataError
-from ahl._common.tensor_file import finetuning_checkpoint, run_fingerprint
+from ahl._common.tensor_file import finetuning_checkpoint
 from ahl._common.types import GOOD
-from ahl.config import Config
 from ahl.data import Drawn
 from ahl.data.images.sources import (
     LabelledImage,
-    check_classes,
-    check_contradictions,
     readable_items,
 )
 from ahl.data.images.variety import check_variety, notes_on
-from ahl.data.parts import find_parts, number_parts, part_of
+from ahl.data.labels import check_classes, check_contradictions
+from ahl.data.parts import Parts, find_parts, number_parts, part_of
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.distributions.pseudo import plan_pseudo_anomalies, pseudo_items
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
-from ahl.learning.finetuning import FinetuningImages, finetune_backbone
-from ahl.learning.state import Checkpoint
+from ahl.learning.finetuning import finetune_backbone
+from ahl.learning.finetuning_batches import FinetuningImages
 from ahl.model.exemplars import Candidates, keep_exemplars, thumbnails_of
 from ahl.model.manifest import EpisodeRecord, Manifest, training_file
 from ahl.model.trained import TrainedModel
 from ahl.pipeline.extraction import open_extraction
-from ahl.pipeline.learn import learn
+from ahl.pipeline.learn import checkpoint_of, learn
 from ahl.pipeline.settings import Learner, RunSettings
 from ahl.pipeline.task import describe_episodes, draw_episodes, prepare
 
@@ -48,6 +46,7 @@ def train(
     drawn: Drawn = "all",
     known_class: str | None = None,
     group_by: str | None = None,
+    found: Parts[Any] | None = None,
 ) -> TrainedModel | None:
     """Train on images.
 
@@ -62,6 +61,7 @@ def train(
         drawn: how the anomalies were drawn, for the manifest.
         known_class: of the hard setting, for the manifest.
         group_by: as in `ahl.data.parts.part_of`; kept in the manifest.
+        found: parts and copies among these images and others, if they are known.
 
     Returns:
         the model; None where several processes fine-tune together and this is not the first.
@@ -84,18 +84,18 @@ def train(
         with callback.part("reading files"):
             sources = [image.source for image in normals]
             config = with_size(learner.config, backbone, sources, callback=callback)
-            size, decode, strict = config.features.size, learner.finetune, run.strict
+            features, decode, strict = config.features, learner.finetune, run.strict
             normals, normal_items = readable_items(
-                normals, size, decode=decode, strict=strict, callback=callback
+                normals, features, decode=decode, strict=strict, callback=callback
             )
             anomalies, anomaly_items = readable_items(
-                anomalies, size, decode=decode, strict=strict, callback=callback
+                anomalies, features, decode=decode, strict=strict, callback=callback
             )
         check_classes(normals, anomalies)
         check_contradictions([*normals, *anomalies], [*normal_items, *anomaly_items])
-        check_variety(normal_items)
-        for note in notes_on([image.source for image in normals]):
+        for note in notes_on([image.source for image in normals], features.bit_depth):
             callback.on_note(note)
+        check_variety(normal_items)
         if learner.finetune:
             with callback.part("fine-tuning"):
                 backbone = finetune_backbone(
@@ -131,7 +131,10 @@ def train(
             )
             check_classes(normals, anomalies)
             with callback.part("copies"):
-                found = find_parts([*normals, *anomalies], callback, group_by=group_by)
+                images, depth = [*normals, *anomalies], features.bit_depth
+                found = find_parts(
+                    images, callback, group_by=group_by, known=found, bit_depth=depth
+                )
                 for note in found.notes("stay in one fold, where one stands for all"):
                     callback.on_note(note)
             with callback.part("episodes and memory"):
@@ -178,7 +181,7 @@ def train(
                 seed=seed,
                 device=run.torch_device,
                 callback=callback,
-                checkpoint=_checkpoint(learner, config, run, manifest, extraction.identity),
+                checkpoint=checkpoint_of(learner, config, run, manifest, extraction.identity),
                 resume=run.resume,
             )
             with callback.part("pictures of training images"):
@@ -262,7 +265,7 @@ def train_on_features(
             seed=seed,
             device=run.torch_device,
             callback=run.callback,
-            checkpoint=_checkpoint(learner, config, run, Manifest(), identity),
+            checkpoint=checkpoint_of(learner, config, run, Manifest(), identity),
             resume=run.resume,
         )
         exemplars = keep_exemplars(
@@ -278,20 +281,3 @@ def train_on_features(
             ],
         )
         return replace(model, exemplars=exemplars)
-
-
-def _checkpoint(
-    learner: Learner, config: Config, run: RunSettings, manifest: Manifest, identity: dict[str, Any]
-) -> Checkpoint | None:
-    if run.checkpoint_file is None:
-        return None
-    values = {
-        "device": run.torch_device.type,
-        "base": learner.heads.name,
-        "config": config.to_dict(),
-        "seed": learner.seed,
-        "features": identity,
-        "generators": [generator.settings() for generator in learner.generators],
-        "manifest": asdict(manifest),
-    }
-    return Checkpoint(run.checkpoint_file, run_fingerprint(values))

@@ -12,10 +12,11 @@ from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.types import GOOD, ImageItem, Skipped
 from ahl.data.images.sources import (
     LabelledImage,
-    check_contradictions,
     readable_items,
     report_skipped,
 )
+from ahl.data.images.variety import notes_on_numbers
+from ahl.data.labels import check_contradictions
 from ahl.data.pictures import look_at
 from ahl.features.maps import FeatureMaps
 from ahl.model.exemplars import Role, new_exemplars, no_exemplars, thumbnails_of
@@ -67,9 +68,12 @@ def update_with_images(
         )
     callback, strict, device = run.callback, run.strict, run.torch_device
     scorer = TorchScorer(model, device)
-    size = model.config.features.size
+    features = model.config.features
+    sources = [image.source for image in (*missed, *false_alarms)]
+    for note in notes_on_numbers(sources, features.bit_depth):
+        callback.on_note(note)
     images, items = readable_items(
-        [*missed, *false_alarms], size, decode=False, strict=strict, callback=callback
+        [*missed, *false_alarms], features, decode=False, strict=strict, callback=callback
     )
     check_contradictions(images, items)
     read: dict[str, tuple[LabelledImage, ImageItem, FeatureMaps]] = {}
@@ -102,7 +106,8 @@ def update_with_images(
         None if _relabelled(file, files) else now_at[file.sha256] for file in model.manifest.files
     ]
     episodes = tuple(episode.renumbered(places) for episode in model.episodes)
-    pictures, _ = look_at([image for image, _, _ in read.values()], Callback())
+    taught = [image for image, _, _ in read.values()]
+    pictures, _ = look_at(taught, Callback(), features.bit_depth)
     thumbnails = torch.cat([model.thumbnails, thumbnails_of(pictures)])
     updated = replace(found.model, manifest=manifest, episodes=episodes, thumbnails=thumbnails)
     return replace(found, model=updated)

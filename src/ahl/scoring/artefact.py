@@ -20,7 +20,7 @@ from ahl.model.card import ModelCard
 
 Precision = Literal["fp32", "int8"]
 
-ARTEFACT_VERSION: Final = 2
+ARTEFACT_VERSION: Final = 3
 """Raised whenever older readers could not read what is written."""
 
 METADATA_KEY: Final = "ahl"
@@ -91,7 +91,7 @@ def write_artefact(path: Path, model: bytes) -> None:
         with written_whole(path) as temporary:
             temporary.write_bytes(model + _trailer(hashlib.sha256(model).hexdigest()))
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be written: {error}") from error
+        raise ModelFileError(f"{path} cannot be written: {first_line(error)}.") from error
 
 
 def read_artefact(path: Path) -> bytes:

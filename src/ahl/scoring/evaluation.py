@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.types import GOOD, Sample, ScoredSample, Skipped
+from ahl._common.types import GOOD, Pixels, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
+from ahl.data.images.variety import notes_on_numbers
+from ahl.data.pictures import Picture, picture_of
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
@@ -72,6 +75,7 @@ def evaluate(
     *,
     progress: Callable[[int, int], None] | None = None,
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> Evaluation:
     """Score a dataset's test images and sum up.
 
@@ -85,6 +89,7 @@ def evaluate(
         progress: called with (done, total).
         group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
             the model was trained with, if with any.
+        callback: receives notes, and the progress of comparing with the training images.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
@@ -101,8 +106,16 @@ def evaluate(
             f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
             "readable images. Evaluate on images that it has not seen."
         )
+    callback, depth = callback or Callback(), scorer.card.bit_depth
+    for note in notes_on_numbers([sample.source for sample in tested], depth):
+        callback.on_note(note)
     scored: list[ScoredSample] = []
-    for prediction in scorer.predict([sample.source for sample in tested]):
+    pictures: dict[int, Picture[Sample]] = {}
+
+    def look(index: int, pixels: Pixels) -> None:
+        pictures[index] = picture_of(tested[index], pixels)
+
+    for prediction in scorer.predict([sample.source for sample in tested], look=look):
         sample = tested[prediction.index]
         if prediction.score is None:
             skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
@@ -121,7 +134,14 @@ def evaluate(
             f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
             f"read ({skipped[0].name}: {skipped[0].reason})."
         )
-    found = compare_with_training(scorer.model, [one.sample for one in scored], group_by=group_by)
+    names = {one.sample.name for one in scored}
+    found = compare_with_training(
+        scorer.model,
+        [one.sample for one in scored],
+        group_by=group_by,
+        pictures=[one for _, one in sorted(pictures.items()) if one.sample.name in names],
+        callback=callback,
+    )
     return _sum_up(scored, chosen, scorer.model.decision, found.trained)
 
 
@@ -152,7 +172,7 @@ def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
         elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
             chosen.left_out_known_class += 1
         else:
-            chosen.tested.append(sample)
+            chosen.tested.append(replace(sample, sha256=key))
             chosen.threshold_images += key in set_on and not sample.is_anomaly
     return chosen
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ahl._common.files import written_whole
 from ahl._common.types import Pixels
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
 
 LONGEST: Final = 1600
@@ -41,6 +42,7 @@ def draw_overlay(
     output: Path,
     *,
     beside: Sequence[tuple[str, Pixels]] = (),
+    bit_depth: int = FULL_DEPTH,
 ) -> None:
     """Write an image as a PNG, reddened where the heat map lies above the lower bound.
 
@@ -51,11 +53,13 @@ def draw_overlay(
             map's own median and maximum.
         output: the PNG, replaced at once when it is complete; its folder is made.
         beside: pictures to show on its right, with a title each.
+        bit_depth: as for `read_pixels`.
 
     Raises:
         ImageError: if the image cannot be read.
     """
-    picture = Image.fromarray(redden(brought_down(read_pixels(source)), heat, bounds))
+    pixels = brought_down(read_pixels(source, bit_depth=bit_depth))
+    picture = Image.fromarray(redden(pixels, heat, bounds))
     if beside:
         picture = _with_pictures(picture, beside)
     with written_whole(output) as path:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl.data.images.reading import ImageSource
-from ahl.data.images.sources import decoded_batches, unhashed_items
+from ahl.data.images.sources import Look, decoded_batches, unhashed_items
 from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
 
@@ -61,7 +61,12 @@ class Scorer(ABC):
         """Compute the outputs of images (N, height, width, 3) of the model's own size."""
 
     def predict(
-        self, images: Sequence[ImageSource], *, heat_maps: bool = False, nearest: bool = False
+        self,
+        images: Sequence[ImageSource],
+        *,
+        heat_maps: bool = False,
+        nearest: bool = False,
+        look: Look | None = None,
     ) -> Iterator[Prediction]:
         """Score images in order, in bounded memory; decoding runs a few batches ahead.
 
@@ -69,11 +74,12 @@ class Scorer(ABC):
             images: paths, Pillow images or uint8 arrays.
             heat_maps: also say where in each image the evidence lies.
             nearest: also say which images of the training are most like it.
+            look: receives the pixels of each image that can be read, as they are.
 
         Yields:
             one prediction an image; an unreadable one has an error instead of scores.
         """
-        items = unhashed_items(images, self.card.image_size)
+        items = unhashed_items(images, self.card.image_size, self.card.bit_depth, look)
         for batch in decoded_batches(items, self.batch_size):
             found = [Prediction(index=index, error=one.reason) for index, one in batch.skipped]
             if batch.pixels is not None:

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.types import GOOD, ImageItem, Skipped
+from ahl.data.images.reading import pinned
 from ahl.data.images.sources import LabelledImage, image_item
+from ahl.data.images.variety import notes_on_numbers
 from ahl.distributions.folds import FEWEST_NORMALS
 from ahl.model.decision import Decision, decide, fewest_normals
 from ahl.model.exemplars import MOST, Exemplars, new_exemplars
@@ -65,6 +68,7 @@ def set_threshold(
     device: torch.device,
     *,
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> Threshold:
     """Set the threshold of a model.
 
@@ -78,6 +82,7 @@ def set_threshold(
         device: where the backbone runs.
         group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
             the model was trained with, if with any.
+        callback: receives progress.
 
     Raises:
         DataError: if there are too few normals for the rate.
@@ -88,7 +93,9 @@ def set_threshold(
         found = out_of_fold_normals(model)
     else:
         most = _kept_for(max_false_alarm_rate)
-        found = score_new_normals(model, normals, device, most=most, group_by=group_by)
+        found = score_new_normals(
+            model, normals, device, most=most, group_by=group_by, callback=callback
+        )
     try:
         decision = decide(found.scores, max_false_alarm_rate, held_out=normals is None)
     except DataError as error:
@@ -121,6 +128,7 @@ def score_new_normals(
     *,
     most: int = MOST["threshold"],
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> NormalScores:
     """Score normals of parts that the training has not seen, one photograph of each part.
 
@@ -133,26 +141,33 @@ def score_new_normals(
         device: where the backbone runs.
         most: of them are kept.
         group_by: as in `set_threshold`.
+        callback: as in `set_threshold`.
 
     Raises:
         DataError: if the model was trained on feature maps.
     """
-    scorer, size = TorchScorer(model, device), model.config.features.size
+    scorer, features = TorchScorer(model, device), model.config.features
+    callback = callback or Callback()
+    for note in notes_on_numbers([image.source for image in images], features.bit_depth):
+        callback.on_note(note)
     # Copies of one image are no further evidence.
     new: dict[str, tuple[LabelledImage, ImageItem]] = {}
     skipped, trained_on = list[Skipped](), 0
     for image in images:
         try:
-            item = image_item(image.source, image.name, size)
+            item = image_item(image.source, image.name, features.size, features.bit_depth)
         except ImageError as error:
             skipped.append(Skipped(name=image.name, reason=str(error)))
             continue
         if item.key in model.manifest.hashes:
             trained_on += 1
         else:
-            new.setdefault(item.key, (image, item))
+            same = replace(image, source=pinned(image.source, item.key))
+            new.setdefault(item.key, (same, item))
     everything = list(new.values())
-    found = compare_with_training(model, [image for image, _ in everything], group_by=group_by)
+    found = compare_with_training(
+        model, [image for image, _ in everything], group_by=group_by, callback=callback
+    )
     first: dict[int, int] = {}
     for i in sorted(
         np.flatnonzero(~found.trained).tolist(),
@@ -162,6 +177,7 @@ def score_new_normals(
     given = [everything[i] for i in sorted(first.values())]
     scores, kept, keeping = [], [], set(evenly_spaced(len(given), most).tolist())
     for index, maps in scorer.prepared([image.source for image, _ in given]):
+        callback.on_stage("scoring", index + 1, len(given))
         if isinstance(maps, str):
             skipped.append(Skipped(name=given[index][1].name, reason=maps))
             continue

@@ -131,7 +131,7 @@ class TorchScorer(Scorer):
 
     def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
         """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
-        items = unhashed_items(images, self.card.image_size)
+        items = unhashed_items(images, self.card.image_size, self.card.bit_depth)
         for indices, rows, skipped in self.extractor.stream(items):
             found: list[tuple[int, FeatureMaps | str]] = [
                 (index, one.reason) for index, one in skipped
@@ -169,6 +169,7 @@ def card_of(model: TrainedModel) -> ModelCard:
         base=model.detector.name,
         backbone=_backbone(model),
         image_size=model.config.features.size,
+        bit_depth=model.config.features.bit_depth,
         heads=model.detector.head_names,
         evidence=evidence,
         meanings={name: meanings.get(name, name) for name in evidence},

@@ -14,7 +14,7 @@ from ahl._common.types import Sample
 from ahl.data.images.sources import LabelledImage
 from ahl.data.likeness import near_copies
 from ahl.data.parts import number_parts, part_of, tell_parts, with_copies_together
-from ahl.data.pictures import look_at
+from ahl.data.pictures import Picture, look_at
 from ahl.model.exemplars import thumbnails_of
 from ahl.model.trained import TrainedModel
 
@@ -37,34 +37,42 @@ class TrainedParts:
 
 
 def compare_with_training(
-    model: TrainedModel, images: Sequence[T], *, group_by: str | None = None
+    model: TrainedModel,
+    images: Sequence[T],
+    *,
+    group_by: str | None = None,
+    pictures: Sequence[Picture[T]] | None = None,
+    callback: Callback | None = None,
 ) -> TrainedParts:
     """Tell the parts of images, and which of them the model was trained on.
 
     As in training: by the part that an image has or its name tells; an image that has none is of
-    the part that it is a copy of. Each image is decoded once.
+    the part that it is a copy of.
 
     Args:
         model: what was trained; one that was trained on feature maps has no parts.
         images: that are not in its training themselves.
         group_by: as in `ahl.data.parts.part_of`; None: as the model was trained with, if with any.
+        pictures: of the readable ones, in order; None decodes each image once.
+        callback: receives progress.
 
     Raises:
         ConfigurationError: if `group_by` is no regular expression.
     """
-    manifest = model.manifest
+    manifest, callback = model.manifest, callback or Callback()
+    place = {image.name: index for index, image in enumerate(images)}
     parts: set[str | None] = set(manifest.parts)
     if (group_by := group_by or manifest.group_by) is not None:
         images = tell_parts(images, group_by)
         parts |= {part_of(file.name, group_by) for file in manifest.files} - {None}
-    pictures, _ = look_at(images, Callback())
-    place = {id(image): index for index, image in enumerate(images)}
-    places = [place[id(picture.sample)] for picture in pictures]
+    if pictures is None:
+        pictures, _ = look_at(images, callback, model.config.features.bit_depth)
+    places = [place[picture.sample.name] for picture in pictures]
     kept = model.thumbnails.numpy()
     thumbnails = np.concatenate([kept, thumbnails_of(pictures).numpy()])
     trained = np.array([image.part in parts for image in images], dtype=np.bool_)
     pairs = []
-    for one, other, _ in near_copies(thumbnails, Callback(), known=len(kept)):
+    for one, other, _ in near_copies(thumbnails, callback, known=len(kept)):
         new = places[other - len(kept)]
         if one >= len(kept):
             pairs.append((places[one - len(kept)], new))

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from shards import pa, write_rows
 
+from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError
 from ahl.apps.bulk.fetching import CHUNK, Fetcher, chunks
-from ahl.apps.bulk.inputs import Part, PathPart, RowPart, cut, find_inputs, inputs_digest
+from ahl.apps.bulk.inputs import Part, PathPart, RowPart, cut, find_inputs, inputs_digest, state_of
 from ahl.data.images.reading import read_pixels
 from small_images import small_image, write_class
 
@@ -105,11 +106,40 @@ def test_wrong_tables_are_told_with_what_to_do(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
-def test_a_name_that_no_parquet_file_holds_is_refused_before_the_work(tmp_path):
-    (file,) = write_class(tmp_path, "good", 1)
-    file.rename(tmp_path / os.fsdecode(b"\xff.png"))
-    with pytest.raises(DataError, match=r"is not UTF-8.*rename the file"):
-        find_inputs([str(tmp_path)], "path")
+def test_results_are_no_inputs(tmp_path):
+    table = write_rows(tmp_path / "a.parquet", "path", ["x.png"], pa.string())
+    (tmp_path / "out").mkdir()
+    write_rows(tmp_path / "out" / "part-00000.parquet", "path", ["x.png"], pa.string())
+    (part,) = find_inputs([str(tmp_path / "**/*.parquet")], "path", output=str(tmp_path / "out"))
+    assert part.file == str(table)
+
+
+def test_masks_behind_urls_are_not_told_and_that_is_said(clean_memory):
+    for name in ("b/1.png", "b/1_mask.png"):
+        clean_memory.pipe_file(f"/{name}", b"")
+    told = Told()
+    assert len(_paths(find_inputs(["memory://b"], "path", told))) == 2
+    assert told.notes == ["Behind URLs, masks are not told from photographs: all images count."]
+
+
+class Told(Callback):
+    def __init__(self):
+        self.notes = []
+
+    def on_note(self, text):
+        self.notes.append(text)
+
+
+def test_a_state_knows_sizes_and_times(tmp_path):
+    paths = write_class(tmp_path, "good", 2)
+    part = PathPart((paths[0].name, "memory://b/1.png", "gone.png", "\0"))
+    before = state_of(part, str(tmp_path))
+    assert state_of(part, str(tmp_path)) == before
+    os.utime(paths[1])
+    assert state_of(part, str(tmp_path)) == before
+    status = paths[0].stat()
+    os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert state_of(part, str(tmp_path)) != before
 
 
 def test_urls_are_searched_like_folders(tmp_path, clean_memory):

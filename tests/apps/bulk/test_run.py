@@ -9,6 +9,7 @@ from shards import files_of, pa, rows_of, told_by_predict, write_rows
 
 from ahl.apps.bulk import fetching
 from ahl.apps.bulk import run as bulk_run
+from ahl.apps.bulk import shards as bulk_shards
 from ahl.apps.bulk.run import score_collection, score_here
 from commands import run
 from small_images import write_class
@@ -84,6 +85,47 @@ def test_only_what_is_missing_is_scored_again(model, inspection_folder, tmp_path
     assert outcome(run(*command)) == (30, 0, 0, 4, 4)
 
 
+def test_shards_of_files_that_changed_are_scored_again(model, inspection_folder, tmp_path):
+    """A name never has scores of its old bytes beside those of its new ones."""
+    new, out = tmp_path / "new", tmp_path / "out"
+    paths = write_class(new, "good", 6)
+    command = ("predict", model, new, "--output", out, "--shard-size", 2, "--json")
+    run(*command)
+    before = files_of(out)
+    (out / "part-00000.parquet").unlink()  # as if the run had been killed
+    (new / "002.png").write_bytes((inspection_folder / "dot" / "000.png").read_bytes())
+    assert outcome(run(*command)) == (6, 0, 0, 3, 1)
+    after = files_of(out)
+    same = [name for name in before if name.startswith("part") and before[name] == after[name]]
+    assert same == ["part-00000.parquet", "part-00002.parquet"]
+    assert [row["path"] for row in rows_of(out)] == [str(path) for path in paths]
+
+
+def test_a_model_that_is_replaced_meanwhile_scores_nothing(model, tmp_path, monkeypatch):
+    write_class(tmp_path / "new", "good", 2)
+    changing = tmp_path / "m.ahl"
+    shutil.copy(model, changing)
+    opened = bulk_shards.open_scorer
+
+    def replaced(path, **options):
+        run("threshold", path, "--max-false-alarm-rate", "0.3")
+        return opened(path, **options)
+
+    monkeypatch.setattr(bulk_shards, "open_scorer", replaced)
+    options = ("--output", tmp_path / "out")
+    refused = run("predict", changing, tmp_path / "new", *options, code=1)
+    assert "was replaced while it was used" in refused.output
+
+
+def test_names_that_are_not_utf_8_are_scored(model, tmp_path):
+    (path,) = write_class(tmp_path / "new", "good", 1)
+    path.rename(path.with_name(os.fsdecode(b"caf\xe9.png")))
+    run("predict", model, tmp_path / "new", "--output", tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out")
+    assert row["path"].endswith("caf\\xe9.png")
+    assert "score" in row
+
+
 def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path):
     new = tmp_path / "new"
     write_class(new, "good", 3)
@@ -107,6 +149,10 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     shutil.copy(out / "part-00000.parquet", foreign / "mine.parquet")
     assert "not of `ahl`" in run("predict", model, new, "--output", foreign, code=1).output
     assert files_of(out) == before
+    for text in (b"[" * 100_000, b'{"run": NaN}', b"\xff", b"[]"):
+        (out / "_ahl_run.json").write_bytes(text)
+        refused = run("predict", model, new, "--output", out, code=1)
+        assert "its _ahl_run.json cannot be read" in refused.output
 
 
 def test_another_version_of_what_computes_makes_another_run(monkeypatch):

@@ -82,6 +82,16 @@ def test_splits_of_a_table_go_to_their_verbs(loose, loose_model, tmp_path):
     assert "Give NORMALS or the options" in result.stderr
 
 
+def test_training_on_a_table_names_it_for_evaluation(loose, tmp_path):
+    words = ("--table", loose / "t.csv", "-o", tmp_path / "m.ahl", *train_options(tmp_path))
+    result = run("train", *words)
+    assert result.stdout.strip().endswith(f"m.ahl --table {loose / 't.csv'}")
+    rows = (loose / "t.csv").read_text().replace(",val", ",train").replace(",test", ",train")
+    (loose / "all.csv").write_text(rows)
+    result = run("train", "--table", loose / "all.csv", *words[2:])
+    assert result.stdout.strip().endswith("m.ahl LABELLED_FOLDER")
+
+
 def test_a_table_of_both_kinds_updates(loose, loose_model, tmp_path):
     rows = ["path,label", "OK/003.png,good", "NG/003.png,speck"]
     (loose / "wrong.csv").write_text("\n".join(rows))

@@ -40,7 +40,7 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
     options = ("--why", "--heat-maps", folder, "--json")
     lines = run("predict", model, *images, bad, *options, code=3).stdout.splitlines()
     told = [json.loads(line) for line in lines]
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.glob("*.png"))) == 2
     for one, image in zip(told, images, strict=False):
         with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
             assert drawn.width > given.width, "with what is most like it on the right"
@@ -98,4 +98,23 @@ def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
         for line in run("predict", model, one, other, deep, *options).stdout.splitlines()
     ]
     files = {one["heat_map"] for one in told}
-    assert len(files) == len(list((tmp_path / "maps").iterdir())) == 3
+    assert len(files) == len(list((tmp_path / "maps").glob("*.png"))) == 3
+
+
+def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path, monkeypatch):
+    from ahl.scoring import overlay
+
+    images = write_class(tmp_path / "new", "dot", 3, first=50)
+    drawn = overlay.draw_overlay
+
+    def draw(source, *others, **options):
+        images[1].unlink(missing_ok=True)
+        drawn(source, *others, **options)
+
+    monkeypatch.setattr(overlay, "draw_overlay", draw)
+    options = ("--heat-maps", tmp_path / "maps", "--json")
+    result = run("predict", model, tmp_path / "new", *options, code=3)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert ["heat_map" in line for line in lines] == [True, False, True]
+    assert all("score" in line for line in lines)
+    assert f"No heat map of {images[1]}: there is no such file." in result.stderr

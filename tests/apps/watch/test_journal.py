@@ -98,7 +98,7 @@ INTENT = Intent(
     size=7,
     mtime_ns=-1,
     sha256="0" * 64,
-    facts={"score": 0.1, "path": "in/\udcff.png"},
+    facts={"score": 0.1, "path": "in/\udcff.png", "anomalous": False, "verdict": "normal"},
     stage=Stage.COPIED,
     copy=Path("ok/.ahl-0123456789abcdef.part"),
 )
@@ -128,6 +128,10 @@ def test_what_is_noted_is_read(intent, journal):
         {"source": None},
         {"target": "\0/a.png"},
         {"version": 2},
+        {"facts": {"path": "in/a.png"}},
+        {"facts": {"path": "in/a.png", "score": "1", "anomalous": True, "verdict": "normal"}},
+        {"facts": {"path": "in/a.png", "score": 1, "anomalous": True, "verdict": "odd"}},
+        {"facts": {"error": "damaged"}},
     ],
 )
 def test_an_intent_out_of_bounds_is_refused(planted, journal, tmp_path):
@@ -135,6 +139,26 @@ def test_an_intent_out_of_bounds_is_refused(planted, journal, tmp_path):
     values = json.loads((tmp_path / "moving.json").read_bytes())
     (tmp_path / "moving.json").write_text(json.dumps(values | planted))
     with pytest.raises(DataError, match=r"then remove .*moving\.json"):
+        journal.read()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"null",
+        b"[" * 100_000,
+        b'{"facts": ' * 100_000,
+        b'{"size": NaN}',
+        b'{"size": 1e999}',
+        b'{"size": -Infinity}',
+        b'{"size": 1' + b"0" * 5000 + b"}",
+    ],
+)
+def test_a_journal_of_anything_is_refused_in_a_sentence(text, journal, tmp_path):
+    (tmp_path / "moving.json").write_bytes(text)
+    with pytest.raises(DataError, match=r"is damaged or of another version .*moving\.json"):
         journal.read()
 
 

@@ -1,6 +1,5 @@
 """Raw folders become train/good, test/good and test/<class>, whole or not at all."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -100,14 +99,13 @@ def test_nothing_is_left_when_nothing_can_be_read(tmp_path):
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     calls = []
 
-    def interrupted(source):
-        calls.append(source)
+    def interrupted(stream, name):
+        calls.append(name)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return np.zeros((4, 4, 3), np.uint8)
 
     raw = plant(tmp_path / "raw", headct())
-    monkeypatch.setattr("ahl.benchmark.datasets.prepare.read_pixels", interrupted)
+    monkeypatch.setattr("ahl.benchmark.datasets.prepare.read_stream", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(find_reader("headct"), raw, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
@@ -124,7 +122,7 @@ def test_the_output_must_be_new_or_empty(tmp_path):
     with pytest.raises(ConfigurationError, match=r"labels\.csv is a file"):
         prepare(reader, raw, raw / "labels.csv")
     prepare(reader, raw, raw / "inside")
-    assert len(listing(raw / "inside")) == 6
+    assert len(listing(raw / "inside")) == 6 + 1, "and the mark of an output"
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path):

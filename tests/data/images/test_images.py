@@ -159,7 +159,9 @@ def test_float_is_zero_to_one_or_refused(tmp_path):
     values = np.array([[0.0, 0.25, 0.5, 1.0]], dtype=np.float32)
     path = saved(tmp_path, Image.fromarray(values), "a.tif")
     np.testing.assert_array_equal(read_pixels(path)[0, :, 0], [0, 64, 128, 255])
-    for wrong in (np.nan, np.inf, -np.inf, -0.01, 1.01, 200):
+    path = saved(tmp_path, Image.fromarray(values * np.float32(254)), "a.tif")
+    np.testing.assert_array_equal(read_pixels(path)[0, :, 0], [0, 64, 127, 254])
+    for wrong in (np.nan, np.inf, -np.inf, -0.01, 1.01, 256):
         odd = np.array([[0.5, wrong]], dtype=np.float32)
         path = saved(tmp_path, Image.fromarray(odd), "b.tif")
         with pytest.raises(ImageError, match="outside 0 to 1"):

@@ -78,7 +78,8 @@ def test_how_the_model_did(anomalous, probability, outcomes):
 )
 def test_lines_that_are_no_answers_are_left_out(tmp_path, changed):
     line = json.dumps(dataclasses.asdict(MARK) | changed)
-    write(tmp_path, MARK, text=f"{line}\n[]\nnull\n{MARK.line()[:40]}")
+    nested = "[" * 100_000
+    write(tmp_path, MARK, text=f"{line}\n[]\nnull\n{nested}\n{MARK.line()[:40]}")
     assert read_answers(tmp_path) == [MARK]
 
 

@@ -152,7 +152,7 @@ def advise(
     samples = by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
     if group_by is not None:
         samples = tell_parts(samples, group_by)
-    pictures, skipped = look_at(samples, callback)
+    pictures, skipped = look_at(samples, callback, setup.config.features.bit_depth)
     for one in skipped:
         callback.on_skipped(one)
     if not pictures:

@@ -169,7 +169,7 @@ def open_trials(samples: Sequence[Sample], groups: Indices, setup: Setup) -> Ite
     """
     features, callback = setup.config.features, setup.callback
     images, items = readable_items(
-        from_samples(samples), features.size, decode=False, strict=False, callback=callback
+        from_samples(samples), features, decode=False, strict=False, callback=callback
     )
     with open_extraction(
         setup.backbone,

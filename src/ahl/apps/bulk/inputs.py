@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -13,7 +11,7 @@ import msgspec
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError
-from ahl._common.text import printable
+from ahl._common.schema import json_hash
 from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file, place_errors
 from ahl.data.images.finding import MAGIC, expand_paths, is_system
 from ahl.data.images.formats import IMAGE_SUFFIXES
@@ -67,7 +65,9 @@ Part = PathPart | RowPart
 """A run of images that can be read without looking at any other part."""
 
 
-def find_inputs(inputs: Sequence[str], column: str, callback: Callback | None = None) -> list[Part]:
+def find_inputs(
+    inputs: Sequence[str], column: str, callback: Callback | None = None, *, output: str = ""
+) -> list[Part]:
     """Find the images of files, folders and patterns; of Parquet files only footers are read.
 
     Args:
@@ -75,6 +75,7 @@ def find_inputs(inputs: Sequence[str], column: str, callback: Callback | None = 
             files, on this machine or as a URL.
         column: of the Parquet files.
         callback: receives what was passed over.
+        output: folder for results, whose files are no inputs.
 
     Returns:
         parts in the order of the inputs, with at least one image each; no file twice.
@@ -84,12 +85,16 @@ def find_inputs(inputs: Sequence[str], column: str, callback: Callback | None = 
         ConfigurationError: if what opens such URLs is not installed.
     """
     found: dict[str, str] = {}  # by absolute path or URL
-    base = str(Path.cwd())
+    base, callback = str(Path.cwd()), callback or Callback()
+    inside = f"{located(output, base).rstrip('/')}/"
     for is_local, group in itertools.groupby(inputs, key=_is_local_image):
         together = list(group)  # of several files, some may be masks of others
-        listed = _local_images(together, callback or Callback()) if is_local else None
+        listed = _local_images(together, callback) if is_local else None
         for path in listed or itertools.chain.from_iterable(map(_files, together)):
-            found.setdefault(located(path, base), path)
+            if not (output and located(path, base).startswith(inside)):
+                found.setdefault(located(path, base), path)
+    if any(is_url(path) and not _is_table(path) for path in found.values()):
+        callback.on_note("Behind URLs, masks are not told from photographs: all images count.")
     parts: list[Part] = []
     for tabular, group in itertools.groupby(found.values(), key=_is_table):
         paths = tuple(group)
@@ -111,7 +116,27 @@ def cut(parts: Sequence[Part], shard_size: int) -> list[Part]:
 
 def inputs_digest(parts: Sequence[Part]) -> str:
     """Identity of the inputs: names and their order, and sizes of Parquet files; no contents."""
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    return json_hash(msgspec.to_builtins(parts))
+
+
+def state_of(part: Part, base: str) -> str:
+    """Sizes and times of the files of a shard that lie on this machine, as one hash.
+
+    Args:
+        part: the shard.
+        base: folder that relative paths begin from.
+    """
+    files = part.paths if isinstance(part, PathPart) else (part.file,)
+    return json_hash([_size_and_time(located(file, base)) for file in files])
+
+
+def _size_and_time(place: str) -> tuple[int, int] | None:
+    """None for what a store holds, or what is not there."""
+    try:
+        status = None if is_url(place) else Path(place).stat()
+    except (OSError, ValueError):
+        return None
+    return None if status is None else (status.st_size, status.st_mtime_ns)
 
 
 def _is_table(path: str) -> bool:
@@ -126,7 +151,7 @@ def _local_images(patterns: Sequence[str], callback: Callback) -> list[str]:
     found = expand_paths(patterns)
     for note in found.notes():
         callback.on_note(note)
-    return _in_utf_8(found.images)
+    return [str(path) for path in found.images]
 
 
 def _files(pattern: str) -> list[str]:
@@ -134,23 +159,11 @@ def _files(pattern: str) -> list[str]:
     if is_url(pattern):
         return _remote_files(pattern)
     if not MAGIC.intersection(pattern):
-        return _in_utf_8([Path(pattern)])
+        return [str(Path(pattern))]
     start = Path(Path(pattern).anchor)
     paths = sorted(start.glob(str(Path(pattern).relative_to(start))))
     if not paths:
         raise DataError(f"The pattern {pattern} matches no Parquet file.")
-    return _in_utf_8(paths)
-
-
-def _in_utf_8(paths: Sequence[Path]) -> list[str]:
-    for path in paths:
-        try:
-            os.fsencode(path).decode()
-        except UnicodeDecodeError:
-            raise DataError(
-                f"The name of {printable(str(path))} is not UTF-8, as the names in Parquet files "
-                "are; rename the file."
-            ) from None
     return [str(path) for path in paths]
 
 

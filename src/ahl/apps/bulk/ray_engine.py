@@ -6,6 +6,7 @@ reads the images and writes the scores itself.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -23,6 +24,7 @@ import msgspec
 from ahl._common import errors
 from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl._common.process_settings import SETTINGS, usable_cores
+from ahl._common.schema import read_json
 from ahl._common.text import first_line
 from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
 
@@ -87,7 +89,7 @@ class RayEngine:
             room = resources.get("CPU", 1) // self.threads
             workers = self.workers or max(1, int(min(room, gpus) if gpus else room))
             dataset = ray.data.from_items(
-                [{"task": msgspec.json.encode(task).decode()} for task in tasks],
+                [{"task": json.dumps(msgspec.to_builtins(task))} for task in tasks],
                 override_num_blocks=min(len(tasks), _MOST_BLOCKS),
             ).map(
                 ShardActor,
@@ -107,7 +109,7 @@ class RayEngine:
             for row in dataset.iter_rows():
                 if row["error"]:
                     raise getattr(errors, row["error"], DataError)(row["text"])
-                yield msgspec.json.decode(row["text"], type=ShardFacts)
+                yield read_json(row["text"], ShardFacts)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -163,7 +165,7 @@ class ShardActor:
         """Score the shard of a row, and give its facts, or the error's name and words."""
         try:
             self._scorer = self._scorer or self._opened()
-            facts = self._scorer.score(msgspec.json.decode(row["task"], type=ShardTask))
+            facts = self._scorer.score(read_json(row["task"], ShardTask))
         except AHLError as error:
             return {"error": type(error).__name__, "text": str(error)}
         return {"error": "", "text": msgspec.json.encode(facts).decode()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +13,11 @@ from typing import Any, Final
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, ResumeError
-from ahl._common.schema import json_hash
+from ahl._common.schema import json_hash, read_json
 from ahl._common.version import __version__
-from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest
+from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest, state_of
 from ahl.apps.bulk.places import OutputFolder, located
-from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
+from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask, file_sha256
 from ahl.scoring.artefact import is_exported
 
 SHARD_SIZE: Final = 1024
@@ -83,7 +82,8 @@ def score_collection(
     A file depends on the inputs, the model, the shard size, the device and the versions of what
     computes alone, not on the engine, the number of workers or what was killed in between (the last
     digits of a score may differ between kinds of processors, or numbers of threads). Called again,
-    it scores the shards that are missing, damaged or hold images that could not be fetched.
+    it scores the shards that are missing, damaged, of files that have changed, or hold images that
+    could not be fetched.
 
     Args:
         model: the model file.
@@ -110,10 +110,9 @@ def score_collection(
         ) from None
     callback = callback or Callback()
     folder = OutputFolder(output)
-    parts = find_inputs(inputs, column, callback)
+    parts, base = find_inputs(inputs, column, callback, output=output), str(Path.cwd())
     total, shards = sum(map(len, parts)), cut(parts, shard_size)
-    with model.open("rb") as file:
-        model_digest = hashlib.file_digest(file, "sha256").hexdigest()
+    model_digest = file_sha256(model)
     facts = {
         "format": _FORMAT,
         "model": model_digest,
@@ -125,7 +124,12 @@ def score_collection(
     run = _fingerprint(facts, exported=is_exported(model))
     digits = max(5, len(str(len(shards) - 1)))
     tasks = [
-        ShardTask(number=number, name=f"part-{number:0{digits}d}.parquet", part=part)
+        ShardTask(
+            number=number,
+            name=f"part-{number:0{digits}d}.parquet",
+            part=part,
+            state=state_of(part, base),
+        )
         for number, part in enumerate(shards)
     ]
     names = folder.names()
@@ -135,8 +139,14 @@ def score_collection(
     callback.on_stage(_STAGE, reached, total)
     missing = [task for task in tasks if task.number not in done]
     if missing:
-        base = str(Path.cwd())
-        job = Job(model=model, output=located(output, base), base=base, run=run, device=device)
+        job = Job(
+            model=model,
+            sha256=model_digest,
+            output=located(output, base),
+            base=base,
+            run=run,
+            device=device,
+        )
         for one in engine(job, missing):
             done[one.shard] = one
             reached += one.images
@@ -171,18 +181,18 @@ def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> N
         folder.write(MANIFEST, _json(manifest))
         return
     try:
-        found = json.loads(folder.read(MANIFEST))
+        found = read_json(folder.read(MANIFEST), dict[str, Any])
     except ValueError:
         found = None
-    if not isinstance(found, dict) or found.get("run") != manifest["run"]:
+    if found is None or found.get("run") != manifest["run"]:
         raise ResumeError(
             f"{folder.place} holds the scores of another run: {_difference(found, manifest)}. "
             "Name another folder, or delete that one."
         )
 
 
-def _difference(found: object, manifest: dict[str, Any]) -> str:
-    if not isinstance(found, dict):
+def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
+    if found is None:
         return f"its {MANIFEST} cannot be read"
     words = {
         "model": "it had another model",
@@ -200,7 +210,7 @@ def _difference(found: object, manifest: dict[str, Any]) -> str:
 def _found(
     folder: OutputFolder, names: set[str], tasks: Sequence[ShardTask], run: str
 ) -> dict[int, ShardFacts]:
-    """Shards that are there, whole, and of which every image could be fetched."""
+    """Shards that are there, whole, of files as they are now, every image of which was fetched."""
     there = [task for task in tasks if task.name in names]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         facts = pool.map(lambda task: ShardFacts.read(folder, task.name), there)
@@ -209,6 +219,7 @@ def _found(
             for task, one in zip(there, facts, strict=True)
             if one is not None
             and (one.run, one.shard, one.images) == (run, task.number, len(task.part))
+            and one.state == task.state
             and not one.unfetched
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Annotated, Any, Final, Self
 
 import msgspec
 
-from ahl._common.errors import DataError
+from ahl._common.errors import DataError, ModelFileError
+from ahl._common.schema import read_json
 from ahl.apps.bulk.fetching import Fetcher, chunks
 from ahl.apps.bulk.inputs import Part
 from ahl.apps.bulk.places import OutputFolder, parquet_file
@@ -20,11 +22,18 @@ _KEY: Final = b"ahl"
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that all shards of a run share.
 
     Attributes:
         model: the model file.
+        sha256: of its bytes.
         output: path or URL of the folder for results.
         base: folder that relative image paths begin from.
         run: fingerprint of the run, kept in every shard.
@@ -32,6 +41,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: Path
+    sha256: str
     output: str
     base: str
     run: str
@@ -39,11 +49,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard to score: its number among all, the name of its file, and its images."""
+    """A shard to score: its number among all, the name of its file, its images and their state."""
 
     number: int
     name: str
     part: Part
+    state: str
 
 
 class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +63,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run: fingerprint of the run that it belongs to.
         shard: its number.
+        state: of its images' files when the run was planned; another one is scored again.
         images: how many rows it has.
         unreadable: how many of them have an error instead of scores.
         unfetched: how many of those a store did not give, and might another time.
@@ -60,6 +72,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     shard: Count
+    state: str
     images: Count
     unreadable: Count = 0
     unfetched: Count = 0
@@ -71,7 +84,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
         try:
             with parquet_file(folder.path(name)) as file:
                 stored = (file.schema_arrow.metadata or {}).get(_KEY, b"{}")
-                facts = msgspec.json.decode(stored, type=cls)
+                facts = read_json(stored, cls)
                 return facts if facts.images == file.metadata.num_rows else None
         except (DataError, ValueError):
             return None
@@ -85,11 +98,13 @@ class ShardScorer:
         threads: as in `open_scorer`.
 
     Raises:
-        ModelFileError: if the model cannot be read.
+        ModelFileError: if the model cannot be read, or is another one by now.
     """
 
     def __init__(self, job: Job, threads: int | None) -> None:
         self._scorer = open_scorer(job.model, device=job.device, threads=threads)
+        if file_sha256(job.model) != job.sha256:
+            raise ModelFileError(f"{job.model} was replaced while it was used; try again.")
         self._folder = OutputFolder(job.output)
         self._job = job
 
@@ -115,6 +130,7 @@ class ShardScorer:
         facts = ShardFacts(
             run=self._job.run,
             shard=task.number,
+            state=task.state,
             images=len(rows),
             unreadable=sum("score" not in row for row in rows),
             unfetched=fetcher.failed,
@@ -134,7 +150,8 @@ def as_parquet(
     """The bytes of a shard's file; the same arguments give the same bytes.
 
     Args:
-        rows: `path` and `Prediction.to_json()` of each image, in order.
+        rows: `path` and `Prediction.to_json()` of each image, in order. Bytes of a path that are
+            not UTF-8 are written as `\\xe9`.
         facts: kept in the footer.
         heads: names of the model's heads.
         evidence: names of the terms of its scores; empty for a model that is not calibrated.
@@ -155,5 +172,10 @@ def as_parquet(
     fields.append(("error", pa.string()))
     schema = pa.schema(fields, metadata={_KEY: msgspec.json.encode(facts)})
     stream = BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), stream, compression="zstd")
+    named = [{**row, "path": _in_utf_8(row["path"])} for row in rows]
+    pq.write_table(pa.Table.from_pylist(named, schema=schema), stream, compression="zstd")
     return stream.getvalue()
+
+
+def _in_utf_8(path: str) -> str:
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from ahl._common.process_settings import settle_process
@@ -40,6 +43,10 @@ def main() -> None:
     an anomaly score, higher = more anomalous.
     """
     settle_process()
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be letters that the terminal knows, nor letters at all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 for _verb in (

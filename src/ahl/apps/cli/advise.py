@@ -57,18 +57,16 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
     from ahl.apps.advise import advise as look_over
     from ahl.apps.advise import sections
     from ahl.apps.cli.progress import ConsoleCallback
-    from ahl.config import preset
 
     cache = options.caching.place
     options.computing.begin()
     started = time.monotonic()
-    size, tiles = options.features.image_size, options.features.tiles
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
         advice = look_over(
             options.labels.dataset(data),
             heads=options.heads,
             **options.features.choice(),
-            config=preset("default", image_size=size, tiles=tiles),
+            config=options.features.config(),
             quick=options.quick,
             seed=options.seed,
             device=options.computing.device,

@@ -108,7 +108,6 @@ class RunOptions:
         from ahl._common.devices import resolve_device
         from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
-        from ahl.config import preset
         from ahl.features.backbones.choice import BackboneChoice
 
         as_published = self.as_published or self.transfer
@@ -120,9 +119,10 @@ class RunOptions:
             )
         datasets = [_dataset(text) for text in self.datasets]
         if not as_published:
-            datasets = with_kept_together(datasets, callback, group_by=self.group_by)
+            datasets = with_kept_together(
+                datasets, callback, group_by=self.group_by, bit_depth=self.features.bit_depth
+            )
         chosen = self.features.choice()
-        size, tiles = self.features.image_size, self.features.tiles
         return Benchmark(
             datasets=datasets,
             methods=_methods(self.methods, self.ablations, transfer=self.transfer),
@@ -130,7 +130,7 @@ class RunOptions:
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
             backbone=BackboneChoice(arguments=chosen.pop("backbone_arguments"), **chosen),
-            config=preset(self.preset, image_size=size, tiles=tiles),
+            config=self.features.config(self.preset),
             device=resolve_device(self.computing.device),
             cache=self.caching.place,
             transfer=self.transfer,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 import click
 
 from ahl._common.errors import AHLError, ConfigurationError, DataError
+from ahl._common.text import first_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,8 +57,8 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:  # the reader of our output has gone, as in `ahl ... | head`
             sys.stderr.close()
         except OSError as error:  # a full disk, a folder that may not be written to
-            words = f"{error.filename}: {error.strerror}." if error.filename else str(error)
-            click.echo(f"ahl: {words}", err=True)
+            place = printable(str(error.filename or "standard output"))
+            click.echo(f"ahl: {place}: {first_line(error)}.", err=True)
         except KeyboardInterrupt:
             status = 130
             click.echo("\nInterrupted.", err=True)
@@ -120,10 +121,9 @@ def images_of(patterns: Sequence[str], note: Callable[[str], None] = say) -> lis
         DataError: as `expand_paths`.
     """
     from ahl.data.images.finding import expand_paths
-    from ahl.data.images.variety import notes_on_depth
 
     found = expand_paths(patterns)
-    for sentence in (*found.notes(), *notes_on_depth(found.images)):
+    for sentence in found.notes():
         note(sentence)
     return list(found.images)
 

@@ -72,6 +72,7 @@ def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
             dataset,
             progress=callback.progress_of("scoring"),
             group_by=options.group_by,
+            callback=callback,
         )
         for skipped in result.skipped:
             callback.on_skipped(skipped)

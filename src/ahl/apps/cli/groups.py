@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from ahl.config import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from ahl._common.callbacks import Callback
+    from ahl.config import Config
 
 existing_model = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -166,6 +168,23 @@ class Features:
         flag_value=448,
         metavar="[N]",
     )
+
+    bit_depth: int = option(
+        "Bits of grey values that files hold as 16: of 12, 4095 is white. The model keeps it.",
+        default=16,
+        type=click.IntRange(9, 16),
+    )
+
+    def config(self, preset_name: str = "default") -> Config:
+        """The constants of a preset, with these sizes.
+
+        Raises:
+            ConfigurationError: if they cannot work.
+        """
+        from ahl.config import preset
+
+        config = preset(preset_name, image_size=self.image_size, tiles=self.tiles)
+        return replace(config, features=replace(config.features, bit_depth=self.bit_depth))
 
     def choice(self) -> dict[str, Any]:
         """The backbone as `ahl.AHL` takes it.

@@ -52,6 +52,13 @@ class Labels:
         """True if any of them is."""
         return bool(self.good or self.defects or self.masks or self.table)
 
+    @property
+    def has_test(self) -> bool:
+        """True if the table has rows that are for testing alone."""
+        from ahl.data.given import splits_of_table
+
+        return self.table is not None and "test" in splits_of_table(self.table)
+
     def again(self, data: Path | None) -> str:
         """The options that were given, as one types them."""
         given = {"--good": self.good, "--defect": self.defects, "--masks": self.masks}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.text import counted, printable
-from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, say, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
@@ -194,6 +195,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
             raise ConfigurationError("--why and --heat-maps do not go with --output.")
         score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
+    from ahl.data.images.variety import notes_on_numbers
     from ahl.scoring.opening import open_scorer
 
     try:
@@ -202,9 +204,11 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
+    for note in notes_on_numbers(images, scorer.card.bit_depth):
+        say(note)
     decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = _heat_map_files(folder, images) if folder else []
-    skipped = 0
+    files = _heat_map_files(folder, images)
+    skipped = undrawn = 0
     if not as_json:
         columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
         click.echo(f"{'score':>10}  {columns}path")
@@ -215,15 +219,19 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         values = {"path": str(source), **given}
         if prediction.heat_map is not None:
             file = files[prediction.index]
-            _draw(prediction, source, scorer.card, file)
-            values["heat_map"] = str(file)
+            try:
+                _draw(prediction, source, scorer.card, file)
+                values["heat_map"] = str(file)
+            except ImageError as error:  # it was there when it was scored
+                undrawn += 1
+                say(f"No heat map of {printable(str(source))}: {error}.")
         if as_json:
             print_json(values)
         else:
             click.echo(_line(prediction, printable(str(source)), values.get("why")))
-    if skipped:
-        if not as_json:
-            click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
+    if skipped and not as_json:
+        click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
+    if skipped or undrawn:
         raise SystemExit(SKIPPED)
 
 
@@ -251,12 +259,21 @@ def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
     return line
 
 
-def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """A file for each image, named after its path, and none twice."""
+def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
+    """A file for each image, named after its path, and none twice; none without a folder.
+
+    Raises:
+        ConfigurationError: if the folder holds images.
+    """
+    from ahl.data.images.finding import claim_folder
+
+    if folder is None:
+        return []
+    claim_folder(folder, "--heat-maps")
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
-        name = "__".join(parts).encode()[-_LONGEST_NAME:].decode(errors="ignore")
+        name = os.fsdecode(os.fsencode("__".join(parts))[-_LONGEST_NAME:])
         file, number = folder / f"{name}.png", 1
         while file in files:
             number += 1
@@ -278,4 +295,5 @@ def _draw(prediction: Prediction, source: Path, card: ModelCard, output: Path) -
         if found is not None and found.picture is not None
     ]
     assert prediction.heat_map is not None
-    draw_overlay(source, prediction.heat_map, card.colour_bounds, output, beside=beside)
+    heat, bounds = prediction.heat_map, card.colour_bounds
+    draw_overlay(source, heat, bounds, output, beside=beside, bit_depth=card.bit_depth)

@@ -64,6 +64,7 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
             made=f"{model.name} on {tested}, {datetime.date.today().isoformat()}",
             progress=callback.progress_of("scoring"),
             group_by=options.group_by,
+            callback=callback,
         )
         for skipped in written.evaluation.skipped:
             callback.on_skipped(skipped)

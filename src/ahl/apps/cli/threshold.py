@@ -70,6 +70,7 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     beyond doubt; until then those above the threshold are uncertain.
     """
     from ahl._common.devices import resolve_device
+    from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data import refuse_labelled
     from ahl.model.trained import TrainedModel
     from ahl.scoring.thresholds import set_threshold
@@ -78,13 +79,15 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     check_writable(target)
     options.computing.begin()
     refuse_labelled(normals)
-    found = set_threshold(
-        TrainedModel.load(model),
-        _images(normals, options.labels),
-        options.max_false_alarm_rate,
-        resolve_device(options.computing.device),
-        group_by=options.group_by,
-    )
+    with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
+        found = set_threshold(
+            TrainedModel.load(model),
+            _images(normals, options.labels),
+            options.max_false_alarm_rate,
+            resolve_device(options.computing.device),
+            group_by=options.group_by,
+            callback=callback,
+        )
     found.model.save(target)
     if options.as_json:
         print_json({"model": str(target), **_as_values(found)})

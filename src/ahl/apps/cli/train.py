@@ -83,9 +83,7 @@ class TrainOptions:
 
     def config(self) -> Config:
         """All constants of the run."""
-        from ahl.config import preset
-
-        config = preset(self.preset, image_size=self.features.image_size, tiles=self.features.tiles)
+        config = self.features.config(self.preset)
         learning = replace(
             config.learning,
             collaborative=not self.alone,
@@ -116,7 +114,6 @@ def train(data: Path | None, options: TrainOptions) -> None:
     """
     from ahl._common.distributed import process_rank
     from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
-    from ahl.data import draw_split
     from ahl.estimator import AHL
     from ahl.pipeline.settings import RunSettings
 
@@ -153,13 +150,7 @@ def train(data: Path | None, options: TrainOptions) -> None:
             | detector.facts
         ):
             dataset = options.labels.dataset(data, ["train"], callback.on_note)
-            split = draw_split(
-                _with_parts(dataset, options, callback),
-                anomalies=options.anomalies,
-                setting=options.setting,
-                known_class=options.known_class,
-                seed=options.seed,
-            )
+            split = _drawn(dataset, options, callback)
             if split.left_out:
                 callback.on_note(
                     f"{counted(split.left_out, 'image', 'are')} not for testing: training has "
@@ -186,19 +177,35 @@ def train(data: Path | None, options: TrainOptions) -> None:
         return
     if options.profile:
         stdout_console().print(profile_table(console.times, seconds))
-    _show(summary, options.labels.again(data) if split.drawn != "all" else "LABELLED_FOLDER")
+    tested = split.drawn != "all" or options.labels.has_test
+    _show(summary, options.labels.again(data) if tested else "LABELLED_FOLDER")
 
 
-def _with_parts(dataset: Dataset, options: TrainOptions, callback: Callback) -> Dataset:
-    """The dataset with its parts where a split is drawn; else training tells them."""
+def _drawn(dataset: Dataset, options: TrainOptions, callback: Callback) -> TrainingSplit:
+    """The split, with the parts of all images where it is a draw; else training tells them."""
+    from ahl.data import draw_split
     from ahl.data.parts import with_parts
 
+    found = None
     if options.anomalies is None and dataset.layout == "inspection":
-        return replace(dataset, group_by=options.group_by)
-    dataset, found = with_parts(dataset, callback, group_by=options.group_by)
-    for note in found.notes("stay on one side of the split"):
-        callback.on_note(note)
-    return dataset
+        dataset = replace(dataset, group_by=options.group_by)
+    else:
+        dataset, found = with_parts(
+            dataset,
+            callback,
+            group_by=options.group_by,
+            bit_depth=options.features.bit_depth,
+        )
+        for note in found.notes("stay on one side of the split"):
+            callback.on_note(note)
+    split = draw_split(
+        dataset,
+        anomalies=options.anomalies,
+        setting=options.setting,
+        known_class=options.known_class,
+        seed=options.seed,
+    )
+    return replace(split, found=found)
 
 
 def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callback) -> None:

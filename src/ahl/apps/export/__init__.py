@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError, ModelFileError, ParityError
 from ahl._common.spacing import evenly_spaced
-from ahl._common.types import ImageSize
 from ahl.apps.export.onnx_model import ScoringGraph, described, eight_bits, onnx_model
 from ahl.apps.export.parity import Parity, compare, compare_labelled, sample_images
 from ahl.data import Dataset
 from ahl.data.images.reading import read_pixels, resize_pixels
+from ahl.model.card import ModelCard
 from ahl.model.trained import TrainedModel
 from ahl.scoring.artefact import Description, write_artefact
 from ahl.scoring.evaluation import evaluate
@@ -80,7 +80,7 @@ def export_model(
     callback.on_stage("tracing", 0, 1)
     graph = onnx_model(ScoringGraph(model))
     if int8 and data is not None:
-        graph = eight_bits(graph, _range_images(data, scorer.card.image_size))
+        graph = eight_bits(graph, _range_images(data, scorer.card))
     callback.on_stage("tracing", 1, 1)
     if model.decision is None:
         callback.on_note(
@@ -109,13 +109,14 @@ def export_model(
     return Export(output=output, size=output.stat().st_size, parity=parity)
 
 
-def _range_images(data: Dataset, size: ImageSize) -> list[NDArray[np.uint8]]:
+def _range_images(data: Dataset, card: ModelCard) -> list[NDArray[np.uint8]]:
     """Good images of the training part, evenly spaced, at the model's size."""
     samples = data.train_normals or data.test_normals
     found = []
     for number in evenly_spaced(len(samples), RANGES):
         try:
-            found.append(resize_pixels(read_pixels(samples[number].source), size))
+            pixels = read_pixels(samples[number].source, bit_depth=card.bit_depth)
+            found.append(resize_pixels(pixels, card.image_size))
         except ImageError:
             continue
     if not found:

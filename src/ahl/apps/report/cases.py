@@ -14,6 +14,7 @@ from ahl._common.errors import ImageError
 from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.report.counts import Mistake, kind_of
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import BLUE, redden
@@ -96,7 +97,7 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
     if prediction.verdict == "uncertain":
         facts.append("too close to call")
     found = () if prediction.score is None else reasons(prediction, card)
-    pixels = read_small(sample.source, LONGEST)
+    pixels = read_small(sample.source, LONGEST, card.bit_depth)
     overlay, place = None, ""
     if pixels is not None and prediction.heat_map is not None:
         overlay, place = _overlay(pixels, prediction.heat_map, card.colour_bounds)
@@ -154,18 +155,19 @@ def where(heat: NDArray[np.float32]) -> str:
     return "centre" if words == "middle centre" else words
 
 
-def read_small(source: ImageSource, longest: int) -> Pixels | None:
+def read_small(source: ImageSource, longest: int, bit_depth: int = FULL_DEPTH) -> Pixels | None:
     """Read an image and bring it down to a size, in its own proportions.
 
     Args:
         source: the image.
         longest: of its sides, in pixels; a smaller image stays as it is.
+        bit_depth: as for `read_pixels`.
 
     Returns:
         (H, W, 3); None if it cannot be read (any more).
     """
     try:
-        image = Image.fromarray(read_pixels(source))
+        image = Image.fromarray(read_pixels(source, bit_depth=bit_depth))
     except (ImageError, OSError, ValueError, MemoryError):
         return None
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=None)

@@ -13,6 +13,7 @@ from typing import Final
 
 import torch
 
+from ahl._common.callbacks import Callback
 from ahl._common.files import written_whole
 from ahl._common.pages import render_page
 from ahl._common.text import counted, digits
@@ -72,6 +73,7 @@ def write_report(
     made: str = "",
     progress: Callable[[int, int], None] | None = None,
     group_by: str | None = None,
+    callback: Callback | None = None,
 ) -> Report:
     """Test a model and write the result as one HTML page.
 
@@ -86,11 +88,12 @@ def write_report(
         made: when and by whom, for the line below it.
         progress: called with (done, total) images.
         group_by: as for `ahl.evaluate`.
+        callback: as for `ahl.evaluate`.
 
     Raises:
         DataError: if nothing is left to test.
     """
-    result = evaluate(scorer, dataset, progress=progress, group_by=group_by)
+    result = evaluate(scorer, dataset, progress=progress, group_by=group_by, callback=callback)
     counts, model = count(result), scorer.model
     alarms = make_cases(scorer, worst_false_alarms(result.scored, _WORST))
     summary = summarise(result, counts, model, alarms)

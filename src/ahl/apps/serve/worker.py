@@ -14,16 +14,19 @@ from typing import Literal
 
 import numpy as np
 
-from ahl._common.types import Pixels
+from ahl._common.types import EncodedImage, Pixels
 from ahl.apps.serve.admission import Admission
 from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.metrics import Metrics
 from ahl.apps.serve.settings import Settings
 from ahl.data.images.reading import read_stream, resize_pixels
+from ahl.data.images.variety import notes_on_numbers
 from ahl.pipeline.feedback.store import FeedbackStore
 from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
+
+_LOOKED_AT = 16  # images
 
 _LOGGER = logging.getLogger("ahl.apps.serve")
 
@@ -141,7 +144,8 @@ class Worker:
         on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
         self._batch, self._max_pixels, self._on_batch = batch, max_pixels, on_batch
-        self._image_size = scorers[0].card.image_size
+        self._card = scorers[0].card
+        self._to_look_at = _LOOKED_AT
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
         # Of its own: behind all that waits to be decoded, a scored image would wait once more.
@@ -176,8 +180,15 @@ class Worker:
         if waiting.answer.cancelled():
             return
         try:
-            whole = read_stream(io.BytesIO(upload.data), upload.name, max_pixels=self._max_pixels)
-            waiting.pixels = resize_pixels(whole, self._image_size)
+            whole = read_stream(
+                io.BytesIO(upload.data),
+                upload.name,
+                max_pixels=self._max_pixels,
+                bit_depth=self._card.bit_depth,
+            )
+            waiting.pixels = resize_pixels(whole, self._card.image_size)
+            if self._to_look_at > 0:
+                self._look_at_numbers(upload)
             if waiting.wishes.heat_maps:
                 waiting.picture = brought_down(whole)
         except Exception as error:  # ImageError, or a fault: whoever waits gets it
@@ -185,6 +196,14 @@ class Worker:
                 waiting.answer.set_exception(error)
             return
         self.line.put(waiting)
+
+    def _look_at_numbers(self, upload: Upload) -> None:
+        """Say once, of the first images, what is odd about numbers of more than 8 bits."""
+        self._to_look_at -= 1
+        source = EncodedImage(upload.name, lambda: upload.data)
+        for note in notes_on_numbers([source], self._card.bit_depth):
+            self._to_look_at = 0
+            _LOGGER.warning("%s", note)
 
     def _score_all(self, scorer: Scorer) -> None:
         while taken := self.line.take(self._batch):

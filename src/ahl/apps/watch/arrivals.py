@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from ahl._common.files import is_output
 from ahl.data.images.finding import is_system
 from ahl.data.images.formats import IMAGE_SUFFIXES
 from ahl.data.images.pairing import base_name, is_ground_truth
@@ -171,6 +172,7 @@ class Arrivals:
                 if self._recursive
                 and not (name.startswith("~") or is_system(name) or is_ground_truth(name))
                 and (folder / name).resolve() not in self._excluded
+                and not is_output(folder / name)
             ]
             for name in names:
                 path = folder / name

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from ahl._common.errors import DataError
-from ahl._common.files import claim_log, remove_torn_line, written_whole
+from ahl._common.files import claim_log, naming, remove_torn_line, written_whole
+from ahl._common.schema import Finite, read_json
+from ahl._common.text import first_line
+from ahl.model.decision import Verdict
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -32,6 +35,28 @@ class Stage(StrEnum):
     INTENDED = "intended"
     TAKEN = "taken"
     COPIED = "copied"
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """The facts of a log line that are told to people: of a scored image, or why it was not.
+
+    Attributes:
+        path: where it was found.
+        error: the reason; None for an image that was scored.
+        score: its score.
+        anomalous: True if that lies above the threshold.
+        verdict: of the model.
+    """
+
+    path: str
+    error: str | None = None
+    score: Finite | None = None
+    anomalous: bool | None = None
+    verdict: Verdict | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and None in (self.score, self.anomalous, self.verdict):
+            raise ValueError("the line is of no scored image, and of no error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,15 +148,16 @@ class Journal:
             DataError: if the file is damaged, of another version, or about other folders.
         """
         try:
-            values = json.loads(self._path.read_bytes())
-            intent = msgspec.convert(values, Intent, dec_hook=lambda kind, text: kind(text))
+            intent = read_json(self._path.read_bytes(), Intent)
+            msgspec.convert(intent.facts, Facts)
             here = intent.is_between(self._watched, self._goals)
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise DataError(
                 f"{self._path} should say which file was being moved, but is damaged or of another "
-                f"version of ahl ({error}). See where that file is, then remove {self._path}."
+                f"version of ahl ({first_line(error)}). See where that file is, then remove "
+                f"{self._path}."
             ) from error
         if not here:
             raise DataError(
@@ -170,7 +196,7 @@ class ResultLog:
         if self._path.exists():
             remove_torn_line(self._path)
         # Opened anew: a log that was moved away to be kept goes on in a new file.
-        with self._path.open("a+b") as file:
+        with naming(self._path), self._path.open("a+b") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - len(line) - 1))
             if file.read() not in (line, b"\n" + line):
                 file.write(line)

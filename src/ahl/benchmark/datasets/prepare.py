@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfile
 
 from PIL import Image
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError
-from ahl._common.files import written_whole
+from ahl._common.files import mark_output, written_whole
 from ahl._common.text import counted
 from ahl._common.types import GOOD, Sample, Skipped
 from ahl.benchmark.datasets.reader import DatasetReader
 from ahl.data.folders import Dataset
+from ahl.data.images.files import content_of
 from ahl.data.images.formats import ARRAY_SUFFIX
-from ahl.data.images.reading import read_pixels
+from ahl.data.images.reading import read_pixels, read_stream
 from ahl.data.splits import split_normals
 
 _TRAIN, _TEST = "train", "test"
@@ -63,7 +63,7 @@ def prepare(
     _check_new(output)
     datasets = reader.read(raw, callback=watcher)
     prepared: list[Prepared] = []
-    with _new_folder(output) as temporary:
+    with _new_folder(output, raw) as temporary:
         for dataset in datasets:
             inner = dataset.name if len(datasets) > 1 else ""
             images = _write(dataset, _plan(dataset), temporary / inner, watcher)
@@ -90,7 +90,7 @@ def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None)
     train, test = (f"{_TRAIN}/", f"{_TEST}/") if own_split else ("", "")
     tested = [*dataset.test_normals, *dataset.anomalies]
     planned = _named([*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)])
-    with _new_folder(output) as temporary:
+    with _new_folder(output, dataset.root) as temporary:
         images = _write(dataset, planned, temporary, callback)
     if grouped := sum(sample.part is not None for _, _, sample in planned):
         callback.on_note(
@@ -108,10 +108,15 @@ def _check_new(output: Path) -> None:
 
 
 @contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of the output when it is complete."""
+def _new_folder(output: Path, data: Path | None) -> Iterator[Path]:
+    """A folder to fill, which takes the place of the output when it is complete.
+
+    Inside of the data that it is made of, it is no part of these.
+    """
     with written_whole(output.absolute()) as temporary:
         temporary.mkdir()
+        if data is not None and output.resolve().is_relative_to(data.resolve()):
+            mark_output(temporary)
         yield temporary
         if output.exists():
             output.rmdir()  # empty, as was checked; Windows renames onto no folder
@@ -133,18 +138,25 @@ def _write(
             (folder / class_folder).mkdir(parents=True, exist_ok=True)
             (folder / class_folder / name).write_bytes(content)
             counts[class_folder] += 1
-            _write_masks(folder / "ground_truth" / sample.class_name, Path(name).stem, sample)
+            masks = folder / "ground_truth" / sample.class_name
+            for skipped in _write_masks(masks, Path(name).stem, sample):
+                callback.on_skipped(skipped)
         callback.on_stage(stage, done, len(planned))
     if not any(counts[name] for name in counts if name in (GOOD, f"{_TRAIN}/{GOOD}")):
         raise DataError(f"None of the training images of {dataset.root} can be read.")
     return dict(counts)
 
 
-def _write_masks(folder: Path, stem: str, sample: Sample) -> None:
+def _write_masks(folder: Path, stem: str, sample: Sample) -> Iterator[Skipped]:
     for number, mask in enumerate(sample.masks, start=1):
-        folder.mkdir(parents=True, exist_ok=True)
         which = number if len(sample.masks) > 1 else ""
-        copyfile(mask, folder / f"{stem}_mask{which}{mask.suffix}")
+        try:
+            content = content_of(mask)
+        except ImageError as error:
+            yield Skipped(name=f"{sample.name} (its mask {mask.name})", reason=str(error))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{stem}_mask{which}{mask.suffix}").write_bytes(content)
 
 
 def _plan(dataset: Dataset) -> list[_Planned]:
@@ -184,15 +196,13 @@ def _content(sample: Sample) -> bytes:
     Raises:
         ImageError: if it cannot be read as an image.
     """
-    pixels = read_pixels(sample.source)  # of a file to copy too: a damaged one is left out
     if _is_redrawn(sample):
         stream = BytesIO()
-        Image.fromarray(pixels).save(stream, format="PNG")
+        Image.fromarray(read_pixels(sample.source)).save(stream, format="PNG")
         return stream.getvalue()
-    try:
-        return sample.path.read_bytes()
-    except OSError as error:
-        raise ImageError(error.strerror or str(error)) from error
+    data = content_of(sample.path)
+    read_stream(BytesIO(data), sample.path.name)  # a damaged one is left out
+    return data
 
 
 def _is_redrawn(sample: Sample) -> bool:

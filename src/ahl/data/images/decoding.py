@@ -24,7 +24,8 @@ from ahl._common.text import first_line
 from ahl._common.types import ImageSize, Pixels
 from ahl.data.images.dicom import from_dicom, shape_of_dicom
 from ahl.data.images.formats import formats_in_words
-from ahl.data.images.tiff import check_numbers, in_full_range
+from ahl.data.images.numbers import FULL_DEPTH, eight_bit
+from ahl.data.images.tiff import FloatTiff, check_numbers, in_full_range
 
 _COLOURS = 3
 
@@ -72,8 +73,13 @@ def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
+def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DEPTH) -> Pixels:
     """Pixels of a Pillow image, upright; to be called within `image_errors`.
+
+    Args:
+        image: to be decoded.
+        max_pixels: that it may have.
+        bit_depth: of grey values of 16 bits.
 
     Raises:
         ImageError: if it has no or too many pixels, or values without a defined meaning.
@@ -85,8 +91,8 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = in_full_range(np.asarray(image), tags)
-        pixels = from_array(_eight_bit(values, image.mode), max_pixels=max_pixels)
+        values = in_full_range(np.asarray(image), tags, bit_depth)
+        pixels = from_array(eight_bit(values, bit_depth), max_pixels=max_pixels)
     else:
         # Pillow converts premultiplied alpha to straight alpha only.
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -100,12 +106,16 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
     return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
 
 
-def peak_of_pillow(image: Image.Image) -> int | None:
-    """Largest of a Pillow image's grey values of 16 bits; None if it has no such values."""
-    if not image.mode.startswith("I;16"):
+def no_numbers() -> None:
+    """Those of an image of 8 bits."""
+
+
+def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:
+    """A Pillow image's grey values of 16 bits, or floats; None if it has no such values."""
+    if image.mode != "F" and not image.mode.startswith("I;16"):
         return None
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    return int(in_full_range(np.asarray(image), tags).max())
+    return in_full_range(np.asarray(image), tags)
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -127,10 +137,10 @@ def shape_of_array_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
         return _check_header(stream, max_pixels)[0]
 
 
-def from_array_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
+def from_array_file(stream: BinaryIO, *, max_pixels: int, bit_depth: int = FULL_DEPTH) -> Pixels:
     """Pixels that an open `.npy` file holds; raises as `shape_of_array_file`.
 
-    By the type alone, never by the values: uint8 stays as it is, other types go by the rules.
+    By the type: uint8 stays as it is, other types go by the rules.
     """
     with image_errors(_NO_ARRAY):
         _, last = _check_header(stream, max_pixels)
@@ -140,8 +150,33 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
         array, last = np.stack([array] * _COLOURS, axis=-1), True
     colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
     if colours.dtype != np.uint8:
-        colours = _eight_bit(colours, "F" if colours.dtype.kind == "f" else "I;16")
+        colours = eight_bit(colours, bit_depth)
     return np.array(colours, dtype=np.uint8, order="C")
+
+
+def numbers_of_array_file(stream: BinaryIO) -> NDArray[Any] | None:
+    """The numbers that an open `.npy` file holds; None if these are of 8 bits."""
+    stream.seek(0)
+    array: NDArray[Any] = np.load(stream, allow_pickle=False)
+    return None if array.dtype == np.uint8 else array
+
+
+def shape_of_floats(tiff: FloatTiff, *, max_pixels: int) -> ImageSize:
+    """Height and width of a TIFF of floats that Pillow does not read.
+
+    Raises:
+        ImageError: if it has no or too many pixels.
+    """
+    height, width = tiff.size
+    _check_size(width, height, max_pixels)
+    return height, width
+
+
+def from_floats(tiff: FloatTiff, *, max_pixels: int) -> Pixels:
+    """Pixels of it; raises as `shape_of_floats`, and if it is damaged."""
+    shape_of_floats(tiff, max_pixels=max_pixels)
+    with image_errors():
+        return from_array(eight_bit(tiff.values()), max_pixels=max_pixels)
 
 
 def shape_of_dicom_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
@@ -196,20 +231,6 @@ def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
     if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
         raise ImageError("the file is truncated")
     return (height, width), bool(last)
-
-
-def _eight_bit(values: NDArray[Any], mode: str) -> Pixels:
-    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules."""
-    limit = 1 if mode == "F" else 65535
-    least, most = values.min().item(), values.max().item()
-    if not (least >= 0 and most <= limit):  # put this way round, NaN is refused too
-        raise ImageError(
-            f"its values run from {least:g} to {most:g}, outside 0 to {limit}; "
-            "save it with 8 or 16 bits a channel"
-        )
-    scaled = np.rint(values * 255) if mode == "F" else values >> 8
-    pixels: Pixels = scaled.astype(np.uint8)
-    return pixels
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ahl._common.errors import DataError
+from ahl._common.errors import ConfigurationError, DataError
+from ahl._common.files import is_output, mark_output
 from ahl._common.text import first_line
 from ahl.data.images.formats import IMAGE_SUFFIXES, formats_in_words
 from ahl.data.images.found import Found, joined
@@ -35,7 +36,8 @@ def find_photographs(folder: Path) -> Found:
 
     Hidden files and folders, and those of operating systems and storage (`@eaDir`, `#recycle`,
     `Thumbs.db`), are left out. Linked folders are followed, each real folder once, so loops end.
-    Broken links are listed: reading them reports them.
+    Broken links are listed: reading them reports them. Folders within that `ahl` wrote (heat maps,
+    cached features) are left out, too.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative name with forward slashes.
@@ -43,8 +45,7 @@ def find_photographs(folder: Path) -> Found:
     Raises:
         DataError: if the folder itself cannot be listed.
     """
-    files, unreadable = _files(folder)
-    return _told_apart(folder, files, unreadable)
+    return _told_apart(folder, *_files(folder))
 
 
 def find_images(
@@ -58,10 +59,28 @@ def find_images(
     Raises:
         DataError: if a folder cannot be listed.
     """
-    files, unreadable = _files(folder, recursive=recursive)
+    files, unreadable, _ = _files(folder, recursive=recursive)
     if unreadable:
         raise DataError(f"Cannot list the folder {unreadable[0]}; allow it, or move it elsewhere.")
     return [path for path in files if path.suffix.lower() in suffixes]
+
+
+def claim_folder(folder: Path, option: str) -> None:
+    """Make a folder an output, which searches for images pass by.
+
+    Args:
+        folder: may be there, if it holds no images or is an output already.
+        option: that named it.
+
+    Raises:
+        ConfigurationError: if it holds images: they would be passed by, too.
+    """
+    if folder.exists() and not is_output(folder) and find_images(folder, recursive=True):
+        raise ConfigurationError(
+            f"{option} is {folder}, which holds images; expected a new folder, or one that ahl "
+            "wrote, as searches for images leave it out from then on."
+        )
+    mark_output(folder)
 
 
 def expand_paths(patterns: Sequence[str]) -> Found:
@@ -83,7 +102,9 @@ def expand_paths(patterns: Sequence[str]) -> Found:
     for pattern in patterns:
         if not pattern.strip():  # Path("") would mean the current folder
             raise DataError("An input path is empty; name a file, a folder or a pattern.")
-        parts.append(_expand(Path(pattern)))
+        one_of_many = len(patterns) > 1  # as shells name all that is in a folder
+        wrote = one_of_many and is_output(Path(pattern))
+        parts.append(Found(outputs=(Path(pattern),)) if wrote else _expand(Path(pattern)))
     # Named one by one, as shells do with what a pattern matches.
     named = [one.images[0] for p, one in zip(patterns, parts, strict=True) if _is_itself(p, one)]
     masks_of = _masks_among(named)
@@ -107,10 +128,11 @@ def _masks_among(named: Sequence[Path]) -> Mapping[Path, tuple[Path, ...]]:
     return separate_masks(paths, common_folder(paths)).masks_of if len(paths) > 1 else {}
 
 
-def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, and folders that could not be listed."""
+def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Path], list[Path]]:
+    """Files below a folder, folders that could not be listed, and those that `ahl` wrote."""
     files: list[Path] = []
     unreadable: list[Path] = []
+    outputs: list[Path] = []
     visited: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:
@@ -120,6 +142,9 @@ def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Pa
             if (status.st_dev, status.st_ino) in visited:
                 continue
             visited.add((status.st_dev, status.st_ino))
+            if current != folder and is_output(current):
+                outputs.append(current)
+                continue
             # Sorted, because the first way into a folder linked twice names its images.
             for entry in sorted(current.iterdir(), key=lambda entry: entry.name, reverse=True):
                 if is_system(entry.name):
@@ -132,15 +157,19 @@ def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Pa
             if current == folder:
                 raise DataError(f"Cannot list the folder {folder}: {first_line(error)}.") from error
             unreadable.append(current)
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix()), sorted(unreadable)
+    files.sort(key=lambda path: path.relative_to(folder).as_posix())
+    return files, sorted(unreadable), sorted(outputs)
 
 
-def _told_apart(root: Path, files: Sequence[Path], unreadable: Sequence[Path] = ()) -> Found:
+def _told_apart(
+    root: Path, files: Sequence[Path], unreadable: Sequence[Path], outputs: Sequence[Path]
+) -> Found:
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     return replace(
         separate_masks(pictures, root),
         others=tuple(path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES),
         unreadable=tuple(unreadable),
+        outputs=tuple(outputs),
     )
 
 
@@ -175,15 +204,21 @@ def _match(pattern: Path) -> Found:
     matched: set[Path] = set()
     inner: set[Path] = set()
     unreadable: set[Path] = set()
+    outputs: set[Path] = set()
     try:
         for match in start.glob("/".join(pattern.parts[first:])):
             parts = match.relative_to(start).parts
             if any(is_system(part) and part != ".." for part in parts):
                 continue
-            if match.is_dir():
-                files, closed = _files(match)
+            around = (match, *match.parents)[: len(parts)]
+            wrote = next((one for one in around if is_output(one)), None)
+            if wrote is not None:
+                outputs.add(wrote)
+            elif match.is_dir():
+                files, closed, written = _files(match)
                 inner.update(files)
                 unreadable.update(closed)
+                outputs.update(written)
             else:
                 matched.add(match)
         # Whether a file is a mask, others in its folder tell, too.
@@ -194,7 +229,7 @@ def _match(pattern: Path) -> Found:
         raise DataError(f"Cannot expand the pattern {pattern}: {first_line(error)}.") from error
     wanted = matched | inner
     files = sorted(wanted | {path for path in beside if not path.is_dir()})
-    found = _told_apart(start, files, sorted(unreadable))
+    found = _told_apart(start, files, sorted(unreadable), sorted(outputs))
 
     def kept(paths: Iterable[Path]) -> tuple[Path, ...]:
         return tuple(sorted((path for path in paths if path in wanted), key=Path.as_posix))

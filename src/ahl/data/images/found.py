@@ -23,6 +23,7 @@ class Found:
         unlike_masks: images that are named like masks of others, and look like photographs.
         others: files that are no images by their suffix.
         unreadable: folders that could not be looked into.
+        outputs: folders that `ahl` wrote.
     """
 
     images: tuple[Path, ...] = ()
@@ -32,6 +33,7 @@ class Found:
     unlike_masks: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
 
     def notes(self, root: Path | None = None) -> list[str]:
         """Sentences on what was passed over or guessed, for people; none if nothing was.
@@ -57,10 +59,13 @@ class Found:
                 for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
             ]
             notes.append(f"{counted(len(self.others), 'file')} passed over: {', '.join(words)}.")
-        if self.unreadable:
-            folders = counted(len(self.unreadable), "folder")
-            names = _names(self.unreadable, root)
-            notes.append(f"{folders} passed over, which cannot be looked into: {names}.")
+        for paths, why in (
+            (self.unreadable, "which cannot be looked into"),
+            (self.outputs, "which ahl wrote"),
+        ):
+            if paths:
+                folders = counted(len(paths), "folder")
+                notes.append(f"{folders} passed over, {why}: {_names(paths, root)}.")
         return notes
 
 
@@ -82,6 +87,7 @@ def joined(parts: Iterable[Found]) -> Found:
         unlike_masks=all_of("unlike_masks"),
         others=all_of("others"),
         unreadable=all_of("unreadable"),
+        outputs=all_of("outputs"),
     )
 
 

@@ -1,16 +1,15 @@
 """Any image source becomes uint8 RGB pixels.
 
-Reading follows fixed rules that never look at the image's content, so that parts
+Reading follows fixed rules that hardly look at the image's content, so that parts
 photographed alike stay comparable:
 
-- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour. Pillow's 32-bit
-  integers are taken for 16-bit values too, and refused outside 0..65535.
-- Floating point is 0..1 by convention (times 255, rounded to the nearest); other values, NaN
-  included, are refused rather than guessed at.
+- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour; of grey, fewer bits may be
+  named (`bit_depth`). Pillow's 32-bit integers are taken for 16-bit values too.
+- Floating point is 0..1 (times 255, rounded to the nearest), or 0..255 where there are values of 2
+  and more; others, NaN included, are refused rather than guessed at.
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
 - EXIF orientation is applied. Of several frames, the first counts.
-- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers and floats of
-  other than 32 bits are refused.
+- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers are refused.
 - A `.npy` file is a grey image, or one of at least three channels, of which the first three count;
   its integers and floats follow the same rules. Channels lie on the last axis where no other is
   shorter, else on the first.
@@ -20,11 +19,10 @@ photographed alike stay comparable:
 from __future__ import annotations
 
 import hashlib
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,20 +32,25 @@ from PIL import Image, UnidentifiedImageError
 
 from ahl._common.errors import ConfigurationError, ImageError
 from ahl._common.text import first_line
-from ahl._common.types import Box, EncodedImage, ImageSize, Pixels, Region
+from ahl._common.types import Box, EncodedImage, ImageSize, Pinned, Pixels, Region
 from ahl.data.images.decoding import (
     from_array,
     from_array_file,
     from_dicom_file,
+    from_floats,
     from_pillow,
     image_errors,
+    no_numbers,
+    numbers_of_array_file,
+    numbers_of_pillow,
     orientation_of,
-    peak_of_pillow,
     shape_of_array,
     shape_of_array_file,
     shape_of_dicom_file,
+    shape_of_floats,
     shape_of_pillow,
 )
+from ahl.data.images.files import content_of, open_file
 from ahl.data.images.formats import (
     ARRAY_SUFFIX,
     LONGEST_START,
@@ -57,20 +60,24 @@ from ahl.data.images.formats import (
     format_of,
     pillow_formats,
 )
-from ahl.data.images.tiff import explain_unread
+from ahl.data.images.numbers import FULL_DEPTH
+from ahl.data.images.tiff import FloatTiff, explain_unread
 
-ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
-"""A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
-(H, W, 1 | 3 | 4)."""
+ImageSource = str | Path | Region | Pinned | EncodedImage | Image.Image | NDArray[np.uint8]
+"""A file or a region of one, perhaps with its hash, the bytes of a file, a Pillow image, or a uint8
+array (H, W) or (H, W, 1 | 3 | 4)."""
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
 
-_Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
-"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
+_Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels], Callable[[], NDArray[Any] | None]]
+"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`, and its
+numbers if these are of more than 8 bits."""
 
 
-def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read_pixels(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, bit_depth: int = FULL_DEPTH
+) -> Pixels:
     """Read one image as RGB, by the rules at the top of this module.
 
     Args:
@@ -79,6 +86,7 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             (H, W, 3) as RGB or (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
             `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
+        bit_depth: bits of the grey values that a file holds as 16.
 
     Returns:
         Array (H, W, 3), uint8, in memory of its own.
@@ -88,11 +96,38 @@ def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             is a reason without the image's name, to be put after "skipped: ".
     """
     if isinstance(source, Region):
-        whole = read_pixels(source.path, max_pixels=max_pixels)
-        left, top, right, bottom = _inside(source.box, whole.shape[:2])
-        return whole[top:bottom, left:right].copy()
-    with _opened(source) as (_, pixels):
+        whole = read_pixels(source.path, max_pixels=max_pixels, bit_depth=bit_depth)
+        return _cut(whole, source.box)
+    if isinstance(source, Pinned):
+        return _read_pinned(source, max_pixels, bit_depth)
+    with _opened(source, bit_depth) as (_, pixels, _):
         return pixels(max_pixels=max_pixels)
+
+
+def _read_pinned(pinned: Pinned, max_pixels: int, bit_depth: int) -> Pixels:
+    """Read bytes, and decode these very ones if they are those that were hashed."""
+    source = pinned.source
+    path = source.path if isinstance(source, Region) else source
+    data = content_of(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if isinstance(source, Region):
+        digest = _digest_of_region(source, digest)
+    if digest != pinned.sha256:
+        raise ImageError("it changed while it was used")
+    whole = read_stream(BytesIO(data), path.name, max_pixels=max_pixels, bit_depth=bit_depth)
+    return _cut(whole, source.box) if isinstance(source, Region) else whole
+
+
+def pinned(source: ImageSource, sha256: str) -> ImageSource:
+    """The source, which if it is a file is read only while it has this `content_hash`."""
+    if isinstance(source, (str, Path, Region)):
+        return Pinned(source if isinstance(source, Region) else Path(source), sha256)
+    return source
+
+
+def _cut(whole: Pixels, box: Box) -> Pixels:
+    left, top, right, bottom = _inside(box, whole.shape[:2])
+    return whole[top:bottom, left:right].copy()
 
 
 def image_shape(source: ImageSource) -> ImageSize:
@@ -104,37 +139,48 @@ def image_shape(source: ImageSource) -> ImageSize:
     if isinstance(source, Region):
         left, top, right, bottom = _inside(source.box, image_shape(source.path))
         return bottom - top, right - left
-    with _opened(source) as (shape, _):
+    if isinstance(source, Pinned):
+        return image_shape(source.source)
+    with _opened(source) as (shape, _, _):
         return shape(max_pixels=MAX_PIXELS)
 
 
-def read_stream(stream: BinaryIO, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read_stream(
+    stream: BinaryIO,
+    name: str = "",
+    *,
+    max_pixels: int = MAX_PIXELS,
+    bit_depth: int = FULL_DEPTH,
+) -> Pixels:
     """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
 
     The stream can be sought, and is at its start. If the name ends in `.npy`, it holds an array.
     """
-    with _opened_stream(stream, name) as (_, pixels):
+    with _opened_stream(stream, name, bit_depth) as (_, pixels, _):
         return pixels(max_pixels=max_pixels)
 
 
 @contextmanager
-def _opened(source: str | Path | EncodedImage | Image.Image | NDArray[Any]) -> Iterator[_Opened]:
+def _opened(
+    source: str | Path | EncodedImage | Image.Image | NDArray[Any], bit_depth: int = FULL_DEPTH
+) -> Iterator[_Opened]:
     if isinstance(source, np.ndarray):
-        yield partial(shape_of_array, source), partial(from_array, source)
+        yield partial(shape_of_array, source), partial(from_array, source), no_numbers
     elif isinstance(source, Image.Image):
         with image_errors():
-            yield partial(shape_of_pillow, source), partial(from_pillow, source)
+            pixels = partial(from_pillow, source, bit_depth=bit_depth)
+            yield partial(shape_of_pillow, source), pixels, partial(numbers_of_pillow, source)
     elif isinstance(source, EncodedImage):
-        with _opened_stream(BytesIO(source.fetch()), "") as opened:
+        with _opened_stream(BytesIO(source.fetch()), "", bit_depth) as opened:
             yield opened
     else:
         path = Path(source)
-        with _open_file(path) as stream, _opened_stream(stream, path.name) as opened:
+        with open_file(path) as stream, _opened_stream(stream, path.name, bit_depth) as opened:
             yield opened
 
 
 @contextmanager
-def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
+def _opened_stream(stream: BinaryIO, name: str, bit_depth: int) -> Iterator[_Opened]:
     with image_errors():
         start, suffix = stream.read(LONGEST_START), Path(name).suffix.lower()
         if not start:
@@ -144,12 +190,17 @@ def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
         if kind is not None and not kind.readable:
             raise ImageError(f"it is a {kind.name} file, which {MISSING[kind.suffixes[0]]} reads")
         if suffix == ARRAY_SUFFIX:
-            yield partial(shape_of_array_file, stream), partial(from_array_file, stream)
+            pixels = partial(from_array_file, stream, bit_depth=bit_depth)
+            numbers = partial(numbers_of_array_file, stream)
+            yield partial(shape_of_array_file, stream), pixels, numbers
         elif kind is not None and kind.name == "DICOM":
-            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream)
+            yield partial(shape_of_dicom_file, stream), partial(from_dicom_file, stream), no_numbers
+        elif kind is not None and kind.name == "TIFF" and (floats := FloatTiff.of(stream)):
+            yield partial(shape_of_floats, floats), partial(from_floats, floats), floats.values
         else:
             with _pillow(stream, kind) as image:
-                yield partial(shape_of_pillow, image), partial(from_pillow, image)
+                pixels = partial(from_pillow, image, bit_depth=bit_depth)
+                yield partial(shape_of_pillow, image), pixels, partial(numbers_of_pillow, image)
 
 
 @contextmanager
@@ -173,17 +224,15 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
     return box
 
 
-def peak_of_16_bits(source: ImageSource) -> int | None:
-    """Largest value of a file of grey values of 16 bits; None for any other or unreadable image."""
-    if not isinstance(source, (str, Path)):
+def numbers_in(source: ImageSource) -> NDArray[Any] | None:
+    """Grey values of 16 bits, or floats, of a file; None for other and unreadable images."""
+    source = source.source if isinstance(source, Pinned) else source
+    if not isinstance(source, (str, Path, EncodedImage)):
         return None
     try:
-        with _open_file(Path(source)) as stream, image_errors():
-            if Path(source).suffix.lower() == ARRAY_SUFFIX:
-                array = np.load(stream, allow_pickle=False)
-                return int(array.max()) if array.dtype == np.uint16 else None
-            with Image.open(stream, formats=pillow_formats()) as image:
-                return peak_of_pillow(image)
+        with _opened(source) as (shape, _, numbers), image_errors():
+            shape(max_pixels=MAX_PIXELS)  # before memory is taken for them
+            return numbers()
     except ImageError:
         return None
 
@@ -216,7 +265,9 @@ def content_hash(source: ImageSource) -> str:
         ImageError: if the file or image cannot be read.
     """
     if isinstance(source, Region):
-        return _digest(f"region {source.box}", content_hash(source.path).encode())
+        return _digest_of_region(source, content_hash(source.path))
+    if isinstance(source, Pinned):
+        return source.sha256
     if isinstance(source, EncodedImage):
         return hashlib.sha256(source.fetch()).hexdigest()
     if isinstance(source, np.ndarray):
@@ -230,30 +281,15 @@ def content_hash(source: ImageSource) -> str:
             palette = source.getpalette() if source.mode in ("P", "PA") else None
             header = f"pillow {source.mode} {source.size} {orientation_of(source)} {palette}"
             return _digest(header, source.tobytes())
-    with _open_file(Path(source)) as stream:
+    with open_file(Path(source)) as stream:
         try:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ImageError(first_line(error)) from error
 
 
-@contextmanager
-def _open_file(path: Path) -> Iterator[BufferedReader]:
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError("it is a folder, not an image file")
-        if not stat.S_ISREG(mode):  # a pipe would block for ever
-            raise ImageError("it is not a regular file")
-        stream = path.open("rb")
-    except FileNotFoundError:
-        raise ImageError("there is no such file") from None
-    except PermissionError:
-        raise ImageError("there is no permission to read it") from None
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ImageError(first_line(error)) from error
-    with stream:
-        yield stream
+def _digest_of_region(region: Region, sha256: str) -> str:
+    return _digest(f"region {region.box}", sha256.encode())
 
 
 def _digest(header: str, pixels: bytes) -> str:

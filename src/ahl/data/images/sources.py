@@ -6,7 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -15,8 +17,16 @@ import numpy as np
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.types import GOOD, ImageItem, ImageSize, Pixels, Sample, Skipped
-from ahl.data.images.reading import ImageSource, content_hash, read_pixels, resize_pixels
+from ahl._common.types import ImageItem, ImageSize, Pixels, Sample, Skipped
+from ahl.config import FeatureConfig
+from ahl.data.images.numbers import FULL_DEPTH
+from ahl.data.images.reading import (
+    ImageSource,
+    content_hash,
+    pinned,
+    read_pixels,
+    resize_pixels,
+)
 
 DECODERS: Final = 2
 """Images decoded at a time, ahead of the backbone."""
@@ -101,23 +111,48 @@ def label_images(
     ]
 
 
-def image_item(source: ImageSource, name: str, image_size: ImageSize) -> ImageItem:
-    """The item to extract for one image.
+def image_item(
+    source: ImageSource, name: str, image_size: ImageSize, bit_depth: int = FULL_DEPTH
+) -> ImageItem:
+    """The item to extract for one image; a file that changes from now on is not decoded.
 
     Raises:
         ImageError: if the image cannot be read at all.
     """
-    return ImageItem(name=name, key=content_hash(source), load=_loader(source, image_size))
+    key = content_hash(source)
+    load = _loader(pinned(source, key), image_size, bit_depth)
+    return ImageItem(name=name, key=key, load=load)
 
 
-def unhashed_items(images: Iterable[ImageSource], image_size: ImageSize) -> Iterator[ImageItem]:
+Look = Callable[[int, Pixels], None]
+"""Receives an image's position and its pixels as they are read, (H, W, 3), in any thread."""
+
+
+def unhashed_items(
+    images: Iterable[ImageSource],
+    image_size: ImageSize,
+    bit_depth: int = FULL_DEPTH,
+    look: Look | None = None,
+) -> Iterator[ImageItem]:
     """Items named by their positions, without a key: scoring needs none."""
     for index, source in enumerate(images):
-        yield ImageItem(name=str(index), key="", load=_loader(source, image_size))
+        seen = None if look is None else partial(look, index)
+        yield ImageItem(name=str(index), key="", load=_loader(source, image_size, bit_depth, seen))
 
 
-def _loader(source: ImageSource, image_size: ImageSize) -> Callable[[], Pixels]:
-    return lambda: resize_pixels(read_pixels(source), image_size)
+def _loader(
+    source: ImageSource,
+    image_size: ImageSize,
+    bit_depth: int,
+    look: Callable[[Pixels], None] | None = None,
+) -> Callable[[], Pixels]:
+    def load() -> Pixels:
+        pixels = read_pixels(source, bit_depth=bit_depth)
+        if look is not None:
+            look(pixels)
+        return resize_pixels(pixels, image_size)
+
+    return load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,7 +215,7 @@ def decoded_batches(
 
 def readable_items(
     images: Sequence[LabelledImage],
-    image_size: ImageSize,
+    features: FeatureConfig,
     *,
     decode: bool,
     strict: bool,
@@ -190,27 +225,39 @@ def readable_items(
 
     Args:
         images: the training images.
-        image_size: height and width that they will be resized to.
+        features: size that they will be resized to, and their bit depth.
         decode: also decode each once, for runs that draw images before their features are
             taken, and must not meet a damaged one then.
         strict: raise instead of skipping.
         callback: receives what is skipped.
 
     Returns:
-        the images kept and their items.
+        the images kept, each with its hash, and their items.
     """
     kept, items = [], []
     for image in images:
         try:
-            item = image_item(image.source, image.name, image_size)
+            item = image_item(image.source, image.name, features.size, features.bit_depth)
             if decode:
                 item.load()
         except ImageError as error:
             report_skipped(Skipped(name=image.name, reason=str(error)), strict, callback)
         else:
-            kept.append(image)
+            kept.append(replace(image, source=pinned(image.source, item.key)))
             items.append(item)
     return kept, items
+
+
+def first_readable(items: Sequence[ImageItem]) -> Pixels:
+    """Decode the first item that can be decoded (any more).
+
+    Raises:
+        ImageError: if none can.
+    """
+    for item in items[:-1]:
+        with suppress(ImageError):
+            return item.load()
+    return items[-1].load()
 
 
 def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
@@ -222,39 +269,3 @@ def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
     if strict:
         raise ImageError(f"{skipped.name}: {skipped.reason}")
     callback.on_skipped(skipped)
-
-
-def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
-    """Refuse training sets that cannot work.
-
-    Raises:
-        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
-    """
-    if len(normals) < 2:
-        raise DataError(
-            f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
-            "useful detector wants some dozens."
-        )
-    if not anomalies:
-        raise DataError(
-            "There are no readable anomalies; at least one labelled anomaly is needed. Put "
-            "images of one kind of defect into a folder named after it, beside good/."
-        )
-    if any(image.class_name == GOOD for image in anomalies):
-        raise DataError('An anomaly has the class "good"; name its kind of defect instead.')
-
-
-def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageItem]) -> None:
-    """Refuse images whose items show the same content, one labelled good and one anomalous.
-
-    Raises:
-        DataError: if there are some.
-    """
-    first: dict[str, LabelledImage] = {}
-    for image, item in zip(images, items, strict=True):
-        other = first.setdefault(item.key, image)
-        if (other.class_name == GOOD) != (image.class_name == GOOD):
-            raise DataError(
-                f"{other.name} ({other.class_name}) and {image.name} ({image.class_name}) are the "
-                "same image, once as good and once as a defect; remove the wrong one."
-            )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
-from typing import Any, BinaryIO, Final
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from ahl._common.errors import ImageError
+from ahl._common.types import ImageSize
+from ahl.data.images.numbers import FULL_DEPTH, white_of
 
 _BITS, _PHOTOMETRIC, _CHANNELS, _FORMAT = 258, 262, 277, 339
 _WHITE_IS_ZERO: Final = 0
 _READ: Final = (1, 2, 4, 8, 12, 16, 32)  # bits of unsigned integers
 _KINDS: Final = {1: "unsigned integers", 2: "signed integers", 3: "floats"}
+_COMPRESSION, _PREDICTOR, _PLANES, _ORIENTATION, _TILES = 259, 317, 284, 274, 322
+_WIDTH, _HEIGHT, _OFFSETS, _LENGTHS = 256, 257, 273, 279
+_RAW, _DEFLATE = (1,), (8, 32946)
 _WAY_OUT: Final = "save it with 8 or 16 bits a channel, unsigned"
 
 
@@ -28,18 +36,102 @@ def check_numbers(tags: Mapping[int, Any]) -> None:
         raise ImageError(f"its values are {bits}-bit signed integers; {_WAY_OUT}")
 
 
-def in_full_range(values: NDArray[Any], tags: Mapping[int, Any]) -> NDArray[Any]:
-    """Grey values of 16 bits or floats as others mean them: zero is black, 65535 or 1 white.
+def in_full_range(
+    values: NDArray[Any], tags: Mapping[int, Any], bit_depth: int = FULL_DEPTH
+) -> NDArray[Any]:
+    """Integers or floats as others mean them: zero is black.
 
     Args:
         values: as Pillow gives them: 12 bits are not scaled, and white may be zero.
         tags: of the image.
+        bit_depth: of integers.
     """
     if _first(tags, _BITS, 1) == 12:
-        values = values << 4
+        values = values << 4 >> FULL_DEPTH - bit_depth
     if _first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
-        values = (1 if values.dtype.kind == "f" else 65535) - values
+        floats, most = values.dtype.kind == "f", values.max().item()
+        values = white_of(0, most, floats=floats, bit_depth=bit_depth) - values
     return values
+
+
+def _tags_of(stream: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The tags of the first image; raises whatever a damaged file makes it raise."""
+    stream.seek(0)
+    start = stream.read(8)
+    if start[2:3] == b"+" or start[3:4] == b"+":  # BigTIFF: offsets of 8 bytes
+        start += stream.read(8)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(start)
+    stream.seek(tags.next)
+    tags.load(stream)
+    return tags
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FloatTiff:
+    """Floats of 16 or 64 bits, or in several channels, which Pillow does not read.
+
+    Attributes:
+        stream: the open file.
+        tags: of the image.
+        size: height and width.
+        channels: 1 or 3 and more.
+    """
+
+    stream: BinaryIO
+    tags: Mapping[int, Any]
+    size: ImageSize
+    channels: int
+
+    @classmethod
+    def of(cls, stream: BinaryIO) -> Self | None:
+        """The image in a file; None if it is none of these, or damaged.
+
+        Raises:
+            ImageError: if it is one that is not read, with the reason.
+        """
+        try:
+            tags = _tags_of(stream)
+            bits, kind = _first(tags, _BITS, 1), _first(tags, _FORMAT, 1)
+            channels = _first(tags, _CHANNELS, 1)
+            size = _first(tags, _HEIGHT, 0), _first(tags, _WIDTH, 0)
+        except Exception:  # what reads it says so
+            return None
+        finally:
+            stream.seek(0)
+        if kind != 3 or bits not in (16, 32, 64) or (bits == 32 and channels == 1):
+            return None
+        packed = _first(tags, _COMPRESSION, 1) not in (*_RAW, *_DEFLATE)
+        for what, found in (
+            ("compressed otherwise than by Deflate", packed),
+            ("predicted from their neighbours", _first(tags, _PREDICTOR, 1) != 1),
+            ("in tiles", _TILES in tags),
+            ("of an image that is turned", _first(tags, _ORIENTATION, 1) != 1),
+            (f"in {channels} channels", channels == 2),
+        ):
+            if found:
+                numbers = f"{bits}-bit floats {what}"
+                raise ImageError(f"its values are {numbers}, which are not read; {_WAY_OUT}")
+        return cls(stream=stream, tags=tags, size=size, channels=channels)
+
+    def values(self) -> NDArray[Any]:
+        """The floats, (H, W) or (H, W, 3); raises whatever a damaged file makes it raise."""
+        height, width = self.size
+        order = "<" if self.tags.prefix == b"II" else ">"  # type: ignore[attr-defined]
+        kind = np.dtype(f"{order}f{_first(self.tags, _BITS, 1) // 8}")
+        size, data = height * width * self.channels * kind.itemsize, bytearray()
+        for offset, length in zip(self.tags[_OFFSETS], self.tags[_LENGTHS], strict=True):
+            if len(data) >= size:
+                break
+            self.stream.seek(offset)
+            strip, left = self.stream.read(length), size - len(data)
+            if _first(self.tags, _COMPRESSION, 1) in _DEFLATE:
+                strip = zlib.decompressobj().decompress(strip, left)
+            data += strip[:left]
+        values = np.frombuffer(data, kind)
+        if _first(self.tags, _PLANES, 1) == 2:
+            values = np.moveaxis(values.reshape(self.channels, height, width), 0, -1)
+        values = values.reshape(height, width, self.channels)
+        return in_full_range(values[:, :, 0] if self.channels == 1 else values[:, :, :3], self.tags)
 
 
 def explain_unread(stream: BinaryIO) -> None:
@@ -48,14 +140,8 @@ def explain_unread(stream: BinaryIO) -> None:
     Raises:
         ImageError: with the reason.
     """
-    stream.seek(0)
-    start = stream.read(8)
-    if start[2:3] == b"+" or start[3:4] == b"+":  # BigTIFF: offsets of 8 bytes
-        start += stream.read(8)
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(start)
-        stream.seek(tags.next)
-        tags.load(stream)
+        tags = _tags_of(stream)
         bits, kind = _first(tags, _BITS, 1), _first(tags, _FORMAT, 1)
         channels = _first(tags, _CHANNELS, 1)
     except Exception:  # damaged: what the caller says of it, is true

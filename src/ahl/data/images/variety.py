@@ -11,7 +11,8 @@ from ahl._common.errors import DataError, ImageError
 from ahl._common.spacing import evenly_spaced
 from ahl._common.text import counted
 from ahl._common.types import ImageItem, Pixels
-from ahl.data.images.reading import ImageSource, peak_of_16_bits
+from ahl.data.images.numbers import FULL_DEPTH
+from ahl.data.images.reading import ImageSource, numbers_in
 
 FEW: Final = 10
 """Good images below which scores say little."""
@@ -19,7 +20,7 @@ FEW: Final = 10
 _LOOKED_AT: Final = 16
 _SAME: Final = 2  # grey levels
 _SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is no variety
-_TWELVE_BITS: Final = 4096
+_TWELVE_BITS: Final = 12
 
 
 def check_variety(items: Sequence[ImageItem]) -> None:
@@ -36,6 +37,8 @@ def check_variety(items: Sequence[ImageItem]) -> None:
         except ImageError:  # reported by who needs it
             continue
         names.append(items[index].name)
+    if not pictures:
+        return
     looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
     if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
         raise DataError(
@@ -49,25 +52,43 @@ def check_variety(items: Sequence[ImageItem]) -> None:
         )
 
 
-def notes_on(normals: Sequence[ImageSource]) -> Iterator[str]:
-    """Sentences on good images that are few or look too dark by their numbers."""
+def notes_on(normals: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Iterator[str]:
+    """Sentences on good images that are few, too dark by their numbers, or of floats."""
     if len(normals) < FEW:
         yield (
             f"{counted(len(normals), 'good image', 'are')} few: scores and probabilities will be "
             f"rough. {FEW} are a beginning, some dozens make a useful detector."
         )
-    yield from notes_on_depth(normals)
+    yield from notes_on_numbers(normals, bit_depth)
 
 
-def notes_on_depth(images: Sequence[ImageSource]) -> Iterator[str]:
-    """A sentence if files of 16 bits look like 12 bits; a few of the images are looked at."""
-    found = (peak_of_16_bits(images[index]) for index in evenly_spaced(len(images), _LOOKED_AT))
-    peaks = [peak for peak in found if peak is not None]
-    if peaks and max(peaks) < _TWELVE_BITS:
+def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Iterator[str]:
+    """Sentences on images of more than 8 bits, a few of which are looked at.
+
+    Args:
+        images: all.
+        bit_depth: that files of 16 bits are read as; of fewer bits, nobody is asked.
+    """
+    peaks: dict[bool, list[float]] = {True: [], False: []}
+    for index in evenly_spaced(len(images), _LOOKED_AT):
+        numbers = numbers_in(images[index])
+        if numbers is not None and numbers.size:
+            peaks[numbers.dtype.kind == "f"].append(numbers.max().item())
+    integers, floats = peaks[False], peaks[True]
+    if integers and max(integers) < 2**_TWELVE_BITS and bit_depth == FULL_DEPTH:
         yield (
-            f"The 16-bit images have no value above {max(peaks)} ({len(peaks)} looked at). Are "
-            "these 12 bits? Then they are seen 16 times too dark: multiply the values by 16, of "
-            "all images that one model sees."
+            f"The 16-bit images have no value above {max(integers)} ({len(integers)} looked at). "
+            "Are these 12 bits? Then they are seen 16 times too dark: train with --bit-depth 12, "
+            "which the model keeps for all images."
+        )
+    above = sum(peak >= 2 for peak in floats)
+    if floats and above in (0, len(floats)):
+        yield f"Images of floats are read as values from 0 to {255 if above else 1}."
+    elif floats:
+        yield (
+            f"Warning: of {len(floats)} images of floats that were looked at, {above} are read as "
+            "values from 0 to 255, and the others, without any above 1, as values from 0 to 1. "
+            "Save all in one range."
         )
 
 

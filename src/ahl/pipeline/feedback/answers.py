@@ -7,12 +7,12 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from msgspec import Meta
 
 from ahl._common.errors import ConfigurationError, DataError
-from ahl._common.schema import Finite, Share, read_values
+from ahl._common.schema import Finite, Share, read_json, read_values
 from ahl._common.types import GOOD
 from ahl.data.images.finding import is_system
 from ahl.data.images.pairing import is_ground_truth
@@ -119,7 +119,7 @@ class Answer:
         Raises:
             ValueError: if it is not a line that `line` wrote.
         """
-        return read_values(json.loads(line), cls)
+        return read_values(read_json(line, dict[str, Any]), cls)
 
 
 def read_answers(folder: Path) -> list[Answer]:

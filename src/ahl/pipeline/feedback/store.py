@@ -14,7 +14,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from ahl._common.errors import AHLError, ConfigurationError, ImageError
-from ahl._common.files import written_whole
+from ahl._common.files import naming, written_whole
 from ahl._common.types import GOOD
 from ahl.data.images.formats import LONGEST_START, format_of, formats_in_words
 from ahl.pipeline.feedback.answers import LOG, Answer, Suffix, check_kind, read_answers
@@ -140,7 +140,7 @@ class FeedbackStore:
     def _log(self, answer: Answer) -> int:
         """Write the line of an answer, which is then there; the bytes that it takes."""
         path = self.folder / LOG
-        with path.open("ab+") as file:
+        with naming(path), path.open("ab+") as file:
             start = b""
             if file.tell():
                 file.seek(-1, os.SEEK_END)

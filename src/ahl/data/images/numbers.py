@@ -1,0 +1,47 @@
+"""Numbers of more than 8 bits: which of them is white, by their type and range."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ahl._common.errors import ImageError
+from ahl._common.types import Pixels
+
+FULL_DEPTH: Final = 16
+"""Bits that integers use, unless one is told of fewer."""
+
+
+def white_of(least: float, most: float, *, floats: bool, bit_depth: int = FULL_DEPTH) -> int:
+    """The number that is white in an image whose numbers run from `least` to `most`.
+
+    Of floats 1, or 255 if there are numbers of 2 and more: those between are no whole grey value,
+    but may lie a little above 1. Of integers it is the largest of their bits.
+
+    Raises:
+        ImageError: if numbers lie outside.
+    """
+    white = (255 if most >= 2 else 1) if floats else 2**bit_depth - 1
+    if not (least >= 0 and most <= white):  # put this way round, NaN is refused too
+        limits = "0 to 1 and 0 to 255" if floats else f"0 to {white}"
+        raise ImageError(
+            f"its values run from {least:g} to {most:g}, outside {limits}; save it with 8 or 16 "
+            "bits a channel"
+        )
+    return white
+
+
+def eight_bit(values: NDArray[Any], bit_depth: int = FULL_DEPTH) -> Pixels:
+    """Floats or integers of 16 bits as 8 bits: floats are rounded, integers keep the high byte.
+
+    Raises:
+        ImageError: as `white_of`.
+    """
+    floats = values.dtype.kind == "f"
+    least, most = values.min().item(), values.max().item()
+    white = white_of(least, most, floats=floats, bit_depth=bit_depth)
+    scaled = np.rint(values * (255 / white)) if floats else values >> (bit_depth - 8)
+    pixels: Pixels = scaled.astype(np.uint8)
+    return pixels

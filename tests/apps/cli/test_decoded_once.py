@@ -1,0 +1,52 @@
+"""Images are decoded once where copies are compared, and a long look shows how far it is."""
+
+from collections import Counter
+
+import pytest
+
+from ahl.data import pictures
+from ahl.data.images import reading, sources
+from ahl.model.trained import TrainedModel
+from commands import run, train_options
+from small_images import write_class
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """How often each file of a test was decoded whole."""
+    counts, decode = Counter(), reading.read_pixels
+
+    def counted(source, **options):
+        path = getattr(source, "source", source)
+        counts[str(path)] += 1
+        return decode(source, **options)
+
+    for module in (reading, sources, pictures):
+        monkeypatch.setattr(module, "read_pixels", counted)
+    return counts
+
+
+def test_evaluation_decodes_each_image_once_and_says_how_far_it_is(model, tmp_path, read):
+    for name in ("good", "dot"):
+        write_class(tmp_path / "new" / name, name, 12, first=40)
+    result = run("evaluate", model, tmp_path / "new")
+    assert set(read.values()) == {1}
+    assert len(read) == 24
+    assert "scoring: 24/24" in result.stderr
+    assert "comparing likely copies" in result.stderr
+
+
+def test_a_threshold_says_how_far_it_is(model, tmp_path):
+    write_class(tmp_path / "new", "good", 12, first=40)
+    options = ("--max-false-alarm-rate", "0.2", "-o", tmp_path / "m.ahl")
+    result = run("threshold", model, tmp_path / "new", *options)
+    assert "looking at images: 12/12" in result.stderr
+    assert "scoring: 12/12" in result.stderr
+
+
+def test_a_training_of_a_drawn_split_looks_for_copies_once(benchmark_folder, tmp_path):
+    result = run("train", benchmark_folder, "-o", tmp_path / "m.ahl", *train_options(tmp_path))
+    assert result.stderr.count("looking at images: ") == 1
+    assert result.stderr.count("looking at images: 60/60") == 1
+    model = TrainedModel.load(tmp_path / "m.ahl")
+    assert len(model.thumbnails) == len(model.manifest.files) == 34
