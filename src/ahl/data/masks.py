@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ahl._common.errors import ImageError
-from ahl._common.types import Sample
+from ahl._common.types import ImageSize, Sample
 from ahl.data.images.reading import image_shape, read_pixels
 
 
@@ -52,6 +53,15 @@ def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
             continue
         if mask.any():
             yield mask
+
+
+def resized_mask(mask: NDArray[np.bool_], size: ImageSize) -> NDArray[np.bool_]:
+    """A mask (H, W) at another height and width; whatever a pixel touches of the defect marks it.
+
+    A thin crack must not fall between the pixels of a smaller mask.
+    """
+    resized = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
+    return np.asarray(resized) > 0
 
 
 def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:

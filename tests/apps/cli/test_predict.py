@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from ahl.scoring.sheet import SHORT
 from commands import run
 from small_images import write_class
 
@@ -37,14 +39,17 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_text("no image")
     folder = tmp_path / "maps"
-    options = ("--why", "--heat-maps", folder, "--json")
+    options = ("--why", "--heat-maps", folder, "--npy", "--json")
     lines = run("predict", model, *images, bad, *options, code=3).stdout.splitlines()
     told = [json.loads(line) for line in lines]
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 2 * 2
     for one, image in zip(told, images, strict=False):
         with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
-            assert drawn.width > given.width, "with what is most like it on the right"
-            assert drawn.height == 192
+            assert drawn.width > 2 * SHORT + 160, "with what is most like it on the right"
+            assert np.load(one["heat_map_npy"]).shape == given.size[::-1]
+        top, left, bottom, right = one["places"][0]["box"]
+        assert 0 <= top < bottom <= 1
+        assert 0 <= left < right <= 1
         assert image.parent.name in one["heat_map"]
         values = [value for _, value in one["why"]]
         assert values == sorted(values, reverse=True)
@@ -56,8 +61,9 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
     assert told[0]["nearest_normal"]["class"] == "good"
     alone = ("--heat-maps", tmp_path / "alone", "--json")
     one = json.loads(run("predict", model, images[0], *alone).stdout)
-    with Image.open(one["heat_map"]) as drawn, Image.open(images[0]) as given:
-        assert drawn.size == given.size
+    with Image.open(one["heat_map"]) as drawn:
+        assert drawn.width == 2 * SHORT + 3 * 12
+    assert "--heat-maps" in run("predict", model, images[0], "--npy", code=2).output
 
 
 def test_predict_exit_status(model, inspection_folder, tmp_path):

@@ -159,12 +159,6 @@ def check_writable(path: Path | None) -> None:
         raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
 
 
-def called(anomalous: bool | None, verdict: str | None) -> str:
-    """An image's verdict for people, with a question mark where it is too close to call."""
-    side = "anomalous" if anomalous else "normal"
-    return side if verdict == side else f"{side}?"
-
-
 def own_name() -> str:
     """The command to call again: its path where `ahl` alone would not find it."""
     called = Path(sys.argv[0])

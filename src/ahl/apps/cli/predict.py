@@ -11,15 +11,17 @@ import click
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import counted, printable
-from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, USAGE, images_of, print_json, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ahl.apps.bulk.run import Collected, Engine
-    from ahl.model.card import ModelCard
     from ahl.scoring.prediction import Prediction
 
 
@@ -148,6 +150,10 @@ class PredictOptions:
     heat_maps: Path | None = option(
         "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER
     )
+    npy: bool = option(
+        "With --heat-maps: each map as numbers, too, float32 of the image's own size.",
+        default=False,
+    )
     why: bool = option(
         "Add below each image what makes it anomalous, and which training images are like it.",
         default=False,
@@ -155,6 +161,10 @@ class PredictOptions:
     bulk: BulkOptions
     computing: ScorerComputing
     as_json: bool = json_flag()
+
+    def __post_init__(self) -> None:
+        if self.npy and self.heat_maps is None:
+            raise ConfigurationError("--npy goes with --heat-maps DIR.")
 
 
 @click.command()
@@ -173,9 +183,10 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
 
     --why and --heat-maps show what speaks against an image, and where: what looks like a defect
     that was shown, like a synthetic defect, or unlike all good parts. Red begins above what the
-    highest places of usual good images have, and means the same in all pictures of one model. With
-    both, each picture has beside it the defect that was shown and the good image that are most like
-    this one.
+    highest places of usual good images have, and means the same in all pictures of one model; where
+    nothing reaches that, the highest places are blue. A line goes around the strongest places, and
+    `places` in --json has their boxes. With both, each picture has beside it the defect that was
+    shown and the good image that are most like this one.
 
     With --json, one object a line: path, score, probability, heads (each head's own score, higher =
     more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
@@ -195,6 +206,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
     from ahl.scoring.opening import open_scorer
+    from ahl.scoring.sheet import draw_sheet
 
     try:
         images = images_of(paths)
@@ -215,8 +227,10 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         values = {"path": str(source), **given}
         if prediction.heat_map is not None:
             file = files[prediction.index]
-            _draw(prediction, source, scorer.card, file)
+            draw_sheet(source, str(source), prediction, file)
             values["heat_map"] = str(file)
+            if options.npy:
+                values["heat_map_npy"] = str(_write_numbers(prediction.heat_map, source, file))
         if as_json:
             print_json(values)
         else:
@@ -229,6 +243,8 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
 
 def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
     """The prediction for people."""
+    from ahl.scoring.prediction import called
+
     if prediction.score is None:
         return f"{'skipped':>10}  {path}: {prediction.error}"
     verdict = ""
@@ -265,17 +281,15 @@ def _heat_map_files(folder: Path, images: Sequence[Path]) -> list[Path]:
     return list(files)
 
 
-def _draw(prediction: Prediction, source: Path, card: ModelCard, output: Path) -> None:
-    """Draw the heat map over its image, beside the training images most like it."""
-    from ahl.scoring.overlay import draw_overlay
+def _write_numbers(heat: NDArray[np.float32], source: Path, picture: Path) -> Path:
+    """Write a heat map as numbers beside its picture; the file."""
+    import numpy as np
 
-    beside = [
-        (title, found.picture)
-        for title, found in (
-            ("defect most like it", prediction.nearest_anomaly),
-            ("good image most like it", prediction.nearest_normal),
-        )
-        if found is not None and found.picture is not None
-    ]
-    assert prediction.heat_map is not None
-    draw_overlay(source, prediction.heat_map, card.colour_bounds, output, beside=beside)
+    from ahl._common.files import written_whole
+    from ahl.data.images.reading import image_shape
+    from ahl.scoring.places import resized_heat
+
+    file = picture.with_suffix(".npy")
+    with written_whole(file) as path, path.open("wb") as unfinished:
+        np.save(unfinished, resized_heat(heat, image_shape(source)))
+    return file

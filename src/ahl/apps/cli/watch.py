@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ahl._common.text import printable
-from ahl.apps.cli.common import SKIPPED, called, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, print_json, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import EXISTING_FOLDER, FILE, FOLDER, option, options, takes
 
@@ -141,6 +141,8 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
 
 def _print_line(line: Mapping[str, Any]) -> None:
     """Say for people what became of a file."""
+    from ahl.scoring.prediction import called
+
     path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
     if "error" in line:
         told = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
