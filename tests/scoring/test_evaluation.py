@@ -9,8 +9,10 @@ from PIL import Image
 from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
+from ahl.data.masks import resized_mask
 from ahl.data.parts import with_parts
 from ahl.scoring.evaluation import evaluate
+from ahl.scoring.localisation import PixelCounts
 from small_images import blotched, write_class
 from tiny import TinyBackbone, tiny_config
 
@@ -155,3 +157,33 @@ def test_a_model_remembers_how_names_tell_parts(benchmark_folder):
     assert detector.model_.manifest.group_by == r"(\w+/\d)\d\d\.png"
     result = evaluate(detector.scorer, open_dataset(benchmark_folder))
     assert result.trained_parts == 7, "the others of the drawn defect's kind"
+
+
+def test_heat_maps_are_measured_by_the_masks(benchmark_folder, tmp_path):
+    """All pixels of tested images count but those of anomalies that have no mask to read."""
+    root = tmp_path / "data"
+    shutil.copytree(benchmark_folder, root)
+    _, detector = train(root)
+    assert evaluate(detector.scorer, open_dataset(root)).pixels is None
+    masks = {}
+    for path in sorted((root / "test" / "dot").iterdir()):
+        mask = np.zeros((48, 48), dtype=np.bool_)
+        mask[10:20, 5:15] = True
+        masks[path.name] = mask
+        marked = root / "ground_truth" / "dot" / f"{path.stem}_mask.png"
+        marked.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(marked)
+    result = evaluate(detector.scorer, open_dataset(root))
+    counts = PixelCounts()
+    samples = [one.sample for one in result.scored]
+    for one in detector.explain([sample.source for sample in samples], heat_maps=True):
+        sample = samples[one.index]
+        if sample.class_name == "dot":
+            counts.add(one.heat_map, resized_mask(masks[sample.path.name], one.heat_map.shape))
+        elif sample.is_anomaly:
+            counts.add_unmasked()
+        else:
+            counts.add(one.heat_map, None)
+    assert result.pixels == counts.figures()
+    assert result.pixels.masked == sum(sample.class_name == "dot" for sample in samples)
+    assert result.pixels.unmasked > 0

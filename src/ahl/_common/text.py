@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _MOST_LISTED: Final = 6
 _LONGEST: Final = 200  # characters of a line of an error
-_OF_ONE: Final = {"are": "is", "were": "was"}
+_OF_ONE: Final = {"are": "is", "were": "was", "have": "has"}
 
 
 def counted(number: int, noun: str, verb: str = "") -> str:

@@ -37,22 +37,24 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
     return united
 
 
-def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
-    """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
+def mask_of(sample: Sample) -> NDArray[np.bool_] | None:
+    """The mask (H, W) of an anomaly, of its image's size; None without one that marks a defect.
 
-    Yields:
-        (H, W) of an image's size, True on the defect.
+    Unreadable and empty ones are passed over.
     """
-    for sample in samples:
-        if not sample.is_anomaly or not sample.masks:
-            continue
-        try:
-            height, width = image_shape(sample.source)
-            mask = read_masks(sample.masks, width, height)
-        except ImageError:
-            continue
-        if mask.any():
-            yield mask
+    if not sample.is_anomaly or not sample.masks:
+        return None
+    try:
+        height, width = image_shape(sample.source)
+        mask = read_masks(sample.masks, width, height)
+    except ImageError:
+        return None
+    return mask if mask.any() else None
+
+
+def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
+    """The masks (H, W) of those samples that have one."""
+    return (mask for sample in samples if (mask := mask_of(sample)) is not None)
 
 
 def resized_mask(mask: NDArray[np.bool_], size: ImageSize) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from ahl._common.errors import DataError, ImageError
 from ahl._common.types import GOOD, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
+from ahl.data.masks import mask_of, resized_mask
 from ahl.model.decision import Decision
 from ahl.model.trained import TrainedModel
+from ahl.scoring.localisation import PixelCounts, PixelFigures
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
 from ahl.scoring.torch_scorer import TorchScorer
 from ahl.scoring.trained_parts import compare_with_training
@@ -53,6 +55,8 @@ class Evaluation(Figures):
         trained_parts: tested images of parts that the model was trained on, by copies, names or
             groups; the training images themselves are not tested.
         of_new_parts: the figures without them; None if there are none, or nothing else.
+        pixels: of the heat maps, at the size that the model sees images at; None if no tested
+            anomaly has a mask.
     """
 
     threshold: float | None
@@ -64,6 +68,7 @@ class Evaluation(Figures):
     scored: tuple[ScoredSample, ...]
     trained_parts: int = 0
     of_new_parts: Figures | None = None
+    pixels: PixelFigures | None = None
 
 
 def evaluate(
@@ -102,7 +107,9 @@ def evaluate(
             "readable images. Evaluate on images that it has not seen."
         )
     scored: list[ScoredSample] = []
-    for prediction in scorer.predict([sample.source for sample in tested]):
+    masked, pixels = any(sample.is_anomaly and sample.masks for sample in tested), PixelCounts()
+    sources = [sample.source for sample in tested]
+    for prediction in scorer.predict(sources, heat_maps=masked):
         sample = tested[prediction.index]
         if prediction.score is None:
             skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
@@ -114,6 +121,8 @@ def evaluate(
                     seen=sample.class_name in manifest.seen_classes,
                 )
             )
+        if prediction.heat_map is not None:
+            _count_pixels(pixels, prediction.heat_map, sample)
         if progress is not None:
             progress(prediction.index + 1, len(tested))
     if not scored:
@@ -122,7 +131,18 @@ def evaluate(
             f"read ({skipped[0].name}: {skipped[0].reason})."
         )
     found = compare_with_training(scorer.model, [one.sample for one in scored], group_by=group_by)
-    return _sum_up(scored, chosen, scorer.model.decision, found.trained)
+    result = _sum_up(scored, chosen, scorer.model.decision, found.trained)
+    return replace(result, pixels=pixels.figures())
+
+
+def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample) -> None:
+    mask = mask_of(sample)
+    if mask is not None:
+        pixels.add(heat, resized_mask(mask, heat.shape))
+    elif sample.is_anomaly:
+        pixels.add_unmasked()
+    else:
+        pixels.add(heat, None)
 
 
 @dataclass(kw_only=True)

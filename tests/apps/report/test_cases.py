@@ -1,7 +1,10 @@
 """Images looked at closer: pictures, places and reasons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ahl.apps.report.cases import LONGEST, make_cases, read_small, where
 from ahl.apps.report.counts import worst_false_alarms, worst_misses
@@ -72,3 +75,18 @@ def test_the_processor_has_a_name(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU: fast\n")
     assert processor(tmp_path / "cpuinfo") == "Some CPU: fast"
     assert processor(tmp_path / "none")
+
+
+def test_a_mask_is_outlined_and_named(detector, dataset, tmp_path):
+    result = evaluate(detector.scorer, dataset)
+    (mistake,) = worst_misses(result.scored, 1)
+    mask = np.zeros((48, 48), dtype=np.uint8)
+    mask[8:30, 8:30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    sample = replace(mistake.scored.sample, masks=(tmp_path / "mask.png",))
+    masked = replace(mistake, scored=replace(mistake.scored, sample=sample))
+    plain, marked = make_cases(detector.scorer, [mistake, masked])
+    assert "Green: the defect by its mask." in marked.place
+    assert "Green" not in plain.place
+    assert marked.overlay != plain.overlay
+    assert marked.image == plain.image

@@ -12,6 +12,7 @@ from ahl.apps.report.words import summarise
 from ahl.config import preset
 from ahl.model.decision import decide
 from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.localisation import PixelFigures
 
 
 def scored(class_name, scores, *, seen=False):
@@ -47,6 +48,7 @@ def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_i
 
 
 GOOD = scored("good", range(20))
+HOLES = scored("hole", [0, 17, 30, 31], seen=True)
 
 
 def test_seen_and_unseen_kinds_are_compared_with_their_intervals():
@@ -101,6 +103,14 @@ def test_good_images_that_set_the_threshold_are_no_news_of_it():
     )
     summary, _ = told(groups, threshold_of=range(10))
     assert not any("was set on" in one for one in summary.how_good)
+
+
+def test_heat_maps_are_put_into_words_where_they_are_measured():
+    pixels = PixelFigures(auroc=0.9, aupro=None, peak_near=0.5, masked=4, unmasked=1)
+    (words,) = [one for one in told([GOOD, HOLES], pixels=pixels)[0].how_good if "heat" in one]
+    assert "within 16 pixels of it, in 50% of 4 images" in words
+    assert words.endswith("over pixels AUROC is 0.900, AUPRO -.")
+    assert not any("heat" in one for one in told([GOOD, HOLES])[0].how_good)
 
 
 def test_images_of_trained_parts_are_counted_with_the_figure_without_them():

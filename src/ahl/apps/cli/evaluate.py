@@ -21,7 +21,10 @@ from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import options, takes
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ahl.scoring.evaluation import Evaluation
+    from ahl.scoring.localisation import PixelFigures
 
 _FIGURES = {
     "auroc": "AUROC",
@@ -57,6 +60,10 @@ def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     (seen) and of the others (unseen) apart, average precision, and the false-positive rate where
     95 % of the anomalies are found. Where `ahl threshold` has set a threshold, the images above it
     are counted, class by class.
+
+    Where there are masks, the heat maps are measured, too: the AUROC over all pixels, AUPRO (mean
+    share of a defect that is found, up to 30 % false-positive pixels), and how often the peak lies
+    on the defect.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.estimator import AHL
@@ -87,10 +94,11 @@ def as_values(result: Evaluation) -> dict[str, Any]:
         *("threshold", "left_out", "left_out_known_class", "threshold_images"),
         "trained_parts",
     )
-    of_new_parts = result.of_new_parts
+    of_new_parts, pixels = result.of_new_parts, result.pixels
     return {
         **{name: getattr(result, name) for name in (*_FIGURES, *others)},
         "of_new_parts": None if of_new_parts is None else asdict(of_new_parts),
+        "pixels": None if pixels is None else asdict(pixels),
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "skipped": skipped_values(result.skipped),
     }
@@ -107,6 +115,8 @@ def show(result: Evaluation) -> None:
     if result.of_new_parts is not None:
         figures = [digits(getattr(result.of_new_parts, name)) for name in _FIGURES]
         console.print(make_table(titles, [figures], "Of parts that were not trained on"))
+    if result.pixels is not None:
+        _show_pixels(result.pixels, console)
     columns = ["class", ">images", "in training", ">AUROC"]
     if result.threshold is not None:
         columns.append(f">above {result.threshold:.4f}")
@@ -135,3 +145,17 @@ def show(result: Evaluation) -> None:
     if result.skipped:
         notes.append(f"{counted(len(result.skipped), 'unreadable image')} skipped")
     click.echo("; ".join(notes) + ".")
+
+
+def _show_pixels(pixels: PixelFigures, console: Console) -> None:
+    from ahl.scoring.localisation import NEAR
+
+    figures = [digits(pixels.auroc), digits(pixels.aupro), f"{pixels.peak_near:.0%}"]
+    titles = [">AUROC", ">AUPRO", f">peak within {NEAR} px of the defect"]
+    images = counted(pixels.masked, "image")
+    console.print(make_table(titles, [figures], f"Heat maps, by the masks of {images}"))
+    if pixels.unmasked:
+        click.echo(
+            f"{counted(pixels.unmasked, 'anomaly', 'have')} no mask that can be read: heat maps "
+            "are not measured on them."
+        )

@@ -15,7 +15,7 @@ from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.report.counts import Mistake, kind_of
 from ahl.data.images.reading import ImageSource, read_pixels
-from ahl.data.masks import defect_masks
+from ahl.data.masks import mask_of
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import overlay
 from ahl.scoring.places import Colouring
@@ -98,7 +98,7 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
     pixels = read_small(sample.source, LONGEST)
     drawn, place = None, ""
     if pixels is not None and prediction.heat_map is not None:
-        mask = next(defect_masks([sample]), None)
+        mask = mask_of(sample)
         drawn = overlay(pixels, prediction.heat_map, card.colour_bounds, mask)
         place = _place(prediction, masked=mask is not None)
     anomalous = card.decision is not None and card.decision.is_anomalous(scored.score)

@@ -14,6 +14,7 @@ from ahl.config.image_size import in_pixels
 from ahl.model.decision import Decision, fewest_for_certainty
 from ahl.model.trained import TrainedModel
 from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.localisation import NEAR
 
 _GRADES: Final = (
     (0.99, "almost perfectly"),
@@ -90,6 +91,13 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
         yield (
             f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
             f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
+        )
+    if result.pixels is not None:
+        yield (
+            f"Its heat maps are strongest on the defect, or within {NEAR} pixels of it, in "
+            f"{result.pixels.peak_near:.0%} of {counted(result.pixels.masked, 'image')} that have "
+            f"a mask; over pixels AUROC is {digits(result.pixels.auroc)}, AUPRO "
+            f"{digits(result.pixels.aupro)}."
         )
     if result.threshold_images:
         yield (
