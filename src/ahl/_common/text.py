@@ -26,6 +26,11 @@ def listed(names: Sequence[object]) -> str:
     return ", ".join(printable(str(name)) for name in names[:_MOST_LISTED]) + more
 
 
+def joined(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def digits(value: float | None, places: int = 3) -> str:
     """So many digits, a dash for None and NaN; 0.9996 must not read as a perfect 1.000."""
     if value is None or math.isnan(value):

@@ -20,6 +20,9 @@ MOST: Final = 10
 _FAINT: Final = 0.25
 """Share of full red that cannot be made out on most images."""
 
+_ROWS: Final = ("top", "middle", "bottom")
+_COLUMNS: Final = ("left", "centre", "right")
+
 _GRID: Final = 96
 """Cells a side in which boxes are counted."""
 
@@ -77,6 +80,12 @@ class Colouring:
         """How strongly each place of a map is coloured, 0 to 1."""
         shares: NDArray[np.float32] = (heat - self.low) / max(self.high - self.low, 1e-6)
         return shares.clip(0.0, 1.0)
+
+
+def in_thirds(row: float, column: float) -> str:
+    """A point, as shares of height and width, in words: `top left`, `bottom centre`, `centre`."""
+    words = f"{_ROWS[min(int(3 * row), 2)]} {_COLUMNS[min(int(3 * column), 2)]}"
+    return "centre" if words == "middle centre" else words
 
 
 def resized_heat(heat: NDArray[np.float32], size: ImageSize) -> NDArray[np.float32]:

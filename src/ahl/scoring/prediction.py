@@ -124,22 +124,6 @@ class Prediction:
         return values
 
 
-def called(anomalous: bool | None, verdict: Verdict | None) -> str:
-    """An image's verdict for people, with a question mark where it is too close to call."""
-    side = "anomalous" if anomalous else "normal"
-    return side if verdict == side else f"{side}?"
-
-
-def in_words(prediction: Prediction) -> str:
-    """Verdict, score and probability of an image that has a score, as far as they are known."""
-    words = [f"score {prediction.score:.2f}"]
-    if prediction.verdict is not None:
-        words.insert(0, called(prediction.anomalous, prediction.verdict))
-    if prediction.probability is not None:
-        words.append(f"probability {prediction.probability:.2f}")
-    return "  ".join(words)
-
-
 def reasons(prediction: Prediction, card: ModelCard) -> list[tuple[str, float]]:
     """The evidence that makes an image more anomalous than a usual one, most important first.
 

@@ -54,6 +54,11 @@ class Scorer(ABC):
     def card(self) -> ModelCard:
         """All of the model but what computes the scores."""
 
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Hashes of the training images' content; empty where they are not kept, as in exports."""
+        return frozenset()
+
     @abstractmethod
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False

@@ -17,7 +17,8 @@ from ahl._common.types import Pixels
 from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.scoring.overlay import BLUE, GREEN, RED, overlay
 from ahl.scoring.places import Colouring
-from ahl.scoring.prediction import Prediction, in_words
+from ahl.scoring.prediction import Prediction
+from ahl.scoring.words import in_words
 
 SHORT: Final = 480
 LONG: Final = 1200

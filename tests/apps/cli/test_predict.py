@@ -1,9 +1,12 @@
 """`ahl predict`."""
 
+import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,9 @@ def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path
     assert set(by_path[str(bad)]) == {"path", "error"}
     assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
     good = by_path[str(inspection_folder / "good" / "000.png")]
-    assert set(good) == {"path", "score", "probability", "heads", "evidence"}
+    assert set(good) == {"path", "score", "probability", "heads", "evidence", "trained_on"}
+    assert good["trained_on"] is True
+    assert by_path[str(tmp_path / "new" / "050.png")]["trained_on"] is False
     assert 0 <= good["probability"] <= 1
     assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
     assert set(good["evidence"]) == {*good["heads"], "memory"}
@@ -54,9 +59,9 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
         values = [value for _, value in one["why"]]
         assert values == sorted(values, reverse=True)
         assert set(values) <= set(one["evidence"].values())
-    shown = run("predict", model, images[0], "--why").stdout
-    assert (told[0]["why"][0][0] if told[0]["why"] else "nothing speaks") in shown
-    assert f"place is most like {told[0]['nearest_anomaly']['name']}" in shown
+    shown = " ".join(run("predict", model, images[0], "--why").stdout.split())
+    assert (told[0]["why"][0][0] if told[0]["why"] else "Nothing speaks") in shown
+    assert f"looks most like {told[0]['nearest_anomaly']['name']}." in shown
     assert told[0]["nearest_anomaly"]["class"] == "dot"
     assert told[0]["nearest_normal"]["class"] == "good"
     alone = ("--heat-maps", tmp_path / "alone", "--json")
@@ -105,3 +110,64 @@ def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
     ]
     files = {one["heat_map"] for one in told}
     assert len(files) == len(list((tmp_path / "maps").iterdir())) == 3
+
+
+@pytest.fixture(scope="module")
+def decided(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decided")
+    normals = write_class(folder / "new", "good", 24, first=80)
+    run("threshold", model, *normals, "--max-false-alarm-rate", 0.2, "-o", folder / "m.ahl")
+    return folder / "m.ahl"
+
+
+def test_predict_counts_sorts_and_writes_a_table(decided, inspection_folder, tmp_path):
+    for name in ("good", "dot"):
+        write_class(tmp_path / "new" / name, name, 6, first=400)
+    (tmp_path / "new" / "bad.png").write_text("no image")
+    trained = inspection_folder / "good" / "000.png"
+    paths = (tmp_path / "new", trained)
+    table = tmp_path / "deep" / "table.csv"
+    options = ("--sort", "score", "--csv", table, "--why", "--heat-maps", tmp_path / "maps")
+    told = run("predict", decided, *paths, *options, code=3).stdout
+    scores = [float(one) for one in re.findall(r"^ *(-?\d+\.\d{4})  ", told, flags=re.M)]
+    assert len(scores) == 13
+    assert scores == sorted(scores, reverse=True)
+    assert told.count("(trained on)") == 1
+    assert "1 image was trained on" in told
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [float(row["score"]) for row in rows[:-1]] == pytest.approx(scores, abs=1e-4)
+    assert rows[-1]["path"].endswith("bad.png")
+    assert rows[-1]["error"]
+    by_path = {row["path"]: row for row in rows}
+    assert by_path[str(trained)]["trained_on"] == "True"
+    assert all(Path(row["heat_map"]).is_file() for row in rows[:-1])
+    assert 0 <= float(rows[0]["top"]) < float(rows[0]["bottom"]) <= 1
+    lines = run("predict", decided, *paths, "--json", "--sort", "path", code=3).stdout.splitlines()
+    values = [json.loads(line) for line in lines]
+    assert [one["path"] for one in values] == sorted(by_path)
+    assert {one["path"]: one.get("verdict") for one in values} == {
+        path: row["verdict"] or None for path, row in by_path.items()
+    }
+    sides = {"uncertain": {True: "anomalous?", False: "normal?"}}
+    counts = Counter(
+        sides.get(one["verdict"], {}).get(one["anomalous"], one["verdict"])
+        for one in values
+        if "error" not in one
+    )
+    (last,) = (line for line in told.splitlines() if line.startswith("14 images: "))
+    for name, count in counts.items():
+        assert f"{count} {name}," in last
+    assert last.endswith("1 could not be read.")
+
+
+def test_without_a_threshold_predict_counts_likely_ones(model, tmp_path):
+    write_class(tmp_path, "dot", 3, first=420)
+    told = [
+        json.loads(line) for line in run("predict", model, tmp_path, "--json").stdout.splitlines()
+    ]
+    likely = sum(one["probability"] > 0.5 for one in told)
+    shown = run("predict", model, tmp_path).stdout
+    assert "3 images: 3 without a verdict." in shown
+    assert f"{likely} of them have a probability above 0.5." in shown
+    assert "trained on" not in shown
+    run("predict", model, tmp_path, "--output", tmp_path / "out", "--csv", "t.csv", code=2)

@@ -3,30 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from ahl.apps.report.cases import LONGEST, make_cases, read_small, where
+from ahl.apps.report.cases import LONGEST, make_cases, read_small
 from ahl.apps.report.counts import worst_false_alarms, worst_misses
 from ahl.apps.report.episodes import PSEUDO, pseudo_tiles, training_tiles
 from ahl.apps.report.html import processor
 from ahl.scoring.evaluation import evaluate
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "words"),
-    [(0, 0, "top left"), (15, 8, "bottom centre"), (8, 8, "centre"), (7, 15, "middle right")],
-)
-def test_the_highest_place_in_words(row, column, words):
-    heat = np.zeros((16, 16), dtype=np.float32)
-    heat[row, column] = 1
-    assert where(heat) == words
-
-
-def test_places_of_a_wide_map_go_by_its_own_sides():
-    heat = np.zeros((6, 24), dtype=np.float32)
-    heat[5, 13] = 1
-    assert where(heat) == "bottom centre"
 
 
 def test_cases_are_those_asked_for_in_their_order(detector, dataset):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -66,9 +67,14 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def json_line(value: object) -> str:
+    """A value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on one line of standard output."""
-    click.echo(json.dumps(value, ensure_ascii=True, allow_nan=False))
+    click.echo(json_line(value))
 
 
 def stdout_console() -> Console:
@@ -157,6 +163,19 @@ def check_writable(path: Path | None) -> None:
         raise DataError(f"{path} cannot be written: {above} is not a folder.")
     if not os.access(above, os.W_OK | os.X_OK):
         raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
+
+
+def indented(words: str) -> str:
+    """A paragraph below a line of a list, wrapped at words to the terminal's width."""
+    width, margin = shutil.get_terminal_size().columns, " " * 12
+    return textwrap.fill(
+        words,
+        max(width, 40),
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def own_name() -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,6 +23,8 @@ from rich.table import Table
 from ahl._common.callbacks import Callback
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
+
+Thing = TypeVar("Thing")
 
 Times = dict[tuple[str, ...], float]
 """Seconds of each part, those of parts within it not counted; the outermost name comes first."""
@@ -83,6 +85,12 @@ class ConsoleCallback(Callback):
     def progress_of(self, stage: str) -> Callable[[int, int], None]:
         """A function of (done, total) that shows how far the stage is."""
         return lambda done, total: self.on_stage(stage, done, total)
+
+    def followed(self, stage: str, things: Iterable[Thing], total: int) -> Iterator[Thing]:
+        """Hand things on, and show how many of so many there were."""
+        for done, thing in enumerate(things, start=1):
+            yield thing
+            self.on_stage(stage, done, total)
 
     def on_note(self, text: str) -> None:
         """Print the note."""

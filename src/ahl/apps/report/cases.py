@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ImageError
@@ -18,7 +17,7 @@ from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.data.masks import mask_of
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import overlay
-from ahl.scoring.places import Colouring
+from ahl.scoring.places import Colouring, in_thirds
 from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
@@ -27,9 +26,6 @@ LONGEST: Final = 420
 
 QUALITY: Final = 82
 """Of the JPEGs: fine enough that what they add cannot be taken for a defect."""
-
-_ROWS: Final = ("top", "middle", "bottom")
-_COLUMNS: Final = ("left", "centre", "right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +118,15 @@ def _place(prediction: Prediction, *, masked: bool) -> str:
     heat = prediction.heat_map
     if heat is None or not prediction.places:
         words = "No place stands out."
-    elif Colouring.of(heat, prediction.colour_bounds).by_model:
-        words = f"Red: evidence, strongest at the {where(heat)}."
     else:
-        words = f"No place stands out clearly. Blue: the most there is, at the {where(heat)}."
+        row, column = (np.argwhere(heat == heat.max())[0] + 0.5) / heat.shape
+        where = in_thirds(float(row), float(column))
+        by_model = Colouring.of(heat, prediction.colour_bounds).by_model
+        words = (
+            f"Red: evidence, strongest at the {where}."
+            if by_model
+            else f"No place stands out clearly. Blue: the most there is, at the {where}."
+        )
     return f"{words} Green: the defect by its mask." if masked else words
 
 
@@ -139,14 +140,6 @@ def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
         for words, nearest in found
         if nearest is not None
     )
-
-
-def where(heat: NDArray[np.float32]) -> str:
-    """The highest place of a map (H, W) in words."""
-    height, width = heat.shape
-    row, column = divmod(int(heat.argmax()), width)
-    words = f"{_ROWS[3 * row // height]} {_COLUMNS[3 * column // width]}"
-    return "centre" if words == "middle centre" else words
 
 
 def read_small(source: ImageSource, longest: int) -> Pixels | None:
