@@ -134,6 +134,9 @@ class Answers(_Exact):
     missed: int | None = Field(None, description="Defects that the model did not find.")
     false_alarms: int | None = Field(None, description="Good images that it took for defects.")
     right: int | None = Field(None, description="Marked images that it had right.")
+    teaching: int | None = Field(
+        None, description="Those to update the model by: it was wrong, or uncertain."
+    )
     classes: dict[str, int] | None = Field(None, description="Images of each class.")
     bytes: int | None = None
     max_bytes: int | None = None
