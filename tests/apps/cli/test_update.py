@@ -81,7 +81,7 @@ def test_usage_and_unreadable_files(model, wrong, tmp_path):
 
 
 def test_folders_tell_the_class(model, tmp_path):
-    """A folder that is given names the kind; of a file's folder only a class that was shown does."""
+    """A folder that is given names the kind, that of a file only if it is a known class."""
     (dot,) = write_class(tmp_path / "dot", "dot", 1, first=90)
     (line,) = write_class(tmp_path / "line3", "dot", 1, first=91)
     write_class(tmp_path / "cracked", "dot", 1, first=92)

@@ -18,7 +18,7 @@ from ahl.apps.cli.groups import (
     seed_number,
 )
 from ahl.apps.cli.labelled import Labels, labelled_data
-from ahl.apps.cli.options import option, options, takes
+from ahl.apps.cli.options import POSITIVE, option, options, takes
 
 
 @options
@@ -32,6 +32,12 @@ class AdviseOptions:
     labels: Labels
     group_by: str | None = group_by_names()
     features: Features
+    anomalies: int | None = option(
+        "Labelled defects that the training will have [default: all]: answer for so many.",
+        default=None,
+        type=POSITIVE,
+        metavar="M",
+    )
     quick: bool = option(
         "Judge each image once, measure the end of the learning curve only, no larger size.",
         default=False,
@@ -69,6 +75,7 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
             heads=options.heads,
             **options.features.choice(),
             config=preset("default", image_size=size, tiles=tiles),
+            anomalies=options.anomalies,
             quick=options.quick,
             seed=options.seed,
             device=options.computing.device,
