@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from ahl.apps.cli.common import print_json, stderr_console
+from ahl.apps.cli.common import print_json, stderr_console, tell
 from ahl.apps.cli.groups import (
     Caching,
     Computing,
@@ -92,6 +92,6 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
     for answer in answers:
         click.echo(click.style(answer.title, bold=True))
         for line in answer.lines:
-            click.echo(f"  {line}")
+            tell(f"  {line}")
         click.echo()
-    click.echo(f"In {seconds} s.")
+    tell(f"In {seconds} s.")

@@ -7,11 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import click
-
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
-from ahl.apps.cli.common import SKIPPED, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, print_json, stderr_console, tell
 from ahl.apps.cli.groups import ScorerComputing
 from ahl.apps.cli.options import POSITIVE, option, options
 
@@ -103,7 +101,7 @@ def score_to_folder(
     if as_json:
         print_json({"output": output, **asdict(collected)})
     else:
-        click.echo(_in_words(collected, output))
+        tell(_in_words(collected, output))
     if collected.unreadable:
         raise SystemExit(SKIPPED)
 

@@ -44,12 +44,12 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
             return verb(*args, **kwargs)
         except AHLError as error:
             status = USAGE if isinstance(error, ConfigurationError) else FAILED
-            click.echo(f"ahl: {error}", err=True)
+            tell(f"ahl: {error}", err=True)
         except ModuleNotFoundError as error:
             if error.name not in _FULL_ONLY:
                 raise
             status = USAGE
-            click.echo(
+            tell(
                 f"ahl: This needs {error.name}, which is not installed. All that `ahl` needs comes "
                 "with pip install ahl, into an environment without ahl-runtime.",
                 err=True,
@@ -111,7 +111,7 @@ def make_table(
 
 def say(note: str) -> None:
     """Print a note for people on standard error, so that results can be piped."""
-    click.echo(note, err=True)
+    tell(note, err=True)
 
 
 def skipped_values(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
@@ -165,14 +165,30 @@ def check_writable(path: Path | None) -> None:
         raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
 
 
+def tell(text: str, *, err: bool = False) -> None:
+    """Print prose; on a terminal its lines are wrapped at words, a list's below their beginning.
+
+    Args:
+        text: one line or several.
+        err: on standard error, as notes and errors are, so that results can be piped.
+    """
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = "\n".join(map(_wrapped, text.split("\n")))
+    click.echo(text, err=err)
+
+
 def indented(words: str) -> str:
-    """A paragraph below a line of a list, wrapped at words to the terminal's width."""
-    width, margin = shutil.get_terminal_size().columns, " " * 12
+    """A paragraph below a line of a list, wrapped at words."""
+    return _wrapped(" " * 12 + words, more=0)
+
+
+def _wrapped(line: str, more: int = 2) -> str:
+    """A line at the terminal's width, `more` spaces before what follows an indented first one."""
+    indent = len(line) - len(line.lstrip())
     return textwrap.fill(
-        words,
-        max(width, 40),
-        initial_indent=margin,
-        subsequent_indent=margin,
+        line,
+        max(shutil.get_terminal_size().columns, 40),
+        subsequent_indent=" " * (indent + more if indent else 0),
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -15,6 +15,7 @@ from ahl.apps.cli.common import (
     skipped_values,
     stderr_console,
     stdout_console,
+    tell,
 )
 from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
@@ -128,14 +129,14 @@ def show(result: Evaluation) -> None:
     console.print(make_table(columns, rows, "By class"))
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
-        click.echo(f"No {lacking} are left to test: figures need both.")
+        tell(f"No {lacking} are left to test: figures need both.")
     if result.trained_parts:
-        click.echo(
+        tell(
             f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
             "trained on, by copies, names or groups. They flatter it."
         )
     if result.threshold_images:
-        click.echo(
+        tell(
             f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
             "threshold was set on: their share above it was chosen, not measured."
         )
@@ -144,7 +145,7 @@ def show(result: Evaluation) -> None:
         notes.append(f"{result.left_out_known_class} of the known class left out (hard setting)")
     if result.skipped:
         notes.append(f"{counted(len(result.skipped), 'unreadable image')} skipped")
-    click.echo("; ".join(notes) + ".")
+    tell("; ".join(notes) + ".")
 
 
 def _show_pixels(pixels: PixelFigures, console: Console) -> None:
@@ -155,7 +156,7 @@ def _show_pixels(pixels: PixelFigures, console: Console) -> None:
     images = counted(pixels.masked, "image")
     console.print(make_table(titles, [figures], f"Heat maps, by the masks of {images}"))
     if pixels.unmasked:
-        click.echo(
+        tell(
             f"{counted(pixels.unmasked, 'anomaly', 'have')} no mask that can be read: heat maps "
             "are not measured on them."
         )

@@ -20,6 +20,7 @@ from ahl.apps.cli.common import (
     indented,
     json_line,
     stderr_console,
+    tell,
 )
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import FILE, FOLDER, option, options, takes
@@ -141,7 +142,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     if options.csv is not None:
         write_csv([one.values for one in kept], options.csv)
     if not as_json:
-        click.echo("\n" + "\n".join(tally.sentences()))
+        tell("\n" + "\n".join(tally.sentences()))
     if tally.unreadable:
         raise SystemExit(SKIPPED)
 

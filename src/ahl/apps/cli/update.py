@@ -16,6 +16,7 @@ from ahl.apps.cli.common import (
     stderr_console,
     stdout_console,
     suggest,
+    tell,
 )
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
 from ahl.apps.cli.labelled import Labels
@@ -228,23 +229,23 @@ def _show(values: dict[str, Any]) -> None:
     console.print(make_table(columns, rows, "All other known images (good ones as if new)"))
     if values["auroc_before"] is not None:
         figures = f"{values['auroc_before']:.4f} before, {values['auroc_after']:.4f} after"
-        click.echo(f"AUROC of these: {figures}.")
+        tell(f"AUROC of these: {figures}.")
     for one in values["wrong_since"][:SHOWN]:
-        click.echo(
+        tell(
             f"wrong since: {printable(one['name'])} ({one['label']}), "
             f"{one['score_before']:.2f} before, {one['score_after']:.2f} after"
         )
     hidden = len(values["wrong_since"]) - SHOWN
     if hidden > 0:
-        click.echo(f"... and {hidden} more.")
+        tell(f"... and {hidden} more.")
     still = sum(one["right_after"] is False for one in values["corrected"])
     if still:
-        click.echo(
+        tell(
             f"{still} of {len(values['corrected'])} are still wrong: more images like them, or a "
             "new training, may help."
         )
     if values["threshold_lost"]:
-        click.echo(
+        tell(
             "The threshold is gone: too few of the good images that it was set on are left for its "
             "rate. Set it again with `ahl threshold`."
         )
