@@ -70,6 +70,16 @@ def test_without_a_threshold_one_is_asked_for_and_weak_classes_named():
     assert any("Found least: class dent (unseen" in one for one in summary.where_it_fails)
 
 
+def test_the_headline_says_what_is_found():
+    summary, _ = told([GOOD, HOLES], threshold_of=range(10))
+    assert summary.headline == "Finds 75 % of the defects, calls 50 % of the good parts defective."
+    assert told([GOOD, HOLES])[0].headline == (
+        "With a threshold it could find 50 % of the defects, calling 5 % of the good parts "
+        "defective."
+    )
+    assert told([GOOD])[0].headline.startswith("Too little to say")
+
+
 def test_misses_and_false_alarms_are_counted_at_the_threshold():
     groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
     summary, counts = told(groups, threshold_of=range(10), reasons=["odd", "odd", "torn"])

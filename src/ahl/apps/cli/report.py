@@ -73,6 +73,6 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
         page = {"report": str(output), "bytes": size, "seconds": seconds}
         print_json({**page, **asdict(summary), **as_values(written.evaluation)})
         return
-    for sentence in (*summary.how_good, *summary.where_it_fails):
+    for sentence in (summary.headline, *summary.how_good, *summary.where_it_fails):
         tell(sentence)
     click.echo(f"Report: {output} ({megabytes(size)})")
