@@ -138,6 +138,17 @@ def test_copies_of_training_images_are_counted_and_figures_without_them_given(tm
     assert len(result.scored) == len(plain.scored) + 4
     for name in ("auroc", "average_precision", "fpr95"):
         assert getattr(result.of_new_parts, name) == getattr(plain, name)
+    assert result.conflicts == (), "copies of one label"
+    save("test/dent", 3, light=0.7)  # a copy of a good training image
+    trained = split.anomalies[0].path
+    shutil.copy(trained, tmp_path / "test" / "good" / "same.jpg")  # the very same file
+    found = {one.name: one for one in evaluate(detector.scorer, open_dataset(tmp_path)).conflicts}
+    assert set(found) == {"test/dent/3_0.7.jpg", "test/good/same.jpg"}
+    assert found["test/dent/3_0.7.jpg"].in_words() == (
+        "test/dent/3_0.7.jpg (dent) is almost the same picture as train/good/3_1.0.jpg, which was "
+        "trained on as good: a label is wrong"
+    )
+    assert found["test/good/same.jpg"].trained == split.anomalies[0].name
     assert result.average_precision != plain.average_precision
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
 from ahl.data.masks import mask_of, resized_mask
 from ahl.model.decision import Decision
+from ahl.model.manifest import TrainingFile
 from ahl.model.trained import TrainedModel
 from ahl.scoring.localisation import PixelCounts, PixelFigures
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
@@ -39,6 +41,42 @@ class ClassResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelConflict:
+    """A tested image that is almost the same picture as a training image of the other label.
+
+    Attributes:
+        name: of the tested image.
+        class_name: its class.
+        trained: name of the training image.
+        trained_class: its class.
+    """
+
+    name: str
+    class_name: str
+    trained: str
+    trained_class: str
+
+    @classmethod
+    def between(cls, sample: Sample, file: TrainingFile) -> Self | None:
+        """The conflict of two copies; None if both are good or both defects."""
+        if sample.is_anomaly == (file.class_name != GOOD):
+            return None
+        return cls(
+            name=sample.name,
+            class_name=sample.class_name,
+            trained=file.name,
+            trained_class=file.class_name,
+        )
+
+    def in_words(self) -> str:
+        """A sentence without its end."""
+        return (
+            f"{self.name} ({self.class_name}) is almost the same picture as {self.trained}, which "
+            f"was trained on as {self.trained_class}: a label is wrong"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Figures):
     """Figures of one evaluation, and what they are of.
 
@@ -57,6 +95,7 @@ class Evaluation(Figures):
         of_new_parts: the figures without them; None if there are none, or nothing else.
         pixels: of the heat maps, at the size that the model sees images at; None if no tested
             anomaly has a mask.
+        conflicts: good images that are copies of training defects, and the reverse.
     """
 
     threshold: float | None
@@ -69,6 +108,7 @@ class Evaluation(Figures):
     trained_parts: int = 0
     of_new_parts: Figures | None = None
     pixels: PixelFigures | None = None
+    conflicts: tuple[LabelConflict, ...] = ()
 
 
 def evaluate(
@@ -132,7 +172,12 @@ def evaluate(
         )
     found = compare_with_training(scorer.model, [one.sample for one in scored], group_by=group_by)
     result = _sum_up(scored, chosen, scorer.model.decision, found.trained)
-    return replace(result, pixels=pixels.figures())
+    copies = (
+        LabelConflict.between(scored[tested].sample, manifest.files[trained])
+        for tested, trained in sorted(found.copied)
+    )
+    conflicts = (*chosen.conflicts, *filter(None, copies))
+    return replace(result, pixels=pixels.figures(), conflicts=conflicts)
 
 
 def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample) -> None:
@@ -147,18 +192,20 @@ def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample
 
 @dataclass(kw_only=True)
 class _Chosen:
-    """The images to test, and counts of the others as in `Evaluation`."""
+    """The images to test, and what is known of the others as in `Evaluation`."""
 
     tested: list[Sample] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: int = 0
     left_out_known_class: int = 0
     threshold_images: int = 0
+    conflicts: list[LabelConflict] = field(default_factory=list)
 
 
 def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
     """Leave out what was trained on, and the known class in the hard setting."""
-    chosen, manifest, hashes = _Chosen(), model.manifest, model.manifest.hashes
+    chosen, manifest = _Chosen(), model.manifest
+    files = {file.sha256: file for file in manifest.files}
     images = () if model.decision is None else model.exemplars.images
     set_on = {one.sha256 for one in images if one.role == "threshold"}
     for sample in samples:
@@ -167,8 +214,9 @@ def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
         except ImageError as error:
             chosen.skipped.append(Skipped(name=sample.name, reason=str(error)))
             continue
-        if key in hashes:
+        if key in files:
             chosen.left_out += 1
+            chosen.conflicts += filter(None, [LabelConflict.between(sample, files[key])])
         elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
             chosen.left_out_known_class += 1
         else:

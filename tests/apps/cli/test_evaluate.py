@@ -95,3 +95,13 @@ def test_evaluate_measures_heat_maps_where_there_are_masks(model, tmp_path):
         path.with_name(f"{path.stem}_mask.png").unlink()
     assert json.loads(run("evaluate", model, tmp_path, "--json").stdout)["pixels"] is None
     assert "Heat maps" not in run("evaluate", model, tmp_path).stdout
+
+
+def test_evaluate_names_labels_that_contradict_the_training(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "good", "good", 6, first=300)
+    write_class(tmp_path / "dot", "dot", 3, first=300)
+    shutil.copy(inspection_folder / "dot" / "000.png", tmp_path / "good" / "wrong.png")
+    (told,) = json.loads(run("evaluate", model, tmp_path, "--json").stdout)["conflicts"]
+    assert (told["name"], told["trained"]) == ("good/wrong.png", "dot/000.png")
+    shown = run("evaluate", model, tmp_path).stdout
+    assert "good/wrong.png (good) is almost the same picture as dot/000.png" in shown

@@ -11,7 +11,7 @@ from ahl.apps.report.counts import count, weakest
 from ahl.apps.report.words import summarise
 from ahl.config import preset
 from ahl.model.decision import decide
-from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.evaluation import Evaluation, LabelConflict
 from ahl.scoring.localisation import PixelFigures
 
 
@@ -156,3 +156,11 @@ def test_one_kind_alone_is_nothing_to_compare(groups):
     assert "nothing to compare" in summary.how_good[0]
     assert not counts.both
     assert "2 images could not be read." in summary.where_it_fails
+
+
+def test_labels_that_contradict_training_are_named():
+    one = LabelConflict(name="a", class_name="good", trained="b", trained_class="dent")
+    said = told([GOOD, HOLES], conflicts=(one,) * 7)[0].where_it_fails
+    assert said.count(f"{one.in_words()}.") == 5
+    assert "So are 2 more." in said
+    assert not any("label is wrong" in words for words in told([GOOD])[0].where_it_fails)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ahl._common.text import counted, digits
+from ahl._common.text import counted, digits, printable
 from ahl.apps.cli.common import (
     make_table,
     print_json,
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from ahl.scoring.evaluation import Evaluation
     from ahl.scoring.localisation import PixelFigures
+
+_SHOWN: Final = 10
+"""Conflicts of labels that are named."""
 
 _FIGURES = {
     "auroc": "AUROC",
@@ -100,6 +103,7 @@ def as_values(result: Evaluation) -> dict[str, Any]:
         **{name: getattr(result, name) for name in (*_FIGURES, *others)},
         "of_new_parts": None if of_new_parts is None else asdict(of_new_parts),
         "pixels": None if pixels is None else asdict(pixels),
+        "conflicts": [asdict(one) for one in result.conflicts],
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "skipped": skipped_values(result.skipped),
     }
@@ -140,6 +144,10 @@ def show(result: Evaluation) -> None:
             f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
             "threshold was set on: their share above it was chosen, not measured."
         )
+    for conflict in result.conflicts[:_SHOWN]:
+        tell(f"{printable(conflict.in_words())}.")
+    if (more := len(result.conflicts) - _SHOWN) > 0:
+        tell(f"{counted(more, 'more image')} contradict training labels (--json lists all).")
     notes = [f"{counted(result.left_out, 'training image')} left out"]
     if result.left_out_known_class:
         notes.append(f"{result.left_out_known_class} of the known class left out (hard setting)")

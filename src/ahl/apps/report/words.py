@@ -39,6 +39,9 @@ _FEWEST: Final = 10
 _WIDE: Final = 0.1
 """Width of an AUROC's interval from which on more images are asked for."""
 
+_CONFLICTS: Final = 5
+"""Conflicts of labels that are named."""
+
 _USUAL: Final = 0.05
 """False-alarm rate that the headline is at where no threshold is set."""
 
@@ -170,6 +173,10 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
             f"What speaks most against the worst false alarms: they are {meaning} "
             f"({times} of {len(wrong)})."
         )
+    for one in result.conflicts[:_CONFLICTS]:
+        yield f"{one.in_words()}."
+    if (more := len(result.conflicts) - _CONFLICTS) > 0:
+        yield f"So are {more} more."
     if result.skipped:
         yield f"{counted(len(result.skipped), 'image')} could not be read."
 
