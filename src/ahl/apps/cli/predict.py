@@ -104,8 +104,8 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     where a question mark stands otherwise), and trained_on (the model was trained on this very
     image). A bad file never stops the rest. The last lines count the images by verdict.
 
-    With --output, these values, but trained_on, become Parquet files: for collections too large for one machine,
-    or for one evening (docs/bulk.md).
+    With --output, these values, but trained_on, become Parquet files: for collections too large
+    for one machine, or for one evening (docs/bulk.md).
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
