@@ -168,7 +168,7 @@ def checked_run(run: RunSettings | None, verbose: int | None) -> RunSettings:
     if not isinstance(run, RunSettings):
         raise ConfigurationError(f"run is {run!r}; expected an ahl.RunSettings.")
     if verbose is None:
-        own = type(run.callback) is not Callback
+        own = type(run.callback) is not Callback or vars(run.callback)
         return run if own else replace(run, callback=PatientCallback())
     if not verbose:
         return run
