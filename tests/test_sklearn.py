@@ -10,7 +10,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 from ahl import AHL, RunSettings
-from ahl._common.callbacks import Callback
+from ahl._common.callbacks import Callback, PatientCallback
 from ahl._common.errors import ConfigurationError, DataError, NotFittedError
 from ahl.data.labels import labelled
 from ahl.scoring import predictor
@@ -19,6 +19,10 @@ from tiny import ENOUGH, TinyBackbone, tiny_config
 
 IMAGES = [small_image("good", i) for i in range(24)] + [small_image("dot", i) for i in range(6)]
 LABELS = [0] * 24 + [1] * 6
+
+
+class Listener(Callback):
+    """One of the user's own."""
 
 
 def make(**options) -> AHL:
@@ -256,5 +260,15 @@ def test_verbose_prints_progress(capfd):
     told = capfd.readouterr().err
     assert "epoch 2/2: support loss" in told
     assert "features of normal images: 24" in told
+    for verbose in (0, None):
+        make(verbose=verbose).fit(IMAGES, LABELS)
+        assert capfd.readouterr().err == "", "it takes no time"
+
+
+def test_a_long_fit_says_how_far_it_is_unless_it_must_not(capfd, monkeypatch):
+    monkeypatch.setattr(PatientCallback, "EVERY", 0.0)
     make().fit(IMAGES, LABELS)
-    assert capfd.readouterr().err == ""
+    assert "ahl: training, epochs: 2/2" in capfd.readouterr().err
+    make(verbose=0).fit(IMAGES, LABELS)
+    make(run=RunSettings(cache=None, callback=Listener())).fit(IMAGES, LABELS)
+    assert capfd.readouterr().err == "", "a callback of one's own is enough"

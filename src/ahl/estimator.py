@@ -53,7 +53,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         stages: backbone stages to join; None takes the last three, or a transformer's middle ones.
         generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
         finetune: train the backbone end to end first (stage 0 of the paper).
-        verbose: 1 prints progress on standard error, 0 does not.
+        verbose: 1 prints progress on standard error, 0 nothing; None a line now and then, once a
+            run takes long.
         run: where training computes and what it keeps, none of which decides what is learnt.
 
     Attributes:
@@ -88,7 +89,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         stages: Sequence[int] | None = None,
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
         finetune: bool = False,
-        verbose: int = 0,
+        verbose: int | None = None,
         run: RunSettings | None = None,
     ) -> None:
         self.heads = heads
@@ -247,7 +248,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         backbones: Sequence[type[Backbone]] = (),
         heads: Sequence[type[BaseDetector]] = (),
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
-        verbose: int = 0,
+        verbose: int | None = None,
         run: RunSettings | None = None,
     ) -> Self:
         """Read a saved detector; nothing is downloaded and no code from the file runs.

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from ahl._common.callbacks import Callback
+from ahl._common.callbacks import Callback, PatientCallback
+from ahl._common.history import EpochRecord
 
 
 class Listener(Callback):
@@ -70,3 +71,22 @@ def test_a_run_that_fails_is_told_so_and_the_next_one_begins():
     with listener.run({}):
         pass
     assert listener.told == [{}, error, {}, None]
+
+
+def test_a_long_run_is_not_silent_and_a_short_one_is(capfd):
+    now = [0.0]
+    patient = PatientCallback(clock=lambda: now[0])
+    patient.on_stage("features", 0, 90)
+    for done in range(1, 91):
+        now[0] += 0.5
+        patient.on_stage("features", done, 90)
+    assert capfd.readouterr().err.splitlines() == [
+        "ahl: features: 30/90 (verbose=0 prints nothing)",
+        "ahl: features: 60/90",
+        "ahl: features: 90/90",
+    ]
+    now[0] += PatientCallback.EVERY
+    for epoch in (3, 4):
+        one = {"support_losses": (0.5,), "query_losses": (), "importance": (1.0,)}
+        patient.on_epoch(EpochRecord(epoch=epoch, **one), 30)
+    assert capfd.readouterr().err == "ahl: training, epochs: 3/30\n"

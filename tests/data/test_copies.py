@@ -9,7 +9,7 @@ from PIL import Image
 from ahl._common.callbacks import Callback
 from ahl._common.types import Sample
 from ahl.data import likeness as module
-from ahl.data.copies import find_copies, linked
+from ahl.data.copies import Copy, find_copies, groups_of_copies, linked
 from ahl.data.pictures import look_at
 
 
@@ -115,3 +115,29 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert [picture.sample.name for picture in pictures] == ["fine.png"]
     assert [one.name for one in skipped] == ["bad.png"]
     assert (pictures[0].width, pictures[0].height) == (200, 200)
+
+
+def pair(one, other, where):
+    classes = {"good and defect": ("good", "dot"), "within good": ("good", "good")}[where]
+    return Copy(
+        one=one,
+        other=other,
+        one_class=classes[0],
+        other_class=classes[1],
+        exact=True,
+        likeness=1.0,
+        where=where,
+    )
+
+
+def test_pairs_that_share_an_image_are_one_group():
+    good = "within good"
+    pairs = [pair("d", "e", good), pair("b", "c", good), pair("a", "c", good)]
+    assert [(g.names, g.where) for g in groups_of_copies(pairs)] == [
+        (("a", "b", "c"), good),
+        (("d", "e"), good),
+    ]
+    first, second = groups_of_copies([*pairs, pair("e", "f", "good and defect")])
+    assert (first.names, first.where) == (("d", "e", "f"), "good and defect")
+    assert second.names == ("a", "b", "c")
+    assert groups_of_copies([]) == []

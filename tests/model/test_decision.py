@@ -18,6 +18,7 @@ from ahl.model.decision import (
     fewest_for_certainty,
     fewest_normals,
     least_certain_rate,
+    least_rate,
 )
 
 
@@ -171,3 +172,22 @@ def test_of_further_normals_as_many_are_called_anomalous_as_is_said(known, furth
         inside.append(low <= (scores[known:] > decision.threshold).sum() <= high)
     assert 0.92 <= np.mean(inside) <= 1.0
     assert low < rate * further < high
+
+
+@pytest.mark.parametrize("count", [1, 5, 19, 60, 98, 700, 12345])
+def test_too_few_normals_name_the_rate_that_they_reach(count):
+    rate = least_rate(count)
+    scores = np.arange(count, dtype=float)
+    assert decide(scores, rate).normals == count
+    assert rate == pytest.approx(1 / (count + 1), rel=0.01)
+    with pytest.raises(DataError, match=f"{count} show {rate:g} at best"):
+        decide(scores, rate * 0.98)
+
+
+def test_how_many_more_normals_a_rate_wants_is_said():
+    with pytest.raises(
+        DataError, match=r"at least 99 are needed; 60 show 0.0164 at best\. Give 39"
+    ):
+        decide(np.zeros(60), 0.01)
+    with pytest.raises(DataError, match=r"at least 99 are needed\. Give 99 more"):
+        decide(np.zeros(0), 0.01)

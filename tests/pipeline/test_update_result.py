@@ -44,3 +44,18 @@ def test_only_corrected_images_are_mended():
     assert found.mended == 0, "at the limit, not above it"
     assert found.right_after.tolist() == [True] * 4 + [False]
     assert not found.worsens
+
+
+def test_the_rule_that_refuses_is_named_with_its_counts():
+    before = [0.0, 0.0, 2.0, 2.0, 0.0]
+    assert judged(None, before, before).refusals == []
+    assert judged(None, before, [0.0, 0.0, 2.0, 0.5, 2.0]).refusals == [
+        "known defects called normal: 0 before, 1 after of 2"
+    ]
+    assert judged(None, before, [1.5, 1.5, 0.5, 2.0, 2.0], allowed=0.5).refusals == [
+        "known defects called normal: 0 before, 1 after of 2",
+        "known good images called anomalous: 0 before, 2 after of 2, where 1 are allowed",
+    ]
+    assert judged(None, before, [3.0, 0.0, 2.0, 2.0, 2.0], (None, None)).refusals == [
+        "pairs of a good image and a defect in the wrong order: 0 before, 2 after"
+    ]

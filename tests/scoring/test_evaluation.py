@@ -9,9 +9,11 @@ from PIL import Image
 from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
+from ahl.data.masks import resized_mask
 from ahl.data.parts import with_parts
 from ahl.scoring import evaluation
 from ahl.scoring.evaluation import evaluate
+from ahl.scoring.localisation import PixelCounts
 from small_images import blotched, write_class
 from tiny import TinyBackbone, tiny_config
 
@@ -137,6 +139,17 @@ def test_copies_of_training_images_are_counted_and_figures_without_them_given(tm
     assert len(result.scored) == len(plain.scored) + 4
     for name in ("auroc", "average_precision", "fpr95"):
         assert getattr(result.of_new_parts, name) == getattr(plain, name)
+    assert result.conflicts == (), "copies of one label"
+    save("test/dent", 3, light=0.7)  # a copy of a good training image
+    trained = split.anomalies[0].path
+    shutil.copy(trained, tmp_path / "test" / "good" / "same.jpg")  # the very same file
+    found = {one.name: one for one in evaluate(detector.scorer, open_dataset(tmp_path)).conflicts}
+    assert set(found) == {"test/dent/3_0.7.jpg", "test/good/same.jpg"}
+    assert found["test/dent/3_0.7.jpg"].in_words() == (
+        "test/dent/3_0.7.jpg (dent) is almost the same picture as train/good/3_1.0.jpg, which was "
+        "trained on as good: a label is wrong"
+    )
+    assert found["test/good/same.jpg"].trained == split.anomalies[0].name
     assert result.average_precision != plain.average_precision
 
 
@@ -181,3 +194,33 @@ def test_a_file_that_is_another_behind_its_hash_is_skipped(
     reason = "it changed while it was used" if fate == "changes" else "there is no such file"
     assert [(one.name, one.reason) for one in result.skipped] == [("test/frame/003.png", reason)]
     assert not any(one.sample.name == "test/frame/003.png" for one in result.scored)
+
+
+def test_heat_maps_are_measured_by_the_masks(benchmark_folder, tmp_path):
+    """All pixels of tested images count but those of anomalies that have no mask to read."""
+    root = tmp_path / "data"
+    shutil.copytree(benchmark_folder, root)
+    _, detector = train(root)
+    assert evaluate(detector.scorer, open_dataset(root)).pixels is None
+    masks = {}
+    for path in sorted((root / "test" / "dot").iterdir()):
+        mask = np.zeros((48, 48), dtype=np.bool_)
+        mask[10:20, 5:15] = True
+        masks[path.name] = mask
+        marked = root / "ground_truth" / "dot" / f"{path.stem}_mask.png"
+        marked.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(marked)
+    result = evaluate(detector.scorer, open_dataset(root))
+    counts = PixelCounts()
+    samples = [one.sample for one in result.scored]
+    for one in detector.explain([sample.source for sample in samples], heat_maps=True):
+        sample = samples[one.index]
+        if sample.class_name == "dot":
+            counts.add(one.heat_map, resized_mask(masks[sample.path.name], one.heat_map.shape))
+        elif sample.is_anomaly:
+            counts.add_unmasked()
+        else:
+            counts.add(one.heat_map, None)
+    assert result.pixels == counts.figures()
+    assert result.pixels.masked == sum(sample.class_name == "dot" for sample in samples)
+    assert result.pixels.unmasked > 0

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ahl._common.history import EpochRecord
 from ahl._common.text import first_line
@@ -155,3 +155,28 @@ class PrintingCallback(Callback):
     def on_note(self, text: str) -> None:
         """Print the note."""
         print(text, file=sys.stderr)
+
+
+class PatientCallback(Callback):
+    """Prints how far a run is, once it takes long, on standard error: `verbose=None`.
+
+    Args:
+        clock: seconds, from any zero.
+    """
+
+    EVERY: Final = 15.0
+    """Seconds before the first line, and between lines."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._last, self._hint = clock, clock(), " (verbose=0 prints nothing)"
+
+    def on_stage(self, stage: str, done: int, total: int) -> None:
+        """Print how far the stage is, if the last line is long ago."""
+        now = self._clock()
+        if now - self._last >= self.EVERY:
+            print(f"ahl: {stage}: {done}/{total}{self._hint}", file=sys.stderr)
+            self._last, self._hint = now, ""
+
+    def on_epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Print how far the training is, likewise."""
+        self.on_stage("training, epochs", record.epoch, epochs)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _MOST_LISTED: Final = 6
 _LONGEST: Final = 200  # characters of a line of an error
-_OF_ONE: Final = {"are": "is", "were": "was"}
+_OF_ONE: Final = {"are": "is", "were": "was", "have": "has"}
 
 
 def counted(number: int, noun: str, verb: str = "") -> str:
@@ -24,6 +24,11 @@ def listed(names: Sequence[object]) -> str:
     """The first six names, each on one line, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return ", ".join(printable(str(name)) for name in names[:_MOST_LISTED]) + more
+
+
+def joined(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def digits(value: float | None, places: int = 3) -> str:

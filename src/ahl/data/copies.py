@@ -15,6 +15,7 @@ from ahl.data.likeness import near_copies
 from ahl.data.pictures import THUMBNAIL, Picture
 
 Where = Literal["good and defect", "within defects", "within good"]
+_ORDER: Final[dict[Where, int]] = {"good and defect": 0, "within defects": 1, "within good": 2}
 _NONE: Final = np.empty((0, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
 
 
@@ -81,10 +82,43 @@ def find_copies(pictures: Sequence[Picture[Any]], callback: Callback) -> Copies:
         _copy(pictures[one], pictures[other], likeness, exact=number < exact)
         for number, (one, other, likeness) in enumerate(pairs)
     ]
-    order = {"good and defect": 0, "within defects": 1, "within good": 2}
-    copies.sort(key=lambda c: (order[c.where], not c.exact, -c.likeness, c.one, c.other))
+    copies.sort(key=lambda c: (_ORDER[c.where], not c.exact, -c.likeness, c.one, c.other))
     places = tuple((one, other) for one, other, _ in pairs)
     return Copies(copies=tuple(copies), pairs=places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyGroup:
+    """Images that are one, directly or over others.
+
+    Attributes:
+        names: of all, in alphabetical order.
+        where: in which folders they lie: of good and of defects, of one kind of them otherwise.
+    """
+
+    names: tuple[str, ...]
+    where: Where
+
+
+def groups_of_copies(copies: Sequence[Copy]) -> list[CopyGroup]:
+    """Group pairs that share an image; contradictions of the labels first, then large groups."""
+    names = sorted({name for copy in copies for name in (copy.one, copy.other)})
+    place = {name: index for index, name in enumerate(names)}
+    numbers = linked(len(names), [(place[copy.one], place[copy.other]) for copy in copies])
+    members: dict[int, list[str]] = {}
+    for name, number in zip(names, numbers.tolist(), strict=True):
+        members.setdefault(number, []).append(name)
+    wheres: dict[int, set[Where]] = {}
+    for copy in copies:
+        wheres.setdefault(int(numbers[place[copy.one]]), set()).add(copy.where)
+    groups = [
+        CopyGroup(
+            names=tuple(of_group),
+            where="good and defect" if len(wheres[number]) > 1 else min(wheres[number]),
+        )
+        for number, of_group in members.items()
+    ]
+    return sorted(groups, key=lambda group: (_ORDER[group.where], -len(group.names), group.names))
 
 
 def linked(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ahl._common.errors import ImageError
-from ahl._common.types import Sample
+from ahl._common.types import ImageSize, Sample
 from ahl.data.images.reading import image_shape, read_pixels
 
 
@@ -36,22 +37,33 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
     return united
 
 
-def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
-    """Masks of the anomalous samples that have one; unreadable and empty ones are passed over.
+def mask_of(sample: Sample) -> NDArray[np.bool_] | None:
+    """The mask (H, W) of an anomaly, of its image's size; None without one that marks a defect.
 
-    Yields:
-        (H, W) of an image's size, True on the defect.
+    Unreadable and empty ones are passed over.
     """
-    for sample in samples:
-        if not sample.is_anomaly or not sample.masks:
-            continue
-        try:
-            height, width = image_shape(sample.source)
-            mask = read_masks(sample.masks, width, height)
-        except ImageError:
-            continue
-        if mask.any():
-            yield mask
+    if not sample.is_anomaly or not sample.masks:
+        return None
+    try:
+        height, width = image_shape(sample.source)
+        mask = read_masks(sample.masks, width, height)
+    except ImageError:
+        return None
+    return mask if mask.any() else None
+
+
+def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
+    """The masks (H, W) of those samples that have one."""
+    return (mask for sample in samples if (mask := mask_of(sample)) is not None)
+
+
+def resized_mask(mask: NDArray[np.bool_], size: ImageSize) -> NDArray[np.bool_]:
+    """A mask (H, W) at another height and width; whatever a pixel touches of the defect marks it.
+
+    A thin crack must not fall between the pixels of a smaller mask.
+    """
+    resized = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
+    return np.asarray(resized) > 0
 
 
 def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:

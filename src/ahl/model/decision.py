@@ -8,7 +8,7 @@ from a count of n within its exact binomial interval (Clopper and Pearson, 1934)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, expm1, log, log1p
+from math import ceil, expm1, floor, log, log1p, log10
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.intervals import share_interval
 from ahl._common.schema import Count, Finite, Natural, OpenShare, Share
+from ahl._common.text import counted
 
 CONFIDENCE: Final = 0.95
 """Of all intervals here."""
@@ -120,6 +121,17 @@ def fewest_normals(max_false_alarm_rate: float) -> int:
     return ceil(1 / max_false_alarm_rate - 1e-9) - 1
 
 
+def least_rate(normals: int) -> float:
+    """The lowest false-alarm rate that a threshold on so many can keep, rounded up to 3 digits.
+
+    Args:
+        normals: at least one.
+    """
+    rate = 1 / (normals + 1)
+    step = 10.0 ** (floor(log10(rate)) - 2)
+    return round(ceil(rate / step - 1e-9) * step, 9)
+
+
 def fewest_for_certainty(max_false_alarm_rate: float) -> int:
     """Normals from which on a score above all of theirs is anomalous beyond doubt."""
     return ceil(log(_TAIL) / log1p(-max_false_alarm_rate) + 1e-9)
@@ -162,9 +174,11 @@ def decide(
         )
     count, least = len(scores), fewest_normals(max_false_alarm_rate)
     if count < max(1, least):
+        reached = f"; {count} show {least_rate(count):g} at best" if count else ""
         raise DataError(
-            f"{count} normal images cannot show a false-alarm rate of {max_false_alarm_rate:g}: "
-            f"at least {max(1, least)} are needed. Give more, or allow a higher rate."
+            f"{counted(count, 'good image')} cannot show a false-alarm rate of "
+            f"{max_false_alarm_rate:g}: at least {max(1, least):,} are needed{reached}. Give "
+            f"{max(1, least) - count:,} more, or allow a higher rate (--max-false-alarm-rate)."
         )
     if not np.isfinite(scores).all():
         raise DataError("A score is not finite.")

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from ahl._common.callbacks import Broadcast, Callback, PrintingCallback
+from ahl._common.callbacks import Broadcast, Callback, PatientCallback, PrintingCallback
 from ahl._common.devices import resolve_device
 from ahl._common.errors import ConfigurationError
 from ahl._common.types import ImageSize
@@ -160,8 +160,10 @@ class RunSettings:
         return self
 
 
-def checked_run(run: RunSettings | None, verbose: int) -> RunSettings:
-    """The settings of a run, the default ones for None; printing progress if verbose.
+def checked_run(run: RunSettings | None, verbose: int | None) -> RunSettings:
+    """The settings of a run, the default ones for None, with a callback as `verbose` has it.
+
+    None prints how far a long run is, unless the settings have a callback of the user's own.
 
     Raises:
         ConfigurationError: if `run` is something else.
@@ -169,6 +171,9 @@ def checked_run(run: RunSettings | None, verbose: int) -> RunSettings:
     run = RunSettings() if run is None else run
     if not isinstance(run, RunSettings):
         raise ConfigurationError(f"run is {run!r}; expected an ahl.RunSettings.")
+    if verbose is None:
+        own = type(run.callback) is not Callback or vars(run.callback)
+        return run if own else replace(run, callback=PatientCallback())
     if not verbose:
         return run
     return replace(run, callback=Broadcast(run.callback, {"verbose": PrintingCallback()}))

@@ -66,20 +66,39 @@ class Update:
         return slice(0, len(self.known) - self.corrected)
 
     @property
-    def worsens(self) -> bool:
-        """True if more anomalies are wrong than before, or more normals than before and allowed.
+    def refusals(self) -> list[str]:
+        """The rules that it breaks, with the counts before and after; the corrected do not count.
 
-        The corrected images do not count. Without a limit: if more pairs of an anomaly and a
-        normal are in the wrong order.
+        No more anomalies may be wrong than before, and no more normals than before unless they
+        are allowed. Without a limit no more pairs of an anomaly and a normal may be in the wrong
+        order.
         """
         anomalous, own = self.anomalous[self.worked], self.worked
         if self.right_before is None or self.right_after is None:
-            return _disorder(self.after[own], anomalous) > _disorder(self.before[own], anomalous)
-        before, after = (~right[own] for right in (self.right_before, self.right_after))
-        if int((after & anomalous).sum()) > int((before & anomalous).sum()):
-            return True
-        allowed = int(self.allowed * int((~anomalous).sum()))
-        return int((after & ~anomalous).sum()) > max(int((before & ~anomalous).sum()), allowed)
+            pairs = [_disorder(scores[own], anomalous) for scores in (self.before, self.after)]
+            return [f"pairs of a good image and a defect in the wrong order: {_grown(*pairs)}"] * (
+                pairs[1] > pairs[0]
+            )
+        wrong = [~right[own] for right in (self.right_before, self.right_after)]
+        missed, alarms = (
+            [int((one & kind).sum()) for one in wrong] for kind in (anomalous, ~anomalous)
+        )
+        broken = []
+        if missed[1] > missed[0]:
+            of = int(anomalous.sum())
+            broken.append(f"known defects called normal: {_grown(*missed)} of {of}")
+        of = int((~anomalous).sum())
+        if alarms[1] > max(alarms[0], int(self.allowed * of)):
+            broken.append(
+                f"known good images called anomalous: {_grown(*alarms)} of {of}, where "
+                f"{int(self.allowed * of)} are allowed"
+            )
+        return broken
+
+    @property
+    def worsens(self) -> bool:
+        """True if a rule is broken."""
+        return bool(self.refusals)
 
     @property
     def mended(self) -> int:
@@ -89,6 +108,10 @@ class Update:
 
     def _right(self, scores: Tensor, limit: float | None) -> Tensor | None:
         return None if limit is None else (scores > limit) == self.anomalous
+
+
+def _grown(before: int, after: int) -> str:
+    return f"{before} before, {after} after"
 
 
 def _disorder(scores: Tensor, anomalous: Tensor) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from ahl._common.types import GOOD, Pixels, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
 from ahl.data.images.variety import notes_on_numbers
+from ahl.data.masks import mask_of, resized_mask
 from ahl.data.pictures import Picture, picture_of
 from ahl.model.decision import Decision
+from ahl.model.manifest import TrainingFile
 from ahl.model.trained import TrainedModel
+from ahl.scoring.localisation import PixelCounts, PixelFigures
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
 from ahl.scoring.torch_scorer import TorchScorer
 from ahl.scoring.trained_parts import compare_with_training
@@ -40,6 +44,42 @@ class ClassResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelConflict:
+    """A tested image that is almost the same picture as a training image of the other label.
+
+    Attributes:
+        name: of the tested image.
+        class_name: its class.
+        trained: name of the training image.
+        trained_class: its class.
+    """
+
+    name: str
+    class_name: str
+    trained: str
+    trained_class: str
+
+    @classmethod
+    def between(cls, sample: Sample, file: TrainingFile) -> Self | None:
+        """The conflict of two copies; None if both are good or both defects."""
+        if sample.is_anomaly == (file.class_name != GOOD):
+            return None
+        return cls(
+            name=sample.name,
+            class_name=sample.class_name,
+            trained=file.name,
+            trained_class=file.class_name,
+        )
+
+    def in_words(self) -> str:
+        """A sentence without its end."""
+        return (
+            f"{self.name} ({self.class_name}) is almost the same picture as {self.trained}, which "
+            f"was trained on as {self.trained_class}: a label is wrong"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Figures):
     """Figures of one evaluation, and what they are of.
 
@@ -56,6 +96,9 @@ class Evaluation(Figures):
         trained_parts: tested images of parts that the model was trained on, by copies, names or
             groups; the training images themselves are not tested.
         of_new_parts: the figures without them; None if there are none, or nothing else.
+        pixels: of the heat maps, at the size that the model sees images at; None if no tested
+            anomaly has a mask.
+        conflicts: good images that are copies of training defects, and the reverse.
     """
 
     threshold: float | None
@@ -67,6 +110,8 @@ class Evaluation(Figures):
     scored: tuple[ScoredSample, ...]
     trained_parts: int = 0
     of_new_parts: Figures | None = None
+    pixels: PixelFigures | None = None
+    conflicts: tuple[LabelConflict, ...] = ()
 
 
 def evaluate(
@@ -111,11 +156,13 @@ def evaluate(
         callback.on_note(note)
     scored: list[ScoredSample] = []
     pictures: dict[int, Picture[Sample]] = {}
+    masked, pixels = any(sample.is_anomaly and sample.masks for sample in tested), PixelCounts()
 
-    def look(index: int, pixels: Pixels) -> None:
-        pictures[index] = picture_of(tested[index], pixels)
+    def look(index: int, image: Pixels) -> None:
+        pictures[index] = picture_of(tested[index], image)
 
-    for prediction in scorer.predict([sample.source for sample in tested], look=look):
+    sources = [sample.source for sample in tested]
+    for prediction in scorer.predict(sources, heat_maps=masked, look=look):
         sample = tested[prediction.index]
         if prediction.score is None:
             skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
@@ -127,6 +174,8 @@ def evaluate(
                     seen=sample.class_name in manifest.seen_classes,
                 )
             )
+        if prediction.heat_map is not None:
+            _count_pixels(pixels, prediction.heat_map, sample)
         if progress is not None:
             progress(prediction.index + 1, len(tested))
     if not scored:
@@ -142,23 +191,41 @@ def evaluate(
         pictures=[one for _, one in sorted(pictures.items()) if one.sample.name in names],
         callback=callback,
     )
-    return _sum_up(scored, chosen, scorer.model.decision, found.trained)
+    result = _sum_up(scored, chosen, scorer.model.decision, found.trained)
+    copies = (
+        LabelConflict.between(scored[tested].sample, manifest.files[trained])
+        for tested, trained in sorted(found.copied)
+    )
+    conflicts = (*chosen.conflicts, *filter(None, copies))
+    return replace(result, pixels=pixels.figures(), conflicts=conflicts)
+
+
+def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample) -> None:
+    mask = mask_of(sample)
+    if mask is not None:
+        pixels.add(heat, resized_mask(mask, heat.shape))
+    elif sample.is_anomaly:
+        pixels.add_unmasked()
+    else:
+        pixels.add(heat, None)
 
 
 @dataclass(kw_only=True)
 class _Chosen:
-    """The images to test, and counts of the others as in `Evaluation`."""
+    """The images to test, and what is known of the others as in `Evaluation`."""
 
     tested: list[Sample] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: int = 0
     left_out_known_class: int = 0
     threshold_images: int = 0
+    conflicts: list[LabelConflict] = field(default_factory=list)
 
 
 def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
     """Leave out what was trained on, and the known class in the hard setting."""
-    chosen, manifest, hashes = _Chosen(), model.manifest, model.manifest.hashes
+    chosen, manifest = _Chosen(), model.manifest
+    files = {file.sha256: file for file in manifest.files}
     images = () if model.decision is None else model.exemplars.images
     set_on = {one.sha256 for one in images if one.role == "threshold"}
     for sample in samples:
@@ -167,8 +234,9 @@ def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
         except ImageError as error:
             chosen.skipped.append(Skipped(name=sample.name, reason=str(error)))
             continue
-        if key in hashes:
+        if key in files:
             chosen.left_out += 1
+            chosen.conflicts += filter(None, [LabelConflict.between(sample, files[key])])
         elif manifest.drawn == "hard" and sample.class_name == manifest.known_class:
             chosen.left_out_known_class += 1
         else:

@@ -1,69 +1,28 @@
-"""Pictures of an image with its heat map over it."""
+"""An image with its heat map over it, and lines around what stands out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from ahl._common.files import written_whole
 from ahl._common.types import Pixels
-from ahl.data.images.numbers import FULL_DEPTH
-from ahl.data.images.reading import ImageSource, read_pixels
+from ahl.data.masks import resized_mask
+from ahl.scoring.places import Bounds, Colouring, resized_heat
 
 LONGEST: Final = 1600
 """Side in pixels that a picture is brought down to."""
 
 RED: Final = (213, 94, 0)
 BLUE: Final = (0, 114, 178)
-"""Okabe and Ito's vermilion and blue."""
+GREEN: Final = (0, 158, 115)
+"""Okabe and Ito's vermilion, blue and bluish green: heat, heat on a map's own scale, masks."""
 
-LEAST_HEIGHT: Final = 192
-"""Of a picture with others beside it."""
-
-LARGEST_PICTURE: Final = 256
-"""Side of those."""
-
-_FONT_SIZE: Final = 12
-_TITLE: Final = 18
-_GAP: Final = 6
-_STRONGEST: Final = 0.7  # of the colour over the image
+_STRONGEST: Final = 0.6  # of the colour over the image: what lies below has to be seen
 _GREY: Final = 0.5  # share of the image's own colours that gives way to grey
-
-
-def draw_overlay(
-    source: ImageSource,
-    heat: NDArray[np.float32],
-    bounds: tuple[float, float] | None,
-    output: Path,
-    *,
-    beside: Sequence[tuple[str, Pixels]] = (),
-    bit_depth: int = FULL_DEPTH,
-) -> None:
-    """Write an image as a PNG, reddened where the heat map lies above the lower bound.
-
-    Args:
-        source: the image.
-        heat: (h, w) of it.
-        bounds: heat from which on, and from which on fully, it is coloured; None takes the
-            map's own median and maximum.
-        output: the PNG, replaced at once when it is complete; its folder is made.
-        beside: pictures to show on its right, with a title each.
-        bit_depth: as for `read_pixels`.
-
-    Raises:
-        ImageError: if the image cannot be read.
-    """
-    pixels = brought_down(read_pixels(source, bit_depth=bit_depth))
-    picture = Image.fromarray(redden(pixels, heat, bounds))
-    if beside:
-        picture = _with_pictures(picture, beside)
-    with written_whole(output) as path:
-        picture.save(path, format="PNG")
+_LINE: Final = 220  # of the longer side, a line's width
 
 
 def brought_down(pixels: Pixels) -> Pixels:
@@ -73,53 +32,47 @@ def brought_down(pixels: Pixels) -> Pixels:
     return np.asarray(image)
 
 
-def redden(
+def overlay(
     pixels: Pixels,
     heat: NDArray[np.float32],
-    bounds: tuple[float, float] | None,
-    *,
-    colour: tuple[int, int, int] = RED,
+    bounds: Bounds | None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Pixels:
-    """An image, half of its colours gone, reddened where the heat map lies above a bound.
+    """An image in half of its colours, coloured where the heat map stands out, and outlined there.
+
+    Red is the model's scale, the same for all images. Where next to nothing reaches that, the
+    map's own highest places are blue. The strongest place is outlined in either case.
 
     Args:
         pixels: (H, W, 3).
         heat: (h, w) of it.
-        bounds: as for `draw_overlay`.
-        colour: instead of red.
+        bounds: as for `Colouring`.
+        mask: of its defect, (H', W') in the image's proportions; outlined in green.
 
     Returns:
         (H, W, 3).
     """
-    low, high = bounds or (float(np.median(heat)), float(heat.max()))
+    colouring, size = Colouring.of(heat, bounds), pixels.shape[:2]
+    colour = RED if colouring.by_model else BLUE
     colours = pixels.astype(np.float32)
-    grey = colours.mean(axis=2, keepdims=True)
-    size = (pixels.shape[1], pixels.shape[0])
-    resized = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR)
-    share = (
-        np.clip((np.asarray(resized) - low) / max(high - low, 1e-6), 0.0, 1.0)[..., None]
-        * _STRONGEST
+    muted = (1 - _GREY) * colours + _GREY * colours.mean(axis=2, keepdims=True)
+    resized = resized_heat(heat, size)
+    share = colouring.shares(resized)[..., None] * _STRONGEST
+    drawn = np.asarray(
+        ((1 - share) * muted + share * np.array(colour, dtype=np.float32)).round(), dtype=np.uint8
     )
-    muted = (1 - _GREY) * colours + _GREY * grey
-    drawn = (1 - share) * muted + share * np.array(colour, dtype=np.float32)
-    return np.asarray(drawn.round(), dtype=np.uint8)
+    drawn[outline(resized > colouring.level)] = colour
+    if mask is not None:
+        drawn[outline(resized_mask(mask, size))] = GREEN
+    return drawn
 
 
-def _with_pictures(image: Image.Image, beside: Sequence[tuple[str, Pixels]]) -> Image.Image:
-    """The image with a column of pictures on its right, each below its title."""
-    height = max(image.height, LEAST_HEIGHT)
-    cell = height // len(beside)
-    side = min(cell - _TITLE - _GAP, LARGEST_PICTURE)
-    font = ImageFont.load_default(size=_FONT_SIZE)
-    width = max(side, *(round(font.getlength(title)) for title, _ in beside)) + 2 * _GAP
-    whole = Image.new("RGB", (image.width + width, height), "white")
-    whole.paste(image, (0, 0))
-    drawing = ImageDraw.Draw(whole)
-    for number, (title, pixels) in enumerate(beside):
-        left, top = image.width + _GAP, number * cell
-        drawing.text((left, top + _GAP // 2), title, fill="black", font=font)
-        whole.paste(
-            Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC),
-            (left, top + _TITLE),
-        )
-    return whole
+def outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The inner rim (H, W) of a region (H, W)."""
+    reach = max(1, round(max(inside.shape) / _LINE))
+    height, width = inside.shape
+    padded = np.pad(inside, reach)
+    kept = inside.copy()
+    for down, right in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        kept &= padded[down * reach :, right * reach :][:height, :width]
+    return inside & ~kept

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ahl._common.types import Pixels
 from ahl.model.card import ModelCard
 from ahl.model.decision import Verdict
+from ahl.scoring.places import Bounds, Place, strongest_places
 
-Place = tuple[float, float]
+Point = tuple[float, float]
 """Vertical and horizontal share of an image, from 0 at the top and left to 1."""
 
 _LEAST_SHARE: Final = 0.25  # of the largest part, below which one is not worth a word
@@ -40,8 +41,8 @@ class Nearest:
     class_name: str
     distance: float
     picture: Pixels | None
-    place: Place | None = None
-    like: Place | None = None
+    place: Point | None = None
+    like: Point | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All but the picture as JSON values."""
@@ -70,6 +71,7 @@ class Prediction:
             model that is not calibrated.
         heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
             for.
+        colour_bounds: of the model, see `ahl.scoring.places`.
         nearest_normal: the training normal that looks most like it; None if not asked for, or if
             the model keeps none.
         nearest_anomaly: the labelled anomaly most like it at its most anomalous places; likewise.
@@ -84,9 +86,15 @@ class Prediction:
     verdict: Verdict | None = None
     probability: float | None = None
     heat_map: NDArray[np.float32] | None = None
+    colour_bounds: Bounds | None = None
     nearest_normal: Nearest | None = None
     nearest_anomaly: Nearest | None = None
     error: str | None = None
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the evidence is strongest, the strongest place first; empty without a heat map."""
+        return [] if self.heat_map is None else strongest_places(self.heat_map, self.colour_bounds)
 
     def to_json(self, *, why: ModelCard | None = None) -> dict[str, Any]:
         """The numbers as JSON values, most important first; `error` alone without a score.
@@ -111,6 +119,8 @@ class Prediction:
                 values["nearest_anomaly"] = self.nearest_anomaly.to_json()
             if self.nearest_normal is not None:
                 values["nearest_normal"] = self.nearest_normal.to_json()
+        if self.heat_map is not None:
+            values["places"] = [place.to_json() for place in self.places]
         return values
 
 

@@ -54,6 +54,11 @@ class Scorer(ABC):
     def card(self) -> ModelCard:
         """All of the model but what computes the scores."""
 
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Hashes of the training images' content; empty where they are not kept, as in exports."""
+        return frozenset()
+
     @abstractmethod
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
@@ -119,6 +124,7 @@ def _prediction(index: int, outputs: Outputs, card: ModelCard) -> Prediction:
         verdict=None if decision is None else decision.verdict(score),
         probability=None if card.probability is None else card.probability.of(score),
         heat_map=outputs[HEAT_MAP][index] if HEAT_MAP in outputs else None,
+        colour_bounds=card.colour_bounds,
         nearest_normal=_nearest(index, outputs, NORMAL, NORMAL_DISTANCE, card.shown_normals),
         nearest_anomaly=_nearest(index, outputs, ANOMALY, ANOMALY_DISTANCE, card.shown_anomalies),
     )

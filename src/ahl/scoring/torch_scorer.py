@@ -109,6 +109,11 @@ class TorchScorer(Scorer):
         """The model's card."""
         return card_of(self.model)
 
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Hashes of the training images' content."""
+        return frozenset(self.model.manifest.hashes)
+
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:

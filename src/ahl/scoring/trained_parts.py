@@ -29,11 +29,14 @@ class TrainedParts:
         trained: (N,) True for an image of a part that the model was trained on.
         groups: (N,) int64, equal numbers for photographs of one part.
         readable: (N,) False for an image that could not be compared.
+        copied: (image, training file) for each image that shows the same photograph as a training
+            image; empty where the model no longer knows which file a thumbnail is of.
     """
 
     trained: NDArray[np.bool_]
     groups: NDArray[np.int64]
     readable: NDArray[np.bool_]
+    copied: tuple[tuple[int, int], ...] = ()
 
 
 def compare_with_training(
@@ -71,14 +74,21 @@ def compare_with_training(
     kept = model.thumbnails.numpy()
     thumbnails = np.concatenate([kept, thumbnails_of(pictures).numpy()])
     trained = np.array([image.part in parts for image in images], dtype=np.bool_)
-    pairs = []
+    pairs, copied = [], list[tuple[int, int]]()
     for one, other, _ in near_copies(thumbnails, callback, known=len(kept)):
         new = places[other - len(kept)]
         if one >= len(kept):
             pairs.append((places[one - len(kept)], new))
-        elif images[new].part is None:
+            continue
+        copied.append((new, one))
+        if images[new].part is None:
             trained[new] = True
     groups = number_parts(image.part for image in with_copies_together(images, pairs))
     readable = np.zeros(len(images), dtype=np.bool_)
     readable[places] = True
-    return TrainedParts(trained=np.isin(groups, groups[trained]), groups=groups, readable=readable)
+    return TrainedParts(
+        trained=np.isin(groups, groups[trained]),
+        groups=groups,
+        readable=readable,
+        copied=tuple(copied) if len(kept) == len(manifest.files) else (),
+    )

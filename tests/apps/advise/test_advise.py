@@ -4,11 +4,12 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import DataError
+from ahl._common.errors import ConfigurationError, DataError
 from ahl.apps.advise import advise, sections
 from ahl.data import open_dataset
 from small_images import SIZE, small_image, write_class
@@ -81,7 +82,7 @@ def test_figures_are_of_left_out_images(whole):
 
 def test_every_question_has_a_sentence_and_figures_are_json(whole):
     said = text(whole)
-    for part in ("once as good and once as a defect", "torn.png", "left-out", "bar (8)", "pixels"):
+    for part in ("both good and a defect", "torn.png", "left-out", "bar (8)", "48 px"):
         assert part in said
     again = json.loads(json.dumps(whole.to_dict(), allow_nan=False))
     assert again["labels"]["gain"]["value"] == whole.labels.gain.value
@@ -94,7 +95,7 @@ def test_one_class_is_left_out_by_images_and_quick_is_less(folder, tmp_path):
     assert advice.curve.left_out == "images"
     assert (advice.curve.kinds, advice.curve.new) == ((), None)
     assert [point.anomalies for point in advice.curve.points] == [0, 2, 5]
-    assert "There is one class of defects" in text(advice)
+    assert "there is one class of defects" in text(advice)
     assert look_over(tmp_path / "one", quick=True).to_dict() == advice.to_dict()
 
 
@@ -173,3 +174,20 @@ def test_a_kind_that_the_model_hardly_sees_is_not_called_mislabelled(whole):
     hard = replace(whole, suspected={"bar": 2, "dot": 5})
     assert "5 of the 7 images of dot are among them" in text(hard)
     assert "images of bar are among them" not in text(hard)
+
+
+def test_answers_are_for_the_number_that_will_train(folder, whole):
+    """The curve ends there, and what more would bring starts there."""
+    advice = look_over(folder, anomalies=4)
+    assert [point.anomalies for point in advice.curve.points] == [0, 1, 2, 4]
+    curve = advice.curve
+    assert curve.five_more.value == pytest.approx(curve.doubling.value * np.log2(9 / 4))
+    assert whole.curve.five_more.value == pytest.approx(
+        whole.curve.doubling.value * np.log2(20 / 15)
+    )
+    assert "They are for a training with 4 defects." in text(advice)
+    assert "for a training with" not in text(whole)
+    assert advice.labels.labelled != whole.labels.labelled, "these detectors had four, too"
+    assert advice.labels.memory_only == whole.labels.memory_only
+    with pytest.raises(ConfigurationError, match="anomalies is 0"):
+        look_over(folder, anomalies=0)

@@ -23,8 +23,10 @@ def rows_of(folder):
 
 
 def told_by_predict(model, *paths, code=0):
+    """What `ahl predict --json` prints, but for `trained_on`."""
     lines = run("predict", model, *paths, "--json", code=code).stdout.splitlines()
-    return [json.loads(line) for line in lines]
+    told = [json.loads(line) for line in lines]
+    return [{key: value for key, value in one.items() if key != "trained_on"} for one in told]
 
 
 def write_rows(path, column, values, kind, *, group=None):

@@ -3,6 +3,9 @@
 import json
 import shutil
 
+import numpy as np
+from PIL import Image
+
 from commands import run
 from small_images import write_class
 
@@ -73,3 +76,32 @@ def test_a_new_class_alone_is_called_unseen_and_not_normal(model, inspection_fol
     result = run("evaluate", model, tmp_path / "all")
     (line,) = [line for line in result.output.splitlines() if "│ frame" in line]
     assert "unseen" in line
+
+
+def test_evaluate_measures_heat_maps_where_there_are_masks(model, tmp_path):
+    write_class(tmp_path / "good", "good", 6, first=300)
+    dots = write_class(tmp_path / "dot", "dot", 3, first=300)
+    for path in dots[:2]:
+        mask = np.zeros((48, 48), dtype=np.uint8)
+        mask[10:20, 5:15] = 255
+        Image.fromarray(mask).save(path.with_name(f"{path.stem}_mask.png"))
+    told = json.loads(run("evaluate", model, tmp_path, "--json").stdout)["pixels"]
+    assert (told["masked"], told["unmasked"]) == (2, 1)
+    assert 0 < told["auroc"] < 1
+    shown = run("evaluate", model, tmp_path).stdout
+    assert "by the masks of 2 images" in shown
+    assert "1 anomaly has no mask" in shown
+    for path in dots[:2]:
+        path.with_name(f"{path.stem}_mask.png").unlink()
+    assert json.loads(run("evaluate", model, tmp_path, "--json").stdout)["pixels"] is None
+    assert "Heat maps" not in run("evaluate", model, tmp_path).stdout
+
+
+def test_evaluate_names_labels_that_contradict_the_training(model, inspection_folder, tmp_path):
+    write_class(tmp_path / "good", "good", 6, first=300)
+    write_class(tmp_path / "dot", "dot", 3, first=300)
+    shutil.copy(inspection_folder / "dot" / "000.png", tmp_path / "good" / "wrong.png")
+    (told,) = json.loads(run("evaluate", model, tmp_path, "--json").stdout)["conflicts"]
+    assert (told["name"], told["trained"]) == ("good/wrong.png", "dot/000.png")
+    shown = run("evaluate", model, tmp_path).stdout
+    assert "good/wrong.png (good) is almost the same picture as dot/000.png" in shown

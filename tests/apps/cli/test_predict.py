@@ -1,14 +1,19 @@
 """`ahl predict`."""
 
+import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from ahl.scoring.sheet import SHORT
 from commands import run
 from small_images import write_class
 
@@ -25,7 +30,9 @@ def test_predict_gives_one_json_object_a_line(model, inspection_folder, tmp_path
     assert set(by_path[str(bad)]) == {"path", "error"}
     assert set(by_path[str(tmp_path / "gone.png")]) == {"path", "error"}
     good = by_path[str(inspection_folder / "good" / "000.png")]
-    assert set(good) == {"path", "score", "probability", "heads", "evidence"}
+    assert set(good) == {"path", "score", "probability", "heads", "evidence", "trained_on"}
+    assert good["trained_on"] is True
+    assert by_path[str(tmp_path / "new" / "050.png")]["trained_on"] is False
     assert 0 <= good["probability"] <= 1
     assert set(good["heads"]) == {"holistic", "seen", "pseudo", "residual"}
     assert set(good["evidence"]) == {*good["heads"], "memory"}
@@ -37,27 +44,31 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_text("no image")
     folder = tmp_path / "maps"
-    options = ("--why", "--heat-maps", folder, "--json")
+    options = ("--why", "--heat-maps", folder, "--npy", "--json")
     lines = run("predict", model, *images, bad, *options, code=3).stdout.splitlines()
     told = [json.loads(line) for line in lines]
-    assert len(list(folder.glob("*.png"))) == 2
+    assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.npy"))) == 2
     for one, image in zip(told, images, strict=False):
         with Image.open(one["heat_map"]) as drawn, Image.open(image) as given:
-            assert drawn.width > given.width, "with what is most like it on the right"
-            assert drawn.height == 192
+            assert drawn.width > 2 * SHORT + 160, "with what is most like it on the right"
+            assert np.load(one["heat_map_npy"]).shape == given.size[::-1]
+        top, left, bottom, right = one["places"][0]["box"]
+        assert 0 <= top < bottom <= 1
+        assert 0 <= left < right <= 1
         assert image.parent.name in one["heat_map"]
         values = [value for _, value in one["why"]]
         assert values == sorted(values, reverse=True)
         assert set(values) <= set(one["evidence"].values())
-    shown = run("predict", model, images[0], "--why").stdout
-    assert (told[0]["why"][0][0] if told[0]["why"] else "nothing speaks") in shown
-    assert f"place is most like {told[0]['nearest_anomaly']['name']}" in shown
+    shown = " ".join(run("predict", model, images[0], "--why").stdout.split())
+    assert (told[0]["why"][0][0] if told[0]["why"] else "Nothing speaks") in shown
+    assert f"looks most like {told[0]['nearest_anomaly']['name']}." in shown
     assert told[0]["nearest_anomaly"]["class"] == "dot"
     assert told[0]["nearest_normal"]["class"] == "good"
     alone = ("--heat-maps", tmp_path / "alone", "--json")
     one = json.loads(run("predict", model, images[0], *alone).stdout)
-    with Image.open(one["heat_map"]) as drawn, Image.open(images[0]) as given:
-        assert drawn.size == given.size
+    with Image.open(one["heat_map"]) as drawn:
+        assert drawn.width == 2 * SHORT + 3 * 12
+    assert "--heat-maps" in run("predict", model, images[0], "--npy", code=2).output
 
 
 def test_predict_exit_status(model, inspection_folder, tmp_path):
@@ -102,19 +113,80 @@ def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
 
 
 def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path, monkeypatch):
-    from ahl.scoring import overlay
+    from ahl.scoring import sheet
 
     images = write_class(tmp_path / "new", "dot", 3, first=50)
-    drawn = overlay.draw_overlay
+    drawn = sheet.draw_sheet
 
     def draw(source, *others, **options):
         images[1].unlink(missing_ok=True)
         drawn(source, *others, **options)
 
-    monkeypatch.setattr(overlay, "draw_overlay", draw)
+    monkeypatch.setattr(sheet, "draw_sheet", draw)
     options = ("--heat-maps", tmp_path / "maps", "--json")
     result = run("predict", model, tmp_path / "new", *options, code=3)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert ["heat_map" in line for line in lines] == [True, False, True]
     assert all("score" in line for line in lines)
     assert f"No heat map of {images[1]}: there is no such file." in result.stderr
+
+
+@pytest.fixture(scope="module")
+def decided(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decided")
+    normals = write_class(folder / "new", "good", 24, first=80)
+    run("threshold", model, *normals, "--max-false-alarm-rate", 0.2, "-o", folder / "m.ahl")
+    return folder / "m.ahl"
+
+
+def test_predict_counts_sorts_and_writes_a_table(decided, inspection_folder, tmp_path):
+    for name in ("good", "dot"):
+        write_class(tmp_path / "new" / name, name, 6, first=400)
+    (tmp_path / "new" / "bad.png").write_text("no image")
+    trained = inspection_folder / "good" / "000.png"
+    paths = (tmp_path / "new", trained)
+    table = tmp_path / "deep" / "table.csv"
+    options = ("--sort", "score", "--csv", table, "--why", "--heat-maps", tmp_path / "maps")
+    told = run("predict", decided, *paths, *options, code=3).stdout
+    scores = [float(one) for one in re.findall(r"^ *(-?\d+\.\d{4})  ", told, flags=re.M)]
+    assert len(scores) == 13
+    assert scores == sorted(scores, reverse=True)
+    assert told.count("(trained on)") == 1
+    assert "1 image was trained on" in told
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [float(row["score"]) for row in rows[:-1]] == pytest.approx(scores, abs=1e-4)
+    assert rows[-1]["path"].endswith("bad.png")
+    assert rows[-1]["error"]
+    by_path = {row["path"]: row for row in rows}
+    assert by_path[str(trained)]["trained_on"] == "True"
+    assert all(Path(row["heat_map"]).is_file() for row in rows[:-1])
+    assert 0 <= float(rows[0]["top"]) < float(rows[0]["bottom"]) <= 1
+    lines = run("predict", decided, *paths, "--json", "--sort", "path", code=3).stdout.splitlines()
+    values = [json.loads(line) for line in lines]
+    assert [one["path"] for one in values] == sorted(by_path)
+    assert {one["path"]: one.get("verdict") for one in values} == {
+        path: row["verdict"] or None for path, row in by_path.items()
+    }
+    sides = {"uncertain": {True: "anomalous?", False: "normal?"}}
+    counts = Counter(
+        sides.get(one["verdict"], {}).get(one["anomalous"], one["verdict"])
+        for one in values
+        if "error" not in one
+    )
+    (last,) = (line for line in told.splitlines() if line.startswith("14 images: "))
+    for name, count in counts.items():
+        assert f"{count} {name}," in last
+    assert last.endswith("1 could not be read.")
+
+
+def test_without_a_threshold_predict_counts_likely_ones(model, tmp_path):
+    write_class(tmp_path, "dot", 3, first=420)
+    told = [
+        json.loads(line) for line in run("predict", model, tmp_path, "--json").stdout.splitlines()
+    ]
+    likely = sum(one["probability"] > 0.5 for one in told)
+    shown = run("predict", model, tmp_path).stdout
+    assert "3 images: 3 without a verdict." in shown
+    assert f"{likely} of them have a probability above 0.5." in shown
+    assert "trained on" not in shown
+    run("predict", model, tmp_path, "--output", tmp_path / "out", "--csv", "t.csv", code=2)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
@@ -12,6 +13,7 @@ from ahl.apps.cli.progress import (
     QUIET_SECONDS,
     SHOWN_SKIPS,
     ConsoleCallback,
+    _Times,
     losses_in_words,
     profile_rows,
     profile_table,
@@ -68,11 +70,16 @@ def test_a_file_gets_a_line_a_stage_and_one_now_and_then():
         clock.now += QUIET_SECONDS
         callback.on_epoch(record(2), 30)
     words = "support loss 0.500, query loss 0.250, w_i 0.33 0.33 0.33"
+    left = {1: "1:10", 2: "1:00", 3: "0:50", 4: "0:40", 5: "0:30"}
     assert file.getvalue().splitlines() == [
         "0:00 features of normal images: cached",
-        *(f"0:{10 * n} calibration: {5 * n}/40" for n in range(1, 6)),
-        *(f"1:{10 * n:02d} calibration: {5 * n + 30}/40" for n in range(3)),
-        f"1:32 training, epochs: 2/30, {words}",
+        *(f"0:{10 * n} calibration: {5 * n}/40, about {left[n]} left" for n in range(1, 6)),
+        *(
+            f"1:{10 * n:02d} calibration: {5 * n + 30}/40, about 0:{20 - 10 * n} left"
+            for n in (0, 1)
+        ),
+        "1:20 calibration: 40/40",
+        f"1:32 training, epochs: 2/30, about 4:40 left, {words}",
     ]
 
 
@@ -102,7 +109,7 @@ def test_a_terminal_gets_bars_with_the_losses_below_them(width):
         callback.on_epoch(record(12, models=9), 30)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     last = plain[plain.rindex("features") :].replace("\r", "").splitlines()
-    assert "7/7" in last[0]
+    assert re.search(r"7/7 +in 0:00", last[0])
     assert re.search(r"training, epochs +━+.*12/30", last[1])
     assert last[2].startswith("  support loss 0.500, query loss 0.250, w_i 0.11")
     assert sum(line.count("0.11") for line in last) == 9
@@ -161,3 +168,32 @@ def test_values_are_by_name_and_the_table_by_indentation():
 
 def test_a_run_that_took_no_time_has_a_profile():
     assert profile_values({}, 0.0) == {"everything else": 0.0, "total": 0.0}
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_terminal_wraps_notes_at_words(width):
+    file = Terminal()
+    console = Console(file=file, force_terminal=True, width=width, _environ={"TERM": "xterm"})
+    note = " ".join(f"word{number:03}" for number in range(40))
+    with ConsoleCallback(console) as callback:
+        callback.on_note(note)
+        callback.on_stage("calibration", 1, 2)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
+    lines = [line for line in plain.splitlines() if "word" in line]
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= width
+    assert " ".join(" ".join(lines).split()) == note
+
+
+def test_a_bar_says_what_is_left_and_how_long_it_took():
+    clock = Clock()
+    bars = Progress(_Times(), get_time=clock)
+    task = bars.add_task("x", total=10)
+    assert _Times().render(bars.tasks[0]).plain == ""
+    clock.now += 30
+    bars.update(task, completed=5)
+    clock.now += 30
+    bars.update(task, completed=7)
+    assert _Times().render(bars.tasks[0]).plain.endswith(" left")
+    bars.update(task, completed=10)
+    assert _Times().render(bars.tasks[0]).plain == "in 1:00"

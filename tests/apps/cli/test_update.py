@@ -43,12 +43,14 @@ def test_update_shows_before_and_after_and_writes_the_corrected_model(model, wro
 
 
 def test_a_correction_that_worsens_writes_nothing(model, wrong, tmp_path, monkeypatch):
-    monkeypatch.setattr(Update, "worsens", True)
+    monkeypatch.setattr(Update, "refusals", ["known defects called normal: 0 before, 2 after of 9"])
     target = tmp_path / "u.ahl"
     options = ("--missed", wrong["frame"][0], "-o", target)
     result = run("update", model, *options, "--json", code=1)
     assert json.loads(result.stdout)["worsens"]
     assert json.loads(result.stdout)["model"] is None
+    assert json.loads(result.stdout)["refusals"] == Update.refusals
+    assert "worse: known defects called normal: 0 before, 2 after of 9. Check" in result.stderr
     assert "--force" in result.stderr
     assert not target.exists()
     run("update", model, *options, "--force")
@@ -78,15 +80,24 @@ def test_usage_and_unreadable_files(model, wrong, tmp_path):
     assert "same image" in same.stderr
 
 
-def test_a_folder_named_like_a_class_that_was_shown_tells_the_class(model, tmp_path):
+def test_folders_tell_the_class(model, tmp_path):
+    """A folder that is given names the kind, that of a file only if it is a known class."""
     (dot,) = write_class(tmp_path / "dot", "dot", 1, first=90)
-    target = tmp_path / "u.ahl"
-    run("update", model, "--missed", dot, "-o", target, "--force")
-    counts = [
-        json.loads(run("info", m, "--json").stdout)["manifest"]["files"] for m in (model, target)
-    ]
-    before, after = (sum(f["class_name"] == "dot" for f in files) for files in counts)
-    assert after == before + 1
+    (line,) = write_class(tmp_path / "line3", "dot", 1, first=91)
+    write_class(tmp_path / "cracked", "dot", 1, first=92)
+    write_class(tmp_path / "new" / "dent", "dot", 1, first=93)
+    options = ("-o", tmp_path / "u.ahl", "--force")
+    given = ("--missed", dot, line, tmp_path / "cracked", tmp_path / "new")
+    told = json.loads(run("update", model, *given, *options, "--json").stdout)
+    assert [one["class"] for one in told["corrected"]] == ["dot", "missed", "cracked", "dent"]
+    assert "dent" in run("update", model, *given, *options).stdout
+    named = json.loads(run("update", model, *given, "--kind", "a", *options, "--json").stdout)
+    assert {one["class"] for one in named["corrected"]} == {"a"}
+    good = write_class(tmp_path / "good", "dot", 1, first=94)[0].parent
+    assert (
+        "class of a missed defect is 'good'"
+        in run("update", model, "--missed", good, code=2).stderr
+    )
 
 
 def test_a_changed_label_is_said(model, inspection_folder, tmp_path):

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from ahl.scoring.sheet import SHORT
 from commands import run
 from small_images import write_class
 
@@ -75,9 +77,29 @@ def test_images_go_by_their_verdict(decided, tmp_path):
     assert len({one["verdict"] for one in expected.values()}) > 1
     assert "1 unreadable" in result.stderr
     assert f"{tmp_path / 'in' / 'dot040.png'} -> " in result.stdout
+    assert "why" not in lines[0]
     again = run("watch", decided, tmp_path / "in", *given, "--json")
     assert again.stdout == ""
     assert "Moved: nothing." in again.stderr
+
+
+def test_watch_says_why_and_draws_where(decided, tmp_path):
+    """Pictures within the watched folder are no arrivals, and named as the images are now."""
+    images = incoming(tmp_path / "in")
+    maps = tmp_path / "in" / "maps"
+    given = (*options(tmp_path), "--once", "--settle", 0, "--recursive", "--why")
+    result = run("watch", decided, tmp_path / "in", *given, "--heat-maps", maps)
+    assert set(moved(tmp_path)) == set(images)
+    lines = logged(tmp_path)
+    assert len(lines) == len(images)
+    for line in lines:
+        assert line["why"].startswith(("Above all it is ", "Nothing speaks against it."))
+        assert "The good image most like it is good/" in line["why"]
+        goal = Path(line["moved_to"])
+        with Image.open(maps / f"{goal.parent.name}__{goal.name}.png") as drawn:
+            assert drawn.width > 2 * SHORT
+    assert len(list(maps.iterdir())) == len(images)
+    assert "Above all it is" in " ".join(result.stdout.split())
 
 
 def test_mistakes_are_one_clear_line(model, decided, tmp_path):

@@ -1,29 +1,15 @@
 """Images looked at closer: pictures, places and reasons."""
 
-import numpy as np
-import pytest
+from dataclasses import replace
 
-from ahl.apps.report.cases import LONGEST, make_cases, read_small, where
+import numpy as np
+from PIL import Image
+
+from ahl.apps.report.cases import LONGEST, make_cases, read_small
 from ahl.apps.report.counts import worst_false_alarms, worst_misses
 from ahl.apps.report.episodes import PSEUDO, pseudo_tiles, training_tiles
 from ahl.apps.report.html import processor
 from ahl.scoring.evaluation import evaluate
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "words"),
-    [(0, 0, "top left"), (15, 8, "bottom centre"), (8, 8, "centre"), (7, 15, "middle right")],
-)
-def test_the_highest_place_in_words(row, column, words):
-    heat = np.zeros((16, 16), dtype=np.float32)
-    heat[row, column] = 1
-    assert where(heat) == words
-
-
-def test_places_of_a_wide_map_go_by_its_own_sides():
-    heat = np.zeros((6, 24), dtype=np.float32)
-    heat[5, 13] = 1
-    assert where(heat) == "bottom centre"
 
 
 def test_cases_are_those_asked_for_in_their_order(detector, dataset):
@@ -72,3 +58,18 @@ def test_the_processor_has_a_name(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU: fast\n")
     assert processor(tmp_path / "cpuinfo") == "Some CPU: fast"
     assert processor(tmp_path / "none")
+
+
+def test_a_mask_is_outlined_and_named(detector, dataset, tmp_path):
+    result = evaluate(detector.scorer, dataset)
+    (mistake,) = worst_misses(result.scored, 1)
+    mask = np.zeros((48, 48), dtype=np.uint8)
+    mask[8:30, 8:30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    sample = replace(mistake.scored.sample, masks=(tmp_path / "mask.png",))
+    masked = replace(mistake, scored=replace(mistake.scored, sample=sample))
+    plain, marked = make_cases(detector.scorer, [mistake, masked])
+    assert "Green: the defect by its mask." in marked.place
+    assert "Green" not in plain.place
+    assert marked.overlay != plain.overlay
+    assert marked.image == plain.image

@@ -7,7 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from ahl._common.types import Sample, ScoredSample
-from ahl.apps.report.counts import count, share, worst_false_alarms, worst_misses
+from ahl.apps.report.counts import (
+    best_hits,
+    count,
+    operating_points,
+    share,
+    worst_false_alarms,
+    worst_misses,
+)
 
 
 def make(class_name, *scores, seen=False):
@@ -74,3 +81,25 @@ def test_nothing_to_compare_with():
 )
 def test_share_never_rounds_to_none_or_all(part, whole, words):
     assert share(part, whole) == words
+
+
+def test_points_let_at_most_their_share_of_good_images_alarm():
+    scored = make("good", *range(60)) + make("dent", 10, 52, 54.5, 57.5, 58.5, 59.5, 99, 99, 99, 99)
+    points = operating_points(counted(scored))
+    assert [(one.rate, one.threshold) for one in points] == [
+        (0.01, 59.0),
+        (0.02, 58.0),
+        (0.05, 56.0),
+        (0.1, 53.0),
+    ]
+    assert [one.alarms.hits for one in points] == [0, 1, 3, 6]
+    assert [one.found.hits for one in points] == [5, 6, 7, 8]
+    assert operating_points(counted(make("good", 1, 2))) == []
+    (only,) = {one.threshold for one in operating_points(counted(make("good", 3) + make("x", 4)))}
+    assert only == 3.0
+
+
+def test_hits_are_the_highest_anomalies():
+    scored = make("good", 0, 2) + make("dent", 1, 5, 3)
+    assert [one.scored.score for one in best_hits(scored, 2)] == [5, 3]
+    assert best_hits(scored, 1)[0].standing == "above every normal image"

@@ -15,10 +15,11 @@ from ahl import AHL, RunSettings
 from ahl._common.errors import DataError
 from ahl._common.types import ScoredSample
 from ahl.apps.report.counts import count as sum_up
-from ahl.apps.report.counts import kept_rows
+from ahl.apps.report.counts import kept_rows, operating_points, share
 from ahl.apps.report.html import write_report
 from ahl.apps.report.score_plots import draw_histograms, draw_precision_recall, draw_roc
 from ahl.data import open_dataset
+from ahl.scoring.evaluation import evaluate
 from html_reader import read
 from small_images import small_image, write_class
 from tiny import TinyBackbone, fit, tiny_config
@@ -39,12 +40,26 @@ def test_the_page_is_whole_and_holds_every_part(html, detector):
     # ROC, precision-recall, seen and unseen, histograms, w_i, two losses; the sprites; their uses.
     assert reader.tags.count("svg") == 7 + 1 + html.count('<svg role="img" aria-label')
     assert reader.tags.count("article") == episodes > 1
-    assert len(re.findall(r'<li class="case">', html)) == 12
+    assert len(re.findall(r'<li class="case">', html)) == 12 + 3
     text = " ".join(reader.texts)
     for words in ("How good it is", "What to do", "seen classes", "unseen classes", "threshold"):
         assert words in text
     for words in ("inner rate", "tiny, weights", "torch", "Processor", "support_in_query", "today"):
         assert words in text
+
+
+def test_the_page_begins_with_what_the_model_finds(html, detector, dataset):
+    """Then come what other thresholds would; what is for experts is folded away."""
+    counts = sum_up(evaluate(detector.scorer, dataset))
+    finds = share(counts.found.hits, counts.found.total).replace(" %", "\u00a0%")
+    assert f'id="summary" class="first">Finds {finds} of the defects, calls ' in html
+    rates = html[html.index('id="rates"') : html.index('id="misses"')]
+    assert re.findall(r'<th scope="row">(\d+) %</th>', rates) == ["1", "2", "5", "10"]
+    for point in operating_points(counts):
+        assert f"<td>{point.found.hits} ({share(point.found.hits, point.found.total)})" in rates
+    folded = html[html.index("<details>") : html.index("</details>")]
+    assert all(f'id="{name}"' in folded for name in ("training", "episodes", "run"))
+    assert html.index('id="hits"') < html.index("<details>") < html.index('id="notes"')
 
 
 def test_nothing_is_fetched(html):
@@ -87,7 +102,7 @@ def test_pictures_of_cases_are_named_for_those_who_do_not_see_them(html):
         assert re.search(r'<p class="note">(.*?)</p>', case)[1] in overlay
         assert likes == re.findall(r"<span>((?:Shown|Good).*?)</span>", case)
         assert len(likes) == 2
-    assert len(cases) == 12
+    assert len(cases) == 12 + 3
 
 
 def test_equal_arguments_give_equal_bytes(detector, dataset, report_file, tmp_path):

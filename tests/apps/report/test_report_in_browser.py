@@ -45,7 +45,7 @@ def test_pictures_are_there_and_links_lead_somewhere(show):
     page = show()
     assert page.title().startswith("benchmark")
     broken = "() => [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
-    assert page.evaluate("document.images.length") == 48
+    assert page.evaluate("document.images.length") == 60
     assert page.evaluate(broken) == 0
     page.click("nav a >> nth=-1")
     assert page.url.endswith("#notes")

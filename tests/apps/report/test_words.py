@@ -11,7 +11,8 @@ from ahl.apps.report.counts import count, weakest
 from ahl.apps.report.words import summarise
 from ahl.config import preset
 from ahl.model.decision import decide
-from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.evaluation import Evaluation, LabelConflict
+from ahl.scoring.localisation import PixelFigures
 
 
 def scored(class_name, scores, *, seen=False):
@@ -47,6 +48,7 @@ def told(groups, threshold_of=None, rate=0.1, skipped=0, reasons=(), threshold_i
 
 
 GOOD = scored("good", range(20))
+HOLES = scored("hole", [0, 17, 30, 31], seen=True)
 
 
 def test_seen_and_unseen_kinds_are_compared_with_their_intervals():
@@ -66,6 +68,16 @@ def test_without_a_threshold_one_is_asked_for_and_weak_classes_named():
     assert "ahl threshold" in summary.what_to_do[0]
     assert any("class dent" in one for one in summary.what_to_do)
     assert any("Found least: class dent (unseen" in one for one in summary.where_it_fails)
+
+
+def test_the_headline_says_what_is_found():
+    summary, _ = told([GOOD, HOLES], threshold_of=range(10))
+    assert summary.headline == "Finds 75 % of the defects, calls 50 % of the good parts defective."
+    assert told([GOOD, HOLES])[0].headline == (
+        "With a threshold it could find 50 % of the defects, calling 5 % of the good parts "
+        "defective."
+    )
+    assert told([GOOD])[0].headline.startswith("Too little to say")
 
 
 def test_misses_and_false_alarms_are_counted_at_the_threshold():
@@ -103,6 +115,14 @@ def test_good_images_that_set_the_threshold_are_no_news_of_it():
     assert not any("was set on" in one for one in summary.how_good)
 
 
+def test_heat_maps_are_put_into_words_where_they_are_measured():
+    pixels = PixelFigures(auroc=0.9, aupro=None, peak_near=0.5, masked=4, unmasked=1)
+    (words,) = [one for one in told([GOOD, HOLES], pixels=pixels)[0].how_good if "heat" in one]
+    assert "within 16 pixels of it, in 50% of 4 images" in words
+    assert words.endswith("over pixels AUROC is 0.900, AUPRO -.")
+    assert not any("heat" in one for one in told([GOOD, HOLES])[0].how_good)
+
+
 def test_images_of_trained_parts_are_counted_with_the_figure_without_them():
     groups = [GOOD, scored("hole", [0, 17, 30, 31], seen=True)]
     summary, _ = told(groups, trained_parts=3, of_new_parts=SimpleNamespace(auroc=0.75))
@@ -136,3 +156,11 @@ def test_one_kind_alone_is_nothing_to_compare(groups):
     assert "nothing to compare" in summary.how_good[0]
     assert not counts.both
     assert "2 images could not be read." in summary.where_it_fails
+
+
+def test_labels_that_contradict_training_are_named():
+    one = LabelConflict(name="a", class_name="good", trained="b", trained_class="dent")
+    said = told([GOOD, HOLES], conflicts=(one,) * 7)[0].where_it_fails
+    assert said.count(f"{one.in_words()}.") == 5
+    assert "So are 2 more." in said
+    assert not any("label is wrong" in words for words in told([GOOD])[0].where_it_fails)

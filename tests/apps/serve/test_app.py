@@ -93,6 +93,7 @@ def test_the_scores_are_those_of_the_command(serve, model, inspection_folder):
         assert told.pop("name") == shared["name"] == path.name
         expected = json.loads(run("predict", model, path, "--why", "--json").stdout)
         assert expected.pop("path") == str(path)
+        assert expected.pop("trained_on"), "of which the service says nothing"
         assert told == expected, "to the last digit"
         # Those that share a pass may differ in the last digits, as in the command.
         assert shared["score"] == pytest.approx(expected["score"], rel=1e-5)

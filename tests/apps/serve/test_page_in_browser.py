@@ -3,10 +3,13 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 from paging import scored, tab_to
 
 from ahl.pipeline.feedback.answers import read_answers
+from ahl.scoring.overlay import BLUE, RED
+from ahl.scoring.places import Colouring
 from browsing import CHROMIUM
 from commands import run
 
@@ -143,3 +146,33 @@ def test_the_review_by_keyboard_alone(show, shown_images, page_service):
     assert mark.class_name == "good"
     assert not (page_service.marks / "faint dsgh").exists()
     assert show.refused == [422]
+
+
+@pytest.mark.parametrize(
+    ("peak", "bounds"), [(0.9, (1, 4)), (1.5, (1, 4)), (2.2, (1, 4)), (9, (1, 4)), (9, None)]
+)
+def test_the_page_colours_a_heat_map_as_every_other_picture(show, peak, bounds):
+    """Wider than high; the strongest place is always outlined."""
+    heat = np.full((20, 40), 0.1, dtype=np.float32)
+    heat[14:18, 30:36] = peak
+    raw = {
+        "shape": [20, 40],
+        "data": base64.b64encode(heat.astype("<f4").tobytes()).decode("ascii"),
+    }
+    drawn = """async ([raw, bounds]) => {
+      const {heatOf, drawHeat, placeWords} = await import("/static/pictures.js");
+      const heat = heatOf(raw, bounds), canvas = document.createElement("canvas");
+      drawHeat(canvas, heat, 400, 200, 400);
+      const at = (x, y) => [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
+      return {colour: heat.colour, shares: [...heat.shares], words: placeWords({heat}),
+              rim: at(330, 141), away: at(100, 50)};
+    }"""
+    told = show().evaluate(drawn, [raw, bounds])
+    colouring = Colouring.of(heat, bounds)
+    assert tuple(told["colour"]) == (RED if colouring.by_model else BLUE)
+    shares = 255 * colouring.shares(heat).ravel()
+    np.testing.assert_allclose(told["shares"], shares, atol=0.51)
+    assert told["away"][3] == 0
+    assert told["rim"][3] == 255, "the line is drawn fully"
+    assert "lower right part" in told["words"]
+    assert ("Blue" in told["words"]) != colouring.by_model

@@ -91,6 +91,7 @@ class Site:
             poll=kept.pop("poll", 1.0),
             told=self.told.append,
             warned=self.warned.append,
+            heat_maps=kept.pop("heat_maps", None),
             clock=self.clock,
             sleep=self.clock.sleep,
         )

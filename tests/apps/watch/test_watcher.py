@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fake_scorer import FakeScorer, Killed, Site, killed_at
 
@@ -279,3 +280,25 @@ def test_it_needs_no_torch():
     script = "import sys; sys.modules['torch'] = None\nimport ahl.apps.cli, ahl.apps.watch.watcher"
     script += "\nimport ahl.apps.watch.mover, ahl.apps.watch.journal, filelock"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_nothing_waits(site):
+    """The files here are no images: a moved file that somebody took away is the same to it."""
+    (site.folder / "a.png").write_text("anomalous 1.")
+    (site.folder / "b.png").write_text("normal 1.")
+    scorer = FakeScorer()
+    heat = np.zeros((4, 4), dtype=np.float32)
+    plain = scorer.predict
+
+    def with_heat(images, *, heat_maps=False, nearest=False):
+        assert heat_maps
+        return (replace(one, heat_map=heat) for one in plain(images))
+
+    scorer.predict = with_heat
+    watcher = site.watcher(scorer=scorer, heat_maps=site.folder.parent / "maps")
+    watcher.run_once()
+    assert watcher.counts == {"reject": 1, "ok": 1}
+    assert [one.split(":")[0] for one in site.warned] == [
+        f"No picture of {site.destinations.reject / 'a.png'}",
+        f"No picture of {site.destinations.ok / 'b.png'}",
+    ]

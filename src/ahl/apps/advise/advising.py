@@ -62,6 +62,7 @@ class Advice:
         notes: what could not be measured, and why.
         of_test: how many of the images are in the `test/` of a benchmark layout. They train the
             trials, so that a choice made by this advice is not blind to that test.
+        trained_anomalies: labelled defects that the answers are for; None: all of them.
     """
 
     data: str
@@ -76,6 +77,7 @@ class Advice:
     size: SizeAdvice
     notes: tuple[str, ...]
     of_test: int
+    trained_anomalies: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON values."""
@@ -91,6 +93,7 @@ def advise(
     backbone_arguments: Mapping[str, Any] | None = None,
     stages: Sequence[int] | None = None,
     config: Config | None = None,
+    anomalies: int | None = None,
     quick: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -111,6 +114,8 @@ def advise(
         backbone_arguments: of the backbone.
         stages: of the backbone.
         config: all constants; None takes the preset `default`.
+        anomalies: labelled defects that the training will have, if not all: trials draw at most so
+            many.
         quick: each image is judged once, the learning curve has its end only, and no larger image
             size is measured.
         seed: of every draw.
@@ -126,6 +131,8 @@ def advise(
     """
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
+    if anomalies is not None and anomalies < 1:
+        raise ConfigurationError(f"anomalies is {anomalies}; it must be 1 at least.")
     callback = callback or Callback()
     if isinstance(data, Dataset):
         dataset = data
@@ -145,6 +152,7 @@ def advise(
         config=with_size(config or default(), built, normals, callback=callback),
         detector=find_detector(heads),
         seed=seed,
+        anomalies=anomalies,
         device=resolve_device(device),
         cache=cache,
         callback=callback,
@@ -191,6 +199,7 @@ def advise(
         of_test=sum(one.sample.name.startswith("test/") for one in pictures)
         if dataset.layout == "benchmark"
         else 0,
+        trained_anomalies=anomalies,
     )
 
 

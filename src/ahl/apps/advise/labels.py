@@ -206,7 +206,8 @@ def measure_curve(trials: Trials, known: Ranking, *, quick: bool) -> LearningCur
     splits = _splits(trials, [names == name for name in classes] if several else [])
     if not splits:
         return None
-    sizes = np.array([len(pool) for pool, _, _ in splits])
+    most = trials.setup.anomalies or counts.total()
+    sizes = np.array([min(len(pool), most) for pool, _, _ in splits])
     half = np.maximum(sizes // 2, 1)
     steps = [np.full(len(splits), m) for m in _COUNTS if not quick and m <= 0.75 * half.min()]
     steps += [half] if sizes.min() > 1 else []
@@ -223,7 +224,8 @@ def measure_curve(trials: Trials, known: Ranking, *, quick: bool) -> LearningCur
     everything = measured[-1][1]
     gained = everything.minus(measured[-2][1]) if sizes.min() > 1 else None
     doubling = gained and gained.times(1 / float(np.log2(sizes / half).mean()))
-    five = doubling and doubling.times(log2((counts.total() + MORE) / counts.total()))
+    trained = min(most, counts.total())
+    five = doubling and doubling.times(log2((trained + MORE) / trained))
     some = np.isin(names, classes)
     return LearningCurve(
         left_out="classes" if several else "images",

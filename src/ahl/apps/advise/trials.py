@@ -52,6 +52,7 @@ class Setup:
         config: all constants; the part on collaborative learning is not used.
         detector: the base detector.
         seed: of every draw.
+        anomalies: labelled defects that one training has at most; None: all that there are.
         device: where backbone and heads run.
         cache: folder of the feature stores, as for `ahl.AHL`.
         callback: receives progress.
@@ -61,6 +62,7 @@ class Setup:
     config: Config
     detector: type[BaseDetector]
     seed: int
+    anomalies: int | None = None
     device: torch.device
     cache: str | Path | None
     callback: Callback
@@ -155,6 +157,9 @@ class Trials:
         normals, anomalies = trained[~self.anomalous[trained]], trained[self.anomalous[trained]]
         if len(normals) > MOST_NORMALS:
             normals = np.sort(self.random("normals").choice(normals, MOST_NORMALS, replace=False))
+        most = self.setup.anomalies
+        if most is not None and len(anomalies) > most:
+            anomalies = np.sort(self.random("anomalies").choice(anomalies, most, replace=False))
         return normals, anomalies
 
 

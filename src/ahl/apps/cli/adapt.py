@@ -15,6 +15,7 @@ from ahl.apps.cli.common import (
     skipped_values,
     stderr_console,
     suggest,
+    tell,
 )
 from ahl.apps.cli.groups import Caching, Computing, Logging, json_flag, output_model, trained_model
 from ahl.apps.cli.options import POSITIVE, option, options, takes
@@ -78,9 +79,9 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
             }
         )
         return
-    click.echo(f"Adapted to {counted(used, 'good image')}. Model: {output}")
+    tell(f"Adapted to {counted(used, 'good image')}. Model: {output}")
     if decision is not None:
-        click.echo(
+        tell(
             "The threshold of the old model is gone: it was set for the old product. Set it anew, "
             f"on good images that are not among these: {own_name()} threshold {output} "
             f"GOOD_IMAGES... --max-false-alarm-rate {decision.max_false_alarm_rate:g}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from ahl.apps.cli.common import print_json, stderr_console
+from ahl.apps.cli.common import print_json, stderr_console, tell
 from ahl.apps.cli.groups import (
     Caching,
     Computing,
@@ -18,7 +18,7 @@ from ahl.apps.cli.groups import (
     seed_number,
 )
 from ahl.apps.cli.labelled import Labels, labelled_data
-from ahl.apps.cli.options import option, options, takes
+from ahl.apps.cli.options import POSITIVE, option, options, takes
 
 
 @options
@@ -32,6 +32,12 @@ class AdviseOptions:
     labels: Labels
     group_by: str | None = group_by_names()
     features: Features
+    anomalies: int | None = option(
+        "Labelled defects that the training will have [default: all]: answer for so many.",
+        default=None,
+        type=POSITIVE,
+        metavar="M",
+    )
     quick: bool = option(
         "Judge each image once, measure the end of the learning curve only, no larger size.",
         default=False,
@@ -67,6 +73,7 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
             heads=options.heads,
             **options.features.choice(),
             config=options.features.config(),
+            anomalies=options.anomalies,
             quick=options.quick,
             seed=options.seed,
             device=options.computing.device,
@@ -83,6 +90,6 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
     for answer in answers:
         click.echo(click.style(answer.title, bold=True))
         for line in answer.lines:
-            click.echo(f"  {line}")
+            tell(f"  {line}")
         click.echo()
-    click.echo(f"In {seconds} s.")
+    tell(f"In {seconds} s.")

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ahl._common.errors import ConfigurationError
-from ahl.apps.cli.common import (
-    FAILED,
-    print_json,
-    stderr_console,
-    suggest,
-)
+from ahl.apps.cli.common import FAILED, print_json, stderr_console, suggest, tell
 from ahl.apps.cli.groups import Caching, Computing, Features, group_by_names, json_flag
 from ahl.apps.cli.labelled import Labels
 from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
@@ -162,12 +157,12 @@ def run(options: RunOptions) -> None:
             {"computed": outcome.computed, "kept": outcome.kept, "failed": list(outcome.failed)}
         )
     else:
-        click.echo(
+        tell(
             f"{outcome.computed} trials computed, {outcome.kept} there already, "
             f"{len(outcome.failed)} failed."
         )
         for label, reason in outcome.failed:
-            click.echo(f"failed: {label}: {reason}")
+            tell(f"failed: {label}: {reason}")
         suggest("benchmark report", options.output)
     if outcome.failed:
         raise SystemExit(FAILED)
@@ -199,7 +194,7 @@ def report(results: Path, options: ReportOptions) -> None:
         print_json(written.to_json())
         return
     for sentence in written.verdicts:
-        click.echo(f"- {sentence}")
+        tell(f"- {sentence}")
     for path in written.paths:
         click.echo(str(path))
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -44,12 +45,12 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
             return verb(*args, **kwargs)
         except AHLError as error:
             status = USAGE if isinstance(error, ConfigurationError) else FAILED
-            click.echo(f"ahl: {error}", err=True)
+            tell(f"ahl: {error}", err=True)
         except ModuleNotFoundError as error:
             if error.name not in _FULL_ONLY:
                 raise
             status = USAGE
-            click.echo(
+            tell(
                 f"ahl: This needs {error.name}, which is not installed. All that `ahl` needs comes "
                 "with pip install ahl, into an environment without ahl-runtime.",
                 err=True,
@@ -67,9 +68,14 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def json_line(value: object) -> str:
+    """A value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on one line of standard output."""
-    click.echo(json.dumps(value, ensure_ascii=True, allow_nan=False))
+    click.echo(json_line(value))
 
 
 def stdout_console() -> Console:
@@ -106,7 +112,7 @@ def make_table(
 
 def say(note: str) -> None:
     """Print a note for people on standard error, so that results can be piped."""
-    click.echo(note, err=True)
+    tell(note, err=True)
 
 
 def skipped_values(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
@@ -159,10 +165,33 @@ def check_writable(path: Path | None) -> None:
         raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
 
 
-def called(anomalous: bool | None, verdict: str | None) -> str:
-    """An image's verdict for people, with a question mark where it is too close to call."""
-    side = "anomalous" if anomalous else "normal"
-    return side if verdict == side else f"{side}?"
+def tell(text: str, *, err: bool = False) -> None:
+    """Print prose; on a terminal its lines are wrapped at words, a list's below their beginning.
+
+    Args:
+        text: one line or several.
+        err: on standard error, as notes and errors are, so that results can be piped.
+    """
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = "\n".join(map(_wrapped, text.split("\n")))
+    click.echo(text, err=err)
+
+
+def indented(words: str) -> str:
+    """A paragraph below a line of a list, wrapped at words."""
+    return _wrapped(" " * 12 + words, more=0)
+
+
+def _wrapped(line: str, more: int = 2) -> str:
+    """A line at the terminal's width, `more` spaces before what follows an indented first one."""
+    indent = len(line) - len(line.lstrip())
+    return textwrap.fill(
+        line,
+        max(shutil.get_terminal_size().columns, 40),
+        subsequent_indent=" " * (indent + more if indent else 0),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def own_name() -> str:

@@ -15,6 +15,7 @@ from ahl.apps.cli.common import (
     stderr_console,
     stdout_console,
     suggest,
+    tell,
 )
 from ahl.apps.cli.groups import JsonAlone, json_flag
 from ahl.apps.cli.labelled import Labels, labelled_data
@@ -130,9 +131,9 @@ def _show(
         return
     for one in prepared:
         counts = ", ".join(f"{count:,} {folder}" for folder, count in one.images.items())
-        click.echo(f"{one.folder}: {counts}")
+        tell(f"{one.folder}: {counts}")
     if callback.skipped:
-        click.echo(f"{counted(len(callback.skipped), 'unreadable image', 'were')} left out.")
+        tell(f"{counted(len(callback.skipped), 'unreadable image', 'were')} left out.")
     suggest("train", prepared[0].folder, "--output", f"{prepared[0].name}.ahl")
 
 

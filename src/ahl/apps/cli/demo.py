@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ahl.apps.cli.common import print_json, stderr_console, suggest, use_threads
+from ahl.apps.cli.common import print_json, stderr_console, suggest, tell, use_threads
 from ahl.apps.cli.evaluate import as_values, show
 from ahl.apps.cli.groups import json_flag, seed_number, thread_count
 from ahl.apps.cli.options import FOLDER, option, options, takes
@@ -67,5 +67,5 @@ def demo(options: DemoOptions) -> None:
         print_json(as_values(written.evaluation) | files)
         return
     show(written.evaluation)
-    click.echo(f"Open {page} in a browser; the images are in {images}.")
+    tell(f"Open {page} in a browser; the images are in {images}.")
     suggest("predict", model, images / "test" / "crack")

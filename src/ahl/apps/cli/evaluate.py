@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ahl._common.text import counted, digits
+from ahl._common.text import counted, digits, printable
 from ahl.apps.cli.common import (
     make_table,
     print_json,
     skipped_values,
     stderr_console,
     stdout_console,
+    tell,
 )
 from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import options, takes
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ahl.scoring.evaluation import Evaluation
+    from ahl.scoring.localisation import PixelFigures
+
+_SHOWN: Final = 10
+"""Conflicts of labels that are named."""
 
 _FIGURES = {
     "auroc": "AUROC",
@@ -57,6 +64,10 @@ def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     (seen) and of the others (unseen) apart, average precision, and the false-positive rate where
     95 % of the anomalies are found. Where `ahl threshold` has set a threshold, the images above it
     are counted, class by class.
+
+    Where there are masks, the heat maps are measured, too: the AUROC over all pixels, AUPRO (mean
+    share of a defect that is found, up to 30 % false-positive pixels), and how often the peak lies
+    on the defect.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.estimator import AHL
@@ -88,10 +99,12 @@ def as_values(result: Evaluation) -> dict[str, Any]:
         *("threshold", "left_out", "left_out_known_class", "threshold_images"),
         "trained_parts",
     )
-    of_new_parts = result.of_new_parts
+    of_new_parts, pixels = result.of_new_parts, result.pixels
     return {
         **{name: getattr(result, name) for name in (*_FIGURES, *others)},
         "of_new_parts": None if of_new_parts is None else asdict(of_new_parts),
+        "pixels": None if pixels is None else asdict(pixels),
+        "conflicts": [asdict(one) for one in result.conflicts],
         "classes": {name: asdict(one) for name, one in result.classes.items()},
         "skipped": skipped_values(result.skipped),
     }
@@ -108,6 +121,8 @@ def show(result: Evaluation) -> None:
     if result.of_new_parts is not None:
         figures = [digits(getattr(result.of_new_parts, name)) for name in _FIGURES]
         console.print(make_table(titles, [figures], "Of parts that were not trained on"))
+    if result.pixels is not None:
+        _show_pixels(result.pixels, console)
     columns = ["class", ">images", "in training", ">AUROC"]
     if result.threshold is not None:
         columns.append(f">above {result.threshold:.4f}")
@@ -119,20 +134,38 @@ def show(result: Evaluation) -> None:
     console.print(make_table(columns, rows, "By class"))
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
-        click.echo(f"No {lacking} are left to test: figures need both.")
+        tell(f"No {lacking} are left to test: figures need both.")
     if result.trained_parts:
-        click.echo(
+        tell(
             f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
             "trained on, by copies, names or groups. They flatter it."
         )
     if result.threshold_images:
-        click.echo(
+        tell(
             f"{counted(result.threshold_images, 'good image', 'are')} among those that the "
             "threshold was set on: their share above it was chosen, not measured."
         )
+    for conflict in result.conflicts[:_SHOWN]:
+        tell(f"{printable(conflict.in_words())}.")
+    if (more := len(result.conflicts) - _SHOWN) > 0:
+        tell(f"{counted(more, 'more image')} contradict training labels (--json lists all).")
     notes = [f"{counted(result.left_out, 'training image')} left out"]
     if result.left_out_known_class:
         notes.append(f"{result.left_out_known_class} of the known class left out (hard setting)")
     if result.skipped:
         notes.append(f"{counted(len(result.skipped), 'unreadable image')} skipped")
-    click.echo("; ".join(notes) + ".")
+    tell("; ".join(notes) + ".")
+
+
+def _show_pixels(pixels: PixelFigures, console: Console) -> None:
+    from ahl.scoring.localisation import NEAR
+
+    figures = [digits(pixels.auroc), digits(pixels.aupro), f"{pixels.peak_near:.0%}"]
+    titles = [">AUROC", ">AUPRO", f">peak within {NEAR} px of the defect"]
+    images = counted(pixels.masked, "image")
+    console.print(make_table(titles, [figures], f"Heat maps, by the masks of {images}"))
+    if pixels.unmasked:
+        tell(
+            f"{counted(pixels.unmasked, 'anomaly', 'have')} no mask that can be read: heat maps "
+            "are not measured on them."
+        )

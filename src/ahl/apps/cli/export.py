@@ -16,6 +16,7 @@ from ahl.apps.cli.common import (
     print_json,
     stderr_console,
     stdout_console,
+    tell,
     use_threads,
 )
 from ahl.apps.cli.groups import json_flag, thread_count, trained_model
@@ -92,7 +93,7 @@ def export(model: Path, options: ExportOptions) -> None:
         return
     click.echo(f"{result.output}: {megabytes(result.size)}")
     for line in parity_lines(result.parity.values()):
-        click.echo(line)
+        tell(line)
 
 
 def show_exported(path: Path, *, as_json: bool) -> None:
@@ -138,7 +139,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
     }
     stdout_console().print(make_table(["", ""], rows.items()))
     for line in compared:
-        click.echo(line)
+        tell(line)
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:

@@ -3,139 +3,40 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from functools import partial
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from ahl._common.errors import ConfigurationError, DataError, ImageError
-from ahl._common.text import counted, printable
-from ahl.apps.cli.common import SKIPPED, USAGE, called, images_of, print_json, say, stderr_console
+from ahl._common.text import printable
+from ahl.apps.cli.bulk import BulkOptions, score_to_folder
+from ahl.apps.cli.common import (
+    SKIPPED,
+    USAGE,
+    check_writable,
+    images_of,
+    indented,
+    json_line,
+    say,
+    stderr_console,
+    tell,
+)
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
-from ahl.apps.cli.options import FOLDER, POSITIVE, option, options, takes
+from ahl.apps.cli.options import FILE, FOLDER, option, options, takes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ahl.apps.bulk.run import Collected, Engine
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ahl.model.card import ModelCard
     from ahl.scoring.prediction import Prediction
-
-
-@options
-class BulkOptions:
-    """The options of scoring into a folder; None for those that were not given.
-
-    Raises:
-        ConfigurationError: if one does nothing with, or without, the others.
-    """
-
-    output: str | None = option(
-        "Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
-        "instead of printing them; the same command goes on where it was interrupted. PATHs may "
-        "then be URLs, and Parquet files. Needs the extra ahl[bulk].",
-        default=None,
-        metavar="DIR",
-    )
-    engine: Literal["local", "ray"] | None = option(
-        "With --output: where to score, in this process or on Ray (extra ahl[ray]) "
-        "[default: local].",
-        default=None,
-    )
-    column: str | None = option(
-        "Column of Parquet files with paths, URLs or encoded images [default: path].", default=None
-    )
-    shard_size: int | None = option(
-        "Images a Parquet file of the output [default: 1024].", default=None, type=POSITIVE
-    )
-    workers: int | None = option(
-        "Ray: actors, of --threads (default 1) each [default: as many as there is room for].",
-        default=None,
-        type=POSITIVE,
-    )
-    ray_address: str | None = option(
-        "Ray: a running cluster, or 'auto' [default: start Ray on this machine alone].",
-        default=None,
-        metavar="ADDRESS",
-    )
-
-    def __post_init__(self) -> None:
-        if self.output is None:
-            for name in ("engine", "column", "shard_size", "workers", "ray_address"):
-                self._refuse(name, "--output DIR")
-            return
-        if self.engine != "ray":
-            for name in ("workers", "ray_address"):
-                self._refuse(name, "--engine ray")
-
-    def _refuse(self, name: str, needed: str) -> None:
-        if getattr(self, name) is not None:
-            raise ConfigurationError(f"--{name.replace('_', '-')} goes with {needed}.")
-
-
-def score_to_folder(
-    model: Path,
-    inputs: tuple[str, ...],
-    options: BulkOptions,
-    computing: ScorerComputing,
-    *,
-    as_json: bool,
-) -> None:
-    """Score a collection into the folder `options.output`, and say what came of it.
-
-    Raises:
-        SystemExit: with status 3, if images could not be read.
-        AHLError: see `ahl.apps.bulk.run.score_collection`.
-    """
-    from ahl.apps.bulk.run import SHARD_SIZE, score_collection
-    from ahl.apps.cli.progress import ConsoleCallback
-
-    output = options.output or "."
-    engine = _engine(options, computing.threads)
-    with ConsoleCallback(stderr_console(quiet=as_json)) as callback:
-        collected = score_collection(
-            model,
-            inputs,
-            output,
-            engine=engine,
-            column=options.column or "path",
-            shard_size=options.shard_size or SHARD_SIZE,
-            device=computing.device,
-            callback=callback,
-        )
-    if as_json:
-        print_json({"output": output, **asdict(collected)})
-    else:
-        click.echo(_in_words(collected, output))
-    if collected.unreadable:
-        raise SystemExit(SKIPPED)
-
-
-def _engine(options: BulkOptions, threads: int | None) -> Engine:
-    if options.engine == "ray":
-        from ahl.apps.bulk.ray_engine import RayEngine
-
-        return RayEngine(workers=options.workers, threads=threads or 1, address=options.ray_address)
-    from ahl.apps.bulk.run import score_here
-
-    return partial(score_here, threads=threads)
-
-
-def _in_words(collected: Collected, output: str) -> str:
-    shards = counted(collected.shards, "Parquet file")
-    words = f"{counted(collected.images, 'image')} scored in {shards}: {output}"
-    if collected.found:
-        words += f" ({collected.found} of them were there)"
-    if collected.unreadable:
-        images = counted(collected.unreadable, "image")
-        words += f"\n{images} could not be read; the column `error` says why."
-    if collected.unfetched:
-        words += (
-            f"\n{collected.unfetched} of them could not be fetched; the same command tries again."
-        )
-    return words
+    from ahl.scoring.scorer import Scorer
+    from ahl.scoring.words import Tally
 
 
 _LONGEST_NAME: Final = 200
@@ -149,13 +50,33 @@ class PredictOptions:
     heat_maps: Path | None = option(
         "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER
     )
+    npy: bool = option(
+        "With --heat-maps: each map as numbers, too, float32 of the image's own size.",
+        default=False,
+    )
     why: bool = option(
         "Add below each image what makes it anomalous, and which training images are like it.",
         default=False,
     )
+    sort: Literal["given", "score", "path"] = option(
+        "Order of the images: as found, by score with the highest first, or by path.",
+        default="given",
+    )
+    csv: Path | None = option(
+        "Write a table of all images to this file, too.", default=None, type=FILE
+    )
     bulk: BulkOptions
     computing: ScorerComputing
     as_json: bool = json_flag()
+
+    def __post_init__(self) -> None:
+        if self.npy and self.heat_maps is None:
+            raise ConfigurationError("--npy goes with --heat-maps DIR.")
+        own = self.why or self.heat_maps or self.csv or self.sort != "given"
+        if self.bulk.output is not None and own:
+            raise ConfigurationError(
+                "--why, --heat-maps, --sort and --csv do not go with --output."
+            )
 
 
 @click.command()
@@ -174,30 +95,34 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
 
     --why and --heat-maps show what speaks against an image, and where: what looks like a defect
     that was shown, like a synthetic defect, or unlike all good parts. Red begins above what the
-    highest places of usual good images have, and means the same in all pictures of one model. With
-    both, each picture has beside it the defect that was shown and the good image that are most like
-    this one.
+    highest places of usual good images have, and means the same in all pictures of one model; where
+    nothing reaches that, the highest places are blue. A line goes around the strongest places, and
+    `places` in --json has their boxes. With both, each picture has beside it the defect that was
+    shown and the good image that are most like this one.
 
     With --json, one object a line: path, score, probability, heads (each head's own score, higher =
     more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
     path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
-    where a question mark stands otherwise). A bad file never stops the rest.
+    where a question mark stands otherwise), and trained_on (the model was trained on this very
+    image). A bad file never stops the rest. The last lines count the images by verdict.
 
-    With --output, the same values become Parquet files: for collections too large for one machine,
-    or for one evening (docs/bulk.md).
+    With --output, these values, but trained_on, become Parquet files: for collections too large
+    for one machine, or for one evening (docs/bulk.md).
 
     \b
     Exit status: 0 all read, 2 wrong usage, 3 some skipped.
     """
-    folder, why, as_json = options.heat_maps, options.why, options.as_json
+    as_json = options.as_json
     if options.bulk.output is not None:
-        if why or folder is not None:
-            raise ConfigurationError("--why and --heat-maps do not go with --output.")
         score_to_folder(model, paths, options.bulk, options.computing, as_json=as_json)
         return
+    from ahl.apps.cli.progress import ConsoleCallback
+    from ahl.apps.cli.spreadsheet import write_csv
     from ahl.data.images.variety import notes_on_numbers
     from ahl.scoring.opening import open_scorer
+    from ahl.scoring.words import Tally
 
+    check_writable(options.csv)
     try:
         images = images_of(paths)
     except DataError as error:
@@ -206,37 +131,94 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
     for note in notes_on_numbers(images, scorer.card.bit_depth):
         say(note)
-    decided, rated = scorer.card.decision is not None, scorer.card.probability is not None
-    files = _heat_map_files(folder, images)
-    skipped = undrawn = 0
+    tally, title = Tally(), [] if as_json else [_title(scorer.card)]
+    told = _tell(scorer, images, options, tally)
+    if options.sort == "given":
+        kept = []
+        click.echo("".join(f"{line}\n" for line in title), nl=False)
+        for one in told:
+            click.echo(one.text)
+            kept += [one] if options.csv else []
+    else:
+        with ConsoleCallback(stderr_console(quiet=as_json)) as console:
+            kept = list(console.followed("scoring", told, len(images)))
+        kept.sort(key=_by_path if options.sort == "path" else _by_score)
+        click.echo("\n".join([*title, *(one.text for one in kept)]))
+    if options.csv is not None:
+        write_csv([one.values for one in kept], options.csv)
     if not as_json:
-        columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
-        click.echo(f"{'score':>10}  {columns}path")
-    for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
-        source = images[prediction.index]
-        skipped += prediction.score is None
-        given = prediction.to_json(why=scorer.card if why else None)
-        values = {"path": str(source), **given}
-        if prediction.heat_map is not None:
-            file = files[prediction.index]
-            try:
-                _draw(prediction, source, scorer.card, file)
-                values["heat_map"] = str(file)
-            except ImageError as error:  # it was there when it was scored
-                undrawn += 1
-                say(f"No heat map of {printable(str(source))}: {error}.")
-        if as_json:
-            print_json(values)
-        else:
-            click.echo(_line(prediction, printable(str(source)), values.get("why")))
-    if skipped and not as_json:
-        click.echo(f"{skipped} of {counted(len(images), 'image')} could not be read.", err=True)
-    if skipped or undrawn:
+        tell("\n" + "\n".join(tally.sentences()))
+    if tally.unreadable or tally.undrawn:
         raise SystemExit(SKIPPED)
 
 
-def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
-    """The prediction for people."""
+def _tell(
+    scorer: Scorer, images: Sequence[Path], options: PredictOptions, tally: Tally
+) -> Iterator[_Told]:
+    """Score the images, draw them if asked for, and count them."""
+    from ahl.scoring.sheet import draw_sheet
+
+    card, trained_on, folder, why = scorer.card, scorer.trained_on, options.heat_maps, options.why
+    files = _heat_map_files(folder, images)
+    for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
+        source = images[prediction.index]
+        values = {"path": str(source), **prediction.to_json(why=card if why else None)}
+        if trained_on and prediction.score is not None:
+            values["trained_on"] = _hash_of(source) in trained_on
+        if prediction.heat_map is not None:
+            file = files[prediction.index]
+            try:
+                draw_sheet(source, str(source), prediction, file, bit_depth=card.bit_depth)
+                values["heat_map"] = str(file)
+                if options.npy:
+                    values["heat_map_npy"] = str(_write_numbers(prediction.heat_map, source, file))
+            except ImageError as error:  # it was there when it was scored
+                tally.undrawn += 1
+                say(f"No heat map of {printable(str(source))}: {error}.")
+        tally.add(prediction, trained_on=values.get("trained_on", False))
+        yield _Told(
+            values, json_line(values) if options.as_json else _lines(prediction, values, card)
+        )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is told of an image: as JSON values, and as the text that is printed."""
+
+    values: dict[str, Any]
+    text: str
+
+
+def _by_path(one: _Told) -> str:
+    return str(one.values["path"])
+
+
+def _by_score(one: _Told) -> tuple[float, str]:
+    """The highest first, images without a score last."""
+    return -one.values.get("score", -inf), _by_path(one)
+
+
+def _hash_of(source: Path) -> str | None:
+    """The image's content hash; None if it is gone by now."""
+    from ahl.data.images.reading import content_hash
+
+    try:
+        return content_hash(source)
+    except ImageError:
+        return None
+
+
+def _title(card: ModelCard) -> str:
+    rated, decided = card.probability is not None, card.decision is not None
+    columns = f"{'probability  ' if rated else ''}{'verdict     ' if decided else ''}"
+    return f"{'score':>10}  {columns}path"
+
+
+def _lines(prediction: Prediction, values: dict[str, Any], card: ModelCard) -> str:
+    """The prediction for people; with reasons if these are among its JSON values."""
+    from ahl.scoring.words import called, why_in_words
+
+    path = printable(values["path"])
     if prediction.score is None:
         return f"{'skipped':>10}  {path}: {prediction.error}"
     verdict = ""
@@ -244,18 +226,10 @@ def _line(prediction: Prediction, path: str, why: Sequence[Any] | None) -> str:
         verdict = f"{called(prediction.anomalous, prediction.verdict):<12}"
     probability = "" if prediction.probability is None else f"{prediction.probability:>8.2f}  "
     line = f"{prediction.score:>10.4f}  {probability}{verdict}{path}"
-    if why is not None:
-        words = ", ".join(f"{meaning} ({value:+.1f})" for meaning, value in why)
-        line += f"\n{'':>10}  {words or 'nothing speaks against it'}"
-        like = [
-            f"{what} {printable(found.name)}"
-            for what, found in (
-                ("its most anomalous place is most like", prediction.nearest_anomaly),
-                ("the good image most like it is", prediction.nearest_normal),
-            )
-            if found is not None and found.name
-        ]
-        line += f"\n{'':>10}  {'; '.join(like)}" if like else ""
+    if values.get("trained_on"):
+        line += " (trained on)"
+    if "why" in values:
+        line += "\n" + indented(" ".join(why_in_words(prediction, card)))
     return line
 
 
@@ -282,18 +256,15 @@ def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
     return list(files)
 
 
-def _draw(prediction: Prediction, source: Path, card: ModelCard, output: Path) -> None:
-    """Draw the heat map over its image, beside the training images most like it."""
-    from ahl.scoring.overlay import draw_overlay
+def _write_numbers(heat: NDArray[np.float32], source: Path, picture: Path) -> Path:
+    """Write a heat map as numbers beside its picture; the file."""
+    import numpy as np
 
-    beside = [
-        (title, found.picture)
-        for title, found in (
-            ("defect most like it", prediction.nearest_anomaly),
-            ("good image most like it", prediction.nearest_normal),
-        )
-        if found is not None and found.picture is not None
-    ]
-    assert prediction.heat_map is not None
-    heat, bounds = prediction.heat_map, card.colour_bounds
-    draw_overlay(source, heat, bounds, output, beside=beside, bit_depth=card.bit_depth)
+    from ahl._common.files import written_whole
+    from ahl.data.images.reading import image_shape
+    from ahl.scoring.places import resized_heat
+
+    file = picture.with_suffix(".npy")
+    with written_whole(file) as path, path.open("wb") as unfinished:
+        np.save(unfinished, resized_heat(heat, image_shape(source)))
+    return file

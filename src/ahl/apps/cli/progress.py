@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,15 +14,19 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from ahl._common.callbacks import Callback
 from ahl._common.history import EpochRecord
 from ahl._common.types import Skipped
+
+Thing = TypeVar("Thing")
 
 Times = dict[tuple[str, ...], float]
 """Seconds of each part, those of parts within it not counted; the outermost name comes first."""
@@ -51,7 +55,7 @@ class ConsoleCallback(Callback):
         self.times: Times = {}
         # Not what rich thinks: FORCE_COLOR makes it take a file for a terminal.
         drawn = console.is_interactive and console.file.isatty()
-        self._console = console
+        self._console, self._drawn = console, drawn
         self._shown = _Bars(console) if drawn else _Lines(console, clock)
 
     def __enter__(self) -> Self:
@@ -74,7 +78,7 @@ class ConsoleCallback(Callback):
         self.skipped.append(skipped)
         if len(self.skipped) <= SHOWN_SKIPS:
             words = f"[yellow]skipped[/] {escape(skipped.name)}: {escape(skipped.reason)}"
-            self._console.print(words, soft_wrap=True)
+            self._console.print(words, soft_wrap=not self._drawn)
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
         """Add it up."""
@@ -84,10 +88,16 @@ class ConsoleCallback(Callback):
         """A function of (done, total) that shows how far the stage is."""
         return lambda done, total: self.on_stage(stage, done, total)
 
+    def followed(self, stage: str, things: Iterable[Thing], total: int) -> Iterator[Thing]:
+        """Hand things on, and show how many of so many there were."""
+        for done, thing in enumerate(things, start=1):
+            yield thing
+            self.on_stage(stage, done, total)
+
     def on_note(self, text: str) -> None:
         """Print the note."""
         self.notes.append(text)
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(text, soft_wrap=not self._drawn, markup=False)
 
 
 def losses_in_words(record: EpochRecord) -> str:
@@ -138,6 +148,17 @@ def profile_table(times: Times, total: float) -> Table:
     return table
 
 
+class _Times(ProgressColumn):
+    """How long a stage still takes, or took."""
+
+    def render(self, task: Task) -> Text:
+        """`0:12 left`, or `in 0:40`; nothing while that is not known."""
+        if task.finished:
+            return Text(f"in {_clock(task.finished_time or 0.0)}")
+        left = task.time_remaining
+        return Text("" if left is None else f"{_clock(left)} left")
+
+
 class _Bars:
     """A bar for each stage, and the latest losses below them."""
 
@@ -147,7 +168,7 @@ class _Bars:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            _Times(),
             console=console,
         )
         self._live = Live(Group(self._progress), console=console)
@@ -172,6 +193,7 @@ class _Lines:
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console, self._clock = console, clock
         self._last_shown: dict[str, tuple[int, int]] = {}
+        self._began: dict[str, tuple[float, int]] = {}
         self.start()
 
     def start(self) -> None:
@@ -183,12 +205,22 @@ class _Lines:
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Show how far the stage is, if it begins, ends or the last line is long ago."""
         now = self._clock()
+        began, first = self._began.setdefault(stage, (now, done))
         begins = done == 0 and total == 1  # such a stage has no steps
         due = begins or done == total or now - self._latest >= QUIET_SECONDS
         if not due or self._last_shown.get(stage) == (done, total):
             return
         self._latest, self._last_shown[stage] = now, (done, total)
-        minutes, seconds = divmod(int(now - self._started), 60)
         reached = f"{done}/{total}" if total else "cached"
-        text = f"{minutes}:{seconds:02d} {stage}: {reached}{f', {detail}' if detail else ''}"
+        if first < done < total:
+            left = (now - began) * (total - done) / (done - first)
+            reached += f", about {_clock(left)} left"
+        told = [f"{_clock(now - self._started)} {stage}: {reached}", *filter(None, [detail])]
+        text = ", ".join(told)
         self._console.print(text, soft_wrap=True, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    """`1:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -11,7 +11,7 @@ import click
 
 from ahl._common.errors import ConfigurationError
 from ahl._common.text import megabytes
-from ahl.apps.cli.common import check_writable, print_json, stderr_console
+from ahl.apps.cli.common import check_writable, print_json, stderr_console, tell
 from ahl.apps.cli.evaluate import as_values
 from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
@@ -74,6 +74,6 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
         page = {"report": str(output), "bytes": size, "seconds": seconds}
         print_json({**page, **asdict(summary), **as_values(written.evaluation)})
         return
-    for sentence in (*summary.how_good, *summary.where_it_fails):
-        click.echo(sentence)
+    for sentence in (summary.headline, *summary.how_good, *summary.where_it_fails):
+        tell(sentence)
     click.echo(f"Report: {output} ({megabytes(size)})")

@@ -17,6 +17,7 @@ from ahl.apps.cli.common import (
     skipped_values,
     stderr_console,
     suggest,
+    tell,
 )
 from ahl.apps.cli.groups import Computing, group_by_names, json_flag, output_model, trained_model
 from ahl.apps.cli.labelled import Labels
@@ -132,7 +133,7 @@ def _show(found: Threshold) -> None:
     good = counted(decision.normals, "good image")
     source = "left out by turns in training" if decision.held_out else "not trained on"
     low, high = decision.false_alarms_among(_NEXT)
-    click.echo(
+    tell(
         f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"
         f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
         f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
@@ -140,26 +141,26 @@ def _show(found: Threshold) -> None:
         f"{high:,} will lie above it, with a chance of 95 %."
     )
     if decision.held_out:
-        click.echo(
+        tell(
             "That holds for the fold models; the model itself has learned from all of these "
             "images, and mostly calls fewer anomalous. Give new ones for its own rate."
         )
     if decision.miss_rate is not None:
         rate, rate_low, rate_high = decision.miss_rate
-        click.echo(
+        tell(
             f"Of {counted(decision.anomalies, 'labelled anomaly')}, each judged by a detector that "
             f"was not trained on it, {decision.missed} would be missed: {rate:.0%} (95 % interval "
             f"{rate_low:.0%} to {rate_high:.0%}). Of kinds that were never shown, more may be."
         )
     if decision.missed == decision.anomalies >= FEWEST_TO_DOUBT:
-        click.echo(
+        tell(
             f"Warning: all of these {decision.anomalies} anomalies would be missed. Are the good "
             "images really good, and of the same product? Defects among them raise the threshold."
         )
     if decision.surely_anomalous is None:
         enough = least_certain_rate(decision.normals)
         other = f"; for --max-false-alarm-rate {enough:g} these are enough" if enough < 1 else ""
-        click.echo(
+        tell(
             f"{counted(decision.normals, 'good image', 'are')} too few to call an image anomalous "
             f"beyond doubt at this rate: those above the threshold are called uncertain. "
             f"{fewest_for_certainty(decision.max_false_alarm_rate)} are needed{other}."

@@ -19,6 +19,7 @@ from ahl.apps.cli.common import (
     skipped_values,
     stderr_console,
     stdout_console,
+    tell,
 )
 from ahl.apps.cli.groups import (
     Caching,
@@ -247,12 +248,10 @@ def _summary(
 def _show(summary: dict[str, Any], labelled: str) -> None:
     """Print the summary for people, and what to do next with which labelled folder."""
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
-    click.echo(f"Trained on {images} in {summary['seconds']} s.")
+    tell(f"Trained on {images} in {summary['seconds']} s.")
     if summary["skipped"]:
         skipped = counted(len(summary["skipped"]), "unreadable image", "were")
-        click.echo(f"{skipped} skipped.")
+        tell(f"{skipped} skipped.")
     model, ahl = summary["model"], own_name()
     click.echo(f"Model: {model}")
-    click.echo(
-        f"Next: {ahl} predict {model} FILE_OR_FOLDER...   or   {ahl} evaluate {model} {labelled}"
-    )
+    tell(f"Next: {ahl} predict {model} FILE_OR_FOLDER...   or   {ahl} evaluate {model} {labelled}")

@@ -16,6 +16,7 @@ from ahl.apps.cli.common import (
     stderr_console,
     stdout_console,
     suggest,
+    tell,
 )
 from ahl.apps.cli.groups import Computing, json_flag, output_model, trained_model
 from ahl.apps.cli.labelled import Labels
@@ -62,8 +63,8 @@ class UpdateOptions:
     )
     labels: Labels
     kind: str | None = option(
-        "Class of the missed defects [default: their folder's name if that is a class that was "
-        "trained on, else 'missed'].",
+        "Class of the missed defects [default: the name of their folder where a folder is given, "
+        "or where it is a class that was trained on; else 'missed'].",
         default=None,
         metavar="CLASS",
     )
@@ -95,8 +96,8 @@ def update(model: Path, options: UpdateOptions) -> None:
     Of a --table, or of --good and --defect, good images count as false alarms, and each defect as
     missed, with its kind.
 
-    Of a feedback folder it takes the images that the model had wrong when people answered, and was
-    not trained on since; each defect with the kind that they gave it.
+    Of a feedback folder it takes the images that the model had wrong, or was uncertain of, when
+    people answered, and was not trained on since; each defect with the kind that they gave it.
 
     The good images that it keeps are scored as if each were new, without its own patches in the
     memory: `ahl predict` gives the images themselves lower scores.
@@ -125,8 +126,8 @@ def update(model: Path, options: UpdateOptions) -> None:
         _show(values)
     if refused:
         raise DataError(
-            "More known images would be wrong than before and than is allowed, so nothing was "
-            "written. Check the labels, or train again with the new images, or --force it."
+            f"Nothing was written, for it makes these worse: {'; '.join(found.refusals)}. Check "
+            "the labels, or train again with the new images, or --force it."
         )
     found.model.save(target)
     if not options.as_json:
@@ -144,8 +145,12 @@ def _updated(model: Path, options: UpdateOptions, callback: Callback) -> Update:
 
     loaded = TrainedModel.load(model)
     paths = images_of(options.missed) if options.missed else []
-    known, folders = loaded.manifest.seen_classes, [path.resolve().parent.name for path in paths]
-    kinds = [options.kind or (name if name in known else MISSED_CLASS) for name in folders]
+    known, named = loaded.manifest.seen_classes, {str(Path(one)) for one in options.missed}
+    kinds = []
+    for path in paths:
+        folder = path.resolve().parent.name
+        is_kind = folder in known or str(path) not in named
+        kinds.append(options.kind or (folder if is_kind else MISSED_CLASS))
     defects = label_images(paths, kinds)
     good = label_images(images_of(options.false_alarms) if options.false_alarms else [], GOOD)
     if options.labels.given:
@@ -169,6 +174,7 @@ def as_values(found: Update) -> dict[str, Any]:
         {
             "name": one.name,
             "label": "defect" if found.anomalous[i] else "good",
+            "class": one.class_name,
             "score_before": float(found.before[i]),
             "score_after": float(found.after[i]),
             **{f"right_{w}": None if r is None else bool(r[i]) for w, r in rights.items()},
@@ -197,6 +203,7 @@ def as_values(found: Update) -> dict[str, Any]:
             one for one in images[:first] if one["right_before"] and one["right_after"] is False
         ],
         "worsens": found.worsens,
+        "refusals": found.refusals,
         "threshold_lost": found.threshold_lost,
     }
 
@@ -208,7 +215,7 @@ def _show(values: dict[str, Any]) -> None:
         now = {None: "-", True: "right", False: "still wrong"}[one["right_after"]]
         now += ", as before" if one["right_before"] else ""
         scores = (f"{one[f'score_{when}']:.2f}" for when in ("before", "after"))
-        rows.append([printable(one["name"]), one["label"], *scores, now])
+        rows.append([printable(one["name"]), printable(one["class"]), *scores, now])
     limits = [values["limit_before"], values["limit_after"]]
     if None not in limits:
         rows.append(["anomalous above", "", *(f"{limit:.2f}" for limit in limits), ""])
@@ -222,23 +229,23 @@ def _show(values: dict[str, Any]) -> None:
     console.print(make_table(columns, rows, "All other known images (good ones as if new)"))
     if values["auroc_before"] is not None:
         figures = f"{values['auroc_before']:.4f} before, {values['auroc_after']:.4f} after"
-        click.echo(f"AUROC of these: {figures}.")
+        tell(f"AUROC of these: {figures}.")
     for one in values["wrong_since"][:SHOWN]:
-        click.echo(
+        tell(
             f"wrong since: {printable(one['name'])} ({one['label']}), "
             f"{one['score_before']:.2f} before, {one['score_after']:.2f} after"
         )
     hidden = len(values["wrong_since"]) - SHOWN
     if hidden > 0:
-        click.echo(f"... and {hidden} more.")
+        tell(f"... and {hidden} more.")
     still = sum(one["right_after"] is False for one in values["corrected"])
     if still:
-        click.echo(
+        tell(
             f"{still} of {len(values['corrected'])} are still wrong: more images like them, or a "
             "new training, may help."
         )
     if values["threshold_lost"]:
-        click.echo(
+        tell(
             "The threshold is gone: too few of the good images that it was set on are left for its "
             "rate. Set it again with `ahl threshold`."
         )

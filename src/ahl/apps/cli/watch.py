@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ahl._common.text import printable
-from ahl.apps.cli.common import SKIPPED, called, print_json, stderr_console
+from ahl.apps.cli.common import SKIPPED, indented, print_json, stderr_console
 from ahl.apps.cli.groups import ScorerComputing, existing_model, json_flag
 from ahl.apps.cli.options import EXISTING_FOLDER, FILE, FOLDER, option, options, takes
 
@@ -49,6 +49,14 @@ class WatchOptions:
         "Append one JSON line for every file that was moved, to this file.",
         default=None,
         type=FILE,
+    )
+    why: bool = option(
+        "Add to each line what makes the image anomalous, and what it is like.", default=False
+    )
+    heat_maps: Path | None = option(
+        "Folder for a picture of each image with where its evidence lies.",
+        default=None,
+        type=FOLDER,
     )
     computing: ScorerComputing
     as_json: bool = json_flag()
@@ -90,6 +98,7 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
         unreadable=options.unreadable or options.reject / "unreadable",
     )
     destinations.check(folder)
+    pictures = () if options.heat_maps is None else (options.heat_maps,)
     log, once, console = options.log, options.once, stderr_console()
 
     def warned(text: str) -> None:
@@ -115,13 +124,15 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
                 recursive=options.recursive,
                 settle=options.settle,
                 patience=options.patience,
-                excluded=destinations.all(),
+                excluded=(*destinations.all(), *pictures),
             ),
             mover,
             destinations,
             poll=options.poll,
             told=print_json if options.as_json else _print_line,
             warned=warned,
+            why=options.why,
+            heat_maps=options.heat_maps,
         )
         held.enter_context(_stopped_by_signals(watcher.stop))
         warned(f"Watching {folder}{'' if once else '; stop with Ctrl-C or SIGTERM'}.")
@@ -141,12 +152,16 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
 
 def _print_line(line: Mapping[str, Any]) -> None:
     """Say for people what became of a file."""
+    from ahl.scoring.words import called
+
     path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
     if "error" in line:
         told = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
     else:
         verdict = called(line["anomalous"], line["verdict"])
         told = f"{verdict:<12}{line['score']:>10.4f}  {path} -> {moved_to}"
+        if "why" in line:
+            told += f"\n{indented(line['why'])}"
     click.echo(told)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ahl._common.errors import ImageError
@@ -16,8 +15,10 @@ from ahl._common.types import Pixels
 from ahl.apps.report.counts import Mistake, kind_of
 from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
+from ahl.data.masks import mask_of
 from ahl.model.card import ModelCard
-from ahl.scoring.overlay import BLUE, redden
+from ahl.scoring.overlay import overlay
+from ahl.scoring.places import Colouring, in_thirds
 from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
@@ -26,12 +27,6 @@ LONGEST: Final = 420
 
 QUALITY: Final = 82
 """Of the JPEGs: fine enough that what they add cannot be taken for a defect."""
-
-_FAINT: Final = 0.25
-"""Share of full red that cannot be made out on most images."""
-
-_ROWS: Final = ("top", "middle", "bottom")
-_COLUMNS: Final = ("left", "centre", "right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +93,11 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
         facts.append("too close to call")
     found = () if prediction.score is None else reasons(prediction, card)
     pixels = read_small(sample.source, LONGEST, card.bit_depth)
-    overlay, place = None, ""
+    drawn, place = None, ""
     if pixels is not None and prediction.heat_map is not None:
-        overlay, place = _overlay(pixels, prediction.heat_map, card.colour_bounds)
+        mask = mask_of(sample)
+        drawn = overlay(pixels, prediction.heat_map, card.colour_bounds, mask)
+        place = _place(prediction, masked=mask is not None)
     anomalous = card.decision is not None and card.decision.is_anomalous(scored.score)
     called = f"called {'anomalous' if anomalous else 'normal'}"
     return Case(
@@ -113,26 +110,25 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
         likenesses=_likenesses(prediction),
         place=place,
         image=None if pixels is None else _jpeg_uri(pixels),
-        overlay=overlay,
+        overlay=None if drawn is None else _jpeg_uri(drawn),
     )
 
 
-def _overlay(
-    pixels: Pixels, heat: NDArray[np.float32], bounds: tuple[float, float] | None
-) -> tuple[str, str]:
-    """The heat map over an image, and where it is strongest in words.
-
-    Where next to nothing would be coloured, the map's own highest places are blue: red always means
-    the same.
-    """
-    place = where(heat)
-    if bounds is None or heat.max() >= bounds[0] + _FAINT * (bounds[1] - bounds[0]):
-        drawn = redden(pixels, heat, bounds)
-        return _jpeg_uri(drawn), f"Red: evidence, strongest at the {place}."
-    drawn = redden(pixels, heat, None, colour=BLUE)
-    return _jpeg_uri(
-        drawn
-    ), f"No place stands out clearly. Blue: the most there is, at the {place}."
+def _place(prediction: Prediction, *, masked: bool) -> str:
+    """Where an image's evidence lies, in words."""
+    heat = prediction.heat_map
+    if heat is None or not prediction.places:
+        words = "No place stands out."
+    else:
+        row, column = (np.argwhere(heat == heat.max())[0] + 0.5) / heat.shape
+        where = in_thirds(float(row), float(column))
+        by_model = Colouring.of(heat, prediction.colour_bounds).by_model
+        words = (
+            f"Red: evidence, strongest at the {where}."
+            if by_model
+            else f"No place stands out clearly. Blue: the most there is, at the {where}."
+        )
+    return f"{words} Green: the defect by its mask." if masked else words
 
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
@@ -145,14 +141,6 @@ def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
         for words, nearest in found
         if nearest is not None
     )
-
-
-def where(heat: NDArray[np.float32]) -> str:
-    """The highest place of a map (H, W) in words."""
-    height, width = heat.shape
-    row, column = divmod(int(heat.argmax()), width)
-    words = f"{_ROWS[3 * row // height]} {_COLUMNS[3 * column // width]}"
-    return "centre" if words == "middle centre" else words
 
 
 def read_small(source: ImageSource, longest: int, bit_depth: int = FULL_DEPTH) -> Pixels | None:

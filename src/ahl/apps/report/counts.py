@@ -17,6 +17,9 @@ from ahl.scoring.metrics import auroc
 
 Floats = NDArray[np.float64]
 
+RATES: Final = (0.01, 0.02, 0.05, 0.1)
+"""False-alarm rates that the page says the finds at."""
+
 KINDS: Final = ("normal", "seen", "unseen")
 """Good images, anomalies of classes seen in training, and anomalies of others."""
 
@@ -142,6 +145,36 @@ def count(result: Evaluation) -> Counts:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """What a threshold would find that lets at most a share of these good images alarm.
+
+    Attributes:
+        rate: the share.
+        threshold: an image above it would be called anomalous.
+        alarms: good images above it.
+        found: anomalies above it.
+    """
+
+    rate: float
+    threshold: float
+    alarms: Rate
+    found: Rate
+
+
+def operating_points(counts: Counts) -> list[OperatingPoint]:
+    """The points at `RATES`, by the images tested; none unless there are images of both kinds."""
+    points = []
+    ordered = np.sort(counts.normals)[::-1]
+    for rate in RATES if counts.both else ():
+        threshold = float(ordered[min(int(rate * len(ordered)), len(ordered) - 1)])
+        alarms, found = (_called(one, threshold) for one in (counts.normals, counts.anomalies))
+        assert alarms is not None
+        assert found is not None
+        points.append(OperatingPoint(rate=rate, threshold=threshold, alarms=alarms, found=found))
+    return points
+
+
 def separated(row: ClassRow) -> float:
     """AUROC of a class; 0 where there is none."""
     return row.separation.auroc if row.separation else 0.0
@@ -168,7 +201,7 @@ def weakest(counts: Counts) -> ClassRow | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One image that ranks where it should not, and its place among the other kind in words."""
+    """One image, mostly one that ranks where it should not, and its place among the other kind."""
 
     scored: ScoredSample
     standing: str
@@ -181,6 +214,16 @@ def worst_misses(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
     return [
         Mistake(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
         for one in anomalies[:most]
+    ]
+
+
+def best_hits(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
+    """The anomalies with the highest scores, highest first."""
+    normals = np.array([one.score for one in scored if not one.sample.is_anomaly])
+    anomalies = [one for one in _usable(scored) if one.sample.is_anomaly]
+    return [
+        Mistake(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
+        for one in anomalies[::-1][:most]
     ]
 
 

@@ -21,8 +21,10 @@ from ahl._common.version import __version__
 from ahl.apps.report.cases import make_cases
 from ahl.apps.report.counts import (
     Counts,
+    best_hits,
     count,
     kept_rows,
+    operating_points,
     share,
     worst_false_alarms,
     worst_misses,
@@ -44,6 +46,9 @@ from ahl.scoring.torch_scorer import TorchScorer
 
 _WORST: Final = 6
 """Misses and false alarms shown of each: each adds 40 to 160 kB to the page."""
+
+_HITS: Final = 3
+"""Anomalies shown that stand out most."""
 
 _CLASSES: Final = 60
 """Most classes in the table; those found least are kept."""
@@ -110,7 +115,9 @@ def write_report(
         undrawn=max(0, len(counts.rows) - _DRAWN),
         curves=_curves(counts),
         histograms=draw_histograms(kept_rows(counts, _DRAWN), model.decision),
+        points=operating_points(counts),
         misses=make_cases(scorer, worst_misses(result.scored, _WORST)),
+        hits=make_cases(scorer, best_hits(result.scored, _HITS)),
         alarms=alarms,
         training=draw_trainings(model.history),
         episodes=make_cards(model),

@@ -9,11 +9,20 @@ from typing import Final
 
 from ahl._common.text import counted, digits
 from ahl.apps.report.cases import Case
-from ahl.apps.report.counts import ClassRow, Counts, Rate, Separation, share, weakest
+from ahl.apps.report.counts import (
+    ClassRow,
+    Counts,
+    Rate,
+    Separation,
+    operating_points,
+    share,
+    weakest,
+)
 from ahl.config.image_size import in_pixels
 from ahl.model.decision import Decision, fewest_for_certainty
 from ahl.model.trained import TrainedModel
 from ahl.scoring.evaluation import Evaluation
+from ahl.scoring.localisation import NEAR
 
 _GRADES: Final = (
     (0.99, "almost perfectly"),
@@ -30,6 +39,12 @@ _FEWEST: Final = 10
 _WIDE: Final = 0.1
 """Width of an AUROC's interval from which on more images are asked for."""
 
+_CONFLICTS: Final = 5
+"""Conflicts of labels that are named."""
+
+_USUAL: Final = 0.05
+"""False-alarm rate that the headline is at where no threshold is set."""
+
 _WEAK: Final = 0.9
 """AUROC below which a class is worth more training images."""
 
@@ -39,11 +54,13 @@ class Summary:
     """Sentences, each tuple most important first.
 
     Attributes:
+        headline: what the model finds, in one sentence.
         how_good: figures in words.
         where_it_fails: classes and images; empty if nowhere.
         what_to_do: advice.
     """
 
+    headline: str
     how_good: tuple[str, ...]
     where_it_fails: tuple[str, ...]
     what_to_do: tuple[str, ...]
@@ -61,10 +78,32 @@ def summarise(
         alarms: the worst false alarms.
     """
     return Summary(
+        headline=_headline(counts, model.decision),
         how_good=tuple(_how_good(result, counts, model.decision)),
         where_it_fails=tuple(_where_it_fails(result, counts, alarms)),
         what_to_do=tuple(_what_to_do(counts, model)) or ("Nothing stands out that needs doing.",),
     )
+
+
+def _headline(counts: Counts, decision: Decision | None) -> str:
+    """What happens at the threshold; without one, what would at 5 % false alarms."""
+    if not counts.both:
+        return "Too little to say what it finds: the test needs good images and defects."
+    found, alarms = counts.found, counts.alarms
+    if decision is None or found is None or alarms is None:
+        point = next(one for one in operating_points(counts) if one.rate == _USUAL)
+        return (
+            f"With a threshold it could find {_share_of(point.found)} of the defects, calling "
+            f"{_share_of(point.alarms)} of the good parts defective."
+        )
+    return (
+        f"Finds {_share_of(found)} of the defects, calls {_share_of(alarms)} of the good parts "
+        "defective."
+    )
+
+
+def _share_of(rate: Rate) -> str:
+    return share(rate.hits, rate.total)
 
 
 def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> Iterator[str]:
@@ -90,6 +129,13 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
         yield (
             f"At its threshold of {decision.threshold:.2f} it finds {rate_words(counts.found)} of "
             f"the anomalies, and calls {rate_words(counts.alarms)} of the good images anomalous."
+        )
+    if result.pixels is not None:
+        yield (
+            f"Its heat maps are strongest on the defect, or within {NEAR} pixels of it, in "
+            f"{result.pixels.peak_near:.0%} of {counted(result.pixels.masked, 'image')} that have "
+            f"a mask; over pixels AUROC is {digits(result.pixels.auroc)}, AUPRO "
+            f"{digits(result.pixels.aupro)}."
         )
     if result.threshold_images:
         yield (
@@ -127,6 +173,10 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
             f"What speaks most against the worst false alarms: they are {meaning} "
             f"({times} of {len(wrong)})."
         )
+    for one in result.conflicts[:_CONFLICTS]:
+        yield f"{one.in_words()}."
+    if (more := len(result.conflicts) - _CONFLICTS) > 0:
+        yield f"So are {more} more."
     if result.skipped:
         yield f"{counted(len(result.skipped), 'image')} could not be read."
 

@@ -13,7 +13,7 @@ from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
 from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
-from ahl.scoring.overlay import redden
+from ahl.scoring.overlay import overlay
 from ahl.scoring.prediction import Prediction
 
 
@@ -34,7 +34,7 @@ def answer_of(
     if heat is not None and wishes.heat_map == "raw":
         told["heat_map"] = _raw_map(heat)
     elif heat is not None and picture is not None:
-        told["heat_map"] = _png_uri(redden(picture, heat, card.colour_bounds))
+        told["heat_map"] = _png_uri(overlay(picture, heat, card.colour_bounds))
     return told
 
 
@@ -65,6 +65,15 @@ class Near(_Exact):
     picture: str | None = Field(None, description="PNG data URI, with pictures=1.")
 
 
+class Strongest(_Exact):
+    """A place that stands out in the heat map."""
+
+    box: tuple[float, float, float, float] = Field(
+        description="Top, left, bottom and right as shares of height and width."
+    )
+    heat: float = Field(description="The highest within.")
+
+
 class RawHeatMap(_Exact):
     """A heat map as numbers."""
 
@@ -92,6 +101,9 @@ class ImageScore(_Exact):
     why: list[tuple[str, float]] | None = Field(None, description="Reasons, with why=1.")
     nearest_anomaly: Near | None = None
     nearest_normal: Near | None = None
+    places: list[Strongest] | None = Field(
+        None, description="With a heat map: where it stands out, the strongest place first."
+    )
     heat_map: str | RawHeatMap | None = Field(
         None, description="With heat_map=1 a PNG data URI, with heat_map=raw numbers."
     )
@@ -122,6 +134,9 @@ class Answers(_Exact):
     missed: int | None = Field(None, description="Defects that the model did not find.")
     false_alarms: int | None = Field(None, description="Good images that it took for defects.")
     right: int | None = Field(None, description="Marked images that it had right.")
+    teaching: int | None = Field(
+        None, description="Those to update the model by: it was wrong, or uncertain."
+    )
     classes: dict[str, int] | None = Field(None, description="Images of each class.")
     bytes: int | None = None
     max_bytes: int | None = None

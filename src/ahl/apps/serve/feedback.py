@@ -128,6 +128,7 @@ def _told(service: Service, store: FeedbackStore) -> dict[str, Any]:
         "missed": outcomes["missed"],
         "false_alarms": outcomes["false_alarm"],
         "right": outcomes["right"],
+        "teaching": sum(answer.teaches for answer in answers),
         "classes": dict(sorted(Counter(answer.class_name for answer in answers).items())),
         "bytes": store.size(),
         "max_bytes": store.max_bytes,

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ahl._common.errors import ConfigurationError, DataError, ImageError
+from ahl._common.text import first_line
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
+from ahl.scoring.sheet import draw_sheet
+from ahl.scoring.words import why_in_words
 
 _SLICE: Final = 0.2  # seconds between two looks at whether to stop
 _AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again
@@ -81,6 +84,9 @@ class Watcher:
         destinations: where to.
         poll: seconds between two looks.
         told: called with the log line of every file that was moved.
+        why: lines have the reasons, too, and what each image is like.
+        heat_maps: folder for a picture of each image that was moved, named as it is there; None
+            draws none.
         warned: called with a sentence about what went wrong but will be tried again.
         clock: seconds that only go on.
         sleep: waits so many seconds.
@@ -102,6 +108,8 @@ class Watcher:
         poll: float,
         told: Callable[[Mapping[str, Any]], None],
         warned: Callable[[str], None],
+        why: bool = False,
+        heat_maps: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -115,6 +123,7 @@ class Watcher:
         self._destinations = destinations
         self._poll, self._told, self._warned = poll, told, warned
         self._clock, self._sleep = clock, sleep
+        self._why, self._heat_maps = why, heat_maps
         self._stopped = False
         self._warning = ""
         self.counts: Counter[str] = Counter()
@@ -166,8 +175,10 @@ class Watcher:
         due = self._arrivals.look(self._clock())
         for refusal in self._arrivals.refusals():
             self._warned(refusal)
-        predictions = self._scorer.predict([one.path for one in due]) if due else iter(())
-        for prediction in predictions:
+        if not due:
+            return
+        paths, drawn = [one.path for one in due], self._heat_maps is not None
+        for prediction in self._scorer.predict(paths, heat_maps=drawn, nearest=self._why):
             if self._stopped:
                 return
             self._deal_with(due[prediction.index], prediction)
@@ -189,19 +200,30 @@ class Watcher:
         else:
             self._arrivals.forget(arrival)
             self._tell(line)
+            if prediction.heat_map is not None:
+                self._draw(prediction, Path(line["moved_to"]))
+
+    def _draw(self, prediction: Prediction, moved_to: Path) -> None:
+        """Draw a moved image's heat map; one that fails is told, and nothing waits for it."""
+        assert self._heat_maps is not None
+        name = f"{moved_to.parent.name}__{moved_to.name}.png"
+        try:
+            depth = self._scorer.card.bit_depth
+            file = self._heat_maps / name
+            draw_sheet(moved_to, moved_to.name, prediction, file, bit_depth=depth)
+        except (ImageError, OSError) as error:
+            self._warned(f"No picture of {moved_to}: {first_line(error)}.")
 
     def _facts(self, prediction: Prediction) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         facts: dict[str, Any] = {"time": now, "model": self._scorer.card.sha256}
         if prediction.score is None:
             return {**facts, "error": prediction.error}
-        return {
-            **facts,
-            "score": prediction.score,
-            "probability": prediction.probability,
-            "anomalous": prediction.anomalous,
-            "verdict": prediction.verdict,
-        }
+        names = ("score", "probability", "anomalous", "verdict")
+        facts |= {name: getattr(prediction, name) for name in names}
+        if self._why:
+            facts["why"] = " ".join(why_in_words(prediction, self._scorer.card))
+        return facts
 
     def _tell(self, line: Mapping[str, Any]) -> None:
         if "error" in line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -108,6 +109,11 @@ class Answer:
             return "right" if anomalous is False else "false_alarm"
         return "right" if anomalous else "missed"
 
+    @property
+    def teaches(self) -> bool:
+        """True if a model can learn from it: it had the image wrong, or was uncertain."""
+        return self.outcome != "right" or self.verdict == "uncertain"
+
     def line(self) -> str:
         """As a line of the log."""
         return json.dumps(asdict(self)) + "\n"
@@ -160,9 +166,9 @@ class Feedback:
     """Images of a feedback folder, for one model.
 
     Attributes:
-        missed: defects that were not found, with their kinds.
-        false_alarms: good images that were taken for defects.
-        right: answered images that the model had right.
+        missed: defects that were not found, or not for sure, with their kinds.
+        false_alarms: good images that were taken for defects, or not for good ones for sure.
+        right: answered images that the model had right and was sure of.
         learnt: answered images that the model was trained on as what they are.
     """
 
@@ -183,24 +189,24 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
         DataError: if it is no feedback folder, or holds nothing to update the model by.
     """
     known = {(file.sha256, file.class_name) for file in manifest.files}
-    wrong: dict[Outcome, tuple[list[Path], list[str]]] = {
-        "missed": ([], []),
-        "false_alarm": ([], []),
-    }
+    missed, false_alarms = list[Answer](), list[Answer]()
     right = learnt = 0
     for answer in read_answers(folder):
         if (answer.sha256, answer.class_name) in known:
             learnt += 1
-        elif answer.outcome == "right":
+        elif not answer.teaches:
             right += 1
         else:
-            paths, classes = wrong[answer.outcome]
-            paths.append(folder / answer.file)
-            classes.append(answer.class_name)
-    missed, false_alarms = (label_images(*wrong[key]) for key in ("missed", "false_alarm"))
+            (false_alarms if answer.class_name == GOOD else missed).append(answer)
     if not missed and not false_alarms:
         raise DataError(
             f"{folder} holds nothing to update the model by: of its images the model had {right} "
             f"right, and was trained on {learnt}."
         )
-    return Feedback(missed=missed, false_alarms=false_alarms, right=right, learnt=learnt)
+
+    def labelled(some: Sequence[Answer]) -> list[LabelledImage]:
+        return label_images([folder / one.file for one in some], [one.class_name for one in some])
+
+    return Feedback(
+        missed=labelled(missed), false_alarms=labelled(false_alarms), right=right, learnt=learnt
+    )

@@ -26,16 +26,15 @@ export async function refreshMarks() {
 function tell(told) {
   known.keepsMarks = told.kept;
   $("no-store-marks").hidden = told.kept;
-  const wrong = told.kept ? told.missed + told.false_alarms : 0;
-  $("teach").hidden = !wrong;
-  $("nothing").hidden = !told.kept || wrong > 0 || !told.right;
+  $("teach").hidden = !told.teaching;
+  $("nothing").hidden = !told.kept || told.teaching > 0 || !told.right;
   if (!told.kept) return;
   const parts = [
     counted(told.missed, "missed defect"),
     counted(told.false_alarms, "false alarm"),
     told.right.toLocaleString("en") + " that the model had right",
   ];
-  const any = wrong + told.right;
+  const any = told.missed + told.false_alarms + told.right;
   $("marks-summary").textContent = any
     ? "The service keeps " + listed(parts) + "."
     : "Nothing is marked yet: say in the review what an image is.";

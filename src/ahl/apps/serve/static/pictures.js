@@ -3,8 +3,9 @@
 const SMALL = 480;
 const LARGE = 1024;
 const RED = [213, 94, 0];
-const STRONGEST = 0.5; // of the colour: what lies below has to be seen
-const EDGE = 128;
+const BLUE = [0, 114, 178];
+const STRONGEST = 0.6; // of the colour: what lies below has to be seen
+const FAINT = 0.25; // share of full red that cannot be made out on most images
 
 const shownHeat = new WeakMap();
 
@@ -29,34 +30,39 @@ export async function thumbnail(file) {
   return { url: URL.createObjectURL(blob), ...size };
 }
 
-/** Numbers of the service as {side, shares}: how strongly each place is coloured, 0 to 255. */
+/**
+ * Numbers of the service as {height, width, shares, colour}, as `ahl.scoring.places` colours them:
+ * shares, 0 to 255, say how strongly each place is coloured. Red has the model's bounds; where next
+ * to nothing reaches them, blue has the map's own.
+ */
 export function heatOf(raw, bounds) {
   const letters = atob(raw.data); // loops, here and below: hundreds of images may come in
   const bytes = new Uint8Array(letters.length);
   for (let place = 0; place < bytes.length; place += 1) bytes[place] = letters.charCodeAt(place);
   const values = new Float32Array(bytes.buffer);
-  let [low, high] = bounds || [];
-  if (!bounds) {
-    const sorted = values.slice().sort();
-    [low, high] = [sorted[sorted.length >> 1], sorted.at(-1)];
-  }
-  const width = Math.max(high - low, 1e-6);
+  const sorted = values.slice().sort();
+  const own = [sorted[sorted.length >> 1], sorted.at(-1)];
+  const red = !bounds || own[1] >= bounds[0] + FAINT * (bounds[1] - bounds[0]);
+  const [low, high] = (red && bounds) || own;
+  const range = Math.max(high - low, 1e-6);
   const shares = new Uint8ClampedArray(values.length);
   for (let place = 0; place < shares.length; place += 1) {
-    shares[place] = (255 * (values[place] - low)) / width;
+    shares[place] = (255 * (values[place] - low)) / range;
   }
-  return { side: raw.shape[0], shares };
+  const [height, width] = raw.shape;
+  return { height, width, shares, colour: red ? RED : BLUE };
 }
 
 /** Draw a heat map at an image's own proportions, to lie over it. */
 export function drawHeat(canvas, heat, width, height, longest = SMALL) {
   const layer = document.createElement("canvas");
-  layer.width = layer.height = heat.side;
-  const pixels = new ImageData(heat.side, heat.side);
+  layer.width = heat.width;
+  layer.height = heat.height;
+  const pixels = new ImageData(heat.width, heat.height);
+  let strongest = 0;
   for (let place = 0; place < heat.shares.length; place += 1) {
-    const at = 4 * place;
-    [pixels.data[at], pixels.data[at + 1], pixels.data[at + 2]] = RED;
-    pixels.data[at + 3] = heat.shares[place] * STRONGEST;
+    pixels.data.set([...heat.colour, heat.shares[place] * STRONGEST], 4 * place);
+    strongest = Math.max(strongest, heat.shares[place]);
   }
   layer.getContext("2d").putImageData(pixels, 0, 0);
   const scale = longest / Math.max(width, height);
@@ -65,16 +71,16 @@ export function drawHeat(canvas, heat, width, height, longest = SMALL) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
   context.drawImage(layer, 0, 0, canvas.width, canvas.height);
-  outline(context, canvas.width, canvas.height);
+  if (strongest) outline(context, canvas.width, canvas.height, heat.colour, strongest / 2);
 }
 
-/** Draw a line around what is strong, for eyes that do not tell the colour. */
-function outline(context, width, height) {
+/** Draw a line around what is strong: the strongest place always, for any eyes. */
+function outline(context, width, height, colour, edge) {
   const pixels = context.getImageData(0, 0, width, height);
   const { data } = pixels;
   const strong = new Uint8Array(width * height);
   for (let place = 0; place < strong.length; place += 1) {
-    strong[place] = data[4 * place + 3] > EDGE * STRONGEST ? 1 : 0;
+    strong[place] = data[4 * place + 3] > edge * STRONGEST ? 1 : 0;
   }
   const reach = Math.max(1, Math.round(Math.max(width, height) / 220));
   for (let y = 0; y < height; y += 1) {
@@ -84,7 +90,7 @@ function outline(context, width, height) {
       const inner = x >= reach && x < width - reach && y >= reach && y < height - reach
         && strong[place - reach] && strong[place + reach]
         && strong[place - reach * width] && strong[place + reach * width];
-      if (!inner) data.set([...RED, 255], 4 * place);
+      if (!inner) data.set([...colour, 255], 4 * place);
     }
   }
   context.putImageData(pixels, 0, 0);
@@ -110,13 +116,15 @@ export function showPicture(box, item, large = false) {
 export function placeWords(item) {
   if (item.drawn) return "Drawn by the server, heat map included.";
   if (!item.heat) return "";
-  const { side, shares } = item.heat;
+  const { height, width, shares, colour } = item.heat;
   let best = 0;
   shares.forEach((share, place) => { if (share > shares[best]) best = place; });
   if (!shares[best]) return "No place stands out.";
   const third = (share) => Math.min(2, Math.floor(3 * share));
-  const row = ["upper", "", "lower"][third(Math.floor(best / side) / side)];
-  const column = ["left", "", "right"][third((best % side) / side)];
+  const row = ["upper", "", "lower"][third(Math.floor(best / width) / height)];
+  const column = ["left", "", "right"][third((best % width) / width)];
   const words = row || column ? [row, column].filter(Boolean).join(" ") + " part" : "middle";
-  return "Stands out most: the " + words + ".";
+  return colour === BLUE
+    ? "No place stands out clearly. Blue: the most there is, in the " + words + "."
+    : "Stands out most: the " + words + ".";
 }

@@ -1,0 +1,125 @@
+"""Places: where a heat map stands out, on which scale it is coloured, and the boxes around it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ahl._common.types import ImageSize
+
+Bounds = tuple[float, float]
+"""Heat from which on a place is coloured, and from which on fully."""
+
+MOST: Final = 10
+"""Places that are named of one image, the strongest first."""
+
+_FAINT: Final = 0.25
+"""Share of full red that cannot be made out on most images."""
+
+_ROWS: Final = ("top", "middle", "bottom")
+_COLUMNS: Final = ("left", "centre", "right")
+
+_GRID: Final = 96
+"""Cells a side in which boxes are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A connected part of an image that its heat map sets apart.
+
+    Attributes:
+        box: top, left, bottom and right as shares of the image's height and width, 0 to 1.
+        heat: the highest within.
+    """
+
+    box: tuple[float, float, float, float]
+    heat: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colouring:
+    """The scale on which one heat map is coloured; its strongest place always stands out.
+
+    Attributes:
+        low: heat from which on a place is coloured.
+        high: from which on fully.
+        level: from which on it is outlined: half-way from `low` to the highest that is coloured.
+        by_model: True if the bounds are the model's, the same for all images (red); False if
+            next to nothing reaches them, and the scale is the map's own (blue).
+    """
+
+    low: float
+    high: float
+    level: float
+    by_model: bool
+
+    @classmethod
+    def of(cls, heat: NDArray[np.float32], bounds: Bounds | None) -> Colouring:
+        """The scale for a heat map (h, w).
+
+        Args:
+            heat: the map.
+            bounds: of the model; None for one that is not calibrated.
+        """
+        peak, by_model = float(heat.max()), True
+        own = (float(np.median(heat)), peak)
+        low, high = bounds or own
+        if bounds is not None and peak < low + _FAINT * (high - low):
+            (low, high), by_model = own, False
+        return cls(low=low, high=high, level=(low + min(high, peak)) / 2, by_model=by_model)
+
+    def shares(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How strongly each place of a map is coloured, 0 to 1."""
+        shares: NDArray[np.float32] = (heat - self.low) / max(self.high - self.low, 1e-6)
+        return shares.clip(0.0, 1.0)
+
+
+def in_thirds(row: float, column: float) -> str:
+    """A point, as shares of height and width, in words: `top left`, `bottom centre`, `centre`."""
+    words = f"{_ROWS[min(int(3 * row), 2)]} {_COLUMNS[min(int(3 * column), 2)]}"
+    return "centre" if words == "middle centre" else words
+
+
+def resized_heat(heat: NDArray[np.float32], size: ImageSize) -> NDArray[np.float32]:
+    """A heat map (h, w) at another height and width, such as its image's own."""
+    image = Image.fromarray(heat).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def strongest_places(heat: NDArray[np.float32], bounds: Bounds | None) -> list[Place]:
+    """The places that are outlined on an image, the strongest first; none of a flat map.
+
+    Args:
+        heat: (h, w).
+        bounds: as for `Colouring`.
+
+    Returns:
+        at most `MOST`; one at least unless the map is the same everywhere.
+    """
+    step = -(-max(heat.shape) // _GRID)
+    padding = [(0, -side % step) for side in heat.shape]
+    blocks = np.pad(heat, padding, mode="edge")
+    rows, columns = (side // step for side in blocks.shape)
+    cells = blocks.reshape(rows, step, columns, step).max(axis=(1, 3))
+    strong = (cells > Colouring.of(heat, bounds).level).astype(np.uint8)
+    numbered, places = Image.fromarray(strong).copy(), list[Place]()
+    for cell in np.argsort(-cells, axis=None, kind="stable")[: strong.sum()].tolist():
+        row, column = divmod(cell, columns)
+        if numbered.getpixel((column, row)) != 1:
+            continue
+        ImageDraw.floodfill(numbered, (column, row), 2 + len(places))
+        own = np.argwhere(np.asarray(numbered) == 2 + len(places))
+        ends = np.stack([own.min(axis=0), own.max(axis=0) + 1]) * step / heat.shape
+        (top, left), (bottom, right) = ends.clip(0.0, 1.0).round(4).tolist()
+        places.append(Place(box=(top, left, bottom, right), heat=float(cells[row, column])))
+        if len(places) == MOST:
+            break
+    return places
