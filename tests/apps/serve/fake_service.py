@@ -4,6 +4,7 @@ import os
 
 from fakes import FakeScorer
 
+import ahl.apps.serve.connections
 import ahl.apps.serve.server
 from ahl._common.errors import ModelFileError
 
@@ -16,7 +17,7 @@ def opened(path, **_):
 
 
 ahl.apps.serve.server.open_scorers = opened
-ahl.apps.serve.server.SLOWEST = 2**30  # tests do not wait long for who does not read
+ahl.apps.serve.connections.SLOWEST = 2**30  # tests do not wait long for who does not read
 ahl.apps.serve.server.AGAIN = 1.0  # nor until a process is tried again
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ class ServeOptions:
     max_waiting_mib: int = option(
         "Size of the requests that hold them.", default=256, type=POSITIVE
     )
-    max_connections: int = option("Open at once, in each process.", default=512, type=POSITIVE)
+    max_connections: int = option(
+        "Open at once, in each process; idle ones give way.", default=512, type=POSITIVE
+    )
     timeout: float = option(
         "Seconds from the start of a request to its answer.",
         default=30.0,
