@@ -25,11 +25,9 @@ from ahl._common.errors import AHLError, ConfigurationError
 from ahl.apps.serve.app import create_app
 from ahl.apps.serve.connections import BACKLOG, Connection, allow_descriptors
 from ahl.apps.serve.metrics import SHARED_FOLDER
+from ahl.apps.serve.passes import open_passes
 from ahl.apps.serve.settings import Settings
-from ahl.scoring.opening import open_scorers
-
-AGAIN: Final = 30.0
-"""Seconds until a process that could not start is tried again."""
+from ahl.apps.serve.worker import AGAIN
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
@@ -70,13 +68,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def _open_app(settings: Settings) -> FastAPI:
-    scorers = open_scorers(
-        settings.model,
-        device=settings.device,
-        threads=settings.worker_threads,
-        passes=settings.passes,
-    )
-    return create_app(scorers, settings)
+    return create_app(open_passes(settings), settings)
 
 
 def _open_or_exit(settings: Settings) -> FastAPI:
