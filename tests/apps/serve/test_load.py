@@ -153,7 +153,7 @@ def test_a_closed_line_is_emptied_first():
 
 def test_each_pass_has_a_thread_of_its_own_and_what_hangs_ends_when_it_stops():
     passes = [FakeScorer(is_open=False), FakeScorer(is_open=False)]
-    worker = Worker(passes, decoders=[Decoder(10**6, 30.0)], batch=2)
+    worker = Worker(passes, decoders=[Decoder(10**6, 30.0, 2**30)], batch=2)
     jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(9)]
     for one in passes:
         assert one.entered.acquire(timeout=30), "both are in a pass at the same time"
@@ -168,7 +168,9 @@ def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
     def on_batch(images, seconds):
         raise OSError("no space left")
 
-    worker = Worker([FakeScorer()], decoders=[Decoder(10**6, 30.0)], batch=4, on_batch=on_batch)
+    worker = Worker(
+        [FakeScorer()], decoders=[Decoder(10**6, 30.0, 2**30)], batch=4, on_batch=on_batch
+    )
     for grey in (3, 5):
         waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
         assert waiting.answer.result(timeout=10).score == float(grey)

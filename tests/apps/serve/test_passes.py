@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import time
 from functools import partial
 
@@ -26,7 +27,7 @@ PIXELS = np.full((2, SIDE, SIDE, 3), 70, np.uint8)
 
 @pytest.fixture
 def decoder():
-    made = Decoder(max_pixels=10**8, seconds=30.0)
+    made = Decoder(max_pixels=10**8, seconds=30.0, memory=2**30)
     yield made
     made.close()
 
@@ -39,13 +40,27 @@ def test_images_are_decoded_elsewhere(decoder):
         decoder.decode(b"", "a.png", (4, 6), picture=False)
 
 
-def test_an_image_that_takes_too_long_is_given_up_and_the_next_is_decoded():
+@pytest.fixture(scope="module")
+def large():
     file = io.BytesIO()
     Image.new("RGB", (9000, 9000)).save(file, format="PNG", compress_level=1)
-    decoder = Decoder(max_pixels=10**8, seconds=0.02)
+    return file.getvalue()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="held to on Linux")
+def test_an_image_that_takes_too_much_memory_is_refused_and_the_next_is_decoded(large):
+    decoder = Decoder(max_pixels=10**8, seconds=30.0, memory=2**26)
+    with pytest.raises(ImageError, match="not enough memory"):
+        decoder.decode(large, "a.png", (4, 6), picture=False)
+    assert decoder.decode(png(70), "a.png", (4, 6), picture=False)[0].mean() == 70
+    decoder.close()
+
+
+def test_an_image_that_takes_too_long_is_given_up_and_the_next_is_decoded(large):
+    decoder = Decoder(max_pixels=10**8, seconds=0.02, memory=2**30)
     decoder.start()
     with pytest.raises(ImageError, match=r"longer than 0\.02 s to decode"):
-        decoder.decode(file.getvalue(), "a.png", (4, 6), picture=False)
+        decoder.decode(large, "a.png", (4, 6), picture=False)
     decoder.start()
     assert decoder.decode(png(70), "a.png", (4, 6), picture=False)[0].mean() == 70
     decoder.close()

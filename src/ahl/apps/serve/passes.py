@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 from typing import Final, Protocol
 
 from ahl._common.errors import ImageError, ModelFileError, ProcessError
@@ -144,11 +145,12 @@ class Decoder:
     Args:
         max_pixels: of an image.
         seconds: that an image may take.
+        memory: bytes that the process may take; held to on Linux.
     """
 
-    def __init__(self, max_pixels: int, seconds: float) -> None:
+    def __init__(self, max_pixels: int, seconds: float, memory: int) -> None:
         self._seconds = seconds
-        self._child = Child(_decoding, max_pixels)
+        self._child = Child(_decoding, max_pixels, memory)
 
     def start(self) -> None:
         """Start the process, ahead of the first image.
@@ -183,9 +185,24 @@ class Decoder:
         self._child.close()
 
 
-def _decoding(max_pixels: int) -> Made:
+def _decoding(max_pixels: int, memory: int) -> Made:
+    _bound_memory(memory)
+
     def decode(data: bytes, name: str, size: ImageSize, picture: bool) -> Decoded:
         whole = read_stream(io.BytesIO(data), name, max_pixels=max_pixels)
         return resize_pixels(whole, size), brought_down(whole) if picture else None
 
     return None, decode
+
+
+def _bound_memory(size: int) -> None:
+    """Refuse this process more than so many bytes besides those that it has."""
+    counts = Path("/proc/self/statm")
+    if counts.exists():
+        import resource
+
+        has = int(counts.read_text().split()[5]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = has + size
+        if hard == resource.RLIM_INFINITY or wanted < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))

@@ -15,6 +15,10 @@ from ahl.data.images.reading import MAX_PIXELS
 
 MEBIBYTE: Final = 2**20
 
+MOST_A_PIXEL: Final = 20
+"""Bytes of memory that decoding takes at most, of JPEG 2000; most formats take half."""
+
+_DECODER: Final = 64 * MEBIBYTE  # besides
 _DECODERS: Final = 4  # threads that decode, at most; more would only wait for those that score
 _SHORTEST, _LONGEST = 16, 4096  # characters of a token
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")  # as RFC 6750 allows in a header
@@ -46,6 +50,11 @@ class Limits:
     seconds: float = 30.0
     connections: int = 512
     batch: int = 4
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Memory that a process which decodes may take: of the costliest format, and its file."""
+        return MOST_A_PIXEL * self.pixels + 4 * self.image_bytes + _DECODER
 
     def __post_init__(self) -> None:
         for one in fields(self):

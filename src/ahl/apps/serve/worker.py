@@ -263,7 +263,7 @@ class Service:
         self.worker = Worker(
             passes,
             decoders=[
-                Decoder(self.limits.pixels, self.limits.seconds / 2)
+                Decoder(self.limits.pixels, self.limits.seconds / 2, self.limits.decoding_bytes)
                 for _ in range(settings.decoders)
             ],
             batch=self.limits.batch,

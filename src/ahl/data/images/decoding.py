@@ -17,11 +17,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
 from ahl._common.text import first_line
 from ahl._common.types import ImageSize, Pixels
+from ahl.data.images.bands import pixels_of
 from ahl.data.images.dicom import from_dicom, shape_of_dicom
 from ahl.data.images.formats import formats_in_words
 from ahl.data.images.tiff import check_numbers, in_full_range
@@ -84,20 +85,16 @@ def from_pillow(image: Image.Image, *, max_pixels: int) -> Pixels:
     image.load()
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = in_full_range(np.asarray(image), tags)
-        pixels = from_array(_eight_bit(values, image.mode), max_pixels=max_pixels)
-    else:
-        # Pillow converts premultiplied alpha to straight alpha only.
-        straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
-        image = image.convert(straight) if straight else image
-        pixels = np.array(image.convert("RGB"), dtype=np.uint8)
-    if orientation == 1:
-        return pixels
-    # On a bare image, because turning the original rewrites its EXIF, which may be damaged.
-    bare = Image.fromarray(pixels)
-    bare.getexif()[ExifTags.Base.Orientation] = orientation
-    return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
+    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)  # what Pillow converts them to alone
+    numbers = image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+    def rows(some: slice) -> NDArray[Any]:
+        band = image.crop((0, some.start, image.width, some.stop))
+        if numbers:
+            return in_full_range(np.asarray(band), tags)
+        return np.asarray((band.convert(straight) if straight else band).convert("RGB"))
+
+    return pixels_of(rows, (image.height, image.width), orientation=orientation)
 
 
 def peak_of_pillow(image: Image.Image) -> int | None:
@@ -137,11 +134,9 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
         stream.seek(0)
         array = np.load(stream, allow_pickle=False)
     if array.ndim == 2:
-        array, last = np.stack([array] * _COLOURS, axis=-1), True
+        array, last = array[:, :, None], True
     colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
-    if colours.dtype != np.uint8:
-        colours = _eight_bit(colours, "F" if colours.dtype.kind == "f" else "I;16")
-    return np.array(colours, dtype=np.uint8, order="C")
+    return pixels_of(colours.__getitem__, colours.shape[:2])
 
 
 def shape_of_dicom_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
@@ -196,20 +191,6 @@ def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
     if stream.seek(0, os.SEEK_END) - start < math.prod(shape) * dtype.itemsize:
         raise ImageError("the file is truncated")
     return (height, width), bool(last)
-
-
-def _eight_bit(values: NDArray[Any], mode: str) -> Pixels:
-    """Bring values of 0..1 (mode F) or 16 bits (any other mode) to 8 bits, by the fixed rules."""
-    limit = 1 if mode == "F" else 65535
-    least, most = values.min().item(), values.max().item()
-    if not (least >= 0 and most <= limit):  # put this way round, NaN is refused too
-        raise ImageError(
-            f"its values run from {least:g} to {most:g}, outside 0 to {limit}; "
-            "save it with 8 or 16 bits a channel"
-        )
-    scaled = np.rint(values * 255) if mode == "F" else values >> 8
-    pixels: Pixels = scaled.astype(np.uint8)
-    return pixels
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

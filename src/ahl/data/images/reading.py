@@ -57,7 +57,7 @@ from ahl.data.images.formats import (
     format_of,
     pillow_formats,
 )
-from ahl.data.images.tiff import explain_unread
+from ahl.data.images.tiff import check_tags, explain_unread
 
 ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file, a region of one, the bytes of one, a Pillow image, or a uint8 array (H, W) or
@@ -65,6 +65,8 @@ ImageSource = str | Path | Region | EncodedImage | Image.Image | NDArray[np.uint
 
 MAX_PIXELS = 100_000_000
 """Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
+
+_ROWS = 64  # that are resized together
 
 _Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels]]
 """Of an open image: functions that give its shape and its pixels, of at most `max_pixels`."""
@@ -154,6 +156,9 @@ def _opened_stream(stream: BinaryIO, name: str) -> Iterator[_Opened]:
 
 @contextmanager
 def _pillow(stream: BinaryIO, kind: Format | None) -> Iterator[Image.Image]:
+    stream.seek(0)
+    if kind is not None and kind.name == "TIFF":
+        check_tags(stream)
     try:
         image = Image.open(stream, formats=pillow_formats())
     except UnidentifiedImageError:
@@ -182,7 +187,7 @@ def peak_of_16_bits(source: ImageSource) -> int | None:
             if Path(source).suffix.lower() == ARRAY_SUFFIX:
                 array = np.load(stream, allow_pickle=False)
                 return int(array.max()) if array.dtype == np.uint16 else None
-            with Image.open(stream, formats=pillow_formats()) as image:
+            with _pillow(stream, format_of(stream.read(LONGEST_START))) as image:
                 return peak_of_pillow(image)
     except ImageError:
         return None
@@ -201,9 +206,14 @@ def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
     height, width = size
     if min(size) < 1:
         raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
-    whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
-    narrow = whole.resize((width, whole.height), Image.Resampling.BILINEAR)
-    return np.array(narrow.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+    tall, _ = shape_of_array(pixels, max_pixels=pixels.size)
+    rows = np.empty((tall, width, 3), np.uint8)
+    for top in range(0, tall, _ROWS):  # each row by itself: whole, they would need copies
+        band = Image.fromarray(from_array(pixels[top : top + _ROWS], max_pixels=pixels.size))
+        narrow = band.resize((width, band.height), Image.Resampling.BILINEAR)
+        rows[top : top + _ROWS] = np.asarray(narrow)
+    resized = Image.fromarray(rows).resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(resized, dtype=np.uint8)
 
 
 def content_hash(source: ImageSource) -> str:
