@@ -99,13 +99,12 @@ def show_exported(path: Path, *, as_json: bool) -> None:
     """Print an exported model's card and parity.
 
     Raises:
-        ConfigurationError: if its runtime is not installed.
         ModelFileError: if it is no whole artefact.
     """
     from ahl.config.image_size import in_pixels
-    from ahl.scoring.onnx_scorer import OnnxScorer
+    from ahl.scoring.onnx_scorer import read_description
 
-    description = OnnxScorer(path, threads=1).description
+    description = read_description(path)
     card, size = description.card, path.stat().st_size
     try:
         compared = parity_lines(description.parity)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import time
-from pathlib import Path
 from typing import Final, Protocol
 
 from ahl._common.errors import ImageError, ModelFileError, ProcessError
+from ahl._common.process_settings import limit_memory
 from ahl._common.types import ImageSize, Pixels
 from ahl.apps.serve.child import Child, LateError, Made
 from ahl.apps.serve.settings import Settings
@@ -186,23 +186,10 @@ class Decoder:
 
 
 def _decoding(max_pixels: int, memory: int) -> Made:
-    _bound_memory(memory)
+    limit_memory(memory)
 
     def decode(data: bytes, name: str, size: ImageSize, picture: bool) -> Decoded:
         whole = read_stream(io.BytesIO(data), name, max_pixels=max_pixels)
         return resize_pixels(whole, size), brought_down(whole) if picture else None
 
     return None, decode
-
-
-def _bound_memory(size: int) -> None:
-    """Refuse this process more than so many bytes besides those that it has."""
-    counts = Path("/proc/self/statm")
-    if counts.exists():
-        import resource
-
-        has = int(counts.read_text().split()[5]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = has + size
-        if hard == resource.RLIM_INFINITY or wanted < hard:
-            resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
