@@ -126,7 +126,7 @@ def read_answers(folder: Path) -> list[Answer]:
     """Read the last answer on each image of a feedback folder.
 
     Lines that are no answers are skipped: the last may be cut off. So are answers whose image is
-    not where they say.
+    gone.
 
     Args:
         folder: as `FeedbackStore` fills it.
@@ -152,7 +152,14 @@ def read_answers(folder: Path) -> list[Answer]:
             continue
         answers.pop(answer.sha256, None)
         answers[answer.sha256] = answer
-    return [answer for answer in answers.values() if (folder / answer.file).is_file()]
+    return [answer for answer in answers.values() if place_of(folder, answer) is not None]
+
+
+def place_of(folder: Path, answer: Answer) -> Path | None:
+    """The image of an answer, in its folder or still in that of an earlier one; None if gone."""
+    path = folder / answer.file
+    others = (one for one in folder.glob(f"*/{path.name}") if one.is_file())
+    return path if path.is_file() else next(others, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +202,7 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
             right += 1
         else:
             paths, classes = wrong[answer.outcome]
-            paths.append(folder / answer.file)
+            paths.append(place_of(folder, answer) or folder / answer.file)
             classes.append(answer.class_name)
     missed, false_alarms = (label_images(*wrong[key]) for key in ("missed", "false_alarm"))
     if not missed and not false_alarms:
