@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -204,3 +205,16 @@ def test_an_artefact_runs_on_the_processor(make):
 
 def test_info_refuses_a_parity_that_is_none(make):
     assert "how it was compared" in run("info", make(), code=1).output
+
+
+def test_info_shows_values_on_lines_that_end(make):
+    """A file may hold what moves a terminal's cursor, and more than anybody reads."""
+    hostile = "\x1b[2J\r" + "x" * 100_000
+    parity = {"differences": {hostile: 0.0}, "images": hostile, "auroc": None, "other_side": None}
+    described = description(backbone=hostile, classes=(hostile,))
+    path = make(replace(described, parity=parity))
+    printed = run("info", path).stdout
+    assert "\x1b" not in printed
+    assert "\N{REPLACEMENT CHARACTER}[2J" in printed
+    assert len(printed) < 30_000
+    assert json.loads(run("info", path, "--json").stdout)["backbone"] == hostile

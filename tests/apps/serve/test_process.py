@@ -19,6 +19,9 @@ from fakes import png
 from PIL import Image
 from running import FAKE, answer_on, running, until
 
+from ahl._common.errors import ConfigurationError
+from ahl.apps.serve import server
+from ahl.apps.serve.settings import Settings
 from commands import run
 from reliability_runs import module
 
@@ -260,6 +263,33 @@ def test_a_service_that_cannot_start_says_why(model, tmp_path):
     broken = tmp_path / "broken.ahl"
     broken.write_bytes(model.read_bytes()[:1000])
     assert "truncated" in run("serve", broken, "--port", 0, code=1).output
+
+
+def test_of_two_services_that_open_their_models_at_once_one_has_the_port(tmp_path):
+    settings = Settings(model=tmp_path / "m", port=0)
+    with server._bind(settings) as first:
+        settings = Settings(model=tmp_path / "m", port=first.getsockname()[1])
+        with server._bind(settings) as second:  # neither listens yet
+            server._listen(first, settings)
+            with pytest.raises(ConfigurationError, match="Cannot listen"):
+                server._listen(second, settings)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_terminal_that_closes_loses_no_request(workers, tmp_path):
+    (tmp_path / "m").write_bytes(b"")
+    options = ("--workers", workers)
+    with running(tmp_path / "m", tmp_path / "log", *options, command=(FAKE,)) as service:
+        until(lambda: can_score(service))
+        content = png(50)
+        head = f"{HEAD}Content-Length: {len(content)}\r\n\r\n".encode()
+        with service.connect(head + content[:9]) as half:
+            until(lambda: service.metrics()["ahl_waiting_images"] == 1)
+            service.process.send_signal(signal.SIGHUP)
+            until(lambda: not service.can_connect())
+            half.sendall(content[9:])
+            assert answer_on(half)[0] == 200
+        assert service.process.wait(timeout=60) == 0
 
 
 def test_processes_that_cannot_start_are_not_started_again(tmp_path):

@@ -9,14 +9,15 @@ from typing import Any
 import click
 
 from ahl._common.errors import ConfigurationError, ModelFileError
-from ahl._common.text import megabytes
+from ahl._common.text import megabytes, short
 from ahl.apps.cli.common import (
+    LONGEST_VALUE,
     check_writable,
-    make_table,
     print_json,
     stderr_console,
     stdout_console,
     use_threads,
+    value_table,
 )
 from ahl.apps.cli.groups import json_flag, thread_count, trained_model
 from ahl.apps.cli.labelled import Labels
@@ -135,9 +136,9 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         f"{decision.max_false_alarm_rate:.2%}",
         "model": card.sha256[:16],
     }
-    stdout_console().print(make_table(["", ""], rows.items()))
+    stdout_console().print(value_table(rows))
     for line in compared:
-        click.echo(line)
+        click.echo(short(line, LONGEST_VALUE))
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, cast
 
@@ -36,7 +37,7 @@ _GRACE: Final = 5.0  # seconds to write answers in, beyond what a request may ta
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; what was accepted by then is answered.
+    """Serve until SIGTERM, SIGINT or SIGHUP; what was accepted by then is answered.
 
     Args:
         settings: of the service.
@@ -54,10 +55,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             # uvicorn stops, puts these back, and raises the signal again: it shall not kill.
             for one in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(one, lambda *_: None)
-            listener.listen()
+            if hasattr(signal, "SIGHUP"):  # of a terminal that closes
+                signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+            _listen(listener, settings)
             say(f"Serving on {address}")
             server.run(sockets=[listener])
             return
+        _listen(listener, settings)
         say(f"Starting {settings.workers} processes on {address}; /readyz tells when they answer")
         with tempfile.TemporaryDirectory(prefix="ahl-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
@@ -127,6 +131,10 @@ class _Processes(Multiprocess):
             later = "" if alone else f" The others go on; it is tried again in {AGAIN:g} s."
         _LOGGER.error("Process %s ended.%s", process.pid, later)
 
+    def handle_hup(self) -> None:
+        """Stop, as one process does; uvicorn would start others."""
+        self.handle_term()
+
     def terminate_all(self) -> None:
         for listener in self.sockets:
             listener.close()
@@ -158,11 +166,26 @@ def _bind(settings: Settings) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
+        with _refused(settings):
+            listener.bind((settings.host, settings.port))
+    except ConfigurationError:
         listener.close()
+        raise
+    return listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    """Begin to listen, once the model is open: another service may have come first."""
+    with _refused(settings):
+        listener.listen(BACKLOG)
+
+
+@contextmanager
+def _refused(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise ConfigurationError(
             f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Choose others with --host and --port."
         ) from None
-    return listener

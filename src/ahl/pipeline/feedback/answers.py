@@ -32,6 +32,7 @@ Suffix = Annotated[str, Meta(pattern=r"^\.[a-z0-9]{1,8}$")]
 Outcome = Literal["missed", "false_alarm", "right"]
 """Of a model on an image: it missed a defect, took a good image for one, or neither."""
 
+_MOST_BYTES: Final = 255  # of a folder's name, in most file systems
 _KIND: Final = re.compile(r"\w[\w .+-]*")
 # Not a kind in any case: good ones, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
@@ -50,10 +51,11 @@ def check_kind(text: str) -> str:
         ConfigurationError: if it is empty, or could be the name of anything but one folder.
     """
     kind = unicodedata.normalize("NFC", text).strip()
-    if len(kind) > LONGEST_KIND or not _KIND.fullmatch(kind) or kind.endswith("."):
+    too_long = len(kind) > LONGEST_KIND or len(kind.encode(errors="replace")) > _MOST_BYTES
+    if too_long or not _KIND.fullmatch(kind) or kind.endswith("."):
         raise ConfigurationError(
             f"Name the kind of defect with letters, digits, spaces and ._+-, a letter or digit "
-            f"first, at most {LONGEST_KIND} characters."
+            f"first, at most {LONGEST_KIND} characters of {_MOST_BYTES} bytes in all."
         )
     reserved = kind.casefold().split(".")[0].strip() in _RESERVED
     if reserved or is_system(kind) or is_ground_truth(kind):  # no class of `open_dataset`
