@@ -11,7 +11,7 @@ EXTRAS ?= dev,elpv
 BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
-.PHONY: help setup demo test check mutants benchmark clean
+.PHONY: help setup demo test check mutants hostile audit benchmark clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -39,6 +39,11 @@ test: check  ## lint, types and every test
 # One room or file: make mutants ONLY=evidence
 mutants: setup  ## put known defects in, one by one; fails if the tests let 5 % through
 	WORKERS=$(WORKERS) $(BIN)/python tests/mutants/run.py $(ONLY)
+
+# Status 3: not every package could be looked up, or no database reached.
+audit: setup  ## known vulnerabilities of the pinned dependencies, by pip-audit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip-audit
+	$(BIN)/python benchmarks/reliability/audit.py
 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
 	$(BIN)/ahl benchmark run $(BENCHMARK) --output $(RESULTS) --resume

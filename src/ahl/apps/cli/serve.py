@@ -38,6 +38,11 @@ class ServeOptions:
         default=(),
         metavar="NAME",
     )
+    root_path: str = option(
+        "Path under which a proxy shows the service, such as /inspection.",
+        default="",
+        metavar="PATH",
+    )
     feedback_dir: Path | None = option(
         "Folder for what people answer on the page, for `ahl update --feedback`.",
         default=None,
@@ -103,7 +108,7 @@ def serve(model: Path, options: ServeOptions) -> None:
         ) from None
     from ahl.apps.serve.settings import MEBIBYTE, Limits, Settings, read_token
 
-    same = ("host", "port", "workers", "passes", "names", "access_log", "feedback_dir")
+    same = ("host", "port", "workers", "passes", "names", "root_path", "access_log", "feedback_dir")
     settings = Settings(
         model=model,
         **{name: getattr(options, name) for name in same},

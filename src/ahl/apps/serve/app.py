@@ -50,6 +50,7 @@ def create_app(passes: Sequence[Pass], settings: Settings) -> FastAPI:
         title="ahl",
         version=__version__,
         description="Scores images with one trained model; higher = more anomalous.",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,  # FastAPI's own pages load their code from elsewhere
         redoc_url=None,
         lifespan=lifespan,

@@ -92,6 +92,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _within(self._service.settings.root_path, scope)
         headers = Headers(scope=scope)
         given = headers.get(_REQUEST_ID, "")
         request_id = given if _PLAIN.fullmatch(given) else secrets.token_hex(8)
@@ -152,6 +153,14 @@ class Gate:
                 "milliseconds": round(1000 * seconds, 1),
             }
             sys.stderr.write(json.dumps(line) + "\n")
+
+
+def _within(root: str, scope: Scope) -> Scope:
+    """The request as one below the root path, whether or not a proxy has taken that away."""
+    path = scope["path"]
+    if root and path.startswith(f"{root}/"):
+        return {**scope, "path": path.removeprefix(root)}
+    return scope
 
 
 class _Passing:
