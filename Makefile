@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 # `make test EXTRAS=dev,elpv,ray` tests the engine ray too, whose packages take 350 MB.
 EXTRAS ?= dev,elpv
+SHARE ?= 1
 # What can be measured with a package index alone; name more datasets and another backbone with
 # make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
 BENCHMARK ?= --dataset elpv
@@ -39,6 +40,10 @@ test: check  ## lint, types and every test
 # One room or file: make mutants ONLY=evidence
 mutants: setup  ## put known defects in, one by one; fails if the tests let 5 % through
 	WORKERS=$(WORKERS) $(BIN)/python tests/mutants/run.py $(ONLY)
+
+# A twentieth of it: make hostile SHARE=0.05
+hostile: setup  ## floods, malformed files and requests, kills and load; fails if anything breaks
+	$(BIN)/python benchmarks/reliability/hostile.py --share $(SHARE)
 
 # Status 3: not every package could be looked up, or no database reached.
 audit: setup  ## known vulnerabilities of the pinned dependencies, by pip-audit
