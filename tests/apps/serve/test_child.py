@@ -12,7 +12,7 @@ import pytest
 from running import until
 
 from ahl._common.errors import ImageError, ProcessError
-from ahl.apps.serve.child import Child, LateError
+from ahl.apps.serve.child import Child, LateError, _context
 
 
 def work(what):
@@ -66,6 +66,19 @@ def test_one_that_is_late_or_dies_is_begun_anew(child, what, error):
     assert not psutil.pid_exists(first)
     _, second = child.call(30, "x")
     assert second != first
+
+
+def test_without_a_folder_for_temporary_files_it_starts_too(monkeypatch):
+    def missing():
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", missing)
+    _context.cache_clear()
+    child = Child(make)
+    assert child.call(30, "x")[0] == "x"
+    child.close()
+    monkeypatch.undo()
+    _context.cache_clear()
 
 
 def test_closing_ends_a_call_in_progress(child):

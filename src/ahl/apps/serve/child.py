@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.errors import AHLError, ProcessError
 from ahl._common.text import first_line
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 Made = tuple[Any, Callable[..., Any]]
 """What is told of a function that was made, and the function."""
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
-_CONTEXT: Final = (
-    multiprocessing.get_context("forkserver")
-    if "forkserver" in multiprocessing.get_all_start_methods()
-    else multiprocessing.get_context("spawn")
-)
-_CONTEXT.set_forkserver_preload(["ahl.scoring.overlay"])  # with numpy and Pillow
 
 
 class LateError(ProcessError):
@@ -62,8 +61,9 @@ class Child:
             Exception: whatever `make` raises.
         """
         self.end()
-        here, there = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(
+        context = _context()
+        here, there = context.Pipe()
+        process = context.Process(
             target=_run, args=(there, self._make, self._arguments), daemon=True
         )
         with self._lock:
@@ -126,6 +126,18 @@ class Child:
             connection.close()
             process.join()
             self._running = None
+
+
+@functools.cache
+def _context() -> ForkServerContext | SpawnContext:
+    """Processes that begin at once, where there is a folder for the server's socket."""
+    try:
+        tempfile.gettempdir()
+        context = multiprocessing.get_context("forkserver")
+    except (FileNotFoundError, ValueError):
+        return multiprocessing.get_context("spawn")
+    context.set_forkserver_preload(["ahl.scoring.overlay"])  # with numpy and Pillow
+    return context
 
 
 def _kill(pid: int | None) -> None:
