@@ -17,6 +17,7 @@ from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Final
 
 from ahl._common.errors import AHLError, ProcessError
+from ahl._common.process_settings import settle_process
 from ahl._common.text import first_line
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _kill(pid: int | None) -> None:
 
 def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[object, ...]) -> None:
     """Answer calls until the other side closes."""
+    settle_process()
     for one in (signal.SIGINT, signal.SIGTERM):  # for all of a group; it ends with the service
         signal.signal(one, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

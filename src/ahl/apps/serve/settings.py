@@ -19,7 +19,7 @@ MOST_A_PIXEL: Final = 20
 """Bytes of memory that decoding takes at most, of JPEG 2000; most formats take half."""
 
 _DECODER: Final = 64 * MEBIBYTE  # besides
-_DECODERS: Final = 4  # threads that decode, at most; more would only wait for those that score
+_DECODERS: Final = 4  # at most; more would only wait for those that score
 _SHORTEST, _LONGEST = 16, 4096  # characters of a token
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")  # as RFC 6750 allows in a header
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -135,7 +135,7 @@ class Settings:
 
     @property
     def decoders(self) -> int:
-        """Threads that decode images in each process."""
+        """Images decoded at a time, for each process."""
         return max(1, min(_DECODERS, usable_cores() // self.workers))
 
 
