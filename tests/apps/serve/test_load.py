@@ -177,6 +177,26 @@ def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
     worker.stop()
 
 
+def test_processes_that_cannot_be_started_are_tried_again(monkeypatch):
+    """There may be too many of them on the machine for a while."""
+    monkeypatch.setattr("ahl.apps.serve.worker.AGAIN", 0.01)
+    failing = [OSError("no process"), OSError("no process")]
+
+    class Late(FakeScorer):
+        def mend(self):
+            if failing:
+                raise failing.pop()
+
+    decoder = Decoder(10**6, 30.0, 2**30)
+    monkeypatch.setattr(decoder, "start", Late(is_open=True).mend)
+    worker = Worker([Late()], decoders=[decoder], batch=1)
+    for grey in (3, 5):
+        waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
+        assert waiting.answer.result(timeout=30).score == float(grey)
+    assert failing == []
+    worker.stop()
+
+
 def test_what_would_not_be_answered_in_time_is_not_accepted():
     admission = Admission(Limits(seconds=60.0))
     for _ in range(100):

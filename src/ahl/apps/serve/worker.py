@@ -131,7 +131,6 @@ class Worker:
         passes: of one model; each is used from one thread of this worker only.
         decoders: of images; used likewise.
         batch: images a pass at most.
-        max_pixels: of an image.
         on_batch: called in the scoring thread with the images and seconds of each pass.
     """
 
@@ -187,7 +186,7 @@ class Worker:
         self.drawing.shutdown(wait=True)
 
     def _start(self, decoder: Decoder) -> None:
-        with suppress(ProcessError):  # the first image tries again
+        with suppress(ProcessError, OSError):  # the first image tries again
             decoder.start()
         self._free.put(decoder)
 
@@ -214,8 +213,9 @@ class Worker:
                 try:
                     one.mend()
                     break
-                except AHLError as error:
-                    _LOGGER.error("The model cannot be opened again: %s", error)  # noqa: TRY400
+                except (AHLError, OSError) as error:
+                    words = first_line(error)
+                    _LOGGER.error("The model cannot be opened again: %s.", words)  # noqa: TRY400
                     self._stopping.wait(AGAIN)
 
     def _score(self, one: Pass, taken: Sequence[Waiting]) -> None:
