@@ -74,7 +74,9 @@ def ask(port: int) -> float:
     return time.monotonic() - began
 
 
-def flood(service: Service, seconds: float, connections: int) -> tuple[dict[str, float], list[str]]:
+def flood(
+    service: Service, seconds: float, connections: int, patience: float = PATIENCE
+) -> tuple[dict[str, float], list[str]]:
     """Flood a service in every way; the longest waits of others, and faults."""
     waits: dict[str, float] = {}
     faults: list[str] = []
@@ -93,7 +95,7 @@ def flood(service: Service, seconds: float, connections: int) -> tuple[dict[str,
             time.sleep(0.05)
         for thread in threads:
             thread.join()
-        if waits[name] > PATIENCE:
+        if waits[name] > patience:
             faults.append(f"{name}: /healthz took {waits[name]} s")
     if "Traceback" in (log := service.log.read_text()):
         faults.append(log[log.index("Traceback") :][:3000])

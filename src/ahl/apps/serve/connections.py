@@ -16,6 +16,8 @@ BACKLOG: Final = 128
 """Connections that the system accepts before the service does."""
 
 _LONGEST: Final = 2**16  # bytes that are no body: of a head, trailers, or a chunk's extension
+_SMALL: Final = 64  # bytes of a part of a body, such as a chunk
+_MOST_SMALL: Final = 2**12  # of those
 _MOST_HEADERS: Final = 128  # with those of the trailers
 _MOST_PIPELINED: Final = 16  # requests sent before the first is answered
 _SPARE: Final = 1024  # descriptors besides: of the model and files, and accepted but not counted
@@ -61,6 +63,7 @@ class Connection(HttpToolsProtocol):
         self._seconds, self._most = seconds, most
         self._idle_since = self.loop.time()
         self._no_body = 0  # bytes since the last that made progress
+        self._small = 0  # parts of the body
         self._head_due: asyncio.TimerHandle | None = None
         self._answer_due: asyncio.TimerHandle | None = None
 
@@ -98,15 +101,19 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, unless too many wait before it."""
-        self._no_body = 0
+        self._no_body = self._small = 0
         _cancel(self._head_due)  # it has come; the routes bound the time of its body
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise ValueError("too many requests at once")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Take a part of a body; each costs as much as a large one."""
         self._no_body = 0
+        self._small += len(body) < _SMALL
+        if self._small > _MOST_SMALL:
+            self.transport.abort()
+            raise ValueError("too many small parts")
         super().on_body(body)
 
     def on_response_complete(self) -> None:
