@@ -6,12 +6,13 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 # `make test EXTRAS=dev,elpv,ray` tests the engine ray too, whose packages take 350 MB.
 EXTRAS ?= dev,elpv
+SHARE ?= 1
 # What can be measured with a package index alone; name more datasets and another backbone with
 # make benchmark BENCHMARK="--dataset headct=... --backbone ..." (see `ahl benchmark run --help`).
 BENCHMARK ?= --dataset elpv
 RESULTS ?= benchmarks/results/$(shell date +%F)
 
-.PHONY: help setup demo test check mutants benchmark docs docs-links dist dist-test clean
+.PHONY: help setup demo test check mutants hostile audit benchmark docs docs-links dist dist-test clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -39,6 +40,15 @@ test: check  ## lint, types and every test
 # One room or file: make mutants ONLY=evidence
 mutants: setup  ## put known defects in, one by one; fails if the tests let 5 % through
 	WORKERS=$(WORKERS) $(BIN)/python tests/mutants/run.py $(ONLY)
+
+# A twentieth of it: make hostile SHARE=0.05
+hostile: setup  ## floods, malformed files and requests, kills and load; fails if anything breaks
+	$(BIN)/python benchmarks/reliability/hostile.py --share $(SHARE)
+
+# Status 3: not every package could be looked up, or no database reached.
+audit: setup  ## known vulnerabilities of the pinned dependencies, by pip-audit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip-audit
+	$(BIN)/python benchmarks/reliability/audit.py
 
 benchmark: setup  ## the slow figures; writes dated tables under benchmarks/results
 	$(BIN)/ahl benchmark run $(BENCHMARK) --output $(RESULTS) --resume

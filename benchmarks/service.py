@@ -37,7 +37,8 @@ from drawn_model import add_model_options, draw, train
 from PIL import Image
 
 from ahl.config.image_size import in_pixels
-from ahl.data.images.reading import read_pixels, resize_pixels
+from ahl.data.images.reading import read_pixels
+from ahl.data.images.resizing import resize_pixels
 from ahl.scoring.opening import open_scorer
 
 FORM = 16

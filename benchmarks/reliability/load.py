@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import random
 import signal
@@ -30,6 +31,9 @@ from common import Service, export, serving, tell, train
 from traffic import Ask, Judge, asks, known_images
 
 from ahl.scoring.opening import open_scorer
+
+SETTLING = 100.0
+"""Seconds after which memory must be flat: until then processes grow to their largest images."""
 
 PATIENCE = 90.0
 """Seconds after which an answer counts as lost; the service itself gives up after 30."""
@@ -129,9 +133,13 @@ class Client:
 
 
 async def memory_of(process: psutil.Process, samples: list[tuple[float, float]]) -> None:
-    """Note MiB of resident memory once a second."""
+    """Note MiB of resident memory once a second, of all processes; shared pages count in each."""
     while True:
-        samples.append((time.monotonic(), process.memory_info().rss / 2**20))
+        size = 0
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):  # it has ended
+                size += one.memory_info().rss
+        samples.append((time.monotonic(), size / 2**20))
         await asyncio.sleep(1)
 
 
@@ -234,7 +242,8 @@ def memory_figures(samples: Sequence[tuple[float, float]], faults: list[str]) ->
     slope = float(np.polyfit(late[:, 0] / 60, late[:, 1], 1)[0])
     fifth = max(1, len(late) // 4)
     first, last = (float(np.median(part)) for part in (late[:fifth, 1], late[-fifth:, 1]))
-    if last > first + max(16, FLAT * first):
+    settled = samples[-1][0] - samples[0][0] > SETTLING
+    if settled and last > first + max(16, FLAT * first):
         faults.append(f"memory grew from {first:.0f} to {last:.0f} MiB")
     return {
         "memory_mib": {

@@ -70,5 +70,5 @@ def test_growing_memory_is_noticed():
     load = module("load")
     for growth, wrong in ((0.0, False), (0.5, True)):
         faults = []
-        load.memory_figures([(float(n), 300 + growth * n) for n in range(100)], faults)
+        load.memory_figures([(float(n), 300 + growth * n) for n in range(200)], faults)
         assert bool(faults) == wrong

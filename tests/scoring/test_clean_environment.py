@@ -120,6 +120,8 @@ def test_predict_says_the_same(light, images, tmp_path):
     assert done.stderr == same.stderr == own.stderr == ""
     for others, close in ((same, 0.0), (own, CLOSE)):
         for one, other in zip(found, records(others.stdout), strict=True):
+            assert ("trained_on" in other) == (others is own), "an exported file does not know"
+            other.pop("trained_on", None)
             one["heat_map"] = (
                 Path(other["heat_map"]).with_name(Path(one["heat_map"]).name).as_posix()
             )

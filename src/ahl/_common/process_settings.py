@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 SETTINGS: Final = {
@@ -50,6 +53,41 @@ def _return_memory() -> None:
         change(_M_MMAP_THRESHOLD, int(SETTINGS["MALLOC_MMAP_THRESHOLD_"]))
         # Of smaller blocks much may stay: trimming costs time, and is on by the change above.
         change(_M_TRIM_THRESHOLD, int(SETTINGS["MALLOC_TRIM_THRESHOLD_"]))
+
+
+def limit_memory(size: int) -> tuple[int, int] | None:
+    """Refuse this process more than so many bytes besides those that it has; on Linux alone.
+
+    Returns:
+        the limit before; None if it stays, because there is a lower one, or on other systems.
+    """
+    counts = Path("/proc/self/statm")
+    if not counts.exists():
+        return None
+    import resource  # which Windows lacks
+
+    wanted = int(counts.read_text().split()[5]) * resource.getpagesize() + size
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    if any(one != resource.RLIM_INFINITY and one < wanted for one in before):
+        return None
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, before[1]))
+    return before
+
+
+@contextmanager
+def memory_limited(size: int) -> Iterator[None]:
+    """Have the block, and other threads meanwhile, take no more than so many bytes.
+
+    What would take more raises MemoryError, or what C++ makes of it; as `limit_memory`.
+    """
+    before = limit_memory(size)
+    try:
+        yield
+    finally:
+        if before is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def usable_cores() -> int:

@@ -48,12 +48,16 @@ def printable(words: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
     return "".join(letter if letter.isprintable() else instead for letter in words)
 
 
+def short(words: str, most: int = _LONGEST) -> str:
+    """The words on one line as a terminal shows them, cut behind so many characters."""
+    return printable(words if len(words) <= most else f"{words[:most]}...")
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, to stand in a sentence; its kind if it has none."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     line = printable(text.strip().partition("\n")[0].strip(), "?").rstrip(" .:")
-    line = line or type(error).__name__
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return short(line or type(error).__name__)
 
 
 def literal(text: str) -> Any:  # noqa: ANN401 - any Python literal

@@ -35,6 +35,8 @@ _MESSAGES: Final[dict[str, dict[int, str]]] = {
 }
 """Fields by message and number; `*` marks those that may occur more than once."""
 
+_Fields = dict[int, list[Any]]
+
 _LENGTH_FIRST: Final = 2
 _WIRE_TYPES: Final = {"int": 0, "float": 5}
 """Wire types of protobuf fields; all but these are a length and so many bytes."""
@@ -80,7 +82,7 @@ class ForeignContentError(ValueError):
     """The file is no ONNX model, or holds what no export of ours has."""
 
 
-def check_contents(data: bytes) -> None:
+def check_contents(data: bytes) -> dict[str, str]:
     """Refuse an ONNX file that refers to others, or holds more than exports do.
 
     What it computes, and how much memory that takes, is not looked at.
@@ -88,19 +90,29 @@ def check_contents(data: bytes) -> None:
     Args:
         data: a `ModelProto`, serialised.
 
+    Returns:
+        the file's metadata.
+
     Raises:
         ForeignContentError: if it is none, names another file, has operators or fields that
-            exports do not have, or declares tensors of another size than it holds.
+            exports do not have, declares tensors of another size than it holds, or its metadata
+            are no text.
 
     Example:
         >>> check_contents(b"\\x08\\x09")
+        {}
     """
-    _walk("model", memoryview(data), iter(range(_MOST_FIELDS)))
+    found = _walk("model", memoryview(data), iter(range(_MOST_FIELDS)))
+    entries = [[bytes(one.get(field, [b""])[0]) for field in (1, 2)] for one in found.get(14, [])]
+    try:
+        return {key.decode(): value.decode() for key, value in entries}
+    except UnicodeDecodeError:
+        raise ForeignContentError("its metadata are no text") from None
 
 
-def _walk(message: str, data: memoryview, budget: Iterator[int]) -> None:
-    """Check a message and all within."""
-    found: dict[int, list[Any]] = {}
+def _walk(message: str, data: memoryview, budget: Iterator[int]) -> _Fields:
+    """Check a message and all within; its fields by number."""
+    found: _Fields = {}
     for number, wire, value in _split(data):
         if next(budget, None) is None:
             raise ForeignContentError(f"it has more than {_MOST_FIELDS} fields")
@@ -114,14 +126,12 @@ def _walk(message: str, data: memoryview, budget: Iterator[int]) -> None:
         if wire != _WIRE_TYPES.get(inner, _LENGTH_FIRST):
             raise ForeignContentError(f"field {number} of a {message} is of another type")
         values = found.setdefault(number, [])
-        if inner in _MESSAGES:
-            _walk(inner, value, budget)
-        else:
-            values.append(value)
+        values.append(_walk(inner, value, budget) if inner in _MESSAGES else value)
     if message == "node":
         _check_operator(found)
     elif message == "tensor":
         _check_tensor(found)
+    return found
 
 
 def _check_operator(found: Mapping[int, list[Any]]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahl._common.errors import ConfigurationError, ModelFileError
+from ahl._common.process_settings import memory_limited, usable_cores
 from ahl._common.text import first_line
 from ahl.model.card import ModelCard
 from ahl.scoring.artefact import METADATA_KEY, Description, read_artefact
@@ -31,6 +32,10 @@ from ahl.scoring.scorer import (
     Scorer,
 )
 
+_ROOM: Final = 2**30  # bytes of memory that opening may take, besides:
+_EACH_PIXEL: Final = 2**10  # of one of the model's images, which is scored to try it
+_EACH_CORE: Final = 2**24  # for its thread
+
 AT_ONCE: Final = 448 * 448
 """Pixels of such an image: of larger ones, fewer go through the graph together. A graph in tiles
 holds all tiles of its images at once."""
@@ -49,7 +54,6 @@ class OnnxRuntimeSession:
         threads: of the CPU; None takes all cores.
 
     Attributes:
-        described: the file's metadata of ours; None if there are none.
         inputs: how many the graph has.
         outputs: their names.
     """
@@ -65,9 +69,6 @@ class OnnxRuntimeSession:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         self._session: Any = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-        self.described: str | None = self._session.get_modelmeta().custom_metadata_map.get(
-            METADATA_KEY
         )
         names = [one.name for one in self._session.get_inputs()]
         self._input, self.inputs = (names or [""])[0], len(names)
@@ -100,9 +101,6 @@ class OpenVinoSession:
         # Of all formats that OpenVINO would recognise, this one alone.
         reader = FrontEndManager().load_by_framework("onnx")
         self._model = reader.convert(reader.load(io.BytesIO(data)))
-        key = ["framework", METADATA_KEY]
-        known = self._model.has_rt_info(key)
-        self.described: str | None = self._model.get_rt_info(key).astype(str) if known else None
         self.inputs = len(self._model.inputs)
         self.outputs = [output.any_name for output in self._model.outputs]
         self._compiled: dict[tuple[str, ...], Any] = {}
@@ -145,13 +143,14 @@ class OnnxScorer(Scorer):
                 "openvino."
             )
         self._path = path
-        self._session = _open_session(path, in_openvino=device == "openvino", threads=threads)
-        if self._session.described is None:
-            raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
-        if self._session.inputs != 1:
-            raise ModelFileError(f"{path} takes something else than images.")
-        self.description = Description.read(self._session.described, path)
-        self._try()
+        data = read_artefact(path)
+        self.description = _description(path, data)
+        room = _ROOM + 8 * len(data) + _EACH_PIXEL * math.prod(self.card.image_size)
+        with memory_limited(room + _EACH_CORE * usable_cores()):
+            self._session = _open_session(path, data, device == "openvino", threads)
+            if self._session.inputs != 1:
+                raise ModelFileError(f"{path} takes something else than images.")
+            self._try()
 
     @property
     def card(self) -> ModelCard:
@@ -218,25 +217,38 @@ class OnnxScorer(Scorer):
                 raise ModelFileError(f"{self._path} names images that its card does not show.")
 
 
-def _open_session(
-    path: Path, *, in_openvino: bool, threads: int | None
-) -> OnnxRuntimeSession | OpenVinoSession:
-    """Read the file into a runtime; the runtime's many kinds of errors become ours."""
-    name, package = ("OpenVINO", "openvino") if in_openvino else ("ONNX Runtime", "onnxruntime")
-    data = read_artefact(path)
+def read_description(path: Path) -> Description:
+    """Read what an artefact says of itself; no runtime is needed, and its graph is not opened.
+
+    Raises:
+        ModelFileError: if it is no whole artefact, or holds what exports do not.
+    """
+    return _description(path, read_artefact(path))
+
+
+def _description(path: Path, data: bytes) -> Description:
     try:
-        check_contents(data)
-        return (OpenVinoSession if in_openvino else OnnxRuntimeSession)(data, threads)
-    except ImportError as error:
-        raise ConfigurationError(f"{path} needs {name} here: pip install {package}.") from error
+        described = check_contents(data).get(METADATA_KEY)
     except ForeignContentError as error:
         raise ModelFileError(
             f"{path} is not opened: {error}. Export the model anew with this version of ahl."
         ) from error
+    if described is None:
+        raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
+    return Description.read(described, path)
+
+
+def _open_session(
+    path: Path, data: bytes, in_openvino: bool, threads: int | None
+) -> OnnxRuntimeSession | OpenVinoSession:
+    """Read the file into a runtime; the runtime's many kinds of errors become ours."""
+    name, package = ("OpenVINO", "openvino") if in_openvino else ("ONNX Runtime", "onnxruntime")
+    try:
+        return (OpenVinoSession if in_openvino else OnnxRuntimeSession)(data, threads)
+    except ImportError as error:
+        raise ConfigurationError(f"{path} needs {name} here: pip install {package}.") from error
     except UnicodeDecodeError as error:
-        raise ModelFileError(
-            f"{path} holds names or metadata that are no text: {first_line(error)}."
-        ) from error
+        raise ModelFileError(f"{path} holds names that are no text: {error.reason}.") from error
     except Exception as error:
         raise ModelFileError(
             f"{path} is no graph that {name} reads: {first_line(error)}"

@@ -53,14 +53,14 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
     return TorchScorer(TrainedModel.load(path), chosen)
 
 
-def open_scorers(
+def threads_of_passes(
     path: Path,
     *,
     device: str = "auto",
     threads: int | None = None,
     passes: int | None = None,
-) -> list[Scorer]:
-    """Open a model for several passes through it at a time, each from a thread of its own.
+) -> list[int | None]:
+    """Threads for each of several passes through a model at a time, as `open_scorer` takes them.
 
     Two passes with half of the threads each get through more images than one with all of them.
     One image alone may take longer.
@@ -73,28 +73,22 @@ def open_scorers(
         passes: how many; None takes two, but one on a GPU or with one thread.
 
     Raises:
-        ModelFileError: as `open_scorer`, and if the file was replaced meanwhile.
-        ConfigurationError: as `open_scorer`, and if there are more passes than threads.
-        DataError: as `open_scorer`.
+        ModelFileError: if the file cannot be read.
+        ConfigurationError: if there are more passes than threads, or no such device.
     """
     in_torch = not is_exported(path) and find_spec("torch") is not None
     shared = threads or (_torch_threads() if in_torch else usable_cores())
     if passes is None:
         passes = 1 if in_torch and _is_gpu(device) else min(2, shared)
     if passes == 1:
-        return [open_scorer(path, device=device, threads=threads)]
+        return [threads]
     if passes > shared:
         raise ConfigurationError(
             f"{passes} passes at a time cannot share {shared} threads; ask for --passes {shared} "
             "at most, or for more --threads."
         )
     each, left = divmod(shared, passes)
-    scorers = [
-        open_scorer(path, device=device, threads=each + (place < left)) for place in range(passes)
-    ]
-    if len({one.card.sha256 for one in scorers}) > 1:
-        raise ModelFileError(f"{path} was replaced while it was opened; try again.")
-    return scorers
+    return [each + (place < left) for place in range(passes)]
 
 
 def _torch_threads() -> int:

@@ -1,6 +1,7 @@
 """Services in this process, closed when the test ends, and the page of a real one."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from running import running
@@ -12,17 +13,21 @@ from small_images import small_image, write_class
 
 @pytest.fixture
 def serve(tmp_path):
-    """Open a service in this process; gives a client, and takes limits and settings."""
+    """Open a service in this process, with a pass or the file of a model; gives a client."""
     from starlette.testclient import TestClient
 
     from ahl.apps.serve.app import create_app
+    from ahl.apps.serve.passes import open_passes
     from ahl.apps.serve.settings import Limits, Settings
 
     with contextlib.ExitStack() as stack:
 
         def opened(scorer, *, base_url="http://127.0.0.1", settings=None, **limits):
             chosen = Settings(model=tmp_path / "m.ahl", limits=Limits(**limits), **(settings or {}))
-            app = create_app([scorer], chosen)
+            passes = [scorer]
+            if isinstance(scorer, Path):
+                passes = open_passes(Settings(model=scorer, device="cpu", passes=1))
+            app = create_app(passes, chosen)
             client = TestClient(app, base_url=base_url, raise_server_exceptions=False)
             return stack.enter_context(client)
 

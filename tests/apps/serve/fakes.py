@@ -1,4 +1,4 @@
-"""A scorer that scores an image by its brightness, when it is let."""
+"""A pass that scores an image by its brightness, when it is let."""
 
 import io
 import threading
@@ -30,13 +30,19 @@ CARD = ModelCard(
 class FakeScorer:
     """Scores are mean grey values; `open` lets it score, `entered` counts the batches begun."""
 
-    card = CARD
+    card, ready = CARD, True
 
     def __init__(self, *, is_open=True, fails=False):
         self.open, self.entered = threading.Event(), threading.Semaphore(0)
         self.batches, self.fails = [], fails
         if is_open:
             self.open.set()
+
+    def mend(self):
+        pass
+
+    def close(self):
+        self.open.set()
 
     def score_pixels(self, pixels, *, heat_maps=False, nearest=False):
         assert pixels.dtype == np.uint8

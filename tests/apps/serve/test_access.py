@@ -120,3 +120,23 @@ def test_pages_of_other_sites_are_refused(serve):
     assert named.get("/v1/model", headers={"host": "line3.example"}).status_code == 200
     assert is_own("any.example", "https://any.example", token=TOKEN)
     assert not is_own("any.example", "https://other.example", token=TOKEN)
+
+
+@pytest.mark.parametrize("prefix", ["", "/parts/one"], ids=["taken away", "passed on"])
+def test_a_proxy_shows_the_service_under_a_path(serve, prefix):
+    client = serve(FakeScorer(), settings={**TOKEN_SETTINGS, "root_path": "/parts/one"})
+    for path in ("/", "/static/main.js", "/healthz", "/openapi.json"):
+        assert client.get(prefix + path).status_code == 200
+    servers = client.get(f"{prefix}/openapi.json").json()["servers"]
+    assert servers == [{"url": "/parts/one"}]
+    assert client.get(f"{prefix}/v1/model").status_code == 401
+    shown = {"authorization": f"Bearer {TOKEN}"}
+    assert client.get(f"{prefix}/v1/model", headers=shown).status_code == 200
+    assert client.get("/parts/two/healthz", headers=shown).status_code == 404
+    assert 'route="/v1/model"' in client.get(f"{prefix}/metrics", headers=shown).text
+
+
+@pytest.mark.parametrize("path", ["parts", "/parts/", "/", "/a b", "/a?b", "//evil.example"])
+def test_root_paths_that_are_none(path, tmp_path):
+    with pytest.raises(ConfigurationError, match="--root-path"):
+        Settings(model=tmp_path, root_path=path)

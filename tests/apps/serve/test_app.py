@@ -79,11 +79,9 @@ def test_arrays_are_read_by_their_name(serve):
 
 
 def test_the_scores_are_those_of_the_command(serve, model, inspection_folder):
-    from ahl.scoring.opening import open_scorer
-
     good = inspection_folder / "good" / "000.png"
     images = [*sorted((inspection_folder / "dot").iterdir()), good]
-    client = serve(open_scorer(model, device="cpu"))
+    client = serve(model)
     files = [("images", (path.name, path.read_bytes())) for path in images]
     together = client.post("/v1/score?why=1", files=files).json()
     Scores.model_validate(together)

@@ -99,15 +99,13 @@ def test_a_service_without_a_folder_keeps_nothing(serve):
 
 def test_what_is_answered_teaches_the_model(serve, model, tmp_path):
     """The whole circle: scored, answered, learnt, scored again."""
-    from ahl.scoring.opening import open_scorer
-
     faint = [tmp_path / f"{number}.png" for number in range(200, 206)]
     for path in faint:
         pixels = small_image("good", int(path.stem))
         pixels[16:32, 16:32] -= 40
         Image.fromarray(pixels).save(path)
     folder = tmp_path / "answers"
-    client = serve(open_scorer(model, device="cpu"), settings={"feedback_dir": folder})
+    client = serve(model, settings={"feedback_dir": folder})
     for path in faint:
         address = f"/v1/feedback?label=defect&kind=faint&name={path.name}"
         assert client.post(address, content=path.read_bytes()).status_code == 200
@@ -120,7 +118,7 @@ def test_what_is_answered_teaches_the_model(serve, model, tmp_path):
     assert len(told["corrected"]) == len(missed)
     assert {one["label"] for one in told["corrected"]} == {"defect"}
     assert "faint" in run("info", updated).stdout
-    after = serve(open_scorer(updated, device="cpu"))
+    after = serve(updated)
     for path in faint:
         if path.name in before:
             (image,) = after.post("/v1/score", content=path.read_bytes()).json()["images"]

@@ -1,5 +1,6 @@
 """Nothing that a client sends is a fault of the service, and none of it is taken without bounds."""
 
+import resource
 import struct
 import zlib
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahl._common.errors import ConfigurationError
+from ahl.apps.serve.connections import allow_descriptors
 from ahl.apps.serve.settings import Limits
 
 PNG = {"content-type": "image/png"}
@@ -156,3 +158,15 @@ def test_limits_that_cannot_be():
     ):
         with pytest.raises(ConfigurationError):
             Limits(**wrong)
+
+
+def test_the_connections_have_descriptors(monkeypatch):
+    allowed = [(256, 1200)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: allowed[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: allowed.append(limits))
+    allow_descriptors(100)
+    assert allowed == [(256, 1200), (1124, 1200)]
+    with pytest.raises(ConfigurationError, match=r"1,200 are allowed; .* fewer --max-connections"):
+        allow_descriptors(200)
+    allow_descriptors(10)
+    assert len(allowed) == 2

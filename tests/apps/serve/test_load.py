@@ -12,6 +12,7 @@ from fakes import FakeScorer, form, png
 from ahl.apps.serve import app as application
 from ahl.apps.serve.admission import Admission, RefusedError
 from ahl.apps.serve.bodies import Upload
+from ahl.apps.serve.passes import Decoder
 from ahl.apps.serve.settings import Limits
 from ahl.apps.serve.worker import Waiting, WaitingLine, Wishes, Worker
 
@@ -150,45 +151,49 @@ def test_a_closed_line_is_emptied_first():
     assert line.take(9) == []
 
 
-@pytest.mark.parametrize("count", [1, 20])
-def test_stopping_answers_what_was_accepted(count):
-    scorer = FakeScorer(is_open=False)
-    worker = Worker([scorer], decoders=2, batch=4, max_pixels=1000)
-    jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(count)]
-    stopping = threading.Thread(target=worker.stop)
-    stopping.start()
-    scorer.open.set()
-    stopping.join(timeout=10)
-    assert not worker.alive
-    assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(count)]
-
-
-def test_each_engine_has_a_pass_of_its_own_and_stopping_waits_for_all():
-    scorers = [FakeScorer(is_open=False), FakeScorer(is_open=False)]
-    worker = Worker(scorers, decoders=1, batch=2, max_pixels=10**6)
+def test_each_pass_has_a_thread_of_its_own_and_what_hangs_ends_when_it_stops():
+    passes = [FakeScorer(is_open=False), FakeScorer(is_open=False)]
+    worker = Worker(passes, decoders=[Decoder(10**6, 30.0, 2**30)], batch=2)
     jobs = [worker.submit(Upload(name="a", data=png(n)), Wishes()) for n in range(9)]
-    for scorer in scorers:
-        assert scorer.entered.acquire(timeout=10), "both are in a pass at the same time"
-    stopping = threading.Thread(target=worker.stop)
-    stopping.start()
-    scorers[0].open.set()
-    held = scorers[1].batches[0][0]
+    for one in passes:
+        assert one.entered.acquire(timeout=30), "both are in a pass at the same time"
+    passes[0].open.set()
+    held = passes[1].batches[0][0]
     until(lambda: sum(job.answer.done() for job in jobs) == 9 - held)
-    assert stopping.is_alive(), "the other pass has not ended"
-    scorers[1].open.set()
-    stopping.join(timeout=10)
-    assert not worker.alive
-    assert [job.answer.result(timeout=0).score for job in jobs] == [float(n) for n in range(9)]
+    worker.stop()
+    until(lambda: not worker.ready)
 
 
 def test_a_batch_that_cannot_be_counted_is_answered_and_so_is_the_next():
     def on_batch(images, seconds):
         raise OSError("no space left")
 
-    worker = Worker([FakeScorer()], decoders=1, batch=4, max_pixels=10**6, on_batch=on_batch)
+    worker = Worker(
+        [FakeScorer()], decoders=[Decoder(10**6, 30.0, 2**30)], batch=4, on_batch=on_batch
+    )
     for grey in (3, 5):
         waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
         assert waiting.answer.result(timeout=10).score == float(grey)
+    worker.stop()
+
+
+def test_processes_that_cannot_be_started_are_tried_again(monkeypatch):
+    """There may be too many of them on the machine for a while."""
+    monkeypatch.setattr("ahl.apps.serve.worker.AGAIN", 0.01)
+    failing = [OSError("no process"), OSError("no process")]
+
+    class Late(FakeScorer):
+        def mend(self):
+            if failing:
+                raise failing.pop()
+
+    decoder = Decoder(10**6, 30.0, 2**30)
+    monkeypatch.setattr(decoder, "start", Late(is_open=True).mend)
+    worker = Worker([Late()], decoders=[decoder], batch=1)
+    for grey in (3, 5):
+        waiting = worker.submit(Upload(name="a.png", data=png(grey)), Wishes())
+        assert waiting.answer.result(timeout=30).score == float(grey)
+    assert failing == []
     worker.stop()
 
 

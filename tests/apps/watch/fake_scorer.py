@@ -14,7 +14,7 @@ WORDS = ("normal", "anomalous", "unsure")
 
 
 class FakeScorer:
-    card = SimpleNamespace(decision=object(), sha256="0" * 64)
+    card = SimpleNamespace(decision=object(), sha256="0" * 64, bit_depth=16)
 
     def __init__(self, before=lambda path: None):
         self.before = before

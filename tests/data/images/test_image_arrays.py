@@ -7,7 +7,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from ahl._common.errors import ConfigurationError, ImageError
-from ahl.data.images.reading import content_hash, read_pixels, resize_pixels
+from ahl.data.images.reading import content_hash, read_pixels
+from ahl.data.images.resizing import resize_pixels
 
 COLOURS = np.random.default_rng(6).integers(0, 256, (7, 11, 3), dtype=np.uint8)
 GREY = COLOURS[:, :, 0]

@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import threading
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image, ImageFile
 
 from ahl._common.errors import ImageError
 from ahl.data.images.reading import content_hash, read_pixels
+from ahl.data.images.resizing import resize_pixels
 
 PIXELS = np.random.default_rng(7).integers(0, 256, (19, 23, 3), dtype=np.uint8)
 WRITERS = {
@@ -235,3 +237,36 @@ def test_threads_restore_the_warning_filters(tmp_path):
         thread.join()
     assert not failures
     assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["tiff", "bigtiff"])
+def test_a_tiff_file_of_too_many_strips_is_refused_before_they_are_read(wide, tmp_path):
+    """Of a million, Pillow makes as many objects, for an image of 64 pixels."""
+    count = 2**18 + 1
+    file = written({"format": "TIFF", "big_tiff": wide})
+    tag = struct.pack("<HH", 273, 4)
+    assert file.count(tag) == 1
+    path = tmp_path / "a.tif"
+    path.write_bytes(file)
+    assert read_pixels(path).shape == (23, 19, 3)
+    place = file.index(tag) + 4
+    size = 8 if wide else 4
+    path.write_bytes(file[:place] + count.to_bytes(size, "little") + file[place + size :])
+    assert "262,145 pieces" in refusal(path)
+
+
+@pytest.mark.parametrize("options", [{"format": "PNG"}, {"format": "JPEG", "exif": True}])
+def test_decoding_takes_little_more_than_the_pixels(options, tmp_path):
+    """In the process itself 3 bytes a pixel, and 4 in Pillow's own memory, which is not traced."""
+    side = 1500
+    if options.pop("exif", False):
+        options["exif"] = Image.Exif()
+        options["exif"][274] = 6
+    path = tmp_path / "a"
+    Image.new("RGB", (side, side), (9, 8, 7)).save(path, **options)
+    tracemalloc.start()
+    pixels = read_pixels(path)
+    resize_pixels(pixels, (64, 64))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 3.7 * side * side

@@ -38,6 +38,8 @@ def test_the_last_word_on_an_image_counts(tmp_path):
     write(tmp_path, MARK, other, changed)
     assert read_answers(tmp_path) == [other, changed]
     (tmp_path / changed.file).unlink()
+    assert read_answers(tmp_path) == [other, changed], "it has not moved yet"
+    (tmp_path / MARK.file).unlink()
     assert read_answers(tmp_path) == [other]
 
 
@@ -89,7 +91,9 @@ def test_a_folder_that_is_none(tmp_path):
             read_answers(folder)
 
 
-@pytest.mark.parametrize("kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, " dot "])
+@pytest.mark.parametrize(
+    "kind", ["dot", "a b", "Riß", "v1.2", "0", "x" * 64, "\U00020000" * 63, " dot "]
+)
 def test_kinds(kind):
     assert check_kind(kind) == kind.strip()
 
@@ -111,6 +115,7 @@ def test_no_kind_leads_out_of_the_folder(tmp_path_factory, kind):
     "kind",
     [
         *("", " ", ".", "..", "a/b", "a\\b", "/a", "a\0", "a\nb", "-a", ".a", "a.", "x" * 65),
+        "\U00020000" * 64,  # 256 bytes, more than a folder's name may have
         *("good", "Good", "GOOD ", "ground_truth", "con", "NUL", "com1.x", "marks.jsonl", "a:b"),
     ],
 )

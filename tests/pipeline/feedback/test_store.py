@@ -11,7 +11,8 @@ import pytest
 
 from ahl._common.errors import ConfigurationError, ImageError
 from ahl.data.folders import open_dataset
-from ahl.pipeline.feedback.answers import LOG, read_answers
+from ahl.model.manifest import Manifest
+from ahl.pipeline.feedback.answers import LOG, feedback_images, read_answers
 from ahl.pipeline.feedback.store import FeedbackFullError, FeedbackStore
 from ahl.scoring.prediction import Prediction
 from small_images import small_image
@@ -122,7 +123,9 @@ def test_the_same_image_by_many_at_once_lies_in_one_place(tmp_path):
     assert files(tmp_path) == [(answer.class_name, answer.sha256)]
 
 
-def test_a_fault_before_the_log_leaves_no_mark_and_the_next_try_succeeds(tmp_path, monkeypatch):
+def test_a_fault_of_the_log_leaves_the_answer_before_and_the_next_try_succeeds(
+    tmp_path, monkeypatch
+):
     def no_log(*_):
         raise OSError("no disk")
 
@@ -133,10 +136,26 @@ def test_a_fault_before_the_log_leaves_no_mark_and_the_next_try_succeeds(tmp_pat
             patch.setattr(FeedbackStore, "_log", no_log)
             with pytest.raises(OSError, match="disk"):
                 add(store, data, "good")
-    assert read_answers(tmp_path) == []  # the first one's image is not where its line says
+    assert read_answers(tmp_path) == [before]
+    assert (tmp_path / before.file).read_bytes() == image(1)
     again = [add(store, image(2)), add(store, image(1))]
     assert read_answers(tmp_path) == again
     assert before.sha256 == again[1].sha256
+
+
+def test_a_move_that_a_kill_prevented_is_made_up_for(tmp_path, monkeypatch):
+    store = FeedbackStore(tmp_path, 10_000)
+    add(store, image(1), "dot")
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedbackStore, "_move", lambda *_: None)
+        last = add(store, image(1), "good")
+    assert files(tmp_path) == [("dot", last.sha256)]
+    assert read_answers(tmp_path) == [last]
+    (alarm,) = feedback_images(tmp_path, Manifest()).false_alarms
+    assert alarm.source == tmp_path / "dot" / f"{last.sha256}.png"
+    FeedbackStore(tmp_path, 10_000)
+    assert files(tmp_path) == [("good", last.sha256)]
+    assert read_answers(tmp_path) == [last]
 
 
 WRITER = """

@@ -8,14 +8,14 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import click
 
 from ahl._common.errors import AHLError, ConfigurationError, DataError
-from ahl._common.text import first_line, printable
+from ahl._common.text import first_line, printable, short
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +90,16 @@ def stderr_console(*, quiet: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, quiet=quiet)
+
+
+LONGEST_VALUE: Final = 1000
+"""Characters printed of one value of a model file."""
+
+
+def value_table(rows: Mapping[str, str]) -> Table:
+    """A table of names and values out of a file, which may hold anything."""
+    shown = ((name, short(value, LONGEST_VALUE)) for name, value in rows.items())
+    return make_table(["", ""], shown)
 
 
 def make_table(

@@ -9,15 +9,16 @@ from typing import Any
 import click
 
 from ahl._common.errors import ConfigurationError, ModelFileError
-from ahl._common.text import megabytes
+from ahl._common.text import megabytes, short
 from ahl.apps.cli.common import (
+    LONGEST_VALUE,
     check_writable,
-    make_table,
     print_json,
     stderr_console,
     stdout_console,
     tell,
     use_threads,
+    value_table,
 )
 from ahl.apps.cli.groups import json_flag, thread_count, trained_model
 from ahl.apps.cli.labelled import Labels
@@ -100,13 +101,12 @@ def show_exported(path: Path, *, as_json: bool) -> None:
     """Print an exported model's card and parity.
 
     Raises:
-        ConfigurationError: if its runtime is not installed.
         ModelFileError: if it is no whole artefact.
     """
     from ahl.config.image_size import in_pixels
-    from ahl.scoring.onnx_scorer import OnnxScorer
+    from ahl.scoring.onnx_scorer import read_description
 
-    description = OnnxScorer(path, threads=1).description
+    description = read_description(path)
     card, size = description.card, path.stat().st_size
     try:
         compared = parity_lines(description.parity)
@@ -137,9 +137,9 @@ def show_exported(path: Path, *, as_json: bool) -> None:
         f"{decision.max_false_alarm_rate:.2%}",
         "model": card.sha256[:16],
     }
-    stdout_console().print(make_table(["", ""], rows.items()))
+    stdout_console().print(value_table(rows))
     for line in compared:
-        tell(line)
+        tell(short(line, LONGEST_VALUE))
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ahl._common.text import megabytes
-from ahl.apps.cli.common import make_table, print_json, stdout_console
+from ahl._common.text import megabytes, short
+from ahl.apps.cli.common import LONGEST_VALUE, print_json, stdout_console, value_table
 from ahl.apps.cli.groups import existing_model, json_flag
 from ahl.apps.cli.options import option, options, takes
 
@@ -56,7 +56,8 @@ def info(model: Path, options: InfoOptions) -> None:
     _show(header, loaded.history)
     if options.files:
         for file in header["manifest"]["files"]:
-            click.echo(f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}")
+            line = f"{file['sha256'][:12]}  {file['class_name']:<16}  {file['name']}"
+            click.echo(short(line, LONGEST_VALUE))
 
 
 def _show(header: dict[str, Any], history: Sequence[EpochRecord]) -> None:
@@ -85,7 +86,7 @@ def _show(header: dict[str, Any], history: Sequence[EpochRecord]) -> None:
             f"{decision['max_false_alarm_rate']:.2%}, set on {decision['normals']} good images"
         )
     console = stdout_console()
-    console.print(make_table(["", ""], rows.items()))
+    console.print(value_table(rows))
     for title, curves in curve_tables(history, ascii_only=console.options.ascii_only):
         console.print(f"\n{title}")
         console.print(curves)

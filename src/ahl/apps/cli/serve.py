@@ -38,6 +38,11 @@ class ServeOptions:
         default=(),
         metavar="NAME",
     )
+    root_path: str = option(
+        "Path under which a proxy shows the service, such as /inspection.",
+        default="",
+        metavar="PATH",
+    )
     feedback_dir: Path | None = option(
         "Folder for what people answer on the page, for `ahl update --feedback`.",
         default=None,
@@ -57,7 +62,9 @@ class ServeOptions:
     max_waiting_mib: int = option(
         "Size of the requests that hold them.", default=256, type=POSITIVE
     )
-    max_connections: int = option("Open at once, in each process.", default=512, type=POSITIVE)
+    max_connections: int = option(
+        "Open at once, in each process; idle ones give way.", default=512, type=POSITIVE
+    )
     timeout: float = option(
         "Seconds from the start of a request to its answer.",
         default=30.0,
@@ -101,7 +108,7 @@ def serve(model: Path, options: ServeOptions) -> None:
         ) from None
     from ahl.apps.serve.settings import MEBIBYTE, Limits, Settings, read_token
 
-    same = ("host", "port", "workers", "passes", "names", "access_log", "feedback_dir")
+    same = ("host", "port", "workers", "passes", "names", "root_path", "access_log", "feedback_dir")
     settings = Settings(
         model=model,
         **{name: getattr(options, name) for name in same},

@@ -18,7 +18,8 @@ from ahl._common.spacing import evenly_spaced
 from ahl.apps.export.onnx_model import ScoringGraph, described, eight_bits, onnx_model
 from ahl.apps.export.parity import Parity, compare, compare_labelled, sample_images
 from ahl.data import Dataset
-from ahl.data.images.reading import read_pixels, resize_pixels
+from ahl.data.images.reading import read_pixels
+from ahl.data.images.resizing import resize_pixels
 from ahl.model.card import ModelCard
 from ahl.model.trained import TrainedModel
 from ahl.scoring.artefact import Description, write_artefact

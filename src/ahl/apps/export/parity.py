@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ahl._common.errors import ParityError
 from ahl._common.spacing import evenly_spaced
-from ahl.data.images.reading import resize_pixels
+from ahl.data.images.resizing import resize_pixels
 from ahl.model.card import ModelCard
 from ahl.model.decision import Decision
 from ahl.scoring.artefact import Precision

@@ -20,26 +20,26 @@ from ahl._common.version import __version__
 from ahl.apps.serve.admission import RefusedError, out_of_time
 from ahl.apps.serve.answers import BODY, RESPONSES, Scores, answer_of
 from ahl.apps.serve.bodies import Upload, read_uploads
+from ahl.apps.serve.child import LateError
 from ahl.apps.serve.feedback import add_feedback_routes
 from ahl.apps.serve.gate import STATIC, Gate
 from ahl.apps.serve.metrics import CONTENT_TYPE
+from ahl.apps.serve.passes import Pass
 from ahl.apps.serve.settings import Settings
 from ahl.apps.serve.worker import Service, Wishes
-from ahl.scoring.scorer import Scorer
 
 
-def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
+def create_app(passes: Sequence[Pass], settings: Settings) -> FastAPI:
     """Put a model behind HTTP.
 
     Args:
-        scorers: of one model, that score at a time; used by the application alone, each from one
-            thread.
+        passes: through one model at a time; used by the application alone, each from one thread.
         settings: of the service.
 
     Returns:
-        the application. When it shuts down it answers what it accepted.
+        the application. When it shuts down, the server has waited for what it accepted.
     """
-    service = Service(scorers, settings)
+    service = Service(passes, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,6 +50,7 @@ def create_app(scorers: Sequence[Scorer], settings: Settings) -> FastAPI:
         title="ahl",
         version=__version__,
         description="Scores images with one trained model; higher = more anomalous.",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,  # FastAPI's own pages load their code from elsewhere
         redoc_url=None,
         lifespan=lifespan,
@@ -159,11 +160,12 @@ def open_routes(service: Service) -> APIRouter:
 
     @router.get("/readyz", summary="Is the service ready?")
     async def readyz(response: Response) -> dict[str, str]:
-        """200 while images are scored, 503 when that is over.
+        """200 while images are scored, 503 while none can be.
 
-        A service that was asked to stop lets nobody connect any more.
+        That is while the model is opened anew, or when each pass takes longer than half of what a
+        request may. A service that was asked to stop lets nobody connect any more.
         """
-        if service.worker.alive:
+        if service.worker.ready:
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not ready"}
@@ -183,7 +185,7 @@ async def _score(service: Service, request: Request, wishes: Wishes) -> Response
         try:
             async with asyncio.timeout_at(until):
                 images = await answering
-        except TimeoutError:
+        except (TimeoutError, LateError):
             service.admission.waited(waiting, loop.time() - started)
             raise out_of_time(limits.seconds) from None
         except asyncio.CancelledError:

@@ -16,6 +16,7 @@ from ahl._common.types import GOOD
 from ahl.apps.serve.admission import RefusedError, out_of_time
 from ahl.apps.serve.answers import BODY, RESPONSES, Answers, Kept
 from ahl.apps.serve.bodies import Upload, read_uploads
+from ahl.apps.serve.child import LateError
 from ahl.apps.serve.worker import Service, Wishes
 from ahl.pipeline.feedback.answers import check_kind
 from ahl.pipeline.feedback.store import FeedbackFullError, FeedbackStore
@@ -88,7 +89,7 @@ async def _keep(
             async with asyncio.timeout_at(until):
                 answer = service.worker.submit(upload, Wishes()).answer
                 prediction = await asyncio.wrap_future(answer)
-        except TimeoutError:
+        except (TimeoutError, LateError):
             raise out_of_time(limits.seconds) from None
         except ImageError as error:
             raise _unreadable(upload, str(error)) from None

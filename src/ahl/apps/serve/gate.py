@@ -11,6 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,8 +32,7 @@ _REQUEST_ID: Final = "X-Request-ID"
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DRAINED_BYTES: Final = 64 * 2**20
-_DRAINED_SECONDS: Final = 30.0
-_QUIET_SECONDS: Final = 5.0
+_DRAINED_SECONDS: Final = 5.0
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -92,6 +92,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _within(self._service.settings.root_path, scope)
         headers = Headers(scope=scope)
         given = headers.get(_REQUEST_ID, "")
         request_id = given if _PLAIN.fullmatch(given) else secrets.token_hex(8)
@@ -154,6 +155,14 @@ class Gate:
             sys.stderr.write(json.dumps(line) + "\n")
 
 
+def _within(root: str, scope: Scope) -> Scope:
+    """The request as one below the root path, whether or not a proxy has taken that away."""
+    path = scope["path"]
+    if root and path.startswith(f"{root}/"):
+        return {**scope, "path": path.removeprefix(root)}
+    return scope
+
+
 class _Passing:
     """The messages of one request on their way through the gate."""
 
@@ -190,10 +199,8 @@ class _Passing:
 
     async def _drain(self) -> None:
         """Read the rest of a refused body: closed on unread data, clients lose the answer."""
-        size, until = 0, time.monotonic() + _DRAINED_SECONDS
-        try:
-            while self._unread and size < _DRAINED_BYTES and time.monotonic() < until:
-                async with asyncio.timeout(_QUIET_SECONDS):
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINED_SECONDS):
+                while self._unread and size < _DRAINED_BYTES:
                     size += len((await self.receive()).get("body", b""))
-        except TimeoutError:
-            return

@@ -11,7 +11,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, cast
 
@@ -19,30 +20,24 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from ahl._common.errors import AHLError, ConfigurationError
 from ahl.apps.serve.app import create_app
+from ahl.apps.serve.connections import BACKLOG, Connection, allow_descriptors
 from ahl.apps.serve.metrics import SHARED_FOLDER
+from ahl.apps.serve.passes import open_passes
 from ahl.apps.serve.settings import Settings
-from ahl.scoring.opening import open_scorers
-
-SLOWEST: Final = 2**16
-"""Bytes a second of an answer that its client takes at least."""
-
-AGAIN: Final = 30.0
-"""Seconds until a process that could not start is tried again."""
+from ahl.apps.serve.worker import AGAIN
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _MINUTE: Final = 60.0
 _MOST_ENDED: Final = 5  # processes within a minute, before the next has to wait
 _GRACE: Final = 5.0  # seconds to write answers in, beyond what a request may take
-_KEPT_ALIVE: Final = 30  # seconds that a connection may be idle
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; what was accepted by then is answered.
+    """Serve until SIGTERM, SIGINT or SIGHUP; what was accepted by then is answered.
 
     Args:
         settings: of the service.
@@ -52,6 +47,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         AHLError: if the address cannot be listened on, or the model cannot be opened.
     """
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    allow_descriptors(settings.limits.connections)
     with _bind(settings) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}"
         if settings.workers == 1:
@@ -59,10 +55,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             # uvicorn stops, puts these back, and raises the signal again: it shall not kill.
             for one in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(one, lambda *_: None)
-            listener.listen()
+            if hasattr(signal, "SIGHUP"):  # of a terminal that closes
+                signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+            _listen(listener, settings)
             say(f"Serving on {address}")
             server.run(sockets=[listener])
             return
+        _listen(listener, settings)
         say(f"Starting {settings.workers} processes on {address}; /readyz tells when they answer")
         with tempfile.TemporaryDirectory(prefix="ahl-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
@@ -73,13 +72,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def _open_app(settings: Settings) -> FastAPI:
-    scorers = open_scorers(
-        settings.model,
-        device=settings.device,
-        threads=settings.worker_threads,
-        passes=settings.passes,
-    )
-    return create_app(scorers, settings)
+    return create_app(open_passes(settings), settings)
 
 
 def _open_or_exit(settings: Settings) -> FastAPI:
@@ -91,68 +84,6 @@ def _open_or_exit(settings: Settings) -> FastAPI:
     except Exception:
         _LOGGER.exception("The service could not be started.")
     raise SystemExit(STARTUP_FAILURE)
-
-
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP, which closes connections whose request's head or taken answer is late.
-
-    uvicorn waits for ever in both cases, in the latter with all of the answer in memory.
-
-    Args:
-        seconds: from the connection, or the first byte of a further request, to the end of a
-            request's head; and for an answer to be taken, besides what its length needs.
-        settings: as uvicorn gives them.
-    """
-
-    def __init__(self, seconds: float, **settings: object) -> None:
-        super().__init__(**settings)  # type: ignore[arg-type]
-        self._seconds = seconds
-        self._head_due: asyncio.TimerHandle | None = None
-        self._answer_due: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._end_wait_for_head()  # it has come; the routes bound the time of its body
-        elif self._head_due is None:
-            self._wait_for_head()
-
-    def on_response_complete(self) -> None:
-        self._end_wait_for_head()
-        self._wait_for_taking()
-        super().on_response_complete()  # which waits for a further request's first byte
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end_wait_for_head()
-        self._end_wait_for_taking()
-        super().connection_lost(exc)
-
-    def _wait_for_head(self) -> None:
-        self._head_due = self.loop.call_later(self._seconds, self.transport.close)
-
-    def _end_wait_for_head(self) -> None:
-        if self._head_due is not None:
-            self._head_due.cancel()
-            self._head_due = None
-
-    def _wait_for_taking(self) -> None:
-        self._end_wait_for_taking()
-        if left := self.transport.get_write_buffer_size():
-            seconds = self._seconds + left / SLOWEST
-            self._answer_due = self.loop.call_later(seconds, self._give_up_answer)
-
-    def _end_wait_for_taking(self) -> None:
-        if self._answer_due is not None:
-            self._answer_due.cancel()
-
-    def _give_up_answer(self) -> None:
-        """Forget the rest of an answer; closed the usual way, it would still be waited for."""
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
 
 
 class _Processes(Multiprocess):
@@ -200,6 +131,10 @@ class _Processes(Multiprocess):
             later = "" if alone else f" The others go on; it is tried again in {AGAIN:g} s."
         _LOGGER.error("Process %s ended.%s", process.pid, later)
 
+    def handle_hup(self) -> None:
+        """Stop, as one process does; uvicorn would start others."""
+        self.handle_term()
+
     def terminate_all(self) -> None:
         for listener in self.sockets:
             listener.close()
@@ -207,21 +142,22 @@ class _Processes(Multiprocess):
 
 
 def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Config:
+    limits, seconds = settings.limits, settings.limits.seconds
     return uvicorn.Config(
         app,
         factory=settings.workers > 1,
         workers=settings.workers,
-        http=cast(type[asyncio.Protocol], partial(_Protocol, settings.limits.seconds)),
+        http=cast(type[asyncio.Protocol], partial(Connection, seconds, limits.connections)),
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
-        log_level="warning",
+        log_level="error",  # any client could fill the log with its bad requests
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.limits.connections,
-        timeout_keep_alive=_KEPT_ALIVE,
-        timeout_graceful_shutdown=round(settings.limits.seconds + _GRACE),
+        backlog=BACKLOG,
+        timeout_keep_alive=math.ceil(seconds),  # no shorter than what `Connection` waits
+        timeout_graceful_shutdown=math.ceil(seconds + _GRACE),
     )
 
 
@@ -230,11 +166,26 @@ def _bind(settings: Settings) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
+        with _refused(settings):
+            listener.bind((settings.host, settings.port))
+    except ConfigurationError:
         listener.close()
+        raise
+    return listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    """Begin to listen, once the model is open: another service may have come first."""
+    with _refused(settings):
+        listener.listen(BACKLOG)
+
+
+@contextmanager
+def _refused(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise ConfigurationError(
             f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Choose others with --host and --port."
         ) from None
-    return listener

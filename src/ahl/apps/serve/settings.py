@@ -15,9 +15,14 @@ from ahl.data.images.reading import MAX_PIXELS
 
 MEBIBYTE: Final = 2**20
 
-_DECODERS: Final = 4  # threads that decode, at most; more would only wait for those that score
+MOST_A_PIXEL: Final = 20
+"""Bytes of memory that decoding takes at most, of JPEG 2000; most formats take half."""
+
+_DECODER: Final = 64 * MEBIBYTE  # besides
+_DECODERS: Final = 4  # at most; more would only wait for those that score
 _SHORTEST, _LONGEST = 16, 4096  # characters of a token
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")  # as RFC 6750 allows in a header
+_ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 
 
@@ -46,6 +51,11 @@ class Limits:
     seconds: float = 30.0
     connections: int = 512
     batch: int = 4
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Memory that a process which decodes may take: of the costliest format, and its file."""
+        return MOST_A_PIXEL * self.pixels + 4 * self.image_bytes + _DECODER
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -79,13 +89,14 @@ class Settings:
         device: as in `ahl.scoring.opening.open_scorer`.
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
+        root_path: under which a proxy shows the service, as `/inspection`; empty for none.
         access_log: write one JSON line a request to standard error.
         feedback_dir: folder for what people answer; None keeps nothing.
         max_feedback_bytes: size of that folder.
         limits: on what may be asked for.
 
     Raises:
-        ConfigurationError: if other machines could ask without a token.
+        ConfigurationError: if other machines could ask without a token, or the root path is none.
     """
 
     model: Path
@@ -97,6 +108,7 @@ class Settings:
     device: str = "auto"
     token: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
+    root_path: str = ""
     access_log: bool = False
     feedback_dir: Path | None = None
     max_feedback_bytes: int = 1024 * MEBIBYTE
@@ -108,6 +120,11 @@ class Settings:
                 f"--host {self.host} lets other machines ask: give --token-file with a secret that "
                 "they have to send, or listen on 127.0.0.1."
             )
+        if self.root_path and not _ROOT_PATH.fullmatch(self.root_path):
+            raise ConfigurationError(
+                f"--root-path is {self.root_path!r}; expected a path as /inspection, without a "
+                "slash behind it."
+            )
 
     @property
     def worker_threads(self) -> int | None:
@@ -118,7 +135,7 @@ class Settings:
 
     @property
     def decoders(self) -> int:
-        """Threads that decode images in each process."""
+        """Images decoded at a time, for each process."""
         return max(1, min(_DECODERS, usable_cores() // self.workers))
 
 

@@ -1,30 +1,33 @@
-"""One model behind a service: its threads that decode and score, its bounds and counters."""
+"""One model behind a service: who decodes and scores, its bounds and counters."""
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from queue import SimpleQueue
+from typing import Final, Literal
 
 import numpy as np
 
-from ahl._common.types import EncodedImage, Pixels
+from ahl._common.errors import AHLError, ProcessError
+from ahl._common.text import first_line
+from ahl._common.types import Pixels
 from ahl.apps.serve.admission import Admission
 from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.metrics import Metrics
+from ahl.apps.serve.passes import Decoder, Pass
 from ahl.apps.serve.settings import Settings
-from ahl.data.images.reading import read_stream, resize_pixels
-from ahl.data.images.variety import notes_on_numbers
 from ahl.pipeline.feedback.store import FeedbackStore
-from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
-from ahl.scoring.scorer import Scorer
+
+AGAIN: Final = 30.0
+"""Seconds until a model or a process that could not start is tried again."""
 
 _LOOKED_AT = 16  # images
 
@@ -124,43 +127,48 @@ class WaitingLine:
 
 
 class Worker:
-    """Threads that decode and score.
+    """Threads with which processes decode and score.
 
     Args:
-        scorers: of one model; each is used from one thread of this worker only.
-        decoders: threads that decode.
+        passes: of one model; each is used from one thread of this worker only.
+        decoders: of images; used likewise.
         batch: images a pass at most.
-        max_pixels: of an image.
         on_batch: called in the scoring thread with the images and seconds of each pass.
     """
 
     def __init__(
         self,
-        scorers: Sequence[Scorer],
+        passes: Sequence[Pass],
         *,
-        decoders: int,
+        decoders: Sequence[Decoder],
         batch: int,
-        max_pixels: int,
         on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        self._batch, self._max_pixels, self._on_batch = batch, max_pixels, on_batch
-        self._card = scorers[0].card
-        self._to_look_at = _LOOKED_AT
+        self._batch, self._on_batch = batch, on_batch
+        self._passes, self._decoders = passes, decoders
+        self._free: SimpleQueue[Decoder] = SimpleQueue()
+        self._card, self._to_look_at = passes[0].card, _LOOKED_AT
+        self._stopping = threading.Event()
         self.line = WaitingLine()
-        self.pool = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-decode")
+        self.pool = ThreadPoolExecutor(len(decoders), thread_name_prefix="ahl-decode")
         # Of its own: behind all that waits to be decoded, a scored image would wait once more.
-        self.drawing = ThreadPoolExecutor(decoders, thread_name_prefix="ahl-draw")
+        self.drawing = ThreadPoolExecutor(len(decoders), thread_name_prefix="ahl-draw")
         self._threads = [
             threading.Thread(target=self._score_all, args=(one,), name="ahl-score", daemon=True)
-            for one in scorers
+            for one in passes
         ]
         for thread in self._threads:
             thread.start()
+        for decoder in decoders:
+            self.pool.submit(self._start, decoder)
 
     @property
-    def alive(self) -> bool:
-        """True while every scorer's thread runs."""
-        return all(thread.is_alive() for thread in self._threads)
+    def ready(self) -> bool:
+        """True while at least one pass scores."""
+        return any(
+            thread.is_alive() and one.ready
+            for thread, one in zip(self._threads, self._passes, strict=True)
+        )
 
     def submit(self, upload: Upload, wishes: Wishes) -> Waiting:
         """Have an image decoded and scored; its answer raises ImageError if it is unreadable."""
@@ -169,71 +177,84 @@ class Worker:
         return waiting
 
     def stop(self) -> None:
-        """Answer what was submitted, then end the threads."""
-        self.pool.shutdown(wait=True)
+        """End threads and processes; what was not answered by now is given up."""
+        self._stopping.set()
         self.line.close()
-        for thread in self._threads:
-            thread.join()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        closing: list[Pass | Decoder] = [*self._passes, *self._decoders]
+        for one in closing:
+            one.close()
+        self.pool.shutdown(wait=True)
         self.drawing.shutdown(wait=True)
+
+    def _start(self, decoder: Decoder) -> None:
+        with suppress(ProcessError, OSError):  # the first image tries again
+            decoder.start()
+        self._free.put(decoder)
 
     def _decode(self, upload: Upload, waiting: Waiting) -> None:
         if waiting.answer.cancelled():
             return
+        decoder = self._free.get()
         try:
-            whole = read_stream(
-                io.BytesIO(upload.data),
-                upload.name,
-                max_pixels=self._max_pixels,
-                bit_depth=self._card.bit_depth,
+            look, self._to_look_at = self._to_look_at > 0, self._to_look_at - 1
+            waiting.pixels, waiting.picture, notes = decoder.decode(
+                upload.data, upload.name, self._card, picture=waiting.wishes.heat_maps, look=look
             )
-            waiting.pixels = resize_pixels(whole, self._card.image_size)
-            if self._to_look_at > 0:
-                self._look_at_numbers(upload)
-            if waiting.wishes.heat_maps:
-                waiting.picture = brought_down(whole)
+            for note in notes:  # once, of the first images
+                self._to_look_at = 0
+                _LOGGER.warning("%s", note)
         except Exception as error:  # ImageError, or a fault: whoever waits gets it
             if waiting.answer.set_running_or_notify_cancel():
                 waiting.answer.set_exception(error)
             return
+        finally:
+            self._free.put(decoder)
         self.line.put(waiting)
 
-    def _look_at_numbers(self, upload: Upload) -> None:
-        """Say once, of the first images, what is odd about numbers of more than 8 bits."""
-        self._to_look_at -= 1
-        source = EncodedImage(upload.name, lambda: upload.data)
-        for note in notes_on_numbers([source], self._card.bit_depth):
-            self._to_look_at = 0
-            _LOGGER.warning("%s", note)
-
-    def _score_all(self, scorer: Scorer) -> None:
+    def _score_all(self, one: Pass) -> None:
         while taken := self.line.take(self._batch):
-            started, wishes = time.perf_counter(), taken[0].wishes
-            try:
-                predictions = scorer.score_pixels(
-                    np.stack([one.pixels for one in taken if one.pixels is not None]),
-                    heat_maps=wishes.heat_maps,
-                    nearest=wishes.why,
+            self._score(one, taken)
+            while not self._stopping.is_set():
+                try:
+                    one.mend()
+                    break
+                except (AHLError, OSError) as error:
+                    words = first_line(error)
+                    _LOGGER.error("The model cannot be opened again: %s.", words)  # noqa: TRY400
+                    self._stopping.wait(AGAIN)
+
+    def _score(self, one: Pass, taken: Sequence[Waiting]) -> None:
+        started, wishes = time.perf_counter(), taken[0].wishes
+        try:
+            predictions = one.score_pixels(
+                np.stack([image.pixels for image in taken if image.pixels is not None]),
+                heat_maps=wishes.heat_maps,
+                nearest=wishes.why,
+            )
+            answers = list(zip(taken, predictions, strict=True))
+        except Exception as error:  # whoever waits gets it
+            if not self._stopping.is_set():
+                _LOGGER.error(  # noqa: TRY400 - the process has logged faults of its own
+                    "%d images could not be scored: %s.", len(taken), first_line(error)
                 )
-                answers = list(zip(taken, predictions, strict=True))
-            except Exception as error:  # whoever waits gets it
-                _LOGGER.exception("%d images could not be scored.", len(taken))
-                for one in taken:
-                    one.answer.set_exception(error)
-                continue
-            for one, prediction in answers:
-                one.answer.set_result(prediction)
-            try:
-                self._on_batch(len(taken), time.perf_counter() - started)
-            except Exception:  # counting, on a full disk say: no reason to score no more
-                _LOGGER.exception("A batch could not be counted.")
+            for image in taken:
+                image.answer.set_exception(error)
+            return
+        for image, prediction in answers:
+            image.answer.set_result(prediction)
+        try:
+            self._on_batch(len(taken), time.perf_counter() - started)
+        except Exception:  # counting, on a full disk say: no reason to score no more
+            _LOGGER.exception("A batch could not be counted.")
 
 
 class Service:
     """One model's worker, bounds, counters, and feedback folder."""
 
-    def __init__(self, scorers: Sequence[Scorer], settings: Settings) -> None:
+    def __init__(self, passes: Sequence[Pass], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
-        self.card = scorers[0].card
+        self.card = passes[0].card
         folder = settings.feedback_dir
         self.feedback = (
             None if folder is None else FeedbackStore(folder, settings.max_feedback_bytes)
@@ -246,9 +267,11 @@ class Service:
             batch=self.limits.batch,
         )
         self.worker = Worker(
-            scorers,
-            decoders=settings.decoders,
+            passes,
+            decoders=[
+                Decoder(self.limits.pixels, self.limits.seconds / 2, self.limits.decoding_bytes)
+                for _ in range(settings.decoders)
+            ],
             batch=self.limits.batch,
-            max_pixels=self.limits.pixels,
             on_batch=self.metrics.on_batch,
         )

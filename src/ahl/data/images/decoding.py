@@ -17,14 +17,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from ahl._common.errors import ImageError
 from ahl._common.text import first_line
 from ahl._common.types import ImageSize, Pixels
+from ahl.data.images.bands import Rows, pixels_of
 from ahl.data.images.dicom import from_dicom, shape_of_dicom
 from ahl.data.images.formats import formats_in_words
-from ahl.data.images.numbers import FULL_DEPTH, eight_bit
+from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.tiff import FloatTiff, check_numbers, in_full_range
 
 _COLOURS = 3
@@ -90,20 +91,20 @@ def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DE
     image.load()
     # After loading, because some decoders turn the image themselves and then drop the tag.
     orientation = orientation_of(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = in_full_range(np.asarray(image), tags, bit_depth)
-        pixels = from_array(eight_bit(values, bit_depth), max_pixels=max_pixels)
-    else:
-        # Pillow converts premultiplied alpha to straight alpha only.
-        straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
-        image = image.convert(straight) if straight else image
-        pixels = np.array(image.convert("RGB"), dtype=np.uint8)
-    if orientation == 1:
-        return pixels
-    # On a bare image, because turning the original rewrites its EXIF, which may be damaged.
-    bare = Image.fromarray(pixels)
-    bare.getexif()[ExifTags.Base.Orientation] = orientation
-    return np.array(ImageOps.exif_transpose(bare), dtype=np.uint8)
+    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)  # what Pillow converts them to alone
+    integers = image.mode == "I" or image.mode.startswith("I;16")
+
+    def converted(some: slice) -> NDArray[Any]:
+        band = image.crop((0, some.start, image.width, some.stop))
+        if integers:
+            return in_full_range(np.asarray(band), tags, bit_depth)
+        return np.asarray((band.convert(straight) if straight else band).convert("RGB"))
+
+    rows: Rows = converted
+    if image.mode == "F":  # what is white, all of the floats tell
+        rows = in_full_range(np.asarray(image), tags).__getitem__
+    size = image.height, image.width
+    return pixels_of(rows, size, orientation=orientation, bit_depth=bit_depth)
 
 
 def no_numbers() -> None:
@@ -147,11 +148,9 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int, bit_depth: int = FULL_
         stream.seek(0)
         array = np.load(stream, allow_pickle=False)
     if array.ndim == 2:
-        array, last = np.stack([array] * _COLOURS, axis=-1), True
+        array, last = array[:, :, None], True
     colours = array[..., :_COLOURS] if last else np.moveaxis(array[:_COLOURS], 0, -1)
-    if colours.dtype != np.uint8:
-        colours = eight_bit(colours, bit_depth)
-    return np.array(colours, dtype=np.uint8, order="C")
+    return pixels_of(colours.__getitem__, colours.shape[:2], bit_depth=bit_depth)
 
 
 def numbers_of_array_file(stream: BinaryIO) -> NDArray[Any] | None:
@@ -176,7 +175,7 @@ def from_floats(tiff: FloatTiff, *, max_pixels: int) -> Pixels:
     """Pixels of it; raises as `shape_of_floats`, and if it is damaged."""
     shape_of_floats(tiff, max_pixels=max_pixels)
     with image_errors():
-        return from_array(eight_bit(tiff.values()), max_pixels=max_pixels)
+        return pixels_of(tiff.values().__getitem__, tiff.size)
 
 
 def shape_of_dicom_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from ahl._common.errors import ImageError
-from ahl._common.types import Pixels
 
 FULL_DEPTH: Final = 16
 """Bits that integers use, unless one is told of fewer."""
@@ -31,17 +27,3 @@ def white_of(least: float, most: float, *, floats: bool, bit_depth: int = FULL_D
             "bits a channel"
         )
     return white
-
-
-def eight_bit(values: NDArray[Any], bit_depth: int = FULL_DEPTH) -> Pixels:
-    """Floats or integers of 16 bits as 8 bits: floats are rounded, integers keep the high byte.
-
-    Raises:
-        ImageError: as `white_of`.
-    """
-    floats = values.dtype.kind == "f"
-    least, most = values.min().item(), values.max().item()
-    white = white_of(least, most, floats=floats, bit_depth=bit_depth)
-    scaled = np.rint(values * (255 / white)) if floats else values >> (bit_depth - 8)
-    pixels: Pixels = scaled.astype(np.uint8)
-    return pixels

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ahl._common.errors import ConfigurationError, ImageError
+from ahl._common.errors import ImageError
 from ahl._common.text import first_line
 from ahl._common.types import Box, EncodedImage, ImageSize, Pinned, Pixels, Region
 from ahl.data.images.decoding import (
@@ -61,7 +61,7 @@ from ahl.data.images.formats import (
     pillow_formats,
 )
 from ahl.data.images.numbers import FULL_DEPTH
-from ahl.data.images.tiff import FloatTiff, explain_unread
+from ahl.data.images.tiff import FloatTiff, check_tags, explain_unread
 
 ImageSource = str | Path | Region | Pinned | EncodedImage | Image.Image | NDArray[np.uint8]
 """A file or a region of one, perhaps with its hash, the bytes of a file, a Pillow image, or a uint8
@@ -189,6 +189,8 @@ def _opened_stream(stream: BinaryIO, name: str, bit_depth: int) -> Iterator[_Ope
         kind = format_of(start) or next((one for one in NAMED if suffix in one.suffixes), None)
         if kind is not None and not kind.readable:
             raise ImageError(f"it is a {kind.name} file, which {MISSING[kind.suffixes[0]]} reads")
+        if kind is not None and kind.name == "TIFF":
+            check_tags(stream)
         if suffix == ARRAY_SUFFIX:
             pixels = partial(from_array_file, stream, bit_depth=bit_depth)
             numbers = partial(numbers_of_array_file, stream)
@@ -205,6 +207,7 @@ def _opened_stream(stream: BinaryIO, name: str, bit_depth: int) -> Iterator[_Ope
 
 @contextmanager
 def _pillow(stream: BinaryIO, kind: Format | None) -> Iterator[Image.Image]:
+    stream.seek(0)
     try:
         image = Image.open(stream, formats=pillow_formats())
     except UnidentifiedImageError:
@@ -235,24 +238,6 @@ def numbers_in(source: ImageSource) -> NDArray[Any] | None:
             return numbers()
     except ImageError:
         return None
-
-
-def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
-    """Resize (H, W, 3) to (*size, 3), bilinear with antialiasing, whatever the aspect ratio.
-
-    First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
-    the sizes, and not the same in each release.
-
-    Raises:
-        ConfigurationError: if a side is below 1.
-        ImageError: if `pixels` is no image array.
-    """
-    height, width = size
-    if min(size) < 1:
-        raise ConfigurationError(f"size is {height} x {width}; it must be at least 1 x 1 pixels.")
-    whole = Image.fromarray(from_array(pixels, max_pixels=pixels.size))
-    narrow = whole.resize((width, whole.height), Image.Resampling.BILINEAR)
-    return np.array(narrow.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def content_hash(source: ImageSource) -> str:

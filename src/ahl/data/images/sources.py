@@ -25,8 +25,8 @@ from ahl.data.images.reading import (
     content_hash,
     pinned,
     read_pixels,
-    resize_pixels,
 )
+from ahl.data.images.resizing import resize_pixels
 
 DECODERS: Final = 2
 """Images decoded at a time, ahead of the backbone."""

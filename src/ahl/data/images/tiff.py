@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,43 @@ _KINDS: Final = {1: "unsigned integers", 2: "signed integers", 3: "floats"}
 _COMPRESSION, _PREDICTOR, _PLANES, _ORIENTATION, _TILES = 259, 317, 284, 274, 322
 _WIDTH, _HEIGHT, _OFFSETS, _LENGTHS = 256, 257, 273, 279
 _RAW, _DEFLATE = (1,), (8, 32946)
+_MOST_NUMBERS: Final = 2**18  # of a tag: strips, tiles, colours
+_MOST_TAGS: Final = 2**12
+_BYTES: Final = (1, 2, 6, 7)  # types of tags that are bytes: texts, colour profiles
 _WAY_OUT: Final = "save it with 8 or 16 bits a channel, unsigned"
+
+
+def check_tags(stream: BinaryIO) -> None:
+    """Refuse a file with more strips than any image needs: Pillow makes an object of each.
+
+    Args:
+        stream: of the file, whose place stays.
+
+    Raises:
+        ImageError: if a tag of the first image has too many numbers.
+    """
+    place = stream.tell()
+    start = stream.read(16)
+    order = "<" if start[:2] == b"II" else ">"
+    wide = b"+" in start[2:4]  # BigTIFF
+    first, number, size = ("Q", "Q", 20) if wide else ("L", "H", 12)
+    try:
+        stream.seek(*struct.unpack_from(order + first, start, 8 if wide else 4))
+        (tags,) = struct.unpack(order + number, stream.read(struct.calcsize(order + number)))
+        content = stream.read(min(tags, _MOST_TAGS) * size)
+        counts = [
+            one[2]
+            for one in struct.iter_unpack(order + f"HH{first}{first}", content)
+            if one[1] not in _BYTES
+        ]
+    except (struct.error, ValueError, OverflowError):  # damaged, as is found out later
+        counts = []
+    stream.seek(place)
+    if max(counts, default=0) > _MOST_NUMBERS:
+        raise ImageError(
+            f"it lies in {max(counts):,} pieces, more than the {_MOST_NUMBERS:,} allowed; save it "
+            "with larger strips"
+        )
 
 
 def check_numbers(tags: Mapping[int, Any]) -> None:

@@ -33,6 +33,7 @@ Suffix = Annotated[str, Meta(pattern=r"^\.[a-z0-9]{1,8}$")]
 Outcome = Literal["missed", "false_alarm", "right"]
 """Of a model on an image: it missed a defect, took a good image for one, or neither."""
 
+_MOST_BYTES: Final = 255  # of a folder's name, in most file systems
 _KIND: Final = re.compile(r"\w[\w .+-]*")
 # Not a kind in any case: good ones, the log, and what Windows takes for devices.
 _RESERVED: Final = frozenset(
@@ -51,10 +52,11 @@ def check_kind(text: str) -> str:
         ConfigurationError: if it is empty, or could be the name of anything but one folder.
     """
     kind = unicodedata.normalize("NFC", text).strip()
-    if len(kind) > LONGEST_KIND or not _KIND.fullmatch(kind) or kind.endswith("."):
+    too_long = len(kind) > LONGEST_KIND or len(kind.encode(errors="replace")) > _MOST_BYTES
+    if too_long or not _KIND.fullmatch(kind) or kind.endswith("."):
         raise ConfigurationError(
             f"Name the kind of defect with letters, digits, spaces and ._+-, a letter or digit "
-            f"first, at most {LONGEST_KIND} characters."
+            f"first, at most {LONGEST_KIND} characters of {_MOST_BYTES} bytes in all."
         )
     reserved = kind.casefold().split(".")[0].strip() in _RESERVED
     if reserved or is_system(kind) or is_ground_truth(kind):  # no class of `open_dataset`
@@ -132,7 +134,7 @@ def read_answers(folder: Path) -> list[Answer]:
     """Read the last answer on each image of a feedback folder.
 
     Lines that are no answers are skipped: the last may be cut off. So are answers whose image is
-    not where they say.
+    gone.
 
     Args:
         folder: as `FeedbackStore` fills it.
@@ -158,7 +160,14 @@ def read_answers(folder: Path) -> list[Answer]:
             continue
         answers.pop(answer.sha256, None)
         answers[answer.sha256] = answer
-    return [answer for answer in answers.values() if (folder / answer.file).is_file()]
+    return [answer for answer in answers.values() if place_of(folder, answer) is not None]
+
+
+def place_of(folder: Path, answer: Answer) -> Path | None:
+    """The image of an answer, in its folder or still in that of an earlier one; None if gone."""
+    path = folder / answer.file
+    others = (one for one in folder.glob(f"*/{path.name}") if one.is_file())
+    return path if path.is_file() else next(others, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +214,8 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
         )
 
     def labelled(some: Sequence[Answer]) -> list[LabelledImage]:
-        return label_images([folder / one.file for one in some], [one.class_name for one in some])
+        paths = [place_of(folder, one) or folder / one.file for one in some]
+        return label_images(paths, [one.class_name for one in some])
 
     return Feedback(
         missed=labelled(missed), false_alarms=labelled(false_alarms), right=right, learnt=learnt

@@ -17,7 +17,7 @@ from ahl._common.errors import AHLError, ConfigurationError, ImageError
 from ahl._common.files import naming, written_whole
 from ahl._common.types import GOOD
 from ahl.data.images.formats import LONGEST_START, format_of, formats_in_words
-from ahl.pipeline.feedback.answers import LOG, Answer, Suffix, check_kind, read_answers
+from ahl.pipeline.feedback.answers import LOG, Answer, Suffix, check_kind, place_of, read_answers
 from ahl.scoring.prediction import Prediction
 
 _LOCK: Final = ".lock"
@@ -32,9 +32,9 @@ class FeedbackFullError(AHLError):
 class FeedbackStore:
     """Keeps answered images; many threads and processes may write into one folder.
 
-    An answer is there once its line is in the log, which is written last: a process that dies
-    before leaves at most an image that nothing refers to. An image is in one class's folder at a
-    time.
+    An answer is there once its line is in the log. A process that dies before leaves at most a new
+    image that nothing refers to; one that dies behind it leaves an image in the folder of the
+    answer before, where it is found, and from where the next store moves it.
 
     Args:
         folder: made when it is missing.
@@ -53,6 +53,8 @@ class FeedbackStore:
                 for left in folder.rglob(".*.part"):  # by a process that was killed
                     left.unlink(missing_ok=True)
                 (folder / LOG).open("ab").close()
+                for answer in read_answers(folder):  # of one that was killed before it moved
+                    self._move(answer)
         except OSError as error:
             raise ConfigurationError(
                 f"The feedback folder {folder} cannot be written to: {error.strerror or error}."
@@ -102,17 +104,29 @@ class FeedbackStore:
                     f"The feedback folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
                     "the model and empty it, or allow more with --max-feedback-mib."
                 )
+            path.parent.mkdir(exist_ok=True)
             if not there:
                 with written_whole(path) as part:
                     part.write_bytes(data)
-            elif there[0] != path:
-                path.parent.mkdir(exist_ok=True)
-                there[0].replace(path)
-                if not any(there[0].parent.iterdir()):
-                    there[0].parent.rmdir()
-            written = self._log(answer) + (0 if there else len(data))
+            # Before the image moves: an answer that cannot be written leaves the last one whole.
+            try:
+                written = self._log(answer) + (0 if there else len(data))
+            except OSError:
+                with suppress(OSError):
+                    path.parent.rmdir()  # unless something is in it
+                raise
             self._known = (self._log_length(), self._known[1] + written)
+            self._move(answer)
         return answer
+
+    def _move(self, answer: Answer) -> None:
+        """Move an image to where its last answer says."""
+        path, found = self.folder / answer.file, place_of(self.folder, answer)
+        if found is not None and found != path:
+            path.parent.mkdir(exist_ok=True)
+            found.replace(path)
+            if not any(found.parent.iterdir()):
+                found.parent.rmdir()
 
     def answers(self) -> list[Answer]:
         """The last thing that was said of each image that is kept."""

@@ -66,15 +66,15 @@ async function patiently(asking, signal) {
 
 export async function score(file, name, heatMap, signal) {
   const query = new URLSearchParams({ why: "1", pictures: "1", heat_map: heatMap, name });
-  const told = await patiently(() => ask("/v1/score?" + query, body(file, signal)), signal);
+  const told = await patiently(() => ask("v1/score?" + query, body(file, signal)), signal);
   return told.images[0];
 }
 
 export function mark(file, name, label, kind) {
   const query = new URLSearchParams({ label, name });
   if (kind) query.set("kind", kind);
-  return patiently(() => ask("/v1/feedback?" + query, body(file)));
+  return patiently(() => ask("v1/feedback?" + query, body(file)));
 }
 
-export const model = () => ask("/v1/model");
-export const marks = () => ask("/v1/feedback");
+export const model = () => ask("v1/model");
+export const marks = () => ask("v1/feedback");

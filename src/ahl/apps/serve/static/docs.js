@@ -84,7 +84,7 @@ function schema(name, told) {
 }
 
 async function draw() {
-  const answer = await fetch("/openapi.json");
+  const answer = await fetch("openapi.json");
   if (!answer.ok) throw new Error("openapi.json: status " + answer.status);
   const told = await answer.json();
   document.getElementById("title").textContent = told.info.title + " " + told.info.version;

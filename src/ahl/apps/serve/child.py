@@ -1,0 +1,182 @@
+"""A function in a process of its own, which ends when a call takes too long."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any, Final
+
+from ahl._common.errors import AHLError, ProcessError
+from ahl._common.process_settings import settle_process
+from ahl._common.text import first_line
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+Made = tuple[Any, Callable[..., Any]]
+"""What is told of a function that was made, and the function."""
+
+_LOGGER: Final = logging.getLogger("ahl.apps.serve")
+_STARTING: Final = 60.0  # seconds that a process may take until it can be called
+
+
+class LateError(ProcessError):
+    """A call took too long, and its process was ended."""
+
+
+class Child:
+    """A function in a process of its own; called from one thread at a time.
+
+    The process starts with the first call, and anew with the call after its end. It ends with this
+    one.
+
+    Args:
+        make: called in the process with the arguments, all of which can be pickled.
+        arguments: of it.
+    """
+
+    def __init__(self, make: Callable[..., Made], *arguments: object) -> None:
+        self._make, self._arguments = make, arguments
+        self._lock = threading.Lock()
+        self._running: tuple[BaseProcess, Connection, Finalize[None]] | None = None
+        self._closed = False
+
+    def start(self, seconds: float = _STARTING) -> Any:  # noqa: ANN401 - whatever `make` tells
+        """Start the process anew.
+
+        Returns:
+            what `make` tells.
+
+        Raises:
+            ProcessError: if the process ends, or needs longer.
+            Exception: whatever `make` raises.
+        """
+        self.end()
+        context = _context()
+        here, there = context.Pipe()
+        process = context.Process(
+            target=_run, args=(there, self._make, self._arguments), daemon=True
+        )
+        with self._lock:
+            if self._closed:
+                raise ProcessError("the service stops")
+            process.start()
+            there.close()
+            # This process, when it ends, would else ask the other one to end, and wait.
+            at_exit = Finalize(None, _kill, args=(process.pid,), exitpriority=0)
+            self._running = process, here, at_exit
+        return self._receive(seconds)
+
+    def call(self, seconds: float, *arguments: object) -> Any:  # noqa: ANN401 - of any function
+        """Call the function.
+
+        Raises:
+            LateError: if it takes longer; the process is ended.
+            ProcessError: if the process ends by itself.
+            Exception: whatever the function raises.
+        """
+        if self._running is None:
+            self.start()
+        assert self._running is not None
+        with contextlib.suppress(OSError):  # it has ended, as is found out below
+            self._running[1].send(arguments)
+        return self._receive(seconds)
+
+    def close(self) -> None:
+        """End the process for good, from any thread; a call in progress raises ProcessError."""
+        with self._lock:
+            self._closed = True
+            if self._running is not None:
+                self._running[2]()
+
+    def _receive(self, seconds: float) -> Any:  # noqa: ANN401 - whatever comes
+        assert self._running is not None
+        connection = self._running[1]
+        try:
+            late = LateError(f"it takes longer than {seconds:g} s"), None
+            error, value = connection.recv() if connection.poll(seconds) else late
+            ended = isinstance(error, LateError)
+        except (EOFError, OSError):
+            error, value, ended = ProcessError("the process that worked on it ended"), None, True
+        if ended:
+            self.end()
+        if error is not None:
+            raise error
+        return value
+
+    @property
+    def running(self) -> bool:
+        """False before the first call, and after the process ended."""
+        return self._running is not None
+
+    def end(self) -> None:
+        """End the process, until the next call."""
+        if self._running is not None:
+            process, connection, at_exit = self._running
+            at_exit()
+            connection.close()
+            process.join()
+            self._running = None
+
+
+@functools.cache
+def _context() -> ForkServerContext | SpawnContext:
+    """Processes that begin at once, where there is a folder for the server's socket."""
+    try:
+        tempfile.gettempdir()
+        context = multiprocessing.get_context("forkserver")
+    except (FileNotFoundError, ValueError):
+        return multiprocessing.get_context("spawn")
+    context.set_forkserver_preload(["ahl.scoring.overlay"])  # with numpy and Pillow
+    return context
+
+
+def _kill(pid: int | None) -> None:
+    """End a process of ours; not `Process.kill`, which does nothing once its server has ended."""
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[object, ...]) -> None:
+    """Answer calls until the other side closes."""
+    settle_process()
+    for one in (signal.SIGINT, signal.SIGTERM):  # for all of a group; it ends with the service
+        signal.signal(one, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):
+        error, made = _tried(make, arguments)
+        told, function = made or (None, None)
+        connection.send((error, told))
+        while function is not None:
+            connection.send(_tried(function, connection.recv()))
+
+
+def _tried(
+    function: Callable[..., Any], arguments: tuple[object, ...]
+) -> tuple[Exception | None, Any]:
+    """What was raised, and what is returned; errors that are not ours may not be pickled."""
+    try:
+        return None, function(*arguments)
+    except AHLError as error:
+        return error, None
+    except Exception as error:
+        _LOGGER.exception("A fault in a process of the service.")
+        return ProcessError(first_line(error)), None
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
