@@ -60,7 +60,7 @@ PUBLISHED = {
         "rate": 0.02,
         "steps": 10,
         "batch_size": 256,
-        "error": "paper",
+        "error": "calibrated",
         "unseen_weight": 1.0,
         "seen_weight": 0.5,
     },

@@ -56,6 +56,21 @@ def test_the_paper_preset_weighs_from_epoch_5_on_as_algorithm_1():
     assert config.importance.history == 5
 
 
+@pytest.mark.parametrize(("error", "graded"), [("calibrated", True), ("paper", False)])
+def test_in_the_paper_preset_all_distributions_teach(error, graded):
+    """Scores as they are let one base model take most of the weight (docs/deviations.md)."""
+    importance = paper().importance
+    assert importance.error == "calibrated"
+    config = replace(
+        with_learning(epochs=7, inner_steps=20, inner_rate=0.01),
+        importance=replace(importance, error=error),
+    )
+    _, recorder = run(DRA(paper().heads, LAYOUT, PRIOR), config)
+    largest = max(max(state.history[-1].importance) for state in recorder.states)
+    assert (largest < 2 / 7) == graded
+    assert (largest > 0.5) != graded
+
+
 def test_the_past_is_that_of_the_last_epochs_oldest_first():
     """Not of the first ones, which say nothing of what the models know by now."""
     importance = replace(IMPORTANCE, history=3)

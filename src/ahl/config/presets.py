@@ -143,7 +143,7 @@ def paper() -> Config:
             rate=0.02,
             steps=10,
             batch_size=256,
-            error="paper",
+            error="calibrated",
             unseen_weight=1.0,
             seen_weight=0.5,
         ),

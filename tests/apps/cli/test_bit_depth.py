@@ -84,12 +84,14 @@ def test_training_asks_and_keeps_what_it_was_told(data, told, untold, tmp_path):
 
 
 def test_a_service_asks_once(data, told, untold, caplog):
+    from ahl.apps.serve.passes import Decoder, ModelPass
+    from ahl.apps.serve.settings import Settings
     from ahl.apps.serve.worker import Wishes, Worker
-    from ahl.scoring.opening import open_scorer
 
     image = next((data / "new" / "dot").iterdir()).read_bytes()
     for (model, _), asked in ((untold, 1), (told, 0)):
-        worker = Worker([open_scorer(model)], decoders=1, batch=1, max_pixels=10**6)
+        decoder = Decoder(max_pixels=10**6, seconds=30.0, memory=2**30)
+        worker = Worker([ModelPass(Settings(model=model), 0)], decoders=[decoder], batch=1)
         with caplog.at_level(logging.WARNING, logger="ahl.apps.serve"):
             for _ in range(3):
                 worker.submit(Upload(name="a.png", data=image), Wishes()).answer.result()
