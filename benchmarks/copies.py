@@ -22,7 +22,7 @@ from ahl.data.copies import linked
 from ahl.data.images.finding import find_images
 from ahl.data.images.reading import read_pixels
 from ahl.data.likeness import alike
-from ahl.data.pictures import thumbnail_of
+from ahl.data.pictures import picture_of
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -94,7 +94,7 @@ def measured(paths: list[Path], changed: int) -> Iterator[str]:
     for path in paths:  # equal images are copies without any measure
         distinct.setdefault(read_pixels(path).tobytes(), path)
     paths = list(distinct.values())
-    thumbnails = np.stack([thumbnail_of(path) for path in paths])
+    thumbnails = np.stack([picture_of(path, read_pixels(path)).thumbnail for path in paths])
     started = time.process_time()
     pairs = list(alike(thumbnails, Callback()))
     seconds = time.process_time() - started
@@ -110,8 +110,10 @@ def measured(paths: list[Path], changed: int) -> Iterator[str]:
         yield f"  {like:.4f} {paths[one].name} {paths[other].name}"
     chosen = evenly_spaced(len(paths), changed)
     for name, change in CHANGES.items():
-        changed_images = (change(Image.fromarray(read_pixels(paths[i]))) for i in chosen)
-        made = np.stack([thumbnail_of(np.asarray(image)) for image in changed_images])
+        changed_images = [
+            np.array(change(Image.fromarray(read_pixels(paths[i]))).convert("RGB")) for i in chosen
+        ]
+        made = np.stack([picture_of(name, image).thumbnail for image in changed_images])
         likeness = {
             (one, other): like
             for one, other, like in alike(np.concatenate([thumbnails, made]), Callback())

@@ -226,9 +226,9 @@ class CalibrationConfig(Checked):
             labelled anomalies, whose out-of-fold scores show what a head's score is worth; 0 adds
             the scores up as the base detector does.
         share: their training, as a share of the steps of a whole one.
-        prior_count: how many anomalies the belief in the evidence weighs that is there without any:
-            1 in a head, but M/(M + 1) in one that M labelled anomalies alone teach.
-        memory_belief: the same belief in the memory.
+        prior_count: anomalies that the prior weights count as: 1 for a head, M/(M + 1) for one that
+            M labelled anomalies alone teach.
+        memory_belief: the memory's prior weight.
         neighbours: out-of-fold normals most like an image, at least, which say what is usual for
             it; 0 compares every image with all of them.
         neighbour_share: as many, as a share of the normals, if these are more.

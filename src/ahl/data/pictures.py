@@ -109,15 +109,6 @@ def picture_of(sample: T, pixels: Pixels) -> Picture[T]:
     )
 
 
-def thumbnail_of(source: ImageSource) -> NDArray[np.uint8]:
-    """The thumbnail (64, 64) of an image.
-
-    Raises:
-        ImageError: if it cannot be read.
-    """
-    return _thumbnail(read_pixels(source))
-
-
 def _thumbnail(pixels: Pixels) -> NDArray[np.uint8]:
     small = Image.fromarray(pixels).convert("L")
     return np.array(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))

@@ -123,7 +123,9 @@ class BaseDetector(ABC):
         """Heads that labelled anomalies alone teach: the loss asks nothing of a pseudo anomaly."""
         with torch.inference_mode(False), torch.enable_grad():
             scores = {name: torch.zeros(2, requires_grad=True) for name in self.head_names}
-            self.loss(scores, torch.tensor([Kind.NORMAL, Kind.PSEUDO])).backward()  # type: ignore[no-untyped-call]
+            loss = self.loss(scores, torch.tensor([Kind.NORMAL, Kind.PSEUDO]))
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
         asked = (name for name, score in scores.items() if score.grad is not None and score.grad[1])
         return frozenset(self.head_names) - frozenset(asked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -25,6 +26,7 @@ SHORT: Final = 480
 LONG: Final = 1200
 """Pixels that the longer side of an image is enlarged, and brought down, to."""
 
+_LONGEST_NAME: Final = 200
 _SQUARE: Final = 160  # side of a training image
 _LARGE, _SMALL = 22, 14  # sizes of letters
 _RAMP: Final = 80
@@ -77,6 +79,11 @@ def draw_sheet(
     sheet = _joined([*lines, body, legend], down=True)
     with written_whole(output) as path:
         ImageOps.expand(sheet, _GAP, "white").save(path, format="PNG")
+
+
+def picture_name(*parts: str) -> str:
+    """Name of a picture after the parts of a path, at most 200 bytes and the end of them."""
+    return os.fsdecode(os.fsencode("__".join(parts))[-_LONGEST_NAME:])
 
 
 def fitted(pixels: Pixels) -> Pixels:

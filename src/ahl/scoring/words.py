@@ -43,7 +43,9 @@ def why_in_words(prediction: Prediction, card: ModelCard) -> Iterator[str]:
         card: of the model that made it.
     """
     meanings = [meaning for meaning, _ in reasons(prediction, card)]
-    if not meanings:
+    if not prediction.evidence:
+        yield "The model is not calibrated, and gives no reasons."
+    elif not meanings:
         yield "Nothing speaks against it."
     else:
         others = f"; it is also {joined(meanings[1:])}" if len(meanings) > 1 else ""

@@ -98,7 +98,7 @@ def test_watch_says_why_and_draws_where(decided, tmp_path):
         goal = Path(line["moved_to"])
         with Image.open(maps / f"{goal.parent.name}__{goal.name}.png") as drawn:
             assert drawn.width > 2 * SHORT
-    assert len(list(maps.iterdir())) == len(images)
+    assert len(list(maps.glob("*.png"))) == len(images)
     assert "Above all it is" in " ".join(result.stdout.split())
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
     from ahl.scoring.prediction import Prediction
     from ahl.scoring.scorer import Scorer
     from ahl.scoring.words import Tally
-
-
-_LONGEST_NAME: Final = 200
-"""Bytes of a heat map's name before its suffix; file systems take 255."""
 
 
 @options
@@ -128,11 +123,12 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     except DataError as error:
         click.echo(f"ahl: {error}", err=True)
         raise SystemExit(USAGE) from None
+    files = _heat_map_files(options.heat_maps, images)
     scorer = open_scorer(model, device=options.computing.device, threads=options.computing.threads)
     for note in notes_on_numbers(images, scorer.card.bit_depth):
         say(note)
     tally, title = Tally(), [] if as_json else [_title(scorer.card)]
-    told = _tell(scorer, images, options, tally)
+    told = _tell(scorer, images, files, options, tally)
     if options.sort == "given":
         kept = []
         click.echo("".join(f"{line}\n" for line in title), nl=False)
@@ -153,13 +149,16 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
 
 
 def _tell(
-    scorer: Scorer, images: Sequence[Path], options: PredictOptions, tally: Tally
+    scorer: Scorer,
+    images: Sequence[Path],
+    files: Sequence[Path],
+    options: PredictOptions,
+    tally: Tally,
 ) -> Iterator[_Told]:
     """Score the images, draw them if asked for, and count them."""
     from ahl.scoring.sheet import draw_sheet
 
     card, trained_on, folder, why = scorer.card, scorer.trained_on, options.heat_maps, options.why
-    files = _heat_map_files(folder, images)
     for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
         source = images[prediction.index]
         values = {"path": str(source), **prediction.to_json(why=card if why else None)}
@@ -240,6 +239,7 @@ def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
         ConfigurationError: if the folder holds images.
     """
     from ahl.data.images.finding import claim_folder
+    from ahl.scoring.sheet import picture_name
 
     if folder is None:
         return []
@@ -247,7 +247,7 @@ def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
-        name = os.fsdecode(os.fsencode("__".join(parts))[-_LONGEST_NAME:])
+        name = picture_name(*parts)
         file, number = folder / f"{name}.png", 1
         while file in files:
             number += 1

@@ -98,6 +98,10 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
         unreadable=options.unreadable or options.reject / "unreadable",
     )
     destinations.check(folder)
+    if options.heat_maps is not None:
+        from ahl.data.images.finding import claim_folder
+
+        claim_folder(options.heat_maps, "--heat-maps")
     pictures = () if options.heat_maps is None else (options.heat_maps,)
     log, once, console = options.log, options.once, stderr_console()
 

@@ -48,6 +48,7 @@ class Case:
         facts: lines on its score, the most important first.
         called: the model's verdict in words; None without a threshold.
         wrong: True if that is not its label.
+        calibrated: False where the model gives no reasons.
         reasons: what speaks against it and what that adds to the score, largest first.
         likenesses: training images that it is like.
         place: where its evidence lies, in words; empty if that is not known.
@@ -60,6 +61,7 @@ class Case:
     facts: tuple[str, ...]
     called: str | None
     wrong: bool
+    calibrated: bool
     reasons: tuple[tuple[str, str], ...]
     likenesses: tuple[Likeness, ...]
     place: str
@@ -106,6 +108,7 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
         facts=tuple(facts),
         called=None if card.decision is None else called,
         wrong=card.decision is not None and anomalous != sample.is_anomaly,
+        calibrated=bool(prediction.evidence),
         reasons=tuple((meaning, f"{value:+.1f}") for meaning, value in found),
         likenesses=_likenesses(prediction),
         place=place,

@@ -16,7 +16,7 @@ from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
-from ahl.scoring.sheet import draw_sheet
+from ahl.scoring.sheet import draw_sheet, picture_name
 from ahl.scoring.words import why_in_words
 
 _SLICE: Final = 0.2  # seconds between two looks at whether to stop
@@ -206,7 +206,7 @@ class Watcher:
     def _draw(self, prediction: Prediction, moved_to: Path) -> None:
         """Draw a moved image's heat map; one that fails is told, and nothing waits for it."""
         assert self._heat_maps is not None
-        name = f"{moved_to.parent.name}__{moved_to.name}.png"
+        name = f"{picture_name(moved_to.parent.name, moved_to.name)}.png"
         try:
             depth = self._scorer.card.bit_depth
             file = self._heat_maps / name

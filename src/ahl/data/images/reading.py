@@ -171,7 +171,7 @@ def _opened(
             pixels = partial(from_pillow, source, bit_depth=bit_depth)
             yield partial(shape_of_pillow, source), pixels, partial(numbers_of_pillow, source)
     elif isinstance(source, EncodedImage):
-        with _opened_stream(BytesIO(source.fetch()), "", bit_depth) as opened:
+        with _opened_stream(BytesIO(source.fetch()), source.name, bit_depth) as opened:
             yield opened
     else:
         path = Path(source)
