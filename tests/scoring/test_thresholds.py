@@ -42,6 +42,7 @@ def test_neither_training_images_nor_copies_count(detector):
     given = [*new, new[0], *images(12, 0), np.zeros((2, 2), dtype=np.float64)]
     found = score_new_normals(detector.model_, label_images(given, GOOD), CPU)
     assert found.trained_on == 12
+    assert found.same_part == 0, "equal images are one image"
     assert [one.name for one in found.skipped] == ["good[17]"]
     assert found.skipped[0].reason
     np.testing.assert_array_equal(found.scores, detector.decision_function(new))
