@@ -8,7 +8,6 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_graphs import artefact, description
 
 from ahl._common.errors import ModelFileError
 from ahl.scoring.artefact import (
@@ -20,6 +19,7 @@ from ahl.scoring.artefact import (
 )
 from ahl.scoring.onnx_scorer import OnnxScorer
 from ahl.scoring.opening import open_scorer
+from tiny_graphs import artefact, description
 
 MODEL = b"\x08\x09" + bytes(range(40))
 """Begins as an ONNX file does; what follows is for its runtime to judge."""

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
-from tiny_graphs import artefact, description, graph, of
 
 from ahl._common.errors import ModelFileError
 from ahl.scoring import onnx_contents
 from ahl.scoring.artefact import write_artefact
 from ahl.scoring.onnx_contents import ForeignContentError, check_contents
 from ahl.scoring.onnx_scorer import OnnxScorer, OpenVinoSession
+from tiny_graphs import artefact, description, graph, of
 
 SECRET = b"a token of 16 B!"
 
