@@ -42,6 +42,8 @@ class FeatureStore:
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
         self.folder: Path = root / json_hash(identity)[:16]
         self.layout = layout
+        if not root.exists():
+            mark_output(root)
         mark_output(self.folder)  # the one around it may be a folder of images
         self._shards: list[_Shard] = []
         self._where: dict[str, tuple[int, int]] = {}

@@ -117,9 +117,17 @@ def test_a_pass_that_is_late_is_ended_and_mended(settings):
 
 
 def processes_of(service):
-    """Those that it started, and that score or decode."""
+    """Those that score or decode: the fork server of each worker has started them."""
     children = psutil.Process(service.process.pid).children(recursive=True)
-    return [one for one in children if one.children() == [] and "tracker" not in str(one.cmdline())]
+    return [one for one in children if "forkserver" in str(one.parent().cmdline())]
+
+
+def suspend_all(service):
+    """Suspend them, once none is just being started: its parent waits for its number."""
+    time.sleep(1.0)
+    until(lambda: all(one.status() in ("sleeping", "stopped") for one in processes_of(service)))
+    for one in processes_of(service):
+        one.suspend()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -128,16 +136,13 @@ def test_what_hangs_is_given_up_and_so_is_it_when_it_stops(workers, settings, tm
     options = ("--timeout", "2", "--workers", workers)
     with running(settings.model, log, *options) as service:
         until(lambda: service.score(png(70)).status_code == 200)
-        hanging = processes_of(service)
-        for one in hanging:
-            one.suspend()
+        suspend_all(service)
         began = time.monotonic()
         assert service.score(png(70)).status_code in (422, 503)
         until(lambda: service.score(png(70)).status_code == 200)
         assert time.monotonic() - began < 30
         assert httpx2.get(f"{service.address}/readyz").status_code == 200
-        for one in processes_of(service):
-            one.suspend()
+        suspend_all(service)
         began, left = time.monotonic(), processes_of(service)
         with service.connect(HEAD + b"Content-Length: 3\r\n\r\nabc"):
             service.process.send_signal(signal.SIGTERM)
