@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from light_environment import ROOT, LightEnvironment, NoPackagesError
 from PIL import Image
+from records import assert_same, records
 
 from ahl.apps.cli import main
 from apps.serve.running import running
@@ -78,25 +79,6 @@ def images(tmp_path):
     for name in ("good", "dot", "frame"):
         write_class(folder, name, 2, first=len(name) * 10)
     return folder
-
-
-def records(output):
-    return [json.loads(line) for line in output.splitlines()]
-
-
-def assert_same(found, expected, close):
-    if isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for key in expected:
-            assert_same(found[key], expected[key], close)
-    elif isinstance(expected, list):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            assert_same(one, other, close)
-    elif isinstance(expected, float):
-        assert abs(found - expected) <= close * max(1.0, abs(expected))
-    else:
-        assert found == expected
 
 
 def test_what_trains_is_not_there(light):

@@ -16,8 +16,8 @@ def told(value=9.0, **further):
     return Prediction(index=0, score=3.0, heat_map=heat, colour_bounds=(1.0, 4.0), **further)
 
 
-def drawn(source, prediction, folder, name="a.png", mask=None):
-    draw_sheet(source, name, prediction, folder / "deep" / "sheet.png", mask)
+def drawn(source, prediction, folder, name="a.png"):
+    draw_sheet(source, name, prediction, folder / "deep" / "sheet.png")
     with Image.open(folder / "deep" / "sheet.png") as image:
         return np.asarray(image)
 
@@ -42,10 +42,7 @@ def test_the_original_stands_beside_its_overlay(tmp_path):
     assert has(above[:, 12 + SHORT :], RED)
     assert not has(above[:, : 12 + SHORT], RED)
     assert has(drawn(image, told(0.5), tmp_path), BLUE)
-    mask = np.zeros((40, 60), dtype=np.bool_)
     assert not has(sheet, GREEN)
-    mask[5:9, 5:9] = True
-    assert has(drawn(image, told(), tmp_path, mask=mask), GREEN)
 
 
 def test_verdict_name_and_what_it_is_like_are_there(tmp_path):

@@ -177,9 +177,11 @@ class Measured(Method):
         """Refuse: there is a result to describe and nothing to run.
 
         Raises:
-            NotImplementedError: always.
+            ConfigurationError: always.
         """
-        raise NotImplementedError(f"{self.name!r} is a method of a stored result; it cannot be run")
+        raise ConfigurationError(
+            f"The method {self.name} is one of a stored result: it is not run."
+        )
 
 
 _PLAIN = ",".join(f"{field}={value}" for field, value in PLAIN)

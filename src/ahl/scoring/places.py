@@ -77,7 +77,7 @@ class Colouring:
         return cls(low=low, high=high, level=(low + min(high, peak)) / 2, by_model=by_model)
 
     def shares(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How strongly each place of a map is coloured, 0 to 1."""
+        """Strength of the colour at each place of a map, (H, W), 0 to 1."""
         shares: NDArray[np.float32] = (heat - self.low) / max(self.high - self.low, 1e-6)
         return shares.clip(0.0, 1.0)
 

@@ -93,7 +93,7 @@ class Prediction:
 
     @property
     def places(self) -> list[Place]:
-        """Where the evidence is strongest, the strongest place first; empty without a heat map."""
+        """Places of the strongest evidence, strongest first; empty without a heat map."""
         return [] if self.heat_map is None else strongest_places(self.heat_map, self.colour_bounds)
 
     def to_json(self, *, why: ModelCard | None = None) -> dict[str, Any]:

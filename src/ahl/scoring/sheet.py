@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ahl._common.files import written_whole
@@ -17,7 +16,7 @@ from ahl._common.text import printable
 from ahl._common.types import Pixels
 from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
-from ahl.scoring.overlay import BLUE, GREEN, RED, overlay
+from ahl.scoring.overlay import BLUE, RED, overlay
 from ahl.scoring.places import Colouring
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.words import in_words
@@ -38,7 +37,6 @@ def draw_sheet(
     name: str,
     prediction: Prediction,
     output: Path,
-    mask: NDArray[np.bool_] | None = None,
     *,
     bit_depth: int = FULL_DEPTH,
 ) -> None:
@@ -49,7 +47,6 @@ def draw_sheet(
         name: of it, for people.
         prediction: of it, with a heat map.
         output: the PNG, replaced at once when it is complete; its folder is made.
-        mask: of its defect, (H, W); outlined.
         bit_depth: as for `read_pixels`.
 
     Raises:
@@ -57,7 +54,7 @@ def draw_sheet(
     """
     assert prediction.heat_map is not None
     pixels = fitted(read_pixels(source, bit_depth=bit_depth))
-    drawn = overlay(pixels, prediction.heat_map, prediction.colour_bounds, mask)
+    drawn = overlay(pixels, prediction.heat_map, prediction.colour_bounds)
     wide = pixels.shape[1] > 2 * pixels.shape[0]
     pair = [_titled(pixels, "image"), _titled(drawn, "where it is unlike good parts")]
     like = [
@@ -72,9 +69,7 @@ def draw_sheet(
     if like:
         body = _joined([body, _joined(like, down=not wide)], down=wide)
     colouring = Colouring.of(prediction.heat_map, prediction.colour_bounds)
-    legend = _legend(
-        colouring, calibrated=prediction.colour_bounds is not None, masked=mask is not None
-    )
+    legend = _legend(colouring, calibrated=prediction.colour_bounds is not None)
     lines = [_text(in_words(prediction), _LARGE), _text(name, _SMALL, body.width)]
     sheet = _joined([*lines, body, legend], down=True)
     with written_whole(output) as path:
@@ -116,8 +111,8 @@ def _text(words: str, size: int, width: int | None = None) -> Image.Image:
     return image
 
 
-def _legend(colouring: Colouring, *, calibrated: bool, masked: bool) -> Image.Image:
-    """What the colours mean."""
+def _legend(colouring: Colouring, *, calibrated: bool) -> Image.Image:
+    """The key to the colours."""
     if not colouring.by_model:
         words = "no place stands out clearly; blue: the most there is"
     elif calibrated:
@@ -132,8 +127,6 @@ def _legend(colouring: Colouring, *, calibrated: bool, masked: bool) -> Image.Im
         Image.fromarray(np.tile(ramp.round().astype(np.uint8), (_SMALL, 1, 1))),
         _text(words + "; the line is around the strongest places", _SMALL),
     ]
-    if masked:
-        keys += [Image.new("RGB", (_SMALL, _SMALL), GREEN), _text("line: marked defect", _SMALL)]
     return _joined(keys, down=False)
 
 

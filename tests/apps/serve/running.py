@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+from fakes import png
 
 FAKE = str(Path(__file__).with_name("fake_service.py"))
 
@@ -95,3 +96,11 @@ def answer_on(connection):
             if line.startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         return status, json.loads(file.read(length))
+
+
+def can_score(service):
+    """True if an image is answered: not by a worker that has just been killed."""
+    try:
+        return service.score(png()).status_code == 200
+    except httpx2.TransportError:
+        return False

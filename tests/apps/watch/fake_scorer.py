@@ -132,3 +132,9 @@ def killed_at(step):
             raise Killed(name)
 
     return at
+
+
+def run(watcher, site, *between):
+    """Run until all of these were called, one at each wait; then stop."""
+    site.clock.between = [*between, watcher.stop]
+    watcher.run()

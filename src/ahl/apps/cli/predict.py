@@ -182,7 +182,7 @@ def _tell(
 
 @dataclass(frozen=True)
 class _Told:
-    """What is told of an image: as JSON values, and as the text that is printed."""
+    """One image's output: its JSON values, and the text that is printed."""
 
     values: dict[str, Any]
     text: str

@@ -149,7 +149,7 @@ def profile_table(times: Times, total: float) -> Table:
 
 
 class _Times(ProgressColumn):
-    """How long a stage still takes, or took."""
+    """Time that a stage still takes, or took."""
 
     def render(self, task: Task) -> Text:
         """`0:12 left`, or `in 0:40`; nothing while that is not known."""

@@ -40,7 +40,7 @@ class Likeness:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image that ranks where it should not; pictures are addresses that hold their data.
+    """One image that the report shows, a mistake or a hit; pictures are addresses with their data.
 
     Attributes:
         name: of its file within the data.
@@ -118,7 +118,7 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
 
 
 def _place(prediction: Prediction, *, masked: bool) -> str:
-    """Where an image's evidence lies, in words."""
+    """The place of an image's strongest evidence, in words."""
     heat = prediction.heat_map
     if heat is None or not prediction.places:
         words = "No place stands out."

@@ -147,7 +147,7 @@ def count(result: Evaluation) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """What a threshold would find that lets at most a share of these good images alarm.
+    """A threshold that lets at most a share of these good images alarm, and what it would find.
 
     Attributes:
         rate: the share.

@@ -86,7 +86,7 @@ def summarise(
 
 
 def _headline(counts: Counts, decision: Decision | None) -> str:
-    """What happens at the threshold; without one, what would at 5 % false alarms."""
+    """The shares found and called by mistake at the threshold, or else at 5 % false alarms."""
     if not counts.both:
         return "Too little to say what it finds: the test needs good images and defects."
     found, alarms = counts.found, counts.alarms

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 Made = tuple[Any, Callable[..., Any]]
-"""What is told of a function that was made, and the function."""
+"""A function that was made, after values that its maker reports."""
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
@@ -165,7 +165,7 @@ def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[obj
 def _tried(
     function: Callable[..., Any], arguments: tuple[object, ...]
 ) -> tuple[Exception | None, Any]:
-    """What was raised, and what is returned; errors that are not ours may not be pickled."""
+    """The error raised, and the value returned; errors that are not ours may not be pickled."""
     try:
         return None, function(*arguments)
     except AHLError as error:

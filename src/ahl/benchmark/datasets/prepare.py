@@ -45,8 +45,8 @@ def prepare(
     """Write a benchmark dataset as `train/good`, `test/good` and `test/<class>`.
 
     The normals keep the dataset's own split, or get the protocol's. All anomalies are tested.
-    Image files are copied as they are; regions and `.npy` arrays are written as PNG. Images that
-    cannot be read are left out and reported. The folder appears when it is complete.
+    Image files are copied as they are; regions and `.npy` arrays are written as PNG of 8 bits.
+    Images that cannot be read are left out and reported. The folder appears when it is complete.
 
     Args:
         reader: of the dataset.
