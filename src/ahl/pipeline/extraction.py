@@ -127,14 +127,16 @@ def open_extraction(
     """
     extractor = FeatureExtractor(backbone, config, device)
     with ExitStack() as stack:
-        root = default_store_root() if cache == "auto" else Path(cache or "")
-        reason = why_not_kept(root) if cache == "auto" else None
-        if reason is not None:
-            callback.on_note(
-                f"Features are kept for this run alone: {root} cannot be written to ({reason}); "
-                "--cache FOLDER keeps them elsewhere."
-            )
-        if cache is None or reason is not None:
+        root = None if cache is None else Path(cache)
+        if cache == "auto":
+            root = default_store_root()
+            if reason := why_not_kept(root):
+                callback.on_note(
+                    f"Features are kept for this run alone: {root} cannot be written to "
+                    f"({reason}); --cache FOLDER keeps them elsewhere."
+                )
+                root = None
+        if root is None:
             root = stack.enter_context(temporary_store_root())
         store = FeatureStore(root, extractor.identity, extractor.layout)
         yield Extraction(extractor, store, strict=strict, callback=callback)
