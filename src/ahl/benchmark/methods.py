@@ -67,6 +67,11 @@ class Method(ABC):
         return ()
 
     @property
+    def base(self) -> type[BaseDetector] | None:
+        """The base detector whose loss fine-tunes a backbone for it; None if it has none."""
+        return None
+
+    @property
     def transfers(self) -> bool:
         """True if it can take part in a transfer: it adapts to normals, and is no bound."""
         return type(self).transfer is not Method.transfer and self.labels != "every class"
@@ -122,6 +127,11 @@ class DetectorMethod(Method):
         if self.ensemble in (None, "seeds"):
             return fixed
         return (*fixed, ("distributions.grouping", self.ensemble), ("calibration.folds", 0))
+
+    @property
+    def base(self) -> type[BaseDetector]:
+        """Its base detector."""
+        return self.detector
 
     @property
     def transfers(self) -> bool:

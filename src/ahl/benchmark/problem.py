@@ -24,6 +24,9 @@ from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
+from ahl.heads import BaseDetector
+from ahl.learning.finetuning import finetune_backbone
+from ahl.learning.finetuning_batches import FinetuningImages
 from ahl.pipeline.extraction import chosen, open_extraction
 
 
@@ -78,6 +81,19 @@ class OpenedDraw:
     duplicates: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finetuned:
+    """A backbone that is fine-tuned for a draw before its features are taken (stage 0).
+
+    Attributes:
+        detector: the base detector under whose loss.
+        checkpoint: file that keeps the state after every epoch; one that is finished is read.
+    """
+
+    detector: type[BaseDetector]
+    checkpoint: Path
+
+
 @contextmanager
 def open_draw(
     split: TrainingSplit,
@@ -89,6 +105,7 @@ def open_draw(
     cache: str | Path | None,
     callback: Callback,
     labelled: bool = True,
+    finetuned: Finetuned | None = None,
 ) -> Iterator[OpenedDraw]:
     """Extract a split's features, from the cache where it has them.
 
@@ -101,6 +118,8 @@ def open_draw(
         cache: folder of the feature stores, as for `ahl.AHL`.
         callback: receives progress and of what is skipped.
         labelled: True if labelled anomalies are needed to train on.
+        finetuned: how the backbone is fine-tuned on the split's training images; None leaves it
+            frozen.
 
     Raises:
         DataError: if too few images can be read.
@@ -112,7 +131,11 @@ def open_draw(
 
     def readable(samples: Sequence[Sample]) -> tuple[list[LabelledImage], list[ImageItem]]:
         return readable_items(
-            from_samples(samples), config.features, decode=False, strict=False, callback=callback
+            from_samples(samples),
+            config.features,
+            decode=finetuned is not None,
+            strict=False,
+            callback=callback,
         )
 
     given = len(split.normals) + len(split.anomalies) + len(split.test)
@@ -127,6 +150,22 @@ def open_draw(
     duplicates = len(tested) - len(new)
     tested, test_items = chosen(tested, new), chosen(test_items, new)
     generators = default_generators()  # used by methods whose config wants pseudo anomalies
+    if finetuned is not None:
+        built = finetune_backbone(
+            built,
+            finetuned.detector,
+            FinetuningImages(
+                normals=normal_items,
+                anomalies=anomaly_items,
+                generators=generators if config.distributions.pseudo else (),
+            ),
+            config,
+            seed=seed,
+            device=device,
+            callback=callback,
+            checkpoint=finetuned.checkpoint,
+            resume=True,
+        )
     with open_extraction(
         built, config.features, device, cache=cache, strict=False, callback=callback
     ) as extraction:

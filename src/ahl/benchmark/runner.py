@@ -19,7 +19,7 @@ import torch
 from ahl._common.callbacks import Callback
 from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl.benchmark.measure import measure
-from ahl.benchmark.problem import OpenedDraw, open_draw
+from ahl.benchmark.problem import Finetuned, OpenedDraw, open_draw
 from ahl.benchmark.results import Results, ScoredTest, TrialResult
 from ahl.benchmark.trials import Benchmark, Trial, TrialBatch, plan, run_context
 from ahl.config import Config
@@ -91,7 +91,7 @@ def run_benchmark(
     done = kept = total - sum(len(batch.trials) for batch in missing)
     failed = []
     callback.on_stage("trials", done, total)
-    for finished in _finished(missing, benchmark, context, jobs, callback):
+    for finished in _finished(missing, benchmark, folder, context, jobs, callback):
         done += 1
         label = finished.trial.label
         if finished.found is None:
@@ -106,9 +106,24 @@ def run_benchmark(
 
 
 def run_batch(
-    batch: TrialBatch, benchmark: Benchmark, context: dict[str, Any], callback: Callback
+    batch: TrialBatch,
+    benchmark: Benchmark,
+    folder: Path,
+    context: dict[str, Any],
+    callback: Callback,
 ) -> Iterator[Finished]:
-    """Measure the trials of one draw; one that fails does not stop the others."""
+    """Measure the trials of one draw; one that fails does not stop the others.
+
+    Args:
+        batch: the trials.
+        benchmark: what they belong to.
+        folder: of the results; keeps the states of fine-tuned backbones.
+        context: for the results.
+        callback: receives progress.
+    """
+    finetuned = None
+    if batch.base is not None:
+        finetuned = Finetuned(detector=batch.base, checkpoint=folder / "finetuned" / batch.key)
 
     def opened(
         split: TrainingSplit, config: Config, *, labelled: bool = True
@@ -122,6 +137,7 @@ def run_batch(
             cache=benchmark.cache,
             callback=callback,
             labelled=labelled,
+            finetuned=finetuned,
         )
 
     try:
@@ -172,13 +188,14 @@ def _unlabelled(dataset: Dataset) -> TrainingSplit:
 def _finished(
     batches: Sequence[TrialBatch],
     benchmark: Benchmark,
+    folder: Path,
     context: dict[str, Any],
     jobs: int,
     callback: Callback,
 ) -> Iterator[Finished]:
     if jobs == 1:
         for batch in batches:
-            yield from run_batch(batch, benchmark, context, _Quiet(callback))
+            yield from run_batch(batch, benchmark, folder, context, _Quiet(callback))
         return
     threads = max(1, torch.get_num_threads() // jobs)
     # Spawned, not forked: a forked torch may hang in its threads. Trials come back one by one
@@ -191,7 +208,7 @@ def _finished(
         initializer=_start_process,
         initargs=(threads, queue),
     ) as pool:
-        tasks = [pool.submit(_run_remotely, batch, benchmark, context) for batch in batches]
+        tasks = [pool.submit(_run_remotely, batch, benchmark, folder, context) for batch in batches]
         expected = sum(len(batch.trials) for batch in batches)
         while expected:
             # Asked before the queue is: a process that died reports no more.
@@ -225,9 +242,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_remotely(batch: TrialBatch, benchmark: Benchmark, context: dict[str, Any]) -> None:
+def _run_remotely(
+    batch: TrialBatch, benchmark: Benchmark, folder: Path, context: dict[str, Any]
+) -> None:
     assert _reports is not None, "set when the process started"
-    for finished in run_batch(batch, benchmark, context, Callback()):
+    for finished in run_batch(batch, benchmark, folder, context, Callback()):
         _reports.put(finished)
 
 

@@ -19,6 +19,7 @@ from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, Setting
 from ahl.features.backbones import PACKAGED, Backbone
 from ahl.features.backbones.choice import BackboneChoice
+from ahl.heads import BaseDetector
 
 BENCHMARK_VERSION = 3
 """Raised when a method or the protocol changes so that equal configs give other figures."""
@@ -50,13 +51,16 @@ class Trial:
 class TrialBatch:
     """Trials that share their features: one draw; either all or none see every class.
 
-    In a transfer `source` is trained on, and the dataset is the target.
+    In a transfer `source` is trained on, and the dataset is the target. Where the backbone is
+    fine-tuned, `base` is the detector whose loss does it, and `key` the identity of its weights.
     """
 
     dataset: Dataset
     source: Dataset | None = None
     draw: Draw
     trials: tuple[Trial, ...]
+    base: type[BaseDetector] | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Benchmark:
         cache: folder of the feature stores, as for `ahl.AHL`.
         further: methods of the caller's own, by which variants may begin.
         transfer: instead of the settings, train on each dataset and adapt to each other one.
+        finetune: fine-tune the backbone for each draw and base detector (stage 0 of the paper).
     """
 
     datasets: Sequence[BenchmarkDataset]
@@ -90,13 +95,15 @@ class Benchmark:
     cache: str | Path | None = "auto"
     further: tuple[Method, ...] = ()
     transfer: bool = False
+    finetune: bool = False
 
 
 def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
     """All trials, draw by draw.
 
     Raises:
-        ConfigurationError: if a method or setting is not known, or cannot be in a transfer.
+        ConfigurationError: if a method or setting is not known, or cannot be in a transfer or on
+            fine-tuned features.
     """
     variants = [Variant.parse(text, benchmark.further) for text in benchmark.methods]
     fingerprints = {dataset.name: dataset.fingerprint() for dataset in benchmark.datasets}
@@ -108,10 +115,24 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         fingerprint: dict[str, Any],
         source: Dataset | None = None,
     ) -> TrialBatch:
-        values = context | fingerprint
+        values, first = context | fingerprint, chosen[0]
+        base = first.method.base if benchmark.finetune else None
+        if base is not None:
+            values["finetuned"] = base.name
         trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
-        return TrialBatch(dataset=dataset, source=source, draw=draw, trials=trials)
+        return TrialBatch(
+            dataset=dataset,
+            source=source,
+            draw=draw,
+            trials=trials,
+            base=base,
+            key=json_hash(
+                [asdict(draw), values, benchmark.config.to_dict(), first.sees_every_class]
+            )[:24],
+        )
 
+    if benchmark.finetune:
+        _check_finetuning(variants, transfer=benchmark.transfer)
     if benchmark.transfer:
         _check_transfer([variant.method for variant in variants])
         both = {"datasets": sorted(fingerprints.values())}
@@ -120,14 +141,16 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         ):
             yield batch(target, draw, variants, both, source)
         return
-    bounds = [one for one in variants if one.sees_every_class]
-    rest = [one for one in variants if not one.sees_every_class]
+    groups: dict[object, list[Variant]] = {}
+    for one in sorted(variants, key=lambda one: one.sees_every_class):
+        base = one.method.base if benchmark.finetune else None
+        groups.setdefault((one.sees_every_class, base), []).append(one)
     for dataset in benchmark.datasets:
         own = {"dataset": fingerprints[dataset.name]}
         for subset, draw in plan_draws(
             dataset, benchmark.settings, benchmark.anomalies, benchmark.seeds
         ):
-            yield from (batch(subset, draw, chosen, own) for chosen in (rest, bounds) if chosen)
+            yield from (batch(subset, draw, chosen, own) for chosen in groups.values())
 
 
 def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, Any]) -> Trial:
@@ -180,6 +203,19 @@ def _check_transfer(methods: Sequence[Method]) -> None:
         raise ConfigurationError(
             f"A transfer cannot be measured with methods that {'; that '.join(reasons)}. Leave "
             "them out."
+        )
+
+
+def _check_finetuning(variants: Sequence[Variant], *, transfer: bool) -> None:
+    if transfer:
+        raise ConfigurationError(
+            "A transfer is measured on frozen features; leave --finetune or --transfer out."
+        )
+    baseless = dict.fromkeys(one.method.name for one in variants if one.method.base is None)
+    if baseless:
+        raise ConfigurationError(
+            f"A backbone is fine-tuned by the loss of a base detector; {', '.join(baseless)} "
+            "cannot take part: name the others with --method."
         )
 
 

@@ -50,7 +50,8 @@ class RunOptions:
         metavar="NAME[=PATH]",
     )
     methods: tuple[str, ...] = option(
-        "A method; see below [default: all, with --transfer those that adapt].",
+        "A method; see below [default: all; with --transfer those that adapt, with --finetune "
+        "those of a base detector].",
         "--method",
         default=(),
     )
@@ -80,6 +81,12 @@ class RunOptions:
     resume: bool = option("Go on in a folder that has results.", default=False)
     transfer: bool = option(
         "Train on each dataset, adapt to each other one with its normals alone, test there.",
+        default=False,
+    )
+    finetune: bool = option(
+        "First train the backbone end to end under the base detector's loss, once for each draw "
+        "and base, as the papers do; its states are kept beside the results. Set M, the seeds and "
+        "--image-size by what you have time for.",
         default=False,
     )
     jobs: int = option("Processes; each takes its share of the threads.", default=1, type=POSITIVE)
@@ -120,7 +127,7 @@ class RunOptions:
         chosen = self.features.choice()
         return Benchmark(
             datasets=datasets,
-            methods=_methods(self.methods, self.ablations, transfer=self.transfer),
+            methods=_methods(self),
             settings=self.settings,
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
@@ -129,6 +136,7 @@ class RunOptions:
             device=resolve_device(self.computing.device),
             cache=self.caching.place,
             transfer=self.transfer,
+            finetune=self.finetune,
         )
 
 
@@ -221,15 +229,20 @@ def _dataset(text: str) -> BenchmarkDataset:
     return BenchmarkDataset(name=name.strip(), subsets=(Labels().dataset(Path(path)),))
 
 
-def _methods(methods: tuple[str, ...], ablations: tuple[str, ...], *, transfer: bool) -> list[str]:
+def _methods(options: RunOptions) -> list[str]:
     from ahl.benchmark.methods import METHODS
     from ahl.benchmark.variants import ABLATIONS
 
-    for name in ablations:
+    for name in options.ablations:
         if name not in ABLATIONS:
             raise ConfigurationError(
                 f"Unknown ablation {name!r}; expected one of {', '.join(ABLATIONS)}."
             )
-    named = [*methods, *(variant for name in ablations for variant in ABLATIONS[name])]
-    possible = [method.name for method in METHODS if method.transfers or not transfer]
+    named = [*options.methods, *(one for name in options.ablations for one in ABLATIONS[name])]
+    possible = [
+        method.name
+        for method in METHODS
+        if (method.transfers or not options.transfer)
+        and (method.base is not None or not options.finetune)
+    ]
     return list(dict.fromkeys(named)) or possible
