@@ -233,12 +233,7 @@ METHODS: tuple[Method, ...] = (
     _ahl(name="ahl-dra", title="AHL(DRA)", detector=DRA),
     _ahl(name="ahl-devnet", title="AHL(DevNet)", detector=DevNet),
     _dra(name="dra", title="DRA"),
-    _rival(
-        name="devnet",
-        title="DevNet",
-        detector=DevNet,
-        settings=published(*SHARED["devnet"]),
-    ),
+    _rival(name="devnet", title="DevNet", detector=DevNet, settings=published(*SHARED["devnet"])),
     _rival(name="flos", title="FLOS", detector=FocalClassifier),
     _rival(
         name="saoe",

@@ -68,10 +68,16 @@ def test_help_names_every_method_and_ablation():
 
 
 def test_a_transfer_measures_by_default_what_can_be_adapted():
-    assert _methods((), (), transfer=False) == [method.name for method in METHODS]
+    assert _methods((), ()) == [method.name for method in METHODS]
     adapting = ["ahl-dra", "ahl-devnet", "dra", "devnet", "flos", "saoe", "mlep"]
     assert _methods((), (), transfer=True) == adapting
     assert _methods(("logistic",), (), transfer=True) == ["logistic"], "to be refused"
+
+
+def test_fine_tuned_rows_are_by_default_those_with_a_base_detector():
+    based = ["ahl-dra", "ahl-devnet", "dra", "devnet", "flos", "saoe", "mlep", "fs-dra"]
+    assert _methods((), (), finetune=True) == based
+    assert _methods(("logistic",), (), finetune=True) == ["logistic"], "to be refused"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,7 @@ def test_a_transfer_measures_by_default_what_can_be_adapted():
         (("--dataset", "x={folder}", "--cache", "x", "--no-cache"), "not both"),
         (("--dataset", "x={folder}", "--method", "kdad,heads.margin=1"), "takes no settings"),
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
+        (("--dataset", "x={folder}", "--method", "kdad", "--finetune"), "kdad cannot take part"),
         (("--dataset", "x={folder}", "--group-by", "a", "--as-published"), "--as-published does"),
         (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not look"),
     ],

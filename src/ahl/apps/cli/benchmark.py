@@ -127,7 +127,9 @@ class RunOptions:
         chosen = self.features.choice()
         return Benchmark(
             datasets=datasets,
-            methods=_methods(self),
+            methods=_methods(
+                self.methods, self.ablations, transfer=self.transfer, finetune=self.finetune
+            ),
             settings=self.settings,
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
@@ -229,20 +231,25 @@ def _dataset(text: str) -> BenchmarkDataset:
     return BenchmarkDataset(name=name.strip(), subsets=(Labels().dataset(Path(path)),))
 
 
-def _methods(options: RunOptions) -> list[str]:
+def _methods(
+    methods: tuple[str, ...],
+    ablations: tuple[str, ...],
+    *,
+    transfer: bool = False,
+    finetune: bool = False,
+) -> list[str]:
     from ahl.benchmark.methods import METHODS
     from ahl.benchmark.variants import ABLATIONS
 
-    for name in options.ablations:
+    for name in ablations:
         if name not in ABLATIONS:
             raise ConfigurationError(
                 f"Unknown ablation {name!r}; expected one of {', '.join(ABLATIONS)}."
             )
-    named = [*options.methods, *(one for name in options.ablations for one in ABLATIONS[name])]
+    named = [*methods, *(variant for name in ablations for variant in ABLATIONS[name])]
     possible = [
         method.name
         for method in METHODS
-        if (method.transfers or not options.transfer)
-        and (method.base is not None or not options.finetune)
+        if (method.transfers or not transfer) and (method.base is not None or not finetune)
     ]
     return list(dict.fromkeys(named)) or possible
