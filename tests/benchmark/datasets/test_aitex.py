@@ -30,6 +30,24 @@ def test_tiles_and_classes(tmp_path):
     ]
 
 
+def cut(*classes):
+    folders = ("train/good", "test/good", *(f"test/{name}" for name in classes))
+    return {f"{folder}/{i}.png": picture(i) for folder in folders for i in range(2)}
+
+
+def test_tiles_that_are_cut_already_keep_their_split(tmp_path):
+    dataset, skipped = read(plant(tmp_path, cut("nep", "weft_crack")))
+    assert skipped == {}
+    assert dataset.layout == "benchmark"
+    assert names(dataset.train_normals) == ["train/good/0.png", "train/good/1.png"]
+    assert names(dataset.test_normals) == ["test/good/0.png", "test/good/1.png"]
+    assert {sample.class_name for sample in dataset.anomalies} == {"nep", "weft_crack"}
+
+
+def test_a_folder_with_another_kind_of_defect_is_not_taken_for_aitex(tmp_path):
+    assert not READER.recognises(plant(tmp_path, cut("nep", "scratch")))
+
+
 def test_masks_missing_doubled_and_elsewhere(tmp_path):
     tree = aitex()
     tree |= {

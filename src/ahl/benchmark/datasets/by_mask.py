@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, final
@@ -53,22 +53,28 @@ class AITEXReader(DatasetReader):
 
     An incomplete last tile is dropped. Of a defect image, the tiles that its mask (or the union
     of its masks) touches are anomalies, the others unused; without a mask it is left out.
+
+    Also reads tiles that are cut already, in MVTec AD's layout, as `ahl datasets prepare` writes
+    them. Their split of the normals is kept.
     """
 
     name = "aitex"
     title = "AITEX"
     expects = (
         "NODefect_images/<fabric>/*.png, Defect_images/NNNN_CCC_NN.png "
-        "and Mask_images/NNNN_CCC_NN_mask.png"
+        "and Mask_images/NNNN_CCC_NN_mask.png, or its tiles as train/good/, test/good/ and "
+        "test/<class>/"
     )
     hard_classes = ("broken_end", "broken_pick", "cut_selvage", "fuzzyball", "nep", "weft_crack")
 
     def recognises(self, folder: Path) -> bool:
         """True where normal and defect images are."""
-        return bool(subfolder(folder, _NORMAL) and subfolder(folder, _DEFECTS))
+        return _is_strips(folder) or _is_cut(folder, _CLASSES.values())
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """All normal tiles, and the tiles that a mask touches."""
+        if not _is_strips(root):
+            return (self.benchmark_dataset(root),)
         defects = [path for path in _images(root, _DEFECTS) if not _MASK_ENDING.search(path.stem)]
         masks: defaultdict[str, list[Path]] = defaultdict(list)
         for path in (*_images(root, _MASKS), *_images(root, _DEFECTS)):
@@ -87,6 +93,10 @@ class AITEXReader(DatasetReader):
             with left_out_if_unusable(root, path, callback):
                 samples += _anomalous_tiles(root, path, masks[_image_of(path)])
         return (self.dataset(root, samples),)
+
+
+def _is_strips(folder: Path) -> bool:
+    return bool(subfolder(folder, _NORMAL) and subfolder(folder, _DEFECTS))
 
 
 def _anomalous_tiles(root: Path, path: Path, masks: list[Path]) -> list[Sample]:
@@ -150,7 +160,7 @@ class SDDReader(DatasetReader):
 
     def recognises(self, folder: Path) -> bool:
         """True for the items' folders, or the bands in MVTec AD's layout."""
-        return bool(_items(folder)) or _is_cut(folder)
+        return bool(_items(folder)) or _is_cut(folder, [_DEFECT])
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
         """The bands of all images."""
@@ -197,8 +207,9 @@ def _matching(item: Path, pattern: re.Pattern[str]) -> dict[str, Path]:
     return found
 
 
-def _is_cut(folder: Path) -> bool:
+def _is_cut(folder: Path, classes: Iterable[str]) -> bool:
     test = subfolder(folder, "test")
     if test is None or subfolder(folder, "train", GOOD) is None:
         return False
-    return {inner.name.lower() for inner in subfolders(test)} == {GOOD, _DEFECT}
+    found = {inner.name.lower() for inner in subfolders(test)}
+    return {GOOD} < found <= {GOOD, *classes}
