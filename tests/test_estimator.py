@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ahl import AHL, RunSettings
+from ahl import AHL, RunSettings, preset
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.data import draw_split, open_dataset
@@ -256,6 +256,29 @@ def test_wrong_options_are_named():
         fit(make(run=RunSettings(device="tpu")), normals(), anomalies())
     with pytest.raises(ConfigurationError, match="expected one of them"):
         fit(AHL(preset="paper", config=tiny_config()), normals(), anomalies())
+    with pytest.raises(ConfigurationError, match="episodes is 'all'"):
+        fit(make(episodes="all"), normals(), anomalies())
+
+
+@pytest.mark.parametrize(
+    ("config", "episodes", "expected"),
+    [
+        (tiny_config(epochs=1, collaborative=False), None, False),
+        (tiny_config(epochs=1, collaborative=False), True, True),
+        (tiny_config(epochs=1), None, True),
+        (tiny_config(epochs=1), False, False),
+    ],
+)
+def test_episodes_teach_where_they_are_wished_or_the_config_has_them(config, episodes, expected):
+    model = fit(make(config=config, episodes=episodes), normals(), anomalies()).model_
+    assert model.config.learning.collaborative is expected
+    assert bool(model.history[-1].query_losses) is expected
+    assert bool(model.episodes) is expected
+
+
+def test_the_default_learns_without_episodes_and_the_paper_with_them():
+    assert not preset("default").learning.collaborative
+    assert preset("paper").learning.collaborative
 
 
 def test_the_device_is_chosen_and_never_fixed(monkeypatch):

@@ -37,6 +37,7 @@ class TinyBackbone(Backbone):
 
 
 SHORT = {
+    "collaborative": True,
     "epochs": 7,
     "rounds": 1,
     "inner_steps": 3,

@@ -52,6 +52,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
             the normalisation of the weights.
         stages: backbone stages to join; None takes the last three, or a transformer's middle ones.
         generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
+        episodes: learn by AHL's episodes (Algorithm 1) or, False, train the base detector by
+            itself; None is the config's: `"paper"` has them, `"default"` not.
         finetune: train the backbone end to end first (stage 0 of the paper).
         verbose: 1 prints progress on standard error, 0 nothing; None a line now and then, once a
             run takes long.
@@ -88,6 +90,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         backbone_arguments: Mapping[str, Any] | None = None,
         stages: Sequence[int] | None = None,
         generators: Sequence[PseudoAnomalyGenerator] | None = None,
+        episodes: bool | None = None,
         finetune: bool = False,
         verbose: int | None = None,
         run: RunSettings | None = None,
@@ -103,6 +106,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         self.backbone_arguments = backbone_arguments
         self.stages = stages
         self.generators = generators
+        self.episodes = episodes
         self.finetune = finetune
         self.verbose = verbose
         self.run = run

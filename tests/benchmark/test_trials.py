@@ -148,9 +148,14 @@ def test_the_order_of_the_context_is_not_in_the_key_but_every_value_is():
         assert key(context=changed) != key()
 
 
+def with_episodes(config):
+    return replace(config, learning=replace(config.learning, collaborative=True))
+
+
 def test_a_trial_carries_the_methods_own_constants():
     trial = make_trial(DRAW, Variant.parse("ahl-dra,heads.margin=4.5"), default(), CONTEXT)
-    assert trial.config == replace(default(), heads=replace(default().heads, margin=4.5))
+    expected = with_episodes(default())
+    assert trial.config == replace(expected, heads=replace(expected.heads, margin=4.5))
     assert trial.draw is DRAW
 
 
@@ -171,14 +176,15 @@ def test_methods_without_constants_record_no_part_of_ours(name):
     assert published.calibration.folds == 0
 
 
-def test_the_base_detector_may_have_all_that_ahl_has_but_its_episodes():
-    learning = replace(default().learning, collaborative=False)
-    assert Variant.parse("+alone").configure(default()) == replace(default(), learning=learning)
+@pytest.mark.parametrize("config", [default(), with_episodes(default())])
+def test_the_base_detector_may_have_all_that_ahl_has_but_its_episodes(config):
+    learning = replace(config.learning, collaborative=False)
+    assert Variant.parse("+alone").configure(config) == replace(config, learning=learning)
 
 
 @pytest.mark.parametrize("name", ["ahl-dra", "ahl-devnet"])
-def test_ahl_has_what_the_run_says(name):
-    assert Variant.parse(name).configure(default()) == default()
+def test_ahl_has_what_the_run_says_and_its_episodes(name):
+    assert Variant.parse(name).configure(default()) == with_episodes(default())
 
 
 # --- draws -----------------------------------------------------------------------------------

@@ -152,8 +152,8 @@ class LearningConfig(Checked):
         outer_rate: learning rate of the unified model (Adam), alpha of Eq. 4.
         averaged_epochs: the result's weights are the mean of g after each of this many last
             epochs (Polyak and Juditsky, 1992); 1 takes the last alone.
-        collaborative: Algorithm 1; False trains the base detector alone for as many steps, the
-            comparison every figure of AHL needs.
+        collaborative: Algorithm 1, with its episodes; False trains the base detector by itself for
+            as many steps. Which pays: docs/does-ahl-help.md.
         second_order: differentiate through the inner steps instead of taking the gradient at
             the adapted weights.
     """
@@ -168,7 +168,7 @@ class LearningConfig(Checked):
     inner_rate: OpenShare = 5e-4
     outer_rate: OpenShare = 5e-4
     averaged_epochs: Natural = 15
-    collaborative: bool = True
+    collaborative: bool = False
     second_order: bool = False
 
     def steps_before_average(self, steps: int) -> int:

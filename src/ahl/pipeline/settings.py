@@ -58,6 +58,7 @@ class Learner:
         image_size: int | ImageSize | str | None,
         tiles: int | None,
         seed: int,
+        episodes: bool | None,
         finetune: bool,
     ) -> Self:
         """Resolve the parameters of `ahl.AHL`.
@@ -86,6 +87,11 @@ class Learner:
             )
         if config is not None and preset_name != "default":
             raise ConfigurationError("preset and config are both given; expected one of them.")
+        if not isinstance(episodes, bool | None):
+            raise ConfigurationError(f"episodes is {episodes!r}; expected True, False or None.")
+        config = preset(preset_name) if config is None else config
+        if episodes is not None:
+            config = replace(config, learning=replace(config.learning, collaborative=episodes))
         return cls(
             heads=find_detector(heads),
             backbone=BackboneChoice(
@@ -95,9 +101,7 @@ class Learner:
                 stages=None if stages is None else tuple(stages),
             ),
             generators=tuple(generators),
-            config=(preset(preset_name) if config is None else config).with_image_size(
-                image_size, tiles
-            ),
+            config=config.with_image_size(image_size, tiles),
             seed=number,
             finetune=finetune,
         )

@@ -68,7 +68,7 @@ def test_profile_says_where_the_time_went(inspection_folder, tmp_path):
     options = ["--profile", *train_options(tmp_path)[:-2], "--no-cache"]
     shown = run("train", inspection_folder, "-o", tmp_path / "m.ahl", "--json", *options)
     profile = json.loads(shown.stdout)["profile"]
-    told = {"reading files", "images > decoding", "images > backbone", "AHL epochs", "calibration"}
+    told = {"reading files", "images > decoding", "images > backbone", "epochs", "calibration"}
     assert told < set(profile)
     assert profile["pseudo anomalies > backbone"] > 0
     tops = [v for k, v in profile.items() if " > " not in k and k != "total"]
@@ -76,6 +76,19 @@ def test_profile_says_where_the_time_went(inspection_folder, tmp_path):
     people = run("train", inspection_folder, "-o", tmp_path / "n.ahl", *options)
     assert "where the time went" in people.stdout
     assert (tmp_path / "m.ahl").read_bytes() == (tmp_path / "n.ahl").read_bytes()
+
+
+def test_episodes_are_an_option(inspection_folder, tmp_path):
+    options = ("-o", tmp_path / "m.ahl", *train_options(tmp_path), "--json")
+
+    def models(*flags):
+        shown = run("train", inspection_folder, *options, *flags)
+        return len(json.loads(shown.stdout)["importance"])
+
+    assert models() == models("--no-episodes") == 1
+    assert models("--episodes") == models("--episodes", "--second-order") > 1
+    result = run("train", inspection_folder, *options, "--second-order", code=2)
+    assert "--second-order goes with --episodes" in result.stderr
 
 
 def test_a_picture_that_is_good_and_defective_is_refused(inspection_folder, tmp_path):

@@ -94,7 +94,8 @@ def test_an_adaptation_has_a_table_of_its_own():
     lines = shown(records, ascii_only=True)
     assert lines[0] == "training, first to last of 2 epochs"
     assert lines[3] == "adaptation, first to last of 2 epochs"
-    assert words(lines[5]) == "alone #_ 4.00 to 3.00"
+    assert words(lines[4]) == "loss"
+    assert words(lines[5]) == "#_ 4.00 to 3.00"
     assert all(line.isascii() for line in lines)
 
 

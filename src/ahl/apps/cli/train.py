@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
     check_writable,
@@ -71,8 +72,17 @@ class TrainOptions:
     group_by: str | None = group_by_names()
     seed: int = seed_number()
     epochs: int | None = option("Epochs [default: the preset's].", default=None, type=POSITIVE)
-    alone: bool = option("Train the base detector alone, for comparison.", default=False)
-    second_order: bool = option("Differentiate through the inner steps.", default=False)
+    episodes: bool | None = option(
+        "Learn by AHL's episodes (Algorithm 1), or train the base detector by itself; episodes "
+        "take several times as long and seldom pay (docs/does-ahl-help.md) [default: the preset's; "
+        "paper has them].",
+        "--episodes/--no-episodes",
+        default=None,
+        is_flag=True,
+    )
+    second_order: bool = option(
+        "With episodes, differentiate through the inner steps.", default=False
+    )
     finetune: bool = option("Train the backbone end to end first (slow on CPU).", default=False)
     strict: bool = option("Stop at the first unreadable image.", default=False)
     computing: Computing
@@ -85,9 +95,10 @@ class TrainOptions:
     def config(self) -> Config:
         """All constants of the run."""
         config = self.features.config(self.preset)
+        if self.second_order and not (self.episodes or config.learning.collaborative):
+            raise ConfigurationError("--second-order goes with --episodes; add that.")
         learning = replace(
             config.learning,
-            collaborative=not self.alone,
             second_order=self.second_order,
             epochs=self.epochs or config.learning.epochs,
         )
@@ -136,6 +147,7 @@ def train(data: Path | None, options: TrainOptions) -> None:
             **options.features.choice(),
             config=options.config(),
             seed=options.seed,
+            episodes=options.episodes,
             finetune=options.finetune,
             run=RunSettings(
                 device=options.computing.device,

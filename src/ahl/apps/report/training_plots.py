@@ -58,7 +58,7 @@ def draw_trainings(history: Sequence[EpochRecord]) -> list[tuple[str, str]]:
         else:
             caption = "Loss of the adaptation" if number else "Loss"
             caption += f" {number}" if number > 1 else ""
-            drawn.append((caption, _draw(training, support, f"support-{number}", "support loss")))
+            drawn.append((caption, _draw(training, support, f"support-{number}", "loss")))
     return drawn
 
 
@@ -93,9 +93,14 @@ def _draw(
         axes.grid(axis="y", color=RULE, linewidth=0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch", color=MUTED)
-        add_legend(axes, _COLUMNS)
-        last = ", ".join(f"D{i} {line[-1]:.4g}" for i, line in enumerate(lines, start=1))
-        title = f"{label[0].upper()}{label[1:]} of {len(lines)} base models over the epochs"
+        title = f"{label[0].upper()}{label[1:]}"
+        if len(lines) > 1:
+            add_legend(axes, _COLUMNS)
+            last = ", ".join(f"D{i} {line[-1]:.4g}" for i, line in enumerate(lines, start=1))
+            title += f" of {len(lines)} base models over the epochs"
+        else:
+            last = f"{lines[0][-1]:.4g}"
+            title += " over the epochs"
         return to_svg(figure, name=name, title=title, description=f"In the last epoch: {last}")
 
 
@@ -150,18 +155,15 @@ def curve_tables(
 def _table(history: Sequence[EpochRecord], blocks: str) -> Table:
     """One row for the mean of the base models, and one for each if they are several."""
     last = history[-1]
-    names, weights = ["alone"], [""]
-    if len(last.importance) > 1:
+    support = _column([r.support_losses for r in history], blocks)
+    if len(last.importance) == 1:
+        names, columns = [""], {"loss": support}
+    else:
         names = ["mean", *(str(number + 1) for number in range(len(last.importance)))]
-        weights = ["", *(f"{weight:.3f}" for weight in last.importance)]
-    columns = {
-        "base model": names,
-        "support loss": _column([r.support_losses for r in history], blocks),
-    }
-    if last.query_losses:
-        columns["query loss"] = _column([r.query_losses for r in history], blocks)
-    if len(weights) > 1:
-        columns["w_i"] = weights
+        columns = {"base model": names, "support loss": support}
+        if last.query_losses:
+            columns["query loss"] = _column([r.query_losses for r in history], blocks)
+        columns["w_i"] = ["", *(f"{weight:.3f}" for weight in last.importance)]
     table = Table(*columns, box=None, pad_edge=False)
     for row in zip(*(cells[: len(names)] for cells in columns.values()), strict=True):
         table.add_row(*row)
