@@ -2,7 +2,7 @@
 
 import json
 
-from commands import run
+from commands import run, train_options
 from small_images import write_class
 
 
@@ -34,9 +34,12 @@ def test_a_page_of_another_kind_is_refused_before_anything_is_done(model, tmp_pa
     assert "a.html" in result.stderr
 
 
-def test_info_tells_what_each_base_model_had(model):
+def test_info_tells_what_each_base_model_had(inspection_folder, tmp_path):
+    model = tmp_path / "m.ahl"
+    options = ("--episodes", *train_options(tmp_path))
+    run("train", inspection_folder, "-o", model, *options)
     told = json.loads(run("info", model, "--json").stdout)
     files = len(told["manifest"]["files"])
-    assert len(told["episodes"]) == len(told["history"][-1]["importance"])
+    assert len(told["episodes"]) == len(told["history"][-1]["importance"]) > 1
     for episode in told["episodes"]:
         assert all(0 <= i < files for i in episode["shown_normals"] + episode["support_anomalies"])
