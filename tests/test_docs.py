@@ -27,6 +27,10 @@ def execute(script):
     return names
 
 
+def options_of(command):
+    return {text for one in command.params for text in (*one.opts, *one.secondary_opts)}
+
+
 @pytest.mark.parametrize("example", blocks(ROOT / "docs" / "extending.md", "python"))
 def test_the_extension_examples_train_and_score(example, tmp_path):
     from ahl import AHL
@@ -113,11 +117,7 @@ def test_the_commands_in_the_documents_exist():
                 while hasattr(command, "commands"):
                     assert rest[0] in command.commands, (path.name, line)
                     command, rest = command.commands[rest[0]], rest[1:]
-                known = {
-                    option
-                    for parameter in command.params
-                    for option in (*parameter.opts, *parameter.secondary_opts)
-                }
+                known = options_of(command)
                 used = {w.split("=")[0] for w in rest if w.startswith("-")}
                 assert used <= known | {"--help"}, (path.name, line)
 
@@ -170,11 +170,7 @@ def test_options_in_prose_exist():
     }  # the last three are of other programs
     for verb in verbs:
         verbs += getattr(verb, "commands", {}).values()
-        known |= {
-            option
-            for parameter in verb.params
-            for option in (*parameter.opts, *parameter.secondary_opts)
-        }
+        known |= options_of(verb)
     for path in PROSE:
         prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.S | re.M)
         spans = [span for span in re.findall(r"`([^`]+)`", prose) if ".py" not in span]
