@@ -1,6 +1,6 @@
 """Whether the false-alarm rates that `ahl threshold` states are those that come.
 
-    python benchmarks/threshold.py DATA... --weights mobilenetv2_100.safetensors
+    python benchmarks/threshold.py DATA...
 
 Each DATA is a prepared dataset (`ahl datasets prepare`). A third of its normals, drawn at random,
 and M anomalies train a model; the other normals are scored once and parted at random, many times:
@@ -45,18 +45,13 @@ class Untouched:
     left_out: Scores
 
 
-def score(data: Path, weights: Path, anomalies: int, seed: int) -> Untouched:
+def score(data: Path, anomalies: int, seed: int) -> Untouched:
     """Train on a third of the normals and score the rest."""
     split = draw_split(open_dataset(data), anomalies=anomalies, seed=seed)
     normals = [*split.normals, *(sample for sample in split.test if not sample.is_anomaly)]
     order = numpy_generator(seed, "threshold benchmark").permutation(len(normals))
     chosen = tuple(normals[i] for i in np.sort(order[: len(normals) // 3]))
-    detector = AHL(
-        backbone="mobilenetv2_100",
-        weights=weights,
-        backbone_arguments={"pad_type": "same"},
-        seed=seed,
-    ).fit_split(replace(split, normals=chosen))
+    detector = AHL(seed=seed).fit_split(replace(split, normals=chosen))
     found = score_new_normals(
         detector.model_, from_samples(normals), detector.scorer.extractor.device
     )
@@ -151,7 +146,6 @@ def chance_inside(judged: Judged) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="+", type=Path)
-    parser.add_argument("--weights", type=Path, required=True, help="of a MobileNetV2 by timm")
     parser.add_argument("--anomalies", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=1, help="models a dataset")
     parser.add_argument("--splits", type=int, default=20)
@@ -164,7 +158,7 @@ def main() -> None:
     )
     for data in options.data:
         for seed in range(options.seeds):
-            scores = score(data, options.weights, options.anomalies, seed)
+            scores = score(data, options.anomalies, seed)
             name = f"{data.name}, {seed}"
             for rate in options.rates:
                 for count in (len(scores.normals) // 2, len(scores.normals) // 4):
