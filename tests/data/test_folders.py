@@ -127,8 +127,8 @@ def test_the_root_may_be_the_current_folder(tmp_path, monkeypatch):
         (["good/notes.txt", "bad/1.png"], r"good holds no image"),
         (["train/good/notes.txt", "test/good/1.png"], r"train.good holds no image"),
         (["train/good/1.png", "train/hole/1.png"], r"anomalies \(hole\) beside good/; move"),
-        (["bottle/train/good/1.png", "cable/train/good/1.png"], r"no dataset itself, but .*bottle"),
-        (["bolts/good/1.png"], r"no dataset itself, but .*bolts"),
+        (["bottle/train/good/1.png", "cable/train/good/1.png"], r"not a dataset, but .*bottle"),
+        (["bolts/good/1.png"], r"not a dataset, but .*bolts"),
         ([f"{n:02}/1.png" for n in range(12)], r"04, 05 and 6 more\."),
     ],
 )

@@ -268,7 +268,7 @@ def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:
     """Look a method up, among ours and further ones.
 
     Raises:
-        ConfigurationError: if there is none of that name.
+        ConfigurationError: if there is no method of that name.
     """
     known = {method.name: method for method in (*METHODS, *ABLATION_METHODS, *further)}
     if name not in known:

@@ -75,7 +75,7 @@ def find_inputs(
             files, on this machine or as a URL.
         column: of the Parquet files.
         callback: receives what was passed over.
-        output: folder for results, whose files are no inputs.
+        output: folder for results, whose files are not inputs.
 
     Returns:
         parts in the order of the inputs, with at least one image each; no file twice.

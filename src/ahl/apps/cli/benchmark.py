@@ -19,23 +19,24 @@ if TYPE_CHECKING:
     from ahl.benchmark.trials import Benchmark
 
 _RUN_EPILOG = """\b
-Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
+Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra
+logistic.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
-Ablations: clusters default episodes evidence history importance inner overlap pseudo rivals
-table5.
+Ablations: clusters default episodes evidence history importance inner overlap
+pseudo rivals table5.
 
 \b
 Example:
   ahl benchmark run --dataset elpv --dataset headct=RAW/headct \\
-      --setting general --setting hard --anomalies 1 --anomalies 10 --output results
+      --setting general --setting hard --anomalies 1 --anomalies 10 -o results
   ahl benchmark report results
 """
 
 
 @click.group()
 def benchmark() -> None:
-    """Compare methods by the open-set protocol: one table beside the paper's figures."""
+    """Compare methods by the open-set protocol, beside the paper."""
 
 
 @options
@@ -95,7 +96,7 @@ class RunOptions:
         """All that is to be measured.
 
         Args:
-            callback: is told of photographs of one part.
+            callback: gets notes on photographs of one part.
 
         Raises:
             AHLError: if an option has a value that cannot work, or a dataset cannot be read.
@@ -135,7 +136,7 @@ class RunOptions:
 @benchmark.command(epilog=_RUN_EPILOG)
 @takes(RunOptions)
 def run(options: RunOptions) -> None:
-    """Measure methods on datasets, trial by trial, into a results folder.
+    """Measure methods on datasets into a results folder.
 
     A killed run goes on with --resume; a finished trial is computed again only if something that
     its figures depend on has changed.
@@ -182,7 +183,7 @@ class ReportOptions:
 @click.argument("results", metavar="DIR", type=FOLDER)
 @takes(ReportOptions)
 def report(results: Path, options: ReportOptions) -> None:
-    """Write tables and plots of the results in DIR. Needs pip install 'ahl[benchmark]'.
+    """Write tables and plots of the results in DIR.
 
     Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
     network. The paper's figures stand beside ours, and it says where AHL does not win.

@@ -215,8 +215,8 @@ class _Lines:
         if first < done < total:
             left = (now - began) * (total - done) / (done - first)
             reached += f", about {_clock(left)} left"
-        told = [f"{_clock(now - self._started)} {stage}: {reached}", *filter(None, [detail])]
-        text = ", ".join(told)
+        parts = [f"{_clock(now - self._started)} {stage}: {reached}", *filter(None, [detail])]
+        text = ", ".join(parts)
         self._console.print(text, soft_wrap=True, markup=False)
 
 

@@ -34,7 +34,7 @@ class JsonLinesLog(Callback):
         path: the file; created when it is missing, with its folder.
 
     Raises:
-        ConfigurationError: if the file is there and is no such log.
+        ConfigurationError: if the file is there and is not such a log.
         OSError: if it cannot be written.
     """
 
