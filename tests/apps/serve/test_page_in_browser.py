@@ -65,7 +65,7 @@ def test_drop_look_sort_and_filter(show, shown_images):
     page.check("input[value=all]")
     card.locator(".look").click()
     assert page.inner_text("#closer-title") == "part-2.png"
-    assert "Stands out most" in page.inner_text("#closer figcaption >> nth=0")
+    assert "strongest at the" in page.inner_text("#closer figcaption >> nth=0")
     page.keyboard.press("Escape")
     assert not page.is_visible("#closer")
     assert card.locator(".look").evaluate("look => look === document.activeElement")
