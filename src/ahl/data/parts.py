@@ -268,6 +268,13 @@ def with_parts(
 
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import open_dataset, with_parts
+        >>> dataset, found = with_parts(open_dataset(Path("parts")), group_by="[0-9]+")
+        >>> found.unmatched
+        0
     """
     given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
     samples = by_name(chain(*given))

@@ -139,6 +139,14 @@ def evaluate(
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
         DataError: if nothing is left to test.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import AHL, dataset_of_paths, evaluate
+        >>> detector = AHL.load("parts.ahl")
+        >>> result = evaluate(detector.scorer, dataset_of_paths(["new"], {"hole": ["parts/hole"]}))
+        >>> result.classes["good"].count
+        2
     """
     manifest = scorer.model.manifest
     samples = [*dataset.test_normals, *dataset.anomalies]

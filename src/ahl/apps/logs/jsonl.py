@@ -36,6 +36,11 @@ class JsonLinesLog(Callback):
     Raises:
         ConfigurationError: if the file is there and is not such a log.
         OSError: if it cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import AHL, JsonLinesLog, RunSettings
+        >>> detector = AHL(run=RunSettings(callback=JsonLinesLog(Path("parts.jsonl"))))
     """
 
     def __init__(self, path: Path) -> None:
