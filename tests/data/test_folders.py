@@ -117,10 +117,10 @@ def test_the_root_may_be_the_current_folder(tmp_path, monkeypatch):
         (["Defect-Free/1.png", "x/1.png"], r"If .*Defect-Free holds the normal images, rename it"),
         (
             ["all/1.png", "labels.csv"],
-            r"folders all\..*labels\.csv labels them, give --table \S*csv",
+            r"folder all\..*labels\.csv labels them, give --table \S*csv",
         ),
         (["1.png", "t.csv"], r"1 image but no folders.*--table"),
-        (["masks/1.png", "OK/1.png"], r"holds the folders OK\."),
+        (["masks/1.png", "OK/1.png"], r"holds the folder OK\."),
         (["a/1.png", "b/1.png"], r"folders a, b\. Expected .*<kind>/\.$"),
         (["notes.txt"], "neither folders nor images"),
         (["1.png", "2.png"], r"2 images but no folders\..* Or give --good .* --defect KIND=FOLDER"),

@@ -135,7 +135,7 @@ def test_no_graph_of_ours(tmp_path, capfd):
             "not a graph that ONNX Runtime reads",
         ),
         (b"\x08\x09 no protobuf", "is not opened: field 4 of a model"),
-        (of(add, "no text").replace(b"no text", b"no t\x81xt"), "its metadata are no text"),
+        (of(add, "no text").replace(b"no text", b"no t\x81xt"), "its metadata are not text"),
         (of(twice, description().text()).replace(b"odd", b"o\x81d"), "names that are no text"),
     ):
         write_artefact(path, model)
