@@ -136,7 +136,7 @@ def test_no_graph_of_ours(tmp_path, capfd):
         ),
         (b"\x08\x09 no protobuf", "is not opened: field 4 of a model"),
         (of(add, "no text").replace(b"no text", b"no t\x81xt"), "its metadata are not text"),
-        (of(twice, description().text()).replace(b"odd", b"o\x81d"), "names that are no text"),
+        (of(twice, description().text()).replace(b"odd", b"o\x81d"), "names that are not text"),
     ):
         write_artefact(path, model)
         with pytest.raises(ModelFileError, match=message):
