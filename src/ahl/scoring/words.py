@@ -103,7 +103,7 @@ class Tally:
                 "`ahl threshold`."
             )
         if self._counts["anomalous?"] or self._counts["normal?"]:
-            yield "?: too close to call, by as few good images as the threshold was set on."
+            yield "?: too close to call, as the threshold was set on few good images."
         if self.undrawn:
             yield f"Without a heat map: {counted(self.undrawn, 'image')}."
         if self._trained_on:

@@ -16,6 +16,7 @@ from ahl.apps.cli.common import (
     print_json,
     stderr_console,
     stdout_console,
+    suggest,
     tell,
     use_threads,
     value_table,
@@ -96,6 +97,7 @@ def export(model: Path, options: ExportOptions) -> None:
     click.echo(f"{result.output}: {megabytes(result.size)}")
     for line in parity_lines(result.parity.values()):
         tell(line)
+    suggest("predict", result.output, "FILE_OR_FOLDER...")
 
 
 def show_exported(path: Path, *, as_json: bool) -> None:

@@ -227,6 +227,8 @@ def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callba
 def _summary(
     detector: AHL, output: Path, console: ConsoleCallback, seconds: float
 ) -> dict[str, Any]:
+    from ahl._common.types import GOOD
+
     model = detector.model_
     counts = Counter(file.class_name for file in model.manifest.files)
     last = model.history[-1]
@@ -234,7 +236,7 @@ def _summary(
         "model": str(output),
         "heads": model.detector.name,
         "seed": model.seed,
-        "images": dict(sorted(counts.items())),
+        "images": dict(sorted(counts.items(), key=lambda one: (one[0] != GOOD, one[0]))),
         "skipped": skipped_values(console.skipped),
         "notes": console.notes,
         "copies": model.manifest.copies,
