@@ -86,7 +86,3 @@ def test_help_fits_into_a_terminal_and_is_not_cut_off(words):
     assert shown.exit_code == 0
     assert not [line for line in lines if len(line) > 80]
     assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
-
-
-def test_the_changelog_fits_into_100_columns():
-    assert not [line for line in CHANGELOG.read_text().splitlines() if len(line) > 100]

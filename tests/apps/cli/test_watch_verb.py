@@ -113,7 +113,7 @@ def test_mistakes_are_one_clear_line(model, decided, tmp_path):
 
     with FileLock(tmp_path / "in" / ".ahl-watch" / "lock"):
         result = run("watch", decided, tmp_path / "in", *options(tmp_path), "--once", code=1)
-    assert "Another `ahl watch` is at work" in result.stderr
+    assert "Another `ahl watch` is running" in result.stderr
     (tmp_path / "log.jsonl").write_text("mine\n")
     result = run("watch", decided, tmp_path / "in", *options(tmp_path), "--once", code=2)
     assert "not a log of ahl watch" in result.stderr
