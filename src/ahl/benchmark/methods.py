@@ -117,7 +117,7 @@ class DetectorMethod(Method):
 
     @property
     def fixed(self) -> Settings:
-        """Its place within AHL or alone, and an ensemble's grouping."""
+        """Settings of its place within AHL or alone, and of an ensemble's grouping."""
         fixed: Settings = (("learning.collaborative", self.collaborative),)
         if self.ensemble in (None, "seeds"):
             return fixed
@@ -187,7 +187,7 @@ class PatchCore(Method):
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """By the normals alone."""
+        """Score by the normals alone."""
         return patchcore_scores(problem.normals, problem.test, seed=problem.seed)
 
 
@@ -199,7 +199,7 @@ class Distillation(Method):
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """By the normals alone."""
+        """Score by the normals alone."""
         return distil_and_score(problem.normals, problem.test, seed=problem.seed)
 
 
@@ -210,7 +210,7 @@ class Logistic(Method):
     title = "Logistic regression"
 
     def score(self, problem: Problem) -> Scores:
-        """By normals and labelled anomalies."""
+        """Score by normals and labelled anomalies."""
         return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 

@@ -141,7 +141,7 @@ class Draw:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The draw, for people."""
         place = "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
         origin = f" from {self.source}" if self.source else ""
         return f"{place}{origin} {self.setting} M={self.anomalies} seed {self.seed}"

@@ -115,7 +115,7 @@ class Exemplars:
 
 
 def no_exemplars(width: int) -> Exemplars:
-    """None at all, of rows of `width` values."""
+    """No exemplars, of rows of `width` values."""
     return _exemplars("normal", [], torch.empty(0, width))
 
 

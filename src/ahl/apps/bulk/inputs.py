@@ -30,7 +30,7 @@ class PathPart(msgspec.Struct, frozen=True, tag=True):
         return len(self.paths)
 
     def slice(self, start: int, stop: int) -> PathPart:
-        """Those from `start` up to `stop`."""
+        """The part from `start` up to `stop`."""
         return PathPart(self.paths[start:stop])
 
 
@@ -56,7 +56,7 @@ class RowPart(msgspec.Struct, frozen=True, tag=True):
         return self.count
 
     def slice(self, start: int, stop: int) -> RowPart:
-        """Those from `start` up to `stop`."""
+        """The part from `start` up to `stop`."""
         count = max(0, min(stop, self.count) - start)
         return RowPart(self.file, self.column, self.first + start, count, self.size)
 

@@ -200,7 +200,7 @@ class _Lines:
         self._started = self._latest = self._clock()
 
     def stop(self) -> None:
-        """Nothing has to end."""
+        """Do nothing: there is nothing to end."""
 
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Show how far the stage is, if it begins, ends or the last line is long ago."""

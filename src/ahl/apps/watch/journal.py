@@ -110,7 +110,7 @@ class Intent:
 
 
 class Journal:
-    """At most one intent, on the disk before anything is done about it.
+    """A file of at most one intent, on the disk before anything is done about it.
 
     It lies where others may write, and says which files are renamed: an intent that this watch
     would not have noted is refused.

@@ -52,7 +52,7 @@ class Destinations:
         return self.reject if prediction.anomalous else self.ok
 
     def all(self) -> tuple[Path, ...]:
-        """Each folder once."""
+        """All folders, each once."""
         given = (self.ok, self.reject, self.uncertain, self.unreadable)
         return tuple(dict.fromkeys(path for path in given if path is not None))
 

@@ -108,7 +108,7 @@ def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DE
 
 
 def no_numbers() -> None:
-    """Those of an image of 8 bits."""
+    """Numbers of an 8-bit image: None."""
 
 
 def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:

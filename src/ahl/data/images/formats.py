@@ -116,7 +116,7 @@ def format_of(start: bytes) -> Format | None:
 
 
 def formats_in_words() -> str:
-    """Those that are read without an extra: `PNG, JPEG, ... or .npy`."""
+    """Formats that are read without an extra: `PNG, JPEG, ... or .npy`."""
     *names, last = (one.name for one in FORMATS if one.readable and not one.extra)
     return f"{', '.join(names)} or {last}"
 

@@ -117,7 +117,7 @@ class Answer:
         return self.outcome != "right" or self.verdict == "uncertain"
 
     def line(self) -> str:
-        """As a line of the log."""
+        """The answer as a line of the log."""
         return json.dumps(asdict(self)) + "\n"
 
     @classmethod
