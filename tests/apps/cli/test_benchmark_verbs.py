@@ -80,6 +80,7 @@ def test_a_transfer_measures_by_default_what_can_be_adapted():
         (("--dataset", "nowhere"), "NAME=PATH"),
         (("--dataset", "headct"), "no Python package"),
         (("--dataset", "x={folder}", "--method", "magic"), "Unknown method 'magic'"),
+        (("--dataset", "nowhere", "--method", "magic"), "Unknown method"),  # before any image
         (("--dataset", "x={folder}", "--ablation", "magic"), "Unknown ablation 'magic'"),
         (("--dataset", "x={folder}", "--anomalies", "99"), "enough anomalies"),
         (("--dataset", "x={folder}", "--stages", "one"), "--stages"),

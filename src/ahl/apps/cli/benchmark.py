@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import counted
 from ahl.apps.cli.common import FAILED, print_json, stderr_console, suggest, tell
 from ahl.apps.cli.groups import Caching, Computing, Features, group_by_names, json_flag
 from ahl.apps.cli.labelled import Labels
@@ -104,6 +105,7 @@ class RunOptions:
         from ahl._common.devices import resolve_device
         from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
+        from ahl.benchmark.variants import Variant
         from ahl.features.backbones.choice import BackboneChoice
 
         as_published = self.as_published or self.transfer
@@ -113,6 +115,9 @@ class RunOptions:
                 f"--group-by tells photographs of one part, which {other} does not look for; leave "
                 "one of them out."
             )
+        methods = _methods(self.methods, self.ablations, transfer=self.transfer)
+        for text in methods:
+            Variant.parse(text)  # before images are decoded, so that a mistyped name is refused
         datasets = [_dataset(text) for text in self.datasets]
         if not as_published:
             datasets = with_kept_together(
@@ -121,7 +126,7 @@ class RunOptions:
         chosen = self.features.choice()
         return Benchmark(
             datasets=datasets,
-            methods=_methods(self.methods, self.ablations, transfer=self.transfer),
+            methods=methods,
             settings=self.settings,
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
@@ -159,7 +164,7 @@ def run(options: RunOptions) -> None:
         )
     else:
         tell(
-            f"{outcome.computed} trials computed, {outcome.kept} there already, "
+            f"{counted(outcome.computed, 'trial')} computed, {outcome.kept} there already, "
             f"{len(outcome.failed)} failed."
         )
         for label, reason in outcome.failed:
