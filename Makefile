@@ -18,7 +18,7 @@ BASES := --method dra --method +alone --method ahl-dra \
 RIVALS := --method flos --method saoe --method mlep --method patchcore --method kdad \
 	--method fs-dra --method logistic
 
-.PHONY: help setup demo test check mutants hostile audit benchmark docs docs-links dist dist-test clean
+.PHONY: help setup demo test check types mutants hostile audit benchmark docs docs-links dist dist-test clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -38,6 +38,10 @@ check: setup  ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+types: setup  ## the types of the public names, as a type checker sees them (basedpyright)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check basedpyright
+	$(BIN)/python tests/public_types.py
 
 # One torch thread a worker: two workers of two threads on two cores slow each other down.
 test: check  ## lint, types and every test

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "runtime/README.md")
 PROSE = [*DOCUMENTS, *(ROOT / name for name in OTHERS)]
+CHANGELOG = ROOT / "CHANGELOG.md"  # names options that are gone
 
 
 def blocks(path, language):
@@ -123,7 +124,7 @@ def test_the_commands_in_the_documents_exist():
 
 
 def test_links_between_documents_lead_somewhere():
-    for path in [*PROSE, ROOT / "CHANGELOG.md"]:
+    for path in [*PROSE, CHANGELOG]:
         for target, place in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text()):
             file = path.parent / target if target else path
             assert file.exists(), (path.name, target)
@@ -136,12 +137,17 @@ def headings(path):
     return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in found]
 
 
-@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PROSE, CHANGELOG], ids=lambda path: path.name)
 def test_lines_of_prose_fit_into_100_columns(path):
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.S | re.M)
     for line in text.splitlines():
         if not line.startswith(("|", "    ", "![")):  # tables, code, pictures
             assert len(re.sub(r"\]\([^)]*\)", "]", line)) <= 100, line
+
+
+def test_the_changelog_is_read_in_minutes():
+    newest = CHANGELOG.read_text().split("\n## ")[1]
+    assert len(newest.split()) <= 700
 
 
 def test_the_readme_is_read_in_five_minutes():

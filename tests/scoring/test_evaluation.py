@@ -147,7 +147,7 @@ def test_copies_of_training_images_are_counted_and_figures_without_them_given(tm
     assert set(found) == {"test/dent/3_0.7.jpg", "test/good/same.jpg"}
     assert found["test/dent/3_0.7.jpg"].in_words() == (
         "test/dent/3_0.7.jpg (dent) is almost the same picture as train/good/3_1.0.jpg, which was "
-        "trained on as good: a label is wrong"
+        "trained on as good: one of the labels may be wrong"
     )
     assert found["test/good/same.jpg"].trained == split.anomalies[0].name
     assert result.average_precision != plain.average_precision

@@ -127,16 +127,16 @@ def test_no_graph_of_ours(tmp_path, capfd):
     node = helper.make_node("Add", ["odd", "odd"], ["score"])
     twice = helper.make_graph([node], "twice", [odd], [output])
     for model, message in (
-        (of(add), "none that `ahl export` wrote"),
-        (of(add, description().text()), "something else than images"),
-        (graph(), "none that `ahl export` wrote"),
+        (of(add), "not one that `ahl export` wrote"),
+        (of(add, description().text()), "does not take images"),
+        (graph(), "not one that `ahl export` wrote"),
         (
             of(helper.make_graph([], "empty", [], []), description().text()),
-            "no graph that ONNX Runtime reads",
+            "not a graph that ONNX Runtime reads",
         ),
         (b"\x08\x09 no protobuf", "is not opened: field 4 of a model"),
-        (of(add, "no text").replace(b"no text", b"no t\x81xt"), "its metadata are no text"),
-        (of(twice, description().text()).replace(b"odd", b"o\x81d"), "names that are no text"),
+        (of(add, "no text").replace(b"no text", b"no t\x81xt"), "its metadata are not text"),
+        (of(twice, description().text()).replace(b"odd", b"o\x81d"), "names that are not text"),
     ):
         write_artefact(path, model)
         with pytest.raises(ModelFileError, match=message):
@@ -181,10 +181,10 @@ def test_a_graph_that_openvino_does_not_read_is_refused(tmp_path):
     output = helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])
     drawn = helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "a", [], [output])
     write_artefact(path, of(drawn, description().text()))
-    with pytest.raises(ModelFileError, match="no graph that OpenVINO reads"):
+    with pytest.raises(ModelFileError, match="not a graph that OpenVINO reads"):
         OnnxScorer(path, device="openvino")
     write_artefact(path, graph())
-    with pytest.raises(ModelFileError, match="none that `ahl export` wrote"):
+    with pytest.raises(ModelFileError, match="not one that `ahl export` wrote"):
         OnnxScorer(path, device="openvino")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ahl.scoring.places import MOST, Colouring, resized_heat, strongest_places
+from ahl.scoring.places import MOST, Colouring, resized_heat, strongest_places, where_in_words
 
 BOUNDS = (1.0, 4.0)
 
@@ -47,6 +47,15 @@ def test_the_strongest_place_is_always_one(peak, bounds):
     assert colouring.low <= colouring.level < peak
     assert colouring.by_model == (bounds is None or peak > 1.75)
     assert colouring.shares(heat).max() > 0.25
+
+
+def test_where_in_words():
+    strong = heat_with((slice(14, 18), slice(50, 56), 9.0))
+    assert where_in_words(strong, BOUNDS) == "Red: evidence, strongest at the middle right."
+    assert where_in_words(strong / 9, BOUNDS) == (
+        "No place stands out clearly. Blue: the most there is, at the middle right."
+    )
+    assert where_in_words(heat_with() + 0.5, BOUNDS) == "No place stands out."
 
 
 def test_a_flat_map_has_none_and_one_that_is_strong_everywhere_is_one():

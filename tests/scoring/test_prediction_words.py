@@ -81,7 +81,7 @@ def test_a_tally_without_a_threshold_counts_by_probability():
     tally.add(scored(None, anomalous=None, probability=0.4))
     first, likely = tally.sentences()
     assert first == "2 images: 2 without a verdict."
-    assert likely.startswith("1 of them have a probability above 0.5.")
+    assert likely.startswith("With a probability above 0.5: 1.")
     uncalibrated = Tally()
     uncalibrated.add(scored(None, anomalous=None))
     assert list(uncalibrated.sentences()) == ["1 image: 1 without a verdict."]

@@ -102,7 +102,9 @@ def test_photographs_of_trained_parts_are_left_out_and_those_of_one_part_are_one
     assert all(score in row for score, row in zip(found.scores, scores, strict=True))
     again = score_new_normals(of_parts.model_, label_images([*trained, *new[::-1]], GOOD), CPU)
     assert sorted(again.scores) == sorted(found.scores), "whatever the order"
-    with pytest.raises(DataError, match=r"5 good images .*\(12 were trained on, 24 show parts"):
+    with pytest.raises(
+        DataError, match=r"5 good images .*given, 12 were trained on, 24 show parts"
+    ):
         of_parts.threshold([*new, *trained])
 
 

@@ -43,7 +43,7 @@ class Callback:
         """An input was skipped."""
 
     def on_note(self, text: str) -> None:
-        """Something worth a sentence happened."""
+        """A sentence for people on what happened."""
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
         """A part of the work took so long, parts within it not counted.
@@ -145,8 +145,8 @@ class PrintingCallback(Callback):
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
         """Print the mean losses of an epoch."""
-        told = [f"{name} loss {mean:.3f}" for name, mean in record.mean_losses.items()]
-        print(f"epoch {record.epoch}/{epochs}: {', '.join(told)}", file=sys.stderr)
+        losses = [f"{name} loss {mean:.3f}" for name, mean in record.mean_losses.items()]
+        print(f"epoch {record.epoch}/{epochs}: {', '.join(losses)}", file=sys.stderr)
 
     def on_skipped(self, skipped: Skipped) -> None:
         """Print which image was skipped, and why."""
@@ -178,5 +178,5 @@ class PatientCallback(Callback):
             self._last, self._hint = now, ""
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Print how far the training is, likewise."""
+        """Print how far the training is."""
         self.on_stage("training, epochs", record.epoch, epochs)

@@ -58,7 +58,7 @@ def process_group(device: torch.device) -> Iterator[None]:
             raise
         raise ProcessError(
             "Another process of this run has ended: its own message says why, or the system "
-            "ended it, for instance for want of memory."
+            "ended it, for instance when memory ran out."
         ) from error
     finally:
         dist.destroy_process_group()

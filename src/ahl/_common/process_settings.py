@@ -27,6 +27,10 @@ def settle_process() -> None:
 
     For programs of their own, before anything loads torch: it changes environment variables and
     the C library's allocator, for all of the process. What the user has set stays.
+
+    Examples:
+        >>> from ahl import settle_process
+        >>> settle_process()  # doctest: +SKIP
     """
     # GNU's OpenMP lets threads that wait spin for milliseconds: on cores that another program uses
     # as well, a training then takes ten times as long and more. Alone on the machine, sleeping soon

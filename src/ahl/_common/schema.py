@@ -52,7 +52,7 @@ def read_json(text: str | bytes, kind: type[Value]) -> Value:
     Names of files need not be UTF-8, so this is not msgspec's own reader.
 
     Raises:
-        ValueError: if it is no JSON, which has no NaN and no infinities, or not of the kind.
+        ValueError: if it is not JSON, which has no NaN and no infinities, or not of the kind.
     """
     try:
         values = json.loads(text, parse_constant=_number, parse_float=_number)
@@ -64,7 +64,7 @@ def read_json(text: str | bytes, kind: type[Value]) -> Value:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is no number of JSON")
+        raise ValueError(f"{text[:20]} is not a JSON number")
     return value
 
 

@@ -142,7 +142,7 @@ def measure(
 def _watched(problem: Problem, trial: Trial, watch: Watch) -> Problem:
     """The problem with the trial's config, and pseudo anomalies whose features cost it no time.
 
-    The first method that wants them would pay for all others, which find them in the cache.
+    The first method that uses them would pay for all others, which find them in the cache.
     """
 
     def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable | None:

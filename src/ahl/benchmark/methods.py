@@ -122,7 +122,7 @@ class DetectorMethod(Method):
 
     @property
     def fixed(self) -> Settings:
-        """Its place within AHL or alone, and an ensemble's grouping."""
+        """Settings of its place within AHL or alone, and of an ensemble's grouping."""
         fixed: Settings = (("learning.collaborative", self.collaborative),)
         if self.ensemble in (None, "seeds"):
             return fixed
@@ -197,7 +197,7 @@ class PatchCore(Method):
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """By the normals alone."""
+        """Score by the normals alone."""
         return patchcore_scores(problem.normals, problem.test, seed=problem.seed)
 
 
@@ -209,7 +209,7 @@ class Distillation(Method):
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """By the normals alone."""
+        """Score by the normals alone."""
         return distil_and_score(problem.normals, problem.test, seed=problem.seed)
 
 
@@ -220,7 +220,7 @@ class Logistic(Method):
     title = "Logistic regression"
 
     def score(self, problem: Problem) -> Scores:
-        """By normals and labelled anomalies."""
+        """Score by normals and labelled anomalies."""
         return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 
@@ -273,7 +273,7 @@ def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:
     """Look a method up, among ours and further ones.
 
     Raises:
-        ConfigurationError: if there is none of that name.
+        ConfigurationError: if there is no method of that name.
     """
     known = {method.name: method for method in (*METHODS, *ABLATION_METHODS, *further)}
     if name not in known:

@@ -104,7 +104,7 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
 def draw_sweep(sweep: Sweep, name: str) -> str:
     """AUROC over the values of one setting, a line for each dataset, with intervals.
 
-    Values that are no numbers stand side by side, and are not joined.
+    Values that are not numbers stand side by side, and are not joined.
     """
     height = 2.6 + 0.18 * len(sweep.lines)
     with new_figure(height) as figure:

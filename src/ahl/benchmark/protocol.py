@@ -84,8 +84,8 @@ def with_kept_together(
 ) -> list[BenchmarkDataset]:
     """Each dataset, and behind it once more, with photographs of one part on one side of a split.
 
-    A dataset of which no two images show one part is there once; the callback is told what was
-    found.
+    A dataset of which no two images show one part is there once; the callback gets notes on
+    what was found.
 
     Args:
         datasets: as published.
@@ -94,7 +94,7 @@ def with_kept_together(
         bit_depth: as for `read_pixels`.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
     """
     both = []
     for dataset in datasets:
@@ -141,7 +141,7 @@ class Draw:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The draw, for people."""
         place = "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
         origin = f" from {self.source}" if self.source else ""
         return f"{place}{origin} {self.setting} M={self.anomalies} seed {self.seed}"

@@ -92,6 +92,11 @@ def write_benchmark_report(folder: Path, output: Path | None = None) -> Report:
     Raises:
         DataError: if the folder holds no results.
         ConfigurationError: if pandas is not installed.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import write_benchmark_report
+        >>> write_benchmark_report(Path("results"))  # doctest: +SKIP
     """
     if not (folder / "results.jsonl").is_file():
         raise DataError(

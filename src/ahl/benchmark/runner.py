@@ -72,6 +72,17 @@ def run_benchmark(
     Raises:
         ConfigurationError: if a method or setting is not known, or the folder has results.
         DataError: if no dataset has enough images for any draw.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import Benchmark, BenchmarkDataset, open_dataset, preset, run_benchmark
+        >>> parts = BenchmarkDataset(name="Parts", subsets=(open_dataset(Path("parts")),))
+        >>> benchmark = Benchmark(
+        ...     datasets=[parts], methods=["logistic"], anomalies=(2,), seeds=(0,),
+        ...     config=preset("default", image_size=64),
+        ... )
+        >>> run_benchmark(benchmark, Path("results")).computed
+        1
     """
     callback = callback or Callback()
     results = Results(folder)

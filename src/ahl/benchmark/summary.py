@@ -50,13 +50,13 @@ class Column(NamedTuple):
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The column, for people."""
         place = "/".join(filter(None, (self.dataset, self.subset, self.known_class)))
         return f"{place}, {self.setting}, M = {self.anomalies}"
 
     @property
     def order(self) -> tuple[object, ...]:
-        """To sort by: general before hard, M = 10 before 1, datasets as in the paper."""
+        """Sort key: general before hard, M = 10 before 1, datasets as in the paper."""
         known, dataset = published_datasets(), self.dataset.removesuffix(TOGETHER)
         place = known.index(dataset) if dataset in known else len(known)
         return (self.setting, -self.anomalies, place, *self[2:])
@@ -132,7 +132,7 @@ def summarise_results(results: Results) -> Summary:
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
-    """Its rows, the index as `Index`, the columns as attributes."""
+    """Rows of a table, the index as `Index`, the columns as attributes."""
     yield from table.itertuples()
 
 

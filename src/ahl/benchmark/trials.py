@@ -43,7 +43,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The trial, for people."""
         return f"{self.draw.label} {self.variant.text}"
 
 

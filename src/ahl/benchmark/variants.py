@@ -71,12 +71,12 @@ class Variant:
 
     @property
     def written(self) -> Written:
-        """Its settings as written."""
+        """Settings as written."""
         return take_apart(self.text)[1]
 
     @property
     def settings(self) -> Settings:
-        """Its settings with their values."""
+        """Settings with their values."""
         return tuple((field, literal(value)) for field, value in self.written)
 
     def configure(self, config: Config) -> Config:
@@ -109,7 +109,7 @@ class Variant:
 
     @property
     def shown(self) -> str:
-        """Its name in tables."""
+        """Name in tables."""
         return " ".join(filter(None, (self.title, self.mark)))
 
     def shown_without(self, setting: str) -> str:
@@ -134,7 +134,7 @@ class Variant:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """To sort by: as in the list of methods, settings by their values."""
+        """Sort key: as in the list of methods, settings by their values."""
         name = self.method.name
         place = _ORDER.index(name) if name in _ORDER else len(_ORDER)
         values = []

@@ -42,7 +42,7 @@ def read_size(value: object) -> ImageSize | None:
         height and width in pixels; None for "auto" and None.
 
     Raises:
-        ConfigurationError: if it is none of these.
+        ConfigurationError: if it is anything else.
     """
     if value is None or value == AUTO:
         return None

@@ -66,7 +66,7 @@ class Config:
         size = self.features.image_size
         values["features"]["image_size"] = None if size is None else list(size)
         if self.features.bit_depth == FeatureConfig.bit_depth:
-            del values["features"]["bit_depth"]  # runs of before keep their identities
+            del values["features"]["bit_depth"]  # earlier runs keep their identities
         return values
 
     @classmethod
@@ -92,7 +92,7 @@ def paper() -> Config:
     """The published constants, all spelled out (docs/method.md names the sections).
 
     What the papers leave open is as in docs/deviations.md. Fine-tuning (stage 0) and the last
-    stage of a ResNet-18 are no constants but options of a run: `--finetune --backbone resnet18
+    stage of a ResNet-18 are not constants but options of a run: `--finetune --backbone resnet18
     --stages 4`.
     """
     return Config(

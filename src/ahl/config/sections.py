@@ -172,7 +172,7 @@ class LearningConfig(Checked):
     second_order: bool = False
 
     def steps_before_average(self, steps: int) -> int:
-        """Of the `steps` of a whole training, those of the epochs that no average is taken of."""
+        """Steps before the averaged epochs, of the `steps` of a whole training."""
         return steps * max(0, self.epochs - self.averaged_epochs) // self.epochs
 
     def alone(self, epochs: int) -> Self:

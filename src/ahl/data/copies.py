@@ -42,7 +42,7 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """All copies.
+    """Copies that were found among pictures.
 
     Attributes:
         copies: contradictions of the labels first, then exact ones, then by likeness.

@@ -89,7 +89,7 @@ class Dataset:
 
 
 def open_dataset(root: Path) -> Dataset:
-    """List a dataset's images, telling its layout by its folders.
+    """List a dataset's images; its folders show its layout.
 
     Args:
         root: the dataset's folder. A folder with a `train/good` is in the benchmark layout.
@@ -231,7 +231,7 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
         if folder.name in ("train", "test"):
             continue
         if _good(_class_folders(folder / "train")) or _good(_class_folders(folder)):
-            return f"{root} is no dataset itself, but {folder} seems to be one; open that."
+            return f"{root} is not a dataset, but {folder} seems to be one; give that."
     masked = {parent for path in found.masks for parent in path.parents}
     masked -= {parent for path in found.images for parent in path.parents}
     outer = [folder for folder in outer if folder not in masked]
@@ -242,7 +242,9 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
         others = [path for path in found.images if hints[0] not in path.parents]
         hint = f" If {hints[0]} holds the normal images, rename it to {GOOD}. "
         hint += _way_out(root, hints[0], others)
-    return f"{root} holds the folders {listed([f.name for f in outer])}. {_LAYOUTS}.{hint or table}"
+    noun = "folder" if len(outer) == 1 else "folders"
+    names = listed([folder.name for folder in outer])
+    return f"{root} holds the {noun} {names}. {_LAYOUTS}.{hint or table}"
 
 
 def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:

@@ -66,7 +66,7 @@ def labelled(
         groups: the part that each image shows; None, or an entry of None: not known.
 
     Raises:
-        DataError: as `class_names`, or if there is not one group an image.
+        DataError: as `class_names`, or if the groups are not one an image.
     """
     classes = class_names(labels, len(images))
     parts = _parts(groups, len(images))
@@ -92,7 +92,7 @@ def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[Labelled
     if len(normals) < 2:
         raise DataError(
             f"There are {len(normals)} readable normal images; at least 2 are needed, and a "
-            "useful detector wants some dozens."
+            "useful detector needs some dozens."
         )
     if not anomalies:
         raise DataError(

@@ -57,7 +57,7 @@ def part_of(name: str, group_by: str) -> str | None:
             has no group.
 
     Raises:
-        ConfigurationError: if it is no regular expression.
+        ConfigurationError: if it is not a regular expression.
 
     Examples:
         >>> part_of("good/exposure2_tile17.jpg", "tile[0-9]+")
@@ -75,7 +75,7 @@ def part_of(name: str, group_by: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts(Generic[T]):
-    """Images with their parts, and what these were told by.
+    """Images with their parts, and what these were found by.
 
     Attributes:
         images: as given, with their parts; None for the only photograph of a part.
@@ -176,7 +176,7 @@ def _pair(copy: Copy) -> str:
 
 
 def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
-    """Images with the parts that their names tell; those whose part was told keep it."""
+    """Images with the parts that their names tell; those whose part is given keep it."""
     parts = [part_of(image.name, group_by) for image in images]
     return tuple(
         image if part is None or _is_told(image.part) else replace(image, part=part)
@@ -185,7 +185,7 @@ def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
 
 
 def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) -> tuple[T, ...]:
-    """Images with one part for all copies of an image; those whose part was told keep it."""
+    """Images with one part for all copies of an image; those whose part is given keep it."""
     pairs = [pair for pair in pairs if not any(_is_told(images[i].part) for i in pair)]
     copied: dict[str, int] = {}  # first image of each part that copies were joined to before
     for index, image in enumerate(images):
@@ -227,7 +227,7 @@ def find_parts(
         bit_depth: as for `read_pixels`.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
     """
     if known is not None and (found_before := known.among(images)) is not None:
         return found_before
@@ -256,7 +256,7 @@ def with_parts(
     group_by: str | None = None,
     bit_depth: int = FULL_DEPTH,
 ) -> tuple[Dataset, Parts[Sample]]:
-    """A dataset whose samples have their parts, and what these were told by.
+    """A dataset whose samples have their parts, and what these were found by.
 
     Every image is decoded once.
 
@@ -267,7 +267,14 @@ def with_parts(
         bit_depth: as for `read_pixels`.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import open_dataset, with_parts
+        >>> dataset, found = with_parts(open_dataset(Path("parts")), group_by="[0-9]+")
+        >>> found.unmatched
+        0
     """
     given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
     samples = by_name(chain(*given))

@@ -61,7 +61,7 @@ def pseudo_items(
         normals: the training normals.
         generators: that make them.
         seed: of the run.
-        tiles: side of the tiles in which images are seen, one of which is tampered with; 0 tampers
+        tiles: side of the tiles in which images are seen, one of which is changed; 0 changes
             with whole images.
     """
     ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))

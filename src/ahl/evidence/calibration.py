@@ -1,9 +1,9 @@
 """From several kinds of evidence to one image score.
 
 The heads of a detector and the memory of normal patches score on scales of their own: summed as
-they are, the one that happens to spread widest decides. Here each is measured in spreads of unseen
-normals, and weighs as much as it lifts out-of-fold anomalies above them; what is usual is asked of
-the normals most like the image.
+they are, the one that happens to spread widest decides. Here each is measured in standard
+deviations of unseen normals, and weighs as much as it lifts out-of-fold anomalies above them; what
+is usual follows from the normals most like the image.
 """
 
 from __future__ import annotations
@@ -142,9 +142,9 @@ class Calibration(CalibrationConstants):
         return ((own - means) / deviations - shifts) / stretches
 
     def weigh(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Evidence:
-        """The share of each kind of evidence in the image score, in spreads of unseen normals.
+        """The share of each kind of evidence in the image score.
 
-        Their sum (N,) is the score; 0 is a usual normal.
+        In standard deviations of unseen normals; their sum (N,) is the score; 0 is a usual normal.
 
         Args:
             evidence: (N,) by name.

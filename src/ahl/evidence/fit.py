@@ -44,10 +44,10 @@ def calibrate(
 ) -> Calibration:
     """Calibrate evidence by images that its heads have not trained on.
 
-    A weight is the (lower) median of out-of-fold anomalies in spreads of out-of-fold normals, which
-    is what linear discriminant analysis gives independent evidence of equal spreads; few anomalies
-    move it little from what is believed without any. Evidence that is the same for all normals says
-    nothing of how far is far, and weighs nothing.
+    A weight is the (lower) median of out-of-fold anomalies in standard deviations of out-of-fold
+    normals, which is what linear discriminant analysis gives independent evidence of equal spreads;
+    few anomalies move it little from what is believed without any. Evidence that is the same for
+    all normals has no scale, and weighs nothing.
 
     Args:
         trained_on: of the normals that the heads trained on.

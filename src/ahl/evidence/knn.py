@@ -29,7 +29,7 @@ def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
 
     Args:
         maps: (N, C + appended, H_s, W_s) a scale.
-        appended: channels at the end that are no features.
+        appended: channels at the end that are not features.
     """
     return pool_maps(tuple(scale[:, : scale.shape[1] - appended] for scale in maps))
 
@@ -156,7 +156,7 @@ class KNNNormalisation(KNNConstants):
         return self._nearest(distances)
 
     def relative(self, evidence: Tensor, neighbours: NeighbourStatistics) -> Tensor:
-        """Evidence in spreads of the normals most like each image.
+        """Evidence in standard deviations of the normals most like each image.
 
         Mean and variance of the neighbours are drawn towards those of all normals, 0 and 1: as if
         by `prior_count` more neighbours, and by the part of the share that is missing to 1. The

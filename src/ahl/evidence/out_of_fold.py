@@ -45,8 +45,9 @@ def calibrate_by_folds(
     """Calibrate a trained model by out-of-fold evidence.
 
     The folds' models train alone, side by side, on balanced batches. Their evidence of the
-    images in their fold, in spreads of those they trained on, stands for the model's own evidence
-    of unseen images. The folds are of `draw_folds`; the reference is the fixed one of scoring.
+    images in their fold, in standard deviations of those they trained on, stands for the model's
+    own evidence of unseen images. The folds are of `draw_folds`; the reference is the fixed one of
+    scoring.
     """
     reference = tuple(scale.to(device) for scale in reference)
     run = _Folds(

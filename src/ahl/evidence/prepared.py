@@ -87,7 +87,7 @@ class Preparation:
 
     @property
     def appended(self) -> int:
-        """Channels at the end that are no features."""
+        """Channels at the end that are not features."""
         return 0 if self.memory is None else 1
 
     @property

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ahl._common.schema import Finite, Positive
 
 PRIOR_SCORES: Final = (3.0, 3.0)
-"""Scores of anomalies that are assumed beside those known, in spreads of unseen normals: few known
-ones, or none, then still give a curve."""
+"""Scores of anomalies that are assumed beside those known, in standard deviations of unseen
+normals: few known ones, or none, then still give a curve."""
 
 _LEAST_SLOPE: Final = 0.05  # a score never counts against an anomaly
 _FARTHEST: Final = 700.0  # of a logistic function's argument, before exp overflows

@@ -166,7 +166,7 @@ def _read_shard(path: Path, row_size: int) -> _Shard:
     if (keys.shape, sums.shape, shape) != (count, count, (keys.size, row_size)) or (
         keys.dtype.kind != "S" or sums.dtype != np.uint32 or dtype != np.float16
     ):
-        raise ValueError(f"the arrays of {path} are no keys, checksums and rows")
+        raise ValueError(f"the arrays of {path} are not keys, checksums and rows")
     rows = np.memmap(path, dtype=np.float16, mode="r", offset=start, shape=shape)
     return _Shard(path, [key.decode() for key in keys.tolist()], sums, rows)
 

@@ -178,7 +178,7 @@ def table_of_maps(maps: Maps) -> FeatureTable:
     """Feature maps as a table of float16 rows, what the image path makes too.
 
     Raises:
-        DataError: if they are no maps, do not fit together or hold values beyond float16.
+        DataError: if they are not maps, do not fit together or hold values beyond float16.
     """
     try:
         array = np.asarray(maps, dtype=np.float32)

@@ -38,6 +38,13 @@ def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: floa
 
     Returns:
         (..., N) losses, not averaged.
+
+    Examples:
+        >>> from torch import tensor
+        >>> from ahl import deviation_loss
+        >>> scores, labels = tensor([0.5, 1.0]), tensor([0, 1])
+        >>> deviation_loss(scores, labels, prior=Prior(0.0, 1.0), margin=5.0).tolist()
+        [0.5, 4.0]
     """
     deviation = (scores - prior.mean) / prior.deviation
     return torch.where(labels > 0, torch.relu(margin - deviation), deviation.abs())

@@ -32,7 +32,7 @@ def moved(weights: HeadWeights, device: torch.device) -> HeadWeights:
 
 
 def one_of(stacked: HeadWeights, number: int) -> HeadWeights:
-    """Those of one of T models."""
+    """Weights of one of T models."""
     return HeadWeights(*({name: value[number] for name, value in part.items()} for part in stacked))
 
 

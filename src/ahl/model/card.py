@@ -111,7 +111,7 @@ class ModelCard(ModelFacts):
         """Read JSON values back.
 
         Raises:
-            ValueError, TypeError: if they are no card.
+            ValueError, TypeError: if they are not a card.
         """
         facts = dict(values)
         normals, anomalies = (

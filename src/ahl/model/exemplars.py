@@ -109,13 +109,13 @@ class Exemplars:
         """
         pictures = tensor_of(tensors, "pictures", torch.uint8, None, SIDE, SIDE, 3)
         if len(pictures) not in (0, len(images)):
-            raise ValueError("there is not a picture of each exemplar")
+            raise ValueError("an exemplar has no picture")
         rows = tensor_of(tensors, "rows", torch.float16, len(images), width)
         return cls(images=images, rows=rows, pictures=pictures)
 
 
 def no_exemplars(width: int) -> Exemplars:
-    """None at all, of rows of `width` values."""
+    """No exemplars, of rows of `width` values."""
     return _exemplars("normal", [], torch.empty(0, width))
 
 

@@ -156,7 +156,7 @@ class RunSettings:
 
     @property
     def torch_device(self) -> torch.device:
-        """The device; raises ConfigurationError if there is none of that name here."""
+        """The device; raises ConfigurationError if it is not here."""
         return resolve_device(self.device)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:

@@ -67,7 +67,7 @@ def train(
         the model; None where several processes fine-tune together and this is not the first.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
         DataError: if there are too few readable images, or labels contradict each other.
         ImageError: if strict and an image cannot be read.
         WeightsError: if the backbone's weights cannot be had.

@@ -200,7 +200,7 @@ class _Run:
             before=self.model.score_prepared(before.rows).score,
             after=model.score_prepared(after.rows).score,
             limit_before=self.limit_before,
-            # Without a threshold the measure stays the same: scores are in spreads of normals.
+            # Without a threshold the limit stays: scores are in standard deviations of normals.
             limit_after=self.limit_before if decision is None else decision.threshold,
             allowed=ALLOWED if decision is None else decision.max_false_alarm_rate,
             had_threshold=self.model.decision is not None,

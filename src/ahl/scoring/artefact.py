@@ -60,7 +60,7 @@ class Description:
         """The inverse of `text`.
 
         Raises:
-            ModelFileError: if it is no description of this version.
+            ModelFileError: if it is not a description of this version.
         """
         try:
             values = json.loads(text)

@@ -75,7 +75,7 @@ class LabelConflict:
         """A sentence without its end."""
         return (
             f"{self.name} ({self.class_name}) is almost the same picture as {self.trained}, which "
-            f"was trained on as {self.trained_class}: a label is wrong"
+            f"was trained on as {self.trained_class}: one of the labels may be wrong"
         )
 
 
@@ -137,8 +137,16 @@ def evaluate(
         callback: receives notes, and the progress of comparing with the training images.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
         DataError: if nothing is left to test.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import AHL, dataset_of_paths, evaluate
+        >>> detector = AHL.load("parts.ahl")
+        >>> result = evaluate(detector.scorer, dataset_of_paths(["new"], {"hole": ["parts/hole"]}))
+        >>> result.classes["good"].count
+        2
     """
     manifest = scorer.model.manifest
     samples = [*dataset.test_normals, *dataset.anomalies]

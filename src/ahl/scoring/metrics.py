@@ -22,7 +22,7 @@ class Figures:
 
     Attributes:
         auroc: all anomalies against the normals.
-        average_precision: likewise.
+        average_precision: [0, 1]; None without both.
         auroc_seen: anomalies of classes with a training example, against the normals.
         auroc_unseen: anomalies of the other classes, against the normals.
         fpr95: false-positive rate where 95 % of the anomalies are found.

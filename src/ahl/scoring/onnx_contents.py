@@ -79,7 +79,7 @@ _MOST_FIELDS: Final = 10**6
 
 
 class ForeignContentError(ValueError):
-    """The file is no ONNX model, or holds what no export of ours has."""
+    """The file is not an ONNX model, or holds what no export of ours has."""
 
 
 def check_contents(data: bytes) -> dict[str, str]:
@@ -96,7 +96,7 @@ def check_contents(data: bytes) -> dict[str, str]:
     Raises:
         ForeignContentError: if it is none, names another file, has operators or fields that
             exports do not have, declares tensors of another size than it holds, or its metadata
-            are no text.
+            are not text.
 
     Example:
         >>> check_contents(b"\\x08\\x09")
@@ -107,7 +107,7 @@ def check_contents(data: bytes) -> dict[str, str]:
     try:
         return {key.decode(): value.decode() for key, value in entries}
     except UnicodeDecodeError:
-        raise ForeignContentError("its metadata are no text") from None
+        raise ForeignContentError("its metadata are not text") from None
 
 
 def _walk(message: str, data: memoryview, budget: Iterator[int]) -> _Fields:
@@ -140,7 +140,7 @@ def _check_operator(found: Mapping[int, list[Any]]) -> None:
     )
     if domain not in ("", "ai.onnx") or name not in _OPERATORS.split():
         raise ForeignContentError(
-            f"its operator {f'{domain} {name}'.strip()!r:.80} is none of those that exports have"
+            f"its operator {f'{domain} {name}'.strip()!r:.80} is not one that exports have"
         )
 
 
@@ -178,7 +178,7 @@ def _split(data: memoryview) -> Iterator[tuple[int, int, Any]]:
         else:
             length = {1: 8, 5: 4}.get(wire, len(data))
         if length > len(data) - place:
-            raise ForeignContentError("it is no whole ONNX model")
+            raise ForeignContentError("it is not a complete ONNX model")
         yield number, wire, data[place : place + length]
         place += length
 
@@ -190,4 +190,4 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
             return value % 2**64, place + count + 1
-    raise ForeignContentError("it is no whole ONNX model")
+    raise ForeignContentError("it is not a complete ONNX model")

@@ -130,7 +130,7 @@ class OnnxScorer(Scorer):
 
     Raises:
         ConfigurationError: if the runtime is not installed, or another device is asked for.
-        ModelFileError: if it is no whole artefact, holds what exports do not
+        ModelFileError: if it is not a complete artefact, holds what exports do not
             (`ahl.scoring.onnx_contents`), or its graph does not fit its card.
     """
 
@@ -149,7 +149,7 @@ class OnnxScorer(Scorer):
         with memory_limited(room + _EACH_CORE * usable_cores()):
             self._session = _open_session(path, data, device == "openvino", threads)
             if self._session.inputs != 1:
-                raise ModelFileError(f"{path} takes something else than images.")
+                raise ModelFileError(f"{path} does not take images.")
             self._try()
 
     @property
@@ -221,7 +221,7 @@ def read_description(path: Path) -> Description:
     """Read what an artefact says of itself; no runtime is needed, and its graph is not opened.
 
     Raises:
-        ModelFileError: if it is no whole artefact, or holds what exports do not.
+        ModelFileError: if it is not a complete artefact, or holds what exports do not.
     """
     return _description(path, read_artefact(path))
 
@@ -234,7 +234,7 @@ def _description(path: Path, data: bytes) -> Description:
             f"{path} is not opened: {error}. Export the model anew with this version of ahl."
         ) from error
     if described is None:
-        raise ModelFileError(f"{path} is an ONNX file, but none that `ahl export` wrote.")
+        raise ModelFileError(f"{path} is an ONNX file, but not one that `ahl export` wrote.")
     return Description.read(described, path)
 
 
@@ -248,8 +248,8 @@ def _open_session(
     except ImportError as error:
         raise ConfigurationError(f"{path} needs {name} here: pip install {package}.") from error
     except UnicodeDecodeError as error:
-        raise ModelFileError(f"{path} holds names that are no text: {error.reason}.") from error
+        raise ModelFileError(f"{path} holds names that are not text: {error.reason}.") from error
     except Exception as error:
         raise ModelFileError(
-            f"{path} is no graph that {name} reads: {first_line(error)}"
+            f"{path} is not a graph that {name} reads: {first_line(error)}"
         ) from error

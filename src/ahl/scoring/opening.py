@@ -22,7 +22,7 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
         threads: of the CPU; None takes all cores.
 
     Raises:
-        ModelFileError: if it is no whole model.
+        ModelFileError: if it is not a complete model.
         ConfigurationError: if there is no such device, or what the file needs is not installed.
         DataError: if the model was trained on feature maps and has no backbone.
 
@@ -113,9 +113,7 @@ def check_torch(path: Path) -> None:
     if find_spec("torch") is not None:
         return
     if not is_like_model_file(path):
-        raise ModelFileError(
-            f"{path} is no model: neither `ahl train` nor `ahl export` writes such a file."
-        )
+        raise ModelFileError(f"{path} is not a model that `ahl train` or `ahl export` wrote.")
     raise ConfigurationError(
         f"{path} is a model file, which needs torch (pip install ahl). Without torch, export "
         "it elsewhere (ahl export MODEL --output FILE) and use that file here."

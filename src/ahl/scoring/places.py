@@ -88,6 +88,18 @@ def in_thirds(row: float, column: float) -> str:
     return "centre" if words == "middle centre" else words
 
 
+def where_in_words(heat: NDArray[np.float32], bounds: Bounds | None) -> str:
+    """A sentence on where a heat map (h, w) is strongest, and in which colour."""
+    colouring = Colouring.of(heat, bounds)
+    if heat.max() <= colouring.level:
+        return "No place stands out."
+    row, column = (np.argwhere(heat == heat.max())[0] + 0.5) / heat.shape
+    where = in_thirds(float(row), float(column))
+    if colouring.by_model:
+        return f"Red: evidence, strongest at the {where}."
+    return f"No place stands out clearly. Blue: the most there is, at the {where}."
+
+
 def resized_heat(heat: NDArray[np.float32], size: ImageSize) -> NDArray[np.float32]:
     """A heat map (h, w) at another height and width, such as its image's own."""
     image = Image.fromarray(heat).resize(size[::-1], Image.Resampling.BILINEAR)

@@ -34,7 +34,7 @@ class Nearest:
         picture: small, (S, S, 3); None if there is none.
         place: the most anomalous place of the image asked about; None where the whole images were
             compared.
-        like: the place of the training image that it is like; None likewise.
+        like: the place of the training image that it is like; None for whole images.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Prediction:
         evidence: what each head, and the memory of normals, adds to the score, which is their sum;
             in standard deviations of unseen normals; empty for a model that is not calibrated.
         anomalous: True if the score lies above the model's threshold; None without one.
-        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`; None likewise.
+        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`; None without one.
         probability: of a defect, 0 to 1, were good and defective images equally common; None for a
             model that is not calibrated.
         heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
@@ -74,7 +74,8 @@ class Prediction:
         colour_bounds: of the model, see `ahl.scoring.places`.
         nearest_normal: the training normal that looks most like it; None if not asked for, or if
             the model keeps none.
-        nearest_anomaly: the labelled anomaly most like it at its most anomalous places; likewise.
+        nearest_anomaly: the labelled anomaly most like it at its most anomalous places; None
+            as above.
         error: why there is no score; None when there is one.
     """
 

@@ -85,7 +85,7 @@ class Predictor(ABC):
         calibration = self.model_.calibration
         if calibration is None:
             raise ConfigurationError(
-                "The model is not calibrated, for want of good images or by its config; set a "
+                "The model is not calibrated (too few good images, or by its config); set a "
                 "threshold instead: threshold(good_images)."
             )
         scores = self.decision_function(images)

@@ -108,7 +108,8 @@ def set_threshold(
         if found.skipped:  # nothing else names them: the first stands for all
             first = f"{found.skipped[0].name}: {found.skipped[0].reason}"
             reasons.append(f"{len(found.skipped)} could not be read, the first {first}")
-        raise DataError(f"{error}" + (f" ({', '.join(reasons)})" if reasons else "")) from None
+        given = f" Of the images given, {', '.join(reasons)}." if reasons else ""
+        raise DataError(f"{error}{given}") from None
     others = [i for i, one in enumerate(model.exemplars.images) if one.role != "threshold"]
     exemplars = model.exemplars.chosen(np.array(others, dtype=np.int64))
     if found.kept is not None:

@@ -100,7 +100,9 @@ class TorchScorer(Scorer):
         self.batch_size: int = model.config.features.batch_size
         self._forward = Forward(model)
         self.device = device
-        self.extractor = FeatureExtractor(model.backbone, model.config.features, device)
+        self.extractor: FeatureExtractor = FeatureExtractor(
+            model.backbone, model.config.features, device
+        )
         if self.extractor.layout != model.layout:
             raise DataError("The backbone in the model file does not fit its heads.")
 

@@ -60,7 +60,7 @@ def compare_with_training(
         callback: receives progress.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
     """
     manifest, callback = model.manifest, callback or Callback()
     place = {image.name: index for index, image in enumerate(images)}

@@ -99,11 +99,11 @@ class Tally:
         yield f"{counted(self._counts.total(), 'image')}: {', '.join(named)}."
         if self._likely is not None:
             yield (
-                f"{self._likely:,} of them have a probability above 0.5. Set a threshold for "
-                "verdicts: `ahl threshold`."
+                f"With a probability above 0.5: {self._likely:,}. Set a threshold for verdicts: "
+                "`ahl threshold`."
             )
         if self._counts["anomalous?"] or self._counts["normal?"]:
-            yield "?: too close to call, by as few good images as the threshold was set on."
+            yield "?: too close to call, as the threshold was set on few good images."
         if self.undrawn:
             yield f"Without a heat map: {counted(self.undrawn, 'image')}."
         if self._trained_on:

@@ -86,6 +86,7 @@ def test_fine_tuned_rows_are_by_default_those_with_a_base_detector():
         (("--dataset", "nowhere"), "NAME=PATH"),
         (("--dataset", "headct"), "no Python package"),
         (("--dataset", "x={folder}", "--method", "magic"), "Unknown method 'magic'"),
+        (("--dataset", "nowhere", "--method", "magic"), "Unknown method"),  # before any image
         (("--dataset", "x={folder}", "--ablation", "magic"), "Unknown ablation 'magic'"),
         (("--dataset", "x={folder}", "--anomalies", "99"), "enough anomalies"),
         (("--dataset", "x={folder}", "--stages", "one"), "--stages"),

@@ -53,7 +53,7 @@ def test_evaluation_of_the_rest_tests_new_parts_only(model, tiles):
     assert values["of_new_parts"]["auroc"] is not None
     assert values["classes"]["good"]["count"] == 8
     text = run("evaluate", path, tiles).stdout
-    assert "Of parts that were not trained on" in text
+    assert "Without parts that were trained on" in text
     assert f"{trained['left_out']} tested images are of parts that the model was trained on" in text
 
 

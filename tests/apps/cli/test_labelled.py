@@ -49,7 +49,7 @@ def test_masks_beside_photographs_do_not_train(loose, tmp_path):
     summary = json.loads(result.stdout)
     assert summary["images"] == {"dot": 4, "good": 12}
     assert summary["notes"][0] == "16 masks are kept apart from the images: 4 in dot, 12 in good."
-    assert any("4 training defects that have masks" in note for note in summary["notes"])
+    assert any("4 training defects with masks" in note for note in summary["notes"])
 
 
 def test_masks_are_not_scored(loose, loose_model):
@@ -63,7 +63,7 @@ def test_folders_with_labels_train_and_are_evaluated(loose, tmp_path):
     result = run("train", *given, "-o", tmp_path / "m.ahl", "--json", *train_options(tmp_path))
     summary = json.loads(result.stdout)
     assert summary["images"] == {"dot": 4, "good": 12}
-    assert any("4 training defects that have masks" in note for note in summary["notes"])
+    assert any("4 training defects with masks" in note for note in summary["notes"])
     result = run("evaluate", tmp_path / "m.ahl", *given, code=1)
     assert "is left to test" in result.stderr
 

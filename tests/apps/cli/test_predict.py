@@ -187,6 +187,6 @@ def test_without_a_threshold_predict_counts_likely_ones(model, tmp_path):
     likely = sum(one["probability"] > 0.5 for one in told)
     shown = run("predict", model, tmp_path).stdout
     assert "3 images: 3 without a verdict." in shown
-    assert f"{likely} of them have a probability above 0.5." in shown
+    assert f"With a probability above 0.5: {likely}." in shown
     assert "trained on" not in shown
     run("predict", model, tmp_path, "--output", tmp_path / "out", "--csv", "t.csv", code=2)

@@ -93,8 +93,9 @@ def test_watch_says_why_and_draws_where(decided, tmp_path):
     lines = logged(tmp_path)
     assert len(lines) == len(images)
     for line in lines:
-        assert line["why"].startswith(("Above all it is ", "Nothing speaks against it."))
-        assert "The good image most like it is good/" in line["why"]
+        first = f"Above all it is {line['why'][0][0]}" if line["why"] else "Nothing speaks against"
+        assert line["why_in_words"].startswith(first)
+        assert "The good image most like it is good/" in line["why_in_words"]
         goal = Path(line["moved_to"])
         with Image.open(maps / f"{goal.parent.name}__{goal.name}.png") as drawn:
             assert drawn.width > 2 * SHORT
@@ -112,7 +113,7 @@ def test_mistakes_are_one_clear_line(model, decided, tmp_path):
 
     with FileLock(tmp_path / "in" / ".ahl-watch" / "lock"):
         result = run("watch", decided, tmp_path / "in", *options(tmp_path), "--once", code=1)
-    assert "Another `ahl watch` is at work" in result.stderr
+    assert "Another `ahl watch` is running" in result.stderr
     (tmp_path / "log.jsonl").write_text("mine\n")
     result = run("watch", decided, tmp_path / "in", *options(tmp_path), "--once", code=2)
     assert "not a log of ahl watch" in result.stderr

@@ -14,14 +14,14 @@ from ahl.scoring.evaluation import evaluate
 
 def test_cases_are_those_asked_for_in_their_order(detector, dataset):
     result = evaluate(detector.scorer, dataset)
-    mistakes = [*worst_misses(result.scored, 3), *worst_false_alarms(result.scored, 2)]
-    cases = make_cases(detector.scorer, mistakes)
-    assert [case.name for case in cases] == [m.scored.sample.name for m in mistakes]
+    ranked = [*worst_misses(result.scored, 3), *worst_false_alarms(result.scored, 2)]
+    cases = make_cases(detector.scorer, ranked)
+    assert [case.name for case in cases] == [m.scored.sample.name for m in ranked]
     decision = detector.model_.decision
-    for case, mistake in zip(cases, mistakes, strict=True):
-        anomalous = decision.is_anomalous(mistake.scored.score)
+    for case, one in zip(cases, ranked, strict=True):
+        anomalous = decision.is_anomalous(one.scored.score)
         assert case.called == f"called {'anomalous' if anomalous else 'normal'}"
-        assert case.wrong == (anomalous != mistake.scored.sample.is_anomaly)
+        assert case.wrong == (anomalous != one.scored.sample.is_anomaly)
         assert case.facts[0].startswith("score ")
         assert case.image != case.overlay
         assert case.place
@@ -32,10 +32,10 @@ def test_cases_are_those_asked_for_in_their_order(detector, dataset):
 
 def test_an_image_gone_since_costs_its_picture_only(detector, dataset, tmp_path):
     result = evaluate(detector.scorer, dataset)
-    (mistake,) = worst_misses(result.scored, 1)
-    sample = type(mistake.scored.sample)(path=tmp_path / "gone.png", name="gone", class_name="dot")
-    scored = type(mistake.scored)(sample=sample, score=0.0, seen=True)
-    (case,) = make_cases(detector.scorer, [type(mistake)(scored=scored, standing="")])
+    (one,) = worst_misses(result.scored, 1)
+    sample = type(one.scored.sample)(path=tmp_path / "gone.png", name="gone", class_name="dot")
+    scored = type(one.scored)(sample=sample, score=0.0, seen=True)
+    (case,) = make_cases(detector.scorer, [type(one)(scored=scored, standing="")])
     assert (case.image, case.overlay, case.reasons, case.likenesses) == (None, None, (), ())
 
 
@@ -62,13 +62,13 @@ def test_the_processor_has_a_name(tmp_path):
 
 def test_a_mask_is_outlined_and_named(detector, dataset, tmp_path):
     result = evaluate(detector.scorer, dataset)
-    (mistake,) = worst_misses(result.scored, 1)
+    (one,) = worst_misses(result.scored, 1)
     mask = np.zeros((48, 48), dtype=np.uint8)
     mask[8:30, 8:30] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    sample = replace(mistake.scored.sample, masks=(tmp_path / "mask.png",))
-    masked = replace(mistake, scored=replace(mistake.scored, sample=sample))
-    plain, marked = make_cases(detector.scorer, [mistake, masked])
+    sample = replace(one.scored.sample, masks=(tmp_path / "mask.png",))
+    masked = replace(one, scored=replace(one.scored, sample=sample))
+    plain, marked = make_cases(detector.scorer, [one, masked])
     assert "Green: the defect by its mask." in marked.place
     assert "Green" not in plain.place
     assert marked.overlay != plain.overlay

@@ -55,6 +55,7 @@ def test_reasons_pictures_and_heat_maps(serve):
     Scores.model_validate(answer)
     assert one["why"] == [["bright", 9.0]]
     assert one["nearest_normal"]["class"] == "good"
+    assert one["where"] == "No place stands out."
     head = "data:image/png;base64,"
     for uri, size in ((one["heat_map"], (30, 20)), (one["nearest_normal"]["picture"], (8, 8))):
         assert uri.startswith(head)

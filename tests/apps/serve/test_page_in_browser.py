@@ -65,7 +65,7 @@ def test_drop_look_sort_and_filter(show, shown_images):
     page.check("input[value=all]")
     card.locator(".look").click()
     assert page.inner_text("#closer-title") == "part-2.png"
-    assert "Stands out most" in page.inner_text("#closer figcaption >> nth=0")
+    assert "strongest at the" in page.inner_text("#closer figcaption >> nth=0")
     page.keyboard.press("Escape")
     assert not page.is_visible("#closer")
     assert card.locator(".look").evaluate("look => look === document.activeElement")
@@ -160,11 +160,11 @@ def test_the_page_colours_a_heat_map_as_every_other_picture(show, peak, bounds):
         "data": base64.b64encode(heat.astype("<f4").tobytes()).decode("ascii"),
     }
     drawn = """async ([raw, bounds]) => {
-      const {heatOf, drawHeat, placeWords} = await import("/static/pictures.js");
+      const {heatOf, drawHeat} = await import("/static/pictures.js");
       const heat = heatOf(raw, bounds), canvas = document.createElement("canvas");
       drawHeat(canvas, heat, 400, 200, 400);
       const at = (x, y) => [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
-      return {colour: heat.colour, shares: [...heat.shares], words: placeWords({heat}),
+      return {colour: heat.colour, shares: [...heat.shares],
               rim: at(330, 141), away: at(100, 50)};
     }"""
     told = show().evaluate(drawn, [raw, bounds])
@@ -174,5 +174,3 @@ def test_the_page_colours_a_heat_map_as_every_other_picture(show, peak, bounds):
     np.testing.assert_allclose(told["shares"], shares, atol=0.51)
     assert told["away"][3] == 0
     assert told["rim"][3] == 255, "the line is drawn fully"
-    assert "lower right part" in told["words"]
-    assert ("Blue" in told["words"]) != colouring.by_model

@@ -174,7 +174,7 @@ def test_a_lock_is_held_by_one(tmp_path):
     lock = tmp_path / "state" / "lock"
     with (
         held_alone(lock, "in"),
-        pytest.raises(DataError, match="at work on in"),
+        pytest.raises(DataError, match="running on in"),
         held_alone(lock, "in"),
     ):
         raise AssertionError
@@ -183,7 +183,7 @@ def test_a_lock_is_held_by_one(tmp_path):
 
 
 def refused(lock):
-    with pytest.raises(DataError, match="at work on in"), held_alone(lock, "in"):
+    with pytest.raises(DataError, match="running on in"), held_alone(lock, "in"):
         raise AssertionError
 
 
@@ -201,7 +201,7 @@ def test_a_lock_is_kept_when_its_folder_is_removed_and_made_again(tmp_path):
         with pytest.raises(FileNotFoundError):
             keep()
         assert not lock.parent.parent.exists(), "a folder that is gone stays gone"
-        with held_alone(lock, "in"), pytest.raises(DataError, match="at work on in"):
+        with held_alone(lock, "in"), pytest.raises(DataError, match="running on in"):
             keep()
         keep()
         refused(lock)

@@ -274,7 +274,7 @@ def test_a_planted_journal_moves_nothing(site, tmp_path, planted):
     before = files_of(tmp_path, but=".ahl-watch")
     changed = {name: value.format(root=tmp_path) for name, value in planted.items()}
     journal.write_text(json.dumps(json.loads(noted) | changed))
-    with pytest.raises(DataError, match="none of the folders given now"):
+    with pytest.raises(DataError, match="not one of the folders given"):
         site.watcher().run_once()
     assert files_of(tmp_path, but=".ahl-watch") == before
     journal.write_text(noted)

@@ -87,12 +87,12 @@ def test_files_are_taken_up_while_it_runs_and_it_stops_behind_the_current_one(si
     watcher = site.watcher()
     seen = []
 
-    def told(line):
+    def on_moved(line):
         seen.append(line)
         if len(seen) == 3:
             watcher.stop()
 
-    watcher._told = told
+    watcher._on_moved = on_moved
     for number in range(2):
         (site.folder / f"{number}.png").write_text("normal 1.")
 

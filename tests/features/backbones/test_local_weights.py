@@ -18,9 +18,9 @@ def test_a_missing_file_is_told(tmp_path):
 def test_other_files_are_refused(content, suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="no readable weights file"):
+    with pytest.raises(WeightsError, match="not a readable weights file"):
         TimmBackbone.load("resnet18", weights=path)
-    with pytest.raises(WeightsError, match="no readable weights file"):
+    with pytest.raises(WeightsError, match="not a readable weights file"):
         TimmBackbone.load("resnet18", weights=tmp_path)
 
 

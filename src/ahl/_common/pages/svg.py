@@ -98,7 +98,7 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
         figure: made by `new_figure`.
         name: prefix of its ids, other than that of other plots on the same page.
         title: what it shows, for screen readers.
-        description: the figures in words, likewise.
+        description: the figures in words, for the same.
     """
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})

@@ -128,6 +128,12 @@ def advise(
         DataError: if the folder has no layout, no good image, or nothing that can be read.
         ConfigurationError: if an argument has a value that cannot work.
         WeightsError: if the backbone's weights cannot be had.
+
+    Examples:
+        >>> from ahl import advise, preset, sections
+        >>> advice = advise("parts", quick=True, config=preset("default", image_size=64))
+        >>> [section.title for section in sections(advice)][:2]
+        ['What was looked at', 'Is any image there twice?']
     """
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")

@@ -30,7 +30,7 @@ class PathPart(msgspec.Struct, frozen=True, tag=True):
         return len(self.paths)
 
     def slice(self, start: int, stop: int) -> PathPart:
-        """Those from `start` up to `stop`."""
+        """The part from `start` up to `stop`."""
         return PathPart(self.paths[start:stop])
 
 
@@ -56,7 +56,7 @@ class RowPart(msgspec.Struct, frozen=True, tag=True):
         return self.count
 
     def slice(self, start: int, stop: int) -> RowPart:
-        """Those from `start` up to `stop`."""
+        """The part from `start` up to `stop`."""
         count = max(0, min(stop, self.count) - start)
         return RowPart(self.file, self.column, self.first + start, count, self.size)
 
@@ -75,7 +75,7 @@ def find_inputs(
             files, on this machine or as a URL.
         column: of the Parquet files.
         callback: receives what was passed over.
-        output: folder for results, whose files are no inputs.
+        output: folder for results, whose files are not inputs.
 
     Returns:
         parts in the order of the inputs, with at least one image each; no file twice.

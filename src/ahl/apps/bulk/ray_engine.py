@@ -78,7 +78,7 @@ class RayEngine:
                 f"{job.output} is this process's own memory: Ray's workers lack it."
             )
         with self._connected():
-            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are told here
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised here
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             context.enable_operator_progress_bars = False

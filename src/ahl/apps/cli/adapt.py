@@ -39,7 +39,7 @@ class AdaptOptions:
 @click.argument("normals", nargs=-1, required=True, metavar="NORMALS...")
 @takes(AdaptOptions)
 def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
-    """Move a trained MODEL to another product with good images of it alone.
+    """Move MODEL to another product, by good images of it alone.
 
     NORMALS are files, folders or globs of good images of the new product. What the model learned
     from labelled defects of the old one is kept as far as a few short epochs on the new good

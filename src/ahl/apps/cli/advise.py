@@ -52,7 +52,7 @@ class AdviseOptions:
 @labelled_data
 @takes(AdviseOptions)
 def advise(data: Path | None, options: AdviseOptions) -> None:
-    """Look over the labelled images in DATA before, or after, training on them.
+    """Look over labelled images before, or after, training on them.
 
     DATA is laid out as for `ahl train`. Do the labels beat good images alone, would more of them
     help, is a new kind of defect found, which images look mislabelled, which are there twice

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ahl._common.errors import ConfigurationError
+from ahl._common.text import counted
 from ahl.apps.cli.common import FAILED, print_json, stderr_console, suggest, tell
 from ahl.apps.cli.groups import Caching, Computing, Features, group_by_names, json_flag
 from ahl.apps.cli.labelled import Labels
@@ -19,23 +20,24 @@ if TYPE_CHECKING:
     from ahl.benchmark.trials import Benchmark
 
 _RUN_EPILOG = """\b
-Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra logistic.
+Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra
+logistic.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
-Ablations: clusters default episodes evidence history importance inner overlap pseudo rivals
-table5.
+Ablations: clusters default episodes evidence history importance inner overlap
+pseudo rivals table5.
 
 \b
 Example:
   ahl benchmark run --dataset elpv --dataset headct=RAW/headct \\
-      --setting general --setting hard --anomalies 1 --anomalies 10 --output results
+      --setting general --setting hard --anomalies 1 --anomalies 10 -o results
   ahl benchmark report results
 """
 
 
 @click.group()
 def benchmark() -> None:
-    """Compare methods by the open-set protocol: one table beside the paper's figures."""
+    """Compare methods by the open-set protocol, beside the paper."""
 
 
 @options
@@ -102,7 +104,7 @@ class RunOptions:
         """All that is to be measured.
 
         Args:
-            callback: is told of photographs of one part.
+            callback: gets notes on photographs of one part.
 
         Raises:
             AHLError: if an option has a value that cannot work, or a dataset cannot be read.
@@ -110,6 +112,7 @@ class RunOptions:
         from ahl._common.devices import resolve_device
         from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
+        from ahl.benchmark.variants import Variant
         from ahl.features.backbones.choice import BackboneChoice
 
         as_published = self.as_published or self.transfer
@@ -119,6 +122,11 @@ class RunOptions:
                 f"--group-by tells photographs of one part, which {other} does not look for; leave "
                 "one of them out."
             )
+        methods = _methods(
+            self.methods, self.ablations, transfer=self.transfer, finetune=self.finetune
+        )
+        for text in methods:
+            Variant.parse(text)  # before images are decoded, so that a mistyped name is refused
         datasets = [_dataset(text) for text in self.datasets]
         if not as_published:
             datasets = with_kept_together(
@@ -127,9 +135,7 @@ class RunOptions:
         chosen = self.features.choice()
         return Benchmark(
             datasets=datasets,
-            methods=_methods(
-                self.methods, self.ablations, transfer=self.transfer, finetune=self.finetune
-            ),
+            methods=methods,
             settings=self.settings,
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
@@ -145,7 +151,7 @@ class RunOptions:
 @benchmark.command(epilog=_RUN_EPILOG)
 @takes(RunOptions)
 def run(options: RunOptions) -> None:
-    """Measure methods on datasets, trial by trial, into a results folder.
+    """Measure methods on datasets into a results folder.
 
     A killed run goes on with --resume; a finished trial is computed again only if something that
     its figures depend on has changed.
@@ -168,7 +174,7 @@ def run(options: RunOptions) -> None:
         )
     else:
         tell(
-            f"{outcome.computed} trials computed, {outcome.kept} there already, "
+            f"{counted(outcome.computed, 'trial')} computed, {outcome.kept} there already, "
             f"{len(outcome.failed)} failed."
         )
         for label, reason in outcome.failed:
@@ -192,7 +198,7 @@ class ReportOptions:
 @click.argument("results", metavar="DIR", type=FOLDER)
 @takes(ReportOptions)
 def report(results: Path, options: ReportOptions) -> None:
-    """Write tables and plots of the results in DIR. Needs pip install 'ahl[benchmark]'.
+    """Write tables and plots of the results in DIR.
 
     Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
     network. The paper's figures stand beside ours, and it says where AHL does not win.

@@ -1,4 +1,4 @@
-"""Helpers of all verbs: errors as messages, consoles, JSON, tables."""
+"""Shared by all verbs: errors as messages, consoles, JSON, tables."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def check_writable(path: Path | None) -> None:
         return
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a file, in it or elsewhere.")
-    # Lexists: a broken link is no folder, and one cannot be made in its place.
+    # Lexists: a broken link is not a folder, and nothing can be made in its place.
     above = next(
         one for one in path.absolute().parents if os.path.lexists(one) or one == one.parent
     )

@@ -9,11 +9,10 @@ import click
 
 from ahl._common.text import counted
 from ahl.apps.cli.common import (
-    make_table,
+    indented,
     print_json,
     skipped_values,
     stderr_console,
-    stdout_console,
     suggest,
     tell,
 )
@@ -57,18 +56,15 @@ def datasets() -> None:
 @datasets.command(name="list")
 @takes(JsonAlone)
 def list_datasets(options: JsonAlone) -> None:
-    """List the datasets that can be read, and the layout of their raw folders."""
+    """List the datasets that can be read, and their raw folders."""
     from ahl.benchmark.datasets import READERS
 
     if options.as_json:
         print_json([_as_values(reader) for reader in READERS])
         return
-    rows = [(one.name, one.title, one.expects, _SPLITS[one.own_split]) for one in READERS]
-    table = make_table(["name", "dataset", "raw folder", "split of the normals"], rows)
-    table.show_lines = True
-    for column in table.columns[:2]:
-        column.no_wrap = True
-    stdout_console().print(table)
+    for one in READERS:
+        click.echo(f"{one.name}: {one.title}, split of the normals: {_SPLITS[one.own_split]}")
+        click.echo(indented(one.expects))
     suggest("datasets prepare NAME RAW --output FOLDER")
 
 
@@ -77,7 +73,7 @@ def list_datasets(options: JsonAlone) -> None:
 @click.argument("raw", type=click.Path(path_type=Path))
 @takes(PrepareOptions)
 def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
-    """Write the dataset NAME as train/good, test/good and test/CLASS, for any tool.
+    """Write a dataset as train/good, test/good and test/CLASS.
 
     RAW is the folder as downloaded, or for elpv the word 'package'. Normal images keep the
     dataset's own split, or get the benchmark protocol's fixed one. Images that cannot be read
@@ -97,10 +93,10 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
 @labelled_data
 @takes(ArrangeOptions)
 def arrange(data: Path | None, options: ArrangeOptions) -> None:
-    """Write labelled images as good/ and a folder for each kind of defect, masks apart.
+    """Copy labelled images into good/ and a folder for each defect.
 
-    For images in no layout: --good and --defect, or --table, say which are what. Files are copied;
-    images that cannot be read are left out and reported.
+    For images in no layout: --good and --defect, or --table, say which are what. Masks come into a
+    folder of their own; images that cannot be read are left out and reported.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.datasets.prepare import arrange as write

@@ -27,7 +27,7 @@ class DemoOptions:
 @click.command()
 @takes(DemoOptions)
 def demo(options: DemoOptions) -> None:
-    """Draw inspection images, train on them, evaluate, and leave a report.
+    """Draw inspection images, train on them and write a report.
 
     Everything is made here: nothing is downloaded. Two kinds of defect are shown in training;
     four more appear only in the test.

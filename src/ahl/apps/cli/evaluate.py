@@ -120,7 +120,7 @@ def show(result: Evaluation) -> None:
     console.print(make_table(titles, [figures], "Image-level figures"))
     if result.of_new_parts is not None:
         figures = [digits(getattr(result.of_new_parts, name)) for name in _FIGURES]
-        console.print(make_table(titles, [figures], "Of parts that were not trained on"))
+        console.print(make_table(titles, [figures], "Without parts that were trained on"))
     if result.pixels is not None:
         _show_pixels(result.pixels, console)
     columns = ["class", ">images", "in training", ">AUROC"]
@@ -138,7 +138,7 @@ def show(result: Evaluation) -> None:
     if result.trained_parts:
         tell(
             f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
-            "trained on, by copies, names or groups. They flatter it."
+            "trained on, by copies, names or groups: go by the figures without them."
         )
     if result.threshold_images:
         tell(

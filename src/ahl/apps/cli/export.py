@@ -16,6 +16,7 @@ from ahl.apps.cli.common import (
     print_json,
     stderr_console,
     stdout_console,
+    suggest,
     tell,
     use_threads,
     value_table,
@@ -48,16 +49,17 @@ class ExportOptions:
 @trained_model
 @takes(ExportOptions)
 def export(model: Path, options: ExportOptions) -> None:
-    """Write a MODEL as one ONNX file, for ONNX Runtime and OpenVINO: no torch is needed there.
+    """Write MODEL as one ONNX file, which is scored without torch.
 
-    It takes images (N, height, width, 3), uint8, of the model's own size, and gives score, heads,
-    evidence, heat maps and the nearest training images. Before the file appears, a sample is scored
-    through both paths; where they differ by more than 1e-4, nothing is written. With --int8, AUROC
-    on the data may drop by 0.005. The file carries the report; `ahl info FILE` shows it.
+    ONNX Runtime and OpenVINO read it. It takes images (N, height, width, 3), uint8, of the model's
+    own size, and gives score, heads, evidence, heat maps and the nearest training images. Before
+    the file appears, a sample is scored through both paths; where they differ by more than 1e-4,
+    nothing is written. With --int8, AUROC on the data may drop by 0.005. The file carries the
+    report; `ahl info FILE` shows it.
 
     \b
       ahl export parts.ahl --output parts.onnx
-      ahl predict parts.onnx new/          # also where only onnxruntime is installed
+      ahl predict parts.onnx new/
       ahl predict parts.onnx new/ --device openvino
 
     A threshold belongs to the model: set it (`ahl threshold`) before you export. Needs pip install
@@ -95,13 +97,14 @@ def export(model: Path, options: ExportOptions) -> None:
     click.echo(f"{result.output}: {megabytes(result.size)}")
     for line in parity_lines(result.parity.values()):
         tell(line)
+    suggest("predict", result.output, "FILE_OR_FOLDER...")
 
 
 def show_exported(path: Path, *, as_json: bool) -> None:
     """Print an exported model's card and parity.
 
     Raises:
-        ModelFileError: if it is no whole artefact.
+        ModelFileError: if it is not a complete artefact.
     """
     from ahl.config.image_size import in_pixels
     from ahl.scoring.onnx_scorer import read_description

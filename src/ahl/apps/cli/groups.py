@@ -97,7 +97,7 @@ class ScorerComputing:
 
 @options
 class JsonAlone:
-    """No more than `--json`."""
+    """The option `--json` alone."""
 
     as_json: bool = json_flag()
 

@@ -30,9 +30,10 @@ class InfoOptions:
 @existing_model
 @takes(InfoOptions)
 def info(model: Path, options: InfoOptions) -> None:
-    """Show what a MODEL file holds: how it was made, on what, and how its losses fell.
+    """Show what a model file holds: how it was made, and on what.
 
-    Of an exported one: its model, and how far its scores lay from the model's own.
+    The losses of the training are drawn, too. Of an exported model: its card, and how far its
+    scores lay from the model's own.
     """
     from ahl.scoring.artefact import is_exported
     from ahl.scoring.opening import check_torch

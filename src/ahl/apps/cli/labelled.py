@@ -25,7 +25,7 @@ class Labels:
     """Labelled images in no layout: paths with their labels, or a table."""
 
     good: tuple[str, ...] = option(
-        "Folder, file or glob of good images, instead of DATA. May be repeated.",
+        "Folder, file or glob of good images. May be repeated.",
         default=(),
         metavar="PATH",
     )

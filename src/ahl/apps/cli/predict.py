@@ -128,16 +128,16 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     for note in notes_on_numbers(images, scorer.card.bit_depth):
         say(note)
     tally, title = Tally(), [] if as_json else [_title(scorer.card)]
-    told = _tell(scorer, images, files, options, tally)
+    scored = _scored(scorer, images, files, options, tally)
     if options.sort == "given":
         kept = []
         click.echo("".join(f"{line}\n" for line in title), nl=False)
-        for one in told:
+        for one in scored:
             click.echo(one.text)
             kept += [one] if options.csv else []
     else:
         with ConsoleCallback(stderr_console(quiet=as_json)) as console:
-            kept = list(console.followed("scoring", told, len(images)))
+            kept = list(console.followed("scoring", scored, len(images)))
         kept.sort(key=_by_path if options.sort == "path" else _by_score)
         click.echo("\n".join([*title, *(one.text for one in kept)]))
     if options.csv is not None:
@@ -148,13 +148,13 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
         raise SystemExit(SKIPPED)
 
 
-def _tell(
+def _scored(
     scorer: Scorer,
     images: Sequence[Path],
     files: Sequence[Path],
     options: PredictOptions,
     tally: Tally,
-) -> Iterator[_Told]:
+) -> Iterator[_Scored]:
     """Score the images, draw them if asked for, and count them."""
     from ahl.scoring.sheet import draw_sheet
 
@@ -175,24 +175,24 @@ def _tell(
                 tally.undrawn += 1
                 say(f"No heat map of {printable(str(source))}: {error}.")
         tally.add(prediction, trained_on=values.get("trained_on", False))
-        yield _Told(
+        yield _Scored(
             values, json_line(values) if options.as_json else _lines(prediction, values, card)
         )
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Scored:
     """One image's output: its JSON values, and the text that is printed."""
 
     values: dict[str, Any]
     text: str
 
 
-def _by_path(one: _Told) -> str:
+def _by_path(one: _Scored) -> str:
     return str(one.values["path"])
 
 
-def _by_score(one: _Told) -> tuple[float, str]:
+def _by_score(one: _Scored) -> tuple[float, str]:
     """The highest first, images without a score last."""
     return -one.values.get("score", -inf), _by_path(one)
 

@@ -200,7 +200,7 @@ class _Lines:
         self._started = self._latest = self._clock()
 
     def stop(self) -> None:
-        """Nothing has to end."""
+        """Do nothing: there is nothing to end."""
 
     def move(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Show how far the stage is, if it begins, ends or the last line is long ago."""
@@ -215,8 +215,8 @@ class _Lines:
         if first < done < total:
             left = (now - began) * (total - done) / (done - first)
             reached += f", about {_clock(left)} left"
-        told = [f"{_clock(now - self._started)} {stage}: {reached}", *filter(None, [detail])]
-        text = ", ".join(told)
+        parts = [f"{_clock(now - self._started)} {stage}: {reached}", *filter(None, [detail])]
+        text = ", ".join(parts)
         self._console.print(text, soft_wrap=True, markup=False)
 
 

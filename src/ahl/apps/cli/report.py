@@ -34,7 +34,7 @@ class ReportOptions:
 @labelled_data
 @takes(ReportOptions)
 def report(model: Path, data: Path | None, options: ReportOptions) -> None:
-    """Write a page on how good a MODEL is on the labelled images in DATA, and where it fails.
+    """Write a page on how good MODEL is, and where it fails.
 
     One HTML file that needs nothing else: a summary in words, curves with intervals, scores class
     by class with the threshold of `ahl threshold`, the worst misses and false alarms with heat maps

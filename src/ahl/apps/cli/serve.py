@@ -88,7 +88,7 @@ class ServeOptions:
 @existing_model
 @takes(ServeOptions)
 def serve(model: Path, options: ServeOptions) -> None:
-    """Score images over HTTP, and on a page for people, with a trained MODEL.
+    """Score images over HTTP, and on a page for people.
 
     POST an image, or several as files of a form, to /v1/score; the answer has for each image what
     `ahl predict --json` prints. / is a page for people: drop images, look, and say what the model
@@ -97,7 +97,7 @@ def serve(model: Path, options: ServeOptions) -> None:
 
     \b
       ahl serve parts.ahl
-      curl --data-binary @new.jpg -H 'Content-Type: image/jpeg' localhost:8000/v1/score
+      curl --data-binary @new.jpg localhost:8000/v1/score
     """
     try:
         from ahl.apps.serve.server import serve as serve_until_stopped

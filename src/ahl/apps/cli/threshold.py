@@ -57,7 +57,7 @@ class ThresholdOptions:
 @click.argument("normals", nargs=-1, metavar="[NORMALS]...")
 @takes(ThresholdOptions)
 def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) -> None:
-    """Set where anomalous begins, on good images that MODEL was not trained on.
+    """Set where anomalous begins, by good images not trained on.
 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
     left out, and several photographs of one part count as one. Of a --table with splits, the good
@@ -131,7 +131,7 @@ def _show(found: Threshold) -> None:
 
     decision = found.decision
     good = counted(decision.normals, "good image")
-    source = "left out by turns in training" if decision.held_out else "not trained on"
+    source = "of the training, scored out-of-fold" if decision.held_out else "not trained on"
     low, high = decision.false_alarms_among(_NEXT)
     tell(
         f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"

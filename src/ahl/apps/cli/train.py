@@ -109,11 +109,11 @@ class TrainOptions:
 @labelled_data
 @takes(TrainOptions)
 def train(data: Path | None, options: TrainOptions) -> None:
-    """Train a detector on the images in DATA and write one model file.
+    """Train a detector on labelled images and write one model file.
 
     \b
     DATA is laid out in one of two ways:
-      inspection: DATA/good/*  DATA/<defect class>/*      (all labelled defects train)
+      inspection: DATA/good/*  DATA/<defect class>/*  (all defects train)
       benchmark:  DATA/train/good/*  DATA/test/good/*  DATA/test/<defect class>/*
 
     Images in no such layout are given by --good and --defect, or by --table; a public dataset as
@@ -230,8 +230,8 @@ def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callba
     small = [is_smaller_than_a_cell(mask, rows * columns) for mask in masks]
     if any(small):
         callback.on_note(
-            f"{sum(small)} of the {len(small)} training defects that have masks are smaller than "
-            f"one cell of the {rows} x {columns} feature map and may be missed: "
+            f"Of {counted(len(small), 'training defect')} with masks, {sum(small)} may be missed, "
+            f"being smaller than one cell of the {rows} x {columns} feature map: "
             f"{help_for_small_defects(model.config.features.tiles)}."
         )
 
@@ -239,6 +239,8 @@ def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callba
 def _summary(
     detector: AHL, output: Path, console: ConsoleCallback, seconds: float
 ) -> dict[str, Any]:
+    from ahl._common.types import GOOD
+
     model = detector.model_
     counts = Counter(file.class_name for file in model.manifest.files)
     last = model.history[-1]
@@ -246,7 +248,7 @@ def _summary(
         "model": str(output),
         "heads": model.detector.name,
         "seed": model.seed,
-        "images": dict(sorted(counts.items())),
+        "images": dict(sorted(counts.items(), key=lambda one: (one[0] != GOOD, one[0]))),
         "skipped": skipped_values(console.skipped),
         "notes": console.notes,
         "copies": model.manifest.copies,
@@ -266,4 +268,5 @@ def _show(summary: dict[str, Any], labelled: str) -> None:
         tell(f"{skipped} skipped.")
     model, ahl = summary["model"], own_name()
     click.echo(f"Model: {model}")
-    tell(f"Next: {ahl} predict {model} FILE_OR_FOLDER...   or   {ahl} evaluate {model} {labelled}")
+    click.echo(f"Next: {ahl} predict {model} FILE_OR_FOLDER...")
+    click.echo(f"  or: {ahl} evaluate {model} {labelled}")

@@ -80,18 +80,18 @@ class UpdateOptions:
 @trained_model
 @takes(UpdateOptions)
 def update(model: Path, options: UpdateOptions) -> None:
-    """Correct MODEL by images that it got wrong, in seconds, without those it was trained on.
+    """Correct MODEL by images that it got wrong, in seconds.
 
     \b
-      ahl update parts.ahl --missed line3/0815.png line3/0816.png --false-alarm line3/0911.png
+      ahl update parts.ahl --missed line3/0815.png --false-alarm line3/0911.png
       ahl update parts.ahl --feedback feedback/
 
     FILEs may be folders and globs too. The model goes on training a little, on these images and on
-    those that it keeps, and saves only if no more stored examples are wrong than before: where more
-    defects than before would lie below the threshold, or more good images above it than before and
-    than its rate allows, nothing is written, and the exit status is 1. A threshold is set anew for
-    its rate; without one, the score that had probability 0.5 takes its place, and 5 % of the good
-    images may lie above it. The images count as trained on from then on.
+    those that it keeps; no others are needed. It saves only if no more stored examples are wrong
+    than before: where more defects than before would lie below the threshold, or more good images
+    above it than before and than its rate allows, nothing is written, and the exit status is 1. A
+    threshold is set anew for its rate; without one, the score that had probability 0.5 takes its
+    place, and 5 % of the good images may lie above it. The images count as trained on from then on.
 
     Of a --table, or of --good and --defect, good images count as false alarms, and each defect as
     missed, with its kind.

@@ -67,7 +67,7 @@ class WatchOptions:
 @click.argument("folder", metavar="IN", type=EXISTING_FOLDER)
 @takes(WatchOptions)
 def watch(model: Path, folder: Path, options: WatchOptions) -> None:
-    """Score images that arrive in the folder IN, and move each by its verdict.
+    """Score images that arrive in a folder; move each by its verdict.
 
     MODEL needs a threshold (`ahl threshold`). Every file is moved exactly once, and has one line in
     the log, also if the process or the machine is killed: start it again and it goes on. Nothing is
@@ -81,7 +81,6 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
 
     Stop it with SIGTERM or Ctrl-C: it ends the current file first.
 
-    \b
     Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 (--once) done, but some files were
     unreadable.
     """
@@ -105,7 +104,7 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
     pictures = () if options.heat_maps is None else (options.heat_maps,)
     log, once, console = options.log, options.once, stderr_console()
 
-    def warned(text: str) -> None:
+    def warn(text: str) -> None:
         console.print(printable(text), soft_wrap=True, markup=False)
 
     def keep_locks() -> None:
@@ -133,13 +132,13 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
             mover,
             destinations,
             poll=options.poll,
-            told=print_json if options.as_json else _print_line,
-            warned=warned,
+            on_moved=print_json if options.as_json else _print_line,
+            on_warning=warn,
             why=options.why,
             heat_maps=options.heat_maps,
         )
         held.enter_context(_stopped_by_signals(watcher.stop))
-        warned(f"Watching {folder}{'' if once else '; stop with Ctrl-C or SIGTERM'}.")
+        warn(f"Watching {folder}{'' if once else '; stop with Ctrl-C or SIGTERM'}.")
         try:
             if once:
                 watcher.run_once()
@@ -149,7 +148,7 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
             counts = ", ".join(
                 f"{number} {name}" for name, number in sorted(watcher.counts.items())
             )
-            warned(f"Moved: {counts or 'nothing'}.")
+            warn(f"Moved: {counts or 'nothing'}.")
     if once and (watcher.counts[UNREADABLE] or watcher.counts[LEFT]):
         raise SystemExit(SKIPPED)
 
@@ -160,13 +159,13 @@ def _print_line(line: Mapping[str, Any]) -> None:
 
     path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
     if "error" in line:
-        told = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
+        text = f"{'unreadable':<12}{path} -> {moved_to}: {line['error']}"
     else:
         verdict = called(line["anomalous"], line["verdict"])
-        told = f"{verdict:<12}{line['score']:>10.4f}  {path} -> {moved_to}"
-        if "why" in line:
-            told += f"\n{indented(line['why'])}"
-    click.echo(told)
+        text = f"{verdict:<12}{line['score']:>10.4f}  {path} -> {moved_to}"
+        if "why_in_words" in line:
+            text += f"\n{indented(line['why_in_words'])}"
+    click.echo(text)
 
 
 @contextlib.contextmanager

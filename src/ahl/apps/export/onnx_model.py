@@ -200,7 +200,7 @@ def described(model: Any, description: Description) -> bytes:  # noqa: ANN401
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the many lines that exporters print and log."""
+    """Silence the many lines that exporters print and log."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -55,13 +55,13 @@ class Parity:
 
     @property
     def drop(self) -> float | None:
-        """By how much the exported model ranks worse; None without labelled images."""
+        """AUROC that the exported model loses; None without labelled images."""
         if self.auroc is None or self.auroc_exported is None:
             return None
         return self.auroc - self.auroc_exported
 
     def values(self) -> dict[str, Any]:
-        """JSON values."""
+        """The comparison as JSON values."""
         return {**asdict(self), "differences": dict(self.differences), "drop": self.drop}
 
     def check(self, precision: Precision) -> None:

@@ -34,8 +34,13 @@ class JsonLinesLog(Callback):
         path: the file; created when it is missing, with its folder.
 
     Raises:
-        ConfigurationError: if the file is there and is no such log.
+        ConfigurationError: if the file is there and is not such a log.
         OSError: if it cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import AHL, JsonLinesLog, RunSettings
+        >>> detector = AHL(run=RunSettings(callback=JsonLinesLog(Path("parts.jsonl"))))
     """
 
     def __init__(self, path: Path) -> None:

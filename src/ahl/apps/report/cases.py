@@ -1,4 +1,4 @@
-"""The worst misses and false alarms: each with its picture, its heat map and reasons in words."""
+"""Tested images that the report shows, each with its heat map and reasons in words."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from ahl._common.errors import ImageError
 from ahl._common.pages import data_uri
 from ahl._common.types import Pixels
-from ahl.apps.report.counts import Mistake, kind_of
+from ahl.apps.report.counts import RankedSample, kind_of
 from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.data.masks import mask_of
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import overlay
-from ahl.scoring.places import Colouring, in_thirds
+from ahl.scoring.places import where_in_words
 from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
@@ -40,7 +40,7 @@ class Likeness:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image that the report shows, a mistake or a hit; pictures are addresses with their data.
+    """A tested image that the report shows; pictures are addresses with their data.
 
     Attributes:
         name: of its file within the data.
@@ -69,28 +69,28 @@ class Case:
     overlay: str | None
 
 
-def make_cases(scorer: TorchScorer, mistakes: Sequence[Mistake]) -> list[Case]:
+def make_cases(scorer: TorchScorer, ranked: Sequence[RankedSample]) -> list[Case]:
     """Score some images again, with heat maps, reasons and what they are like.
 
     Args:
         scorer: the model behind its backbone.
-        mistakes: from `ahl.apps.report.counts`.
+        ranked: from `ahl.apps.report.counts`.
     """
-    sources = [mistake.scored.sample.source for mistake in mistakes]
+    sources = [one.scored.sample.source for one in ranked]
     return [
-        _case(scorer.card, mistakes[prediction.index], prediction)
+        _case(scorer.card, ranked[prediction.index], prediction)
         for prediction in scorer.predict(sources, heat_maps=True, nearest=True)
     ]
 
 
-def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
-    scored = mistake.scored
+def _case(card: ModelCard, ranked: RankedSample, prediction: Prediction) -> Case:
+    scored = ranked.scored
     sample, kind = scored.sample, kind_of(scored)
     facts = [f"score {scored.score:.2f}"]
     if prediction.probability is not None:
         facts.append(f"probability {prediction.probability:.2f}")
-    if mistake.standing:
-        facts.append(mistake.standing)
+    if ranked.standing:
+        facts.append(ranked.standing)
     if prediction.verdict == "uncertain":
         facts.append("too close to call")
     found = () if prediction.score is None else reasons(prediction, card)
@@ -99,7 +99,9 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
     if pixels is not None and prediction.heat_map is not None:
         mask = mask_of(sample)
         drawn = overlay(pixels, prediction.heat_map, card.colour_bounds, mask)
-        place = _place(prediction, masked=mask is not None)
+        place = where_in_words(prediction.heat_map, prediction.colour_bounds)
+        if mask is not None:
+            place += " Green: the defect by its mask."
     anomalous = card.decision is not None and card.decision.is_anomalous(scored.score)
     called = f"called {'anomalous' if anomalous else 'normal'}"
     return Case(
@@ -115,23 +117,6 @@ def _case(card: ModelCard, mistake: Mistake, prediction: Prediction) -> Case:
         image=None if pixels is None else _jpeg_uri(pixels),
         overlay=None if drawn is None else _jpeg_uri(drawn),
     )
-
-
-def _place(prediction: Prediction, *, masked: bool) -> str:
-    """The place of an image's strongest evidence, in words."""
-    heat = prediction.heat_map
-    if heat is None or not prediction.places:
-        words = "No place stands out."
-    else:
-        row, column = (np.argwhere(heat == heat.max())[0] + 0.5) / heat.shape
-        where = in_thirds(float(row), float(column))
-        by_model = Colouring.of(heat, prediction.colour_bounds).by_model
-        words = (
-            f"Red: evidence, strongest at the {where}."
-            if by_model
-            else f"No place stands out clearly. Blue: the most there is, at the {where}."
-        )
-    return f"{words} Green: the defect by its mask." if masked else words
 
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:

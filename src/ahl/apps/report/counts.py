@@ -1,4 +1,4 @@
-"""Figures of an evaluation by kind and by class, each with its interval, and the worst mistakes."""
+"""Figures of an evaluation by kind and class, with intervals; the worst and the best images."""
 
 from __future__ import annotations
 
@@ -200,40 +200,40 @@ def weakest(counts: Counts) -> ClassRow | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """One image, mostly one that ranks where it should not, and its place among the other kind."""
+class RankedSample:
+    """A tested image, and in words where it ranks among the images of the other kind."""
 
     scored: ScoredSample
     standing: str
 
 
-def worst_misses(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
+def worst_misses(scored: Sequence[ScoredSample], most: int) -> list[RankedSample]:
     """The anomalies with the lowest scores, lowest first."""
-    normals = np.array([one.score for one in scored if not one.sample.is_anomaly])
-    anomalies = [one for one in _usable(scored) if one.sample.is_anomaly]
+    return _ranked_anomalies(_usable(scored), most)
+
+
+def best_hits(scored: Sequence[ScoredSample], most: int) -> list[RankedSample]:
+    """The anomalies with the highest scores, highest first."""
+    return _ranked_anomalies(_usable(scored)[::-1], most)
+
+
+def _ranked_anomalies(ordered: Sequence[ScoredSample], most: int) -> list[RankedSample]:
+    normals = np.array([one.score for one in ordered if not one.sample.is_anomaly])
+    anomalies = [one for one in ordered if one.sample.is_anomaly]
     return [
-        Mistake(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
+        RankedSample(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
         for one in anomalies[:most]
     ]
 
 
-def best_hits(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
-    """The anomalies with the highest scores, highest first."""
-    normals = np.array([one.score for one in scored if not one.sample.is_anomaly])
-    anomalies = [one for one in _usable(scored) if one.sample.is_anomaly]
-    return [
-        Mistake(scored=one, standing=_standing(normals - one.score, "below", "normal image"))
-        for one in anomalies[::-1][:most]
-    ]
-
-
-def worst_false_alarms(scored: Sequence[ScoredSample], most: int) -> list[Mistake]:
+def worst_false_alarms(scored: Sequence[ScoredSample], most: int) -> list[RankedSample]:
     """The normal images with the highest scores, highest first."""
-    anomalies = np.array([one.score for one in scored if one.sample.is_anomaly])
-    normals = [one for one in _usable(scored) if not one.sample.is_anomaly]
+    ordered = _usable(scored)[::-1]
+    anomalies = np.array([one.score for one in ordered if one.sample.is_anomaly])
+    normals = [one for one in ordered if not one.sample.is_anomaly]
     return [
-        Mistake(scored=one, standing=_standing(one.score - anomalies, "above", "anomaly"))
-        for one in normals[::-1][:most]
+        RankedSample(scored=one, standing=_standing(one.score - anomalies, "above", "anomaly"))
+        for one in normals[:most]
     ]
 
 

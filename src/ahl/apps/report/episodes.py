@@ -44,7 +44,7 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One base model.
+    """A base model, as the report shows it.
 
     Attributes:
         episode: its D_i.

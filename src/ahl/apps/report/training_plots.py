@@ -119,7 +119,7 @@ def sparkline(values: Sequence[float], lowest: float, highest: float, blocks: st
         values: at least one, in order; more than the width are averaged, neighbour with neighbour.
         lowest: drawn as the first of the blocks.
         highest: drawn as the last of them.
-        blocks: characters, from low to high. What is no finite number becomes an x.
+        blocks: characters, from low to high. What is not a finite number becomes an x.
     """
     spread = highest - lowest
     drawn = ""

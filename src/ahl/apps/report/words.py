@@ -239,10 +239,10 @@ def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
         return
     above = int((counts.anomalies > counts.normals.max()).sum())
     if above > found.hits:
-        source = "left out by turns in training" if decision.held_out else "not trained on"
+        source = "of the training, scored out-of-fold," if decision.held_out else "not trained on"
         yield (
-            f"{counted(above - found.hits, 'missed anomaly')} outscore every good image tested: "
-            f"its threshold, set on {counted(decision.normals, 'good image')} {source}, may be "
+            f"{counted(above - found.hits, 'missed anomaly', 'are')} above every good image: "
+            f"the threshold, set on {counted(decision.normals, 'good image')} {source}, may be "
             "higher than it need be. Set it anew on more good images that the model was not "
             "trained on."
         )

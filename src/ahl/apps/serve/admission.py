@@ -37,8 +37,8 @@ class RefusedError(AHLError):
 
     def response(self, request_id: str) -> JSONResponse:
         """The refusal as JSON."""
-        told = {"error": {"code": self.code, "message": self.message}, "request_id": request_id}
-        return JSONResponse({**told, **self._details}, self.status, self._headers)
+        problem = {"error": {"code": self.code, "message": self.message}, "request_id": request_id}
+        return JSONResponse({**problem, **self._details}, self.status, self._headers)
 
 
 def too_large(message: str) -> RefusedError:

@@ -14,6 +14,7 @@ from ahl._common.types import Pixels
 from ahl.apps.serve.worker import Wishes
 from ahl.model.card import ModelCard
 from ahl.scoring.overlay import overlay
+from ahl.scoring.places import where_in_words
 from ahl.scoring.prediction import Prediction
 
 
@@ -24,18 +25,20 @@ def answer_of(
 
     A heat map is drawn over the picture (H, W, 3).
     """
-    told = {"name": name, **prediction.to_json(why=card if wishes.why else None)}
+    answer = {"name": name, **prediction.to_json(why=card if wishes.why else None)}
     if wishes.pictures:
         for key in ("nearest_anomaly", "nearest_normal"):
             found = getattr(prediction, key)
-            if key in told and found.picture is not None:
-                told[key]["picture"] = _png_uri(found.picture)
+            if key in answer and found.picture is not None:
+                answer[key]["picture"] = _png_uri(found.picture)
     heat = prediction.heat_map
+    if heat is not None:
+        answer["where"] = where_in_words(heat, prediction.colour_bounds)
     if heat is not None and wishes.heat_map == "raw":
-        told["heat_map"] = _raw_map(heat)
+        answer["heat_map"] = _raw_map(heat)
     elif heat is not None and picture is not None:
-        told["heat_map"] = _png_uri(overlay(picture, heat, card.colour_bounds))
-    return told
+        answer["heat_map"] = _png_uri(overlay(picture, heat, card.colour_bounds))
+    return answer
 
 
 def _png_uri(pixels: Pixels) -> str:
@@ -103,6 +106,9 @@ class ImageScore(_Exact):
     nearest_normal: Near | None = None
     places: list[Strongest] | None = Field(
         None, description="With a heat map: where it stands out, the strongest place first."
+    )
+    where: str | None = Field(
+        None, description="With a heat map: where it is strongest, in a sentence."
     )
     heat_map: str | RawHeatMap | None = Field(
         None, description="With heat_map=1 a PNG data URI, with heat_map=raw numbers."

@@ -217,11 +217,11 @@ async def _answer(service: Service, upload: Upload, wishes: Wishes) -> dict[str,
         metrics.verdicts.labels(prediction.verdict).inc()
     if prediction.probability is not None:
         metrics.probability.observe(prediction.probability)
-    told = (upload.name, prediction, waiting.picture, wishes, service.card)
+    parts = (upload.name, prediction, waiting.picture, wishes, service.card)
     if wishes.heat_maps or wishes.pictures:  # drawing takes long enough for another thread
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(service.worker.drawing, answer_of, *told)
-    return answer_of(*told)
+        return await loop.run_in_executor(service.worker.drawing, answer_of, *parts)
+    return answer_of(*parts)
 
 
 async def _gone(request: Request) -> None:

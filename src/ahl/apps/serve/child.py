@@ -156,8 +156,8 @@ def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[obj
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         error, made = _tried(make, arguments)
-        told, function = made or (None, None)
-        connection.send((error, told))
+        name, function = made or (None, None)
+        connection.send((error, name))
         while function is not None:
             connection.send(_tried(function, connection.recv()))
 

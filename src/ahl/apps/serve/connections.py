@@ -1,4 +1,4 @@
-"""Bounds on connections and on what is no body, which uvicorn does not have."""
+"""Bounds on connections and on what is not a body, which uvicorn does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLOWEST: Final = 2**16
 BACKLOG: Final = 128
 """Connections that the system accepts before the service does."""
 
-_LONGEST: Final = 2**16  # bytes that are no body: of a head, trailers, or a chunk's extension
+_LONGEST: Final = 2**16  # bytes that are not a body: of a head, trailers, or a chunk's extension
 _SMALL: Final = 64  # bytes of a part of a body, such as a chunk
 _MOST_SMALL: Final = 2**12  # of those
 _MOST_HEADERS: Final = 128  # with those of the trailers

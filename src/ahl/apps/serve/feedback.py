@@ -55,8 +55,8 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
             class_name = GOOD if label == "good" else check_kind(kind)
         except ConfigurationError as error:
             raise RefusedError(422, "bad_kind", str(error)) from None
-        told = await _keep(service, store, request, class_name)
-        return JSONResponse({**told, "request_id": request.scope["ahl.request_id"]})
+        kept = await _keep(service, store, request, class_name)
+        return JSONResponse({**kept, "request_id": request.scope["ahl.request_id"]})
 
     @router.get(
         "/v1/feedback",
@@ -68,7 +68,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         """The number of images kept, by kind, and the command that updates the model."""
         if service.feedback is None:
             return JSONResponse({"kept": False})
-        return JSONResponse(await asyncio.to_thread(_told, service, service.feedback))
+        return JSONResponse(await asyncio.to_thread(_summary, service, service.feedback))
 
 
 async def _keep(
@@ -120,7 +120,7 @@ def _add(
     }
 
 
-def _told(service: Service, store: FeedbackStore) -> dict[str, Any]:
+def _summary(service: Service, store: FeedbackStore) -> dict[str, Any]:
     answers = store.answers()
     outcomes = Counter(answer.outcome for answer in answers)
     model = _updatable(service.settings.model)

@@ -188,7 +188,7 @@ class _Passing:
             # Files are kept by browsers, but asked about each time.
             headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
             if self._unread:
-                headers["Connection"] = "close"  # what still comes of the body is no request
+                headers["Connection"] = "close"  # what still comes of the body is not a request
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
         if ends and self._unread and not self._not_sent:
             # The client has its whole answer at once; what ends it also closes the connection.

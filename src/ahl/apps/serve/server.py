@@ -76,7 +76,7 @@ def _open_app(settings: Settings) -> FastAPI:
 
 
 def _open_or_exit(settings: Settings) -> FastAPI:
-    """Open the model in a process of its own; a failure ends it, and is told by its status."""
+    """Open the model in a process of its own; a failure ends it, and its status says so."""
     try:
         return _open_app(settings)
     except AHLError as error:

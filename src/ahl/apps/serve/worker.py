@@ -131,7 +131,7 @@ class Worker:
 
     Args:
         passes: of one model; each is used from one thread of this worker only.
-        decoders: of images; used likewise.
+        decoders: of images; used in the same way.
         batch: images a pass at most.
         on_batch: called in the scoring thread with the images and seconds of each pass.
     """

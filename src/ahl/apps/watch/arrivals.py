@@ -26,7 +26,7 @@ class Signature(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
-        """Of a regular file; None if there is none, links included.
+        """Signature of a regular file; None if there is none, links included.
 
         Raises:
             OSError: if it cannot be asked for.

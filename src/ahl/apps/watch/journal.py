@@ -38,7 +38,7 @@ class Stage(StrEnum):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """The facts of a log line that are told to people: of a scored image, or why it was not.
+    """The facts of a log line that are printed: of a scored image, or why it was not.
 
     Attributes:
         path: where it was found.
@@ -56,7 +56,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.error is None and None in (self.score, self.anomalous, self.verdict):
-            raise ValueError("the line is of no scored image, and of no error")
+            raise ValueError("the line has neither a score nor an error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class Intent:
 
 
 class Journal:
-    """At most one intent, on the disk before anything is done about it.
+    """A file of at most one intent, on the disk before anything is done about it.
 
     It lies where others may write, and says which files are renamed: an intent that this watch
     would not have noted is refused.
@@ -162,13 +162,13 @@ class Journal:
         if not here:
             raise DataError(
                 f"{self._path} says that {intent.taken} is being moved to {intent.target}, which "
-                "is none of the folders given now. Start once with the folders of before, or see "
+                "is not one of the folders given. Start once with the earlier folders, or see "
                 f"where that file is, then remove {self._path}."
             )
         return intent
 
     def clear(self) -> None:
-        """There is nothing on its way any more."""
+        """Note that nothing is on its way any more."""
         self._path.unlink(missing_ok=True)
 
 
@@ -179,7 +179,7 @@ class ResultLog:
         path: the file; made with its folder when it is missing. None keeps no log.
 
     Raises:
-        ConfigurationError: if the file is there and is no such log.
+        ConfigurationError: if the file is there and is not such a log.
         OSError: if it cannot be written.
     """
 
@@ -247,7 +247,7 @@ def _locked(path: Path, what: str) -> BaseFileLock:
         lock.acquire(blocking=False)
     except Timeout:
         raise DataError(
-            f"Another `ahl watch` is at work on {what}; stop it first, or give this one another."
+            f"Another `ahl watch` is running on {what}; stop it first, or give this one another."
         ) from None
     return lock
 

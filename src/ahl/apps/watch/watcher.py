@@ -52,7 +52,7 @@ class Destinations:
         return self.reject if prediction.anomalous else self.ok
 
     def all(self) -> tuple[Path, ...]:
-        """Each folder once."""
+        """All folders, each once."""
         given = (self.ok, self.reject, self.uncertain, self.unreadable)
         return tuple(dict.fromkeys(path for path in given if path is not None))
 
@@ -83,11 +83,11 @@ class Watcher:
         mover: moves it.
         destinations: where to.
         poll: seconds between two looks.
-        told: called with the log line of every file that was moved.
+        on_moved: called with the log line of every file that was moved.
         why: lines have the reasons, too, and what each image is like.
         heat_maps: folder for a picture of each image that was moved, named as it is there; None
             draws none.
-        warned: called with a sentence about what went wrong but will be tried again.
+        on_warning: called with a sentence about what went wrong but will be tried again.
         clock: seconds that only go on.
         sleep: waits so many seconds.
 
@@ -106,8 +106,8 @@ class Watcher:
         destinations: Destinations,
         *,
         poll: float,
-        told: Callable[[Mapping[str, Any]], None],
-        warned: Callable[[str], None],
+        on_moved: Callable[[Mapping[str, Any]], None],
+        on_warning: Callable[[str], None],
         why: bool = False,
         heat_maps: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -115,13 +115,13 @@ class Watcher:
     ) -> None:
         if scorer.card.decision is None:
             raise DataError(
-                "The model has no threshold, without which no image is ok or a reject: "
-                "set one first with `ahl threshold MODEL GOOD_IMAGES...` (where this one was "
-                "exported: in the model file, and export that again)."
+                "The model has no threshold, which tells ok from reject: set one with "
+                "`ahl threshold MODEL GOOD_IMAGES...` (for an exported model: in the model file, "
+                "then export it again)."
             )
         self._scorer, self._arrivals, self._mover = scorer, arrivals, mover
         self._destinations = destinations
-        self._poll, self._told, self._warned = poll, told, warned
+        self._poll, self._on_moved, self._on_warning = poll, on_moved, on_warning
         self._clock, self._sleep = clock, sleep
         self._why, self._heat_maps = why, heat_maps
         self._stopped = False
@@ -168,13 +168,13 @@ class Watcher:
 
     def _recover(self) -> None:
         if (line := self._mover.recover()) is not None:
-            self._tell(line)
+            self._announce(line)
 
     def _sweep(self) -> None:
         """Score and move all that is complete."""
         due = self._arrivals.look(self._clock())
         for refusal in self._arrivals.refusals():
-            self._warned(refusal)
+            self._on_warning(refusal)
         if not due:
             return
         paths, drawn = [one.path for one in due], self._heat_maps is not None
@@ -195,16 +195,16 @@ class Watcher:
         except ImageError as error:  # unreadable to us, or the goal does not take its name
             if arrival.path.exists():
                 self.counts[LEFT] += 1
-                self._warned(f"{arrival.path} stays where it is: {error}.")
+                self._on_warning(f"{arrival.path} stays where it is: {error}.")
             self._arrivals.leave(arrival)
         else:
             self._arrivals.forget(arrival)
-            self._tell(line)
+            self._announce(line)
             if prediction.heat_map is not None:
                 self._draw(prediction, Path(line["moved_to"]))
 
     def _draw(self, prediction: Prediction, moved_to: Path) -> None:
-        """Draw a moved image's heat map; one that fails is told, and nothing waits for it."""
+        """Draw a moved image's heat map; one that fails is a warning, and nothing waits for it."""
         assert self._heat_maps is not None
         name = f"{picture_name(moved_to.parent.name, moved_to.name)}.png"
         try:
@@ -212,7 +212,7 @@ class Watcher:
             file = self._heat_maps / name
             draw_sheet(moved_to, moved_to.name, prediction, file, bit_depth=depth)
         except (ImageError, OSError) as error:
-            self._warned(f"No picture of {moved_to}: {first_line(error)}.")
+            self._on_warning(f"No picture of {moved_to}: {first_line(error)}.")
 
     def _facts(self, prediction: Prediction) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -222,22 +222,24 @@ class Watcher:
         names = ("score", "probability", "anomalous", "verdict")
         facts |= {name: getattr(prediction, name) for name in names}
         if self._why:
-            facts["why"] = " ".join(why_in_words(prediction, self._scorer.card))
+            card = self._scorer.card
+            facts["why"] = prediction.to_json(why=card)["why"]
+            facts["why_in_words"] = " ".join(why_in_words(prediction, card))
         return facts
 
-    def _tell(self, line: Mapping[str, Any]) -> None:
+    def _announce(self, line: Mapping[str, Any]) -> None:
         if "error" in line:
             self.counts[UNREADABLE] += 1
         elif line["verdict"] == "uncertain" and self._destinations.uncertain is not None:
             self.counts[UNCERTAIN] += 1
         else:
             self.counts[REJECT if line["anomalous"] else OK] += 1
-        self._told(line)
+        self._on_moved(line)
 
     def _warn(self, error: OSError) -> None:
         text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         if text != self._warning:
-            self._warned(f"{text}. Trying again until it works.")
+            self._on_warning(f"{text}. Trying again until it works.")
         self._warning = text
 
     def _wait(self, seconds: float) -> None:

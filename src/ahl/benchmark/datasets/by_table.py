@@ -69,7 +69,7 @@ class ELPVReader(DatasetReader):
 
 
 def _cells(root: Path) -> dict[str, str]:
-    """Class by path as written in the table, of the cells that count."""
+    """The class of each path as written in the table, of the cells that count."""
     table = file_named(root, _TABLE) or root / _TABLE
     classes: dict[str, str] = {}
     for number, line in _lines(table):
@@ -125,7 +125,7 @@ class HeadCTReader(DatasetReader):
 
 
 def _slices(root: Path) -> dict[int, str]:
-    """Class by id."""
+    """The class of each id."""
     table = file_named(root, _TABLE) or root / _TABLE
     classes: dict[int, str] = {}
     for number, line in list(_lines(table))[1:]:

@@ -35,7 +35,7 @@ def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
     """Height and width of a uint8 array (H, W) or (H, W, 1 | 3 | 4).
 
     Raises:
-        ImageError: if it is no such array, is empty or too large.
+        ImageError: if it is not such an array, is empty or too large.
     """
     if array.dtype != np.uint8 or not (
         array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
@@ -108,7 +108,7 @@ def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DE
 
 
 def no_numbers() -> None:
-    """Those of an image of 8 bits."""
+    """Numbers of an 8-bit image: None."""
 
 
 def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:
@@ -120,7 +120,7 @@ def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense."""
+    """Read the EXIF orientation, 1 to 8; 1 (upright) where it is missing or invalid."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # unreadable EXIF says nothing against the pixels
@@ -132,7 +132,7 @@ def shape_of_array_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
     """Height and width of the image that an open `.npy` file holds, by its header.
 
     Raises:
-        ImageError: if it is damaged, holds objects or an array that is no image.
+        ImageError: if it is damaged, holds objects or an array that is not an image.
     """
     with image_errors(_NO_ARRAY):
         return _check_header(stream, max_pixels)[0]
@@ -197,7 +197,7 @@ def from_dicom_file(stream: BinaryIO, *, max_pixels: int) -> Pixels:
         return from_array(from_dicom(stream), max_pixels=max_pixels)
 
 
-_NO_ARRAY = "it is no .npy file, or a damaged one"
+_NO_ARRAY = "it is not a .npy file, or it is damaged"
 
 
 def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
@@ -258,7 +258,7 @@ def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
     except MemoryError:
         raise ImageError("there is not enough memory to decode it") from None
     except Exception as error:  # a hostile file can provoke nearly any of them
-        raise ImageError(f"{damaged} ({first_line(error)})") from error
+        raise ImageError(f"{damaged}: {first_line(error)}") from error
 
 
 class _Hush:

@@ -55,7 +55,7 @@ def from_dicom(stream: BinaryIO) -> Pixels:
 def _shape(file: Any) -> ImageSize:  # noqa: ANN401 - a dataset, of a library that need not be here
     height, width = file.get("Rows", 0), file.get("Columns", 0)
     if not height or not width:
-        raise ImageError("it is no DICOM image, or its header is damaged")
+        raise ImageError("it is not a DICOM image, or its header is damaged")
     return int(height), int(width)
 
 

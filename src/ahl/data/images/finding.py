@@ -198,7 +198,7 @@ def _expand(path: Path) -> Found:
 
 
 def _match(pattern: Path) -> Found:
-    # pathlib's ** follows no links, so loops cannot hang it, but it wants a fixed start.
+    # pathlib's ** follows no links, so loops cannot hang it, but it needs a fixed start.
     first = next(n for n, part in enumerate(pattern.parts) if MAGIC.intersection(part))
     start = Path(*pattern.parts[:first])
     matched: set[Path] = set()

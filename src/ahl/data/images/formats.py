@@ -100,7 +100,7 @@ ARRAY_SUFFIX: Final = ".npy"
 """Suffix of the files that are read as arrays."""
 
 LONGEST_START: Final = 132
-"""Bytes by which every format is told."""
+"""Bytes by which every format is known."""
 
 
 NAMED: Final = tuple(one for one in FORMATS if one.name == "DICOM")
@@ -108,7 +108,7 @@ NAMED: Final = tuple(one for one in FORMATS if one.name == "DICOM")
 
 
 def format_of(start: bytes) -> Format | None:
-    """The format of a file by its first bytes; None if it is none of these."""
+    """The format of a file by its first bytes; None if it is another."""
     for one in FORMATS:
         if any(start[offset:].startswith(begin) for offset, begin in one.starts):
             return one
@@ -116,7 +116,7 @@ def format_of(start: bytes) -> Format | None:
 
 
 def formats_in_words() -> str:
-    """Those that are read without an extra: `PNG, JPEG, ... or .npy`."""
+    """Formats that are read without an extra: `PNG, JPEG, ... or .npy`."""
     *names, last = (one.name for one in FORMATS if one.readable and not one.extra)
     return f"{', '.join(names)} or {last}"
 

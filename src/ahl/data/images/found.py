@@ -21,7 +21,7 @@ class Found:
         masks_of: masks by the photograph they belong to, where that is known.
         two_toned: images that look like masks by name and grey tones, without a photograph.
         unlike_masks: images that are named like masks of others, and look like photographs.
-        others: files that are no images by their suffix.
+        others: files that are not images by their suffix.
         unreadable: folders that could not be looked into.
         outputs: folders that `ahl` wrote.
     """
@@ -39,7 +39,7 @@ class Found:
         """Sentences on what was passed over or guessed, for people; none if nothing was.
 
         Args:
-            root: what paths are told relative to.
+            root: what paths are relative to.
         """
         notes = []
         if self.masks:

@@ -144,7 +144,7 @@ def _some(paths: Sequence[Path]) -> list[Path]:
 
 
 def _agreeing(paths: Sequence[Path], asked: Callable[[Path], bool]) -> set[Path]:
-    """Those of which it is true; asked of a few, and of the others only if these differ."""
+    """Paths of which it is true; asked of a few, and of the others only if these differ."""
     answers = {path: asked(path) for path in _some(paths)}
     if len(set(answers.values())) < 2:
         return set(paths) if any(answers.values()) else set()

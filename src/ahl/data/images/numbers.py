@@ -7,13 +7,13 @@ from typing import Final
 from ahl._common.errors import ImageError
 
 FULL_DEPTH: Final = 16
-"""Bits that integers use, unless one is told of fewer."""
+"""Bits that integers use, unless fewer are given."""
 
 
 def white_of(least: float, most: float, *, floats: bool, bit_depth: int = FULL_DEPTH) -> int:
     """The number that is white in an image whose numbers run from `least` to `most`.
 
-    Of floats 1, or 255 if there are numbers of 2 and more: those between are no whole grey value,
+    Of floats 1, or 255 if there are numbers of 2 and more: those between are not whole grey value,
     but may lie a little above 1. Of integers it is the largest of their bits.
 
     Raises:

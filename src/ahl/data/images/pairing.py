@@ -82,7 +82,7 @@ class NameIndex:
         return [other for other in found if other != path]
 
     def twins(self) -> dict[Path, list[Path]]:
-        """Those that others in the same folder share their name with, and these others."""
+        """Photographs that share their name with others in the same folder, and these others."""
         alike = [paths for paths in self._by_folder.values() if len(paths) > 1]
         return {path: [p for p in paths if p != path] for paths in alike for path in paths}
 

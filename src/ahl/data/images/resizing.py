@@ -20,7 +20,7 @@ def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
 
     Raises:
         ConfigurationError: if a side is below 1.
-        ImageError: if `pixels` is no image array.
+        ImageError: if `pixels` is not an image array.
     """
     height, width = size
     if min(size) < 1:

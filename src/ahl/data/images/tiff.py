@@ -121,7 +121,7 @@ class FloatTiff:
 
     @classmethod
     def of(cls, stream: BinaryIO) -> Self | None:
-        """The image in a file; None if it is none of these, or damaged.
+        """The image in a file; None if it is another, or damaged.
 
         Raises:
             ImageError: if it is one that is not read, with the reason.

@@ -19,7 +19,7 @@ FEW: Final = 10
 
 _LOOKED_AT: Final = 16
 _SAME: Final = 2  # grey levels
-_SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is no variety
+_SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is not variety
 _TWELVE_BITS: Final = 12
 
 
@@ -42,7 +42,7 @@ def check_variety(items: Sequence[ImageItem]) -> None:
     looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
     if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
         raise DataError(
-            f"Nothing is to be seen in the {looked_at}: each has one tone all over. Give "
+            f"The {looked_at} show nothing: each has one tone all over. Give "
             "photographs of good parts; are these masks, or values of another range?"
         )
     if all(_same(picture, pictures[0]) for picture in pictures[1:]):

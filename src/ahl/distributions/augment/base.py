@@ -61,7 +61,7 @@ def tampered(
     *,
     tiles: int,
 ) -> Pixels:
-    """A tampered copy of `image`; of images seen in tiles, one tile is tampered with.
+    """A changed copy of `image`; of images seen in tiles, one tile is changed.
 
     Args:
         generator: what tampers.

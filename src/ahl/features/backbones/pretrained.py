@@ -47,14 +47,14 @@ TRANSFORMER_DEPTHS: Final = (1 / 3, 1 / 2, 2 / 3)
 """Of a plain vision transformer's blocks: its middle, where places are told apart best."""
 
 LARGEST_NETWORK: Final = 2**31
-"""Parameters and buffers, in numbers; more than that is no backbone but an attack."""
+"""Parameters and buffers, in numbers; more than that is an attack, not a backbone."""
 
 
 @final
 class TimmBackbone(Backbone):
     """Stages of a timm classification network, or blocks of a plain vision transformer.
 
-    A transformer's positions are fitted to each image size; images whose sides are no multiples
+    A transformer's positions are fitted to each image size; images whose sides are not multiples
     of its patch are resized to the nearest ones.
 
     Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
@@ -131,7 +131,7 @@ class TimmBackbone(Backbone):
         """
         name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
-        # Before anything slow, so that a mistyped path is told at once.
+        # Before anything slow, so that a mistyped path is an error at once.
         source, state = str(weights or name), None if weights is None else read_weights(weights)
         if name in PACKAGED:
             name, state = read_packaged(name, weights=weights)

@@ -172,8 +172,8 @@ def read_weights(path: Path) -> BackboneTensors:
         raise WeightsError(f"There is no weights file {path}.") from error
     except Exception as error:  # a damaged file raises in many ways
         raise WeightsError(
-            f"{path} is no readable weights file ({first_line(error)}). Give a safetensors file, "
-            "or a torch checkpoint (.pth, .pt) that holds tensors by name and nothing else."
+            f"{path} is not a readable weights file ({first_line(error)}). Give a safetensors "
+            "file, or a torch checkpoint (.pth, .pt) that holds tensors by name and nothing else."
         ) from error
 
 

@@ -66,7 +66,7 @@ def check_kind(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One image, what it is, and what the model said of it.
+    """One image, what it is, and the model's verdict on it.
 
     Attributes:
         time: of the answer, ISO 8601, UTC.
@@ -117,7 +117,7 @@ class Answer:
         return self.outcome != "right" or self.verdict == "uncertain"
 
     def line(self) -> str:
-        """As a line of the log."""
+        """The answer as a line of the log."""
         return json.dumps(asdict(self)) + "\n"
 
     @classmethod
@@ -133,7 +133,7 @@ class Answer:
 def read_answers(folder: Path) -> list[Answer]:
     """Read the last answer on each image of a feedback folder.
 
-    Lines that are no answers are skipped: the last may be cut off. So are answers whose image is
+    Lines that are not answers are skipped: the last may be cut off. So are answers whose image is
     gone.
 
     Args:
@@ -149,8 +149,8 @@ def read_answers(folder: Path) -> list[Answer]:
         text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be read as a feedback folder: {error.strerror} ({LOG}). Name the one "
-            "of `ahl serve --feedback-dir`."
+            f"{folder} cannot be read as a feedback folder: {error.strerror} ({LOG}). Name the "
+            "folder given to `ahl serve --feedback-dir`."
         ) from None
     answers: dict[str, Answer] = {}
     for line in text.split("\n"):
@@ -195,7 +195,7 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
         manifest: of the model: what it learnt is skipped, so a folder may be used again.
 
     Raises:
-        DataError: if it is no feedback folder, or holds nothing to update the model by.
+        DataError: if it is not a feedback folder, or holds nothing to update the model by.
     """
     known = {(file.sha256, file.class_name) for file in manifest.files}
     missed, false_alarms = list[Answer](), list[Answer]()

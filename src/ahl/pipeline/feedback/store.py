@@ -63,7 +63,7 @@ class FeedbackStore:
     def add(
         self, data: bytes, name: str, class_name: str, prediction: Prediction, model: str
     ) -> Answer:
-        """Keep an image and what a person said of it; what was said of it before is replaced.
+        """Keep an image and a person's answer; an earlier answer on it is replaced.
 
         Args:
             data: bytes of a file that could be read as an image.
@@ -77,7 +77,7 @@ class FeedbackStore:
 
         Raises:
             ConfigurationError: if the kind has no name that can be a folder's.
-            ImageError: if the bytes are no image file.
+            ImageError: if the bytes are not an image file.
             FeedbackFullError: if it does not fit in.
             OSError: if it cannot be written, or others keep writing.
         """
@@ -129,7 +129,7 @@ class FeedbackStore:
                 found.parent.rmdir()
 
     def answers(self) -> list[Answer]:
-        """The last thing that was said of each image that is kept."""
+        """The last answer on each image that is kept."""
         return read_answers(self.folder) if (self.folder / LOG).exists() else []
 
     def size(self) -> int:

@@ -32,10 +32,10 @@ async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refusal(0, "unreachable", "The service cannot be reached.");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
-  const said = told.error || {};
-  const image = (told.images || [])[0];
+  const result = await answer.json().catch(() => ({}));
+  if (answer.ok) return result;
+  const said = result.error || {};
+  const image = (result.images || [])[0];
   const message = (image && image.error) || said.message || "The service answered " + answer.status + ".";
   const refusal = new Refusal(answer.status, said.code, message, Number(answer.headers.get("Retry-After")));
   if (refusal.code === "unauthorized") document.dispatchEvent(new CustomEvent("ahl-signed-out"));
@@ -66,8 +66,8 @@ async function patiently(asking, signal) {
 
 export async function score(file, name, heatMap, signal) {
   const query = new URLSearchParams({ why: "1", pictures: "1", heat_map: heatMap, name });
-  const told = await patiently(() => ask("v1/score?" + query, body(file, signal)), signal);
-  return told.images[0];
+  const result = await patiently(() => ask("v1/score?" + query, body(file, signal)), signal);
+  return result.images[0];
 }
 
 export function mark(file, name, label, kind) {

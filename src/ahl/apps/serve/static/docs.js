@@ -48,37 +48,37 @@ function table(caption, heads, rows) {
   return box;
 }
 
-function operation(path, method, told) {
+function operation(path, method, result) {
   const section = element("section");
   const heading = element("h2");
   heading.append(element("code", method.toUpperCase(), "method"), element("code", path));
-  section.append(heading, element("p", told.summary || ""));
-  if (told.description) section.append(element("p", told.description, "quiet"));
-  if (told.security) section.append(element("p", "Wants the token, if there is one.", "quiet"));
-  if (told.parameters) {
-    section.append(table("Parameters", ["name", "type", "meaning"], told.parameters.map(
+  section.append(heading, element("p", result.summary || ""));
+  if (result.description) section.append(element("p", result.description, "quiet"));
+  if (result.security) section.append(element("p", "Needs the token, if there is one.", "quiet"));
+  if (result.parameters) {
+    section.append(table("Parameters", ["name", "type", "meaning"], result.parameters.map(
       (one) => [one.name, typeOf(one.schema), one.description || one.schema.description || ""])));
   }
-  if (told.requestBody) {
+  if (result.requestBody) {
     section.append(table("Body", ["type", "content", "meaning"],
-      Object.entries(told.requestBody.content).map(
-        ([type, one]) => [type, typeOf(one.schema), told.requestBody.description || ""])));
+      Object.entries(result.requestBody.content).map(
+        ([type, one]) => [type, typeOf(one.schema), result.requestBody.description || ""])));
   }
   section.append(table("Answers", ["status", "content", "meaning"],
-    Object.entries(told.responses).map(([status, one]) => {
+    Object.entries(result.responses).map(([status, one]) => {
       const content = one.content && one.content["application/json"];
       return [status, content ? typeOf(content.schema) : "", one.description || ""];
     })));
   return section;
 }
 
-function schema(name, told) {
+function schema(name, result) {
   const section = element("section");
   const heading = element("h2");
   heading.append(element("code", name));
-  section.append(heading, element("p", told.description || "", "quiet"));
+  section.append(heading, element("p", result.description || "", "quiet"));
   section.append(table("Members", ["name", "type", "meaning"],
-    Object.entries(told.properties || {}).map(
+    Object.entries(result.properties || {}).map(
       ([member, one]) => [member, typeOf(one), one.description || ""])));
   return section;
 }
@@ -86,14 +86,14 @@ function schema(name, told) {
 async function draw() {
   const answer = await fetch("openapi.json");
   if (!answer.ok) throw new Error("openapi.json: status " + answer.status);
-  const told = await answer.json();
-  document.getElementById("title").textContent = told.info.title + " " + told.info.version;
-  document.getElementById("description").textContent = told.info.description || "";
+  const result = await answer.json();
+  document.getElementById("title").textContent = result.info.title + " " + result.info.version;
+  document.getElementById("description").textContent = result.info.description || "";
   const main = document.getElementById("operations");
-  for (const [path, methods] of Object.entries(told.paths)) {
+  for (const [path, methods] of Object.entries(result.paths)) {
     for (const [method, one] of Object.entries(methods)) main.append(operation(path, method, one));
   }
-  for (const [name, one] of Object.entries((told.components || {}).schemas || {})) {
+  for (const [name, one] of Object.entries((result.components || {}).schemas || {})) {
     main.append(schema(name, one));
   }
 }

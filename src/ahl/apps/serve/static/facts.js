@@ -1,4 +1,4 @@
-// What is told of an image, in the places that cards and the closer look have for it.
+// What is result of an image, in the places that cards and the closer look have for it.
 
 import { VERDICTS, saidWords, probabilityDigits, probabilityWords, verdictOf } from "./words.js";
 
@@ -25,20 +25,20 @@ export function showFacts(root, item) {
   badge.className = "badge " + verdict.kind;
   badge.querySelector("use").setAttribute("href", "#i-" + verdict.kind);
   badge.querySelector("span").textContent = verdict.words;
-  const told = item.told || {};
+  const result = item.result || {};
   const score = slot(root, "score");
   score.replaceChildren();
-  if (told.score !== undefined) {
-    score.append(text("small", "Score "), told.score.toFixed(2));
+  if (result.score !== undefined) {
+    score.append(text("small", "Score "), result.score.toFixed(2));
   }
-  showProbability(slot(root, "probability"), told.probability);
-  slot(root, "reasons").replaceChildren(...(told.why || []).map(([words, value]) => {
+  showProbability(slot(root, "probability"), result.probability);
+  slot(root, "reasons").replaceChildren(...(result.why || []).map(([words, value]) => {
     const line = text("li", "");
     line.append(text("span", words), text("b", "+" + value.toFixed(1)));
     return line;
   }));
-  slot(root, "nearest").replaceChildren(...NEAR.filter(([key]) => told[key]).map(
-    ([key, words]) => near(told[key], words)));
+  slot(root, "nearest").replaceChildren(...NEAR.filter(([key]) => result[key]).map(
+    ([key, words]) => near(result[key], words)));
   const said = slot(root, "said");
   said.hidden = !item.mark;
   said.textContent = item.mark ? saidWords(item.mark) : "";
@@ -53,20 +53,20 @@ function showProbability(box, probability) {
     text("b", words[0].toUpperCase() + words.slice(1)), text("span", "probability " + probabilityDigits(probability)));
 }
 
-function near(told, words) {
+function near(result, words) {
   const figure = made("near");
   const image = figure.querySelector("img");
-  const name = told.class === "good" ? told.name.split("/").at(-1) : told.class;
-  if (told.picture) image.src = told.picture;
+  const name = result.class === "good" ? result.name.split("/").at(-1) : result.class;
+  if (result.picture) image.src = result.picture;
   else image.remove();
   figure.querySelector("span").textContent = words;
   figure.querySelector("b").textContent = name;
-  figure.title = told.name;
+  figure.title = result.name;
   return figure;
 }
 
 export function spoken(item) {
-  const verdict = item.told && item.told.verdict;
+  const verdict = item.result && item.result.verdict;
   const words = verdict ? VERDICTS[verdict].toLowerCase() + ", " : "";
-  return item.told ? `${item.name}: ${words}score ${item.told.score.toFixed(2)}.` : `${item.name}: ${item.error}`;
+  return item.result ? `${item.name}: ${words}score ${item.result.score.toFixed(2)}.` : `${item.name}: ${item.error}`;
 }

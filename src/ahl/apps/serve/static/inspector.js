@@ -3,7 +3,7 @@
 import { mark as sendMark } from "./api.js";
 import { made, showFacts, slot } from "./facts.js";
 import { changed, items, known } from "./items.js";
-import { placeWords, showPicture } from "./pictures.js";
+import { showPicture } from "./pictures.js";
 import { saidWords, say } from "./words.js";
 
 let lastKind = "";
@@ -42,8 +42,8 @@ export class Inspector {
     }
     showFacts(this.root, item);
     showPicture(slot(this.root, "picture"), item, true);
-    slot(this.root, "where").textContent = placeWords(item);
-    slot(this.root, "why-title").hidden = !item.told.why.length;
+    slot(this.root, "where").textContent = item.result.where || "";
+    slot(this.root, "why-title").hidden = !item.result.why.length;
     slot(this.root, "ask").hidden = !known.keepsMarks;
   }
 
@@ -53,11 +53,11 @@ export class Inspector {
 
   askKind() {
     if (!known.keepsMarks) return;
-    const told = this.item.told;
+    const result = this.item.result;
     const said = this.item.mark && this.item.mark.class !== "good" && this.item.mark.class;
     this.form.hidden = false;
     slot(this.root, "defect").setAttribute("aria-expanded", "true");
-    this.kind.value = said || lastKind || (told.nearest_anomaly && told.nearest_anomaly.class) || "";
+    this.kind.value = said || lastKind || (result.nearest_anomaly && result.nearest_anomaly.class) || "";
     this.kind.focus();
     this.kind.select();
   }

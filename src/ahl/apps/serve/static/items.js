@@ -1,4 +1,4 @@
-// The images of this tab, what is known of each, and telling of changes.
+// The images of this tab, what is known of each, and news of changes.
 
 export const items = [];
 export const known = { model: null, keepsMarks: false };
@@ -12,7 +12,7 @@ export function addItem(file, name) {
     name,
     url: URL.createObjectURL(file),
     state: "waiting", // then "scoring", then "scored" or "failed"
-    told: null, // what the service said of it
+    result: null, // what the service said of it
     error: "",
     small: null, // a thumbnail that this browser made
     drawn: "", // else a picture that the service drew
@@ -43,7 +43,7 @@ export function onChange(listener) {
 }
 
 /** What a person should look at: verdicts that are too close to call, or without one the middle. */
-export function isUncertain(told) {
-  if (told.verdict) return told.verdict === "uncertain";
-  return told.probability !== undefined && told.probability > 0.25 && told.probability < 0.75;
+export function isUncertain(result) {
+  if (result.verdict) return result.verdict === "uncertain";
+  return result.probability !== undefined && result.probability > 0.25 && result.probability < 0.75;
 }

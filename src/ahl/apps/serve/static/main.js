@@ -41,12 +41,12 @@ async function enter() {
   }
   entered = true;
   trouble("");
-  const told = known.model;
-  const kinds = told.classes.length ? ": " + listed(told.classes) : "";
-  $("model").textContent = `The model knows ${counted(told.normals, "good image")} and `
-    + `${counted(told.anomalies, "defect")}${kinds}.`
-    + (told.decision ? "" : " It has no threshold, so it says no verdicts: ahl threshold sets one.");
-  told.classes.forEach(offerKind);
+  const result = known.model;
+  const kinds = result.classes.length ? ": " + listed(result.classes) : "";
+  $("model").textContent = `The model knows ${counted(result.normals, "good image")} and `
+    + `${counted(result.anomalies, "defect")}${kinds}.`
+    + (result.decision ? "" : " It has no threshold, so it says no verdicts: ahl threshold sets one.");
+  result.classes.forEach(offerKind);
   $("views").hidden = false;
   $("sign-out").hidden = !hasToken();
   show(viewOf(location.hash), !$("sign-in").hidden);

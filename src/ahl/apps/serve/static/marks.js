@@ -23,22 +23,22 @@ export async function refreshMarks() {
   }
 }
 
-function tell(told) {
-  known.keepsMarks = told.kept;
-  $("no-store-marks").hidden = told.kept;
-  $("teach").hidden = !told.teaching;
-  $("nothing").hidden = !told.kept || told.teaching > 0 || !told.right;
-  if (!told.kept) return;
+function tell(result) {
+  known.keepsMarks = result.kept;
+  $("no-store-marks").hidden = result.kept;
+  $("teach").hidden = !result.teaching;
+  $("nothing").hidden = !result.kept || result.teaching > 0 || !result.right;
+  if (!result.kept) return;
   const parts = [
-    counted(told.missed, "missed defect"),
-    counted(told.false_alarms, "false alarm"),
-    told.right.toLocaleString("en") + " that the model had right",
+    counted(result.missed, "missed defect"),
+    counted(result.false_alarms, "false alarm"),
+    result.right.toLocaleString("en") + " that the model had right",
   ];
-  const any = told.missed + told.false_alarms + told.right;
+  const any = result.missed + result.false_alarms + result.right;
   $("marks-summary").textContent = any
     ? "The service keeps " + listed(parts) + "."
     : "Nothing is marked yet: say in the review what an image is.";
-  $("command").textContent = told.command;
+  $("command").textContent = result.command;
 }
 
 function show(changedItem) {

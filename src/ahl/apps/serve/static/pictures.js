@@ -103,28 +103,11 @@ export function showPicture(box, item, large = false) {
   const source = url || item.drawn;
   if (source && image.getAttribute("src") !== source) image.src = source;
   if (!source) image.removeAttribute("src");
-  image.alt = item.name + (item.heat || item.drawn ? ". " + placeWords(item) : "");
+  image.alt = item.name + (item.heat || item.drawn ? ". " + item.result.where : "");
   const hot = Boolean(item.heat && item.small);
   box.classList.toggle("hot", hot);
   if (hot && shownHeat.get(canvas) !== item.heat) {
     shownHeat.set(canvas, item.heat);
     drawHeat(canvas, item.heat, item.small.width, item.small.height, large ? LARGE : SMALL);
   }
-}
-
-/** Where the heat map is strongest, in words. */
-export function placeWords(item) {
-  if (item.drawn) return "Drawn by the server, heat map included.";
-  if (!item.heat) return "";
-  const { height, width, shares, colour } = item.heat;
-  let best = 0;
-  shares.forEach((share, place) => { if (share > shares[best]) best = place; });
-  if (!shares[best]) return "No place stands out.";
-  const third = (share) => Math.min(2, Math.floor(3 * share));
-  const row = ["upper", "", "lower"][third(Math.floor(best / width) / height)];
-  const column = ["left", "", "right"][third((best % width) / width)];
-  const words = row || column ? [row, column].filter(Boolean).join(" ") + " part" : "middle";
-  return colour === BLUE
-    ? "No place stands out clearly. Blue: the most there is, in the " + words + "."
-    : "Stands out most: the " + words + ".";
 }

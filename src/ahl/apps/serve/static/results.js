@@ -17,12 +17,12 @@ const cards = new Map();
 const $ = (id) => document.getElementById(id);
 
 function scoreOf(item, missing) {
-  return item.told ? item.told.score : missing;
+  return item.result ? item.result.score : missing;
 }
 
 function groupOf(item) {
   if (item.state !== "scored") return item.state === "failed" ? "other" : "";
-  return item.told.verdict || "other";
+  return item.result.verdict || "other";
 }
 
 function shown() {

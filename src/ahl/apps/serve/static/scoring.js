@@ -68,14 +68,14 @@ async function scoreOne(item, signal) {
   changed(item);
   try {
     item.small ||= await thumbnail(item.file);
-    const told = await score(item.file, item.name, item.small ? "raw" : "overlay", signal);
-    const heat = told.heat_map;
-    delete told.heat_map;
+    const result = await score(item.file, item.name, item.small ? "raw" : "overlay", signal);
+    const heat = result.heat_map;
+    delete result.heat_map;
     if (typeof heat === "string") item.drawn = heat;
     else if (heat) item.heat = heatOf(heat, known.model && known.model.colour_bounds);
-    item.told = told;
+    item.result = result;
     item.state = "scored";
-    item.queued ||= isUncertain(told);
+    item.queued ||= isUncertain(result);
     changed(item);
   } catch (error) {
     if (error.code === "unauthorized") {
@@ -100,7 +100,7 @@ function sayAll() {
     return;
   }
   const parts = Object.keys(VERDICTS).map((verdict) => [
-    batch.filter((item) => item.told && item.told.verdict === verdict).length, verdict]);
+    batch.filter((item) => item.result && item.result.verdict === verdict).length, verdict]);
   const failed = batch.filter((item) => item.state === "failed").length;
   const words = parts.filter(([count]) => count).map(([count, verdict]) => count + " " + verdict);
   if (failed) words.push(failed + " not scored");

@@ -30,7 +30,7 @@ export function probabilityDigits(probability) {
 export function verdictOf(item) {
   if (item.state === "failed") return { kind: "none", words: "Not scored" };
   if (item.state !== "scored") return { kind: "none", words: item.state === "scoring" ? "Scoring" : "Waiting" };
-  const kind = item.told.verdict;
+  const kind = item.result.verdict;
   return kind ? { kind, words: VERDICTS[kind] } : { kind: "none", words: "No threshold" };
 }
 
