@@ -1,5 +1,6 @@
 """Images are decoded once where copies are compared, and a long look shows how far it is."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ahl.data import pictures
 from ahl.data.images import reading, sources
 from ahl.model.trained import TrainedModel
+from ahl.scoring.torch_scorer import TorchScorer
 from commands import run, train_options
 from small_images import write_class
 
@@ -34,6 +36,30 @@ def test_evaluation_decodes_each_image_once_and_says_how_far_it_is(model, tmp_pa
     assert len(read) == 24
     assert "scoring: 24/24" in result.stderr
     assert "comparing likely copies" in result.stderr
+
+
+def test_what_evaluate_scored_report_scores_no_more(model, tmp_path, monkeypatch):
+    """But for the images that the page shows, whose heat maps and reasons are drawn anew."""
+    for name in ("good", "dot"):
+        write_class(tmp_path / "new" / name, name, 12, first=40)
+    told = json.loads(run("evaluate", model, tmp_path / "new", "--json").stdout)
+    scored = []
+    compute = TorchScorer.compute
+
+    def counted(scorer, pixels, **wanted):
+        scored.append((len(pixels), wanted["nearest"]))
+        return compute(scorer, pixels, **wanted)
+
+    monkeypatch.setattr(TorchScorer, "compute", counted)
+    page = ("report", model, tmp_path / "new", "-o", tmp_path / "r.html")
+    result = run(*page)
+    assert "The scores of 24 images are in the cache" in result.stderr
+    assert all(nearest for _, nearest in scored)
+    assert run("evaluate", model, tmp_path / "new", "--json").stdout == json.dumps(told) + "\n"
+    shown = scored.copy()
+    by_report = json.loads(run(*page, "--json", "--no-cache").stdout)
+    assert scored[len(shown) :] == [(16, False), (8, False), *shown]
+    assert by_report.items() >= told.items()
 
 
 def test_a_threshold_says_how_far_it_is(model, tmp_path):
