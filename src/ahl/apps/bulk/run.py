@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -137,6 +137,7 @@ def score_collection(
     done = _found(folder, names, tasks, run)
     found, reached = len(done), sum(one.images for one in done.values())
     callback.on_stage(_STAGE, reached, total)
+    noted = _noted(done.values(), callback)
     missing = [task for task in tasks if task.number not in done]
     if missing:
         job = Job(
@@ -149,6 +150,7 @@ def score_collection(
         )
         for one in engine(job, missing):
             done[one.shard] = one
+            noted = noted or _noted([one], callback)
             reached += one.images
             callback.on_stage(_STAGE, reached, total)
         _check_all_there(folder, tasks)
@@ -222,6 +224,14 @@ def _found(
             and one.state == task.state
             and not one.unfetched
         }
+
+
+def _noted(shards: Iterable[ShardFacts], callback: Callback) -> bool:
+    """Tell what is odd about images of the first shard that has such; False if none has."""
+    notes = next((one.notes for one in shards if one.notes), ())
+    for note in notes:
+        callback.on_note(note)
+    return bool(notes)
 
 
 def _check_all_there(folder: OutputFolder, tasks: Sequence[ShardTask]) -> None:

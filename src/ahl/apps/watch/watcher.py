@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.text import first_line
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
+from ahl.data.images.variety import LOOKED_AT, notes_on_numbers
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
 from ahl.scoring.sheet import draw_sheet, picture_name
@@ -126,6 +127,7 @@ class Watcher:
         self._why, self._heat_maps = why, heat_maps
         self._stopped = False
         self._warning = ""
+        self._to_look_at = LOOKED_AT
         self.counts: Counter[str] = Counter()
 
     def stop(self) -> None:
@@ -178,10 +180,18 @@ class Watcher:
         if not due:
             return
         paths, drawn = [one.path for one in due], self._heat_maps is not None
+        self._look_at_numbers(paths[: self._to_look_at])
         for prediction in self._scorer.predict(paths, heat_maps=drawn, nearest=self._why):
             if self._stopped:
                 return
             self._deal_with(due[prediction.index], prediction)
+
+    def _look_at_numbers(self, paths: Sequence[Path]) -> None:
+        """Say what is odd about the numbers of the first images, once."""
+        self._to_look_at -= len(paths)
+        for note in notes_on_numbers(paths, self._scorer.card.bit_depth):
+            self._to_look_at = 0
+            self._warned(note)
 
     def _deal_with(self, arrival: Arrival, prediction: Prediction) -> None:
         if prediction.score is None and not arrival.tried:
