@@ -117,6 +117,19 @@ def test_arrange_writes_the_layout(loose, tmp_path):
     run("datasets", "arrange", *given, "-o", tmp_path / "out", code=2)
 
 
+@pytest.mark.parametrize("array", [np.uint16(4000), np.float32(0.5), np.uint8(7)])
+def test_arranged_arrays_keep_all_their_numbers(tmp_path, array):
+    """A PNG of 8 bits would lose twelve bits, floats, and channels beyond the third."""
+    for name, shape in (("good", (6, 8)), ("dot", (6, 8, 5))):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        numbers = np.arange(np.prod(shape)).reshape(shape) / 1000 + array
+        np.save(tmp_path / "in" / name / "0.npy", numbers.astype(array.dtype))
+    run("datasets", "arrange", tmp_path / "in", "-o", tmp_path / "out")
+    for name in ("good", "dot"):
+        copy = tmp_path / "out" / name / f"{name}_0.npy"
+        assert copy.read_bytes() == (tmp_path / "in" / name / "0.npy").read_bytes()
+
+
 def test_arrange_says_that_groups_are_lost(loose, tmp_path):
     (loose / "a.csv").write_text("path,label,group\nOK/000.png,good,7\nOK/001.png,good,\n")
     result = run("datasets", "arrange", "--table", loose / "a.csv", "-o", tmp_path / "out")
