@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ahl.apps.cli.labelled import Labels
+from ahl.data import open_dataset
 from commands import run, train_options
 from small_images import SIZE, write_class
 
@@ -128,6 +129,25 @@ def test_arranged_arrays_keep_all_their_numbers(tmp_path, array):
     for name in ("good", "dot"):
         copy = tmp_path / "out" / name / f"{name}_0.npy"
         assert copy.read_bytes() == (tmp_path / "in" / name / "0.npy").read_bytes()
+
+
+def test_arranged_images_of_one_stem_keep_their_own_masks(tmp_path):
+    """`a.png` and `a.bmp` of a table would both have `a_mask.png`."""
+    rows = ["path,label,mask"]
+    for number, name in enumerate(("g.png", "a.png", "a.bmp")):
+        mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
+        mask[number : 9 * number] = 255
+        Image.fromarray(mask).save(tmp_path / f"{number}-of.png")
+        Image.fromarray(np.full((SIZE, SIZE), 50 * number, dtype=np.uint8)).save(tmp_path / name)
+        rows.append(f"{name},dot,{number}-of.png" if number else f"{name},good,")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    run("datasets", "arrange", "--table", tmp_path / "t.csv", "-o", tmp_path / "out")
+    arranged = open_dataset(tmp_path / "out")
+    assert len(arranged.anomalies) == 2
+    for one in arranged.anomalies:
+        number = 1 if one.path.suffix == ".png" else 2
+        (mask,) = one.masks
+        assert mask.read_bytes() == (tmp_path / f"{number}-of.png").read_bytes()
 
 
 def test_arrange_says_that_groups_are_lost(loose, tmp_path):

@@ -14,6 +14,7 @@ from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.text import first_line
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
+from ahl.apps.watch.new_names import free_name
 from ahl.data.images.variety import LOOKED_AT, notes_on_numbers
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
@@ -211,15 +212,16 @@ class Watcher:
             self._arrivals.forget(arrival)
             self._tell(line)
             if prediction.heat_map is not None:
-                self._draw(prediction, Path(line["moved_to"]))
+                self._draw(prediction, Path(line["moved_to"]), folder)
 
-    def _draw(self, prediction: Prediction, moved_to: Path) -> None:
+    def _draw(self, prediction: Prediction, moved_to: Path, goal: Path) -> None:
         """Draw a moved image's heat map; one that fails is told, and nothing waits for it."""
         assert self._heat_maps is not None
-        name = f"{picture_name(moved_to.parent.name, moved_to.name)}.png"
+        goal = goal.absolute()
+        name = picture_name(goal.name, *moved_to.relative_to(goal).parts)
         try:
             depth = self._scorer.card.bit_depth
-            file = self._heat_maps / name
+            file = free_name(self._heat_maps / f"{name}.png")
             draw_sheet(moved_to, moved_to.name, prediction, file, bit_depth=depth)
         except (ImageError, OSError) as error:
             self._warned(f"No picture of {moved_to}: {first_line(error)}.")

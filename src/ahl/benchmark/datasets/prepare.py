@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -171,30 +171,27 @@ def _plan(dataset: Dataset) -> list[_Planned]:
     return _named(parts, redrawn=(ARRAY_SUFFIX,))
 
 
-def _named(parts: Iterable[tuple[str, Sample]], *, redrawn: Collection[str]) -> list[_Planned]:
+def _named(parts: Sequence[tuple[str, Sample]], *, redrawn: Collection[str]) -> list[_Planned]:
     """Class folder and file name of every sample, whose split's folder is given.
 
-    Regions, and files of the suffixes that are redrawn, become PNG.
+    Regions, and files of the suffixes that are redrawn, become PNG. No two of a folder have one
+    name in any letter case; nor one stem where there are masks, which are named by it.
     """
+    masked = any(sample.masks for _, sample in parts)
     taken: set[tuple[str, str]] = set()
     planned = []
     for part, sample in parts:
         folder = f"{part}{sample.class_name}"
+        whole = Path(sample.name.replace("/", "_").replace("\\", "_").replace("#", "_"))
         as_png = sample.box is not None or sample.path.suffix.lower() in redrawn
-        planned.append((folder, _free_name(sample, folder, taken, as_png=as_png), sample))
+        stem, suffix = (whole.name, ".png") if as_png else (whole.stem, whole.suffix)
+        free, number, told = stem, 1, "" if masked else suffix
+        while (folder, f"{free}{told}".casefold()) in taken:
+            number += 1
+            free = f"{stem}_{number}"
+        taken.add((folder, f"{free}{told}".casefold()))
+        planned.append((folder, f"{free}{suffix}", sample))
     return planned
-
-
-def _free_name(sample: Sample, folder: str, taken: set[tuple[str, str]], *, as_png: bool) -> str:
-    """A file name no other sample of the folder has, in any letter case."""
-    whole = Path(sample.name.replace("/", "_").replace("\\", "_").replace("#", "_"))
-    stem, suffix = (whole.name, ".png") if as_png else (whole.stem, whole.suffix)
-    name, number = f"{stem}{suffix}", 1
-    while (folder, name.casefold()) in taken:
-        number += 1
-        name = f"{stem}_{number}{suffix}"
-    taken.add((folder, name.casefold()))
-    return name
 
 
 def _content(sample: Sample, name: str) -> bytes:
