@@ -29,7 +29,8 @@ Made = tuple[Any, Callable[..., Any]]
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
-_AT_ONCE: Final = 2.0  # seconds for what takes none, unless the server of processes hangs
+_ENDING: Final = 10.0  # seconds until the end of a process that was killed is told
+_CLOSING: Final = 2.0  # seconds that a start in progress holds up the end of all
 
 
 class LateError(ProcessError):
@@ -103,7 +104,7 @@ class Child:
     def close(self) -> None:
         """End the process for good, from any thread; a call in progress raises ProcessError."""
         self._closed = True
-        with _unless_hanging(_AT_ONCE), self._lock:  # held while a process is being started
+        with _unless_hanging(_CLOSING), self._lock:  # held while a process is being started
             if self._running is not None:
                 self._running[2]()
 
@@ -133,7 +134,7 @@ class Child:
             process, connection, at_exit = self._running
             at_exit()
             connection.close()
-            with _unless_hanging(_AT_ONCE):
+            with _unless_hanging(_ENDING):
                 process.join()
             self._running = None
 
