@@ -44,7 +44,7 @@ class Job:
 def prepare(base: Path, names: list[str]) -> Path:
     """The folder that every trial starts from: images, and a model with a threshold."""
     draw_parts(base / "parts", good=16, defects=4, side=64)
-    if {"update", "export", "watch", "predict --output"} & {*names}:
+    if {*names} - {"train", "train --finetune", "benchmark run"}:
         ahl("train", base / "parts", "-o", base / "m.ahl", *TRAIN, "--epochs", 2, "--no-cache")
         draw_parts(base / "fresh", good=40, defects=6, side=64, first=500)
         ahl("threshold", base / "m.ahl", base / "fresh" / "good", "--max-false-alarm-rate", 0.05)
@@ -84,6 +84,12 @@ def _whole_models(folder: Path) -> None:
 def _whole_graphs(folder: Path) -> None:
     for path in folder.glob("out.*"):
         read_artefact(path)
+
+
+def _whole_page(folder: Path) -> None:
+    for path in folder.glob("*.html"):
+        if not path.read_text().rstrip().endswith("</html>"):
+            raise ValueError(f"{path.name} is not whole")
 
 
 def _whole_results(folder: Path) -> None:
@@ -177,6 +183,12 @@ _PREDICT = (
 
 _EXPORT = ("export", "m.ahl", "-o", "out.onnx", "--threads", "1")
 
+_THRESHOLD = ("threshold", "m.ahl", "fresh/good", "-o", "out.ahl", "--threads", "1")
+_THRESHOLD += ("--max-false-alarm-rate", "0.1")
+_ADAPT = ("adapt", "m.ahl", "fresh/good", "-o", "out.ahl", "--epochs", "2", "--threads", "1")
+_ADAPT += ("--cache", "cache")
+_REPORT = ("report", "m.ahl", "fresh", "-o", "out.html", "--threads", "1", "--cache", "cache")
+
 JOBS = (
     Job(name="train", first=_TRAIN, again=(*_TRAIN, "--resume"), check=_whole_models, result=made),
     Job(
@@ -189,6 +201,9 @@ JOBS = (
     ),
     Job(name="export", first=_EXPORT, again=_EXPORT, check=_whole_graphs, result=made),
     Job(name="update", first=_UPDATE, again=_UPDATE, check=_whole_models, result=made),
+    Job(name="threshold", first=_THRESHOLD, again=_THRESHOLD, check=_whole_models, result=made),
+    Job(name="adapt", first=_ADAPT, again=_ADAPT, check=_whole_models, result=made),
+    Job(name="report", first=_REPORT, again=_REPORT, check=_whole_page, result=made),
     Job(name="watch", first=_WATCH, again=_WATCH, check=_none_lost, result=_moved),
     Job(
         name="benchmark run",

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         draw_split,
         open_dataset,
     )
-    from ahl.data.parts import with_parts
+    from ahl.data.with_parts import with_parts
     from ahl.distributions.augment import PseudoAnomalyGenerator, default_generators
     from ahl.estimator import AHL
     from ahl.features.backbones import PACKAGED, Backbone
@@ -112,7 +112,7 @@ _PLACES = {
         "draw_split",
         "open_dataset",
     ),
-    "data.parts": ("with_parts",),
+    "data.with_parts": ("with_parts",),
     "distributions.augment": (
         "PseudoAnomalyGenerator",
         "default_generators",

@@ -8,7 +8,8 @@ from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError
 from ahl.data import open_dataset
 from ahl.data.images.sources import LabelledImage
-from ahl.data.parts import number_parts, part_of, tell_parts, with_copies_together, with_parts
+from ahl.data.parts import number_parts, part_of, tell_parts, with_copies_together
+from ahl.data.with_parts import with_parts
 from small_images import blotched
 
 

@@ -10,7 +10,7 @@ from ahl import AHL
 from ahl._common.errors import DataError
 from ahl.data import draw_split, open_dataset
 from ahl.data.masks import resized_mask
-from ahl.data.parts import with_parts
+from ahl.data.with_parts import with_parts
 from ahl.scoring import evaluation
 from ahl.scoring.evaluation import evaluate
 from ahl.scoring.localisation import PixelCounts

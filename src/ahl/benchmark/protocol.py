@@ -13,7 +13,7 @@ from ahl._common.errors import DataError
 from ahl._common.text import counted
 from ahl.data import Dataset, Setting
 from ahl.data.images.numbers import FULL_DEPTH
-from ahl.data.parts import with_parts
+from ahl.data.with_parts import with_parts
 
 TOGETHER: Final = ", parts together"
 """End of the name of a dataset whose photographs of one part stay on one side of a split."""

@@ -25,6 +25,7 @@ from ahl._common.types import GOOD, Sample
 from ahl.data.images.finding import find_photographs, is_system
 from ahl.data.images.found import Found, places
 from ahl.data.images.pairing import is_ground_truth
+from ahl.data.parts import Parts
 
 Layout = Literal["inspection", "benchmark"]
 
@@ -67,6 +68,7 @@ class Dataset:
         anomalies: all labelled anomalies, possibly none.
         group_by: the regular expression that told the samples' parts by their names, if any.
         notes: sentences on what was left out or guessed, for people.
+        found: parts and copies of all images, if they were looked at: training does not look again.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Dataset:
     anomalies: tuple[Sample, ...]
     group_by: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    found: Parts[Sample] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for samples in ("train_normals", "test_normals", "anomalies"):

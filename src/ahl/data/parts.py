@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.text import counted
 from ahl._common.types import Sample, Skipped
 from ahl.data.copies import Copy, find_copies, linked
-from ahl.data.folders import Dataset, by_name
 from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.sources import LabelledImage
 from ahl.data.pictures import Picture, look_at
@@ -83,6 +81,7 @@ class Parts(Generic[T]):
         pictures: of the readable images, in order.
         skipped: images that cannot be read: copies of them are not looked for.
         unmatched: images whose names do not tell their part; None if names were not asked.
+        bit_depth: that the pixels were read with.
     """
 
     images: tuple[T, ...]
@@ -90,6 +89,7 @@ class Parts(Generic[T]):
     pictures: tuple[Picture[T], ...]
     skipped: tuple[Skipped, ...] = ()
     unmatched: int | None = None
+    bit_depth: int = FULL_DEPTH
 
     @property
     def shared(self) -> int:
@@ -113,10 +113,11 @@ class Parts(Generic[T]):
         """Copies of which one is labelled good and one a defect."""
         return tuple(copy for copy in self.copies if copy.where == "good and defect")
 
-    def among(self, images: Sequence[U]) -> Parts[U] | None:
+    def among(self, images: Sequence[U], bit_depth: int) -> Parts[U] | None:
         """The same of some of the images, labelled otherwise perhaps; None if one is not known."""
         place = {image.name: index for index, image in enumerate(images)}
-        if not place.keys() <= {one.name for one in self.images}:
+        known = {one.name for one in self.images}
+        if self.bit_depth != bit_depth or not place.keys() <= known:
             return None
         pictures: list[Picture[Any]] = [one for one in self.pictures if one.sample.name in place]
         pictures.sort(key=lambda one: place[one.sample.name])
@@ -125,6 +126,7 @@ class Parts(Generic[T]):
             copies=tuple(c for c in self.copies if c.one in place and c.other in place),
             pictures=tuple(replace(one, sample=images[place[one.sample.name]]) for one in pictures),
             skipped=tuple(one for one in self.skipped if one.name in place),
+            bit_depth=self.bit_depth,
         )
 
     def notes(self, done: str) -> list[str]:
@@ -229,8 +231,8 @@ def find_parts(
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
     """
-    if known is not None and (found_before := known.among(images)) is not None:
-        return found_before
+    if known is not None and (before := known.among(images, bit_depth)) is not None:
+        return before
     unmatched = None
     if group_by is not None:
         images = tell_parts(images, group_by)
@@ -246,46 +248,5 @@ def find_parts(
         pictures=tuple(pictures),
         skipped=tuple(skipped),
         unmatched=unmatched,
+        bit_depth=bit_depth,
     )
-
-
-def with_parts(
-    dataset: Dataset,
-    callback: Callback | None = None,
-    *,
-    group_by: str | None = None,
-    bit_depth: int = FULL_DEPTH,
-) -> tuple[Dataset, Parts[Sample]]:
-    """A dataset whose samples have their parts, and what these were found by.
-
-    Every image is decoded once.
-
-    Args:
-        dataset: as `open_dataset` gives it.
-        callback: receives progress.
-        group_by: as in `part_of`; None: copies alone tell parts.
-        bit_depth: as for `read_pixels`.
-
-    Raises:
-        ConfigurationError: if `group_by` is not a regular expression.
-
-    Examples:
-        >>> from pathlib import Path
-        >>> from ahl import open_dataset, with_parts
-        >>> dataset, found = with_parts(open_dataset(Path("parts")), group_by="[0-9]+")
-        >>> found.unmatched
-        0
-    """
-    given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
-    samples = by_name(chain(*given))
-    found = find_parts(samples, callback or Callback(), group_by=group_by, bit_depth=bit_depth)
-    told = {sample.name: sample for sample in found.images}
-    normals, tests, anomalies = (tuple(told[one.name] for one in samples) for samples in given)
-    changed = replace(
-        dataset,
-        train_normals=normals,
-        test_normals=tests,
-        anomalies=anomalies,
-        group_by=group_by or dataset.group_by,
-    )
-    return changed, found

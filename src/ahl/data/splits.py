@@ -48,7 +48,7 @@ class TrainingSplit:
         known_class: in the hard setting, the class they were drawn from.
         left_out: images that would be tested, but for a photograph of the same part in training.
         group_by: as in `Dataset`.
-        found: parts and copies of all images, if they were looked at: training does not look again.
+        found: as in `Dataset`.
     """
 
     normals: tuple[Sample, ...]
@@ -111,6 +111,7 @@ def draw_split(
             drawn="all",
             known_class=None,
             group_by=dataset.group_by,
+            found=dataset.found,
         )
     count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
     pool, others = _pools(dataset, count, known_class)
@@ -177,6 +178,7 @@ def _with_test(
         known_class=known_class,
         left_out=len(given) - len(test),
         group_by=dataset.group_by,
+        found=dataset.found,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ahl._common.callbacks import Callback
 from ahl._common.files import mark_output, written_whole
 from ahl._common.schema import json_hash
 from ahl._common.text import first_line
@@ -179,14 +180,26 @@ def default_store_root() -> Path:
     return Path(named) if named else user_cache_path("ahl") / "features"
 
 
-def why_not_kept(root: Path) -> str | None:
-    """The reason why no store can be written below a folder; None if it can."""
+def store_root(cache: str | Path | None, callback: Callback) -> Path | None:
+    """The folder of a cache that outlives the run; None if there is none.
+
+    Args:
+        cache: the folder; `"auto"` is the user's, if it can be written to, which is noted if not.
+        callback: receives the note.
+    """
+    if cache != "auto":
+        return None if cache is None else Path(cache)
+    root = default_store_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
-            return None
+            return root
     except OSError as error:
-        return first_line(error)
+        callback.on_note(
+            f"Nothing is cached beyond this run: {root} cannot be written to "
+            f"({first_line(error)}); --cache FOLDER keeps it elsewhere."
+        )
+        return None
 
 
 @contextlib.contextmanager

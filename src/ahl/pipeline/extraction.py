@@ -20,9 +20,8 @@ from ahl.features.backbones import Backbone
 from ahl.features.extractor import FeatureExtractor, extract_table
 from ahl.features.store import (
     FeatureStore,
-    default_store_root,
+    store_root,
     temporary_store_root,
-    why_not_kept,
 )
 from ahl.features.table import FeatureTable
 
@@ -127,15 +126,7 @@ def open_extraction(
     """
     extractor = FeatureExtractor(backbone, config, device)
     with ExitStack() as stack:
-        root = None if cache is None else Path(cache)
-        if cache == "auto":
-            root = default_store_root()
-            if reason := why_not_kept(root):
-                callback.on_note(
-                    f"Features are kept for this run alone: {root} cannot be written to "
-                    f"({reason}); --cache FOLDER keeps them elsewhere."
-                )
-                root = None
+        root = store_root(cache, callback)
         if root is None:
             root = stack.enter_context(temporary_store_root())
         store = FeatureStore(root, extractor.identity, extractor.layout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -11,19 +12,23 @@ from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
 from ahl._common.errors import DataError, ImageError
-from ahl._common.types import GOOD, Pixels, Sample, ScoredSample, Skipped
+from ahl._common.text import counted
+from ahl._common.types import GOOD, Sample, ScoredSample, Skipped
 from ahl.data import Dataset
 from ahl.data.images.reading import content_hash
-from ahl.data.images.variety import notes_on_numbers
-from ahl.data.masks import mask_of, resized_mask
-from ahl.data.pictures import Picture, picture_of
+from ahl.features.store import store_root
 from ahl.model.decision import Decision
 from ahl.model.manifest import TrainingFile
 from ahl.model.trained import TrainedModel
-from ahl.scoring.localisation import PixelCounts, PixelFigures
+from ahl.scoring.localisation import PixelFigures
+from ahl.scoring.measurement import (
+    keep_measurement,
+    measure,
+    measurement_file,
+    read_measurement,
+)
 from ahl.scoring.metrics import Figures, auroc_against_normals, open_set_figures
 from ahl.scoring.torch_scorer import TorchScorer
-from ahl.scoring.trained_parts import compare_with_training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +125,7 @@ def evaluate(
     *,
     progress: Callable[[int, int], None] | None = None,
     group_by: str | None = None,
+    cache: str | Path | None = None,
     callback: Callback | None = None,
 ) -> Evaluation:
     """Score a dataset's test images and sum up.
@@ -134,6 +140,8 @@ def evaluate(
         progress: called with (done, total).
         group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
             the model was trained with, if with any.
+        cache: folder of the cache, as for `RunSettings`: the same images, masks and labels are not
+            scored twice by one model, whatever its threshold. None neither uses nor fills it.
         callback: receives notes, and the progress of comparing with the training images.
 
     Raises:
@@ -148,74 +156,48 @@ def evaluate(
         >>> result.classes["good"].count
         2
     """
-    manifest = scorer.model.manifest
+    manifest, callback = scorer.model.manifest, callback or Callback()
     samples = [*dataset.test_normals, *dataset.anomalies]
     if dataset.layout == "inspection":
         samples += dataset.train_normals
     chosen = _choose(sorted(samples, key=lambda s: s.name), scorer.model)
-    tested, skipped = chosen.tested, chosen.skipped
+    tested, root = chosen.tested, store_root(cache, callback)
     if not tested:
         raise DataError(
             f"Nothing in {dataset.root} is left to test: the model was trained on all of its "
             "readable images. Evaluate on images that it has not seen."
         )
-    callback, depth = callback or Callback(), scorer.card.bit_depth
-    for note in notes_on_numbers([sample.source for sample in tested], depth):
-        callback.on_note(note)
-    scored: list[ScoredSample] = []
-    pictures: dict[int, Picture[Sample]] = {}
-    masked, pixels = any(sample.is_anomaly and sample.masks for sample in tested), PixelCounts()
-
-    def look(index: int, image: Pixels) -> None:
-        pictures[index] = picture_of(tested[index], image)
-
-    sources = [sample.source for sample in tested]
-    for prediction in scorer.predict(sources, heat_maps=masked, look=look):
-        sample = tested[prediction.index]
-        if prediction.score is None:
-            skipped.append(Skipped(name=sample.name, reason=prediction.error or ""))
-        else:
-            scored.append(
-                ScoredSample(
-                    sample=sample,
-                    score=prediction.score,
-                    seen=sample.class_name in manifest.seen_classes,
-                )
-            )
-        if prediction.heat_map is not None:
-            _count_pixels(pixels, prediction.heat_map, sample)
-        if progress is not None:
-            progress(prediction.index + 1, len(tested))
-    if not scored:
-        raise DataError(
-            f"None of the {len(skipped)} images in {dataset.root} that are left to test can be "
-            f"read ({skipped[0].name}: {skipped[0].reason})."
+    measured = file = None
+    if root is not None:
+        file = measurement_file(root, scorer, tested, group_by)
+        measured = read_measurement(file, tested, scorer.card.bit_depth)
+    if measured is not None:
+        callback.on_note(
+            f"The scores of {counted(len(tested), 'image')} are in the cache: the model has scored "
+            "them before."
         )
-    names = {one.sample.name for one in scored}
-    found = compare_with_training(
-        scorer.model,
-        [one.sample for one in scored],
-        group_by=group_by,
-        pictures=[one for _, one in sorted(pictures.items()) if one.sample.name in names],
-        callback=callback,
-    )
-    result = _sum_up(scored, chosen, scorer.model.decision, found.trained)
+    else:
+        measured = measure(scorer, tested, group_by=group_by, progress=progress, callback=callback)
+        if file is not None:
+            keep_measurement(file, measured, callback)
+    scored = [
+        ScoredSample(sample=sample, score=score, seen=sample.class_name in manifest.seen_classes)
+        for sample, score in zip(tested, measured.scores, strict=True)
+        if not isinstance(score, str)
+    ]
+    chosen.skipped += [
+        Skipped(name=sample.name, reason=reason)
+        for sample, reason in zip(tested, measured.scores, strict=True)
+        if isinstance(reason, str)
+    ]
+    trained = np.array(measured.trained, dtype=np.bool_)
+    result = _sum_up(scored, chosen, scorer.model.decision, trained)
     copies = (
-        LabelConflict.between(scored[tested].sample, manifest.files[trained])
-        for tested, trained in sorted(found.copied)
+        LabelConflict.between(scored[image].sample, manifest.files[trained_file])
+        for image, trained_file in measured.copied
     )
     conflicts = (*chosen.conflicts, *filter(None, copies))
-    return replace(result, pixels=pixels.figures(), conflicts=conflicts)
-
-
-def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample) -> None:
-    mask = mask_of(sample)
-    if mask is not None:
-        pixels.add(heat, resized_mask(mask, heat.shape))
-    elif sample.is_anomaly:
-        pixels.add_unmasked()
-    else:
-        pixels.add(heat, None)
+    return replace(result, pixels=measured.pixels, conflicts=conflicts)
 
 
 @dataclass(kw_only=True)

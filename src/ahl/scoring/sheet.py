@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ahl._common.files import written_whole
 from ahl._common.text import printable
-from ahl._common.types import Pixels
+from ahl._common.types import ImageSize, Pixels
 from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, read_pixels
 from ahl.scoring.overlay import BLUE, RED, overlay
@@ -39,7 +39,7 @@ def draw_sheet(
     output: Path,
     *,
     bit_depth: int = FULL_DEPTH,
-) -> None:
+) -> ImageSize:
     """Write an image, its heat map and what is known of it as one PNG.
 
     Args:
@@ -49,11 +49,15 @@ def draw_sheet(
         output: the PNG, replaced at once when it is complete; its folder is made.
         bit_depth: as for `read_pixels`.
 
+    Returns:
+        height and width of the image.
+
     Raises:
         ImageError: if the image cannot be read.
     """
     assert prediction.heat_map is not None
-    pixels = fitted(read_pixels(source, bit_depth=bit_depth))
+    whole = read_pixels(source, bit_depth=bit_depth)
+    pixels = fitted(whole)
     drawn = overlay(pixels, prediction.heat_map, prediction.colour_bounds)
     wide = pixels.shape[1] > 2 * pixels.shape[0]
     pair = [_titled(pixels, "image"), _titled(drawn, "where it is unlike good parts")]
@@ -74,6 +78,7 @@ def draw_sheet(
     sheet = _joined([*lines, body, legend], down=True)
     with written_whole(output) as path:
         ImageOps.expand(sheet, _GAP, "white").save(path, format="PNG")
+    return whole.shape[0], whole.shape[1]
 
 
 def picture_name(*parts: str) -> str:

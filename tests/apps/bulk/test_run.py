@@ -9,7 +9,6 @@ from shards import files_of, pa, rows_of, told_by_predict, write_rows
 
 from ahl.apps.bulk import fetching
 from ahl.apps.bulk import run as bulk_run
-from ahl.apps.bulk import shards as bulk_shards
 from ahl.apps.bulk.run import score_collection, score_here
 from commands import run
 from small_images import write_class
@@ -99,22 +98,6 @@ def test_shards_of_files_that_changed_are_scored_again(model, inspection_folder,
     same = [name for name in before if name.startswith("part") and before[name] == after[name]]
     assert same == ["part-00000.parquet", "part-00002.parquet"]
     assert [row["path"] for row in rows_of(out)] == [str(path) for path in paths]
-
-
-def test_a_model_that_is_replaced_meanwhile_scores_nothing(model, tmp_path, monkeypatch):
-    write_class(tmp_path / "new", "good", 2)
-    changing = tmp_path / "m.ahl"
-    shutil.copy(model, changing)
-    opened = bulk_shards.open_scorer
-
-    def replaced(path, **options):
-        run("threshold", path, "--max-false-alarm-rate", "0.3")
-        return opened(path, **options)
-
-    monkeypatch.setattr(bulk_shards, "open_scorer", replaced)
-    options = ("--output", tmp_path / "out")
-    refused = run("predict", changing, tmp_path / "new", *options, code=1)
-    assert "was replaced while it was used" in refused.output
 
 
 def test_names_that_are_not_utf_8_are_scored(model, tmp_path):

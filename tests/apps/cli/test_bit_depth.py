@@ -55,6 +55,8 @@ VERBS = {
     "threshold": "threshold MODEL DATA/new/good -o OUT/m.ahl --max-false-alarm-rate 0.2",
     "adapt": "adapt MODEL DATA/new/good -o OUT/m.ahl --epochs 1",
     "update": "update MODEL --missed DATA/new/dot -o OUT/m.ahl --force",
+    "predict --output": "predict MODEL DATA/new --output OUT/scores --shard-size 8",
+    "export": "export MODEL --data DATA/new -o OUT/m.onnx",
 }
 
 
@@ -62,9 +64,36 @@ VERBS = {
 def test_a_verb_asks_unless_the_model_was_told(verb, data, told, untold, tmp_path):
     for model, asked in ((untold[0], True), (told[0], False)):
         line = VERBS[verb].replace("MODEL", str(model)).replace("DATA", str(data))
-        result = run(*line.replace("OUT", str(tmp_path)).split())
+        result = run(*line.replace("OUT", str(tmp_path / model.stem)).split())
         assert (ASKED in result.stderr) is asked
         assert result.stderr.count(ASKED) <= 1
+
+
+def test_a_resumed_run_asks_too(data, untold, tmp_path):
+    command = ("predict", untold[0], data / "new", "--output", tmp_path / "scores")
+    assert run(*command).stderr.count(ASKED) == run(*command).stderr.count(ASKED) == 1
+
+
+def test_a_watch_asks_once(data, told, untold, tmp_path):
+    """Of the first images, though they come one after the other."""
+    for number, ((model, _), asked) in enumerate(((untold, 1), (told, 0))):
+        decided, folder = tmp_path / f"{number}.ahl", tmp_path / str(number)
+        run("threshold", model, "--max-false-alarm-rate", "0.3", "-o", decided)
+        write(folder / "in", "good", 20, first=80)
+        goals = ("--ok", folder / "ok", "--reject", folder / "reject")
+        result = run("watch", decided, folder / "in", *goals, "--once", "--settle", 0)
+        assert result.stderr.count(ASKED) == asked
+
+
+def test_what_looks_before_training_asks(data, tmp_path):
+    parts, options = data / "parts", (*train_options(data), "--quick")
+    options = [one for one in options if one not in ("--epochs", 2)]
+    assert ASKED in run("advise", parts, *options).stderr
+    assert ASKED not in run("advise", parts, *options, "--bit-depth", 12).stderr
+    line = ("benchmark", "run", "--dataset", f"x={parts}", "--method", "logistic", "--seeds", 1)
+    line = (*line, "--anomalies", 2, "--as-published", *options[:-1])
+    assert "x: The 16-bit images" in run(*line, "--output", tmp_path / "dark").stderr
+    assert ASKED not in run(*line, "--output", tmp_path / "x", "--bit-depth", 12).stderr
 
 
 def test_training_asks_and_keeps_what_it_was_told(data, told, untold, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ahl.apps.cli.labelled import Labels
+from ahl.data import open_dataset
 from commands import run, train_options
 from small_images import SIZE, write_class
 
@@ -115,6 +116,38 @@ def test_arrange_writes_the_layout(loose, tmp_path):
     assert all(len(sample.masks) == 1 for sample in dataset.anomalies)
     assert (tmp_path / "out" / "ground_truth" / "dot" / "NG_000_mask.png").exists()
     run("datasets", "arrange", *given, "-o", tmp_path / "out", code=2)
+
+
+@pytest.mark.parametrize("array", [np.uint16(4000), np.float32(0.5), np.uint8(7)])
+def test_arranged_arrays_keep_all_their_numbers(tmp_path, array):
+    """A PNG of 8 bits would lose twelve bits, floats, and channels beyond the third."""
+    for name, shape in (("good", (6, 8)), ("dot", (6, 8, 5))):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        numbers = np.arange(np.prod(shape)).reshape(shape) / 1000 + array
+        np.save(tmp_path / "in" / name / "0.npy", numbers.astype(array.dtype))
+    run("datasets", "arrange", tmp_path / "in", "-o", tmp_path / "out")
+    for name in ("good", "dot"):
+        copy = tmp_path / "out" / name / f"{name}_0.npy"
+        assert copy.read_bytes() == (tmp_path / "in" / name / "0.npy").read_bytes()
+
+
+def test_arranged_images_of_one_stem_keep_their_own_masks(tmp_path):
+    """`a.png` and `a.bmp` of a table would both have `a_mask.png`."""
+    rows = ["path,label,mask"]
+    for number, name in enumerate(("g.png", "a.png", "a.bmp")):
+        mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
+        mask[number : 9 * number] = 255
+        Image.fromarray(mask).save(tmp_path / f"{number}-of.png")
+        Image.fromarray(np.full((SIZE, SIZE), 50 * number, dtype=np.uint8)).save(tmp_path / name)
+        rows.append(f"{name},dot,{number}-of.png" if number else f"{name},good,")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    run("datasets", "arrange", "--table", tmp_path / "t.csv", "-o", tmp_path / "out")
+    arranged = open_dataset(tmp_path / "out")
+    assert len(arranged.anomalies) == 2
+    for one in arranged.anomalies:
+        number = 1 if one.path.suffix == ".png" else 2
+        (mask,) = one.masks
+        assert mask.read_bytes() == (tmp_path / f"{number}-of.png").read_bytes()
 
 
 def test_arrange_says_that_groups_are_lost(loose, tmp_path):

@@ -55,13 +55,13 @@ def test_a_home_that_cannot_be_written_to_keeps_no_features(parts, tmp_path, mon
     monkeypatch.setenv("AHL_CACHE", str(tmp_path / "home" / "features"))
     options = train_options(tmp_path)[:-2]  # without --cache
     result = run("train", parts, "-o", tmp_path / "m.ahl", *options)
-    assert "Features are kept for this run alone" in result.stderr
+    assert "Nothing is cached beyond this run" in result.stderr
     assert f"{tmp_path / 'home' / 'features'} cannot be written to (Not a directory)" in (
         result.stderr
     )
     options = ("--epochs", 1, "-o", tmp_path / "a.ahl")
     result = run("adapt", tmp_path / "m.ahl", parts / "good", *options)
-    assert "--cache FOLDER keeps them elsewhere" in result.stderr
+    assert "--cache FOLDER keeps it elsewhere" in result.stderr
 
 
 FULL = """

@@ -95,24 +95,33 @@ def test_a_pipe_closed_early_is_no_traceback(model, inspection_folder):
 
 
 def test_heat_maps_of_images_with_like_paths_stay_apart(model, tmp_path):
-    """`a/b.png` and `a__b.png` would have one name, and a deep path one that is too long."""
+    """`a/b.png` and `a__b.png` would have one name, and a deep path one that is too long.
+
+    `A` and `a` have one on a disk that knows no case.
+    """
     write_class(tmp_path / "a", "good", 1, first=500)
     one = next((tmp_path / "a").iterdir())
     other = tmp_path / f"a__{one.name}"
     deep = tmp_path / Path(*["long" * 20] * 4) / one.name
     deep.parent.mkdir(parents=True)
-    for copy in (other, deep):
+    upper = tmp_path / "A" / one.name
+    upper.parent.mkdir()
+    for copy in (other, deep, upper):
         shutil.copy(one, copy)
     options = ("--heat-maps", tmp_path / "maps", "--json")
     told = [
         json.loads(line)
-        for line in run("predict", model, one, other, deep, *options).stdout.splitlines()
+        for line in run("predict", model, one, other, deep, upper, *options).stdout.splitlines()
     ]
-    files = {one["heat_map"] for one in told}
-    assert len(files) == len(list((tmp_path / "maps").glob("*.png"))) == 3
+    files = {one["heat_map"].casefold() for one in told}
+    assert len(files) == len(list((tmp_path / "maps").glob("*.png"))) == 4
 
 
-def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fate", ["there is no such file", "it changed while it was used"])
+def test_an_image_that_is_another_behind_its_score_has_no_heat_map(
+    model, tmp_path, monkeypatch, fate
+):
+    """The evidence of the old bytes is not drawn over the new ones."""
     from ahl.scoring import sheet
 
     images = write_class(tmp_path / "new", "dot", 3, first=50)
@@ -120,6 +129,8 @@ def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path
 
     def draw(source, *others, **options):
         images[1].unlink(missing_ok=True)
+        if "changed" in fate:
+            shutil.copy(images[2], images[1])
         drawn(source, *others, **options)
 
     monkeypatch.setattr(sheet, "draw_sheet", draw)
@@ -128,7 +139,8 @@ def test_an_image_that_vanishes_behind_its_score_has_no_heat_map(model, tmp_path
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert ["heat_map" in line for line in lines] == [True, False, True]
     assert all("score" in line for line in lines)
-    assert f"No heat map of {images[1]}: there is no such file." in result.stderr
+    assert f"No heat map of {images[1]}: {fate}." in result.stderr
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 2
 
 
 @pytest.fixture(scope="module")

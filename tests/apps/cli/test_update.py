@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from ahl.pipeline.feedback.store import FeedbackStore
 from ahl.pipeline.update_result import Update
+from ahl.scoring.opening import open_scorer
 from commands import run
 from small_images import write_class
 
@@ -98,6 +100,28 @@ def test_folders_tell_the_class(model, tmp_path):
         "class of a missed defect is 'good'"
         in run("update", model, "--missed", good, code=2).stderr
     )
+
+
+@pytest.mark.parametrize("name", ["dot", "good"])
+def test_an_answer_on_an_uncertain_image_moves_its_score(model, tmp_path, name):
+    """Farther to its side of the threshold: to be right is not all that there is to learn."""
+    decided, feedback = tmp_path / "d.ahl", tmp_path / "feedback"
+    fresh = write_class(tmp_path / "fresh", "good", 24, first=200)
+    run("threshold", model, *fresh, "--max-false-alarm-rate", "0.1", "-o", decided)
+    paths = write_class(tmp_path / "new", name, 6, first=400)
+    store, uncertain = FeedbackStore(feedback, 10**7), 0
+    for path, one in zip(paths, open_scorer(decided).predict(paths), strict=True):
+        if one.verdict == "uncertain" and one.anomalous == (name != "good"):
+            uncertain += 1
+            store.add(path.read_bytes(), path.name, name, one, "")
+    assert uncertain
+    told = json.loads(run("update", decided, "--feedback", feedback, "--json").stdout)
+    assert len(told["corrected"]) == uncertain
+    sign = -1 if name == "good" else 1
+    for one in told["corrected"]:
+        assert one["right_before"]
+        before, after = (one[f"score_{w}"] - told[f"limit_{w}"] for w in ("before", "after"))
+        assert sign * after > sign * before
 
 
 def test_a_changed_label_is_said(model, inspection_folder, tmp_path):

@@ -1,10 +1,12 @@
 """Functions in processes of their own: what they give, raise, and how they end."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -92,11 +94,69 @@ def test_closing_ends_a_call_in_progress(child):
         child.call(60, "x")
 
 
-@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)"])
-def test_it_ends_with_the_process_that_started_it(end):
+@pytest.fixture
+def hanging():
+    """Suspends the server that processes are started by, as a machine that is short of all does."""
+    suspended = []
+
+    def hang():
+        server = psutil.Process(forkserver._forkserver._forkserver_pid)
+        server.suspend()
+        suspended.append(server)
+
+    yield hang
+    for one in suspended:
+        with contextlib.suppress(psutil.Error):
+            one.resume()
+
+
+def test_closing_ends_a_start_that_hangs(child, hanging):
+    Child(make).start()  # there is a server
+    hanging()
+    failed = []
+
+    def start():
+        with pytest.raises(ProcessError, match="no process could be started"):
+            child.start()
+        failed.append(True)
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    child.close()
+    thread.join(30)
+    assert failed
+    assert time.monotonic() - began < 30
+    other = Child(make)
+    assert other.call(60, "x")[0] == "x", "by another server"
+    other.close()
+
+
+def test_one_that_is_late_is_given_up_though_nobody_tells_of_its_end(child, hanging):
+    child.start()
+    hanging()
+    began = time.monotonic()
+    with pytest.raises(LateError):
+        child.call(0.2, "sleep")
+    assert time.monotonic() - began < 30
+    assert child.call(60, "x")[0] == "x"
+
+
+def test_a_start_that_hangs_is_given_up(child, hanging):
+    Child(make).start()
+    hanging()
+    with pytest.raises(ProcessError, match="no process could be started"):
+        child.start(0.5)
+    assert child.call(60, "x")[0] == "x"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)", "hang()"])
+def test_it_ends_with_the_process_that_started_it(end, busy):
     """Also while it works, and though it takes no notice of SIGTERM."""
     code = f"""
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from contextlib import suppress
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_child import Child, ProcessError, make
@@ -106,8 +166,12 @@ if __name__ == "__main__":
     def asleep():
         with suppress(ProcessError):  # ended with this process, maybe a moment before it
             child.call(60, "sleep")
-    threading.Thread(target=asleep, daemon=True).start()
+    if {busy}:
+        threading.Thread(target=asleep, daemon=True).start()
     time.sleep(0.5)
+    def hang():  # and end: the interpreter waits for its processes
+        from multiprocessing import forkserver
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGSTOP)
     {end}
 """
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

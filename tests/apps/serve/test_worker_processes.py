@@ -79,3 +79,18 @@ def test_processes_that_cannot_start_are_not_started_again(tmp_path):
     assert "is broken" in result.stderr
     assert "did not start" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_worker_that_hangs_holds_up_no_stop(tmp_path):
+    """Also one that hangs before it has begun to listen to signals."""
+    model, log = tmp_path / "m", tmp_path / "log"
+    model.write_bytes(b"")
+    options = ("--workers", "2", "--timeout", "1")
+    with running(model, log, *options, command=(FAKE,)) as service:
+        until(lambda: len(opened(service, model)) == 2)
+        workers(service)[0].suspend()
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 30
+    assert "did not stop in 11 s, and was ended" in log.read_text()
+    assert "Traceback" not in log.read_text()

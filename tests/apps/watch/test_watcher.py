@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fake_scorer import FakeScorer, run
+from PIL import Image
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl.apps.watch.watcher import Destinations
@@ -199,6 +200,31 @@ def test_it_needs_no_torch():
     script = "import sys; sys.modules['torch'] = None\nimport ahl.apps.cli, ahl.apps.watch.watcher"
     script += "\nimport ahl.apps.watch.mover, ahl.apps.watch.journal, filelock"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_two_images_never_share_a_picture(site, tmp_path):
+    """Not of one name in two folders, nor of one that a file had that was taken away since."""
+    maps = tmp_path / "maps"
+    heat = np.zeros((4, 4), dtype=np.float32)
+    found = Prediction(index=0, score=1.0, heat_map=heat, anomalous=False, verdict="normal")
+    scorer = FakeScorer()
+    scorer.predict = lambda images, **_: (replace(found, index=i) for i in range(len(images)))
+    drawn = {}
+    for _ in range(2):
+        for place in ("x", "y/x"):
+            path = site.folder / place / "a.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 4, 3), 40 * len(drawn), dtype=np.uint8)).save(path)
+            site.watcher(scorer=scorer, heat_maps=maps).run_once()
+            drawn |= {one.name: drawn.get(one.name, one.read_bytes()) for one in maps.iterdir()}
+            (site.destinations.ok / place / "a.png").unlink()
+    assert site.warned == []
+    assert sorted(drawn) == [
+        *("ok__x__a.png-2.png", "ok__x__a.png.png"),
+        *("ok__y__x__a.png-2.png", "ok__y__x__a.png.png"),
+    ]
+    assert drawn == {one.name: one.read_bytes() for one in maps.iterdir()}
+    assert len(set(drawn.values())) == 4
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_and_nothing_waits(site):

@@ -30,6 +30,7 @@ from ahl.config import DEFAULT_BACKBONE, Config, default
 from ahl.data import Dataset, open_dataset
 from ahl.data.copies import Copy, find_copies
 from ahl.data.folders import by_name
+from ahl.data.images.variety import notes_on_numbers
 from ahl.data.parts import number_parts, tell_parts, with_copies_together
 from ahl.data.pictures import Picture, look_at
 from ahl.features.backbones import Backbone
@@ -163,6 +164,8 @@ def advise(
         cache=cache,
         callback=callback,
     )
+    for note in notes_on_numbers(normals, setup.config.features.bit_depth):
+        callback.on_note(note)
     samples = by_name((*dataset.train_normals, *dataset.test_normals, *dataset.anomalies))
     if group_by is not None:
         samples = tell_parts(samples, group_by)

@@ -16,6 +16,9 @@ from ahl._common.text import first_line
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
+LOCK: Final = "_ahl_run.lock"
+"""Name of the file that a run holds. Readers of Parquet folders pass over names with a `_`."""
+
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 
 
@@ -116,6 +119,35 @@ class OutputFolder:
         with place_errors(self.path(name)):
             data: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
             return data
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for one run, until its process ends; a folder of a store is not held.
+
+        Raises:
+            DataError: if another run holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        if not self._is_local:
+            yield
+            return
+        with place_errors(self.place):
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            lock = FileLock(Path(self._root) / LOCK)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                raise DataError(
+                    f"Another run writes into {self.place}: wait for its end, or name another "
+                    "folder."
+                ) from None
+            except NotImplementedError:  # of a file system that knows no locks
+                pass
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole: renamed into place here, put in one go elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import ConfigurationError, ResumeError
+from ahl._common.errors import ConfigurationError, DataError, ResumeError
 from ahl._common.schema import json_hash, read_json
+from ahl._common.text import counted
 from ahl._common.version import __version__
 from ahl.apps.bulk.inputs import cut, find_inputs, inputs_digest, state_of
 from ahl.apps.bulk.places import OutputFolder, located
@@ -97,7 +98,8 @@ def score_collection(
 
     Raises:
         ConfigurationError: if a package is missing.
-        DataError: if there is nothing to score, or the folder cannot be used.
+        DataError: if there is nothing to score, the folder cannot be used or another run writes
+            into it, or files changed while they were scored.
         ResumeError: if the folder holds something else.
     """
     try:
@@ -132,32 +134,52 @@ def score_collection(
         )
         for number, part in enumerate(shards)
     ]
-    names = folder.names()
-    _claim(folder, names, {**facts, "shards": len(shards), "run": run})
+    _refuse_foreign(folder, folder.names())
+    with folder.held():
+        return _completed(folder, model, {**facts, "run": run}, tasks, engine, base, callback)
+
+
+def _completed(
+    folder: OutputFolder,
+    model: Path,
+    facts: dict[str, Any],
+    tasks: Sequence[ShardTask],
+    engine: Engine,
+    base: str,
+    callback: Callback,
+) -> Collected:
+    """Score what the folder lacks, as in `score_collection`; nobody else writes into it."""
+    names, run, total = folder.names(), facts["run"], facts["images"]
+    manifest = {**facts, "shards": len(tasks)}
+    _claim(folder, names, manifest)
     done = _found(folder, names, tasks, run)
     found, reached = len(done), sum(one.images for one in done.values())
     callback.on_stage(_STAGE, reached, total)
+    noted = _noted(done.values(), callback)
     missing = [task for task in tasks if task.number not in done]
     if missing:
         job = Job(
             model=model,
-            sha256=model_digest,
-            output=located(output, base),
+            sha256=facts["model"],
+            output=located(folder.place, base),
             base=base,
             run=run,
-            device=device,
+            device=facts["device"],
         )
         for one in engine(job, missing):
             done[one.shard] = one
+            noted = noted or _noted([one], callback)
             reached += one.images
             callback.on_stage(_STAGE, reached, total)
         _check_all_there(folder, tasks)
+        _check_unchanged(missing, base)
+        _claim(folder, folder.names(), manifest)  # in a store, nothing kept another run away
     counts = {
         name: sum(getattr(one, name) for one in done.values())
         for name in ("images", "unreadable", "unfetched", "anomalous")
     }
-    folder.write(DONE, _json({"run": run, **counts, "shards": len(shards)}))
-    return Collected(**counts, shards=len(shards), found=found)
+    folder.write(DONE, _json({"run": run, **counts, "shards": len(tasks)}))
+    return Collected(**counts, shards=len(tasks), found=found)
 
 
 def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
@@ -171,13 +193,16 @@ def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
     return json_hash({**versions, **facts})
 
 
+def _refuse_foreign(folder: OutputFolder, names: set[str]) -> None:
+    if MANIFEST not in names and any(name.endswith(".parquet") for name in names):
+        raise ResumeError(
+            f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
+        )
+
+
 def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> None:
     """Make the folder this run's own, or find that it is."""
     if MANIFEST not in names:
-        if any(name.endswith(".parquet") for name in names):
-            raise ResumeError(
-                f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
-            )
         folder.write(MANIFEST, _json(manifest))
         return
     try:
@@ -224,12 +249,31 @@ def _found(
         }
 
 
+def _noted(shards: Iterable[ShardFacts], callback: Callback) -> bool:
+    """Tell what is odd about images of the first shard that has such; False if none has."""
+    notes = next((one.notes for one in shards if one.notes), ())
+    for note in notes:
+        callback.on_note(note)
+    return bool(notes)
+
+
 def _check_all_there(folder: OutputFolder, tasks: Sequence[ShardTask]) -> None:
     missing = {task.name for task in tasks} - folder.names()
     if missing:
         raise ConfigurationError(
             f"{len(missing)} shards are not in {folder.place}: workers on other machines wrote to "
             "their own discs. Name a folder that all machines share, or a bucket."
+        )
+
+
+def _check_unchanged(tasks: Sequence[ShardTask], base: str) -> None:
+    """Refuse to call a run complete that scored files while they changed."""
+    changed = [task.name for task in tasks if state_of(task.part, base) != task.state]
+    if changed:
+        raise DataError(
+            f"Files of {counted(len(changed), 'shard')}, first of {changed[0]}, changed while they "
+            "were scored: some scores may be of their old content. The same command scores these "
+            "shards again."
         )
 
 

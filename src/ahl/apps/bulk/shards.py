@@ -15,6 +15,7 @@ from ahl._common.schema import read_json
 from ahl.apps.bulk.fetching import Fetcher, chunks
 from ahl.apps.bulk.inputs import Part
 from ahl.apps.bulk.places import OutputFolder, parquet_file
+from ahl.data.images.variety import notes_on_numbers
 from ahl.scoring.opening import open_scorer
 
 _KEY: Final = b"ahl"
@@ -68,6 +69,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
         unreadable: how many of them have an error instead of scores.
         unfetched: how many of those a store did not give, and might another time.
         anomalous: how many lie above the model's threshold.
+        notes: on numbers of more than 8 bits in its first images.
     """
 
     run: str
@@ -77,6 +79,7 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: Count = 0
     unfetched: Count = 0
     anomalous: Count = 0
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: OutputFolder, name: str) -> Self | None:
@@ -117,8 +120,12 @@ class ShardScorer:
         """
         fetcher = Fetcher()
         rows: list[dict[str, Any]] = []
+        notes: tuple[str, ...] = ()
+        card = self._scorer.card
         for images in chunks(task.part, self._job.base, fetcher):
-            predictions = self._scorer.predict([image.source for image in images])
+            sources = [image.source for image in images]
+            notes = notes if rows else tuple(notes_on_numbers(sources, card.bit_depth))
+            predictions = self._scorer.predict(sources)
             values = {one.index: one.to_json() for one in predictions}
             rows += [{"path": image.name, **values[n]} for n, image in enumerate(images)]
         if fetcher.failed == len(rows):
@@ -135,8 +142,8 @@ class ShardScorer:
             unreadable=sum("score" not in row for row in rows),
             unfetched=fetcher.failed,
             anomalous=sum(row.get("anomalous") or False for row in rows),
+            notes=notes,
         )
-        card = self._scorer.card
         self._folder.write(task.name, as_parquet(rows, facts, card.heads, card.evidence))
         return facts
 

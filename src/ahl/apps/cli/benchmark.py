@@ -113,6 +113,7 @@ class RunOptions:
         from ahl.benchmark.protocol import with_kept_together
         from ahl.benchmark.trials import Benchmark
         from ahl.benchmark.variants import Variant
+        from ahl.data.images.variety import notes_on_numbers
         from ahl.features.backbones.choice import BackboneChoice
 
         as_published = self.as_published or self.transfer
@@ -128,6 +129,10 @@ class RunOptions:
         for text in methods:
             Variant.parse(text)  # before images are decoded, so that a mistyped name is refused
         datasets = [_dataset(text) for text in self.datasets]
+        for dataset in datasets:
+            normals = [one.source for subset in dataset.subsets for one in subset.train_normals]
+            for note in notes_on_numbers(normals, self.features.bit_depth):
+                callback.on_note(f"{dataset.name}: {note}")
         if not as_published:
             datasets = with_kept_together(
                 datasets, callback, group_by=self.group_by, bit_depth=self.features.bit_depth

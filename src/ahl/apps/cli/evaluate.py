@@ -17,7 +17,7 @@ from ahl.apps.cli.common import (
     stdout_console,
     tell,
 )
-from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
+from ahl.apps.cli.groups import Caching, Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import options, takes
 
@@ -46,6 +46,7 @@ class EvaluateOptions:
     labels: Labels
     group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
+    caching: Caching
     as_json: bool = json_flag()
 
 
@@ -74,6 +75,7 @@ def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     from ahl.pipeline.settings import RunSettings
     from ahl.scoring.evaluation import evaluate as measure
 
+    cache = options.caching.place
     options.computing.begin()
     dataset = options.labels.dataset(data, ["test"])
     detector = AHL.load(model, run=RunSettings(device=options.computing.device))
@@ -83,6 +85,7 @@ def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
             dataset,
             progress=callback.progress_of("scoring"),
             group_by=options.group_by,
+            cache=cache,
             callback=callback,
         )
         for skipped in result.skipped:

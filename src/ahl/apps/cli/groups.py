@@ -104,14 +104,14 @@ class JsonAlone:
 
 @options
 class Caching:
-    """Place of extracted features."""
+    """Place of extracted features and of scores of labelled images."""
 
     cache: Path | None = option(
-        "Folder for cached features [default: $AHL_CACHE, else your user cache].",
+        "Folder of the cache [default: $AHL_CACHE, else your user cache].",
         default=None,
         type=FOLDER,
     )
-    no_cache: bool = option("Keep no features after the run.", default=False)
+    no_cache: bool = option("Compute all anew, and keep none of it.", default=False)
 
     @property
     def place(self) -> Path | str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -32,10 +33,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ahl._common.types import ImageSize
+    from ahl.data.images.reading import ImageSource
     from ahl.model.card import ModelCard
     from ahl.scoring.prediction import Prediction
     from ahl.scoring.scorer import Scorer
     from ahl.scoring.words import Tally
+
+_TOGETHER: Final = 256
+"""Images hashed ahead of the scorer: a multiple of the batch of every preset."""
 
 
 @options
@@ -156,28 +162,49 @@ def _scored(
     tally: Tally,
 ) -> Iterator[_Scored]:
     """Score the images, draw them if asked for, and count them."""
+    from ahl._common.types import Pinned
     from ahl.scoring.sheet import draw_sheet
 
-    card, trained_on, folder, why = scorer.card, scorer.trained_on, options.heat_maps, options.why
-    for prediction in scorer.predict(images, heat_maps=folder is not None, nearest=why):
-        source = images[prediction.index]
-        values = {"path": str(source), **prediction.to_json(why=card if why else None)}
-        if trained_on and prediction.score is not None:
-            values["trained_on"] = _hash_of(source) in trained_on
-        if prediction.heat_map is not None:
-            file = files[prediction.index]
+    card, trained_on, why = scorer.card, scorer.trained_on, options.why
+    for number, source, prediction in _predictions(scorer, images, options):
+        path = str(images[number])
+        values = {"path": path, **prediction.to_json(why=card if why else None)}
+        if trained_on and isinstance(source, Pinned) and prediction.score is not None:
+            values["trained_on"] = source.sha256 in trained_on
+        if (heat := prediction.heat_map) is not None:
+            file = files[number]
             try:
-                draw_sheet(source, str(source), prediction, file, bit_depth=card.bit_depth)
+                size = draw_sheet(source, path, prediction, file, bit_depth=card.bit_depth)
                 values["heat_map"] = str(file)
                 if options.npy:
-                    values["heat_map_npy"] = str(_write_numbers(prediction.heat_map, source, file))
-            except ImageError as error:  # it was there when it was scored
+                    values["heat_map_npy"] = str(_write_numbers(heat, size, file))
+            except ImageError as error:  # it was there, or another one, when it was scored
                 tally.undrawn += 1
-                say(f"No heat map of {printable(str(source))}: {error}.")
+                say(f"No heat map of {printable(path)}: {error}.")
         tally.add(prediction, trained_on=values.get("trained_on", False))
         yield _Scored(
             values, json_line(values) if options.as_json else _lines(prediction, values, card)
         )
+
+
+def _predictions(
+    scorer: Scorer, images: Sequence[Path], options: PredictOptions
+) -> Iterator[tuple[int, ImageSource, Prediction]]:
+    """Each image's position, what was read of it, and its prediction.
+
+    A file is hashed and then read only if it still has this content: whatever else is told of it,
+    or drawn, is of the very bytes that were scored.
+    """
+    from ahl.data.images.reading import content_hash, pinned
+
+    for start in range(0, len(images), _TOGETHER):
+        sources: list[ImageSource] = [*images[start : start + _TOGETHER]]
+        for number, source in enumerate(sources):
+            with suppress(ImageError):  # scoring will say why it cannot be read
+                sources[number] = pinned(source, content_hash(source))
+        drawn = options.heat_maps is not None
+        for one in scorer.predict(sources, heat_maps=drawn, nearest=options.why):
+            yield start + one.index, sources[one.index], one
 
 
 @dataclass(frozen=True)
@@ -195,16 +222,6 @@ def _by_path(one: _Scored) -> str:
 def _by_score(one: _Scored) -> tuple[float, str]:
     """The highest first, images without a score last."""
     return -one.values.get("score", -inf), _by_path(one)
-
-
-def _hash_of(source: Path) -> str | None:
-    """The image's content hash; None if it is gone by now."""
-    from ahl.data.images.reading import content_hash
-
-    try:
-        return content_hash(source)
-    except ImageError:
-        return None
 
 
 def _title(card: ModelCard) -> str:
@@ -244,27 +261,26 @@ def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
     if folder is None:
         return []
     claim_folder(folder, "--heat-maps")
-    files: dict[Path, None] = {}
+    files: dict[str, Path] = {}  # by what a file system takes for one name that knows no case
     for image in images:
         parts = [part for part in image.parts if part not in (image.anchor, "..")]
         name = picture_name(*parts)
         file, number = folder / f"{name}.png", 1
-        while file in files:
+        while file.name.casefold() in files:
             number += 1
             file = folder / f"{name}-{number}.png"
-        files[file] = None
-    return list(files)
+        files[file.name.casefold()] = file
+    return list(files.values())
 
 
-def _write_numbers(heat: NDArray[np.float32], source: Path, picture: Path) -> Path:
-    """Write a heat map as numbers beside its picture; the file."""
+def _write_numbers(heat: NDArray[np.float32], size: ImageSize, picture: Path) -> Path:
+    """Write a heat map as numbers, at the image's size, beside its picture; the file."""
     import numpy as np
 
     from ahl._common.files import written_whole
-    from ahl.data.images.reading import image_shape
     from ahl.scoring.places import resized_heat
 
     file = picture.with_suffix(".npy")
     with written_whole(file) as path, path.open("wb") as unfinished:
-        np.save(unfinished, resized_heat(heat, image_shape(source)))
+        np.save(unfinished, resized_heat(heat, size))
     return file

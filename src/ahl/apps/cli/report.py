@@ -13,7 +13,7 @@ from ahl._common.errors import ConfigurationError
 from ahl._common.text import megabytes
 from ahl.apps.cli.common import check_writable, print_json, stderr_console, tell
 from ahl.apps.cli.evaluate import as_values
-from ahl.apps.cli.groups import Computing, group_by_names, json_flag, trained_model
+from ahl.apps.cli.groups import Caching, Computing, group_by_names, json_flag, trained_model
 from ahl.apps.cli.labelled import Labels, labelled_data
 from ahl.apps.cli.options import FILE, option, options, takes
 
@@ -26,6 +26,7 @@ class ReportOptions:
     labels: Labels
     group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
+    caching: Caching
     as_json: bool = json_flag()
 
 
@@ -53,6 +54,7 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
         )
     started, tested = time.perf_counter(), options.labels.again(data)
     check_writable(output)
+    cache = options.caching.place
     options.computing.begin()
     dataset = options.labels.dataset(data, ["test"])
     detector = AHL.load(model, run=RunSettings(device=options.computing.device))
@@ -64,6 +66,7 @@ def report(model: Path, data: Path | None, options: ReportOptions) -> None:
             made=f"{model.name} on {tested}, {datetime.date.today().isoformat()}",
             progress=callback.progress_of("scoring"),
             group_by=options.group_by,
+            cache=cache,
             callback=callback,
         )
         for skipped in written.evaluation.skipped:

@@ -197,9 +197,8 @@ def train(data: Path | None, options: TrainOptions) -> None:
 def _drawn(dataset: Dataset, options: TrainOptions, callback: Callback) -> TrainingSplit:
     """The split, with the parts of all images where it is a draw; else training tells them."""
     from ahl.data import draw_split
-    from ahl.data.parts import with_parts
+    from ahl.data.with_parts import with_parts
 
-    found = None
     if options.anomalies is None and dataset.layout == "inspection":
         dataset = replace(dataset, group_by=options.group_by)
     else:
@@ -211,14 +210,13 @@ def _drawn(dataset: Dataset, options: TrainOptions, callback: Callback) -> Train
         )
         for note in found.notes("stay on one side of the split"):
             callback.on_note(note)
-    split = draw_split(
+    return draw_split(
         dataset,
         anomalies=options.anomalies,
         setting=options.setting,
         known_class=options.known_class,
         seed=options.seed,
     )
-    return replace(split, found=found)
 
 
 def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callback) -> None:

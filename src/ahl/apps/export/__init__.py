@@ -130,7 +130,10 @@ def _on_labelled(
 ) -> Parity:
     """The parity with the scores of labelled images."""
     result = evaluate(
-        scorer, data, progress=lambda done, total: callback.on_stage("own scores", done, total)
+        scorer,
+        data,
+        progress=lambda done, total: callback.on_stage("own scores", done, total),
+        callback=callback,
     )
     samples = [one.sample for one in result.scored]
     labels = [sample.is_anomaly for sample in samples]

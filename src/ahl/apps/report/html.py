@@ -78,6 +78,7 @@ def write_report(
     made: str = "",
     progress: Callable[[int, int], None] | None = None,
     group_by: str | None = None,
+    cache: str | Path | None = None,
     callback: Callback | None = None,
 ) -> Report:
     """Test a model and write the result as one HTML page.
@@ -93,12 +94,15 @@ def write_report(
         made: when and by whom, for the line below it.
         progress: called with (done, total) images.
         group_by: as for `ahl.evaluate`.
+        cache: as for `ahl.evaluate`.
         callback: as for `ahl.evaluate`.
 
     Raises:
         DataError: if nothing is left to test.
     """
-    result = evaluate(scorer, dataset, progress=progress, group_by=group_by, callback=callback)
+    result = evaluate(
+        scorer, dataset, progress=progress, group_by=group_by, cache=cache, callback=callback
+    )
     counts, model = count(result), scorer.model
     alarms = make_cases(scorer, worst_false_alarms(result.scored, _WORST))
     summary = summarise(result, counts, model, alarms)

@@ -8,9 +8,10 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -28,6 +29,8 @@ Made = tuple[Any, Callable[..., Any]]
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
+_ENDING: Final = 10.0  # seconds until the end of a process that was killed is told
+_CLOSING: Final = 2.0  # seconds that a start in progress holds up the end of all
 
 
 class LateError(ProcessError):
@@ -70,8 +73,14 @@ class Child:
         with self._lock:
             if self._closed:
                 raise ProcessError("the service stops")
-            process.start()
-            there.close()
+            try:
+                with _unless_hanging(seconds):
+                    process.start()
+            except (EOFError, ConnectionError):  # the server ended
+                here.close()
+                raise ProcessError("no process could be started") from None
+            finally:
+                there.close()
             # This process, when it ends, would else ask the other one to end, and wait.
             at_exit = Finalize(None, _kill, args=(process.pid,), exitpriority=0)
             self._running = process, here, at_exit
@@ -94,8 +103,8 @@ class Child:
 
     def close(self) -> None:
         """End the process for good, from any thread; a call in progress raises ProcessError."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        with _unless_hanging(_CLOSING), self._lock:  # held while a process is being started
             if self._running is not None:
                 self._running[2]()
 
@@ -125,7 +134,8 @@ class Child:
             process, connection, at_exit = self._running
             at_exit()
             connection.close()
-            process.join()
+            with _unless_hanging(_ENDING):
+                process.join()
             self._running = None
 
 
@@ -138,7 +148,28 @@ def _context() -> ForkServerContext | SpawnContext:
     except (FileNotFoundError, ValueError):
         return multiprocessing.get_context("spawn")
     context.set_forkserver_preload(["ahl.scoring.overlay"])  # with numpy and Pillow
+    Finalize(None, _end_server, exitpriority=0)  # this process, when it ends, waits for its others
     return context
+
+
+@contextlib.contextmanager
+def _unless_hanging(seconds: float) -> Iterator[None]:
+    """End the server of processes if the block takes longer: it waits for what that would say.
+
+    The next process starts another one; processes that there are go on.
+    """
+    timer = threading.Timer(seconds, _end_server)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end_server() -> None:
+    module = sys.modules.get("multiprocessing.forkserver")  # not to be had on Windows
+    _kill(getattr(getattr(module, "_forkserver", None), "_forkserver_pid", None))
 
 
 def _kill(pid: int | None) -> None:

@@ -140,6 +140,17 @@ class _Processes(Multiprocess):
             listener.close()
         super().terminate_all()
 
+    def join_all(self) -> None:
+        """Wait for the processes, and end those that take longer than answers do: they hang."""
+        seconds = (self.config.timeout_graceful_shutdown or 0) + _GRACE
+        until = time.monotonic() + seconds
+        for one in self.processes:
+            one.process.join(max(0.0, until - time.monotonic()))
+            if one.exitcode is None:
+                _LOGGER.error("Process %s did not stop in %g s, and was ended.", one.pid, seconds)
+                one.kill()
+                one.join()
+
 
 def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Config:
     limits, seconds = settings.limits, settings.limits.seconds

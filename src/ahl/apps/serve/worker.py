@@ -23,13 +23,12 @@ from ahl.apps.serve.bodies import Upload
 from ahl.apps.serve.metrics import Metrics
 from ahl.apps.serve.passes import Decoder, Pass
 from ahl.apps.serve.settings import Settings
+from ahl.data.images.variety import LOOKED_AT
 from ahl.pipeline.feedback.store import FeedbackStore
 from ahl.scoring.prediction import Prediction
 
 AGAIN: Final = 30.0
 """Seconds until a model or a process that could not start is tried again."""
-
-_LOOKED_AT = 16  # images
 
 _LOGGER = logging.getLogger("ahl.apps.serve")
 
@@ -147,7 +146,7 @@ class Worker:
         self._batch, self._on_batch = batch, on_batch
         self._passes, self._decoders = passes, decoders
         self._free: SimpleQueue[Decoder] = SimpleQueue()
-        self._card, self._to_look_at = passes[0].card, _LOOKED_AT
+        self._card, self._to_look_at = passes[0].card, LOOKED_AT
         self._stopping = threading.Event()
         self.line = WaitingLine()
         self.pool = ThreadPoolExecutor(len(decoders), thread_name_prefix="ahl-decode")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from ahl._common.errors import ConfigurationError, DataError, ImageError
 from ahl._common.text import first_line
 from ahl.apps.watch.arrivals import Arrival, Arrivals
 from ahl.apps.watch.mover import ChangedError, Mover
+from ahl.apps.watch.new_names import free_name
+from ahl.data.images.variety import LOOKED_AT, notes_on_numbers
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
 from ahl.scoring.sheet import draw_sheet, picture_name
@@ -126,6 +128,7 @@ class Watcher:
         self._why, self._heat_maps = why, heat_maps
         self._stopped = False
         self._warning = ""
+        self._to_look_at = LOOKED_AT
         self.counts: Counter[str] = Counter()
 
     def stop(self) -> None:
@@ -178,10 +181,18 @@ class Watcher:
         if not due:
             return
         paths, drawn = [one.path for one in due], self._heat_maps is not None
+        self._look_at_numbers(paths[: self._to_look_at])
         for prediction in self._scorer.predict(paths, heat_maps=drawn, nearest=self._why):
             if self._stopped:
                 return
             self._deal_with(due[prediction.index], prediction)
+
+    def _look_at_numbers(self, paths: Sequence[Path]) -> None:
+        """Say what is odd about the numbers of the first images, once."""
+        self._to_look_at -= len(paths)
+        for note in notes_on_numbers(paths, self._scorer.card.bit_depth):
+            self._to_look_at = 0
+            self._on_warning(note)
 
     def _deal_with(self, arrival: Arrival, prediction: Prediction) -> None:
         if prediction.score is None and not arrival.tried:
@@ -201,15 +212,16 @@ class Watcher:
             self._arrivals.forget(arrival)
             self._announce(line)
             if prediction.heat_map is not None:
-                self._draw(prediction, Path(line["moved_to"]))
+                self._draw(prediction, Path(line["moved_to"]), folder)
 
-    def _draw(self, prediction: Prediction, moved_to: Path) -> None:
+    def _draw(self, prediction: Prediction, moved_to: Path, goal: Path) -> None:
         """Draw a moved image's heat map; one that fails is a warning, and nothing waits for it."""
         assert self._heat_maps is not None
-        name = f"{picture_name(moved_to.parent.name, moved_to.name)}.png"
+        goal = goal.absolute()
+        name = picture_name(goal.name, *moved_to.relative_to(goal).parts)
         try:
             depth = self._scorer.card.bit_depth
-            file = self._heat_maps / name
+            file = free_name(self._heat_maps / f"{name}.png")
             draw_sheet(moved_to, moved_to.name, prediction, file, bit_depth=depth)
         except (ImageError, OSError) as error:
             self._on_warning(f"No picture of {moved_to}: {first_line(error)}.")

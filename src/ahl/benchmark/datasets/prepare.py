@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -74,6 +74,8 @@ def prepare(
 def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None) -> Prepared:
     """Write a dataset in its own layout, masks as `ground_truth/<kind>/NAME_mask.png`.
 
+    Files are copied as they are, `.npy` arrays too: a PNG could lose bits or channels of theirs.
+
     Args:
         dataset: of paths, of a table or of a folder.
         output: the folder to write, new or empty.
@@ -89,7 +91,8 @@ def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None)
     own_split = dataset.layout == "benchmark"
     train, test = (f"{_TRAIN}/", f"{_TEST}/") if own_split else ("", "")
     tested = [*dataset.test_normals, *dataset.anomalies]
-    planned = _named([*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)])
+    parts = [*((train, s) for s in dataset.train_normals), *((test, s) for s in tested)]
+    planned = _named(parts, redrawn=())
     with _new_folder(output, dataset.root) as temporary:
         images = _write(dataset, planned, temporary, callback)
     if grouped := sum(sample.part is not None for _, _, sample in planned):
@@ -131,7 +134,7 @@ def _write(
     callback.on_stage(stage, 0, len(planned))
     for done, (class_folder, name, sample) in enumerate(planned, start=1):
         try:
-            content = _content(sample)
+            content = _content(sample, name)
         except ImageError as error:
             callback.on_skipped(Skipped(name=sample.name, reason=str(error)))
         else:
@@ -165,45 +168,43 @@ def _plan(dataset: Dataset) -> list[_Planned]:
     anomalies = sorted(dataset.anomalies, key=lambda sample: (sample.class_name, sample.name))
     parts = [(f"{_TRAIN}/", sample) for sample in train]
     parts += [(f"{_TEST}/", sample) for sample in (*test, *anomalies)]
-    return _named(parts)
+    return _named(parts, redrawn=(ARRAY_SUFFIX,))
 
 
-def _named(parts: Iterable[tuple[str, Sample]]) -> list[_Planned]:
-    """Class folder and file name of every sample, whose split's folder is given."""
+def _named(parts: Sequence[tuple[str, Sample]], *, redrawn: Collection[str]) -> list[_Planned]:
+    """Class folder and file name of every sample, whose split's folder is given.
+
+    Regions, and files of the suffixes that are redrawn, become PNG. No two of a folder have one
+    name in any letter case; nor one stem where there are masks, which are named by it.
+    """
+    masked = any(sample.masks for _, sample in parts)
     taken: set[tuple[str, str]] = set()
     planned = []
     for part, sample in parts:
         folder = f"{part}{sample.class_name}"
-        planned.append((folder, _free_name(sample, folder, taken), sample))
+        whole = Path(sample.name.replace("/", "_").replace("\\", "_").replace("#", "_"))
+        as_png = sample.box is not None or sample.path.suffix.lower() in redrawn
+        stem, suffix = (whole.name, ".png") if as_png else (whole.stem, whole.suffix)
+        free, number, told = stem, 1, "" if masked else suffix
+        while (folder, f"{free}{told}".casefold()) in taken:
+            number += 1
+            free = f"{stem}_{number}"
+        taken.add((folder, f"{free}{told}".casefold()))
+        planned.append((folder, f"{free}{suffix}", sample))
     return planned
 
 
-def _free_name(sample: Sample, folder: str, taken: set[tuple[str, str]]) -> str:
-    """A file name no other sample of the folder has, in any letter case."""
-    whole = Path(sample.name.replace("/", "_").replace("\\", "_").replace("#", "_"))
-    stem, suffix = (whole.name, ".png") if _is_redrawn(sample) else (whole.stem, whole.suffix)
-    name, number = f"{stem}{suffix}", 1
-    while (folder, name.casefold()) in taken:
-        number += 1
-        name = f"{stem}_{number}{suffix}"
-    taken.add((folder, name.casefold()))
-    return name
-
-
-def _content(sample: Sample) -> bytes:
-    """The file's bytes, or those of a PNG.
+def _content(sample: Sample, name: str) -> bytes:
+    """The file's bytes, or those of a PNG for a region, or for an array whose name is one's.
 
     Raises:
         ImageError: if it cannot be read as an image.
     """
-    if _is_redrawn(sample):
+    is_array = sample.path.suffix.lower() == ARRAY_SUFFIX
+    if sample.box is not None or (is_array and Path(name).suffix == ".png"):
         stream = BytesIO()
         Image.fromarray(read_pixels(sample.source)).save(stream, format="PNG")
         return stream.getvalue()
     data = content_of(sample.path)
     read_stream(BytesIO(data), sample.path.name)  # a damaged one is left out
     return data
-
-
-def _is_redrawn(sample: Sample) -> bool:
-    return sample.box is not None or sample.path.suffix.lower() == ARRAY_SUFFIX

@@ -17,7 +17,9 @@ from ahl.data.images.reading import ImageSource, numbers_in
 FEW: Final = 10
 """Good images below which scores say little."""
 
-_LOOKED_AT: Final = 16
+LOOKED_AT: Final = 16
+"""Images of many, evenly spaced, that stand for all."""
+
 _SAME: Final = 2  # grey levels
 _SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is not variety
 _TWELVE_BITS: Final = 12
@@ -31,7 +33,7 @@ def check_variety(items: Sequence[ImageItem]) -> None:
     """
     pictures: list[Pixels] = []
     names: list[str] = []
-    for index in evenly_spaced(len(items), _LOOKED_AT):
+    for index in evenly_spaced(len(items), LOOKED_AT):
         try:
             pictures.append(items[index].load())
         except ImageError:  # reported by who needs it
@@ -70,7 +72,7 @@ def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH)
         bit_depth: that files of 16 bits are read as; of fewer bits, nobody is asked.
     """
     peaks: dict[bool, list[float]] = {True: [], False: []}
-    for index in evenly_spaced(len(images), _LOOKED_AT):
+    for index in evenly_spaced(len(images), LOOKED_AT):
         numbers = numbers_in(images[index])
         if numbers is not None and numbers.size:
             peaks[numbers.dtype.kind == "f"].append(numbers.max().item())
