@@ -21,7 +21,7 @@ def with_parts(
     group_by: str | None = None,
     bit_depth: int = FULL_DEPTH,
 ) -> tuple[Dataset, Parts[Sample]]:
-    """A dataset whose samples have their parts, and what these were told by.
+    """A dataset whose samples have their parts, and what these were found by.
 
     Every image is decoded once, and not again by a training on a split of the dataset. From then on
     each has the content that was looked at: one that changes later cannot be read any more.
@@ -33,7 +33,14 @@ def with_parts(
         bit_depth: as for `read_pixels`.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
+        ConfigurationError: if `group_by` is not a regular expression.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ahl import open_dataset, with_parts
+        >>> dataset, found = with_parts(open_dataset(Path("parts")), group_by="[0-9]+")
+        >>> found.unmatched
+        0
     """
     given = (dataset.train_normals, dataset.test_normals, dataset.anomalies)
     samples = [_pinned(sample) for sample in by_name(chain(*given))]

@@ -192,8 +192,8 @@ def _predictions(
 ) -> Iterator[tuple[int, ImageSource, Prediction]]:
     """Each image's position, what was read of it, and its prediction.
 
-    A file is hashed and then read only if it still has this content: whatever else is told of it,
-    or drawn, is of the very bytes that were scored.
+    A file is hashed and then read only if it still has this content: what is drawn or said of it
+    besides is of the very bytes that were scored.
     """
     from ahl.data.images.reading import content_hash, pinned
 

@@ -29,7 +29,7 @@ Made = tuple[Any, Callable[..., Any]]
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
-_ENDING: Final = 10.0  # seconds until the end of a process that was killed is told
+_ENDING: Final = 10.0  # seconds to wait for a killed process to end
 _CLOSING: Final = 2.0  # seconds that a start in progress holds up the end of all
 
 
