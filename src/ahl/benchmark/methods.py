@@ -67,7 +67,7 @@ class Method(ABC):
         return ()
 
     @property
-    def base(self) -> type[BaseDetector] | None:
+    def heads(self) -> type[BaseDetector] | None:
         """The base detector whose loss fine-tunes a backbone for it; None if it has none."""
         return None
 
@@ -129,7 +129,7 @@ class DetectorMethod(Method):
         return (*fixed, ("distributions.grouping", self.ensemble), ("calibration.folds", 0))
 
     @property
-    def base(self) -> type[BaseDetector]:
+    def heads(self) -> type[BaseDetector]:
         """Its base detector."""
         return self.detector
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ahl._common.callbacks import Callback
-from ahl._common.errors import DataError
+from ahl._common.errors import DataError, ResumeError
 from ahl._common.types import GOOD, ImageItem, Sample
 from ahl.config import Config
 from ahl.data import TrainingSplit
@@ -21,6 +21,7 @@ from ahl.data.labels import check_classes
 from ahl.data.parts import number_parts
 from ahl.distributions.augment import default_generators
 from ahl.distributions.pseudo import PseudoAnomaly, pseudo_items
+from ahl.features.backbones import Backbone
 from ahl.features.backbones.choice import BackboneChoice
 from ahl.features.sizing import with_size
 from ahl.features.table import FeatureTable
@@ -82,15 +83,15 @@ class OpenedDraw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetuned:
-    """A backbone that is fine-tuned for a draw before its features are taken (stage 0).
+class StageZero:
+    """How a backbone is fine-tuned for a draw, before its features are taken.
 
     Attributes:
-        detector: the base detector under whose loss.
-        checkpoint: file that keeps the state after every epoch; one that is finished is read.
+        heads: the base detector under whose loss.
+        checkpoint: file that keeps the state after every epoch; a finished one is read.
     """
 
-    detector: type[BaseDetector]
+    heads: type[BaseDetector]
     checkpoint: Path
 
 
@@ -105,7 +106,7 @@ def open_draw(
     cache: str | Path | None,
     callback: Callback,
     labelled: bool = True,
-    finetuned: Finetuned | None = None,
+    stage_zero: StageZero | None = None,
 ) -> Iterator[OpenedDraw]:
     """Extract a split's features, from the cache where it has them.
 
@@ -118,8 +119,9 @@ def open_draw(
         cache: folder of the feature stores, as for `ahl.AHL`.
         callback: receives progress and of what is skipped.
         labelled: True if labelled anomalies are needed to train on.
-        finetuned: how the backbone is fine-tuned on the split's training images; None leaves it
-            frozen.
+        stage_zero: how the backbone is fine-tuned on the split's training images, by the
+            constants of `config`; None leaves it frozen. Features of a fine-tuned one are not
+            cached: no other run can use them.
 
     Raises:
         DataError: if too few images can be read.
@@ -133,7 +135,7 @@ def open_draw(
         return readable_items(
             from_samples(samples),
             config.features,
-            decode=finetuned is not None,
+            decode=stage_zero is not None,
             strict=False,
             callback=callback,
         )
@@ -150,22 +152,31 @@ def open_draw(
     duplicates = len(tested) - len(new)
     tested, test_items = chosen(tested, new), chosen(test_items, new)
     generators = default_generators()  # used by methods whose config wants pseudo anomalies
-    if finetuned is not None:
-        built = finetune_backbone(
-            built,
-            finetuned.detector,
-            FinetuningImages(
-                normals=normal_items,
-                anomalies=anomaly_items,
-                generators=generators if config.distributions.pseudo else (),
-            ),
-            config,
-            seed=seed,
-            device=device,
-            callback=callback,
-            checkpoint=finetuned.checkpoint,
-            resume=True,
+    if stage_zero is not None:
+        images = FinetuningImages(
+            normals=normal_items,
+            anomalies=anomaly_items,
+            generators=generators if config.distributions.pseudo else (),
         )
+
+        def finetuned(*, resume: bool) -> Backbone:
+            return finetune_backbone(
+                built,
+                stage_zero.heads,
+                images,
+                config,
+                seed=seed,
+                device=device,
+                callback=callback,
+                checkpoint=stage_zero.checkpoint,
+                resume=resume,
+            )
+
+        try:
+            built = finetuned(resume=True)
+        except ResumeError:  # damaged, or of another version: what is there cannot be used
+            built = finetuned(resume=False)
+        cache = None
     with open_extraction(
         built, config.features, device, cache=cache, strict=False, callback=callback
     ) as extraction:

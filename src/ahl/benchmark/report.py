@@ -47,8 +47,8 @@ NOTES = (
     "(+ HADG and its like) are AHL with some of its parts: neither AHL nor rivals. They are never "
     "set in bold, never counted as beating AHL, and take no part in the ranks.",
     "Seen and unseen: AUROC against the anomalies of classes with, and without, a training "
-    "example. Seconds are training and scoring of one trial with the features cached; memory is "
-    "the most that the process held, features included.",
+    "example. Seconds are training and scoring of one trial with the features at hand, without the "
+    "fine-tuning of a backbone; memory is the most that the process held, features included.",
 )
 """Notes on reading the figures."""
 
@@ -197,6 +197,7 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
         ("Seeds", f"{len(seeds)} ({_listed(map(str, seeds))})"),
         ("Trials", f"{len(trials):,}"),
         ("Backbone", context("backbone", describe_backbone)),
+        ("Features", _listed(sorted(set(trials["features"])))),
         ("Image size", _listed(in_pixels(size) if size else "not known" for size in sizes)),
         *((name.capitalize(), context(name)) for name in ("device", "threads", "machine")),
         *((f"Version of {name}", context(name)) for name in ("ahl", "torch", "numpy", "python")),

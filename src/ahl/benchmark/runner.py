@@ -19,7 +19,7 @@ import torch
 from ahl._common.callbacks import Callback
 from ahl._common.errors import AHLError, ConfigurationError, DataError
 from ahl.benchmark.measure import measure
-from ahl.benchmark.problem import Finetuned, OpenedDraw, open_draw
+from ahl.benchmark.problem import OpenedDraw, StageZero, open_draw
 from ahl.benchmark.results import Results, ScoredTest, TrialResult
 from ahl.benchmark.trials import Benchmark, Trial, TrialBatch, plan, run_context
 from ahl.config import Config
@@ -132,9 +132,10 @@ def run_batch(
         context: for the results.
         callback: receives progress.
     """
-    finetuned = None
-    if batch.base is not None:
-        finetuned = Finetuned(detector=batch.base, checkpoint=folder / "finetuned" / batch.key)
+    stage_zero = None
+    if batch.heads is not None:
+        stage_zero = StageZero(heads=batch.heads, checkpoint=folder / "finetuned" / batch.key)
+        context = context | {"finetuned": batch.heads.name}
 
     def opened(
         split: TrainingSplit, config: Config, *, labelled: bool = True
@@ -148,7 +149,7 @@ def run_batch(
             cache=benchmark.cache,
             callback=callback,
             labelled=labelled,
-            finetuned=finetuned,
+            stage_zero=stage_zero,
         )
 
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OTHERS = ("auroc_seen", "auroc_unseen", "average_precision", "fpr95")
 
-_CONDITIONS = ["backbone", "device", "config"]
+_CONDITIONS = ["backbone", "features", "device", "config"]
 """Dependencies of the figures beside the variant and the data."""
 
 _DRAW = ["subset", "known_class", "seed"]
@@ -144,8 +144,10 @@ def _row(result: TrialResult) -> dict[str, Any]:
     name = backbone
     if isinstance(backbone, dict):
         name = backbone.get("name") or backbone.get("kind")
+    heads = result.context.get("finetuned")
     return row | {
         "backbone": printable(f"{name} {json_hash(backbone)[:6]}"),
+        "features": printable(f"fine-tuned by {heads}") if heads else "frozen",
         "device": printable(str(result.context.get("device"))),
         "setting": f"transfer from {row['source']}" if result.source else row["setting"],
     }

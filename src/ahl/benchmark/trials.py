@@ -52,14 +52,14 @@ class TrialBatch:
     """Trials that share their features: one draw; either all or none see every class.
 
     In a transfer `source` is trained on, and the dataset is the target. Where the backbone is
-    fine-tuned, `base` is the detector whose loss does it, and `key` the identity of its weights.
+    fine-tuned, `heads` are those whose loss does it, and `key` is the identity of its weights.
     """
 
     dataset: Dataset
     source: Dataset | None = None
     draw: Draw
     trials: tuple[Trial, ...]
-    base: type[BaseDetector] | None = None
+    heads: type[BaseDetector] | None = None
     key: str = ""
 
 
@@ -105,7 +105,13 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         ConfigurationError: if a method or setting is not known, or cannot be in a transfer or on
             fine-tuned features.
     """
-    variants = [Variant.parse(text, benchmark.further) for text in benchmark.methods]
+    variants = checked_variants(
+        benchmark.methods,
+        benchmark.config,
+        benchmark.further,
+        transfer=benchmark.transfer,
+        finetune=benchmark.finetune,
+    )
     fingerprints = {dataset.name: dataset.fingerprint() for dataset in benchmark.datasets}
 
     def batch(
@@ -116,25 +122,24 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         source: Dataset | None = None,
     ) -> TrialBatch:
         values, first = context | fingerprint, chosen[0]
-        base = first.method.base if benchmark.finetune else None
-        if base is not None:
-            values["finetuned"] = base.name
+        heads, key = first.method.heads if benchmark.finetune else None, ""
+        if heads is not None:
+            stage = {
+                "version": BENCHMARK_VERSION,
+                "draw": asdict(draw),
+                "every class": first.sees_every_class,
+                "heads": heads.name,
+                "config": benchmark.config.to_dict(),
+                "context": values,
+            }
+            key = json_hash(stage)[:24]
+            values = values | {"finetuned": key}
         trials = tuple(make_trial(draw, one, benchmark.config, values) for one in chosen)
         return TrialBatch(
-            dataset=dataset,
-            source=source,
-            draw=draw,
-            trials=trials,
-            base=base,
-            key=json_hash(
-                [asdict(draw), values, benchmark.config.to_dict(), first.sees_every_class]
-            )[:24],
+            dataset=dataset, source=source, draw=draw, trials=trials, heads=heads, key=key
         )
 
-    if benchmark.finetune:
-        _check_finetuning(variants, transfer=benchmark.transfer)
     if benchmark.transfer:
-        _check_transfer([variant.method for variant in variants])
         both = {"datasets": sorted(fingerprints.values())}
         for source, target, draw in plan_transfers(
             benchmark.datasets, benchmark.anomalies, benchmark.seeds
@@ -143,14 +148,37 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         return
     groups: dict[object, list[Variant]] = {}
     for one in sorted(variants, key=lambda one: one.sees_every_class):
-        base = one.method.base if benchmark.finetune else None
-        groups.setdefault((one.sees_every_class, base), []).append(one)
+        heads = one.method.heads if benchmark.finetune else None
+        groups.setdefault((one.sees_every_class, heads), []).append(one)
     for dataset in benchmark.datasets:
         own = {"dataset": fingerprints[dataset.name]}
         for subset, draw in plan_draws(
             dataset, benchmark.settings, benchmark.anomalies, benchmark.seeds
         ):
             yield from (batch(subset, draw, chosen, own) for chosen in groups.values())
+
+
+def checked_variants(
+    methods: Sequence[str],
+    config: Config,
+    further: tuple[Method, ...] = (),
+    *,
+    transfer: bool,
+    finetune: bool,
+) -> list[Variant]:
+    """The method variants of a run.
+
+    Raises:
+        ConfigurationError: if a method or setting is not known, or cannot be in such a run.
+    """
+    variants = [Variant.parse(text, further) for text in methods]
+    for variant in variants:
+        variant.configure(config)
+    if finetune:
+        _check_finetuning(variants, transfer=transfer)
+    if transfer:
+        _check_transfer([variant.method for variant in variants])
+    return variants
 
 
 def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, Any]) -> Trial:
@@ -211,10 +239,10 @@ def _check_finetuning(variants: Sequence[Variant], *, transfer: bool) -> None:
         raise ConfigurationError(
             "A transfer is measured on frozen features; leave --finetune or --transfer out."
         )
-    baseless = dict.fromkeys(one.method.name for one in variants if one.method.base is None)
-    if baseless:
+    without = dict.fromkeys(one.method.name for one in variants if one.method.heads is None)
+    if without:
         raise ConfigurationError(
-            f"A backbone is fine-tuned by the loss of a base detector; {', '.join(baseless)} "
+            f"A backbone is fine-tuned by the loss of a base detector; {', '.join(without)} "
             "cannot take part: name the others with --method."
         )
 

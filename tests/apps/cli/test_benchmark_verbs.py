@@ -93,7 +93,7 @@ def test_fine_tuned_rows_are_by_default_those_with_a_base_detector():
         (("--dataset", "x={folder}", "--cache", "x", "--no-cache"), "not both"),
         (("--dataset", "x={folder}", "--method", "kdad,heads.margin=1"), "takes no settings"),
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
-        (("--dataset", "x={folder}", "--method", "kdad", "--finetune"), "kdad cannot take part"),
+        (("--dataset", "nowhere", "--method", "kdad", "--finetune"), "kdad cannot take part"),
         (("--dataset", "x={folder}", "--group-by", "a", "--as-published"), "--as-published does"),
         (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not look"),
     ],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra
 logistic.
+What `ahl train` does by default: +alone; with --heads devnet: +alone+devnet.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
 Ablations: clusters default episodes evidence history importance inner overlap
@@ -87,8 +88,8 @@ class RunOptions:
     )
     finetune: bool = option(
         "First train the backbone end to end under the base detector's loss, once for each draw "
-        "and base, as the papers do; its states are kept beside the results. Set M, the seeds and "
-        "--image-size by what you have time for.",
+        "and base, as the papers do. Its states are kept beside the results, so that a killed run "
+        "goes on: some 50 MB each of the default backbone.",
         default=False,
     )
     jobs: int = option("Processes; each takes its share of the threads.", default=1, type=POSITIVE)
@@ -111,8 +112,7 @@ class RunOptions:
         """
         from ahl._common.devices import resolve_device
         from ahl.benchmark.protocol import with_kept_together
-        from ahl.benchmark.trials import Benchmark
-        from ahl.benchmark.variants import Variant
+        from ahl.benchmark.trials import Benchmark, checked_variants
         from ahl.data.images.variety import notes_on_numbers
         from ahl.features.backbones.choice import BackboneChoice
 
@@ -126,8 +126,9 @@ class RunOptions:
         methods = _methods(
             self.methods, self.ablations, transfer=self.transfer, finetune=self.finetune
         )
-        for text in methods:
-            Variant.parse(text)  # before images are decoded, so that a mistyped name is refused
+        config = self.features.config(self.preset)
+        # Before images are decoded, so that a mistyped name is refused at once.
+        checked_variants(methods, config, transfer=self.transfer, finetune=self.finetune)
         datasets = [_dataset(text) for text in self.datasets]
         for dataset in datasets:
             normals = [one.source for subset in dataset.subsets for one in subset.train_normals]
@@ -145,7 +146,7 @@ class RunOptions:
             anomalies=self.anomalies,
             seeds=range(self.first_seed, self.first_seed + self.seeds),
             backbone=BackboneChoice(arguments=chosen.pop("backbone_arguments"), **chosen),
-            config=self.features.config(self.preset),
+            config=config,
             device=resolve_device(self.computing.device),
             cache=self.caching.place,
             transfer=self.transfer,
@@ -261,6 +262,6 @@ def _methods(
     possible = [
         method.name
         for method in METHODS
-        if (method.transfers or not transfer) and (method.base is not None or not finetune)
+        if (method.transfers or not transfer) and (method.heads is not None or not finetune)
     ]
     return list(dict.fromkeys(named)) or possible
