@@ -84,7 +84,7 @@ class OpenedDraw:
 
 @dataclass(frozen=True, kw_only=True)
 class StageZero:
-    """How a backbone is fine-tuned for a draw, before its features are taken.
+    """Fine-tuning of a backbone for a draw, before its features are taken (stage 0).
 
     Attributes:
         heads: the base detector under whose loss.
