@@ -23,9 +23,12 @@ def main() -> int:
         for one in (getattr(ahl, name) for name in ahl.__all__)
         if hasattr(one, "__qualname__")
     }
-    unknown = [
+    symbols = json.loads(answer)["typeCompleteness"]["symbols"]
+    missing = sorted(public - {symbol["name"] for symbol in symbols})
+    unknown = [f"{name}: not among the symbols that basedpyright examined" for name in missing]
+    unknown += [
         f"{symbol['name']}: {symbol['diagnostics'][0]['message']}"
-        for symbol in json.loads(answer)["typeCompleteness"]["symbols"]
+        for symbol in symbols
         if not symbol["isTypeKnown"] and symbol["name"] not in UNTYPED
         if any(f"{symbol['name']}.".startswith(f"{name}.") for name in public)
     ]
