@@ -3,8 +3,9 @@
 Normal images are points of three clusters in the first four of twelve dimensions, with little
 noise in the others. An anomaly of kind k is a normal moved along direction k of these others.
 Training has ten anomalies of kinds 0 and 1; the test also has kinds 2 and 3, which training never
-saw. `ahl` does the same on feature maps, with the heads of DRA or DevNet. Points this simple need
-no such teaching: the same detector trained alone, which stands beside, does about as well.
+saw. `ahl train --episodes` does the same on feature maps, with the heads of DRA or DevNet. Points
+this simple need no such teaching: the same detector trained alone, which stands beside, does about
+as well.
 
     python examples/ahl_in_one_page.py
 """

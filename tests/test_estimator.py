@@ -267,6 +267,7 @@ def test_wrong_options_are_named():
         (tiny_config(epochs=1, collaborative=False), True, True),
         (tiny_config(epochs=1), None, True),
         (tiny_config(epochs=1), False, False),
+        (tiny_config(epochs=1), np.bool_(False), False),  # of a grid over an array
     ],
 )
 def test_episodes_teach_where_they_are_wished_or_the_config_has_them(config, episodes, expected):

@@ -62,7 +62,7 @@ def pseudo_items(
         generators: that make them.
         seed: of the run.
         tiles: side of the tiles in which images are seen, one of which is changed; 0 changes
-            with whole images.
+            whole images.
     """
     ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))
     items = []

@@ -1,4 +1,4 @@
-"""Algorithm 1 of the paper, and a base detector trained alone for comparison."""
+"""Algorithm 1 of the paper, and the base detector trained alone (the default)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a task to a trained model: Algorithm 1, then the calibration."""
+"""From a task to a trained model: the base detector alone or Algorithm 1, then the calibration."""
 
 from __future__ import annotations
 

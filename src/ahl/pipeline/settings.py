@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from ahl._common.callbacks import Broadcast, Callback, PatientCallback, PrintingCallback
@@ -87,11 +88,13 @@ class Learner:
             )
         if config is not None and preset_name != "default":
             raise ConfigurationError("preset and config are both given; expected one of them.")
-        if not isinstance(episodes, bool | None):
+        if not isinstance(episodes, bool | np.bool_ | None):
             raise ConfigurationError(f"episodes is {episodes!r}; expected True, False or None.")
         config = preset(preset_name) if config is None else config
         if episodes is not None:
-            config = replace(config, learning=replace(config.learning, collaborative=episodes))
+            config = replace(
+                config, learning=replace(config.learning, collaborative=bool(episodes))
+            )
         return cls(
             heads=find_detector(heads),
             backbone=BackboneChoice(

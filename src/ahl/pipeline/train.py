@@ -175,7 +175,7 @@ def train(
                 group_by=group_by,
                 copies=len(found.copies),
             )
-            model = learn(  # sections 3.3 and 3.4
+            model = learn(  # with episodes: sections 3.3 and 3.4
                 task,
                 config,
                 seed=seed,

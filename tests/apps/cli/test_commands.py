@@ -87,8 +87,9 @@ def test_episodes_are_an_option(inspection_folder, tmp_path):
 
     assert models() == models("--no-episodes") == 1
     assert models("--episodes") == models("--episodes", "--second-order") > 1
-    result = run("train", inspection_folder, *options, "--second-order", code=2)
-    assert "--second-order goes with --episodes" in result.stderr
+    for flags in ((), ("--preset", "paper", "--no-episodes")):
+        result = run("train", inspection_folder, *options, *flags, "--second-order", code=2)
+        assert "--second-order goes with --episodes" in result.stderr
 
 
 def test_a_picture_that_is_good_and_defective_is_refused(inspection_folder, tmp_path):

@@ -42,6 +42,7 @@ def test_the_page_is_whole_and_holds_every_part(html, detector):
     assert reader.tags.count("article") == episodes > 1
     assert len(re.findall(r'<li class="case">', html)) == 12 + 3
     text = " ".join(reader.texts)
+    assert "Base detector dra, trained by AHL's episodes, seed 0" in text
     for words in ("How good it is", "What to do", "seen classes", "unseen classes", "threshold"):
         assert words in text
     for words in ("inner rate", "tiny, weights", "torch", "Processor", "support_in_query", "today"):
@@ -144,6 +145,7 @@ def test_a_model_without_threshold_episodes_or_calibration_has_a_report(tmp_path
     write_report(trained.scorer, dataset, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "Set a threshold" in " ".join(read(page).texts)
+    assert "Base detector dra, trained alone, seed 0" in page
     assert "episodes" not in read(page).values("id")
     assert "base model" not in page
 

@@ -51,7 +51,7 @@ class Advice:
 
     Attributes:
         data: name of the folder.
-        heads: name of the base detector that stood in for the full training.
+        heads: name of the base detector that was trained.
         images: readable images by class.
         skipped: those that could not be read.
         copies: images that are there twice, contradictions of the labels first.
@@ -104,12 +104,13 @@ def advise(
 ) -> Advice:
     """Look a labelled folder over.
 
-    Nothing here trains AHL itself: the base detector alone, with the memory and the calibration,
-    stands in for it, many times over on parts of the images.
+    Trains the base detector many times over on parts of the images, without episodes, with the
+    memory and the calibration; on at most 300 good images at once.
 
     Args:
         data: a folder in one of the two layouts, or an opened one.
-        heads: the base detector that stands in.
+        heads: the base detector; `ahl.AHL` has `"dra"` by default, which takes several times as
+            long.
         backbone: as for `ahl.AHL`.
         weights: local weights.
         backbone_arguments: of the backbone.

@@ -74,9 +74,9 @@ def _overview(advice: Advice) -> Iterator[str]:
         yield f"Skipped: {first.name} ({first.reason}){more}."
     if advice.labels is not None:
         yield (
-            f"Figures are AUROCs of left-out images by {advice.heads} alone, which stands in for "
-            f"the full training, on at most {MOST_NORMALS} good images at once; brackets hold 95 % "
-            "intervals."
+            f"Figures are AUROCs of left-out images by models with the heads of {advice.heads}, "
+            f"trained without episodes on at most {MOST_NORMALS} good images at once; brackets "
+            "hold 95 % intervals."
         )
     if advice.trained_anomalies is not None:
         yield f"They are for a training with {counted(advice.trained_anomalies, 'defect')}."

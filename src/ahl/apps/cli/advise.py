@@ -26,7 +26,7 @@ class AdviseOptions:
     """The options of `ahl advise`."""
 
     heads: Literal["devnet", "dra"] = option(
-        "Base detector that stands in for the full training; dra takes several times as long.",
+        "Base detector; `ahl train` has dra by default, which takes several times as long.",
         default="devnet",
     )
     labels: Labels

@@ -95,7 +95,8 @@ class TrainOptions:
     def config(self) -> Config:
         """All constants of the run."""
         config = self.features.config(self.preset)
-        if self.second_order and not (self.episodes or config.learning.collaborative):
+        episodes = config.learning.collaborative if self.episodes is None else self.episodes
+        if self.second_order and not episodes:
             raise ConfigurationError("--second-order goes with --episodes; add that.")
         learning = replace(
             config.learning,

@@ -13,8 +13,8 @@ FULL_DEPTH: Final = 16
 def white_of(least: float, most: float, *, floats: bool, bit_depth: int = FULL_DEPTH) -> int:
     """The number that is white in an image whose numbers run from `least` to `most`.
 
-    Of floats 1, or 255 if there are numbers of 2 and more: those between are not whole grey value,
-    but may lie a little above 1. Of integers it is the largest of their bits.
+    Of floats 1, or 255 if there are numbers of 2 and more: those between are not whole grey
+    values, but may lie a little above 1. Of integers it is the largest of their bits.
 
     Raises:
         ImageError: if numbers lie outside.

@@ -48,37 +48,37 @@ function table(caption, heads, rows) {
   return box;
 }
 
-function operation(path, method, result) {
+function operation(path, method, described) {
   const section = element("section");
   const heading = element("h2");
   heading.append(element("code", method.toUpperCase(), "method"), element("code", path));
-  section.append(heading, element("p", result.summary || ""));
-  if (result.description) section.append(element("p", result.description, "quiet"));
-  if (result.security) section.append(element("p", "Needs the token, if there is one.", "quiet"));
-  if (result.parameters) {
-    section.append(table("Parameters", ["name", "type", "meaning"], result.parameters.map(
+  section.append(heading, element("p", described.summary || ""));
+  if (described.description) section.append(element("p", described.description, "quiet"));
+  if (described.security) section.append(element("p", "Needs the token, if there is one.", "quiet"));
+  if (described.parameters) {
+    section.append(table("Parameters", ["name", "type", "meaning"], described.parameters.map(
       (one) => [one.name, typeOf(one.schema), one.description || one.schema.description || ""])));
   }
-  if (result.requestBody) {
+  if (described.requestBody) {
     section.append(table("Body", ["type", "content", "meaning"],
-      Object.entries(result.requestBody.content).map(
-        ([type, one]) => [type, typeOf(one.schema), result.requestBody.description || ""])));
+      Object.entries(described.requestBody.content).map(
+        ([type, one]) => [type, typeOf(one.schema), described.requestBody.description || ""])));
   }
   section.append(table("Answers", ["status", "content", "meaning"],
-    Object.entries(result.responses).map(([status, one]) => {
+    Object.entries(described.responses).map(([status, one]) => {
       const content = one.content && one.content["application/json"];
       return [status, content ? typeOf(content.schema) : "", one.description || ""];
     })));
   return section;
 }
 
-function schema(name, result) {
+function schema(name, described) {
   const section = element("section");
   const heading = element("h2");
   heading.append(element("code", name));
-  section.append(heading, element("p", result.description || "", "quiet"));
+  section.append(heading, element("p", described.description || "", "quiet"));
   section.append(table("Members", ["name", "type", "meaning"],
-    Object.entries(result.properties || {}).map(
+    Object.entries(described.properties || {}).map(
       ([member, one]) => [member, typeOf(one), one.description || ""])));
   return section;
 }
@@ -86,14 +86,14 @@ function schema(name, result) {
 async function draw() {
   const answer = await fetch("openapi.json");
   if (!answer.ok) throw new Error("openapi.json: status " + answer.status);
-  const result = await answer.json();
-  document.getElementById("title").textContent = result.info.title + " " + result.info.version;
-  document.getElementById("description").textContent = result.info.description || "";
+  const api = await answer.json();
+  document.getElementById("title").textContent = api.info.title + " " + api.info.version;
+  document.getElementById("description").textContent = api.info.description || "";
   const main = document.getElementById("operations");
-  for (const [path, methods] of Object.entries(result.paths)) {
+  for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, one] of Object.entries(methods)) main.append(operation(path, method, one));
   }
-  for (const [name, one] of Object.entries((result.components || {}).schemas || {})) {
+  for (const [name, one] of Object.entries((api.components || {}).schemas || {})) {
     main.append(schema(name, one));
   }
 }

@@ -1,4 +1,4 @@
-// What is result of an image, in the places that cards and the closer look have for it.
+// The result of an image, in the places that cards and the closer look have for it.
 
 import { VERDICTS, saidWords, probabilityDigits, probabilityWords, verdictOf } from "./words.js";
 
@@ -53,15 +53,15 @@ function showProbability(box, probability) {
     text("b", words[0].toUpperCase() + words.slice(1)), text("span", "probability " + probabilityDigits(probability)));
 }
 
-function near(result, words) {
+function near(found, words) {
   const figure = made("near");
   const image = figure.querySelector("img");
-  const name = result.class === "good" ? result.name.split("/").at(-1) : result.class;
-  if (result.picture) image.src = result.picture;
+  const name = found.class === "good" ? found.name.split("/").at(-1) : found.class;
+  if (found.picture) image.src = found.picture;
   else image.remove();
   figure.querySelector("span").textContent = words;
   figure.querySelector("b").textContent = name;
-  figure.title = result.name;
+  figure.title = found.name;
   return figure;
 }
 

@@ -41,12 +41,12 @@ async function enter() {
   }
   entered = true;
   trouble("");
-  const result = known.model;
-  const kinds = result.classes.length ? ": " + listed(result.classes) : "";
-  $("model").textContent = `The model knows ${counted(result.normals, "good image")} and `
-    + `${counted(result.anomalies, "defect")}${kinds}.`
-    + (result.decision ? "" : " It has no threshold, so it says no verdicts: ahl threshold sets one.");
-  result.classes.forEach(offerKind);
+  const model = known.model;
+  const kinds = model.classes.length ? ": " + listed(model.classes) : "";
+  $("model").textContent = `The model knows ${counted(model.normals, "good image")} and `
+    + `${counted(model.anomalies, "defect")}${kinds}.`
+    + (model.decision ? "" : " It has no threshold, so it says no verdicts: ahl threshold sets one.");
+  model.classes.forEach(offerKind);
   $("views").hidden = false;
   $("sign-out").hidden = !hasToken();
   show(viewOf(location.hash), !$("sign-in").hidden);

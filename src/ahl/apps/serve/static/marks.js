@@ -23,22 +23,22 @@ export async function refreshMarks() {
   }
 }
 
-function tell(result) {
-  known.keepsMarks = result.kept;
-  $("no-store-marks").hidden = result.kept;
-  $("teach").hidden = !result.teaching;
-  $("nothing").hidden = !result.kept || result.teaching > 0 || !result.right;
-  if (!result.kept) return;
+function tell(feedback) {
+  known.keepsMarks = feedback.kept;
+  $("no-store-marks").hidden = feedback.kept;
+  $("teach").hidden = !feedback.teaching;
+  $("nothing").hidden = !feedback.kept || feedback.teaching > 0 || !feedback.right;
+  if (!feedback.kept) return;
   const parts = [
-    counted(result.missed, "missed defect"),
-    counted(result.false_alarms, "false alarm"),
-    result.right.toLocaleString("en") + " that the model had right",
+    counted(feedback.missed, "missed defect"),
+    counted(feedback.false_alarms, "false alarm"),
+    feedback.right.toLocaleString("en") + " that the model had right",
   ];
-  const any = result.missed + result.false_alarms + result.right;
+  const any = feedback.missed + feedback.false_alarms + feedback.right;
   $("marks-summary").textContent = any
     ? "The service keeps " + listed(parts) + "."
     : "Nothing is marked yet: say in the review what an image is.";
-  $("command").textContent = result.command;
+  $("command").textContent = feedback.command;
 }
 
 function show(changedItem) {
