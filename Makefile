@@ -40,7 +40,7 @@ check: setup  ## lint, formatting and types
 	$(BIN)/mypy
 
 types: setup  ## the types of the public names, as a type checker sees them (basedpyright)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check basedpyright
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt basedpyright
 	$(BIN)/python tests/public_types.py
 
 # One torch thread a worker: two workers of two threads on two cores slow each other down.
