@@ -22,7 +22,13 @@ HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5
 CONFIG = Config(
     heads=HEADS,
     learning=LearningConfig(
-        epochs=3, rounds=1, inner_steps=3, batch_size=9, outer_rate=0.005, averaged_epochs=1
+        collaborative=True,
+        epochs=3,
+        rounds=1,
+        inner_steps=3,
+        batch_size=9,
+        outer_rate=0.005,
+        averaged_epochs=1,
     ),
 )
 

@@ -15,6 +15,7 @@ from synthetic_features import (
 CPU = torch.device("cpu")
 HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5)
 LEARNING = LearningConfig(
+    collaborative=True,
     epochs=5,
     rounds=1,
     inner_steps=2,

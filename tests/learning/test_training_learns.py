@@ -29,7 +29,7 @@ ENOUGH = {
     "devnet": LearningConfig(
         epochs=10, rounds=10, inner_steps=2, batch_size=18, inner_rate=5e-3, outer_rate=0.05
     ),
-}
+}  # of Algorithm 1
 
 
 def auroc_by_kind(detector, model, training_set):
@@ -46,9 +46,9 @@ def auroc_by_kind(detector, model, training_set):
 
 @pytest.mark.parametrize("collaborative", [True, False], ids=["collaborative", "alone"])
 def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
-    learning = ENOUGH[detector.name]
+    learning = replace(ENOUGH[detector.name], collaborative=collaborative)
     if not collaborative:
-        learning = replace(learning, collaborative=False, inner_rate=0.02)
+        learning = replace(learning, inner_rate=0.02)
     config = Config(heads=HEADS, learning=learning)
     training_set, distributions, _ = make_training_set(seed=1)
     untrained = start_state(detector, config, 7, seed=1).unified
