@@ -122,7 +122,7 @@ def test_a_description_that_is_no_text_is_refused(tmp_path):
     data = data[: data.rindex(b"ahl.sha256") - 4]
     assert data.count(b'"dra"') == 1
     write_artefact(tmp_path / "b.onnx", data.replace(b'"dra"', b'"\xff\xfea"'))
-    with pytest.raises(ModelFileError, match="no text"):
+    with pytest.raises(ModelFileError, match="not text"):
         OnnxScorer(tmp_path / "b.onnx", device="cpu")
 
 

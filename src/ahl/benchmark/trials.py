@@ -126,7 +126,7 @@ def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
         if heads is not None:
             stage = {
                 "version": BENCHMARK_VERSION,
-                "draw": asdict(draw),
+                "split": asdict(draw),
                 "every class": first.sees_every_class,
                 "heads": heads.name,
                 "config": benchmark.config.to_dict(),
