@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ahl import AHL, RunSettings, preset
+from ahl import AHL, RunSettings
 from ahl._common.callbacks import Callback
 from ahl._common.errors import ConfigurationError, DataError, ImageError, NotFittedError
 from ahl.data import draw_split, open_dataset
@@ -260,28 +260,6 @@ def test_wrong_options_are_named():
         fit(make(episodes="all"), normals(), anomalies())
 
 
-@pytest.mark.parametrize(
-    ("config", "episodes", "expected"),
-    [
-        (tiny_config(epochs=1, collaborative=False), None, False),
-        (tiny_config(epochs=1, collaborative=False), True, True),
-        (tiny_config(epochs=1), None, True),
-        (tiny_config(epochs=1), False, False),
-        (tiny_config(epochs=1), np.bool_(False), False),  # of a grid over an array
-    ],
-)
-def test_episodes_teach_where_they_are_wished_or_the_config_has_them(config, episodes, expected):
-    model = fit(make(config=config, episodes=episodes), normals(), anomalies()).model_
-    assert model.config.learning.collaborative is expected
-    assert bool(model.history[-1].query_losses) is expected
-    assert bool(model.episodes) is expected
-
-
-def test_the_default_learns_without_episodes_and_the_paper_with_them():
-    assert not preset("default").learning.collaborative
-    assert preset("paper").learning.collaborative
-
-
 def test_the_device_is_chosen_and_never_fixed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert make(run=RunSettings(device="auto"))._device().type == "cpu"
@@ -290,12 +268,6 @@ def test_the_device_is_chosen_and_never_fixed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert make(run=RunSettings(device="auto"))._device().type == "cuda"
     assert make(run=RunSettings(device="cpu"))._device().type == "cpu"
-
-
-def test_alone_and_second_order_and_paper_heads_train():
-    for options in ({"collaborative": False}, {"second_order": True}, {"rounds": 2}):
-        detector = fit(make(config=tiny_config(epochs=2, **options)), normals(), anomalies())
-        assert np.isfinite(detector.decision_function(anomalies(2))).all()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ahl.apps.cli.serve import serve as verb
 from ahl.data.images.formats import FORMATS
 
 ROOT = Path(__file__).parents[3]
-DOCUMENT = (ROOT / "docs" / "serve.md").read_text()
+DOCUMENT = (ROOT / "docs" / "serve.md").read_text().replace("\\\n    ", "")
 
 HTML = "text/html; charset=utf-8"
 KINDS = {
