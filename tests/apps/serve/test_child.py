@@ -102,6 +102,7 @@ def hanging():
     def hang():
         server = psutil.Process(forkserver._forkserver._forkserver_pid)
         server.suspend()
+        until(lambda: server.status() == psutil.STATUS_STOPPED)
         suspended.append(server)
 
     yield hang
@@ -143,12 +144,14 @@ def test_one_that_is_late_is_given_up_though_nobody_tells_of_its_end(child, hang
     assert child.call(60, "x")[0] == "x"
 
 
-def test_a_start_that_hangs_is_given_up(child, hanging):
-    Child(make).start()
-    hanging()
-    with pytest.raises(ProcessError, match="no process could be started"):
-        child.start(0.5)
-    assert child.call(60, "x")[0] == "x"
+def test_after_a_start_that_hangs_is_given_up_the_next_succeeds(child, hanging):
+    for _ in range(5):  # also where the server that was ended takes a moment to end
+        Child(make).start()
+        hanging()
+        with pytest.raises(ProcessError, match="no process could be started"):
+            child.start(0.2)
+        assert child.call(60, "x")[0] == "x"
+        child.end()
 
 
 @pytest.mark.parametrize("busy", [True, False])

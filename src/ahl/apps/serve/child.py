@@ -165,11 +165,17 @@ def _unless_hanging(seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        timer.join()  # a start that follows must not take a server that is ending for a live one
 
 
 def _end_server() -> None:
+    """End it, and wait until it has: its connections close a moment before."""
     module = sys.modules.get("multiprocessing.forkserver")  # not to be had on Windows
-    _kill(getattr(getattr(module, "_forkserver", None), "_forkserver_pid", None))
+    pid = getattr(getattr(module, "_forkserver", None), "_forkserver_pid", None)
+    _kill(pid)
+    if pid is not None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # the module itself collects it
 
 
 def _kill(pid: int | None) -> None:
