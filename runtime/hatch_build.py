@@ -1,4 +1,7 @@
-"""The package and the licence lie beside this folder in a checkout, and inside it in an sdist."""
+"""Build hook that packs the sources of `ahl` into the distribution `ahl-runtime`.
+
+The package and the licence lie beside this folder in a checkout, and inside it in an sdist.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +10,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class SharedSources(BuildHookInterface):
-    """Takes the sources of `ahl` into the distribution `ahl-runtime`."""
+    """Adds the sources of `ahl` and its licence to the distribution."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Say where the files are, and where they go."""
+        """Set which files are included, and their paths in the distribution.
+
+        Raises:
+            RuntimeError: if an editable install is asked for.
+        """
         if version == "editable":
             raise RuntimeError("ahl-runtime cannot be editable: its sources belong to ahl.")
         here = Path(self.root)

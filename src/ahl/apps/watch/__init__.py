@@ -1,1 +1,1 @@
-"""Images that arrive in a folder are scored and moved by their verdict, each exactly once."""
+"""Watched folder: arriving images are scored and moved by their verdict, each exactly once."""

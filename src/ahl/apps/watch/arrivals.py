@@ -1,4 +1,4 @@
-"""Complete files of a folder: seen unchanged for a while, and not open for writing."""
+"""Detection of complete image files: unchanged for a while, and not open for writing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ahl.data.images.pairing import base_name, is_ground_truth
 
 
 class Signature(NamedTuple):
-    """Facts of a file that change when somebody writes to it, or changes its permissions."""
+    """Size in bytes and times of a file, which tell whether its content or permissions changed."""
 
     size: int
     mtime_ns: int
@@ -26,10 +26,10 @@ class Signature(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
-        """Signature of a regular file; None if there is none, links included.
+        """Signature of a regular file; None if it is missing, a link or anything else.
 
         Raises:
-            OSError: if it cannot be asked for.
+            OSError: if the file system does not give it.
         """
         try:
             status = path.lstat()
@@ -42,15 +42,15 @@ class Signature(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A file that has been seen.
+    """An image file seen in the watched folder.
 
     Attributes:
         path: of the file.
         name: path relative to the watched folder.
-        signature: when it was last seen.
-        since: when it was first seen like that, by the caller's clock, in seconds.
-        tried: it has not decoded once; the next time is the last.
-        left: it stays where it is, until it changes.
+        signature: as last seen.
+        since: when it was first seen with this signature, in seconds of the caller's clock.
+        tried: True once it has failed to decode; the next failure is final.
+        left: True if it stays where it is until it changes.
     """
 
     path: Path
@@ -61,23 +61,24 @@ class Arrival:
     left: bool = False
 
     def changed(self) -> bool:
-        """True if the file is another one by now, is gone, or is being written."""
+        """True if the file has changed, was replaced, is gone, or is being written."""
         return Signature.of(self.path) != self.signature or being_written(self.path)
 
 
 class Arrivals:
-    """Keeps in view the image files of a folder.
+    """Tracks the image files of a folder, and lists those that are complete.
 
-    Image files count, by their suffix; those whose names begin with `.` or `~` do not, nor do
-    links, nor files and folders of operating systems. So temporary names (`.x.png`, `x.png.part`,
-    `x.png.tmp`, `x.png~`) wait to be renamed. Masks of images beside them (`x_mask.png`) stay.
+    Image files are recognised by their suffix. Left out are names that begin with `.` or `~`,
+    links, files and folders of operating systems, and masks beside their images (`x_mask.png`).
+    Files with temporary names (`.x.png`, `x.png.part`, `x.png.tmp`, `x.png~`) thus wait until
+    they are renamed.
 
     Args:
         folder: the watched one.
-        recursive: subfolders count too, but for hidden and linked ones.
+        recursive: include subfolders, except hidden and linked ones.
         settle: seconds that a file has to stay unchanged.
-        patience: the same for a file that does not decode.
-        excluded: folders within that do not count.
+        patience: the same for a file that failed to decode; `settle` if that is longer.
+        excluded: subfolders that are left out.
     """
 
     def __init__(
@@ -97,10 +98,10 @@ class Arrivals:
         self._masks: dict[Path, bool] = {}  # as long as they are there; True once reported
 
     def look(self, now: float) -> list[Arrival]:
-        """List the files that are to be scored, the oldest first.
+        """Complete files that are to be scored, the oldest first.
 
         Args:
-            now: seconds on a clock that only goes on.
+            now: seconds of a monotonic clock.
 
         Raises:
             OSError: if the folder cannot be listed.
@@ -128,18 +129,18 @@ class Arrivals:
         self._seen[arrival.path] = replace(arrival, tried=True)
 
     def leave(self, arrival: Arrival) -> None:
-        """Do not list it again until it changes; to have moved it to and fro is no change."""
+        """List a file no more until it changes; renaming it back and forth is not a change."""
         now, then = Signature.of(arrival.path), arrival.signature
         if now is not None and now[:2] == then[:2]:
             arrival = replace(arrival, signature=now)
         self._seen[arrival.path] = replace(arrival, left=True)
 
     def forget(self, arrival: Arrival) -> None:
-        """See it anew at the next look: it changed while it was worked on, or is gone."""
+        """Drop a file; if it is still in the folder, the next look takes it as new."""
         self._seen.pop(arrival.path, None)
 
     def refusals(self) -> list[str]:
-        """A sentence for each subfolder that may not be looked into, and each mask, once."""
+        """A sentence for each subfolder that may not be read and each mask, the first time only."""
         closed = [path for path, told in self._closed.items() if not told]
         masks = [path for path, told in self._masks.items() if not told]
         self._closed |= dict.fromkeys(closed, True)
@@ -155,7 +156,7 @@ class Arrivals:
         return due and not being_written(arrival.path)
 
     def _photographs(self) -> list[Path]:
-        """The files without those that have the name of another, with the ending of a mask."""
+        """The image files without masks: those named like another one, plus a mask's ending."""
         files = list(self._files())
         there, names = set(files), {(path.parent, path.stem) for path in files}
         masks = [path for path in files if (path.parent, base_name(path.stem)) in names]
@@ -182,7 +183,7 @@ class Arrivals:
                     yield path
 
     def _not_listed(self, error: OSError) -> None:
-        """Go on without a subfolder that was removed meanwhile, or may not be looked into."""
+        """Skip a subfolder that was removed meanwhile or may not be read; raise other errors."""
         folder = Path(error.filename)
         removed = isinstance(error, (FileNotFoundError, NotADirectoryError))
         if folder == self._folder or not (removed or isinstance(error, PermissionError)):
@@ -194,8 +195,8 @@ class Arrivals:
 def being_written(path: Path) -> bool:
     """True if a process of this machine has a file open for writing, where that can be known.
 
-    Linux tells by a read lease, which it refuses for such a file. The lease is given back at
-    once. It is not to be had for other users' files, nor on most network shares.
+    Linux refuses a read lease on such a file; a lease that is granted is given back at once. Other
+    users' files, most network shares and other systems have no leases: there it is False.
     """
     if sys.platform != "linux":
         return False

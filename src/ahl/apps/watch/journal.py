@@ -1,4 +1,4 @@
-"""The files that a watch keeps: the journal of the move that is going on, the log, and locks."""
+"""The files that a watch keeps: the journal of the move in progress, the log, and locks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stage(StrEnum):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """The facts of a log line that are printed: of a scored image, or why it was not.
+    """The printed part of a log line: an image's score, or why it has none.
 
     Attributes:
         path: where it was found.
@@ -61,20 +61,20 @@ class Facts(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """One file on its way.
+    """The move of one file, as the journal keeps it.
 
     Attributes:
         source: where it was found.
-        taken: the hidden name beside it under which nobody else finds it.
+        taken: its hidden path beside that.
         wished: where it should go.
         target: where it goes: the same, or numbered because that was taken.
         size: bytes.
         mtime_ns: when it was changed last.
         sha256: hash of its content.
         facts: JSON values for its line in the log.
-        stage: it has, or will next have, its hidden name; it has that or is at its target; it
-            has been copied onto another file system.
-        copy: the hidden copy beside the target; None where the file need not be copied.
+        stage: `INTENDED`: the file has its own or its hidden name; `TAKEN`: its hidden name, or it
+            is at its target; `COPIED`: it was copied onto another file system.
+        copy: path of the hidden copy beside the target; None while there is no copy.
         version: of the journal's format.
     """
 
@@ -91,11 +91,11 @@ class Intent:
     version: Literal[1] = 1
 
     def is_between(self, watched: Path, goals: Collection[Path]) -> bool:
-        """Tell a move from the watched folder to one of the given ones from any other.
+        """True for a move from the watched folder to one of the given folders.
 
         Args:
             watched: the folder that files come from.
-            goals: those that they are moved to.
+            goals: folders that they are moved to.
         """
         on_the_way = (self.taken,) if self.copy is None else (self.taken, self.copy)
         goal = self.target.parent.resolve()
@@ -110,10 +110,10 @@ class Intent:
 
 
 class Journal:
-    """A file of at most one intent, on the disk before anything is done about it.
+    """A file that holds at most one intent, synced to disk before the move is made.
 
-    It lies where others may write, and says which files are renamed: an intent that this watch
-    would not have noted is refused.
+    Others may be able to write to it, and it decides which files are renamed; so an intent between
+    other folders than this watch's is refused.
 
     Args:
         path: the file; its folder is made.
@@ -128,7 +128,7 @@ class Journal:
             torn.unlink()
 
     def write(self, intent: Intent) -> None:
-        """Replace the intent.
+        """Write an intent in place of the last one.
 
         Raises:
             OSError: if it cannot be written.
@@ -173,7 +173,7 @@ class Journal:
 
 
 class ResultLog:
-    """One JSON line for every file that was moved, on the disk before the next file is touched.
+    """Log with a JSON line for each moved file, synced to disk before the next file is touched.
 
     Args:
         path: the file; made with its folder when it is missing. None keeps no log.
@@ -189,7 +189,7 @@ class ResultLog:
             claim_log(path, _FIRST, "a log of ahl watch")
 
     def append_once(self, facts: Mapping[str, Any]) -> None:
-        """Write a line unless it is the last one already; what a kill left torn goes."""
+        """Append a line unless it is the last one already; a torn last line is removed first."""
         if self._path is None:
             return
         line = json.dumps({"event": "moved", **facts}, allow_nan=False).encode("ascii") + b"\n"
@@ -206,16 +206,16 @@ class ResultLog:
 
 @contextlib.contextmanager
 def held_alone(path: Path, what: str) -> Iterator[Callable[[], None]]:
-    """Hold a lock during a block; the system gives it back when the process ends, however.
+    """Hold a lock during a block; the system releases it even if the process is killed.
 
     Args:
         path: the lock's file; made with its folder when it is missing.
-        what: is locked, for the message.
+        what: name of the locked thing, for the message.
 
     Yields:
-        a function that locks anew where the lock's file is another one by now, since its folder was
-        removed and made again: it raises DataError if somebody else was faster, and OSError if that
-        folder is gone.
+        a function that locks again if the lock's file is gone or was replaced, because its folder
+        was removed. It raises DataError if somebody else holds the new lock, and OSError if the
+        folder cannot be made again.
 
     Raises:
         DataError: if somebody else holds it.
@@ -253,7 +253,7 @@ def _locked(path: Path, what: str) -> BaseFileLock:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """The file's place on its file system, which no other has while it is open; None if gone."""
+    """Device and inode number of a file, unique while it is open; None if it is gone."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -262,7 +262,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's names on the disk, where the system offers that."""
+    """Sync a folder's entries to disk, where the system offers that."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders

@@ -1,15 +1,15 @@
-"""Moves a file and logs it, each exactly once, wherever a kill comes between.
+"""Moves a file and logs the move, each exactly once, even if the process is killed in between.
 
-A move goes through steps of which each leaves no doubt, afterwards, about whether it was made:
+A move has these steps. After a kill, the files show which of them were made:
 
-1. `INTENDED` is in the journal: which file, where to, and all that its log line will say.
-2. The file gets a hidden name beside its own that nobody else knows: if that is there, it has.
-3. `TAKEN` is in the journal.
-4. The hidden file is renamed to its target: while it is there, it was not, whatever others have
-   done since at the old name and at the new one. Onto another file system it is copied under a
-   hidden name first, `COPIED` is in the journal, and the same holds of the copy.
-5. The line is in the log: it is the last one, or was not written.
-6. The journal is empty.
+1. `INTENDED` is written to the journal: the file, its target, and the content of its log line.
+2. The file is renamed to a random hidden name beside its own. If that exists, this step was made.
+3. `TAKEN` is written to the journal.
+4. The hidden file is renamed to its target. If it still exists, this step was not made, whatever
+   others have since done at the old and the new name. Onto another file system, it is first copied
+   to a hidden name beside the target and `COPIED` is written; then the copy is renamed.
+5. The line is appended to the log, unless it is the last one already.
+6. The journal is cleared.
 """
 
 from __future__ import annotations
@@ -36,23 +36,22 @@ _BLOCK: Final = 2**20
 _NOT_BY_THIS_NAME: Final = frozenset(
     {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
 )
-"""Failures of one file alone, of which trying again does not help: a file has the name of its
-folder, or the goal's file system does not take the name."""
+"""Errors that concern one file only and that no retry mends: a file has the name of the target's
+folder, or the target's file system does not accept the name."""
 
 
 class ChangedError(Exception):
-    """The file changed, or vanished, while it was worked on; nothing was moved."""
+    """The file changed or vanished after it was scored; it was not moved."""
 
 
 class Mover:
-    """Moves files.
+    """Moves scored files to their folders, and logs each move.
 
     Args:
-        journal: keeps what is on its way.
+        journal: holds the move in progress.
         log: gets a line for every file that was moved.
-        keep_lock: called before each move; raises if it must not be made, since somebody else
-            watches the folder by now.
-        at: called with the name of each step that was made; tests kill the process there.
+        keep_lock: called before each move; raises if somebody else has taken over the folder.
+        at: called with the name of each step once it was made; tests kill the process there.
     """
 
     def __init__(
@@ -67,21 +66,21 @@ class Mover:
         self._keep_lock, self._at = keep_lock, at
 
     def move(self, arrival: Arrival, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Move a file into a folder, under its name relative to the watched one.
+        """Move a file into a folder, under its name relative to the watched folder.
 
         Args:
             arrival: the file, as it was scored.
-            folder: where to; made when it is missing. If it has a file of that name, the new one
-                is numbered.
+            folder: the target; made when it is missing. If it has a file of that name, the new
+                one is numbered.
             facts: JSON values for its line in the log.
 
         Returns:
-            the line.
+            the log line.
 
         Raises:
-            ChangedError: if the file is not as it was scored any more.
-            ImageError: if it cannot be opened, or not be removed from where it is, or the goal
-                does not take its name; it is where it was.
+            ChangedError: if the file has changed since it was scored.
+            ImageError: if it cannot be opened or removed from its folder, or the target's file
+                system does not accept its name; it is then where it was.
             OSError: if it cannot be moved; `recover` tries again.
         """
         self._keep_lock()
@@ -112,11 +111,11 @@ class Mover:
         return self._end(intent)
 
     def recover(self) -> dict[str, Any] | None:
-        """End the move that a kill or an error left.
+        """Finish a move that a kill or an error interrupted.
 
         Returns:
-            the line of its log; None if there was no such move, or if it had not begun, or if the
-            file is back where it was: it changed, or the goal does not take its name.
+            the log line; None if no move was interrupted or it had not begun, or if the file is
+            back where it was: it has changed, or the target does not accept its name.
 
         Raises:
             DataError: if the journal cannot be read.
@@ -141,7 +140,7 @@ class Mover:
             return None
 
     def _end(self, intent: Intent) -> dict[str, Any]:
-        """Make the steps that are left, of a file that is taken."""
+        """Make the remaining steps of a file that has its hidden name."""
         if intent.stage is Stage.INTENDED:
             intent = self._check(intent)
         if (intent.copy or intent.taken).exists():
@@ -158,7 +157,11 @@ class Mover:
         return line
 
     def _check(self, intent: Intent) -> Intent:
-        """Give a file back that somebody wrote to at the last moment."""
+        """Note that the file is taken, or give it back if somebody wrote to it at the last moment.
+
+        Raises:
+            ChangedError: if it was given back.
+        """
         now = Signature.of(intent.taken)
         same = now is not None and (now.size, now.mtime_ns) == (intent.size, intent.mtime_ns)
         if same and not being_written(intent.taken):
@@ -170,7 +173,7 @@ class Mover:
         raise ChangedError
 
     def _give_back(self, intent: Intent) -> None:
-        """Undo the taking; a kill at any step leaves either that to do, or nothing."""
+        """Rename a taken file back, in steps that `recover` can go on from after a kill."""
         if intent.copy is not None:
             self._note(replace(intent, stage=Stage.TAKEN))
             intent.copy.unlink(missing_ok=True)
@@ -187,7 +190,7 @@ class Mover:
         self._journal.clear()
 
     def _place(self, intent: Intent) -> Intent:
-        """Bring the file to its target, or to a free name beside it."""
+        """Rename the file to its target, or to a free name beside it."""
         while True:
             try:
                 intent.target.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +212,7 @@ class Mover:
         return intent
 
     def _refused(self, intent: Intent, error: OSError) -> NoReturn:
-        """Give back a file that the goal never takes; leave any other failure to the next try."""
+        """Give back a file that its target never accepts; raise other errors, for the next try."""
         if error.errno not in _NOT_BY_THIS_NAME:
             raise error
         self._give_back(intent)

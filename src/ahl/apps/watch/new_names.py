@@ -1,4 +1,4 @@
-"""Files come under new names only: what has a name already is never overwritten."""
+"""Renaming without overwriting: a name that is taken is never replaced."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NO_LINKS: Final = _NOT_OFFERED | {errno.EPERM, errno.EMLINK, errno.EACCES}
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a file unless there is one of that name.
+    """Rename a file, unless the new name is taken.
 
-    Linux renames so in one step. Elsewhere, and on file systems that do not offer it, the file is
-    linked under its new name before its old one is removed; a second call ends what a kill between
-    them left. Where links are not to be had either, the name is looked at before it is taken.
+    Linux and Windows do so in one step. Elsewhere, and on file systems that do not offer it, the
+    file is linked to its new name before the old one is removed; after a kill in between, a second
+    call removes it. Without links, the name is checked before the file is renamed.
 
     Raises:
-        FileExistsError: if there is a file of that name.
-        OSError: if it cannot be renamed; with `errno.EXDEV` because it would have to be copied.
+        FileExistsError: if the new name is taken.
+        OSError: if it cannot be renamed; with `errno.EXDEV` if it would have to be copied.
     """
     try:
         if _renamed_at_once(source, target):
@@ -46,8 +46,8 @@ def rename_new(source: Path, target: Path) -> None:
 def free_name(wished: Path) -> Path:
     """The path itself if nothing is there, else with `-2`, `-3`... before the suffix.
 
-    Where many are taken the number is found by halving, so that a camera that names all its files
-    alike does not slow down; gaps below it may stay.
+    The number is found by bisection, which stays fast for a camera that names all its files alike;
+    gaps below it may remain.
     """
     if not os.path.lexists(wished):
         return wished
@@ -87,7 +87,7 @@ def _renamed_at_once(source: Path, target: Path) -> bool:
 
 
 def _renamed_where_free(source: Path, target: Path) -> None:
-    """Rename if nothing is there: somebody else's file of that moment would be overwritten."""
+    """Rename if nothing is there; a file made between the check and the renaming is replaced."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
@@ -102,7 +102,7 @@ def _kernels_rename() -> Any:  # noqa: ANN401 - a C function
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Give a file a second name; False where that is not to be had."""
+    """Give a file a second name, a hard link; False where that is not offered."""
     try:
         os.link(source, target, follow_symlinks=False)
     except NotImplementedError:

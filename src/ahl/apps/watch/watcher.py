@@ -25,7 +25,7 @@ _SLICE: Final = 0.2  # seconds between two looks at whether to stop
 _AFTER_ERROR: Final = 10.0  # seconds until a share that failed is tried again
 
 OK, REJECT, UNCERTAIN, UNREADABLE, LEFT = "ok", "reject", "uncertain", "unreadable", "left in place"
-"""Names of the counts; `LEFT` files cannot be opened or moved, and stay where they are."""
+"""Keys of `Watcher.counts`; `LEFT` files cannot be opened or moved, and stay where they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class Destinations:
     Attributes:
         ok: for normal images.
         reject: for anomalous ones.
-        uncertain: for those too close to call; None sends them by the side of the threshold that
-            they lie on.
+        uncertain: for those too close to call; None sends them to `ok` or `reject`, by the side of
+            the threshold that they lie on.
         unreadable: for files that do not decode.
     """
 
@@ -46,7 +46,7 @@ class Destinations:
     unreadable: Path
 
     def of(self, prediction: Prediction) -> Path:
-        """The folder for an image that was scored by a model with a threshold, or not at all."""
+        """The folder for an image, by the prediction of a model with a threshold."""
         if prediction.score is None:
             return self.unreadable
         if prediction.verdict == "uncertain" and self.uncertain is not None:
@@ -59,11 +59,11 @@ class Destinations:
         return tuple(dict.fromkeys(path for path in given if path is not None))
 
     def check(self, watched: Path) -> None:
-        """Refuse folders that cannot work.
+        """Check that files can be moved to these folders.
 
         Raises:
-            ConfigurationError: if one is the watched folder itself, or a file, or good and
-                rejected images would lie together.
+            ConfigurationError: if one is the watched folder itself, or a file, or `ok` and
+                `reject` are one folder.
         """
         for path in self.all():
             if path.resolve() == watched.resolve():
@@ -77,24 +77,24 @@ class Destinations:
 
 
 class Watcher:
-    """Scores and moves what arrives.
+    """Scores the images that arrive in a folder, and moves them.
 
     Args:
         scorer: scores images; its model has a threshold.
-        arrivals: what lies in the watched folder.
-        mover: moves it.
-        destinations: where to.
+        arrivals: the files of the watched folder.
+        mover: moves them.
+        destinations: folders that they are moved to.
         poll: seconds between two looks.
         on_moved: called with the log line of every file that was moved.
-        why: lines have the reasons, too, and what each image is like.
-        heat_maps: folder for a picture of each image that was moved, named as it is there; None
+        on_warning: called with a sentence about each failure or oddity; the watch goes on.
+        why: add to each line the reasons and the most similar training images, in words too.
+        heat_maps: folder for a heat map of each moved image, named after its new path; None
             draws none.
-        on_warning: called with a sentence about what went wrong but will be tried again.
-        clock: seconds that only go on.
+        clock: monotonic seconds.
         sleep: waits so many seconds.
 
     Attributes:
-        counts: files by what became of them.
+        counts: numbers of files by outcome: `OK`, `REJECT`, `UNCERTAIN`, `UNREADABLE`, `LEFT`.
 
     Raises:
         DataError: if the model has no threshold.
@@ -132,11 +132,11 @@ class Watcher:
         self.counts: Counter[str] = Counter()
 
     def stop(self) -> None:
-        """Have it stop behind the current file; safe to call in a signal's handler."""
+        """Stop after the current file; safe to call from a signal handler."""
         self._stopped = True
 
     def run(self) -> None:
-        """Go on until stopped. A failure of the system is reported, and tried again."""
+        """Watch until `stop` is called; an OSError becomes a warning, and is tried again."""
         while not self._stopped:
             try:
                 self._recover()
@@ -149,10 +149,10 @@ class Watcher:
                 self._wait(self._poll)
 
     def run_once(self) -> None:
-        """Deal with what is there now; what is still being written stays for the next time.
+        """Score and move the files that are there now, except those still being written.
 
         Raises:
-            OSError: if a folder cannot be read or a file not be moved.
+            OSError: if a folder cannot be read or a file cannot be moved.
         """
         self._recover()
         self._sweep()
@@ -162,7 +162,7 @@ class Watcher:
             self._sweep()
 
     def _pending(self, first: Mapping[Path, Arrival]) -> bool:
-        """True if a file that was there at first is unchanged and still to be dealt with."""
+        """True if a file that was there at first is unchanged and still to be moved."""
         return any(
             not one.left and one.signature == first[path].signature
             for path, one in self._arrivals.seen().items()
@@ -174,7 +174,7 @@ class Watcher:
             self._announce(line)
 
     def _sweep(self) -> None:
-        """Score and move all that is complete."""
+        """Score and move all complete files."""
         due = self._arrivals.look(self._clock())
         for refusal in self._arrivals.refusals():
             self._on_warning(refusal)
@@ -188,7 +188,7 @@ class Watcher:
             self._deal_with(due[prediction.index], prediction)
 
     def _look_at_numbers(self, paths: Sequence[Path]) -> None:
-        """Say what is odd about the numbers of the first images, once."""
+        """Warn once if the pixel values of the first images look odd, such as 12 bits in 16."""
         self._to_look_at -= len(paths)
         for note in notes_on_numbers(paths, self._scorer.card.bit_depth):
             self._to_look_at = 0
@@ -215,7 +215,7 @@ class Watcher:
                 self._draw(prediction, Path(line["moved_to"]), folder)
 
     def _draw(self, prediction: Prediction, moved_to: Path, goal: Path) -> None:
-        """Draw a moved image's heat map; one that fails is a warning, and nothing waits for it."""
+        """Draw a moved image's heat map; a failure is only a warning."""
         assert self._heat_maps is not None
         goal = goal.absolute()
         name = picture_name(goal.name, *moved_to.relative_to(goal).parts)
