@@ -1,4 +1,4 @@
-"""Bounds on what is accepted and not answered yet, and the refusal of what is not accepted."""
+"""Admission control: bounds on what is accepted and not answered yet, and refusals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ _IN_TIME: Final = 0.5  # of the time that a request may take: some take twice as
 
 
 class RefusedError(AHLError):
-    """A request that is refused, by a stable code for programs and a message for people.
+    """Refusal of a request, with a stable code for programs and a message for people.
 
     Args:
+        status: HTTP status.
+        code: for programs.
+        message: for people.
+        headers: further headers of the response.
         details: further members of the response's JSON.
     """
 
@@ -36,18 +40,18 @@ class RefusedError(AHLError):
         self._headers, self._details = headers, details or {}
 
     def response(self, request_id: str) -> JSONResponse:
-        """The refusal as JSON."""
+        """The refusal as a JSON response."""
         problem = {"error": {"code": self.code, "message": self.message}, "request_id": request_id}
         return JSONResponse({**problem, **self._details}, self.status, self._headers)
 
 
 def too_large(message: str) -> RefusedError:
-    """Refuse more bytes or images than one request may have."""
+    """The refusal of more bytes or images than one request may have."""
     return RefusedError(413, "too_large", message)
 
 
 def out_of_time(seconds: float) -> RefusedError:
-    """Refuse what was accepted, but not scored in so many seconds."""
+    """The refusal of a request that was accepted but not scored in so many seconds."""
     return RefusedError(
         503,
         "timeout",
@@ -67,10 +71,10 @@ class Admission:
 
     @contextmanager
     def request(self) -> Iterator[Place]:
-        """Accept a request, until the end of the context.
+        """Count a request as waiting, until the end of the context.
 
         Raises:
-            RefusedError: if too much waits, or for too long to be answered in time.
+            RefusedError: if too many images wait, or too many to be answered in time.
         """
         if self.images * self._seconds_an_image > _IN_TIME * self.limits.seconds:
             raise self.full()
@@ -83,11 +87,11 @@ class Admission:
             self.bytes -= place.bytes
 
     def waited(self, images: int, seconds: float) -> None:
-        """Learn how long an image takes, from a request whose body came when so many waited."""
+        """Update the seconds that an image takes by a request's, when so many images waited."""
         self._seconds_an_image += 0.1 * (seconds / max(1, images) - self._seconds_an_image)
 
     def full(self) -> RefusedError:
-        """The refusal, with the time after which half of what waits will be answered."""
+        """The refusal of more; its Retry-After is when half of what waits should be answered."""
         half = round(self.images * self._seconds_an_image / 2)
         seconds = min(_LONGEST_RETRY, max(1, half))
         return RefusedError(

@@ -21,7 +21,7 @@ from ahl.scoring.prediction import Prediction
 def answer_of(
     name: str, prediction: Prediction, picture: Pixels | None, wishes: Wishes, card: ModelCard
 ) -> dict[str, Any]:
-    """The answer for one image, as JSON values: as `ahl predict --json`, and the wishes.
+    """The answer for one image as JSON values: those of `ahl predict --json`, and what is wanted.
 
     A heat map is drawn over the picture (H, W, 3).
     """
@@ -56,7 +56,7 @@ class _Exact(BaseModel):
 
 
 class Near(_Exact):
-    """A training image that is most like another image."""
+    """The training image that is most like the scored one."""
 
     name: str
     class_name: str = Field(alias="class")
@@ -116,7 +116,7 @@ class ImageScore(_Exact):
 
 
 class Scores(_Exact):
-    """The images of a request, in their order."""
+    """The scores of a request's images, in their order."""
 
     images: list[ImageScore]
     request_id: str
@@ -134,7 +134,7 @@ class Kept(_Exact):
 
 
 class Answers(_Exact):
-    """All images that are kept with their labels."""
+    """Counts of the images that are kept with their labels, and the command to use them."""
 
     kept: bool = Field(description="The service keeps feedback.")
     missed: int | None = Field(None, description="Defects that the model did not find.")
@@ -150,7 +150,7 @@ class Answers(_Exact):
 
 
 class Problem(_Exact):
-    """Why a request is refused."""
+    """The reason for which a request is refused."""
 
     code: str = Field(description="For programs; it does not change.")
     message: str

@@ -1,4 +1,4 @@
-"""The service as an ASGI application, with its addresses: any ASGI server can run it."""
+"""The service as an ASGI application with its routes; any ASGI server can run it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ from ahl.apps.serve.worker import Service, Wishes
 
 
 def create_app(passes: Sequence[Pass], settings: Settings) -> FastAPI:
-    """Put a model behind HTTP.
+    """Make the application that serves a model over HTTP.
 
     Args:
-        passes: through one model at a time; used by the application alone, each from one thread.
+        passes: of one model; used by the application alone, each from one thread.
         settings: of the service.
 
     Returns:
-        the application. When it shuts down, the server has waited for what it accepted.
+        the application, whose shutdown ends the passes; before it, the server waits for the answers
+        to what it accepted.
+
+    Raises:
+        ConfigurationError: if the feedback folder cannot be written to.
     """
     service = Service(passes, settings)
 
@@ -68,7 +72,7 @@ def create_app(passes: Sequence[Pass], settings: Settings) -> FastAPI:
 
 
 def _add_pages(app: FastAPI) -> None:
-    """Add the pages for people: files of this package, and nothing from anywhere else."""
+    """Add the pages for people, which load files of this package only."""
     mimetypes.add_type("text/javascript", ".js")  # whatever the machine's own table says
     files = StaticFiles(packages=[("ahl.apps.serve", "static")])
     app.mount(STATIC, files)
@@ -136,7 +140,7 @@ def guarded_routes(service: Service) -> APIRouter:
 
     @router.get("/v1/model", summary="What is known of the model")
     async def model() -> dict[str, Any]:
-        """The model's name, its training data, its threshold, and the meaning of its evidence."""
+        """The model's hash, backbone, training classes, threshold, and its evidence's meaning."""
         return service.card.facts()
 
     @router.get("/metrics", response_class=Response, summary="Counters for Prometheus")
@@ -150,7 +154,7 @@ def guarded_routes(service: Service) -> APIRouter:
 
 
 def open_routes(service: Service) -> APIRouter:
-    """Routes for whoever watches over the service; they tell nothing of model or images."""
+    """Health routes, without a token: they reveal nothing about model or images."""
     router = APIRouter()
 
     @router.get("/healthz", summary="Does the service live?")
@@ -160,10 +164,10 @@ def open_routes(service: Service) -> APIRouter:
 
     @router.get("/readyz", summary="Is the service ready?")
     async def readyz(response: Response) -> dict[str, str]:
-        """200 while images are scored, 503 while none can be.
+        """200 while images can be scored, otherwise 503.
 
-        That is while the model is opened anew, or when each pass takes longer than half of what a
-        request may. A service that was asked to stop lets nobody connect any more.
+        It is not ready while the model is being opened again, or if every pass has taken longer
+        than half of a request's time. A service that is stopping accepts no connections.
         """
         if service.worker.ready:
             return {"status": "ready"}
@@ -203,7 +207,7 @@ async def _score(service: Service, request: Request, wishes: Wishes) -> Response
 
 
 async def _answer(service: Service, upload: Upload, wishes: Wishes) -> dict[str, Any]:
-    """The answer for one image."""
+    """Score one image, count it, and return its answer."""
     metrics = service.metrics
     waiting = service.worker.submit(upload, wishes)
     try:

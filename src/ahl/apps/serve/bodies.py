@@ -40,7 +40,7 @@ async def read_uploads(request: Request, place: Place, until: float) -> list[Upl
     """Read the images of a request.
 
     Args:
-        request: whose body was not read yet.
+        request: one whose body has not been read yet.
         place: counts what is read, as it is read, and has the limits.
         until: deadline of the body, in seconds of the event loop's clock.
 
@@ -134,7 +134,7 @@ async def _read_form(request: Request, body: Body, limits: Limits) -> list[Uploa
 
 
 class _Form(MultiPartParser):
-    """Starlette's parser, which also refuses a large file as it comes, and a form with no end."""
+    """Starlette's form parser that also refuses large files as they come, and unfinished forms."""
 
     spool_max_size = 0  # files stay in memory: the service may have no disk to write to
 

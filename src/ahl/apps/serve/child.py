@@ -1,4 +1,4 @@
-"""A function in a process of its own, which ends when a call takes too long."""
+"""A function in a child process, which is ended when a call takes too long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 Made = tuple[Any, Callable[..., Any]]
-"""A function that was made, after values that its maker reports."""
+"""Values that a maker reports, and the function that it made."""
 
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
 _STARTING: Final = 60.0  # seconds that a process may take until it can be called
@@ -38,14 +38,14 @@ class LateError(ProcessError):
 
 
 class Child:
-    """A function in a process of its own; called from one thread at a time.
+    """A function in a child process; called from one thread at a time.
 
-    The process starts with the first call, and anew with the call after its end. It ends with this
-    one.
+    The process starts with the first call, and again with the next call after it has ended. It
+    ends when its parent does.
 
     Args:
-        make: called in the process with the arguments, all of which can be pickled.
-        arguments: of it.
+        make: called in the child process with the arguments; makes the function.
+        arguments: of `make`. All of this can be pickled.
     """
 
     def __init__(self, make: Callable[..., Made], *arguments: object) -> None:
@@ -55,14 +55,14 @@ class Child:
         self._closed = False
 
     def start(self, seconds: float = _STARTING) -> Any:  # noqa: ANN401 - whatever `make` tells
-        """Start the process anew.
+        """Start the process; one that is running is ended first.
 
         Returns:
-            what `make` tells.
+            the values that `make` reports.
 
         Raises:
-            ProcessError: if the process ends, or needs longer.
-            Exception: whatever `make` raises.
+            ProcessError: if the process ends or needs longer, or `make` raises a foreign error.
+            AHLError: whatever `make` raises.
         """
         self.end()
         context = _context()
@@ -90,9 +90,9 @@ class Child:
         """Call the function.
 
         Raises:
-            LateError: if it takes longer; the process is ended.
-            ProcessError: if the process ends by itself.
-            Exception: whatever the function raises.
+            LateError: if it takes longer than so many seconds; the process is ended.
+            ProcessError: if the process ends by itself, or the function raises a foreign error.
+            AHLError: whatever the function raises.
         """
         if self._running is None:
             self.start()
@@ -141,7 +141,7 @@ class Child:
 
 @functools.cache
 def _context() -> ForkServerContext | SpawnContext:
-    """Processes that begin at once, where there is a folder for the server's socket."""
+    """The forkserver, whose processes start fast; spawn where there is no folder for its socket."""
     try:
         tempfile.gettempdir()
         context = multiprocessing.get_context("forkserver")
@@ -154,9 +154,9 @@ def _context() -> ForkServerContext | SpawnContext:
 
 @contextlib.contextmanager
 def _unless_hanging(seconds: float) -> Iterator[None]:
-    """End the server of processes if the block takes longer: it waits for what that would say.
+    """End the fork server if the block takes longer, which then waits for it in vain.
 
-    The next process starts another one; processes that there are go on.
+    The next process starts another server; processes that are running go on.
     """
     timer = threading.Timer(seconds, _end_server)
     timer.daemon = True
@@ -169,7 +169,7 @@ def _unless_hanging(seconds: float) -> Iterator[None]:
 
 
 def _end_server() -> None:
-    """End it, and wait until it has: its connections close a moment before."""
+    """End the fork server, and wait until it has ended: its connections close a moment before."""
     module = sys.modules.get("multiprocessing.forkserver")  # not to be had on Windows
     pid = getattr(getattr(module, "_forkserver", None), "_forkserver_pid", None)
     _kill(pid)
@@ -179,14 +179,14 @@ def _end_server() -> None:
 
 
 def _kill(pid: int | None) -> None:
-    """End a process of ours; not `Process.kill`, which does nothing once its server has ended."""
+    """Kill a process of ours; `Process.kill` does nothing once its fork server has ended."""
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[object, ...]) -> None:
-    """Answer calls until the other side closes."""
+    """Make the function in the child process, and answer calls until the parent closes."""
     settle_process()
     for one in (signal.SIGINT, signal.SIGTERM):  # for all of a group; it ends with the service
         signal.signal(one, signal.SIG_IGN)
@@ -202,7 +202,7 @@ def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[obj
 def _tried(
     function: Callable[..., Any], arguments: tuple[object, ...]
 ) -> tuple[Exception | None, Any]:
-    """The error raised, and the value returned; errors that are not ours may not be pickled."""
+    """The error raised, or the value returned; foreign errors, perhaps unpicklable, are renamed."""
     try:
         return None, function(*arguments)
     except AHLError as error:

@@ -1,4 +1,4 @@
-"""Bounds on connections and on what is not a body, which uvicorn does not have."""
+"""Bounds that uvicorn lacks: on connections, their time, and bytes outside of bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ahl._common.errors import ConfigurationError
 
 SLOWEST: Final = 2**16
-"""Bytes a second of an answer that its client takes at least."""
+"""Lowest rate, in bytes a second, at which a client has to take an answer."""
 
 BACKLOG: Final = 128
 """Connections that the system accepts before the service does."""
@@ -25,7 +25,7 @@ _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nconten
 
 
 def allow_descriptors(connections: int) -> None:
-    """Let this process, and those it starts, have as many connections open.
+    """Let this process, and those it starts, have so many connections open.
 
     Raises:
         ConfigurationError: if the system does not allow it.
@@ -48,8 +48,8 @@ def allow_descriptors(connections: int) -> None:
 class Connection(HttpToolsProtocol):
     """uvicorn's HTTP with time-outs for heads and answers, and bounds on what a client sends.
 
-    Beyond the most that may be open, the connection goes that has waited longest without a request
-    in progress.
+    When too many are open, the one is closed that has been idle longest, without a request in
+    progress.
 
     Args:
         seconds: from the connection, or the last answer, to the end of a request's head; and for an
@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
         self._answer_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close the longest idle one, if this is one too many."""
+        """Accept a connection; if it is one too many, close the one that has been idle longest."""
         super().connection_made(transport)
         self._wait_for_head()
         if len(self.connections) > self._most:
@@ -87,20 +87,20 @@ class Connection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_started
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; too much of what makes no progress ends the connection."""
+        """Parse received bytes; too many outside of a body end the connection."""
         self._no_body += len(data)
         super().data_received(data)
         if self._no_body > _LONGEST:
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a line of a head, or of trailers."""
+        """Take a header or trailer; too many make a bad request."""
         if len(self.headers) >= _MOST_HEADERS:
             raise ValueError("too many headers")  # to the parser, for a bad request
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin a request, unless too many wait before it."""
+        """Begin a request, unless too many pipelined ones wait before it."""
         self._no_body = self._small = 0
         _cancel(self._head_due)  # it has come; the routes bound the time of its body
         if len(self.pipeline) >= _MOST_PIPELINED:
@@ -108,7 +108,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body; each costs as much as a large one."""
+        """Take a part of a body; too many small ones end the connection."""
         self._no_body = 0
         self._small += len(body) < _SMALL
         if self._small > _MOST_SMALL:
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Wait for the answer to be taken, and for a further head."""
+        """Start the time-outs for the answer to be taken, and for the head of the next request."""
         _cancel(self._answer_due)
         if left := self.transport.get_write_buffer_size():
             seconds = self._seconds + left / SLOWEST
@@ -127,7 +127,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
+        """Cancel the time-outs."""
         _cancel(self._head_due)
         _cancel(self._answer_due)
         super().connection_lost(exc)
@@ -138,7 +138,7 @@ class Connection(HttpToolsProtocol):
         self._head_due = self.loop.call_later(self._seconds, self.transport.close)
 
     def _give_up_answer(self) -> None:
-        """Forget the rest of an answer; closed the usual way, it would still be waited for."""
+        """Abort the connection if its answer was not taken; a normal close would wait for that."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
 

@@ -1,4 +1,4 @@
-"""The addresses of feedback: labels of people are kept for an update of the model."""
+"""Routes for feedback: labels by people, which are kept for an update of the model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         summary="Feedback that is kept",
     )
     async def answers() -> Response:
-        """The number of images kept, by kind, and the command that updates the model."""
+        """Counts of the images kept, and the command that updates the model by them."""
         if service.feedback is None:
             return JSONResponse({"kept": False})
         return JSONResponse(await asyncio.to_thread(_summary, service, service.feedback))
@@ -95,7 +95,7 @@ async def _keep(
             raise _unreadable(upload, str(error)) from None
         if prediction.score is None:
             raise _unreadable(upload, prediction.error or "it has no score")
-        # In a thread that goes on if the client hangs up: a answer is kept whole or not at all.
+        # In a thread that goes on if the client hangs up: an answer is kept whole or not at all.
         return await asyncio.to_thread(_add, service, store, upload, class_name, prediction)
 
 
@@ -138,7 +138,7 @@ def _summary(service: Service, store: FeedbackStore) -> dict[str, Any]:
 
 
 def _updatable(model: Path) -> str:
-    """The argument for `ahl update`: an exported model cannot be updated itself."""
+    """The model argument of `ahl update`: MODEL for an exported one, which cannot be updated."""
     try:
         return "MODEL" if is_exported(model) else str(model)
     except ModelFileError:  # moved since

@@ -1,4 +1,4 @@
-"""Middleware for every request: its number, who may ask, counters, log, no traceback."""
+"""Middleware for every request: its id, access control, counters, log, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ahl.apps.serve.settings import is_loopback
 from ahl.apps.serve.worker import Service
 
 OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
-"""Paths that need no token: they tell nothing of model or images."""
+"""Paths that need no token: they reveal nothing about model or images."""
 
 STATIC: Final = "/static"
-"""Folder of paths that need none either."""
+"""Folder of the static files, which need no token either."""
 
 _REQUEST_ID: Final = "X-Request-ID"
 _LOGGER: Final = logging.getLogger("ahl.apps.serve")
@@ -44,7 +44,7 @@ _HEADERS: Final = {
 
 
 def may_ask(token: str | None, authorization: str | None) -> bool:
-    """True if the Authorization header has the service's token, compared in constant time."""
+    """True without a token, or if the Authorization header has it, compared in constant time."""
     if token is None:
         return True
     scheme, _, given = (authorization or "").partition(" ")
@@ -77,9 +77,11 @@ def is_own(
 
 
 class Gate:
-    """ASGI middleware with a service's settings and counters.
+    """ASGI middleware that checks, counts and logs each request.
 
     Args:
+        app: the application behind it.
+        service: has the settings and counters.
         named: paths that are counted by name; others count together.
     """
 
@@ -156,7 +158,7 @@ class Gate:
 
 
 def _within(root: str, scope: Scope) -> Scope:
-    """The request as one below the root path, whether or not a proxy has taken that away."""
+    """The request with the root path removed, unless a proxy has removed it already."""
     path = scope["path"]
     if root and path.startswith(f"{root}/"):
         return {**scope, "path": path.removeprefix(root)}
@@ -198,7 +200,7 @@ class _Passing:
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Read the rest of a refused body: closed on unread data, clients lose the answer."""
+        """Read the rest of a refused body: clients lose the answer if it is left unread."""
         size = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAINED_SECONDS):

@@ -15,7 +15,7 @@ from ahl.config.image_size import as_option
 from ahl.model.card import ModelCard
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of the library: a folder where processes keep what they count."""
+"""Environment variable of `prometheus_client`: a folder where processes keep their counts."""
 
 CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 
@@ -29,9 +29,10 @@ class Metrics:
     """Counters of one process.
 
     Args:
+        card: of the model.
         waiting: returns the number of images accepted and not answered.
         line: returns the number of those that are decoded and wait to be scored.
-        batch: images a pass at most.
+        batch: most images in a pass.
     """
 
     def __init__(
@@ -76,18 +77,18 @@ class Metrics:
         model.labels(card.sha256, card.version, card.backbone, as_option(card.image_size)).set(1)
 
     def on_batch(self, images: int, seconds: float) -> None:
-        """Count a pass through the model."""
+        """Count a pass of so many images and seconds through the model."""
         self._batch_images.observe(images)
         self._batch_seconds.observe(seconds)
         self.update_gauges()
 
     def update_gauges(self) -> None:
-        """Note what waits now; each process does so for itself."""
+        """Set the gauges of this process to the numbers of images that wait now."""
         for gauge, value in self._gauges:
             gauge.set(value())
 
     def text(self) -> bytes:
-        """All metrics in Prometheus's text format."""
+        """All metrics of all processes in Prometheus's text format."""
         self.update_gauges()
         registry = self._registry
         if SHARED_FOLDER in os.environ:

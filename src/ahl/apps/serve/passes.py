@@ -1,4 +1,4 @@
-"""Passes through the model, each in a process of its own, and decoding in others."""
+"""Passes through the model and decoding, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ahl.scoring.overlay import brought_down
 from ahl.scoring.prediction import Prediction
 
 Decoded = tuple[Pixels, Pixels | None, list[str]]
-"""An image at the model's size, at the size that is drawn if a heat map is wanted, and what is odd
-about its numbers."""
+"""An image at the model's size, at the size that is drawn if a heat map is wanted, and notes on odd
+pixel values."""
 
 _OPENING: Final = 120.0
 """Seconds that opening a model may take."""
 
 
 class Pass(Protocol):
-    """Scores some images at a time, from one thread."""
+    """Interface of a pass, which scores a batch of images at a time, from one thread."""
 
     card: ModelCard
 
     @property
     def ready(self) -> bool:
-        """True unless it is being opened anew, or will soon be late."""
+        """True unless the model is being opened, or the current batch will soon be late."""
 
     def score_pixels(
         self, pixels: Pixels, *, heat_maps: bool = False, nearest: bool = False
@@ -42,18 +42,18 @@ class Pass(Protocol):
         """Score images (N, *image_size, 3)."""
 
     def mend(self) -> None:
-        """Open the model anew if the process has ended."""
+        """Open the model again if its process has ended."""
 
     def close(self) -> None:
-        """End, from any thread, whatever is in progress."""
+        """End the pass from any thread, even during a batch."""
 
 
 class ModelPass:
-    """The model in a process of its own.
+    """A pass with the model in a process of its own.
 
     Args:
         settings: of the service.
-        place: among the passes.
+        place: position among the service's passes, from 0.
 
     Raises:
         AHLError: if the model cannot be opened.
@@ -69,7 +69,7 @@ class ModelPass:
 
     @property
     def ready(self) -> bool:
-        """True unless it is being opened anew, or works for half of a request's time already."""
+        """True unless the model is being opened, or a batch has taken half of a request's time."""
         began = self._began
         in_time = began is None or time.monotonic() - began < self._seconds / 2
         return in_time and self._open and self._child.running
@@ -91,10 +91,10 @@ class ModelPass:
             self._began = None
 
     def mend(self) -> None:
-        """Open the model anew if its process has ended.
+        """Open the model again if its process has ended.
 
         Raises:
-            AHLError: if that fails.
+            AHLError: if that fails, or the model file was replaced.
         """
         if not self._child.running:
             self._start()
@@ -148,7 +148,7 @@ class Decoder:
     Args:
         max_pixels: of an image.
         seconds: that an image may take.
-        memory: bytes that the process may take; held to on Linux.
+        memory: bytes that the process may take; enforced on Linux only.
     """
 
     def __init__(self, max_pixels: int, seconds: float, memory: int) -> None:
@@ -173,7 +173,7 @@ class Decoder:
             name: of the file.
             card: of the model.
             picture: also give the image at the size that is drawn.
-            look: also say what is odd about numbers of more than 8 bits.
+            look: also note what is odd about pixel values of more than 8 bits.
 
         Raises:
             ImageError: if it cannot be read, or takes too much time or memory.

@@ -76,7 +76,7 @@ def _open_app(settings: Settings) -> FastAPI:
 
 
 def _open_or_exit(settings: Settings) -> FastAPI:
-    """Open the model in a process of its own; a failure ends it, and its status says so."""
+    """Open the model in a worker process; a failure is printed and ends the process."""
     try:
         return _open_app(settings)
     except AHLError as error:
@@ -97,11 +97,11 @@ class _Processes(Multiprocess):
         self._again = -math.inf  # when an ended one may be replaced
 
     def keep_subprocess_alive(self) -> None:
-        """Replace processes that ended; end the service where none is left that could answer.
+        """Replace processes that ended; end the service if all have and keep failing.
 
-        A process that cannot start, since the model file is gone say, does not end the others: it
-        is tried again later. uvicorn would end them all. Nor is there its ping: a process that
-        imports and loads its model answers late. /healthz is for that.
+        A process that cannot start, since the model file is gone say, is tried again later, where
+        uvicorn would end the others too. uvicorn's ping is left out, since a process that is
+        loading its model answers late; /healthz is for that.
         """
         if self.should_exit.is_set():
             return
@@ -132,7 +132,7 @@ class _Processes(Multiprocess):
         _LOGGER.error("Process %s ended.%s", process.pid, later)
 
     def handle_hup(self) -> None:
-        """Stop, as one process does; uvicorn would start others."""
+        """Stop, as a single process does on SIGHUP; uvicorn would restart the processes."""
         self.handle_term()
 
     def terminate_all(self) -> None:
@@ -141,7 +141,7 @@ class _Processes(Multiprocess):
         super().terminate_all()
 
     def join_all(self) -> None:
-        """Wait for the processes, and end those that take longer than answers do: they hang."""
+        """Wait for the processes, and kill those that take longer than answers may: they hang."""
         seconds = (self.config.timeout_graceful_shutdown or 0) + _GRACE
         until = time.monotonic() + seconds
         for one in self.processes:
@@ -173,7 +173,7 @@ def _config(app: FastAPI | partial[FastAPI], settings: Settings) -> uvicorn.Conf
 
 
 def _bind(settings: Settings) -> socket.socket:
-    """Take the port, so that a wrong one is known before the model is opened; not yet listening."""
+    """Bind the port, without listening, so that a wrong one is known before the model is opened."""
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

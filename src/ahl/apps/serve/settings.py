@@ -16,7 +16,7 @@ from ahl.data.images.reading import MAX_PIXELS
 MEBIBYTE: Final = 2**20
 
 MOST_A_PIXEL: Final = 20
-"""Bytes of memory that decoding takes at most, of JPEG 2000; most formats take half."""
+"""Most bytes of memory that decoding takes per pixel: JPEG 2000; most formats take half."""
 
 _DECODER: Final = 64 * MEBIBYTE  # besides
 _DECODERS: Final = 4  # at most; more would only wait for those that score
@@ -28,7 +28,7 @@ _OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on what one client, and all together, may ask for.
+    """Bounds on what one client, and all clients together, may ask for.
 
     Attributes:
         image_bytes: of one image's file.
@@ -40,6 +40,10 @@ class Limits:
         seconds: from the start of a request to its answer.
         connections: open at once.
         batch: images that share a pass through the model.
+
+    Raises:
+        ConfigurationError: if one is not positive, there are more pixels than are ever read, or one
+            request could exceed what may wait.
     """
 
     image_bytes: int = 32 * MEBIBYTE
@@ -54,7 +58,7 @@ class Limits:
 
     @property
     def decoding_bytes(self) -> int:
-        """Memory that a process which decodes may take: of the costliest format, and its file."""
+        """Bytes of memory that a decoding process may take, for the costliest format."""
         return MOST_A_PIXEL * self.pixels + 4 * self.image_bytes + _DECODER
 
     def __post_init__(self) -> None:
@@ -85,18 +89,19 @@ class Settings:
         workers: processes that share the port.
         threads: of the CPU, a process; None shares the cores among the processes.
         passes: through the model at a time in each process, which share its threads; None takes
-            two, but one on a GPU or with one thread.
+            two, or one on a GPU or with one thread.
         device: as in `ahl.scoring.opening.open_scorer`.
         token: that clients must send; None asks for none.
         names: host names of the service besides this machine's, for one without a token.
         root_path: under which a proxy shows the service, as `/inspection`; empty for none.
         access_log: write one JSON line a request to standard error.
-        feedback_dir: folder for what people answer; None keeps nothing.
-        max_feedback_bytes: size of that folder.
+        feedback_dir: folder for people's feedback; None keeps none.
+        max_feedback_bytes: largest size of that folder.
         limits: on what may be asked for.
 
     Raises:
-        ConfigurationError: if other machines could ask without a token, or the root path is none.
+        ConfigurationError: if other machines could ask without a token, or the root path is not
+            like `/inspection`.
     """
 
     model: Path

@@ -1,4 +1,4 @@
-"""One model behind a service: who decodes and scores, its bounds and counters."""
+"""Worker threads of a service that have images decoded and scored, and the service's state."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Wishes:
 
     Attributes:
         why: reasons, and the training images that are most like the image.
-        pictures: small pictures of those.
-        heat_map: of the evidence: none, drawn over the image (1, overlay), or as numbers.
+        pictures: small pictures of those training images.
+        heat_map: of the evidence: none (0), drawn over the image (1, overlay), or as numbers (raw).
     """
 
     why: bool = False
@@ -49,7 +49,7 @@ class Wishes:
 
     @property
     def heat_maps(self) -> bool:
-        """True if the model has to make a heat map."""
+        """True if a heat map is wanted."""
         return self.heat_map != "0"
 
 
@@ -58,7 +58,7 @@ class Waiting:
     """An image between its upload and its prediction.
 
     Attributes:
-        wishes: besides the score.
+        wishes: results wanted besides the score.
         answer: the prediction to come; cancelled when nobody waits for it any more.
         pixels: (H, W, 3), once it is decoded.
         picture: (H, W, 3), at the size that is drawn, if a heat map is wanted.
@@ -71,7 +71,7 @@ class Waiting:
 
 
 class WaitingLine:
-    """Decoded images, first in, first out; `ahl.apps.serve.admission` bounds their number."""
+    """Queue of decoded images; `ahl.apps.serve.admission` bounds its length."""
 
     def __init__(self) -> None:
         self._line: deque[Waiting] = deque()
@@ -94,7 +94,7 @@ class WaitingLine:
         """Wait for one image, and take others that are there already and have the same wishes.
 
         Args:
-            most: images to take.
+            most: largest number of images to take.
 
         Returns:
             images whose answers are marked as running; none after `close`, when all are taken.
@@ -126,12 +126,12 @@ class WaitingLine:
 
 
 class Worker:
-    """Threads with which processes decode and score.
+    """Threads that hand images to the processes that decode and score.
 
     Args:
         passes: of one model; each is used from one thread of this worker only.
         decoders: of images; used in the same way.
-        batch: images a pass at most.
+        batch: most images in a pass.
         on_batch: called in the scoring thread with the images and seconds of each pass.
     """
 
@@ -163,7 +163,7 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """True while at least one pass scores."""
+        """True while at least one pass can score."""
         return any(
             thread.is_alive() and one.ready
             for thread, one in zip(self._threads, self._passes, strict=True)
@@ -176,7 +176,7 @@ class Worker:
         return waiting
 
     def stop(self) -> None:
-        """End threads and processes; what was not answered by now is given up."""
+        """End threads and processes; images not answered by now are given up."""
         self._stopping.set()
         self.line.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
@@ -249,7 +249,15 @@ class Worker:
 
 
 class Service:
-    """One model's worker, bounds, counters, and feedback folder."""
+    """One model's worker, bounds, counters, and feedback folder.
+
+    Args:
+        passes: of one model, for this service alone.
+        settings: of the service.
+
+    Raises:
+        ConfigurationError: if the feedback folder cannot be written to.
+    """
 
     def __init__(self, passes: Sequence[Pass], settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits

@@ -87,7 +87,8 @@ class Watcher:
         poll: seconds between two looks.
         on_moved: called with the log line of every file that was moved.
         on_warning: called with a sentence about each failure or oddity; the watch goes on.
-        why: add to each line the reasons and the most similar training images, in words too.
+        why: add to each line the reasons, and sentences on these and the most similar training
+            images.
         heat_maps: folder for a heat map of each moved image, named after its new path; None
             draws none.
         clock: monotonic seconds.
