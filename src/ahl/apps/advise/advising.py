@@ -40,14 +40,14 @@ from ahl.features.sizing import with_size
 from ahl.heads import BaseDetector, find_detector
 
 FEWEST_NORMALS = 15
-"""Different good images of which two thirds can train and calibrate a detector."""
+"""Fewest different good images: two thirds of them can train and calibrate a detector."""
 
 _REPEATS = 2  # draws of the folds: each image is judged by so many detectors of each kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Advice:
-    """All answers; None where one was not asked for or cannot be given (`notes` say why).
+    """Advice on a labelled folder; what cannot be measured is None (`notes` say why).
 
     Attributes:
         data: name of the folder.
@@ -55,10 +55,10 @@ class Advice:
         images: readable images by class.
         skipped: those that could not be read.
         copies: images that are there twice, contradictions of the labels first.
-        labels: the worth of labels beside good images alone.
-        curve: what more labels bring, and what a new kind costs.
+        labels: gain from the labels over good images alone.
+        curve: gain from more labels, and loss on a new kind.
         suspects: images that look mislabelled, likeliest first.
-        suspected: how many there are in each class that has any; the list is cut off.
+        suspected: number of all suspects by class, as the list is cut off.
         size: the image size against originals and defects.
         notes: what could not be measured, and why.
         of_test: how many of the images are in the `test/` of a benchmark layout. They train the
@@ -102,13 +102,13 @@ def advise(
     group_by: str | None = None,
     callback: Callback | None = None,
 ) -> Advice:
-    """Look a labelled folder over.
+    """Measure what the labels of a folder are worth, and what looks wrong with its images.
 
-    Trains the base detector many times over on parts of the images, without episodes, with the
-    memory and the calibration; on at most 300 good images at once.
+    Trains the base detector many times on parts of the images, without episodes, with the memory
+    and the calibration; on at most 300 good images at once.
 
     Args:
-        data: a folder in one of the two layouts, or an opened one.
+        data: a folder in one of the two layouts, or an opened dataset.
         heads: the base detector; `ahl.AHL` has `"dra"` by default, which takes several times as
             long.
         backbone: as for `ahl.AHL`.
@@ -129,7 +129,7 @@ def advise(
     Raises:
         DataError: if the folder has no layout, no good image, or nothing that can be read.
         ConfigurationError: if an argument has a value that cannot work.
-        WeightsError: if the backbone's weights cannot be had.
+        WeightsError: if the backbone's weights cannot be loaded.
 
     Examples:
         >>> from ahl import advise, preset, sections
@@ -226,7 +226,7 @@ def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]]) -> SizeAdvic
 
 
 def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, Ranking]:
-    """Rank by the first draw's labelled detectors, all labelled ones, memories, linear ones."""
+    """Rankings by the first draw's labelled detectors, by all of these, by memory, and linearly."""
     stage = "left-out images, trainings"
     progress = Progress(stage, FOLDS * repeats, trials.setup.callback)
     labelled = [out_of_fold(trials, trials.labelled, r, progress) for r in range(repeats)]
@@ -238,7 +238,7 @@ def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, 
 
 
 def _too_few(pictures: Sequence[Picture[Sample]], groups: Indices) -> Iterator[str]:
-    """Reasons why nothing can be left out, if any."""
+    """Reasons why there are too few images to hold any out, if there are."""
     anomalous = np.array([picture.sample.is_anomaly for picture in pictures])
     normals, anomalies = (len(np.unique(groups[anomalous == label])) for label in (False, True))
     if normals < FEWEST_NORMALS:

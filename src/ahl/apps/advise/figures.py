@@ -1,4 +1,4 @@
-"""AUROCs of images that were left out of training, with their intervals and differences."""
+"""AUROCs on images that were held out of training, with their intervals and differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Verdict = Literal["yes", "no", "cannot tell"]
 
 SMALL: Final = 0.02
-"""AUROC that a difference must be surely below to be called none."""
+"""Difference in AUROC below which the whole interval must lie for the answer "no"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def difference_figure(one: Figure, other: Figure, correlation: float) -> Figure:
 
     Args:
         one: first figure.
-        other: what is taken from it.
+        other: the figure that is subtracted from it.
         correlation: of the two, -1 to 1.
     """
 
@@ -91,14 +91,14 @@ def correlation_of(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Mean share, for each image, of left-out images of the other label that it outscores.
+    """Mean share, for each image, of held-out images of the other label that it outscores.
 
-    Models are never compared by their scores, only images by one model: each image with those that
-    the same model left out.
+    Scores of different models are never compared: each image is compared with those that the same
+    model held out.
 
     Attributes:
         anomalous: (N,) labels.
-        shares: (N,) 0 to 1; NaN where no model left the image out beside the other label.
+        shares: (N,) 0 to 1; NaN where no model held it out together with images of the other label.
     """
 
     anomalous: Flags
@@ -112,7 +112,7 @@ class Ranking:
         return auroc_figure(float(anomalies.mean()), len(anomalies), len(normals))
 
     def minus(self, other: Ranking, among: Flags | None = None) -> Figure | None:
-        """The AUROC less another one's, on the images that both tested; `among` as for `figure`."""
+        """Difference in AUROC to another ranking, on images tested by both; `among` as above."""
         neither = np.isnan(self.shares) | np.isnan(other.shares)
         mine, theirs = (
             Ranking(self.anomalous, np.where(neither, np.nan, one.shares)) for one in (self, other)
@@ -131,7 +131,7 @@ class Ranking:
 
 
 class RankingSum:
-    """Sum of several models' rankings of images with these labels (N,)."""
+    """Running sum of several models' rankings of images with these labels (N,)."""
 
     def __init__(self, anomalous: Flags) -> None:
         self._anomalous = anomalous
@@ -139,7 +139,7 @@ class RankingSum:
         self._counts = np.zeros(len(anomalous))
 
     def add(self, tested: Indices, scores: Floats) -> None:
-        """Add one model's scores (n,) of the images that it left out."""
+        """Add one model's scores (n,) of the images that it held out, by their indices (n,)."""
         flags = self._anomalous[tested]
         for own, others in ((flags, ~flags), (~flags, flags)):
             if own.any() and others.any():

@@ -32,10 +32,10 @@ class MaskedDefects:
     Attributes:
         count: images with a mask.
         thickness: median over them of twice the radius of the largest disc inside the defect.
-        thinnest: its lowest tenth.
-        too_thin: how many are thinner than `THIN` pixels.
-        too_thin_larger: how many would be at the larger size.
-        below_cell: how many cover less of the image than one feature cell does.
+        thinnest: 10 % quantile of the same.
+        too_thin: images whose defect is thinner than `THIN` pixels.
+        too_thin_larger: images where it would be so at the larger size.
+        below_cell: images whose defect covers less of the image than one feature cell does.
     """
 
     count: int
@@ -52,14 +52,14 @@ class SizeAdvice:
 
     Attributes:
         size: height and width that images are resized to.
-        larger: those that they are compared with.
+        larger: height and width that these are compared with.
         width, height: median of the originals, in pixels.
         cell: width and height, in original pixels, of what one feature cell stands for.
-        masked: from masks; None where there are none.
+        masked: from masks; None without any.
         compared: images that both sizes were measured on; 0 if not measured.
         at_size: AUROC at the size; None if not measured.
-        at_larger: at the larger one.
-        gain: how much higher that is.
+        at_larger: AUROC at the larger one.
+        gain: difference of the two.
         verdict: "yes" if the size is enough.
         originals_larger: True if the originals hold more than the size shows.
         tiles: side in pixels of the tiles in which images are seen; 0 for whole images.
@@ -96,7 +96,7 @@ def advise_size(
     tiles: int = 0,
     step: int = _STEP,
 ) -> SizeAdvice:
-    """Compare the size with the originals and the masks, before anything is measured.
+    """Compare the size with the originals and the masks, without training.
 
     Args:
         pictures: of all images.
@@ -124,12 +124,15 @@ def advise_size(
 
 
 def compare_sizes(advice: SizeAdvice, trials: Trials, known: Ranking) -> SizeAdvice:
-    """Measure the larger size on the same images, or some of them.
+    """Measure the gain from the larger size on the same images, or some of them.
 
     Args:
         advice: from `advise_size`.
         trials: the images.
-        known: of all of them at the size, by the first draw of folds.
+        known: ranking of all of them at the size, from the first draw of folds.
+
+    Returns:
+        the advice with what was measured; the same one if nothing could be.
     """
     random = trials.random("sizes")
     drawn = [
@@ -185,5 +188,5 @@ def _thickness(mask: NDArray[np.bool_]) -> float:
 
 
 def _side(size: ImageSize) -> float:
-    """Side of the square of as many pixels."""
+    """Side of a square with as many pixels."""
     return math.sqrt(size[0] * size[1])

@@ -1,4 +1,4 @@
-"""Advice on labels: what they and more of them bring, what new kinds cost, which look wrong."""
+"""Advice on labels: the gain from them and from more, the loss on new kinds, and suspects."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ahl.apps.advise.figures import Figure, Flags, Indices, Ranking, RankingSum,
 from ahl.apps.advise.trials import FOLDS, Progress, Trials, deal_folds
 
 LOOK_AGAIN = 0.3
-"""Share of the images of the other label that it passes, from which an image is listed."""
+"""Smallest share of the other label's images that an image passes to be listed as a suspect."""
 
 LOOKS_WRONG = 0.5
-"""Share from which it is more like the other label than like its own."""
+"""Share above which it is more like the other label than like its own."""
 
 MOST_SUSPECTS = 10
-"""Images that are listed at most."""
+"""Most suspects that are listed."""
 
 MORE = 5
-"""Labelled defects that might be added."""
+"""Number of further labelled defects whose worth is estimated."""
 
 WORTH = 0.005
-"""AUROC that they must surely bring, or surely not, for a yes or a no."""
+"""Gain in AUROC from these above or below which the whole interval lies for a yes or a no."""
 
 MOST_CLASSES = 6
-"""Classes that are left out in turn at most, the largest ones."""
+"""Most classes that are held out in turn: the largest ones."""
 
 _COUNTS = (1, 2, 5, 10, 20, 50)
 _Split = tuple[Indices, Indices, Indices]
@@ -41,12 +41,12 @@ _FEW = 2  # up to so many, which defects were drawn matters most: they are drawn
 
 @dataclass(frozen=True, kw_only=True)
 class LabelAdvice:
-    """Worth of labelled defects, on images that were left out.
+    """Gain from labelled defects, on images that were held out.
 
     Attributes:
         labelled: AUROC of detectors that trained on the labels.
-        memory_only: of the distance from good images' patches, on the same images.
-        gain: how much higher the first is.
+        memory_only: AUROC of the distance from good images' patches, on the same images.
+        gain: difference of the two.
         verdict: "yes" if the labels help.
         anomalies, normals: how many were tested.
     """
@@ -61,15 +61,16 @@ class LabelAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """An image that detectors which did not train on it find to be of the other label.
+    """An image that resembles the other label, by detectors that did not train on it.
 
     Attributes:
+        name: of the image.
         class_name: its label.
-        passed: share of the images of the other label, left out with it, that it lies beyond: the
+        passed: share of the images of the other label, held out with it, that it lies beyond: the
             defects that a good image outscores, or the good images that outscore a defect. The
             mean over two kinds of detector.
-        views: the share by each kind: the labelled detector, and a linear classifier.
-        looks_wrong: True if that is more than half.
+        views: that share by each kind: the labelled detector, and a linear classifier.
+        looks_wrong: True if `passed` is above `LOOKS_WRONG`.
     """
 
     name: str
@@ -86,8 +87,8 @@ class CurvePoint:
     Attributes:
         anomalies: labelled defects trained on (where classes differ in size, their mean); 0 for
             good images alone.
-        auroc: on left-out images.
-        trainings: how many it is the mean of.
+        auroc: on held-out images.
+        trainings: number of trainings that it is the mean of.
     """
 
     anomalies: int
@@ -100,9 +101,10 @@ class KindFound:
     """One class of defects as a known and as a new kind.
 
     Attributes:
-        count: its images.
+        class_name: of the class.
+        count: number of its images.
         new: AUROC where no image of the class was in training.
-        known: where others of its images were; None where there are none.
+        known: AUROC where other images of the class were; None if it has only one.
     """
 
     class_name: str
@@ -113,18 +115,18 @@ class KindFound:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurve:
-    """AUROC over the number of labels, and of kinds that were never shown.
+    """AUROC against the number of labels, and on kinds that were never shown.
 
     Attributes:
-        left_out: what each detector left out: whole classes, or images where there is one class.
+        left_out: what each detector left out: whole classes, or images if there is one class.
         points: in order of the number of labels.
-        doubling: what twice the labels brought, from half of them to all; None if too few.
-        five_more: by the same rate; None if too few.
+        doubling: gain from twice the labels, from half of them to all; None if too few.
+        five_more: gain from `MORE` labels at the same rate; None if too few.
         verdict: "yes" if five more would help.
         kinds: the classes left out; empty where images are.
         new: AUROC over them as new kinds; None where images are left out.
-        known: as known kinds.
-        price: how much lower a new kind is found than a known one.
+        known: AUROC over them as known kinds.
+        price: AUROC that is lost on a new kind; None where images are left out.
     """
 
     left_out: Literal["classes", "images"]
@@ -165,8 +167,8 @@ def find_suspects(
 
     Args:
         samples: the images.
-        labelled: by the labelled detectors.
-        linear: by linear classifiers.
+        labelled: their ranking by the labelled detectors.
+        linear: their ranking by linear classifiers.
 
     Returns:
         the first `MOST_SUSPECTS`, and how many there are in each class that has any.
@@ -189,12 +191,12 @@ def find_suspects(
 
 
 def measure_curve(trials: Trials, known: Ranking, *, quick: bool) -> LearningCurve | None:
-    """Train on few and on many labelled defects, and test on what was left out.
+    """Train on few and on many labelled defects, and test on held-out images.
 
     Args:
         trials: the images.
-        known: of all images, by detectors of the first draw of folds that trained on the others.
-        quick: measure half of the labels and all of them only.
+        known: out-of-fold ranking of all images, from the first draw of folds.
+        quick: measure none, half and all of the labels only.
 
     Returns:
         the curve; None where no defect can be left out.
@@ -254,9 +256,9 @@ def measure_curve(trials: Trials, known: Ranking, *, quick: bool) -> LearningCur
 
 
 def _splits(trials: Trials, classes: Sequence[Flags]) -> list[_Split]:
-    """Leave out each class with a share of the good images; each fold where there are no classes.
+    """Hold out each class with a share of the good images, or each fold if there are no classes.
 
-    Copies of what is tested do not train, in whatever folder they lie.
+    Copies of what is tested do not train, whatever folder they are in.
     """
     folds = deal_folds(trials, 0)
     left_out = [folds == fold for fold in range(FOLDS)]
@@ -278,7 +280,7 @@ def _splits(trials: Trials, classes: Sequence[Flags]) -> list[_Split]:
 def _measure(
     trials: Trials, splits: Sequence[_Split], counts: Indices, draws: int, progress: Progress
 ) -> Ranking:
-    """Rank what each split tests, by detectors of so many defects of its pool."""
+    """Rank the images that each split tests, by detectors trained on `counts` of its defects."""
     total = RankingSum(trials.anomalous)
     for number, ((pool, normals, tested), count) in enumerate(zip(splits, counts, strict=True)):
         for draw in range(draws):

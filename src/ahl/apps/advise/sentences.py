@@ -17,7 +17,7 @@ from ahl.data.copies import Copy, groups_of_copies
 from ahl.data.masks import help_for_small_defects
 
 _SHOWN = 3
-"""Groups of copies that are named, and images of one of them."""
+"""Most groups of copies that are named, and most images named of a group."""
 
 _HARD_SHARE = 0.2  # of a class among the suspects: it is hard, not mislabelled
 
@@ -36,7 +36,7 @@ class Section:
 
 
 def sections(advice: Advice) -> list[Section]:
-    """All questions that were asked, in the order of their weight."""
+    """The advice as questions with their answers; those that were not asked are left out."""
     labels, curve = advice.labels, advice.curve
     found = [
         Section("What was looked at", tuple(_overview(advice))),

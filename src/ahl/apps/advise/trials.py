@@ -1,4 +1,4 @@
-"""Stand-in trainings on parts of the labelled images, scoring others."""
+"""Stand-in trainings on parts of the labelled images, which score the others."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ahl.pipeline.learn import learn
 from ahl.pipeline.task import draw_episodes, prepare
 
 FOLDS = 3
-"""Shares that the images are dealt into: each detector trains on two thirds."""
+"""Number of folds: each detector trains on two thirds of the images."""
 
 MOST_NORMALS = 300
-"""Good images that one stand-in trains on at most: what its time depends on."""
+"""Most good images that one stand-in trains on: its time depends on them."""
 
 MOST_TWINS = 40
-"""Good images that get a pseudo anomaly of each generator: each draw of folds needs its own.
+"""Most good images that get a pseudo anomaly of each generator, made anew for each draw of folds.
 
 On SDD (DevNet, 5 and 20 labelled defects, two seeds each) the mean AUROC is 0.956 with these, and
 0.955 with half of all 857 good images.
@@ -48,7 +48,7 @@ class Setup:
     """Settings of all stand-in trainings.
 
     Attributes:
-        backbone: what makes the features.
+        backbone: extracts the features.
         config: all constants; the part on collaborative learning is not used.
         detector: the base detector.
         seed: of every draw.
@@ -75,10 +75,10 @@ class Trials:
     Attributes:
         setup: how they are trained.
         samples: the images.
-        groups: (N,) number of the photograph; copies share one.
+        groups: (N,) number of the part that each shows; copies share one.
         table: their features.
         items: the images, to be decoded.
-        extraction: where the features of pseudo anomalies come from.
+        extraction: extracts the features of pseudo anomalies.
     """
 
     setup: Setup
@@ -94,11 +94,11 @@ class Trials:
         return np.array([sample.is_anomaly for sample in self.samples], dtype=np.bool_)
 
     def random(self, *what: str | int) -> np.random.Generator:
-        """The generator of one of the draws."""
+        """The random generator of a draw, by its name."""
         return numpy_generator(self.setup.seed, "advice", *what)
 
     def labelled(self, trained: Indices, tested: Indices) -> Floats:
-        """Scores (n,) of tested images by a detector of some normals and anomalies."""
+        """Scores (n,) of tested images by a detector trained on some normals and anomalies."""
         normals, anomalies = self._parts(trained)
         items = chosen(self.items, normals.tolist())
         config, seed = self.setup.config, self.setup.seed
@@ -131,7 +131,7 @@ class Trials:
         return model.score_table(self.table.chosen(tested))
 
     def memory_only(self, trained: Indices, tested: Indices) -> Floats:
-        """Scores (n,) of tested images by the distance from the normals' patches alone."""
+        """Scores (n,) of tested images by the distance from the normals' patches (PatchCore)."""
         normals, _ = self._parts(trained)
         return patchcore_scores(
             self.table.chosen(normals), self.table.chosen(tested), seed=self.setup.seed
@@ -144,7 +144,7 @@ class Trials:
         return logistic_scores(*tables)
 
     def part(self, indices: Indices) -> Trials:
-        """The same with some of the images."""
+        """The trials of some of the images."""
         return replace(
             self,
             samples=tuple(chosen(self.samples, indices.tolist())),
@@ -169,7 +169,7 @@ def open_trials(samples: Sequence[Sample], groups: Indices, setup: Setup) -> Ite
 
     Args:
         samples: the images; those that have become unreadable are dropped.
-        groups: (N,) number of the photograph that each shows.
+        groups: (N,) number of the part that each shows.
         setup: how the stand-ins are trained.
     """
     features, callback = setup.config.features, setup.callback
@@ -199,14 +199,14 @@ def open_trials(samples: Sequence[Sample], groups: Indices, setup: Setup) -> Ite
 
 
 class Progress:
-    """Count of the trainings of one stage, out of `total`."""
+    """Counter of the trainings of one stage, out of `total`, which reports to a callback."""
 
     def __init__(self, stage: str, total: int, callback: Callback) -> None:
         self._stage, self._total, self._callback, self._done = stage, total, callback, 0
         callback.on_stage(stage, 0, total)
 
     def step(self) -> None:
-        """Count one more."""
+        """Count one more training."""
         self._done += 1
         self._callback.on_stage(self._stage, self._done, self._total)
 

@@ -1,1 +1,1 @@
-"""Scoring collections too large for one machine, shard by shard, into Parquet."""
+"""Bulk scoring of collections too large for one machine, shard by shard, into Parquet."""

@@ -1,4 +1,4 @@
-"""The images of a shard: named, and read or fetched ahead of the model."""
+"""The images of a shard with their names, fetched ahead of the model if they are URLs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ahl.apps.bulk.places import filesystem_of, is_url, located, parquet_file
 from ahl.data.images.reading import ImageSource
 
 CHUNK: Final = 64
-"""Images scored in one go, and fetched ahead: a multiple of the batch of every preset."""
+"""Images scored at a time, and fetched ahead: a multiple of the batch of every preset."""
 
 _AT_ONCE: Final = 16  # requests; a store answers one in some tens of milliseconds
 _PAUSES: Final = (0.5, 2.0)  # seconds before another try
@@ -33,10 +33,10 @@ class NamedImage(NamedTuple):
 
 
 class Fetcher:
-    """Fetches images behind URLs, and counts those that a store does not give.
+    """Fetches images behind URLs, and counts those that could not be fetched, in `failed`.
 
-    An image that is not there is like any other that cannot be read. One that fails otherwise (no
-    network, no right, too many requests) is counted: another time it may be had.
+    An image that does not exist is not counted; it is unreadable like any other. One that fails
+    otherwise (no network, no permission, too many requests) may be fetched another time.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Fetcher:
         self._lock = threading.Lock()
 
     def start(self, url: str, pool: ThreadPoolExecutor) -> EncodedImage:
-        """Begin to fetch an image; reading it waits for that."""
+        """Begin to fetch an image; reading it waits for its bytes, or raises ImageError."""
         return EncodedImage(url, pool.submit(self._fetched, url).result)
 
     def _fetched(self, url: str) -> bytes:
@@ -71,7 +71,7 @@ def chunks(part: Part, base: str, fetcher: Fetcher) -> Iterator[list[NamedImage]
     Args:
         part: the shard.
         base: folder that relative paths begin from.
-        fetcher: gets those behind URLs.
+        fetcher: fetches those behind URLs.
 
     Raises:
         DataError: if a Parquet file cannot be read.
@@ -109,7 +109,7 @@ def _rows(part: Part, base: str) -> Iterator[tuple[str, str | bytes | None]]:
 
 
 def _column(part: RowPart, base: str) -> Iterator[Any]:
-    """Values of the rows; row groups that hold none of them are not read."""
+    """Values of the rows' column; row groups without any of these rows are not read."""
     stop = part.first + part.count
     with parquet_file(located(part.file, base)) as file:
         facts = file.metadata

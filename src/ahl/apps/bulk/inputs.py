@@ -43,7 +43,7 @@ class RowPart(msgspec.Struct, frozen=True, tag=True):
             `bytes`, `path`.
         first: number of the first row.
         count: how many rows.
-        size: bytes of the whole file, to tell it from another one of its name.
+        size: bytes of the whole file, to tell it from another file of the same name.
     """
 
     file: str
@@ -62,7 +62,7 @@ class RowPart(msgspec.Struct, frozen=True, tag=True):
 
 
 Part = PathPart | RowPart
-"""A run of images that can be read without looking at any other part."""
+"""Images in order that can be read independently of other parts."""
 
 
 def find_inputs(
@@ -74,15 +74,15 @@ def find_inputs(
         inputs: each a file, a folder (searched through) or a pattern, of images or of Parquet
             files, on this machine or as a URL.
         column: of the Parquet files.
-        callback: receives what was passed over.
+        callback: receives notes, as on files that are left out.
         output: folder for results, whose files are not inputs.
 
     Returns:
         parts in the order of the inputs, with at least one image each; no file twice.
 
     Raises:
-        DataError: if one names nothing, or a Parquet file lacks the column.
-        ConfigurationError: if what opens such URLs is not installed.
+        DataError: if an input matches nothing, or a Parquet file lacks the column.
+        ConfigurationError: if the package that opens such URLs is not installed.
     """
     found: dict[str, str] = {}  # by absolute path or URL
     base, callback = str(Path.cwd()), callback or Callback()
@@ -106,7 +106,7 @@ def find_inputs(
 
 
 def cut(parts: Sequence[Part], shard_size: int) -> list[Part]:
-    """Cut parts into shards of at most so many images; none spans two parts."""
+    """Cut parts into shards of at most `shard_size` images; none spans two parts."""
     return [
         part.slice(start, start + shard_size)
         for part in parts
@@ -115,12 +115,12 @@ def cut(parts: Sequence[Part], shard_size: int) -> list[Part]:
 
 
 def inputs_digest(parts: Sequence[Part]) -> str:
-    """Identity of the inputs: names and their order, and sizes of Parquet files; no contents."""
+    """Hash of the inputs: names in their order and sizes of Parquet files, not contents."""
     return json_hash(msgspec.to_builtins(parts))
 
 
 def state_of(part: Part, base: str) -> str:
-    """Sizes and times of the files of a shard that lie on this machine, as one hash.
+    """Hash of the sizes and modification times of a shard's files that are on this machine.
 
     Args:
         part: the shard.
@@ -131,7 +131,7 @@ def state_of(part: Part, base: str) -> str:
 
 
 def _size_and_time(place: str) -> tuple[int, int] | None:
-    """None for what a store holds, or what is not there."""
+    """Size in bytes and modification time of a file; None behind a URL, or if it is missing."""
     try:
         status = None if is_url(place) else Path(place).stat()
     except (OSError, ValueError):
@@ -155,7 +155,7 @@ def _local_images(patterns: Sequence[str], callback: Callback) -> list[str]:
 
 
 def _files(pattern: str) -> list[str]:
-    """Files in a store, or tables."""
+    """Files behind a URL, or Parquet files by path or pattern."""
     if is_url(pattern):
         return _remote_files(pattern)
     if not MAGIC.intersection(pattern):

@@ -1,4 +1,4 @@
-"""Places of images and results: folders of this machine, and URLs that fsspec opens."""
+"""Places of images and results: paths on this machine, and URLs that fsspec opens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 LOCK: Final = "_ahl_run.lock"
-"""Name of the file that a run holds. Readers of Parquet folders pass over names with a `_`."""
+"""Name of the file that a run locks. Parquet readers skip names with a `_`."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 
@@ -28,7 +28,7 @@ def is_url(text: str) -> bool:
 
 
 def located(place: str, base: str) -> str:
-    """A path or URL that another process, with another current folder, finds as well."""
+    """The path joined to `base`, or the URL: valid for a process in another current folder."""
     return place if is_url(place) else os.path.join(base, place)  # noqa: PTH118 - absolute stays
 
 
@@ -36,7 +36,7 @@ def filesystem_of(place: str) -> tuple[Any, str]:
     """The fsspec file system behind a path or URL, and the path within it.
 
     Raises:
-        ConfigurationError: if such URLs cannot be opened, or what opens them is not installed.
+        ConfigurationError: if such URLs are not supported, or the package for them is missing.
     """
     from fsspec.core import url_to_fs
 
@@ -85,7 +85,7 @@ def parquet_file(place: str) -> Iterator[ParquetFile]:
 
 
 class OutputFolder:
-    """A folder of result files, of this machine or behind a URL.
+    """A folder of result files, on this machine or behind a URL.
 
     Raises:
         ConfigurationError: if such URLs cannot be opened.
@@ -115,17 +115,17 @@ class OutputFolder:
         return f"{self.place.rstrip('/')}/{name}"
 
     def read(self, name: str) -> bytes:
-        """A file's bytes."""
+        """The bytes of one of its files."""
         with place_errors(self.path(name)):
             data: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
             return data
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for one run, until its process ends; a folder of a store is not held.
+        """Lock the folder for one run during a block; a folder behind a URL is not locked.
 
         Raises:
-            DataError: if another run holds it.
+            DataError: if another run has locked it.
         """
         from filelock import FileLock, Timeout
 
@@ -150,7 +150,7 @@ class OutputFolder:
             lock.release()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole: renamed into place here, put in one go elsewhere."""
+        """Write a file whole: renamed into place on this machine, or by one upload."""
         path = f"{self._root}/{name}"
         with place_errors(self.place):
             if not self._is_local:

@@ -1,7 +1,7 @@
 """Shards on Ray Data: a pool of actors, each with the model loaded once.
 
-The lists of images that make a shard go through Ray, and its counts; the actor that scores a shard
-reads the images and writes the scores itself.
+Ray carries the model, lists of images and counts; the actor that scores a shard reads its images
+and writes its scores itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ahl._common.text import first_line
 from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask
 
 _MOST_BLOCKS: Final = 20_000
-"""Work items that Ray is given: beyond, several shards go in one."""
+"""Most blocks of work that Ray is given: of more shards, several go in one."""
 
 _CAUSE: Final = re.compile(r"([A-Za-z_]\w*\.)*\w*(Error|Exception): .")
 
@@ -43,7 +43,7 @@ class RayEngine:
 
     Attributes:
         workers: number of actors; None for as many as the cluster has room for.
-        threads: CPU threads of each.
+        threads: CPU threads of each actor.
         address: of a running cluster, or `"auto"`; None starts Ray on this machine for the run.
 
     Raises:
@@ -68,6 +68,7 @@ class RayEngine:
         """Score and write every shard, in the order in which actors finish.
 
         Raises:
+            ConfigurationError: if the output is in memory, or no machine has the GPU asked for.
             DataError: if Ray fails, or cannot be reached.
             AHLError: whatever a shard raises.
         """
@@ -113,7 +114,7 @@ class RayEngine:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Have Ray during a block; what it raises becomes an error of ours."""
+        """Connect to Ray, or start it, for a block; its errors become DataError."""
         import ray
 
         started = not ray.is_initialized()
@@ -146,10 +147,10 @@ class RayEngine:
 
 
 class ShardActor:
-    """An actor: a scorer whose model came through Ray, not through a shared folder.
+    """Actor with a scorer whose model came through Ray, not through a shared folder.
 
-    An error that a user can mend is handed back like a result: raised, it would come out below
-    pages of Ray's own.
+    An error that a user can mend is returned like a result: raised, it would come below pages of
+    Ray's own output.
 
     Args:
         job: the run.
@@ -162,7 +163,7 @@ class ShardActor:
         self._scorer: ShardScorer | None = None
 
     def __call__(self, row: Mapping[str, str]) -> dict[str, str]:
-        """Score the shard of a row, and give its facts, or the error's name and words."""
+        """Score the shard of a row, and return its facts, or an error's name and message."""
         try:
             self._scorer = self._scorer or self._opened()
             facts = self._scorer.score(read_json(row["task"], ShardTask))
@@ -182,20 +183,20 @@ class ShardActor:
 
 
 def _cause_of(error: Exception) -> str:
-    """The line that says what went wrong first, out of the stacks of several processes."""
+    """The first line that names an error, out of the tracebacks of several processes."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     causes = [line for line in lines if _CAUSE.match(line)]
     return first_line(Exception((causes or lines)[0]))
 
 
 def _restrain_ray(*, alone: bool) -> None:
-    """Settings that Ray reads when it is imported, for those that the user has not made.
+    """Set environment variables that Ray reads on import, unless the user has set them.
 
-    It reports usage to its makers unless told not to, listens to the network unless it believes to
-    be on a desktop, and on its own obeys whoever reaches it.
+    By default Ray reports usage to its makers, listens on the network except on Windows and macOS,
+    and takes commands from anyone who reaches it.
 
     Args:
-        alone: run on this machine only.
+        alone: Ray runs on this machine only.
     """
     ours = {"RAY_USAGE_STATS_ENABLED": "0"}
     if alone:
@@ -207,7 +208,7 @@ def _restrain_ray(*, alone: bool) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Settings of an actor: the command line's own, before torch is loaded, and fsspec's."""
+    """Environment of an actor: its number of threads, the command's settings, and fsspec's."""
     passed = {name: value for name, value in os.environ.items() if name.startswith("FSSPEC_")}
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     return limits | SETTINGS | passed

@@ -1,4 +1,4 @@
-"""A collection scored into a folder of shards, by either engine; resumed where it stopped."""
+"""Scoring of a collection into a folder of shards, by any engine; a stopped run is resumed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ahl.apps.bulk.shards import Job, ShardFacts, ShardScorer, ShardTask, file_s
 from ahl.scoring.artefact import is_exported
 
 SHARD_SIZE: Final = 1024
-"""Images in a shard: under a minute of one core's work that a kill can lose."""
+"""Images in a shard: a kill loses under a minute of one core's work."""
 
 MANIFEST: Final = "_ahl_run.json"
-"""The identity of the run, written first. Readers of Parquet folders pass over names with a `_`."""
+"""File with the identity of the run, written first. Parquet readers skip names with a `_`."""
 
 DONE: Final = "_SUCCESS"
-"""The counts of the run, written when every shard is there."""
+"""File with the counts of the run, written when every shard is there."""
 
 _FORMAT: Final = 1
 _STAGE: Final = "scoring"
@@ -36,7 +36,7 @@ _AT_ONCE: Final = 16  # footers read
 
 
 Engine = Callable[[Job, Sequence[ShardTask]], Iterator[ShardFacts]]
-"""Scores and writes shards, in any order; yields each one's facts once its file is there."""
+"""Scores and writes shards, in any order; yields each shard's facts once its file is written."""
 
 
 def score_here(
@@ -53,10 +53,10 @@ class Collected:
     Attributes:
         images: in all shards.
         unreadable: those with an error instead of scores.
-        unfetched: those of them that a store did not give; running again tries them again.
+        unfetched: those of them that could not be fetched; running again tries them again.
         anomalous: those above the model's threshold; 0 without one.
         shards: files in the folder.
-        found: those that were there before.
+        found: shards that were there before.
     """
 
     images: int
@@ -83,8 +83,8 @@ def score_collection(
     A file depends on the inputs, the model, the shard size, the device and the versions of what
     computes alone, not on the engine, the number of workers or what was killed in between (the last
     digits of a score may differ between kinds of processors, or numbers of threads). Called again,
-    it scores the shards that are missing, damaged, of files that have changed, or hold images that
-    could not be fetched.
+    it scores the shards that are missing or damaged, whose files have changed, or that hold images
+    that could not be fetched.
 
     Args:
         model: the model file.
@@ -148,7 +148,7 @@ def _completed(
     base: str,
     callback: Callback,
 ) -> Collected:
-    """Score what the folder lacks, as in `score_collection`; nobody else writes into it."""
+    """Score the missing shards, as in `score_collection`, while the folder is locked."""
     names, run, total = folder.names(), facts["run"], facts["images"]
     manifest = {**facts, "shards": len(tasks)}
     _claim(folder, names, manifest)
@@ -201,7 +201,11 @@ def _refuse_foreign(folder: OutputFolder, names: set[str]) -> None:
 
 
 def _claim(folder: OutputFolder, names: set[str], manifest: dict[str, Any]) -> None:
-    """Make the folder this run's own, or find that it is."""
+    """Write the manifest, or check that the folder's is of the same run.
+
+    Raises:
+        ResumeError: if it is of another one.
+    """
     if MANIFEST not in names:
         folder.write(MANIFEST, _json(manifest))
         return
@@ -235,7 +239,7 @@ def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
 def _found(
     folder: OutputFolder, names: set[str], tasks: Sequence[ShardTask], run: str
 ) -> dict[int, ShardFacts]:
-    """Shards that are there, whole, of files as they are now, every image of which was fetched."""
+    """Facts of the finished shards: whole, of files as they are now, and all images fetched."""
     there = [task for task in tasks if task.name in names]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         facts = pool.map(lambda task: ShardFacts.read(folder, task.name), there)
@@ -250,7 +254,7 @@ def _found(
 
 
 def _noted(shards: Iterable[ShardFacts], callback: Callback) -> bool:
-    """Tell what is odd about images of the first shard that has such; False if none has."""
+    """Pass on the notes of the first shard that has any; False if none has."""
     notes = next((one.notes for one in shards if one.notes), ())
     for note in notes:
         callback.on_note(note)
@@ -267,7 +271,7 @@ def _check_all_there(folder: OutputFolder, tasks: Sequence[ShardTask]) -> None:
 
 
 def _check_unchanged(tasks: Sequence[ShardTask], base: str) -> None:
-    """Refuse to call a run complete that scored files while they changed."""
+    """Raise DataError if files changed while they were scored."""
     changed = [task.name for task in tasks if state_of(task.part, base) != task.state]
     if changed:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Shards: scored by a model, and kept as Parquet files of what `ahl predict --json` prints."""
+"""Shards scored by a model, as Parquet files with the values that `ahl predict --json` prints."""
 
 from __future__ import annotations
 
@@ -64,12 +64,13 @@ class ShardFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run: fingerprint of the run that it belongs to.
         shard: its number.
-        state: of its images' files when the run was planned; another one is scored again.
-        images: how many rows it has.
-        unreadable: how many of them have an error instead of scores.
-        unfetched: how many of those a store did not give, and might another time.
-        anomalous: how many lie above the model's threshold.
-        notes: on numbers of more than 8 bits in its first images.
+        state: of its images' files when the run was planned; if it changes, the shard is scored
+            again.
+        images: number of rows.
+        unreadable: rows with an error instead of scores.
+        unfetched: those of them that could not be fetched.
+        anomalous: rows above the model's threshold.
+        notes: on pixel values of more than 8 bits in its first images.
     """
 
     run: str
@@ -101,7 +102,7 @@ class ShardScorer:
         threads: as in `open_scorer`.
 
     Raises:
-        ModelFileError: if the model cannot be read, or is another one by now.
+        ModelFileError: if the model cannot be read, or was replaced meanwhile.
     """
 
     def __init__(self, job: Job, threads: int | None) -> None:

@@ -163,7 +163,7 @@ def draw_part(
         severity: of the defect, from 0 (subtle) to 1 (obvious).
 
     Returns:
-        (size, size, 3).
+        (size, size, 3), uint8.
 
     Raises:
         ConfigurationError: `size` or `severity` out of range, or no such defect.
@@ -196,6 +196,18 @@ def draw_dataset(
     Writes `root/train/good`, `root/train/<class>` for the seen classes, `root/test/good`
     and `root/test/<class>` for seen and unseen classes, files `000.png` and on. Existing
     files of these names are replaced; others are left alone. No two images share a plate.
+
+    Args:
+        root: folder of the dataset, made when it is missing.
+        seed: of every draw.
+        size: side of the pictures in pixels, at least 64.
+        train_good: good images for training.
+        train_per_class: images of each seen class for training.
+        test_good: good images for the test.
+        test_per_class: images of each class for the test.
+
+    Raises:
+        ConfigurationError: if `size` is out of range.
     """
     folders = [("train", GOOD, train_good)]
     folders += [("train", name, train_per_class) for name in SEEN_CLASSES]

@@ -112,7 +112,7 @@ def photograph(plate: Plate, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def ramp(low: float, high: float, values: Field) -> Field:
-    """From 0 at `low` to 1 at `high` with flat ends; falls where `low > high`."""
+    """Smooth step from 0 at `low` to 1 at `high`, flat beyond; it falls if `low > high`."""
     share: Field = np.clip((values - low) / (high - low), 0.0, 1.0)
     return share * share * (3.0 - 2.0 * share)
 

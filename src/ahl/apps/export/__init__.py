@@ -1,4 +1,4 @@
-"""A trained model as one file for other runtimes."""
+"""Export of a trained model as one file for other runtimes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from ahl.scoring.onnx_scorer import OnnxScorer
 from ahl.scoring.torch_scorer import TorchScorer, require_score
 
 RANGES: Final = 64
-"""Good training images of the data that 8 bits take their ranges from."""
+"""Most good training images of the data that the ranges for 8 bits are taken from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """An export that was written.
+    """A written export.
 
     Attributes:
         output: the file.
         size: in bytes.
-        parity: what was compared.
+        parity: its comparison with the model itself.
     """
 
     output: Path
@@ -58,16 +58,16 @@ def export_model(
 
     Args:
         model: trained on images.
-        output: the file, replaced at once when it is complete and has been compared.
-        int8: compute the backbone in 8 bits; all behind it is in single precision.
+        output: the file, replaced only when the new one is complete and has been compared.
+        int8: compute the backbone in 8 bits; all that follows stays in single precision.
         data: labelled images to compare on; those that the model was trained on are left out. For
             8 bits, good images of the training part also give the ranges.
         callback: receives progress.
 
     Raises:
-        ConfigurationError: if a package is lacking, or ONNX lacks a part of the backbone.
-        DataError: if 8 bits are asked for without labelled images.
-        DataError: if the model was trained on feature maps.
+        ConfigurationError: if a package is missing, or ONNX lacks a part of the backbone.
+        DataError: if the model was trained on feature maps, 8 bits are asked for without labelled
+            images, or the data lacks good images or anomalies that were not trained on.
         ParityError: if the exported model does not score as the model itself does.
         ModelFileError: if the file cannot be written.
     """
@@ -128,7 +128,7 @@ def _range_images(data: Dataset, card: ModelCard) -> list[NDArray[np.uint8]]:
 def _on_labelled(
     parity: Parity, scorer: TorchScorer, exported: OnnxScorer, data: Dataset, callback: Callback
 ) -> Parity:
-    """The parity with the scores of labelled images."""
+    """Add the scores of labelled images to the parity."""
     result = evaluate(
         scorer,
         data,

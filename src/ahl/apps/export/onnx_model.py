@@ -25,14 +25,14 @@ from ahl.scoring.onnx_contents import ForeignContentError, check_contents
 from ahl.scoring.torch_scorer import Forward
 
 OPSET: Final = 20
-"""Of the ONNX operators; ONNX Runtime reads it from 1.17 on."""
+"""Version of the ONNX operators; ONNX Runtime 1.17 and later read it."""
 
 _IMAGES: Final = "images"
 _BACKBONE: Final = "backbone"
 
 
 class ScoringGraph(nn.Module):
-    """Backbone, preparation, heads and calibration, all images of a batch at once.
+    """Backbone, preparation, heads and calibration as one module, for batches of images.
 
     The arithmetic is that of `TorchScorer`, step by step; only the order of sums may differ with
     the number of images.
@@ -63,21 +63,21 @@ class ScoringGraph(nn.Module):
         self.outputs = tuple(found)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Score images (N, *image_size, 3), uint8."""
+        """Score images (N, *image_size, 3), uint8; the outputs by name."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
         scales = bounded_scales(self.backbone, pixels, self._tiles)
         return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)
 
 
 def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """Trace the graph, for any number of images.
+    """Trace the graph as an ONNX model, for any number of images.
 
     Returns:
         the ONNX model, single precision.
 
     Raises:
-        ConfigurationError: if what writes ONNX is not installed, or the backbone has a part that
-            it, or the reader of exports, does not know.
+        ConfigurationError: if onnx or onnxscript is not installed, or the model has an operation
+            that torch.onnx, or the reader of exports, does not support.
     """
     try:
         import onnx
@@ -130,13 +130,16 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
 
 
 def eight_bits(model: Any, images: Sequence[NDArray[np.uint8]]) -> Any:  # noqa: ANN401
-    """The backbone's convolutions and products in 8 bits, ranges taken from images.
+    """Quantise the backbone's convolutions and matrix products to 8 bits, ranges from images.
 
-    All behind the backbone stays in single precision: it is small, and decides.
+    What follows the backbone stays in single precision: it is small, and decides.
 
     Args:
-        model: in single precision; its nodes are named.
+        model: in single precision; its nodes get names.
         images: (*image_size, 3), such as it will see.
+
+    Raises:
+        ConfigurationError: if the backbone has no such operation.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -184,7 +187,7 @@ def eight_bits(model: Any, images: Sequence[NDArray[np.uint8]]) -> Any:  # noqa:
 
 
 def described(model: Any, description: Description) -> bytes:  # noqa: ANN401
-    """The model as bytes, with its description in the metadata."""
+    """Serialise the model, with its description in the metadata."""
     import onnx
 
     copy = onnx.ModelProto()

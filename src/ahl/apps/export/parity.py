@@ -19,30 +19,30 @@ from ahl.scoring.metrics import auroc
 from ahl.scoring.scorer import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs
 
 TOLERANCE: Final = 1e-4
-"""Largest difference that single precision may cause, of a score and of all that it is made of,
-relative to the value, or to 1 where it is smaller. 8 bits change every score a little, and are
-judged by how well they rank."""
+"""Largest difference that is accepted in single precision, of a score and of its parts, relative to
+the value, or to 1 if that is smaller. 8 bits change every score a little, and are judged by the
+AUROC."""
 
 LARGEST_DROP: Final = 0.005
-"""Of AUROC, for 8 bits."""
+"""Largest drop in AUROC that is accepted for 8 bits."""
 
 COMPARED: Final = (SCORE, HEADS, EVIDENCE, HEAT_MAP)
 
 Compute = Callable[[NDArray[np.uint8]], Outputs]
-"""Outputs of images (N, H, W, 3)."""
+"""Computes the outputs for images (N, H, W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """The result of a comparison.
+    """Comparison of an exported model with the model itself.
 
     Attributes:
-        images: compared.
-        differences: the largest by output, relative to the value or to 1.
+        images: number of unlabelled images compared.
+        differences: the largest of each output, relative to the value or to 1.
         labelled: labelled images that were scored by both; 0 if none were given.
-        auroc: of the model itself on them; None without.
+        auroc: of the model itself on them; None without them.
         auroc_exported: of the exported one.
-        other_side: of them, images on another side of the model's threshold than by its own score;
+        other_side: those of them whose two scores lie on different sides of the model's threshold;
             None without a threshold.
     """
 
@@ -65,10 +65,11 @@ class Parity:
         return {**asdict(self), "differences": dict(self.differences), "drop": self.drop}
 
     def check(self, precision: Precision) -> None:
-        """Refuse an exported model that is not the same.
+        """Check that the exported model scores as the model itself does.
 
         Raises:
-            ParityError: if a difference, or the drop, is larger than its precision may cause.
+            ParityError: if a difference, or the drop, is larger than is accepted for its precision,
+                or 8 bits were not compared on labelled images.
         """
         if precision == "fp32":
             for name, difference in self.differences.items():
@@ -94,7 +95,7 @@ def sample_images(card: ModelCard, count: int = 8) -> list[NDArray[np.uint8]]:
 
     Args:
         card: of the model.
-        count: of the training images at most.
+        count: most training images.
 
     Returns:
         (*image_size, 3) each.
@@ -117,11 +118,11 @@ def sample_images(card: ModelCard, count: int = 8) -> list[NDArray[np.uint8]]:
 
 
 def compare(own: Compute, exported: Compute, images: Sequence[NDArray[np.uint8]]) -> Parity:
-    """Score a sample through both paths.
+    """Compare the outputs of both models on some images.
 
     Args:
         own: the model itself.
-        exported: the artefact, as written.
+        exported: the exported model, as written.
         images: (*image_size, 3) each.
     """
     largest: dict[str, float] = {}
@@ -141,14 +142,14 @@ def compare_labelled(
     anomalous: Sequence[bool],
     decision: Decision | None,
 ) -> Parity:
-    """Add the scores of labelled images.
+    """Add the comparison on labelled images to a parity.
 
     Args:
-        parity: of a sample.
-        own: scores of the model itself, of images of both kinds.
-        exported: of the exported one, of the same images.
+        parity: from `compare`.
+        own: scores of images of both kinds by the model itself.
+        exported: scores of the same images by the exported one.
         anomalous: their labels.
-        decision: the model's threshold.
+        decision: the model's threshold; None without one.
     """
     apart = _apart(np.array(exported), np.array(own))
     moved = None

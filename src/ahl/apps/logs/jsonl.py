@@ -24,11 +24,11 @@ _TENTHS = 10
 
 
 class JsonLinesLog(Callback):
-    """Appends a line for everything that happens; docs/logs.md lists them.
+    """Callback that appends a JSON line for every event; docs/logs.md lists the events.
 
-    Every line is in the file before the run goes on. Each run begins with a `start` line, also
-    one that resumes, and has all its epochs behind it. A last line that a killed run left torn is
-    removed when the next run starts.
+    Every line is in the file before the run goes on. Each run begins with a `start` line, even one
+    that resumes, followed by all its epochs. A last line that a killed run left torn is removed
+    when the next run starts.
 
     Args:
         path: the file; created when it is missing, with its folder.
@@ -51,19 +51,19 @@ class JsonLinesLog(Callback):
         self._within: dict[str, float] = {}
 
     def on_start(self, facts: Mapping[str, Any]) -> None:
-        """Write the facts, behind whole lines."""
+        """Write the facts of the run, after removing a torn last line."""
         self._started, self._tenths, self._within = time.monotonic(), {}, {}
         if self._path.exists():
             remove_torn_line(self._path)
         self._write("start", facts)
 
     def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Write the epochs before, marked as such, so that the run has all of them."""
+        """Write the restored epochs, marked as such, so that the run has all of them."""
         for record in history:
             self._write("epoch", {**asdict(record), "epochs": epochs, "restored": True})
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Write where a stage begins, every tenth of it, and where it ends."""
+        """Write the beginning of a stage, every tenth of it, and its end."""
         tenth = _TENTHS * done // total if total else _TENTHS
         if tenth != self._tenths.get(stage):
             self._tenths[stage] = tenth
@@ -74,7 +74,7 @@ class JsonLinesLog(Callback):
         self._write("epoch", {**asdict(record), "epochs": epochs, "restored": False})
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """Write which image, and why."""
+        """Write the skipped image's name, and the reason."""
         self._write("skipped", {"name": skipped.name, "reason": skipped.reason})
 
     def on_note(self, text: str) -> None:
@@ -82,7 +82,7 @@ class JsonLinesLog(Callback):
         self._write("note", {"text": text})
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """Gather the parts of an outermost part, and write them where that is over."""
+        """Add up the times of inner parts, and write them when their outermost part is over."""
         if len(part) > 1:
             name = " > ".join(part[1:])
             self._within[name] = self._within.get(name, 0.0) + seconds
@@ -93,11 +93,11 @@ class JsonLinesLog(Callback):
         self._write("part", {"part": part[0], "seconds": whole, "within": within})
 
     def on_saved(self, path: Path) -> None:
-        """Write where the model is."""
+        """Write the path of the model."""
         self._write("saved", {"model": str(path)})
 
     def on_end(self, error: BaseException | None) -> None:
-        """Write how it ended."""
+        """Write the end of the run, with its error if there was one."""
         seconds = round(time.monotonic() - self._started, 3)
         if error is None:
             self._write("end", {"seconds": seconds})
@@ -114,7 +114,7 @@ class JsonLinesLog(Callback):
 
 
 def _finite(value: object) -> object:
-    """Values that JSON has: NaN and infinities become null."""
+    """The value as JSON can hold it: NaN and infinities become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

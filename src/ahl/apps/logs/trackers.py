@@ -35,16 +35,16 @@ SETTINGS = {
 
 class _Curves(Callback):
     def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """Write the epochs before, which this run's curves begin with."""
+        """Write the restored epochs, so that this run's curves begin with them."""
         for record in history:
             self.on_epoch(record, epochs)
 
 
 class TensorBoardLog(_Curves):
-    """Writes event files: losses and importance scores by epoch, and the facts as text.
+    """Callback for TensorBoard: losses and importance scores by epoch, and the facts as text.
 
-    A run has a folder of its own; one that starts in a folder with another's curves replaces
-    them.
+    Each run needs a folder of its own; one that starts in a folder with another run's curves
+    replaces them.
 
     Args:
         folder: where the event files go; created when it is missing.
@@ -90,7 +90,7 @@ class TensorBoardLog(_Curves):
 
 
 class MLflowLog(_Curves):
-    """Logs a run to an MLflow store: the facts as parameters, losses and importance as metrics.
+    """Callback for MLflow: the facts as parameters, losses and importance scores as metrics.
 
     Args:
         uri: `sqlite:///FILE`, or a server's address. With a file, the model files that are kept
@@ -142,21 +142,21 @@ class MLflowLog(_Curves):
         self._metrics(_curve_points(record), record.epoch)
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """Count it."""
+        """Count the skipped image."""
         self._skipped += 1
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """Add it up."""
+        """Add up the seconds of each part."""
         name = f"seconds/{'/'.join(part).replace(' ', '_')}"
         self._times[name] = self._times.get(name, 0.0) + seconds
 
     def on_saved(self, path: Path) -> None:
-        """Keep the model file."""
+        """Log the model file as an artifact."""
         if self._run is not None:
             self._client.log_artifact(self._run, str(path))
 
     def on_end(self, error: BaseException | None) -> None:
-        """Log how it ended, and how long its parts took."""
+        """Log the run's status, and the seconds of its parts."""
         if self._run is None:
             return
         self._metrics({**self._times, "skipped_images": float(self._skipped)}, 0)
@@ -173,7 +173,7 @@ class MLflowLog(_Curves):
 
 
 def flattened(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by their names, joined by points."""
+    """Flatten nested values; their names are joined by dots."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, Mapping):
@@ -184,7 +184,7 @@ def flattened(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _experiment(client: Any, uri: str) -> str:  # noqa: ANN401 - MLflow's own
-    """Find the experiment, or make it."""
+    """The id of the experiment, which is made if it is missing."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     found = client.get_experiment_by_name(name)
     if found is not None:

@@ -23,15 +23,15 @@ from ahl.scoring.prediction import Prediction, reasons
 from ahl.scoring.torch_scorer import TorchScorer
 
 LONGEST: Final = 420
-"""Side in pixels of a picture on the page."""
+"""Longer side, in pixels, of a picture on the page."""
 
 QUALITY: Final = 82
-"""Of the JPEGs: fine enough that what they add cannot be taken for a defect."""
+"""Quality of the JPEGs: high enough that no compression artefact is taken for a defect."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """A training image that an image is like: how, its name, its small picture if there is one."""
+    """A similar training image: a caption, its name, and its small picture if one is kept."""
 
     words: str
     name: str
@@ -40,20 +40,20 @@ class Likeness:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A tested image that the report shows; pictures are addresses with their data.
+    """A tested image that the report shows; pictures are data URIs.
 
     Attributes:
         name: of its file within the data.
         label: its class; of an anomaly also seen or unseen in training.
         facts: lines on its score, the most important first.
-        called: the model's verdict in words; None without a threshold.
-        wrong: True if that is not its label.
+        called: what the model calls it by its threshold, in words; None without a threshold.
+        wrong: True if that contradicts its label.
         calibrated: False where the model gives no reasons.
         reasons: what speaks against it and what that adds to the score, largest first.
-        likenesses: training images that it is like.
+        likenesses: the training images most like it.
         place: where its evidence lies, in words; empty if that is not known.
-        image: as the file has it; None if it cannot be read any more.
-        overlay: the image with the evidence in colour; None without an image.
+        image: the image, scaled down; None if it cannot be read any more.
+        overlay: the same with the evidence in colour; None without an image.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Case:
 
 
 def make_cases(scorer: TorchScorer, ranked: Sequence[RankedSample]) -> list[Case]:
-    """Score some images again, with heat maps, reasons and what they are like.
+    """Score some images again, with heat maps, reasons and the nearest training images.
 
     Args:
-        scorer: the model behind its backbone.
-        ranked: from `ahl.apps.report.counts`.
+        scorer: the trained model with its backbone.
+        ranked: the images, from `worst_misses`, `best_hits` or `worst_false_alarms`.
     """
     sources = [one.scored.sample.source for one in ranked]
     return [
@@ -132,11 +132,11 @@ def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
 
 
 def read_small(source: ImageSource, longest: int, bit_depth: int = FULL_DEPTH) -> Pixels | None:
-    """Read an image and bring it down to a size, in its own proportions.
+    """Read an image and scale it down, keeping its aspect ratio.
 
     Args:
         source: the image.
-        longest: of its sides, in pixels; a smaller image stays as it is.
+        longest: most pixels of its longer side; a smaller image stays as it is.
         bit_depth: as for `read_pixels`.
 
     Returns:
@@ -151,7 +151,7 @@ def read_small(source: ImageSource, longest: int, bit_depth: int = FULL_DEPTH) -
 
 
 def stored_picture(pixels: Pixels | None) -> str | None:
-    """Address of a picture that the model keeps; None for none, or black: it was unreadable."""
+    """Data URI of a picture that the model keeps; None without one, or if it was unreadable."""
     return _jpeg_uri(pixels) if pixels is not None and pixels.any() else None
 
 

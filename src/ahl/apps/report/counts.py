@@ -18,7 +18,7 @@ from ahl.scoring.metrics import auroc
 Floats = NDArray[np.float64]
 
 RATES: Final = (0.01, 0.02, 0.05, 0.1)
-"""False-alarm rates that the page says the finds at."""
+"""False-alarm rates at which the page gives the share of anomalies found."""
 
 KINDS: Final = ("normal", "seen", "unseen")
 """Good images, anomalies of classes seen in training, and anomalies of others."""
@@ -39,9 +39,9 @@ class Separation:
     """AUROC of some anomalies against the good images, in [0, 1], with its 95 % interval.
 
     Attributes:
-        name: which anomalies.
+        name: of these anomalies.
         kind: `"seen"`, `"unseen"` or `"all"`.
-        count: how many anomalies.
+        count: number of anomalies.
     """
 
     name: str
@@ -60,8 +60,8 @@ class ClassRow:
         name: of the class.
         kind: one of `KINDS`; a class with both seen and unseen images makes two rows.
         scores: (n,) of its images, at least one.
-        separation: from the good images; None for these themselves, or without them.
-        called: how many are called anomalous; None without a threshold.
+        separation: from the good images; None for good images, or without any.
+        called: share that is called anomalous; None without a threshold.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Counts:
 
 
 def count(result: Evaluation) -> Counts:
-    """Sum up the finite scores of an evaluation."""
+    """Compute the figures of an evaluation from its finite scores."""
     members: dict[tuple[str, str], list[float]] = {}
     for one in _usable(result.scored):
         members.setdefault((kind_of(one), one.sample.class_name), []).append(one.score)
@@ -147,10 +147,10 @@ def count(result: Evaluation) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """A threshold that lets at most a share of these good images alarm, and what it would find.
+    """A threshold for a false-alarm rate on the tested good images, and what it would find.
 
     Attributes:
-        rate: the share.
+        rate: largest share of the good images above it.
         threshold: an image above it would be called anomalous.
         alarms: good images above it.
         found: anomalies above it.
@@ -181,14 +181,14 @@ def separated(row: ClassRow) -> float:
 
 
 def kept_rows(counts: Counts, most: int) -> Sequence[ClassRow]:
-    """The rows of the good images and of the classes that stand out least, at most `most`."""
+    """The rows of the good images and of the classes with the lowest AUROCs, at most `most`."""
     worst = sorted(counts.rows, key=lambda row: (row.kind != "normal", separated(row)))
     kept = {id(row) for row in worst[:most]}
     return [row for row in counts.rows if id(row) in kept]
 
 
 def weakest(counts: Counts) -> ClassRow | None:
-    """The class of anomalies that is found least; None where there are not two to compare."""
+    """The class of anomalies that is found least; None with fewer than two, or without figures."""
     rows = [row for row in counts.rows if row.kind != "normal"]
     if len(rows) < 2 or not (rows[0].called or rows[0].separation):
         return None
@@ -201,7 +201,7 @@ def weakest(counts: Counts) -> ClassRow | None:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedSample:
-    """A tested image, and in words where it ranks among the images of the other kind."""
+    """A tested image, and its rank among the images of the other kind, in words."""
 
     scored: ScoredSample
     standing: str
@@ -238,7 +238,7 @@ def worst_false_alarms(scored: Sequence[ScoredSample], most: int) -> list[Ranked
 
 
 def kind_of(scored: ScoredSample) -> str:
-    """One of `KINDS`."""
+    """The kind of a tested image, one of `KINDS`."""
     if not scored.sample.is_anomaly:
         return "normal"
     return "seen" if scored.seen else "unseen"
@@ -253,13 +253,13 @@ def share(part: int, whole: int) -> str:
 
 
 def _usable(scored: Iterable[ScoredSample]) -> list[ScoredSample]:
-    """The images whose score is finite, in an order that the caller's cannot change."""
+    """The images whose score is finite, sorted by score and name."""
     finite = (one for one in scored if math.isfinite(one.score))
     return sorted(finite, key=lambda one: (one.score, one.sample.name))
 
 
 def _standing(excess: Floats, wrong: str, other: str) -> str:
-    """Words for how many of the others this one is on the wrong side of (`excess` > 0)."""
+    """The share of the other kind on whose wrong side an image is (`excess` > 0), in words."""
     if not len(excess):
         return ""
     plural = {"anomaly": "anomalies"}.get(other, other + "s")

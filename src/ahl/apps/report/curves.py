@@ -46,7 +46,7 @@ class Curve:
 
 
 def roc_curve(normals: Floats, anomalies: Floats) -> Curve:
-    """Share of the anomalies above a threshold, over that of the normals.
+    """ROC curve: share of the anomalies above a threshold, against that of the normals.
 
     Args:
         normals: (N,) scores, at least one.
@@ -68,7 +68,7 @@ def roc_curve(normals: Floats, anomalies: Floats) -> Curve:
 
 
 def precision_recall_curve(normals: Floats, anomalies: Floats) -> Curve:
-    """Share of the anomalies among what lies above a threshold, over the share of them found.
+    """Precision-recall curve: share of anomalies among images above a threshold, against recall.
 
     The arguments are as for `roc_curve`.
     """

@@ -19,7 +19,7 @@ ANOMALIES: Final = 12
 """Most support anomalies that a card shows."""
 
 PSEUDO: Final = 3
-"""Pseudo anomalies that stand for those of a generator."""
+"""Most pseudo anomalies of a generator that a card shows."""
 
 _PICTURES: Final = 240
 """Most different pictures in all: what they add to the page stays below a megabyte or two."""
@@ -30,10 +30,10 @@ class Tile:
     """A training image on a card.
 
     Attributes:
-        key: of its picture.
+        key: identifier of its picture on the page.
         alt: what it shows.
         kind: `"anomaly"`, `"pseudo"` or `"normal"`.
-        picture: address that holds its data.
+        picture: data URI.
     """
 
     key: str
@@ -68,8 +68,8 @@ class Cards:
     Attributes:
         cards: one a base model, at most `CARDS`.
         left_out: base models without a card.
-        tiles: all of them.
-        missing: different images on the cards of which the model keeps no picture.
+        tiles: all tiles on the cards.
+        missing: training images that the cards lack, as no picture is kept or there are too many.
     """
 
     cards: tuple[Card, ...]
@@ -79,7 +79,7 @@ class Cards:
 
 
 def make_cards(model: TrainedModel) -> Cards:
-    """Describe the episodes that a model keeps; it may keep none."""
+    """Make a card of each episode that a model keeps; it may keep none."""
     episodes = model.episodes[:CARDS]
     # Anomalies first: there are few of them, and every card has some.
     wanted = [i for episode in episodes for i in episode.support_anomalies[:ANOMALIES]]

@@ -45,10 +45,10 @@ from ahl.scoring.evaluation import Evaluation, evaluate
 from ahl.scoring.torch_scorer import TorchScorer
 
 _WORST: Final = 6
-"""Misses and false alarms shown of each: each adds 40 to 160 kB to the page."""
+"""Most misses, and most false alarms, that are shown: each adds 40 to 160 kB to the page."""
 
 _HITS: Final = 3
-"""Anomalies shown that stand out most."""
+"""Most hits that are shown: the anomalies with the highest scores."""
 
 _CLASSES: Final = 60
 """Most classes in the table; those found least are kept."""
@@ -87,9 +87,9 @@ def write_report(
     megabytes however many images there are. Equal arguments give equal bytes.
 
     Args:
-        scorer: the trained model behind its backbone (`detector.scorer`).
+        scorer: the trained model with its backbone (`detector.scorer`).
         dataset: what to test on, as for `ahl.scoring.evaluation.evaluate`.
-        output: the file, replaced at once when it is complete; its folder is made.
+        output: the file, replaced only when the page is complete; its folder is made.
         title: heading of the page; None takes the dataset's name.
         made: when and by whom, for the line below it.
         progress: called with (done, total) images.
@@ -170,7 +170,7 @@ def _backbone(model: TrainedModel) -> str:
 
 
 def _environment(scorer: TorchScorer) -> dict[str, str]:
-    """Name and value of what computed the report."""
+    """Versions, system and device that computed the report, by name."""
     return {
         "ahl": __version__,
         **{name: version(name) for name in ("torch", "timm", "numpy", "pillow")},
@@ -183,7 +183,7 @@ def _environment(scorer: TorchScorer) -> dict[str, str]:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, as well as the system knows it."""
+    """The processor's name, as far as the system knows it."""
     try:
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

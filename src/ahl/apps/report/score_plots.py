@@ -1,4 +1,4 @@
-"""The report's plots of scores: curves with their bands, histograms by class, seen and unseen."""
+"""The report's plots as SVG: curves with bands, AUROCs with intervals, histograms by class."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 _COLOURS: Final = {"normal": NORMAL, "seen": OURS, "unseen": UNSEEN}
 _BINS: Final = 44
 _ROW: Final = 0.62
-"""Inches of a histogram, its heading above it."""
+"""Height in inches of a histogram and its heading."""
 
 _SQUASHED: Final = 8.0
 """The axis of scores is compressed once it spans this many times their middle 90 %."""
@@ -43,7 +43,7 @@ _FURTHEST: Final = 6.0
 
 
 def draw_roc(normals: Floats, seen: Floats, unseen: Floats, point: Point | None) -> str:
-    """The ROC curve with its band; seen and unseen classes apart where there are both.
+    """Draw the ROC curve with its band as SVG; seen and unseen classes apart if there are both.
 
     Straight between its points: where scores tie, their order is left to chance, so that the area
     below is the AUROC.
@@ -74,7 +74,7 @@ def draw_roc(normals: Floats, seen: Floats, unseen: Floats, point: Point | None)
 
 
 def draw_precision_recall(normals: Floats, anomalies: Floats, point: Point | None) -> str:
-    """The precision-recall curve with its band.
+    """Draw the precision-recall curve with its band as SVG.
 
     In steps: between its points precision does not move in a straight line (Davis and Goadrich,
     2006), and the area below the steps is the average precision.
@@ -98,7 +98,7 @@ def draw_precision_recall(normals: Floats, anomalies: Floats, point: Point | Non
 
 
 def draw_separations(rows: Sequence[Separation]) -> str:
-    """AUROC of seen, unseen and all anomalies, as dots with their intervals.
+    """Draw the AUROCs of seen, unseen and all anomalies as SVG: dots with their intervals.
 
     Args:
         rows: at least one.
@@ -136,7 +136,7 @@ def draw_separations(rows: Sequence[Separation]) -> str:
 
 
 def draw_histograms(rows: Sequence[ClassRow], decision: Decision | None) -> str:
-    """The scores of each class on one axis, with the threshold.
+    """Draw histograms of the scores of each class on one axis as SVG, with the threshold.
 
     Args:
         rows: the classes, at least one.
@@ -162,13 +162,13 @@ def draw_histograms(rows: Sequence[ClassRow], decision: Decision | None) -> str:
 
 
 def score_axis(axes: Any, scores: Floats) -> Floats:  # noqa: ANN401 - matplotlib is untyped
-    """Choose an axis on which a few far scores do not squash all others into a line.
+    """Set an x axis on which a few outlying scores do not squash all others into a line.
 
-    It is linear, or compressed (an inverse hyperbolic sine around the median) where a linear one
-    would be all gap; what lies beyond the end of a compressed one counts at its end.
+    It is linear, or compressed (an inverse hyperbolic sine around the median) where outliers would
+    leave most of a linear one empty; scores beyond the end of a compressed one count at its end.
 
     Args:
-        axes: whose x axis it becomes.
+        axes: whose x axis is set.
         scores: (n,), finite, at least one.
 
     Returns:
@@ -266,6 +266,6 @@ def _finish(axes: Any, point: Point | None, x: str, y: str, corner: str) -> None
 
 
 def _in_words(curve: Curve, x: str, y: str) -> str:
-    """Five points along a curve."""
+    """At most five points along a curve, in words."""
     places = np.unique(np.linspace(0, len(curve.x) - 1, 5).astype(int))
     return "; ".join(f"{x} {curve.x[i]:.2f}: {y} {curve.y[i]:.2f}" for i in places)

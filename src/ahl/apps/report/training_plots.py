@@ -25,7 +25,7 @@ def split_trainings(history: Sequence[EpochRecord]) -> list[list[EpochRecord]]:
         history: in order; epochs are counted from 1 again in each training.
 
     Returns:
-        the history of each, none of them empty.
+        the history of each training, never empty.
     """
     trainings: list[list[EpochRecord]] = []
     for record in history:
@@ -36,10 +36,10 @@ def split_trainings(history: Sequence[EpochRecord]) -> list[list[EpochRecord]]:
 
 
 def draw_trainings(history: Sequence[EpochRecord]) -> list[tuple[str, str]]:
-    """Draw importance and losses of the base models; the loss alone where there were none.
+    """Draw importance and losses of the base models; without episodes, the loss alone.
 
     Returns:
-        caption, as HTML, and drawing of each plot; adaptations are drawn apart.
+        caption, as HTML, and drawing, as SVG, of each plot; adaptations have plots of their own.
     """
     drawn = []
     for number, training in enumerate(split_trainings(history)):
@@ -70,7 +70,7 @@ def _draw(
     *,
     same: bool = False,
 ) -> str:
-    """A line over the epochs for each base model, and one where all would be the same."""
+    """Draw a line over the epochs for each base model; `same` adds one at equal importance."""
     epochs = [record.epoch for record in training]
     lines = list(zip(*values, strict=False))
     rows = -(-min(len(lines), _NAMED) // _COLUMNS)
@@ -106,17 +106,17 @@ def _draw(
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=+*#"
-"""For consoles without Unicode."""
+"""Blocks for consoles without Unicode."""
 
 WIDTH = 12
-"""Characters of a curve at most."""
+"""Most characters of a curve."""
 
 
 def sparkline(values: Sequence[float], lowest: float, highest: float, blocks: str = BLOCKS) -> str:
     """A curve in one line of characters.
 
     Args:
-        values: at least one, in order; more than the width are averaged, neighbour with neighbour.
+        values: at least one, in order; more than `WIDTH` are averaged in groups of neighbours.
         lowest: drawn as the first of the blocks.
         highest: drawn as the last of them.
         blocks: characters, from low to high. What is not a finite number becomes an x.

@@ -34,24 +34,24 @@ _GRADES: Final = (
 )
 
 _FEWEST: Final = 10
-"""Images of either kind below which an AUROC earns no grade: it may well be chance."""
+"""Fewest images of either kind for an AUROC to be graded: with fewer it may well be chance."""
 
 _WIDE: Final = 0.1
-"""Width of an AUROC's interval from which on more images are asked for."""
+"""Width of an AUROC's interval above which more test images are advised."""
 
 _CONFLICTS: Final = 5
-"""Conflicts of labels that are named."""
+"""Most conflicts of labels that are named."""
 
 _USUAL: Final = 0.05
-"""False-alarm rate that the headline is at where no threshold is set."""
+"""False-alarm rate of the headline when no threshold is set."""
 
 _WEAK: Final = 0.9
-"""AUROC below which a class is worth more training images."""
+"""AUROC below which more training images of a class are advised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Sentences, each tuple most important first.
+    """Sentences of the report, the most important first in each tuple.
 
     Attributes:
         headline: what the model finds, in one sentence.
@@ -73,7 +73,7 @@ def summarise(
 
     Args:
         result: the evaluation.
-        counts: of it.
+        counts: its figures.
         model: that was evaluated.
         alarms: the worst false alarms.
     """
@@ -86,7 +86,7 @@ def summarise(
 
 
 def _headline(counts: Counts, decision: Decision | None) -> str:
-    """The shares found and called by mistake at the threshold, or else at 5 % false alarms."""
+    """The shares of hits and false alarms at the threshold, or else at 5 % false alarms."""
     if not counts.both:
         return "Too little to say what it finds: the test needs good images and defects."
     found, alarms = counts.found, counts.alarms
@@ -249,12 +249,12 @@ def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
 
 
 def auroc_words(one: Separation) -> str:
-    """`AUROC 0.953, 95 % interval 0.92 to 0.97`."""
+    """An AUROC with its interval: `AUROC 0.953, 95 % interval 0.92 to 0.97`."""
     return f"AUROC {digits(one.auroc)}, 95 % interval {one.low:.2f} to {one.high:.2f}"
 
 
 def rate_words(rate: Rate) -> str:
-    """`31 of 44 (70 %, interval 55 to 83 %)`."""
+    """A rate with its interval: `31 of 44 (70 %, 95 % interval 55 to 83 %)`."""
     return (
         f"{rate.hits:,} of {rate.total:,} ({share(rate.hits, rate.total)}, 95 % interval "
         f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %)"
