@@ -112,7 +112,7 @@ class Ranking:
         return auroc_figure(float(anomalies.mean()), len(anomalies), len(normals))
 
     def minus(self, other: Ranking, among: Flags | None = None) -> Figure | None:
-        """Difference in AUROC to another ranking, on images tested by both; `among` as above."""
+        """AUROC less another ranking's, on the images that both tested; `among` as for `figure`."""
         neither = np.isnan(self.shares) | np.isnan(other.shares)
         mine, theirs = (
             Ranking(self.anomalous, np.where(neither, np.nan, one.shares)) for one in (self, other)

@@ -1,4 +1,4 @@
-"""The `ahl` command. Each verb is a thin layer over the library; torch loads when it works."""
+"""The `ahl` command: verbs as thin layers over the library; torch loads only when one works."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ class AdaptOptions:
 def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
     """Move MODEL to another product, by good images of it alone.
 
-    NORMALS are files, folders or globs of good images of the new product. What the model learned
-    from labelled defects of the old one is kept as far as a few short epochs on the new good
-    images, and pseudo anomalies made of them, leave it.
+    NORMALS are files, folders or globs of good images of the new product. The model is trained a
+    little longer, on these images and on pseudo anomalies made of them; it starts from what it
+    learned from labelled defects of the old product.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.data import refuse_labelled

@@ -57,8 +57,8 @@ def advise(data: Path | None, options: AdviseOptions) -> None:
     DATA is laid out as for `ahl train`. Do the labels beat good images alone, would more of them
     help, is a new kind of defect found, which images look mislabelled, which are there twice
     (worst: once as good and once as a defect), and is the image size enough? Each answer comes
-    with its figures, measured on images that the detectors behind them left out, and is "cannot
-    tell" where so few images do not tell. Nothing is changed and no model is written.
+    with its figures, measured on images held out of training, and is "cannot tell" if there are
+    too few images. Nothing is changed and no model is written.
     """
     from ahl.apps.advise import advise as look_over
     from ahl.apps.advise import sections

@@ -102,10 +102,10 @@ class RunOptions:
     as_json: bool = json_flag()
 
     def benchmark(self, callback: Callback) -> Benchmark:
-        """All that is to be measured.
+        """The benchmark with its datasets and methods, to be run.
 
         Args:
-            callback: gets notes on photographs of one part.
+            callback: gets notes on pixel values and on photographs of one part.
 
         Raises:
             AHLError: if an option has a value that cannot work, or a dataset cannot be read.
@@ -207,7 +207,7 @@ def report(results: Path, options: ReportOptions) -> None:
     """Write tables and plots of the results in DIR.
 
     Writes report.md, results.csv, table.tex (booktabs) and report.html, one page that needs no
-    network. The paper's figures stand beside ours, and it says where AHL does not win.
+    network. The paper's figures stand beside ours, and sentences say where AHL does not win.
     """
     from ahl.benchmark.report import write_benchmark_report
 

@@ -1,4 +1,4 @@
-"""`ahl predict --output`: scores written into a folder, with the options of that."""
+"""`ahl predict --output`: its options, and scores written into a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BulkOptions:
     """The options of scoring into a folder; None for those that were not given.
 
     Raises:
-        ConfigurationError: if one does nothing with, or without, the others.
+        ConfigurationError: if one is given without another that it needs.
     """
 
     output: str | None = option(
@@ -76,7 +76,7 @@ def score_to_folder(
     *,
     as_json: bool,
 ) -> None:
-    """Score a collection into the folder `options.output`, and say what came of it.
+    """Score a collection into the folder `options.output`, and print a summary.
 
     Raises:
         SystemExit: with status 3, if images could not be read.

@@ -93,11 +93,11 @@ def stderr_console(*, quiet: bool = False) -> Console:
 
 
 LONGEST_VALUE: Final = 1000
-"""Characters printed of one value of a model file."""
+"""Most characters printed of one value of a model file."""
 
 
 def value_table(rows: Mapping[str, str]) -> Table:
-    """A table of names and values out of a file, which may hold anything."""
+    """A table of names and values from a file that may hold anything; long values are cut."""
     shown = ((name, short(value, LONGEST_VALUE)) for name, value in rows.items())
     return make_table(["", ""], shown)
 
@@ -131,7 +131,7 @@ def skipped_values(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 
 
 def images_of(patterns: Sequence[str], note: Callable[[str], None] = say) -> list[Path]:
-    """The images of files, folders and patterns; what was passed over there is said.
+    """The images of files, folders and patterns, with notes on what was left out.
 
     Raises:
         DataError: as `expand_paths`.
@@ -153,13 +153,13 @@ def use_threads(threads: int | None) -> None:
 
 
 def check_writable(path: Path | None) -> None:
-    """Refuse an output that cannot be written, before any work is done for it.
+    """Check that an output can be written, before any work is done for it.
 
     Args:
         path: the file to write, whose missing folders will be made; None is no output.
 
     Raises:
-        DataError: if it is a folder, or lies where nothing can be written.
+        DataError: if it is a folder, or its folder cannot be written to.
     """
     if path is None:
         return
@@ -176,7 +176,7 @@ def check_writable(path: Path | None) -> None:
 
 
 def tell(text: str, *, err: bool = False) -> None:
-    """Print prose; on a terminal its lines are wrapped at words, a list's below their beginning.
+    """Print text; on a terminal, its lines are wrapped at words, and list items stay indented.
 
     Args:
         text: one line or several.
@@ -193,7 +193,7 @@ def indented(words: str) -> str:
 
 
 def _wrapped(line: str, more: int = 2) -> str:
-    """A line at the terminal's width, `more` spaces before what follows an indented first one."""
+    """Wrap a line at the terminal's width; an indented one goes on `more` spaces further in."""
     indent = len(line) - len(line.lstrip())
     return textwrap.fill(
         line,

@@ -95,8 +95,8 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
 def arrange(data: Path | None, options: ArrangeOptions) -> None:
     """Copy labelled images into good/ and a folder for each defect.
 
-    For images in no layout: --good and --defect, or --table, say which are what. Masks come into a
-    folder of their own; images that cannot be read are left out and reported.
+    Images in no layout are given by --good and --defect, or by --table. Masks go into a folder of
+    their own; images that cannot be read are left out and reported.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.benchmark.datasets.prepare import arrange as write

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ahl.scoring.localisation import PixelFigures
 
 _SHOWN: Final = 10
-"""Conflicts of labels that are named."""
+"""Most conflicts of labels that are named."""
 
 _FIGURES = {
     "auroc": "AUROC",

@@ -53,9 +53,9 @@ def export(model: Path, options: ExportOptions) -> None:
 
     ONNX Runtime and OpenVINO read it. It takes images (N, height, width, 3), uint8, of the model's
     own size, and gives score, heads, evidence, heat maps and the nearest training images. Before
-    the file appears, a sample is scored through both paths; where they differ by more than 1e-4,
-    nothing is written. With --int8, AUROC on the data may drop by 0.005. The file carries the
-    report; `ahl info FILE` shows it.
+    the file is written, some images are scored by both models; where they differ by more than 1e-4,
+    nothing is written. With --int8, AUROC on the data may drop by 0.005. The file holds the result
+    of the comparison; `ahl info FILE` shows it.
 
     \b
       ahl export parts.ahl --output parts.onnx
@@ -146,7 +146,7 @@ def show_exported(path: Path, *, as_json: bool) -> None:
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:
-    """The comparison at export, for people."""
+    """Sentences for people on the comparison at export."""
     differences = ", ".join(
         f"{str(name).replace('_', ' ')} {float(value):.1g}"
         for name, value in parity["differences"].items()

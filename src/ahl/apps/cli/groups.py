@@ -38,7 +38,7 @@ trained_model = click.argument(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=_not_exported,
 )
-"""Of verbs that an exported model does not serve."""
+"""Argument MODEL of verbs that take no exported model."""
 
 
 def json_flag() -> Any:  # noqa: ANN401 - a field
@@ -86,7 +86,7 @@ class Computing:
 
 @options
 class ScorerComputing:
-    """Device and threads of what scores: also an exported model."""
+    """Device and threads for scoring, by a trained or an exported model."""
 
     device: Literal["auto", "cpu", "cuda", "openvino"] = option(
         "Where to compute. An exported model: auto or cpu (ONNX Runtime), or openvino.",
@@ -97,14 +97,14 @@ class ScorerComputing:
 
 @options
 class JsonAlone:
-    """The option `--json` alone."""
+    """The options of a verb that has only `--json`."""
 
     as_json: bool = json_flag()
 
 
 @options
 class Caching:
-    """Place of extracted features and of scores of labelled images."""
+    """Cache of extracted features and of scores of labelled images."""
 
     cache: Path | None = option(
         "Folder of the cache [default: $AHL_CACHE, else your user cache].",
@@ -190,7 +190,7 @@ class Features:
         """The backbone as `ahl.AHL` takes it.
 
         Raises:
-            ConfigurationError: if --backbone-arg or --stages has another form than its own.
+            ConfigurationError: if --backbone-arg or --stages is malformed.
         """
         return {
             "backbone": self.backbone,
@@ -217,7 +217,7 @@ class Logging:
     )
 
     def beside(self, console: Callback) -> Callback:
-        """The console, and the logs that were asked for.
+        """The console's callback, joined with those of the logs that were asked for.
 
         Raises:
             ConfigurationError: if one of them cannot be written.

@@ -32,8 +32,8 @@ class InfoOptions:
 def info(model: Path, options: InfoOptions) -> None:
     """Show what a model file holds: how it was made, and on what.
 
-    The losses of the training are drawn, too. Of an exported model: its card, and how far its
-    scores lay from the model's own.
+    The losses of the training are drawn, too. For an exported model: its card, and how far its
+    scores are from the model's own.
     """
     from ahl.scoring.artefact import is_exported
     from ahl.scoring.opening import check_torch
@@ -94,7 +94,7 @@ def _show(header: dict[str, Any], history: Sequence[EpochRecord]) -> None:
 
 
 def _trained_on(manifest: dict[str, Any]) -> str:
-    """Images by class; those that the model was adapted to, which came last, apart."""
+    """Numbers of images by class; those that the model was adapted to are listed apart."""
     files, earlier = manifest["files"], manifest["earlier"]
     parts = [files[:earlier], files[earlier:]] if earlier else [files]
     counts = [Counter(file["class_name"] for file in part) for part in parts]

@@ -1,4 +1,4 @@
-"""Labelled images as people have them: a folder in a layout, paths with labels, or a table."""
+"""Options for labelled images: a folder in a layout, paths with their labels, or a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ahl.data import Dataset
 
 labelled_data = click.argument("data", type=FOLDER, required=False)
-"""The folder of a verb that takes `Labels`, too."""
+"""Argument DATA of verbs that also take `Labels`."""
 
 
 @options
@@ -49,18 +49,18 @@ class Labels:
 
     @property
     def given(self) -> bool:
-        """True if any of them is."""
+        """True if any of these options is given."""
         return bool(self.good or self.defects or self.masks or self.table)
 
     @property
     def has_test(self) -> bool:
-        """True if the table has rows that are for testing alone."""
+        """True if the table has rows of the split test."""
         from ahl.data.given import splits_of_table
 
         return self.table is not None and "test" in splits_of_table(self.table)
 
     def again(self, data: Path | None) -> str:
-        """The options that were given, as one types them."""
+        """The folder and the options that were given, as typed in a shell."""
         given = {"--good": self.good, "--defect": self.defects, "--masks": self.masks}
         given["--table"] = () if self.table is None else (str(self.table),)
         words = [word for name, values in given.items() for one in values for word in (name, one)]
@@ -72,12 +72,12 @@ class Labels:
         splits: Collection[str] | None = None,
         note: Callable[[str], None] = say,
     ) -> Dataset:
-        """The labelled images; what was left out or guessed is said.
+        """Open the labelled images, with notes on what was left out or guessed.
 
         Args:
             data: the folder, or `NAME=FOLDER` for a public dataset as downloaded.
             splits: which rows of a table that has splits; None for all.
-            note: takes the sentences.
+            note: called with each note.
 
         Raises:
             ConfigurationError: if there is not exactly one of folder, paths and table.
@@ -118,7 +118,7 @@ def _open(data: Path) -> Dataset:
     """Open a folder in a layout, or `NAME=FOLDER`: a public dataset as downloaded.
 
     Raises:
-        DataError: as `open_dataset`; a public dataset is named where the folder is one.
+        DataError: as `open_dataset`; it says so if the folder is a public dataset as downloaded.
     """
     from ahl.benchmark.datasets import READERS
     from ahl.data import open_dataset

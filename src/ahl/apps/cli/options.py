@@ -1,4 +1,4 @@
-"""Options declared once: as fields of the dataclasses that a verb is handed, filled.
+"""Options declared once: as fields of a dataclass, which a verb gets with their values.
 
 A verb's dataclass has a field for each option and for each group of options that it shares with
 other verbs, in the order of its help.
@@ -28,7 +28,7 @@ from ahl.apps.cli.common import errors_as_messages
 
 Group = TypeVar("Group")
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-"""Of a verb."""
+"""Decorator of a verb."""
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -41,9 +41,9 @@ def option(help: str, *names: str, default: Any = MISSING, **settings: Any) -> A
 
     Args:
         help: shown by `--help`, followed by the default.
-        names: other than `--` and the field's name; short ones are added to that.
+        names: instead of `--` and the field's name; short ones are added to that.
         default: of the option.
-        settings: further ones of `click.option`; `type` where the field's does not say enough.
+        settings: further arguments of `click.option`; `type` where the field's is not enough.
     """
     return field(default=default, metadata={"names": names, "help": help, **settings})
 
@@ -55,7 +55,7 @@ def options(group: type[Group]) -> type[Group]:
 
 
 def takes(group: type[Any]) -> Decorator:
-    """Give a verb the options of a dataclass, which it gets filled as its argument `options`."""
+    """Give a verb the options of a dataclass; it gets their values as its argument `options`."""
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(verb)

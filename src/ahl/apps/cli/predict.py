@@ -190,10 +190,10 @@ def _scored(
 def _predictions(
     scorer: Scorer, images: Sequence[Path], options: PredictOptions
 ) -> Iterator[tuple[int, ImageSource, Prediction]]:
-    """Each image's position, what was read of it, and its prediction.
+    """Each image's position, its source with the hash of its content, and its prediction.
 
-    A file is hashed and then read only if it still has this content: what is drawn or said of it
-    besides is of the very bytes that were scored.
+    A file is hashed first, and read only if it still has that content, so that whatever is drawn or
+    said of it comes from the very bytes that were scored.
     """
     from ahl.data.images.reading import content_hash, pinned
 
@@ -220,7 +220,7 @@ def _by_path(one: _Scored) -> str:
 
 
 def _by_score(one: _Scored) -> tuple[float, str]:
-    """The highest first, images without a score last."""
+    """Sort key: the highest score first, images without a score last."""
     return -one.values.get("score", -inf), _by_path(one)
 
 
@@ -231,7 +231,7 @@ def _title(card: ModelCard) -> str:
 
 
 def _lines(prediction: Prediction, values: dict[str, Any], card: ModelCard) -> str:
-    """The prediction for people; with reasons if these are among its JSON values."""
+    """The prediction as lines for people; with reasons if these are among its JSON values."""
     from ahl.scoring.words import called, why_in_words
 
     path = printable(values["path"])
@@ -250,7 +250,7 @@ def _lines(prediction: Prediction, values: dict[str, Any], card: ModelCard) -> s
 
 
 def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
-    """A file for each image, named after its path, and none twice; none without a folder.
+    """A file for each image, named after its path, all different; no files without a folder.
 
     Raises:
         ConfigurationError: if the folder holds images.
@@ -274,7 +274,7 @@ def _heat_map_files(folder: Path | None, images: Sequence[Path]) -> list[Path]:
 
 
 def _write_numbers(heat: NDArray[np.float32], size: ImageSize, picture: Path) -> Path:
-    """Write a heat map as numbers, at the image's size, beside its picture; the file."""
+    """Write a heat map as numbers, at the image's size, beside its picture; return the file."""
     import numpy as np
 
     from ahl._common.files import written_whole

@@ -1,4 +1,4 @@
-"""Progress and notes for people who wait; imported when work begins."""
+"""Progress and notes on a console; imported only when work begins."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Times = dict[tuple[str, ...], float]
 """Seconds of each part, those of parts within it not counted; the outermost name comes first."""
 
 SHOWN_SKIPS = 20
-"""Skipped images that are named."""
+"""Most skipped images that are named."""
 
 EPOCHS = "training, epochs"
 
@@ -81,7 +81,7 @@ class ConsoleCallback(Callback):
             self._console.print(words, soft_wrap=not self._drawn)
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """Add it up."""
+        """Add up the seconds of each part."""
         self.times[part] = self.times.get(part, 0.0) + seconds
 
     def progress_of(self, stage: str) -> Callable[[int, int], None]:
@@ -89,7 +89,7 @@ class ConsoleCallback(Callback):
         return lambda done, total: self.on_stage(stage, done, total)
 
     def followed(self, stage: str, things: Iterable[Thing], total: int) -> Iterator[Thing]:
-        """Hand things on, and show how many of so many there were."""
+        """Yield the things, and show how many of `total` were done."""
         for done, thing in enumerate(things, start=1):
             yield thing
             self.on_stage(stage, done, total)
@@ -110,11 +110,11 @@ def losses_in_words(record: EpochRecord) -> str:
 
 
 def profile_rows(times: Times, total: float) -> list[tuple[tuple[str, ...], float]]:
-    """Parts with the seconds of all within them, each behind the part it belongs to.
+    """Rows of a profile: each part with its seconds in all, inner parts below their outer one.
 
     Args:
         times: of a `ConsoleCallback`.
-        total: of the whole run; what no part has is the last row but the total's.
+        total: seconds of the whole run; the last rows are the time outside of all parts, and this.
     """
     first: dict[tuple[str, ...], int] = {}
     for path in times:
@@ -133,12 +133,12 @@ def profile_rows(times: Times, total: float) -> list[tuple[tuple[str, ...], floa
 
 
 def profile_values(times: Times, total: float) -> dict[str, Any]:
-    """The rows as JSON values: seconds by the parts' names."""
+    """The profile as JSON values: seconds by the parts' names."""
     return {" > ".join(path): round(seconds, 3) for path, seconds in profile_rows(times, total)}
 
 
 def profile_table(times: Times, total: float) -> Table:
-    """The rows for people."""
+    """The profile as a table for people."""
     table = Table("where the time went", "s", "%", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -188,7 +188,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line now and then, without anything that only a terminal understands."""
+    """A plain line now and then, without control codes of a terminal."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console, self._clock = console, clock
@@ -221,6 +221,6 @@ class _Lines:
 
 
 def _clock(seconds: float) -> str:
-    """`1:05`."""
+    """Minutes and seconds, as `1:05`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"

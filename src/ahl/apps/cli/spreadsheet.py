@@ -16,15 +16,15 @@ COLUMNS: Final = (
     *("path", "verdict", "anomalous", "score", "probability", "trained_on", "why"),
     *("nearest_anomaly", "nearest_normal", *_PLACE, "heat_map", "error"),
 )
-"""Of the table. The place is the strongest, as shares of the image's height and width."""
+"""Columns of the table. The box is the strongest place, in shares of the height and width."""
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """Write the JSON values of images as a CSV file, in UTF-8; what is not known is empty.
+    """Write the JSON values of images as a CSV file, in UTF-8; missing values are empty.
 
     Args:
         rows: of each image, as `ahl predict --json` prints them.
-        output: the file, replaced at once when it is complete; its folder is made.
+        output: the file, replaced only when the new one is complete; its folder is made.
     """
     with written_whole(output) as path, path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ahl.scoring.thresholds import Threshold
 
 FEWEST_TO_DOUBT = 3
-"""Out-of-fold labelled defects that, if all are missed, make one doubt the good images."""
+"""Fewest labelled defects that, if all are missed out-of-fold, make one doubt the good images."""
 
 _NEXT: Final = 1000
 """Future good images that the expected false alarms are counted among."""
@@ -57,7 +57,7 @@ class ThresholdOptions:
 @click.argument("normals", nargs=-1, metavar="[NORMALS]...")
 @takes(ThresholdOptions)
 def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) -> None:
-    """Set where anomalous begins, by good images not trained on.
+    """Set the threshold of MODEL, by good images not trained on.
 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
     left out, and several photographs of one part count as one. Of a --table with splits, the good
@@ -66,8 +66,8 @@ def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) 
     the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
-    images are anomalous, and which are too close to call. Nothing is assumed of the scores: 99 good
-    images at least are needed for a rate of 0.01, and 368 before any image is called anomalous
+    images are anomalous, and which are too close to call. Nothing is assumed about the scores: 99
+    good images at least are needed for a rate of 0.01, and 368 before any image is called anomalous
     beyond doubt; until then those above the threshold are uncertain.
     """
     from ahl._common.devices import resolve_device
@@ -168,7 +168,7 @@ def _show(found: Threshold) -> None:
 
 
 def _show_left_out(found: Threshold) -> None:
-    """Name what was not read, up to a limit, and count what was trained on."""
+    """Print notes on images that were not used: unreadable, trained on, or of the same part."""
     from ahl.apps.cli.progress import ConsoleCallback
 
     skipped, trained = found.normals.skipped, found.normals.trained_on

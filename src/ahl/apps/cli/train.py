@@ -93,7 +93,11 @@ class TrainOptions:
     as_json: bool = json_flag()
 
     def config(self) -> Config:
-        """All constants of the run."""
+        """All constants of the run.
+
+        Raises:
+            ConfigurationError: if options contradict each other, or a value cannot work.
+        """
         config = self.features.config(self.preset)
         episodes = config.learning.collaborative if self.episodes is None else self.episodes
         if self.second_order and not episodes:
@@ -119,7 +123,7 @@ def train(data: Path | None, options: TrainOptions) -> None:
 
     Images in no such layout are given by --good and --defect, or by --table; a public dataset as
     downloaded by NAME=FOLDER (`ahl datasets list`). Masks are found by their names and used as
-    masks; what else is left out is said.
+    masks; other files that are left out are reported.
 
     One labelled defect is enough to start; ten are better. Unreadable images are skipped and
     counted. Photographs of one part (by --group-by, or copies) stay on one side of a split.
@@ -196,7 +200,7 @@ def train(data: Path | None, options: TrainOptions) -> None:
 
 
 def _drawn(dataset: Dataset, options: TrainOptions, callback: Callback) -> TrainingSplit:
-    """The split, with the parts of all images where it is a draw; else training tells them."""
+    """Draw the split, keeping parts together; if all images train, the training finds the parts."""
     from ahl.data import draw_split
     from ahl.data.with_parts import with_parts
 
@@ -259,7 +263,7 @@ def _summary(
 
 
 def _show(summary: dict[str, Any], labelled: str) -> None:
-    """Print the summary for people, and what to do next with which labelled folder."""
+    """Print the summary for people, and the next commands; `labelled` is what to evaluate on."""
     images = ", ".join(f"{count} {name}" for name, count in summary["images"].items())
     tell(f"Trained on {images} in {summary['seconds']} s.")
     if summary["skipped"]:

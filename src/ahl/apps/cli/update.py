@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from ahl.pipeline.update_result import Update
 
 SHOWN = 20
-"""Images named that are wrong since the update."""
+"""Most images that are named as wrong since the update."""
 
 _MANY = ("--missed", "--false-alarm")
 
 
 class _ManyValues(click.Command):
-    """Lets an option be followed by several values, as the shell's globs give them."""
+    """Command whose options `_MANY` may be followed by several values, as from a shell's glob."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the option before each of its values."""
@@ -96,8 +96,8 @@ def update(model: Path, options: UpdateOptions) -> None:
     Of a --table, or of --good and --defect, good images count as false alarms, and each defect as
     missed, with its kind.
 
-    Of a feedback folder it takes the images that the model had wrong, or was uncertain of, when
-    people answered, and was not trained on since; each defect with the kind that they gave it.
+    From a feedback folder it takes the images that the model got wrong, or was uncertain of, and
+    has not been trained on since; each defect with the kind that people gave it.
 
     The good images that it keeps are scored as if each were new, without its own patches in the
     memory: `ahl predict` gives the images themselves lower scores.

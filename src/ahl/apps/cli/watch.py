@@ -75,9 +75,9 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
 
     Files that are still being written are waited for: they are complete when their size and time
     have not changed for --settle seconds and no program of this machine (Linux) has them open for
-    writing. Only images by suffix count, and no names that begin with '.' or '~': write under such
-    a name, or with '.part' behind it, and rename. One watch works on a folder at a time; it keeps
-    its state in IN/.ahl-watch.
+    writing. Only files with an image's suffix count, and no names that begin with '.' or '~': write
+    under such a name, or with '.part' after it, then rename. Only one watch works on a folder at a
+    time; it keeps its state in IN/.ahl-watch.
 
     Stop it with SIGTERM or Ctrl-C: it ends the current file first.
 
@@ -154,7 +154,7 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
 
 
 def _print_line(line: Mapping[str, Any]) -> None:
-    """Say for people what became of a file."""
+    """Print what became of a file, for people."""
     from ahl.scoring.words import called
 
     path, moved_to = (printable(str(line[name])) for name in ("path", "moved_to"))
@@ -170,7 +170,7 @@ def _print_line(line: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have the first SIGTERM or Ctrl-C stop the work; a second one ends the process."""
+    """Let the first SIGTERM or Ctrl-C stop the work; a second one ends the process."""
     before = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def heard(number: int, _: object) -> None:
