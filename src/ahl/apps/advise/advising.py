@@ -116,14 +116,14 @@ def advise(
         backbone_arguments: of the backbone.
         stages: of the backbone.
         config: all constants; None takes the preset `default`.
-        anomalies: labelled defects that the training will have, if not all: trials draw at most so
-            many.
-        quick: each image is judged once, the learning curve has its end only, and no larger image
-            size is measured.
+        anomalies: labelled defects that the training will have, of which trials draw at most so
+            many; None for all.
+        quick: judge each image once, measure only the end of the learning curve, and no larger
+            image size.
         seed: of every draw.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         cache: folder of cached features, as for `ahl.AHL`.
-        group_by: as in `ahl.data.parts.part_of`; photographs of one part are left out together.
+        group_by: as in `ahl.data.parts.part_of`; photographs of one part are held out together.
         callback: receives progress and what is skipped.
 
     Raises:
@@ -226,7 +226,7 @@ def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]]) -> SizeAdvic
 
 
 def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, Ranking]:
-    """Rankings by the first draw's labelled detectors, by all of these, by memory, and linearly."""
+    """Rankings by labelled detectors (first draw; all draws), memory, and linear classifiers."""
     stage = "left-out images, trainings"
     progress = Progress(stage, FOLDS * repeats, trials.setup.callback)
     labelled = [out_of_fold(trials, trials.labelled, r, progress) for r in range(repeats)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 LOCK: Final = "_ahl_run.lock"
-"""Name of the file that a run locks. Parquet readers skip names with a `_`."""
+"""Name of the file that a run locks. Parquet readers skip names that begin with `_`."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 

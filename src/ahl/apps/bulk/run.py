@@ -25,7 +25,7 @@ SHARD_SIZE: Final = 1024
 """Images in a shard: a kill loses under a minute of one core's work."""
 
 MANIFEST: Final = "_ahl_run.json"
-"""File with the identity of the run, written first. Parquet readers skip names with a `_`."""
+"""File with the run's identity, written first. Parquet readers skip names that begin with `_`."""
 
 DONE: Final = "_SUCCESS"
 """File with the counts of the run, written when every shard is there."""

@@ -38,7 +38,7 @@ Example:
 
 @click.group()
 def benchmark() -> None:
-    """Compare methods by the open-set protocol, beside the paper."""
+    """Compare methods by the protocol of the open-set papers."""
 
 
 @options

@@ -111,7 +111,7 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     for one machine, or for one evening (docs/bulk.md).
 
     \b
-    Exit status: 0 all read, 2 wrong usage, 3 some skipped.
+    Exit status: 0 all read, 1 failed, 2 wrong usage, 3 some skipped or not drawn.
     """
     as_json = options.as_json
     if options.bulk.output is not None:

@@ -82,7 +82,7 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
     Stop it with SIGTERM or Ctrl-C: it ends the current file first.
 
     Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 (--once) done, but some files were
-    unreadable.
+    unreadable or could not be moved.
     """
     from ahl.apps.watch.arrivals import Arrivals
     from ahl.apps.watch.journal import Journal, ResultLog, held_alone

@@ -39,7 +39,7 @@ _SQUASHED: Final = 8.0
 """The axis of scores is compressed once it spans this many times their middle 90 %."""
 
 _FURTHEST: Final = 6.0
-"""End of a compressed axis: about 200 times the middle 90 % away."""
+"""End of a compressed axis: about 200 times the width of the middle 90 % from the median."""
 
 
 def draw_roc(normals: Floats, seen: Floats, unseen: Floats, point: Point | None) -> str:

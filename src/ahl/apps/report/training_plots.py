@@ -15,7 +15,7 @@ from ahl._common.pages.svg import LINES, MUTED, RULE, add_axes, add_legend, new_
 _DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _COLUMNS: Final = 4
 _NAMED: Final = 24
-"""Base models that the legend names; more are drawn all the same."""
+"""Most base models that the legend names; all are drawn."""
 
 
 def split_trainings(history: Sequence[EpochRecord]) -> list[list[EpochRecord]]:

@@ -87,11 +87,11 @@ class Admission:
             self.bytes -= place.bytes
 
     def waited(self, images: int, seconds: float) -> None:
-        """Update the seconds that an image takes by a request's, when so many images waited."""
+        """Update the average seconds per image by a request's, while so many images waited."""
         self._seconds_an_image += 0.1 * (seconds / max(1, images) - self._seconds_an_image)
 
     def full(self) -> RefusedError:
-        """The refusal of more; its Retry-After is when half of what waits should be answered."""
+        """The refusal if too much waits; Retry-After is the time until half should be answered."""
         half = round(self.images * self._seconds_an_image / 2)
         seconds = min(_LONGEST_RETRY, max(1, half))
         return RefusedError(

@@ -154,7 +154,7 @@ def _context() -> ForkServerContext | SpawnContext:
 
 @contextlib.contextmanager
 def _unless_hanging(seconds: float) -> Iterator[None]:
-    """End the fork server if the block takes longer, which then waits for it in vain.
+    """End the fork server if the block, which waits for it, takes longer than so many seconds.
 
     The next process starts another server; processes that are running go on.
     """
@@ -202,7 +202,11 @@ def _run(connection: Connection, make: Callable[..., Made], arguments: tuple[obj
 def _tried(
     function: Callable[..., Any], arguments: tuple[object, ...]
 ) -> tuple[Exception | None, Any]:
-    """The error raised, or the value returned; foreign errors, perhaps unpicklable, are renamed."""
+    """The error raised, or the value returned; a foreign error, which may not pickle, by its words.
+
+    Returns:
+        error and value, one of them None.
+    """
     try:
         return None, function(*arguments)
     except AHLError as error:
