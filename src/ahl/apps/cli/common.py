@@ -36,7 +36,10 @@ _FULL_ONLY: Final = (
 
 
 def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
-    """Print a user's mistake as one clear line, without a traceback."""
+    """Make a verb print a user's mistake as one clear line, without a traceback.
+
+    The verb then raises SystemExit with the exit status.
+    """
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

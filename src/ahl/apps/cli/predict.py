@@ -46,7 +46,11 @@ _TOGETHER: Final = 256
 
 @options
 class PredictOptions:
-    """The options of `ahl predict`."""
+    """The options of `ahl predict`.
+
+    Raises:
+        ConfigurationError: if options do not go together.
+    """
 
     heat_maps: Path | None = option(
         "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER

@@ -94,13 +94,21 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header or trailer; too many make a bad request."""
+        """Take a header or trailer.
+
+        Raises:
+            ValueError: if there are too many; the parser makes that a bad request.
+        """
         if len(self.headers) >= _MOST_HEADERS:
             raise ValueError("too many headers")  # to the parser, for a bad request
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin a request, unless too many pipelined ones wait before it."""
+        """Begin a request.
+
+        Raises:
+            ValueError: if too many pipelined ones wait before it.
+        """
         self._no_body = self._small = 0
         _cancel(self._head_due)  # it has come; the routes bound the time of its body
         if len(self.pipeline) >= _MOST_PIPELINED:
@@ -108,7 +116,11 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body; too many small ones end the connection."""
+        """Take a part of a body.
+
+        Raises:
+            ValueError: if there are too many small ones; the connection is ended.
+        """
         self._no_body = 0
         self._small += len(body) < _SMALL
         if self._small > _MOST_SMALL:

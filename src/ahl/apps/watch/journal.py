@@ -46,6 +46,9 @@ class Facts(msgspec.Struct, kw_only=True):
         score: its score.
         anomalous: True if that lies above the threshold.
         verdict: of the model.
+
+    Raises:
+        ValueError: if there is neither a score with its verdict nor an error.
     """
 
     path: str
