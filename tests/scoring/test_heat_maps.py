@@ -110,6 +110,32 @@ def test_heat_is_the_mean_over_the_scales_at_the_images_size():
     assert float(heat[0, 7, 0]) == 0.0
 
 
+@pytest.mark.parametrize("place", [(2, 4), (3, 4), (3, 5)])
+def test_an_enlarged_image_says_where_within_a_cell_it_is_hottest(place):
+    fine, coarse, enlarged = (torch.zeros(1, side, side) for side in (4, 2, 8))
+    fine[0, 1, 2] = 2.0
+    enlarged[0, place[0], place[1]] = 6.0
+    plain = mean_map([fine, coarse], (32, 32))
+    heat = mean_map([fine, coarse], (32, 32), enlarged)
+    row, column = divmod(int(heat[0].argmax()), 32)
+    assert (row // 4, column // 4) == place
+    assert float(heat.max()) > float(plain.max())
+    assert float(heat.mean()) == pytest.approx(float(plain.mean()), abs=1e-5)
+    everywhere = mean_map([fine, coarse], (32, 32), enlarged + 5.0)
+    torch.testing.assert_close(everywhere, heat, rtol=0, atol=1e-5)
+
+
+def test_an_enlarged_image_is_looked_at_as_the_first_scale_is(model):
+    given = seen(model, 44, (1, 1))
+    plain = position_evidence(model, given)
+    torch.testing.assert_close(position_evidence(model, given, given[0]), [*plain, plain[0]])
+    larger = torch.nn.functional.interpolate(given[0], scale_factor=2)
+    found = position_evidence(model, given, larger)[-1]
+    assert found.shape == (1, 16, 16)
+    row, column = divmod(int(found[0].argmax()), 16)
+    assert (row // 2, column // 2) == (1, 1)
+
+
 def test_without_calibration_the_heads_positions_are_added(model):
     plain, given = replace(model, calibration=None), seen(model, 43, (1, 1))
     found = plain.detector.position_scores(*plain.unified, given, plain.reference)

@@ -167,7 +167,8 @@ class OnnxScorer(Scorer):
         """
         wanted = self._wanted(heat_maps=heat_maps, nearest=nearest)
         parts = []
-        together = max(1, self.batch_size * AT_ONCE // math.prod(self.card.image_size))
+        larger = 1 + 4 * heat_maps  # a heat map takes the image enlarged as well
+        together = max(1, self.batch_size * AT_ONCE // (larger * math.prod(self.card.image_size)))
         for start in range(0, len(pixels), together):
             some = pixels[start : start + together]
             try:

@@ -49,12 +49,18 @@ class Forward:
         return Album(self.model)
 
     def __call__(
-        self, maps: FeatureMaps, *, heat_maps: bool = False, nearest: bool = False
+        self,
+        maps: FeatureMaps,
+        *,
+        enlarged: Tensor | None = None,
+        heat_maps: bool = False,
+        nearest: bool = False,
     ) -> dict[str, Tensor]:
         """Score images.
 
         Args:
             maps: (N, C, H_s, W_s) a scale, as the heads see them.
+            enlarged: (N, C, H, W) of the enlarged images, likewise, for finer heat maps.
             heat_maps: also say where in each image the evidence lies.
             nearest: also say which images of the training are most like it.
 
@@ -69,9 +75,10 @@ class Forward:
         if scored.evidence is not None:
             found[EVIDENCE] = torch.stack(list(scored.evidence.values()), dim=1)
         if heat_maps or nearest:
-            scales = position_evidence(self.model, maps)
+            scales = position_evidence(self.model, maps, enlarged)
+            finer = None if enlarged is None else scales.pop()
         if heat_maps:
-            found[HEAT_MAP] = mean_map(scales, self.model.config.features.size)
+            found[HEAT_MAP] = mean_map(scales, self.model.config.features.size, finer)
         if nearest:
             found |= self.album.nearest_normal(maps)
             found |= self.album.nearest_anomaly(maps, scales[0])
@@ -125,14 +132,17 @@ class TorchScorer(Scorer):
         image has one score whatever its batch.
         """
         rows = torch.from_numpy(self.extractor.extract(pixels))
+        prepared = self.model.preparation
         with torch.inference_mode():
+            enlarged = self.extractor.enlarged(pixels).unbind() if heat_maps else [None] * len(rows)
             parts = [
                 self._forward(
-                    self.model.preparation.maps(row.unsqueeze(0)),
+                    prepared.maps(row.unsqueeze(0)),
+                    enlarged=None if more is None else prepared.of_maps((more[None],))[0],
                     heat_maps=heat_maps,
                     nearest=nearest,
                 )
-                for row in rows
+                for row, more in zip(rows, enlarged, strict=True)
             ]
             return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ahl._common.errors import ConfigurationError, DataError
 from ahl._common.text import first_line
-from ahl.features.extractor import bounded_scales
+from ahl.features.extractor import bounded_scales, enlarged_scale
 from ahl.model.trained import TrainedModel
 from ahl.scoring.artefact import METADATA_KEY, Description
 from ahl.scoring.onnx_contents import ForeignContentError, check_contents
@@ -66,7 +66,13 @@ class ScoringGraph(nn.Module):
         """Score images (N, *image_size, 3), uint8; the outputs by name."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
         scales = bounded_scales(self.backbone, pixels, self._tiles)
-        return self._forward(self._preparation.of_maps(scales), heat_maps=True, nearest=True)
+        enlarged = enlarged_scale(self.backbone, pixels, self._tiles)
+        return self._forward(
+            self._preparation.of_maps(scales),
+            enlarged=self._preparation.of_maps((enlarged,))[0],
+            heat_maps=True,
+            nearest=True,
+        )
 
 
 def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
