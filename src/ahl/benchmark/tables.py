@@ -220,7 +220,7 @@ def markdown(
 
 
 def latex(sections: Sequence[Section]) -> str:
-    r"""A booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
+    r"""Render a booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
     return _render("table.tex.j2", _texed, sections=sections)
 
 
