@@ -172,7 +172,7 @@ class Calibration(CalibrationConstants):
         )
 
     def moved(self, before: Evidence, after: Evidence) -> Self:
-        """Adjust means and deviations to further training, by normals' evidence before and after."""
+        """Adjust means and deviations to further training, by evidence `before` and `after`."""
         means, deviations = spread_of(before)
         means_after, deviations_after = spread_of(after)
         changes = zip(self.means, means, means_after, strict=True)
