@@ -175,7 +175,7 @@ class TimmBackbone(Backbone):
 
     @property
     def multiple(self) -> int:
-        """Twice the stride of the last joined stage, see `Backbone.multiple`."""
+        """Twice the last joined stage's stride, see `Backbone.multiple`."""
         return 2 * int(self.network.feature_info.reduction()[-1])  # type: ignore[operator, union-attr]
 
     def settings(self) -> dict[str, Any]:
