@@ -76,7 +76,7 @@ def in_onnx_runtime(scorer: TorchScorer) -> OnnxScorer:
 
 
 def in_turns(works: Mapping[str, Callable[[int], object]], batches: int, turns: int) -> Any:
-    """Seconds of each piece of work in each turn; a work takes the number of a batch."""
+    """Seconds of each piece of work in each turn; it is called with the number of a batch."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(turns + 1):
         for name, work in works.items():

@@ -84,7 +84,7 @@ def ready(port: int) -> bool:
 
 
 def request_of(images: Sequence[bytes]) -> bytes:
-    """One request with one image as it is, or several as a form."""
+    """Request with a single image as its body, or with several as a form."""
     if len(images) == 1:
         return HEAD.format("image/jpeg", len(images[0])).encode() + images[0]
     body = b"".join(

@@ -36,7 +36,7 @@ FLOODS: dict[str, tuple[int, bytes, bytes]] = {
     "a head without an end": (8, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 10_000),
     "pipelined": (8, b"", head(path="/x", method="GET") * 2000),
 }
-"""Connections, how each begins, and what it sends again and again."""
+"""Number of connections, the bytes that each begins with, and those that it repeats."""
 
 
 def pour(port: int, begin: bytes, more: bytes, until: float) -> None:

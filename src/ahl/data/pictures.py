@@ -50,7 +50,7 @@ class Picture(Generic[T]):
 
     Attributes:
         sample: the image with its label.
-        width, height: of the original, in pixels.
+        width, height: size of the original in pixels.
         digest: SHA-256 of shape and pixels, which does not depend on the file's format.
         thumbnail: (64, 64) uint8, luminance, the whole image.
     """

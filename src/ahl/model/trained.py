@@ -285,5 +285,5 @@ class TrainedModel:
 
 
 def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
-    """Names of the heads, and of the memory's evidence where there is one."""
+    """Names of the heads, and of the memory's evidence if there is a memory."""
     return detector.head_names + (() if preparation.memory is None else (MEMORY,))

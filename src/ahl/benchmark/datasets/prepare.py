@@ -49,7 +49,7 @@ def prepare(
     Images that cannot be read are left out and reported. The folder appears when it is complete.
 
     Args:
-        reader: of the dataset.
+        reader: the dataset's reader.
         raw: its raw folder, as for the reader.
         output: the folder to write, new or empty; each of several subsets gets a subfolder.
         callback: receives progress and images left out.
