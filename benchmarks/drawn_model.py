@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
-    """Smooth noise, with a bright square if asked."""
+    """Draw images of smooth noise, with a bright square if `square` is set."""
     random = np.random.default_rng(seed)
     images = []
     for _ in range(count):

@@ -6,10 +6,10 @@
 
 Bare: batches of images that are decoded already, in this process. Files: the same from JPEG files,
 as `ahl predict` does it, in its own batches. Service: the same JPEGs over HTTP on this machine,
-one a request and 16 a request, from several clients at once, and from one client, which tells how
-long one image takes that is alone. What the clients take of the cores counts against the service.
-Besides images a second, the processor time that engine or service took for each image, which other
-work on the machine disturbs less.
+with one and with 16 images per request, from several clients at once, and from one client, which
+gives the latency of a single image. The clients' use of the cores counts against the service.
+Besides images per second, it prints the CPU time of scorer or service per image, which other work
+on the machine disturbs less.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ OURS = ("parts", "fresh", "in", "m.ahl", "log.txt", "cache")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One verb.
+    """A verb to be killed, with its arguments and checks.
 
     Attributes:
         name: its name in the table of figures.

@@ -211,6 +211,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
         Raises:
             NotFittedError: before `fit` or `load`.
+            ConfigurationError: if a missed defect's class is good or empty.
+            ImageError: if an image is unreadable and `run.strict` is set.
             DataError: if no image is readable, the model was trained on feature maps, or more
                 stored examples are wrong than before (without `force`; the detector is unchanged).
         """

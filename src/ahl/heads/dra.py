@@ -212,9 +212,10 @@ class DRA(BaseDetector):
 
     @property
     def expected_scores(self) -> tuple[float, float]:
-        """For a normal minus the margin (holistic head), for an anomaly twice the margin.
+        """Minus the margin for a normal, twice the margin for an anomaly.
 
-        Two heads reach the margin for an anomaly: the residual one, and the seen or pseudo one.
+        For a normal the holistic head reaches the margin; for an anomaly the residual head, and the
+        seen or pseudo head.
         """
         return 3 * self.prior.mean - self._margin, 2 * self._margin
 

@@ -136,6 +136,9 @@ class RunSettings:
         strict: True to raise on an unreadable image instead of skipping it.
         callback: receives progress, skipped images and notes.
 
+    Raises:
+        ConfigurationError: if `callback` is not an `ahl.Callback`.
+
     Examples:
         >>> from ahl import AHL, RunSettings
         >>> detector = AHL(run=RunSettings(device="cpu", checkpoint="run.checkpoint", resume=True))

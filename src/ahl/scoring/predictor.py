@@ -122,6 +122,11 @@ class Predictor(ABC):
             X: images, good and anomalous.
             y: their labels, as in `fit`.
             sample_weight: not supported; must be None.
+
+        Raises:
+            ConfigurationError: if `sample_weight` is given.
+            DataError: if labels do not match the images, or are of one kind only.
+            NotFittedError, ImageError: as `decision_function`.
         """
         if sample_weight is not None:
             raise ConfigurationError("sample_weight is not supported; expected None.")

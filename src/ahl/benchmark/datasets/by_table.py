@@ -196,7 +196,7 @@ def _read_part(root: Path, part: Path, class_name: str, callback: Callback) -> l
 
 
 def _defective(part: Path) -> dict[str, bool]:
-    """By an image's name in lower case: True if it is defective.
+    """Map each image's name in lower case to True if it is defective.
 
     A line holds a number, the label, the image's name and two fields for the mask; a first line
     without a name is a heading.

@@ -94,7 +94,7 @@ MISSING: Final[Mapping[str, str]] = {
     if not one.readable
     for suffix in one.suffixes
 }
-"""Installation that would read a format, by the suffixes that this one cannot read."""
+"""What to install for a format, by the suffixes that this installation cannot read."""
 
 ARRAY_SUFFIX: Final = ".npy"
 """Suffix of files that are read as arrays."""

@@ -31,6 +31,9 @@ class CutMix(PseudoAnomalyGenerator):
         alpha: both parameters of the Beta distribution, > 0; 1 draws areas uniformly.
         minimum_area: smallest patch, as a share of the image, in (0, 1).
         maximum_area: largest patch, as a share of the image, in (0, 1).
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "cutmix"

@@ -53,6 +53,9 @@ class CutPaste(PseudoAnomalyGenerator):
         maximum_angle: largest rotation in degrees, either way, in [0, 90].
         maximum_jitter: largest relative change of brightness, contrast, saturation, and of hue
             as a share of the colour circle, in [0, 0.5].
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "cutpaste"

@@ -35,6 +35,9 @@ class DraemMask(PseudoAnomalyGenerator):
         minimum_area: masks that cover a smaller share of the image are drawn again, in [0, 1).
         minimum_opacity: smallest opacity of the filling, in (0, 1].
         maximum_opacity: largest opacity of the filling, in (0, 1].
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "draem"

@@ -267,7 +267,11 @@ def check_stages(name: str, stages: Sequence[int] | None, network: nn.Module) ->
 def outline(
     name: str, arguments: Mapping[str, Any], stages: tuple[int, ...] | None = None
 ) -> nn.Module:
-    """Build the network on the meta device, which takes no memory for its weights."""
+    """Build the network on the meta device, which takes no memory for its weights.
+
+    Raises:
+        ConfigurationError: if the model does not exist, or is larger than `LARGEST_NETWORK`.
+    """
     with torch.device("meta"):
         network = _create(name, arguments, {} if stages is None else {"out_indices": stages})
     if sum(value.numel() for value in network.state_dict().values()) > LARGEST_NETWORK:
