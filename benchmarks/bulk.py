@@ -4,7 +4,7 @@
     python benchmarks/bulk.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
 
 CPU time hardly depends on what else the machine does, unlike wall time. Set-up (loading the model,
-a warm-up shard) is printed separately and not part of the rate.
+a warm-up shard) is not part of the rate.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Similarity of copied photographs against that of different ones: the margin for finding copies.
 
-Takes images spread over a prepared dataset, copies some of them in several ways, and prints for
-each way the similarity of copy and original and the share found. Then prints the most similar
-pairs of the dataset itself, to be looked at by eye: a dataset may hold copies of its own.
+Takes images spread over a prepared dataset and prints the most similar pairs among them, to be
+looked at by eye: a dataset may hold copies of its own. Then copies some images in several ways, and
+prints for each way the similarity of copy and original and the share found, for several margins.
 """
 
 from __future__ import annotations

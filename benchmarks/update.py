@@ -1,8 +1,8 @@
 """The effect of one piece of feedback on all other images.
 
 Each of a trained model's lowest-scoring test defects is reported as missed, one at a time, and each
-of its highest-scoring good images as a false alarm; all other test images are scored before and
-after.
+of its highest-scoring good test images as a false alarm; all other test images are scored before
+and after.
 """
 
 from __future__ import annotations

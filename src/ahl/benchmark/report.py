@@ -60,7 +60,7 @@ class Report:
     Attributes:
         paths: report.md, results.csv, table.tex and report.html, in this order.
         summary: the figures.
-        verdicts: sentences on the columns where AHL does not win, of all settings.
+        verdicts: sentences on the columns where AHL is beaten and where it is best.
     """
 
     paths: tuple[Path, ...]

@@ -52,7 +52,8 @@ class Section(NamedTuple):
     Attributes:
         heading: setting and M.
         columns: its datasets.
-        verdicts: sentences on the columns where AHL does not win.
+        verdicts: sentences on the columns where AHL is beaten and where it is best, and on variants
+            with missing trials.
         main: the table of AUROC.
         further: tables of the other figures, and of subsets and classes.
     """

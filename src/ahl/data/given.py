@@ -51,7 +51,7 @@ def dataset_of_paths(
         The dataset, in the layout `"inspection"`.
 
     Raises:
-        DataError: if a path or pattern finds no image, or an image is given twice.
+        DataError: if a path or pattern finds no image, an image is given twice, or none is good.
 
     Examples:
         >>> from ahl import AHL, dataset_of_paths, draw_split

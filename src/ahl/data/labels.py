@@ -90,7 +90,8 @@ def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[Labelled
     """Refuse training sets with too few images or mixed-up labels.
 
     Raises:
-        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
+        DataError: if there are no anomalies or fewer than two normals, or an anomaly is labelled
+            good.
     """
     if len(normals) < 2:
         raise DataError(

@@ -125,8 +125,8 @@ def describe_episodes(
     Args:
         episodes: the episodes of a task.
         generators: names of the pseudo-anomaly generators.
-        pictured: (N,) true for normals with a picture, which are listed first. In the manifest the
-            labelled anomalies follow the N normals.
+        pictured: (N,) true for normals with a picture; others are listed only if a support set has
+            none of these. In the manifest the labelled anomalies follow the N normals.
     """
 
     def maker(samples: SampleSet) -> str | None:

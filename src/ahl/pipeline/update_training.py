@@ -57,7 +57,7 @@ def update_on_exemplars(
     device: torch.device,
     callback: Callback | None = None,
 ) -> Update:
-    """Update a model with the first strength that corrects all images and worsens nothing.
+    """Update a model with the first strength that corrects all and worsens nothing, or the best.
 
     Args:
         model: the model that got images wrong; not changed.

@@ -82,7 +82,7 @@ class Description:
 
 
 def write_artefact(path: Path, model: bytes) -> None:
-    """Write an ONNX model with its description in the metadata, and append the checksum.
+    """Write an ONNX model, whose metadata hold its description, with the checksum appended.
 
     Raises:
         ModelFileError: if the file cannot be written.
