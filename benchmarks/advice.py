@@ -1,10 +1,10 @@
-"""What `ahl advise` finds of planted mistakes, and what it accuses falsely.
+"""Planted mistakes that `ahl advise` finds, and its false accusations.
 
 Copies a prepared dataset (benchmark layout), plants three good images among the defects, three
-defects among the good images, and five photographs saved anew as JPEG of quality 60: two within
-good, one within the defects, one each way across, which are wrong labels too. Then asks for advice.
-Whatever else is called mislabelled or a copy counts against it, although public datasets hold real
-copies, which the advice on the untouched dataset tells apart.
+defects among the good images, and copies of five photographs, saved again as JPEG of quality 60:
+two within good, one within the defects, and one each from good to defects and back, whose labels
+are wrong too. Then asks for advice. Anything else that is called mislabelled or a copy counts as
+false; copies that the untouched dataset holds already do not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ahl.data.pictures import look_at
 
 
 def plant(source: Path, root: Path, seed: int) -> tuple[set[str], set[frozenset[str]]]:
-    """Copy the dataset with mistakes: names of wrongly labelled images, and pairs of copies."""
+    """Copy the dataset and plant mistakes; return wrongly labelled names and pairs of copies."""
     shutil.copytree(source, root)
     good, defect = root / "train" / "good", min((root / "test").glob("[!g]*"))
     random = np.random.default_rng(seed)

@@ -1,11 +1,11 @@
 """The AHL stage (cached features to unified model), against a plain loop over its base models.
 
     python benchmarks/ahl_stage.py                    the ratio, at the size of HeadCT
-    python benchmarks/ahl_stage.py --scaling plot.png seconds an epoch by normals and by T
+    python benchmarks/ahl_stage.py --scaling plot.png seconds per epoch by normals and by T
     python benchmarks/ahl_stage.py --sizes            the whole stage at 448 px against 224 px
 
-Features are random numbers: what they are does not matter to the time. The plain loop is what
-one would write first: a torch module and a torch optimiser a base model, one model after another,
+Features are random numbers; their values do not affect the time. The plain loop is what one would
+write first: a torch module and a torch optimiser for each base model, one model after another,
 batches drawn from the same table. It leaves out fitting psi, which the library's time includes.
 """
 
@@ -45,7 +45,7 @@ def table(count: int, layout: FeatureLayout, seed: int) -> FeatureTable:
 
 
 def layout_of(channels: int, image_size: int = 224) -> FeatureLayout:
-    """Maps of a backbone of stride 32, at full and at half size."""
+    """Shapes of a stride-32 backbone's maps at full and at half size."""
     side = image_size // 32
     return FeatureLayout(tuple((channels, n, n) for n in (side, (side + 1) // 2)))
 
@@ -58,7 +58,7 @@ def draw_task(normals: int, layout: FeatureLayout, config: Config) -> Task:
 
 
 def run(task: Task, config: Config) -> None:
-    """All epochs of Algorithm 1."""
+    """Train through all epochs of Algorithm 1."""
     for _ in algorithm_1(
         task.detector,
         task.data,
@@ -75,9 +75,9 @@ class PlainDRA(nn.Module):
     """DRA's heads as torch modules, for maps (N, C, H, W).
 
     Args:
-        channels: of the maps.
-        bottleneck: of the residual head; 0 has none.
-        width: of its convolution.
+        channels: channels C of the maps.
+        bottleneck: width of the residual head's bottleneck; 0 for none.
+        width: channels of the residual head's convolution.
         config: the constants.
     """
 
@@ -118,9 +118,9 @@ def plain_loop(task: Task, config: Config, epochs: int, *, published: bool) -> N
     """Algorithm 1 without psi, one base model after another.
 
     Args:
-        task: its data.
-        config: its constants.
-        epochs: how many.
+        task: the training data.
+        config: the constants.
+        epochs: number of epochs.
         published: the residual head without a bottleneck, 64 channels wide.
     """
     learning, data, sets = config.learning, task.data, task.distributions
@@ -178,7 +178,7 @@ def seconds(work: object, *arguments: object, **options: object) -> float:
 
 
 def compare(config: Config, epochs: int, turns: int) -> None:
-    """Print the library's time beside those of the loops, measured in turns."""
+    """Print the library's time beside those of the plain loops, measured alternately."""
     config = replace(config, learning=replace(config.learning, epochs=epochs))
     task = draw_task(HEADCT, layout_of(448), config)
     times: dict[str, list[float]] = {"library": [], "plain loop": [], "published heads": []}
@@ -200,8 +200,7 @@ def compare(config: Config, epochs: int, turns: int) -> None:
 def sizes(config: Config, normals: int, turns: int, channels: int = 472) -> None:
     """Print the time of the stage, preparation and calibration included, at two image sizes.
 
-    472 channels are those of EfficientNet-Lite0. The sizes take turns; the first one is not
-    counted.
+    EfficientNet-Lite0 has 472 channels. The sizes alternate; the first turn is not counted.
     """
     layouts = {size: layout_of(channels, size) for size in (224, 448)}
     spent: dict[int, list[tuple[float, float]]] = {size: [] for size in layouts}
@@ -221,7 +220,7 @@ def sizes(config: Config, normals: int, turns: int, channels: int = 472) -> None
 
 
 def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> None:
-    """Print and draw seconds an epoch for 100 to 10,000 normals and T = 3, 7, 15."""
+    """Print and plot seconds per epoch for 100 to 10,000 normals and T = 3, 7, 15."""
     counts, models = (100, 1000, 10_000), (3, 7, 15)
     found: dict[int, list[float]] = {}
     for episodes in models:

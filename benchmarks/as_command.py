@@ -1,6 +1,6 @@
-"""Import this first: the process shares its cores and memory as that of the `ahl` command does.
+"""The `ahl` command's process settings, applied on import.
 
-Before torch is loaded, which reads the settings then.
+Import it before torch, which reads the settings when it is loaded.
 """
 
 from ahl._common.process_settings import settle_process

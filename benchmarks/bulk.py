@@ -1,10 +1,10 @@
-"""The cost of bulk scoring: a core's seconds an image, by size of the JPEG files.
+"""The cost of bulk scoring: CPU seconds per image, by size of the JPEG files.
 
     python benchmarks/bulk.py parts.ahl
     python benchmarks/bulk.py parts.ahl --workers 2        # Ray beside one process (ahl[ray])
 
-Processor time, not the clock's: it hardly depends on what else the machine does. Set-up (loading
-the model, a warm-up shard) is told apart, and left out of the rate.
+CPU time hardly depends on what else the machine does, unlike wall time. Set-up (loading the model,
+a warm-up shard) is not part of the rate.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def jpeg(side: int, seed: int) -> bytes:
 
 
 class Clock(Callback):
-    """Notes the processor's and the clock's time when a shard is done."""
+    """Records CPU time and wall time when a shard is done."""
 
     def __init__(self) -> None:
         self.noted: list[tuple[int, float, float]] = []
@@ -50,7 +50,7 @@ class Clock(Callback):
         self.noted.append((done, used.ru_utime + used.ru_stime, time.perf_counter()))
 
     def after_the_first_shard(self) -> tuple[float, float]:
-        """Processor's and clock's seconds an image."""
+        """CPU and wall seconds per image, the first shard not counted."""
         first, last = self.noted[1], self.noted[-1]
         images = last[0] - first[0]
         return (last[1] - first[1]) / images, (last[2] - first[2]) / images

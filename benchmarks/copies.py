@@ -1,8 +1,8 @@
-"""How alike copies of photographs are, and how alike different photographs: the margin of copies.
+"""Similarity of copied photographs against that of different ones: the margin for finding copies.
 
-Takes images of a prepared dataset, spread over it, makes copies of some in several ways, and prints
-for each way the likeness of copy and original and the share found; then the most alike images of
-the dataset as it is, each pair to be looked at: a dataset may hold copies of its own.
+Takes images spread over a prepared dataset and prints the most similar pairs among them, to be
+looked at by eye: a dataset may hold copies of its own. Then copies some images in several ways, and
+prints for each way the similarity of copy and original and the share found, for several margins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Change = Callable[[Image.Image], Image.Image]
 
 
 def jpeg(quality: int) -> Change:
-    """Saving anew."""
+    """Save again as JPEG."""
 
     def change(image: Image.Image) -> Image.Image:
         stream = io.BytesIO()
@@ -39,12 +39,12 @@ def jpeg(quality: int) -> Change:
 
 
 def brighter(factor: float) -> Change:
-    """Another exposure, clipped."""
+    """Multiply the brightness, clipped at 255."""
     return lambda image: image.point(lambda value: min(255, round(value * factor)))
 
 
 def shifted(share: float) -> Change:
-    """What the camera sees moved by a share of its width and height; the edge is cut off."""
+    """Cut a share of the width off the left and of the height off the top, as a camera moves."""
 
     def change(image: Image.Image) -> Image.Image:
         width, height = image.size
@@ -54,7 +54,7 @@ def shifted(share: float) -> Change:
 
 
 def cropped(share: float) -> Change:
-    """A share of width and height cut off, half on each side."""
+    """Cut off a share of width and height, half on each side."""
 
     def change(image: Image.Image) -> Image.Image:
         width, height = image.size
@@ -65,7 +65,7 @@ def cropped(share: float) -> Change:
 
 
 def scaled(factor: float) -> Change:
-    """Another size."""
+    """Resize by a factor."""
     return lambda image: image.resize(
         (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     )
@@ -89,7 +89,7 @@ MARGINS = (0.8, 0.9, 0.92, 0.94, 0.95, 0.96, 0.98)
 
 
 def measured(paths: list[Path], changed: int) -> Iterator[str]:
-    """The lines to print for one dataset."""
+    """Yield the lines to print for one dataset."""
     distinct: dict[bytes, Path] = {}
     for path in paths:  # equal images are copies without any measure
         distinct.setdefault(read_pixels(path).tobytes(), path)

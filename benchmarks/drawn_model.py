@@ -1,4 +1,4 @@
-"""A model of drawn images, for figures that depend on its size and not on what it has learnt."""
+"""A model trained on drawn images, for timings that do not depend on what it has learnt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
-    """Smooth noise, with a bright square if asked."""
+    """Draw images of smooth noise, with a bright square if `square` is set."""
     random = np.random.default_rng(seed)
     images = []
     for _ in range(count):
@@ -34,7 +34,7 @@ def draw(count: int, side: int, *, square: bool, seed: int) -> list[Pixels]:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """What `train` reads."""
+    """Add the options that `train` reads."""
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--pad-type", help="as in --backbone-arg pad_type=same")
@@ -43,7 +43,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> AHL:
-    """A detector after one epoch."""
+    """Train a detector for one epoch."""
     from ahl import AHL  # torch takes seconds
     from ahl.config import default
 

@@ -1,12 +1,12 @@
-"""How well heat maps find the defects' pixels, beside a map of nearest-neighbour distances.
+"""Pixel figures of heat maps, beside those of a map of nearest-neighbour distances.
 
     python benchmarks/localisation.py DATA
     python benchmarks/localisation.py DATA --stages 2 3     # cells of half the size
 
 DATA is in MVTec AD's layout with masks in ground_truth/CLASS/NAME_mask.png. Trains by the protocol
-(general setting, M anomalies) for each seed and prints, of the test images, the figures of
-`ahl.scoring.localisation`: AUROC over all pixels, AUPRO, and the share of the masked images whose
-strongest place lies on the defect.
+(general setting, M anomalies) for each seed and prints the figures of `ahl.scoring.localisation`
+over the test images: pixel AUROC, AUPRO, and the share of the masked images whose highest pixel
+lies on the defect.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def show(what: str, samples: Sequence[Sample], maps: Iterable[NDArray[np.float32
 def nearest_maps(
     table: FeatureTable, memory: torch.Tensor, size: tuple[int, int]
 ) -> Iterator[NDArray[np.float32]]:
-    """The distance of each patch to the nearest of a memory, at a size."""
+    """Yield maps of each patch's distance to its nearest in a memory, resized to `size`."""
     for _, rows in table.chunks(16):
         scale = table.layout.split(rows)[0]
         found = torch.cdist(patches_of(scale).flatten(0, 1), memory).min(dim=1).values

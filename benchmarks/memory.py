@@ -1,8 +1,8 @@
-"""Peak memory with many images, apart for what the process holds and what it maps.
+"""Peak memory with many images, held by the process and mapped from files.
 
 Draws N images, trains on them with `ahl train` in a process of its own and watches it (Linux); or
-watches `ahl predict` on many paths of the same images.
-What is mapped from the feature cache is the system's to take back; what is held is not.
+watches `ahl predict` on many paths of the same images. The system can reclaim pages that are mapped
+from the feature cache, but not memory that the process holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIELDS = ("RssAnon", "RssFile", "VmHWM")
 
 
 def draw_images(root: Path, normals: int, anomalies: int, size: int) -> None:
-    """Smooth noise, and the same with a bright square: all different, quick to draw."""
+    """Write images of smooth noise, and anomalies with a bright square; all are different."""
     generator = np.random.default_rng(0)
     for folder, count in (("good", normals), ("square", anomalies)):
         (root / folder).mkdir(parents=True)
@@ -38,7 +38,7 @@ def draw_images(root: Path, normals: int, anomalies: int, size: int) -> None:
 
 
 def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
-    """Peaks in bytes, sampled every tenth of a second."""
+    """Sample a process's memory every tenth of a second; return the peaks in bytes."""
     peaks = dict.fromkeys(FIELDS, 0)
     status = Path("/proc") / str(process.pid) / "status"
     while process.poll() is None:
@@ -55,7 +55,7 @@ def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
 
 
 def link_images(source: Path, target: Path, count: int) -> None:
-    """So many paths of the same images: what counts is their number."""
+    """Hard-link images under `count` paths; only their number matters."""
     images = sorted(source.iterdir())
     for i in range(count):
         folder = target / f"{i // 1000:04d}"
@@ -64,7 +64,7 @@ def link_images(source: Path, target: Path, count: int) -> None:
 
 
 def run(command: list[str]) -> tuple[dict[str, int], float]:
-    """Peaks and seconds of a command."""
+    """Run a command; return its memory peaks in bytes and its seconds."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     result: dict[str, int] = {}

@@ -1,16 +1,16 @@
-"""Images a second of a trained model and of anomalib's PatchCore, with the same weights.
+"""Images per second of a trained model and of anomalib's PatchCore, with the same weights.
 
     python3.11 -m venv peer
     peer/bin/pip install -c constraints.txt -e '.[onnx]' anomalib==2.6.0
     peer/bin/python -W ignore benchmarks/peer.py
 
-anomalib is no requirement of ahl; it has this environment (6.4 GB) to itself.
+ahl does not require anomalib, which gets an environment of its own (6.4 GB).
 
-One thread, batches of 16 decoded images. All rows are measured in turns; a first turn warms up.
-PatchCore gets normalised tensors, ours bytes: what ours does to them counts. PatchCore always
-computes its anomaly map; the rows of ours with heat maps do so too. PatchCore has the layers that
-ours joins (strides 8, 16 and 32), or the finer two of them, as many as anomalib's default. Its bank
-is a random choice of patches of good images: a coreset of that size takes the same time.
+One thread, batches of 16 decoded images. The rows are measured alternately; a first turn warms up.
+PatchCore gets normalised tensors, our model bytes, whose normalisation counts. PatchCore always
+computes its anomaly map; our rows with heat maps do so too. PatchCore uses the layers that our
+model joins (strides 8, 16 and 32), or the finer two, as many as anomalib's default. Its bank is a
+random choice of patches of good images: a coreset of that size takes the same time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def patchcore(backbone: TimmBackbone, layers: Sequence[int], good: torch.Tensor,
 
 
 def in_onnx_runtime(scorer: TorchScorer) -> OnnxScorer:
-    """The model as `ahl export` writes it."""
+    """Export the model and open it in ONNX Runtime."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "onnx"
         export_model(scorer.model, path)
@@ -76,7 +76,7 @@ def in_onnx_runtime(scorer: TorchScorer) -> OnnxScorer:
 
 
 def in_turns(works: Mapping[str, Callable[[int], object]], batches: int, turns: int) -> Any:
-    """Seconds of each piece of work in each turn, for the batches by number."""
+    """Seconds of each piece of work in each turn; it is called with the number of a batch."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(turns + 1):
         for name, work in works.items():

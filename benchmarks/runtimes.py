@@ -1,11 +1,11 @@
-"""Images a second of one model in torch, ONNX Runtime and OpenVINO, measured in turns.
+"""Images per second of one model in torch, ONNX Runtime and OpenVINO, measured alternately.
 
     python benchmarks/runtimes.py parts.ahl
     python benchmarks/runtimes.py parts.ahl --int8 parts/
 
 The model is exported first, as one file for both. Each runtime then scores the same decoded images
 of the model's own size (scores and heads, no heat maps), one at a time and sixteen together, with
-one thread and with two. The ratio is to torch, with as many threads and images together.
+one thread and with two. The ratio is to torch with the same threads and batch size.
 """
 
 from __future__ import annotations

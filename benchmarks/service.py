@@ -1,4 +1,4 @@
-"""Images a second of `ahl serve` against the bare engine on the same machine, measured in turns.
+"""Images per second of `ahl serve` against the bare scorer on one machine, measured alternately.
 
     python benchmarks/service.py
     python benchmarks/service.py --backbone mobilenetv2_100 --weights mobilenetv2_100.safetensors \
@@ -6,10 +6,10 @@
 
 Bare: batches of images that are decoded already, in this process. Files: the same from JPEG files,
 as `ahl predict` does it, in its own batches. Service: the same JPEGs over HTTP on this machine,
-one a request and 16 a request, from several clients at once, and from one client, which tells how
-long one image takes that is alone. What the clients take of the cores counts against the service.
-Besides images a second, the processor time that engine or service took for each image, which other
-work on the machine disturbs less.
+with one and with 16 images per request, from several clients at once, and from one client, which
+gives the latency of a single image. The clients' use of the cores counts against the service.
+Besides images per second, it prints the CPU time of scorer or service per image, which other work
+on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ HEAD = (
 def serving(
     model: Path, options: argparse.Namespace, threads: int
 ) -> Iterator[tuple[int, psutil.Process]]:
-    """The service in processes of its own; gives its port and their parent."""
+    """Run the service in processes of its own; yield its port and the parent process."""
     command = [sys.executable, "-m", "ahl", "serve", str(model), "--port", "0"]
     command += ["--threads", str(max(1, threads // options.workers))]
     command += ["--batch", str(options.batch), "--workers", str(options.workers)]
@@ -75,7 +75,7 @@ def serving(
 
 
 def ready(port: int) -> bool:
-    """Whether a process answers."""
+    """True if the service answers on this port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
             return True
@@ -84,7 +84,7 @@ def ready(port: int) -> bool:
 
 
 def request_of(images: Sequence[bytes]) -> bytes:
-    """One request with one image as it is, or several as a form."""
+    """Request with a single image as its body, or with several as a form."""
     if len(images) == 1:
         return HEAD.format("image/jpeg", len(images[0])).encode() + images[0]
     body = b"".join(
@@ -113,23 +113,23 @@ def ask(port: int, requests: Sequence[bytes]) -> None:
 
 
 def all_ask(port: int, requests: Sequence[bytes], clients: int) -> None:
-    """The same, shared among clients."""
+    """Send requests, shared among several clients at once."""
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(lambda n: ask(port, requests[n::clients]), range(clients)))
 
 
 def processor_seconds(process: psutil.Process) -> float:
-    """Of a process and those it started."""
+    """CPU seconds of a process and those it started."""
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
     return sum(one.user + one.system for one in times)
 
 
 Work = tuple[psutil.Process, Callable[[], object]]
-"""Whose processor time counts, and what is done."""
+"""The process whose CPU time counts, and the work."""
 
 
 def in_turns(works: Mapping[str, Work], turns: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and processor seconds of each piece of work in each turn."""
+    """Wall and CPU seconds of each piece of work in each turn."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(turns):
         for name, (process, work) in works.items():
@@ -140,7 +140,7 @@ def in_turns(works: Mapping[str, Work], turns: int) -> dict[str, list[tuple[floa
 
 
 def measure(model: Path, options: argparse.Namespace, threads: int) -> None:
-    """Print images a second, and the ratios to the bare engine of the same turn."""
+    """Print images per second, and the ratios to the bare scorer of the same turn."""
     images = draw(options.images, options.side, square=False, seed=2)
     contents = []
     for image in images:

@@ -1,11 +1,11 @@
-"""Strips of 4096 x 256 pixels out of AITEX's tiles, for tiles against whole images.
+"""Strips of 4096 x 256 pixels made of AITEX's tiles, to compare tiles with whole images.
 
     python benchmarks/strips.py AITEX OUTPUT
     ahl benchmark run --dataset strips=OUTPUT --image-size 256x4096 --tiles 256 ...
 
 AITEX: laid out as by `ahl datasets prepare aitex` (tiles of 256 x 256, masks in ground_truth/).
 A strip is 16 tiles of one fabric. All its tiles are good ones drawn at random, so that borders of
-tiles tell nothing; where a photograph has defects, its defective tiles take their own places.
+tiles reveal nothing; the defective tiles of a photograph stand at their own places.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whether the false-alarm rates that `ahl threshold` states are those that come.
+"""False-alarm rates that `ahl threshold` states, against those observed on further normals.
 
     python benchmarks/threshold.py DATA...
 
 Each DATA is a prepared dataset (`ahl datasets prepare`). A third of its normals, drawn at random,
-and M anomalies train a model; the other normals are scored once and parted at random, many times:
-on one part a threshold is set, the other part says how many normals lie above it. Last, the
-threshold is set on left-out training normals alone and judged by all untouched ones.
+and M anomalies train a model; the other normals are scored once and split at random, many times:
+the threshold is set on one part, and the share of the other part above it is measured. Last, the
+threshold is set on out-of-fold scores of the training normals and judged by all other normals.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ TAIL = (1 - CONFIDENCE) / 2
 
 @dataclass(frozen=True, kw_only=True)
 class Untouched:
-    """What a model says of images it was not trained on.
+    """Scores of images that a model was not trained on, and its out-of-fold scores.
 
     Attributes:
-        normals: scores (N,) of all other normals, of equal images one.
-        anomalies: of all other anomalies.
-        left_out: scores of training normals, each by a detector that left it out.
+        normals: scores (N,) of all other normals; identical images count once.
+        anomalies: scores of all other anomalies.
+        left_out: out-of-fold scores of the training normals.
     """
 
     normals: Scores
@@ -65,13 +65,13 @@ def score(data: Path, anomalies: int, seed: int) -> Untouched:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A threshold, and of how many measuring normals it is judged.
+    """A threshold, judged by normals it was not set on.
 
     Attributes:
-        decision: the threshold with what it states.
+        decision: the threshold and its statements.
         rate: share of the measuring normals above it.
-        surely: share of them that is called anomalous beyond doubt; None where none can be.
-        measured: how many measuring normals.
+        surely: share of them called anomalous beyond doubt; None if no verdict can be that sure.
+        measured: number of measuring normals.
         found: share of the anomalies above the threshold.
         found_surely: share of them called anomalous beyond doubt.
     """
@@ -85,23 +85,23 @@ class Judged:
 
     @property
     def inside(self) -> bool:
-        """Whether the measured share itself lies in the interval stated."""
+        """True if the measured share lies in the stated interval."""
         stated = self.decision
         return stated.false_alarm_rate_low <= self.rate <= stated.false_alarm_rate_high
 
     @property
     def predicted(self) -> bool:
-        """Whether so many false alarms are within what the threshold leads to expect.
+        """True if the number of false alarms lies in its 95 % prediction interval.
 
-        Of m further normals, beta-binomially many lie above an order statistic of n: the stated
-        distribution of the rate, with the chance of drawing m.
+        The number of m further normals above an order statistic of n is beta-binomial: the stated
+        beta distribution of the rate, and the chance of drawing m.
         """
         low, high = self.decision.false_alarms_among(self.measured)
         return low <= round(self.rate * self.measured) <= high
 
     @property
     def surely_refuted(self) -> bool:
-        """Whether more normals than allowed are surely (97.5 %) called anomalous beyond doubt."""
+        """True if the sure verdicts exceed the allowed rate, at 97.5 % confidence."""
         if self.surely is None:
             return False
         hits = round(self.surely * self.measured)
@@ -110,7 +110,7 @@ class Judged:
 
 
 def judge(decision: Decision, measuring: Scores, anomalies: Scores) -> Judged:
-    """Compare what is stated with what comes."""
+    """Compare a threshold's statements with scores of other images."""
     sure = decision.surely_anomalous
     return Judged(
         decision=decision,
@@ -123,7 +123,7 @@ def judge(decision: Decision, measuring: Scores, anomalies: Scores) -> Judged:
 
 
 def split_at_random(scores: Untouched, count: int, rate: float, splits: int) -> list[Judged]:
-    """Set the threshold on `count` normals and judge it by the others, again and again."""
+    """Set the threshold on `count` normals and judge it by the others, for many splits."""
     judged = []
     for split in range(splits):
         order = numpy_generator(split, "threshold split").permutation(len(scores.normals))
@@ -133,7 +133,7 @@ def split_at_random(scores: Untouched, count: int, rate: float, splits: int) -> 
 
 
 def chance_inside(judged: Judged) -> float:
-    """Chance that the measured share lies in the interval, if all is as stated."""
+    """Chance that the measured share lies in the interval if the statement is right."""
     decision, many = judged.decision, judged.measured
     above = round(decision.expected_false_alarm_rate * (decision.normals + 1))
     shares = np.arange(many + 1) / many
@@ -173,7 +173,7 @@ def main() -> None:
 
 
 def print_row(name: str, judged: list[Judged]) -> None:
-    """One line of the table; all splits have one size, and so one statement."""
+    """Print a row of the table; all splits have the same size, and so the same statement."""
     first, many = judged[0], len(judged)
     stated = first.decision
     sure = [one.surely for one in judged if one.surely is not None]

@@ -1,4 +1,4 @@
-"""Images a second of a trained model, against its bare backbone, measured in turns.
+"""Images per second of a trained model against its bare backbone, measured alternately.
 
     python benchmarks/throughput.py
     python benchmarks/throughput.py --backbone mobilenetv2_100 --weights mobilenetv2_100.safetensors
@@ -26,7 +26,7 @@ from ahl.scoring.torch_scorer import TorchScorer
 
 
 def best(works: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Least seconds of each piece of work, all taken in turns."""
+    """Fewest seconds of each piece of work, run alternately."""
     least = dict.fromkeys(works, float("inf"))
     for _ in range(turns):
         for name, work in works.items():

@@ -1,7 +1,7 @@
-"""What one correction does to images that nobody has told the model about.
+"""The effect of one piece of feedback on all other images.
 
-Of a trained model, each of the lowest-scoring test defects is reported as missed, by itself, and
-each of the highest-scoring good images as a false alarm; every other test image is scored before
+Each of a trained model's lowest-scoring test defects is reported as missed, one at a time, and each
+of its highest-scoring good test images as a false alarm; all other test images are scored before
 and after.
 """
 
@@ -26,7 +26,7 @@ from ahl.scoring.torch_scorer import TorchScorer
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """Shares of the others that lie below, 0 to 1."""
+    """Share of the other scores that lie below each, 0 to 1."""
     return np.argsort(np.argsort(scores)) / (len(scores) - 1)
 
 

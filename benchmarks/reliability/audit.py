@@ -2,8 +2,8 @@
 
     python benchmarks/reliability/audit.py
 
-The exit status is 1 if there are any, and 3 if not every package could be looked up: pip-audit
-alone then says "No known vulnerabilities found", also where it reaches no database at all.
+The exit status is 1 if there are any, and 3 if some package could not be looked up: pip-audit by
+itself then prints "No known vulnerabilities found", even if it reached no database at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NOT_LOOKED_UP = 3
 
 
 def verdict(printed: str, said: str) -> tuple[int, str]:
-    """Exit status and words for what pip-audit printed as JSON, and said besides."""
+    """Exit status and message for pip-audit's JSON and what it wrote to standard error."""
     try:
         packages = json.loads(printed)["dependencies"]
     except ValueError:

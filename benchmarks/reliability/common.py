@@ -1,4 +1,4 @@
-"""What the three runs share: drawn images, small models, the command, the service."""
+"""Shared by the reliability runs: drawn images, small models, the command, the service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_parts(root: Path, *, good: int, defects: int, side: int = 96, first: in
 
 
 def ahl(*arguments: object, codes: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end; another exit status than expected ends this run."""
+    """Run the command to its end; exit if its status is not one of `codes`."""
     done = subprocess.run(
         [*AHL, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600
     )
@@ -53,7 +53,7 @@ def ahl(*arguments: object, codes: Sequence[int] = (0,)) -> subprocess.Completed
 
 
 def train(folder: Path, *, side: int = 128) -> Path:
-    """A small model with a threshold, in a folder of its own."""
+    """Train a small model with a threshold; return its file."""
     parts = draw_parts(folder / "parts", good=40, defects=6)
     model = folder / "parts.ahl"
     ahl(
@@ -66,7 +66,7 @@ def train(folder: Path, *, side: int = 128) -> Path:
 
 
 def export(model: Path) -> Path:
-    """The same model for another runtime."""
+    """Export a model; return the exported file."""
     output = model.with_suffix(".onnx")
     ahl("export", model, "-o", output)
     return output
@@ -76,29 +76,29 @@ class Service:
     """A running `ahl serve`.
 
     Args:
-        process: of it.
-        port: on 127.0.0.1.
-        log: file with what it writes.
+        process: the running process.
+        port: its port on 127.0.0.1.
+        log: file that it writes its standard error to.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process, self.port, self.log = process, port, log
 
     def requests(self) -> dict[str, int | None]:
-        """Status by request's number, as its access log tells."""
+        """Status of each request in the access log, by the request's id."""
         lines = self.log.read_text().splitlines()
         told = [json.loads(line) for line in lines if line.startswith("{")]
         return {one["request_id"]: one["status"] for one in told}
 
     def complaints(self) -> list[str]:
-        """Whatever it writes besides."""
+        """Lines of the log other than the access log and the start message."""
         lines = self.log.read_text().splitlines()
         return [one for one in lines if not one.startswith(("{", "Serving on "))]
 
 
 @contextmanager
 def serving(model: Path, *options: object, command: Sequence[str] = AHL[1:]) -> Iterator[Service]:
-    """The service in a process of its own, with its access log."""
+    """Run the service with an access log in a process of its own; kill it at the end."""
     arguments = [sys.executable, *command, "serve", str(model), "--port", "0", "--access-log"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -116,10 +116,10 @@ def serving(model: Path, *options: object, command: Sequence[str] = AHL[1:]) -> 
 
 
 def tell(figures: dict[str, object], faults: Sequence[str]) -> int:
-    """Print the figures and what was wrong, as JSON.
+    """Print the figures and the faults as JSON.
 
     Returns:
-        exit status: 1 if anything was.
+        exit status: 1 if there are faults, else 0.
     """
     load = [round(one, 1) for one in os.getloadavg()]
     told = {**figures, "load_average": load, "faults": list(faults)}

@@ -1,10 +1,10 @@
-"""Clients without the token that flood a service, while others want to know whether it lives.
+"""Floods a service by clients without the token, and measures its health check meanwhile.
 
     python benchmarks/reliability/floods.py
     python benchmarks/reliability/floods.py --model parts.onnx --seconds 5
 
-Each flood lasts some seconds: bodies that are refused, in chunks of one byte; heads and trailers
-that do not end; requests without end on one connection; idle connections, more than may be open.
+Each flood lasts some seconds: refused bodies in chunks of one byte; heads and trailers that do not
+end; requests without end on one connection; more idle connections than may be open.
 Meanwhile another client asks /healthz, each time on a connection of its own. The exit status is 1
 if it waits longer than 2 seconds, or the service writes a traceback.
 """
@@ -36,7 +36,7 @@ FLOODS: dict[str, tuple[int, bytes, bytes]] = {
     "a head without an end": (8, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 10_000),
     "pipelined": (8, b"", head(path="/x", method="GET") * 2000),
 }
-"""Connections, how each begins, and what it sends again and again."""
+"""Number of connections, the bytes that each begins with, and those that it repeats."""
 
 
 def pour(port: int, begin: bytes, more: bytes, until: float) -> None:
@@ -77,7 +77,7 @@ def ask(port: int) -> float:
 def flood(
     service: Service, seconds: float, connections: int, patience: float = PATIENCE
 ) -> tuple[dict[str, float], list[str]]:
-    """Flood a service in every way; the longest waits of others, and faults."""
+    """Flood a service in every way; return /healthz's longest waits in seconds, and faults."""
     waits: dict[str, float] = {}
     faults: list[str] = []
     port = service.port

@@ -1,9 +1,9 @@
-"""All of it, one after the other: floods, malformed files and requests, kills, load.
+"""All reliability runs in turn: floods, malformed files and requests, kills, load.
 
     python benchmarks/reliability/hostile.py
     python benchmarks/reliability/hostile.py --share 0.05
 
-The share is of the counts and times of docs/reliability.md. The exit status is 1 if anything was
+`--share` scales the counts and times of docs/reliability.md. The exit status is 1 if anything was
 lost, wrong, half-written, crashed or hung.
 """
 

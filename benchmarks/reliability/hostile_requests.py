@@ -1,4 +1,4 @@
-"""Requests that no client should send, and what a service says to them."""
+"""Requests that no client should send, and a service's answers to them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Counts = dict[str, Counter[str]]
 def requests(
     model: Path, count: int, slow: int, draw: random.Random, *, command: tuple[str, ...] = ()
 ) -> tuple[Counts, list[str]]:
-    """Send them to a service of its own.
+    """Start a service and send it odd requests.
 
     Args:
-        model: that is served.
-        count: of requests made by hand, and of those made by schemathesis.
-        slow: connections that dribble.
-        draw: of the damage.
-        command: other than `python -m ahl`.
+        model: the model file that is served.
+        count: number of requests by hand, and of those by schemathesis.
+        slow: number of connections that dribble.
+        draw: source of the random damage.
+        command: Python's arguments that start `ahl`; empty for `-m ahl`.
 
     Returns:
-        how many of each sort had which answer, and what went wrong.
+        number of answers by kind of request and status, and faults.
     """
     counts: Counts = {}
     faults: list[str] = []
@@ -60,7 +60,7 @@ def requests(
 
 
 def _alive(service: Service) -> list[str]:
-    """Whether it still scores, and whether its log is free of faults."""
+    """Faults of a service that no longer scores, has ended, or wrote a traceback."""
     good = image_files()["rgb.png"]
     sent = raw(good)
     faults = []
@@ -96,7 +96,7 @@ def _exchange(port: int, pieces: list[bytes], end: str) -> str:
 
 
 def _dribble(service: Service, slow: int) -> Counter[str]:
-    """Connections that send a byte now and then, within the head or the body, or nothing at all."""
+    """Hold connections open that send a byte now and then, or nothing; count how they end."""
     body = head("Content-Type: image/png", "Content-Length: 500")
     started = [(b"POST /v1/score HTTP/1.1\r\nHost: loc", b"x"), (body, b"y"), (b"", b"")]
     ends: Counter[str] = Counter()
@@ -129,7 +129,7 @@ def _dribble(service: Service, slow: int) -> Counter[str]:
 
 
 def _by_schemathesis(service: Service, count: int) -> tuple[Counter[str], list[str]]:
-    """Requests that fit and that do not fit the service's own description."""
+    """Send requests that match the service's OpenAPI description, and ones that do not."""
     try:
         import schemathesis
     except ImportError:

@@ -1,4 +1,4 @@
-"""The verbs that are killed: how they start, go on, and what they must leave."""
+"""The verbs that are killed: how they start and resume, and the files they must leave."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ahl.scoring.opening import open_scorer
 
 TRAIN = ("--image-size", "48", "--threads", "1")
 OURS = ("parts", "fresh", "in", "m.ahl", "log.txt", "cache")
-"""What stands in a trial's folder besides what the verb makes."""
+"""Names in a trial's folder that the verb does not make."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One verb.
+    """A verb to be killed, with its arguments and checks.
 
     Attributes:
-        name: of it.
-        first: its arguments.
-        again: those after a kill.
-        codes: exit status at its end.
-        check: raises if anything that is there is not whole.
-        result: what it leaves, by name, as bytes.
-        slow: only on demand.
+        name: its name in the table of figures.
+        first: arguments of the first run.
+        again: arguments of a run after a kill.
+        codes: exit statuses of a run that ends by itself.
+        check: raises if a file in the folder is not whole.
+        result: returns the files it leaves, by name, as bytes.
+        slow: True to run it only if it is named.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Job:
 
 
 def prepare(base: Path, names: list[str]) -> Path:
-    """The folder that every trial starts from: images, and a model with a threshold."""
+    """Make the folder that every trial starts from: images, and a model with a threshold."""
     draw_parts(base / "parts", good=16, defects=4, side=64)
     if {*names} - {"train", "train --finetune", "benchmark run"}:
         ahl("train", base / "parts", "-o", base / "m.ahl", *TRAIN, "--epochs", 2, "--no-cache")
@@ -61,7 +61,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def made(folder: Path) -> dict[str, bytes]:
-    """All files that the verb made, but temporary ones."""
+    """Content of all files that the verb made, except temporary ones."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -109,7 +109,7 @@ def _whole_results(folder: Path) -> None:
 
 
 def _figures(folder: Path) -> dict[str, bytes]:
-    """Figures and scores; when and how long are not the same twice."""
+    """Figures and scores of each trial, without times, which differ from run to run."""
     from ahl.benchmark.results import Results
 
     results = Results(folder / "results", writable=False)
@@ -130,7 +130,7 @@ def _whole_shards(folder: Path) -> None:
 
 
 def _moved(folder: Path) -> dict[str, bytes]:
-    """Where each file went, and its one line."""
+    """Content of the sorted files, and the score in each one's line; raises on two lines."""
     lines = [json.loads(line) for line in (folder / "watch.jsonl").read_text().splitlines()]
     paths = [line["path"] for line in lines]
     if len(paths) != len({*paths}):

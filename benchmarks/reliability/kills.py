@@ -4,10 +4,10 @@
     python benchmarks/reliability/kills.py --trials 3 --only train benchmark
 
 Each trial begins in a fresh folder and kills one verb (SIGKILL) several times, each time after a
-random share of the time that the verb takes undisturbed. After every kill all that stands under a
-final name must be whole. Then the verb runs to its end, going on where it can, and what it leaves
-must be what an undisturbed run leaves, to the byte. Each run is a process of its own, forked from
-this one so that it starts at once. The exit status is 1 if anything was not so.
+random share of the time that the verb takes undisturbed. After every kill, every file under a final
+name must be whole. Then the verb runs to its end, resuming where it can, and must leave the same
+bytes as an undisturbed run. Each run is a process of its own, forked from this one so that it
+starts at once. The exit status is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Run = tuple[int, float]
 
 
 def run(arguments: list[str], folder: Path, *, kill_after: float | None = None) -> Run:
-    """Run the command in a process of its own; kill it after so many seconds."""
+    """Run the command in a process of its own; kill it after `kill_after` seconds."""
     started = time.perf_counter()
     process = os.fork()
     if not process:
@@ -45,7 +45,7 @@ def run(arguments: list[str], folder: Path, *, kill_after: float | None = None) 
 
 
 def _become(arguments: list[str], folder: Path) -> None:
-    """Be the command, in a child; never returns."""
+    """Run the command in a forked child; never returns."""
     code = 1
     try:
         log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -71,7 +71,11 @@ def _become(arguments: list[str], folder: Path) -> None:
 def trial(
     job: Job, folder: Path, base: Path, seconds: float, kills: int, draw: random.Random
 ) -> dict[str, int]:
-    """Kill it several times, then let it end."""
+    """Kill a job several times, then run it to its end; return the counts.
+
+    Raises:
+        FaultError: if it exits with an unexpected status.
+    """
     told = {"killed": 0, "ended_before": 0, "temporary_files": 0}
     shutil.copytree(base, folder)
     again = False
@@ -94,7 +98,7 @@ def trial(
 
 
 class FaultError(Exception):
-    """Something that should not be."""
+    """A check of a trial failed."""
 
 
 def differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
@@ -105,7 +109,7 @@ def differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 def kill_job(
     job: Job, root: Path, base: Path, options: argparse.Namespace
 ) -> tuple[dict[str, object], list[str]]:
-    """All trials of one verb."""
+    """Run all trials of one verb; return its figures and faults."""
     folder = root / "undisturbed"
     shutil.copytree(base, folder)
     code, seconds = run([*job.first], folder)

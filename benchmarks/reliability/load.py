@@ -1,12 +1,12 @@
-"""Offers a service twice what it can do, and checks every answer against the engine's own.
+"""Offers a service twice its capacity, and checks every answer against the scorer's own.
 
     python benchmarks/reliability/load.py                       # 10 minutes, ONNX
     python benchmarks/reliability/load.py --kind ahl --minutes 2
     python benchmarks/reliability/load.py --model parts.onnx
 
-Client and service share the machine. First many clients in turn measure what it can do; then
-requests come at twice that rate, whether earlier ones are answered or not. At the end SIGTERM comes
-while they still do. The exit status is 1 if anything was lost or wrong.
+Client and service share the machine. First, clients that each wait for their answers measure its
+capacity; then requests come at twice that rate, whether earlier ones are answered or not. At the
+end the service gets SIGTERM under that load. The exit status is 1 if anything was lost or wrong.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FLAT = 0.05
 
 @dataclass
 class Sent:
-    """What became of a request."""
+    """A request's outcome."""
 
     kind: str
     waits: bool
@@ -66,7 +66,7 @@ class Client:
         self._numbers = itertools.count()
 
     def start(self, ask: Ask) -> asyncio.Task[None]:
-        """Send one, without waiting."""
+        """Send a request without waiting for its answer."""
         one = Sent(ask.kind, ask.leaves is None, f"n{next(self._numbers)}", time.monotonic())
         self.sent.append(one)
         task = asyncio.create_task(self._send(one, ask))
@@ -110,7 +110,7 @@ class Client:
             writer.close()
 
     async def in_turn(self, stream: Iterator[Ask], clients: int, seconds: float) -> float:
-        """Many clients, each of which waits for its answer; requests answered a second."""
+        """Run clients that each wait for their answer; return requests answered per second."""
         until, before = time.monotonic() + seconds, len(self.sent)
 
         async def one_client() -> None:
@@ -122,7 +122,7 @@ class Client:
         return answered / (time.monotonic() - until + seconds)
 
     async def at_rate(self, stream: Iterator[Ask], rate: float, seconds: float) -> float:
-        """Requests at random moments, whatever becomes of them; the longest delay of one."""
+        """Send requests at random moments without waiting; return the longest delay, seconds."""
         gaps, started, latest = random.Random(0), time.monotonic(), 0.0
         due = started
         while (due := due + gaps.expovariate(rate)) < started + seconds:
@@ -133,7 +133,10 @@ class Client:
 
 
 async def memory_of(process: psutil.Process, samples: list[tuple[float, float]]) -> None:
-    """Note MiB of resident memory once a second, of all processes; shared pages count in each."""
+    """Record resident memory (MiB) of a process and its children once a second.
+
+    Shared pages count in each process.
+    """
     while True:
         size = 0
         for one in (process, *process.children(recursive=True)):
@@ -146,7 +149,7 @@ async def memory_of(process: psutil.Process, samples: list[tuple[float, float]])
 async def offer(
     client: Client, service: Service, options: argparse.Namespace, stream: Iterator[Ask]
 ) -> dict[str, object]:
-    """The run; gives its figures."""
+    """Do the run; return its figures."""
     await client.in_turn(stream, options.clients, options.calibrate / 2)  # warm
     capacity = await client.in_turn(stream, options.clients, options.calibrate)
     samples: list[tuple[float, float]] = []
@@ -175,7 +178,7 @@ async def offer(
 async def under_sigterm(
     client: Client, service: Service, stream: Iterator[Ask], rate: float, seconds: float
 ) -> dict[str, object]:
-    """Ask it to stop in the midst of requests: what it had accepted has its answer."""
+    """Send SIGTERM under load; requests accepted before it must be answered."""
     first = len(client.sent)
     offering = asyncio.create_task(client.at_rate(stream, rate, 2 * seconds))
     await asyncio.sleep(seconds)
@@ -210,7 +213,7 @@ async def under_sigterm(
 
 
 def figures_of(sent: Sequence[Sent]) -> dict[str, object]:
-    """Of all requests that were offered."""
+    """Counts by status and kind, and latencies, of all requests that were sent."""
     told = Counter(str(one.status) for one in sent if one.waits)
     took = [one.seconds for one in sent if one.status in (200, 422)]
     refused = [one.seconds for one in sent if one.status == 429]
@@ -235,7 +238,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def memory_figures(samples: Sequence[tuple[float, float]], faults: list[str]) -> dict[str, object]:
-    """Slope of a straight line after the first fifth, and whether memory is flat."""
+    """Memory figures after the first fifth (MiB); growth is added to the faults."""
     late = np.array(samples[len(samples) // 5 :])
     if len(late) < 5:
         return {}

@@ -6,7 +6,7 @@
 Files are damaged images of every format and damaged or hostile models of every kind, read in a
 child process. Requests go to a running service: made by schemathesis (pip install schemathesis)
 from its own OpenAPI description, made by hand, and with damaged images in them. The exit status is
-1 if anything crashed, hung or failed in another way than by a clear refusal.
+1 if anything crashed, hung or failed without a clear refusal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: images of every format that is read, and models of every kind."""
+"""Damaged and hostile files: images of every readable format, and models of every kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE_VALUES: Sequence[Any] = (
 
 
 def image_files() -> dict[str, bytes]:
-    """Whole files of all formats, by their names."""
+    """Undamaged image files of all formats, by name."""
     rgb = Image.fromarray(picture(48, 3, defect=True))
     grey = rgb.convert("L")
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
@@ -70,7 +70,7 @@ def image_files() -> dict[str, bytes]:
 
 
 def damaged(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:
-    """One file, damaged in one or two ways."""
+    """Damage a file's bytes in one or two ways."""
     for _ in range(draw.choice((1, 1, 2))):
         data = draw.choice((_flip, _flip, _flip, _cut, _splice, _number, _move, _blank))(
             data, others, draw
@@ -79,7 +79,7 @@ def damaged(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:
 
 
 def _place(data: bytes, draw: random.Random) -> int:
-    """Half of them where headers are."""
+    """Draw an offset; half of them lie in the headers."""
     return draw.randrange(max(1, min(200, len(data)) if draw.random() < 0.5 else len(data)))
 
 
@@ -119,7 +119,7 @@ def _blank(data: bytes, _: Sequence[bytes], draw: random.Random) -> bytes:
 
 
 def image_mutants(count: int, draw: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Name and content of damaged images, of every format in turn."""
+    """Yield names and contents of damaged images, of every format in turn."""
     files = image_files()
     names, contents = [*files], [*files.values()]
     for number in range(count):
@@ -130,7 +130,7 @@ def image_mutants(count: int, draw: random.Random) -> Iterator[tuple[str, bytes]
 def model_mutants(
     models: Sequence[Path], count: int, draw: random.Random, scratch: Path
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and content of damaged models, and of hostile ones whose checksum is right."""
+    """Yield names and contents of damaged models, and of hostile ones with a valid checksum."""
     whole = {model: model.read_bytes() for model in models}
     for number in range(count):
         model = models[number % len(models)]
@@ -143,7 +143,7 @@ def model_mutants(
 
 
 def _hostile_ahl(model: Path, output: Path, draw: random.Random) -> None:
-    """Header and tensors that were changed and signed anew."""
+    """Change a model's header or tensors and write it with a valid checksum."""
     header, groups = read_tensor_file(model, "model")
     header = json.loads(json.dumps(header))
     for _ in range(draw.randint(1, 2)):
@@ -160,7 +160,7 @@ def _hostile_ahl(model: Path, output: Path, draw: random.Random) -> None:
 
 
 def _change_value(values: Any, draw: random.Random) -> None:
-    """Put something else anywhere within JSON values, or take it out."""
+    """Replace or delete a random entry of JSON values, in place."""
     keys = [*values] if isinstance(values, dict) else [*range(len(values))]
     if not keys:
         return

@@ -36,7 +36,7 @@ def _form(draw: random.Random) -> bytes:
 
 
 def by_hand(draw: random.Random) -> tuple[str, list[bytes], str]:
-    """Kind, pieces, and what the client does then: it waits, or says that it is done, or leaves."""
+    """A random request: kind, pieces, and how the client ends (waits, half-closes or leaves)."""
     kind = draw.choice([*KINDS])
     end = "wait" if draw.random() < 0.8 else "half-close"
     return kind, KINDS[kind](draw), "leave" if kind == "goes away" else end

@@ -1,4 +1,4 @@
-"""Reads files in a child process, so that a crash, a hang or a hunger for memory is seen."""
+"""Reads files in a child process, so that crashes, hangs and excessive memory are noticed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 30.0
 
 
 Take = Callable[[Path], str]
-"""Reads a file and says how that went; an AHLError is a refusal, anything else a fault."""
+"""Reads a file and returns the outcome; an AHLError is a refusal, other exceptions are faults."""
 
 
 def parse_all(
@@ -29,11 +29,11 @@ def parse_all(
 
     Args:
         files: names and contents.
-        take: reads one, in the child.
-        longest: seconds that it may take.
+        take: reads one file, in the child.
+        longest: seconds that a file may take.
 
     Returns:
-        how many had which outcome, and what went wrong.
+        number of files by outcome, and faults.
     """
     told: Counter[str] = Counter()
     faults: list[str] = []
@@ -111,7 +111,7 @@ def _serve(pipe: Connection, take: Take) -> None:
 
 
 def read_image(path: Path) -> str:
-    """Take an image."""
+    """Read an image and check its dtype and shape."""
     from ahl.data.images.reading import read_pixels
 
     pixels = read_pixels(path, max_pixels=50_000_000)
@@ -121,7 +121,7 @@ def read_image(path: Path) -> str:
 
 
 def open_model(path: Path) -> str:
-    """Take a model."""
+    """Open a model and score an image with it."""
     from common import picture
 
     from ahl.scoring.opening import open_scorer

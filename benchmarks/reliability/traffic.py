@@ -1,4 +1,4 @@
-"""Requests of many kinds whose answers are known beforehand, and what is wrong with an answer."""
+"""Requests of many kinds whose answers are known beforehand, and the check of an answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import Scorer
 
 TOLERANCE = 1e-4
-"""Relative: images that share a pass with others are summed in another order."""
+"""Relative tolerance of scores: images in one batch are summed in another order."""
 
 FORMATS: Mapping[str, Mapping[str, Any]] = {
     "jpeg": {"format": "JPEG", "quality": 90},
@@ -34,7 +34,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """An image and what the engine says of it; no prediction: it cannot be read."""
+    """An image and the scorer's prediction for it; None if it cannot be read."""
 
     name: str
     data: bytes
@@ -46,12 +46,12 @@ class Ask:
     """One request.
 
     Attributes:
-        kind: to be told by.
-        query: of its address.
-        head: headers of the body.
-        body: in the pieces that are sent one by one.
-        images: that it holds.
-        leaves: hangs up when this share of the body was sent; 1 after all of it; None waits.
+        kind: name of its kind in the figures.
+        query: query string of its URL.
+        head: headers that describe the body.
+        body: pieces of the body, sent one by one.
+        images: the images it holds.
+        leaves: share of the body after which the client hangs up; None: it waits.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Ask:
     leaves: float | None = None
 
     def text(self, number: str) -> bytes:
-        """All before the body."""
+        """Request line and headers."""
         return (
             f"POST /v1/score?{self.query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             f"X-Request-ID: {number}\r\n{self.head}\r\n"
@@ -87,7 +87,7 @@ def known_images(engine: Scorer, folder: Path, *, sides: Sequence[int]) -> list[
 
 
 def asks(known: Sequence[Known], *, seed: int) -> Iterator[Ask]:
-    """Endlessly; the same for a seed."""
+    """Yield random requests endlessly; a seed gives the same ones."""
     draw = random.Random(seed)
     good = [one for one in known if one.prediction is not None]
     bad = [one for one in known if one.prediction is None]
@@ -144,14 +144,14 @@ def _form(kind: str, images: Sequence[Known]) -> Ask:
 
 
 class Judge:
-    """Compares answers with what is known."""
+    """Compares answers with the known predictions."""
 
     def __init__(self) -> None:
         self.largest = 0.0
         self.scores = 0
 
     def faults(self, ask: Ask, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
-        """What is wrong with one."""
+        """Faults of one answer."""
         if status == 429:
             again = headers.get("retry-after", "")
             return [] if again.isdecimal() and int(again) > 0 else ["429 without Retry-After"]

@@ -1,7 +1,7 @@
 """Open-set supervised anomaly detection for images.
 
-The public map: everything that the documents tell people to import, and nothing else. A name is
-imported when it is asked for: torch takes seconds, `ahl --help` must not.
+Exports exactly the names that the documents use. Each is imported on first access, so that
+`ahl --help` does not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m ahl` is the `ahl` command."""
+"""Run the `ahl` command as `python -m ahl`."""
 
 from ahl.apps.cli import main
 

@@ -1,4 +1,4 @@
-"""The estimator: scikit-learn's contract over images."""
+"""The estimator `AHL`, with scikit-learn's interface for images."""
 
 from __future__ import annotations
 
@@ -39,28 +39,29 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     Args:
         heads: the base model's heads: `"dra"`, `"devnet"`, or a `BaseDetector` class of your own.
-        backbone: a name of `ahl.PACKAGED`, whose weights are Python packages, a timm model name,
+        backbone: a name in `ahl.PACKAGED`, whose weights are Python packages, a timm model name,
             or a `Backbone` of your own.
-        seed: of every draw, 0 to 2**32 - 1; the same data, seed and machine give the same model.
-        preset: `"default"` or `"paper"`; not used where `config` is given.
+        seed: seed of all randomness, 0 to 2**32 - 1; the same data, seed and machine give the same
+            model.
+        preset: `"default"` or `"paper"`; ignored if `config` is given.
         config: all constants, instead of a preset.
-        image_size: side of a square, (height, width) or `"auto"`; None is the config's.
-        tiles: side in pixels of the overlapping tiles in which images are seen, for defects that
-            are small in large images; 0 sees them whole, None is the config's.
+        image_size: side of a square, (height, width) or `"auto"`, in pixels; None: the config's.
+        tiles: side in pixels of the overlapping tiles in which images are seen, for small defects
+            in large images; 0 sees images whole, None: the config's.
         weights: local weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.
         stages: backbone stages to join; None takes the last three, or a transformer's middle ones.
         generators: pseudo-anomaly generators; None takes CutMix, CutPaste and the DRAEM mask.
-        episodes: learn by AHL's episodes (Algorithm 1) or, False, train the base detector by
-            itself; None is the config's: `"paper"` has them, `"default"` not.
+        episodes: True to learn by AHL's episodes (Algorithm 1), False to train the base detector
+            alone; None: the config's, which is True for `"paper"` and False for `"default"`.
         finetune: train the backbone end to end first (stage 0 of the paper).
-        verbose: 1 prints progress on standard error, 0 nothing; None a line now and then, once a
-            run takes long.
-        run: where training computes and what it keeps, none of which decides what is learnt.
+        verbose: 1 prints progress on standard error, 0 nothing; None a line now and then in a
+            long run.
+        run: device, cache, checkpoint and other settings that do not change what is learnt.
 
     Attributes:
-        classes_: array of 0 (good) and 1 (anomalous), what `predict` answers.
+        classes_: array of 0 (good) and 1 (anomalous), the values that `predict` returns.
         model_: the trained model.
 
     Examples:
@@ -120,17 +121,17 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """Train on good images and a few labelled anomalies.
 
         Args:
-            images: at least two good ones and one anomaly; or a folder for `open_dataset`.
-            labels: one an image; None for a folder.
+            images: at least two good images and one anomaly; or a folder for `open_dataset`.
+            labels: one per image, 0 or `"good"`, 1 or an anomaly class; None for a folder.
             groups: the part that each image shows; photographs of one part are kept in one fold.
-                Images without one, all by default, are kept with their copies.
+                Images without a part (by default all) are kept with their copies.
 
         Raises:
-            ConfigurationError: if a parameter has a value that cannot work.
-            DataError: if labels do not fit, or too few images are readable.
-            ImageError: if `run.strict` and one is not.
-            WeightsError: if the backbone's weights cannot be had.
-            ResumeError: if resuming and the checkpoint is of another run.
+            ConfigurationError: if a parameter has an invalid value.
+            DataError: if labels do not match the images, or too few images are readable.
+            ImageError: if an image is unreadable and `run.strict` is set.
+            WeightsError: if the backbone's weights cannot be found or downloaded.
+            ResumeError: if the checkpoint to resume is of another run.
         """
         if isinstance(images, (str, Path)) and labels is None:
             dataset = open_dataset(Path(images))
@@ -141,10 +142,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         return self._fitted(train(normals, anomalies, self._learner(), self._run()))
 
     def fit_split(self, split: TrainingSplit) -> Self:
-        """Train on a dataset's split; the model's manifest keeps the samples' names.
-
-        The split is one of `draw_split`; its test samples are not touched.
-        """
+        """Train on a split from `draw_split`, without its test samples; raises as `fit`."""
         found = train(
             from_samples(split.normals),
             from_samples(split.anomalies),
@@ -161,13 +159,13 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         """Train on feature maps of your own instead of images.
 
         Args:
-            normal: maps of the normals, at least two: (N, C, H, W), or one such array a scale.
-            anomalies: maps of the labelled anomalies, at least one.
-            pseudo: for each pseudo-anomaly generator of yours, the maps of a tampered twin of
-                every normal, in the normals' order; empty trains without pseudo anomalies.
+            normal: maps of at least two normals: (N, C, H, W), or one such array per scale.
+            anomalies: maps of at least one labelled anomaly, in the same form.
+            pseudo: for each of your pseudo-anomaly generators, the maps of a pseudo anomaly made
+                from every normal, in the normals' order; empty trains without them.
 
         Raises:
-            DataError: if the maps do not fit together or are too few.
+            DataError: if the maps have inconsistent shapes or are too few.
         """
         normals, labelled_ones, *twins = map(table_of_maps, (normal, anomalies, *pseudo))
         return self._fitted(
@@ -175,7 +173,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         )
 
     def adapt(self, normal: Sequence[ImageSource], *, epochs: int = EPOCHS) -> Self:
-        """Go on training for another product, on normal images of it alone (the paper's table 3).
+        """Adapt to another product by training on its normal images (the paper's table 3).
 
         Raises:
             NotFittedError: before `fit` or `load`.
@@ -200,21 +198,23 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         *,
         force: bool = False,
     ) -> Update:
-        """Learn from images that the detector got wrong, without those it was trained on.
+        """Learn from images that the detector got wrong; the training images are not needed.
 
         Args:
-            missed: defects that it did not find.
-            false_alarms: good images that it took for defects.
-            classes: the missed defects' classes, one each; None calls them all `"missed"`.
-            force: take the update even if more stored examples are wrong than before.
+            missed: defects that it scored as good.
+            false_alarms: good images that it scored as defects.
+            classes: class of each missed defect; None: `"missed"` for all.
+            force: True to update even if more stored examples are wrong than before.
 
         Returns:
             the result, with all stored examples' scores before and after.
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            DataError: if no image is readable, the model was trained on feature maps, or, without
-                `force`, more stored examples are wrong than before; the detector is then as it was.
+            ConfigurationError: if a missed defect's class is good or empty.
+            ImageError: if an image is unreadable and `run.strict` is set.
+            DataError: if no image is readable, the model was trained on feature maps, or more
+                stored examples are wrong than before (without `force`; the detector is unchanged).
         """
         found = update_with_images(
             self.model_,
@@ -231,7 +231,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         return found
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file with everything inside, and drop the checkpoint.
+        """Save the whole detector to one safetensors file, and delete the checkpoint.
 
         Raises:
             NotFittedError: before `fit` or `load`.
@@ -255,18 +255,18 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         verbose: int | None = None,
         run: RunSettings | None = None,
     ) -> Self:
-        """Read a saved detector; nothing is downloaded and no code from the file runs.
+        """Load a saved detector; nothing is downloaded and no code from the file runs.
 
         Args:
             path: the model file.
             backbones: your own backbone classes that the file may need.
             heads: your own heads that the file may need.
-            generators: for `adapt`, as in the constructor.
+            generators: generators for `adapt`, as in the constructor.
             verbose: as in the constructor.
             run: as in the constructor.
 
         Raises:
-            ModelFileError: if the file is not a whole, unaltered model.
+            ModelFileError: if the file is missing, damaged, altered, or not a model.
         """
         model = TrainedModel.load(Path(path), backbones=backbones, detectors=heads)
         return cls(
@@ -281,7 +281,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts that identify its runs, the data aside, as JSON values."""
+        """Facts that identify a run of this estimator, except its data, as JSON values."""
         return self._learner().facts(self._run())
 
     def _learner(self) -> Learner:
@@ -294,5 +294,5 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         return self._run().torch_device
 
     def _run(self) -> RunSettings:
-        """The run's settings, printing progress if asked to."""
+        """The run's settings, with a callback that prints as `verbose` says."""
         return checked_run(self.run, self.verbose)

@@ -1,1 +1,1 @@
-"""Files, errors, randomness, text and progress: what every room uses."""
+"""Files, errors, randomness, text and progress, shared by all rooms."""

@@ -1,4 +1,4 @@
-"""Callbacks: hooks around long work, which do nothing unless overridden."""
+"""Callbacks: hooks into long work, which do nothing unless overridden."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ahl._common.types import Skipped
 
 
 class Callback:
-    """Hooks around a whole run; each does nothing unless overridden.
+    """Hooks into a run; each does nothing unless overridden.
 
-    Those that keep it in a file or on a server are in `ahl.apps.logs`.
+    Callbacks that log to a file or a server are in `ahl.apps.logs`.
 
     Examples:
         >>> from ahl import AHL, Callback, RunSettings
@@ -28,41 +28,40 @@ class Callback:
     """
 
     def on_start(self, facts: Mapping[str, Any]) -> None:
-        """A training run begins; `facts` are JSON values that say of what."""
+        """Called when a training run begins; `facts` are JSON values that describe it."""
 
     def on_resumed(self, history: Sequence[EpochRecord], epochs: int) -> None:
-        """The run goes on after these epochs of `epochs`, done before it was interrupted."""
+        """Called when an interrupted run resumes; `history` holds the epochs done before."""
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Part of a stage is done; called first with `done` 0, last with `done == total`."""
+        """Called as a stage progresses, first with `done` 0, last with `done == total`."""
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """An epoch of `epochs` is done; not called again for those of a run that is resumed."""
+        """Called after each epoch; not called again for epochs done before a run was resumed."""
 
     def on_skipped(self, skipped: Skipped) -> None:
-        """An input was skipped."""
+        """Called when an input was skipped."""
 
     def on_note(self, text: str) -> None:
-        """A sentence for people on what happened."""
+        """Called with a sentence for people on something that happened."""
 
     def on_time(self, part: tuple[str, ...], seconds: float) -> None:
-        """A part of the work took so long, parts within it not counted.
+        """Called each time a part of the work ends; `seconds` excludes the parts within it.
 
-        `part` begins with the outermost one. Called again whenever the part was entered again.
+        `part` names the nested parts, the outermost first.
         """
 
     def on_saved(self, path: Path) -> None:
-        """The trained model is in this file, whole."""
+        """Called when the trained model has been saved to `path`."""
 
     def on_end(self, error: BaseException | None) -> None:
-        """The run that began is over; `error` is what it failed of, None if it did not."""
+        """Called when the run ends; `error` is the exception it failed with, or None."""
 
     @contextmanager
     def run(self, facts: Mapping[str, Any]) -> Iterator[None]:
-        """Do a training run, and call `on_start` and `on_end`.
+        """Call `on_start` before the block, and `on_end` after it.
 
-        A run within another one is part of it: who saves the model too, or reads the data,
-        begins the run, and what is called within calls neither again.
+        A run within another is part of that one and calls neither.
         """
         # Subclasses need not call an __init__ for this.
         if self.__dict__.get("_running", False):
@@ -82,7 +81,7 @@ class Callback:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Do a part of the work, and time it in the thread that drives it."""
+        """Time the block as a part of the work and call `on_time`; for one thread only."""
         entered: list[tuple[str, list[float]]] = self.__dict__.setdefault("_entered", [])
         within: list[float] = []
         entered.append((name, within))
@@ -101,12 +100,12 @@ class Callback:
 class Broadcast(Callback):
     """Calls the hooks of several callbacks, one after another.
 
-    A log that fails (the disk is full, the server gone) is dropped; one note names it, and the run
+    A log that fails (full disk, lost server) is dropped with a note that names it, and the run
     goes on.
 
     Args:
-        watcher: called last; what it raises is raised.
-        logs: the others, by the names that a note calls them.
+        watcher: called last; its exceptions propagate.
+        logs: the other callbacks, by their names in notes.
     """
 
     def __init__(self, watcher: Callback, logs: Mapping[str, Callback]) -> None:
@@ -139,7 +138,7 @@ class PrintingCallback(Callback):
     """Prints every stage, epoch, note and skipped image on standard error: `verbose=1`."""
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Print a stage that is done."""
+        """Print the stage when it is done."""
         if done == total:
             print(f"{stage}: {total}", file=sys.stderr)
 
@@ -158,10 +157,10 @@ class PrintingCallback(Callback):
 
 
 class PatientCallback(Callback):
-    """Prints how far a run is, once it takes long, on standard error: `verbose=None`.
+    """Prints progress on standard error once a run takes long: `verbose=None`.
 
     Args:
-        clock: seconds, from any zero.
+        clock: returns seconds, from any zero.
     """
 
     EVERY: Final = 15.0
@@ -171,12 +170,12 @@ class PatientCallback(Callback):
         self._clock, self._last, self._hint = clock, clock(), " (verbose=0 prints nothing)"
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Print how far the stage is, if the last line is long ago."""
+        """Print the stage's progress, if the last line was `EVERY` seconds ago or more."""
         now = self._clock()
         if now - self._last >= self.EVERY:
             print(f"ahl: {stage}: {done}/{total}{self._hint}", file=sys.stderr)
             self._last, self._hint = now, ""
 
     def on_epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Print how far the training is."""
+        """Print the training's progress, at the same intervals."""
         self.on_stage("training, epochs", record.epoch, epochs)

@@ -1,4 +1,4 @@
-"""Devices that tensors live on, set up to repeat themselves exactly."""
+"""Torch devices, set up for repeatable results."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu` or `cuda` into a device, set up for repeatable results.
+    """Return the device for `auto`, `cpu` or `cuda`, set up for repeatable results.
 
     Raises:
-        ConfigurationError: if there is no such device.
+        ConfigurationError: if the name is unknown, or there is no CUDA device.
     """
     if name not in get_args(DeviceName):
         raise ConfigurationError(f"device is {name!r}; it must be auto, cpu or cuda.")

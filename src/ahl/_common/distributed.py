@@ -1,4 +1,4 @@
-"""The processes that torchrun started together; one alone without it."""
+"""Distributed training: the processes that torchrun started; a single one without it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ def process_count() -> int:
 
 
 def process_rank() -> int:
-    """Number of this process among them, from 0."""
+    """Rank of this process among those that torchrun started, from 0; 0 without it."""
     return int(os.environ["RANK"]) if process_count() > 1 else 0
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """The default group of torch.distributed: nccl on CUDA, one device a process; else gloo.
+    """Open torch.distributed's default group for the block; nothing to do for a single process.
+
+    Uses nccl on CUDA, with one device per process, else gloo.
 
     Raises:
         ConfigurationError: if there is no CUDA device for this process.
-        ProcessError: if the processes do not reach each other, or another one ends.
+        ProcessError: if the processes cannot reach each other, or another one has ended.
     """
     if process_count() == 1:
         yield

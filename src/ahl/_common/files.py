@@ -16,7 +16,7 @@ from typing import Final
 from ahl._common.errors import ConfigurationError
 
 OUTPUT_MARK: Final = ".ahl-output"
-"""Name of a file that says of its folder: `ahl` wrote it, and searches for images pass it by."""
+"""Name of the file that marks a folder as written by `ahl`; searches for images skip it."""
 
 _A_DAY: Final = 86_400.0  # seconds
 _TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
@@ -24,12 +24,11 @@ _TEMPORARY: Final = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.part", re.DOTALL)
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder that becomes `path` if the block succeeds.
+    """Yield a temporary path in the same folder that is renamed to `path` if the block succeeds.
 
-    The block makes it a file or a folder. The folder around it is created when it is missing. If
-    the block raises, nothing is left behind and a file that was there before stays as it was. A
-    process that is killed leaves its temporary file, which the first to write into the folder a day
-    later removes.
+    The block makes it a file or a folder. The parent folder is created if it is missing. If the
+    block raises, nothing is left behind, and an existing file stays as it was. A killed process
+    leaves its temporary file, which a later write into the folder removes after a day.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
@@ -47,14 +46,14 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Have errors of a block name the file that is written, as that of a full disk does not.
+    """Add the file's path to the block's OSErrors; that of a full disk, for one, has none.
 
     Args:
         path: the file.
-        temporary: its name meanwhile, which says nothing to people.
+        temporary: its temporary path, which `path` replaces in the error.
 
     Raises:
-        OSError: as the block does, with the path.
+        OSError: that of the block, with the path.
     """
     try:
         yield
@@ -66,21 +65,21 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def mark_output(folder: Path) -> None:
-    """Make a folder that searches for images pass by; a folder that they begin at, they do not."""
+    """Make a folder that searches for images skip, unless they start at it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / OUTPUT_MARK).touch()
 
 
 def is_output(folder: Path) -> bool:
-    """True for a folder that `mark_output` made."""
+    """True if `mark_output` marked the folder."""
     return os.path.exists(folder / OUTPUT_MARK)  # noqa: PTH110 - False for odd names, too
 
 
 @functools.cache
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left, once in a process.
+    """Remove temporary files of killed writers, once per process and folder.
 
-    Their age tells, not whether their process lives: it may live on another machine.
+    Judged by age, not by whether the writing process is alive: it may run on another machine.
     """
     abandoned = time.time() - _A_DAY
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -92,15 +91,15 @@ def _sweep(folder: Path) -> None:
 
 
 def claim_log(path: Path, beginning: bytes, kind: str) -> None:
-    """Make the file of a log, with its folder, unless it is there.
+    """Create a log file and its folder, or check that an existing file is such a log.
 
     Args:
         path: the file.
-        beginning: of every file of this kind: nothing else is ever appended to.
-        kind: for the message, such as `a log of ahl`.
+        beginning: bytes that every log of this kind begins with.
+        kind: its name in the message, such as `a log of ahl`.
 
     Raises:
-        ConfigurationError: if it is a folder, or begins otherwise.
+        ConfigurationError: if it is a folder, or a file that begins with other bytes.
     """
     if path.is_dir():
         raise ConfigurationError(f"{path} is a folder; name a file for the log.")
@@ -114,7 +113,7 @@ def claim_log(path: Path, beginning: bytes, kind: str) -> None:
 
 
 def remove_torn_line(path: Path) -> None:
-    """Cut a file behind its last whole line: a writer that was killed left the rest torn."""
+    """Cut off an incomplete last line, as a killed writer leaves one."""
     block, end = 4096, path.stat().st_size
     with path.open("r+b") as file:
         while end:

@@ -1,4 +1,4 @@
-"""The history of a training: losses and importance scores of every epoch."""
+"""Training history: losses and importance scores of every epoch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_history(values: Iterable[object]) -> tuple[EpochRecord, ...]:
     """Rebuild the history of one training from JSON values.
 
     Raises:
-        ValueError, TypeError: if they are none.
+        ValueError, TypeError: if they are not a list of epochs' records, or inconsistent.
     """
     history = tuple(read_values(one, EpochRecord) for one in values)
     check_history(history)
@@ -53,7 +53,7 @@ def read_history(values: Iterable[object]) -> tuple[EpochRecord, ...]:
 
 
 def check_history(history: Sequence[EpochRecord]) -> None:
-    """Check a history of a training and of adaptations after it.
+    """Check the history of a training and of later adaptations.
 
     Raises:
         ValueError: if the number of models changes within a training.

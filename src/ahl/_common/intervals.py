@@ -1,8 +1,8 @@
-"""95 % intervals that stay honest where a figure rests on few images, or is perfect.
+"""95 % confidence intervals that hold for few images and for perfect figures.
 
-A bootstrap over the images has no width where a sample happens to be without a mistake, however
-small it is. These have: the exact binomial interval of a share (Clopper and Pearson, 1934), and for
-AUROC the score interval with Hanley and McNeil's variance (Newcombe, 2006, method 5).
+A bootstrap over images has no width when a sample has no error, however small the sample. These
+intervals do: the exact binomial interval of a share (Clopper and Pearson, 1934), and for AUROC the
+score interval with Hanley and McNeil's variance (Newcombe, 2006, method 5).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def share_interval(
 
     Args:
         hits: (...), integers from 0 to the totals.
-        totals: (...), integers; where it is 0, nothing is known, and the interval is 0 to 1.
-        level: chance that an interval holds the true share, at least.
+        totals: (...), integers; for a total of 0 the interval is 0 to 1.
+        level: confidence level in (0, 1), a lower bound of the coverage.
 
     Returns:
         lower and upper ends (...).
@@ -42,12 +42,12 @@ def share_interval(
 
 
 def auroc_interval(value: float, normals: int, anomalies: int) -> tuple[float, float]:
-    """Score interval of an AUROC.
+    """95 % score interval of an AUROC.
 
     Args:
         value: the AUROC, in [0, 1].
-        normals: images it rests on, at least one.
-        anomalies: images it rests on, at least one.
+        normals: number of normal images, at least one.
+        anomalies: number of anomalies, at least one.
 
     Returns:
         lower and upper end, in [0, 1].
@@ -59,7 +59,7 @@ def auroc_interval(value: float, normals: int, anomalies: int) -> tuple[float, f
     half = (normals + anomalies) / 2  # in place of both counts, as method 5 has it
 
     def beyond(true: float) -> float:
-        """Distance of the value from a true AUROC, less what chance explains."""
+        """Distance of the value from a true AUROC, less z standard errors."""
         spread = 2 * half - 1 - (3 * half - 3) / ((2 - true) * (1 + true))
         variance = true * (1 - true) * spread / (normals * anomalies)
         return abs(value - true) - z * sqrt(max(variance, 0.0))

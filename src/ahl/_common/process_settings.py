@@ -1,4 +1,4 @@
-"""Settings with which a command shares its machine's cores and memory."""
+"""Process settings for sharing a machine's cores and memory with other programs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ SETTINGS: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
-"""The same as variables that a process may be started with."""
+"""The settings as environment variables to start a process with."""
 
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def settle_process() -> None:
-    """Have this process share cores and memory as that of the `ahl` command does.
+    """Give this process the `ahl` command's settings for sharing cores and memory.
 
-    For programs of their own, before anything loads torch: it changes environment variables and
-    the C library's allocator, for all of the process. What the user has set stays.
+    For programs that import `ahl`; call it before torch is loaded. It changes environment
+    variables and the C library's allocator for the whole process. Variables that the user has set
+    keep their values.
 
     Examples:
         >>> from ahl import settle_process
@@ -44,11 +45,11 @@ def settle_process() -> None:
 
 
 def _return_memory() -> None:
-    """Have GNU's C library give memory back that tensors no longer need.
+    """Make glibc return freed memory to the system.
 
-    It keeps freed blocks of up to 32 MiB in a heap that falls to pieces: a training that never
-    used more than 0.4 GiB of it came to hold 1.8 GiB. Blocks from 8 MiB on are mapped each by
-    itself instead, and unmapped when freed.
+    By default it keeps freed blocks of up to 32 MiB in a heap that fragments: a training that
+    never used more than 0.4 GiB of it came to hold 1.8 GiB. With these settings, blocks from 8 MiB
+    on are mapped one by one, and unmapped when freed.
     """
     if sys.platform != "linux" or {"MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"} & os.environ.keys():
         return
@@ -60,10 +61,10 @@ def _return_memory() -> None:
 
 
 def limit_memory(size: int) -> tuple[int, int] | None:
-    """Refuse this process more than so many bytes besides those that it has; on Linux alone.
+    """Limit this process to `size` bytes more than it has now; on Linux only.
 
     Returns:
-        the limit before; None if it stays, because there is a lower one, or on other systems.
+        the previous limits; None if they stay, because a lower one is set, or on other systems.
     """
     counts = Path("/proc/self/statm")
     if not counts.exists():
@@ -80,9 +81,9 @@ def limit_memory(size: int) -> tuple[int, int] | None:
 
 @contextmanager
 def memory_limited(size: int) -> Iterator[None]:
-    """Have the block, and other threads meanwhile, take no more than so many bytes.
+    """Limit the process by `limit_memory` during the block, other threads included.
 
-    What would take more raises MemoryError, or what C++ makes of it; as `limit_memory`.
+    An allocation beyond the limit raises MemoryError, or the error that a C++ library makes of it.
     """
     before = limit_memory(size)
     try:
@@ -95,6 +96,6 @@ def memory_limited(size: int) -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """Number of cores this process may run on, where the system tells; else of all there are."""
+    """Number of cores this process may run on; all cores if the system does not say."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(allowed(0)) if allowed else os.cpu_count() or 1

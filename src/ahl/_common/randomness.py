@@ -1,4 +1,4 @@
-"""Explicit randomness: every draw comes from a generator seeded by what it is for.
+"""Random generators, seeded by the purpose of their draws.
 
 Seeds are derived from the run's seed and a few labels, so that epoch 7 draws the same numbers
 whether or not the run was interrupted before it, and adding one consumer of randomness does

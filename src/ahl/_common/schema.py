@@ -1,4 +1,4 @@
-"""Typed values with bounds (msgspec): one way to check settings and to read JSON."""
+"""Typed values with bounds (msgspec), for checking settings and reading JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 LARGEST: Final = 3.4e38
-"""Number that float32 holds."""
+"""Largest number allowed in settings and files; it fits into float32."""
 
 # Upper limits, as values may come from a file that somebody else wrote. A share is from 0 to 1; an
 # open one is neither 0 nor 1.
@@ -47,12 +47,12 @@ Value = TypeVar("Value")
 
 
 def read_json(text: str | bytes, kind: type[Value]) -> Value:
-    """Read JSON out of a file, in which anybody may have written anything; fields may be paths.
+    """Parse untrusted JSON as a value of type `kind`; fields may be paths.
 
-    Names of files need not be UTF-8, so this is not msgspec's own reader.
+    msgspec's own reader refuses file names that are not UTF-8; this one does not.
 
     Raises:
-        ValueError: if it is not JSON, which has no NaN and no infinities, or not of the kind.
+        ValueError: if it is not JSON, holds NaN or an infinity, or does not match `kind`.
     """
     try:
         values = json.loads(text, parse_constant=_number, parse_float=_number)
@@ -69,12 +69,12 @@ def _number(text: str) -> float:
 
 
 def read_values(values: object, kind: type[T]) -> T:
-    """Read JSON values as a dataclass; `dataclasses.asdict` is the inverse.
+    """Convert JSON values to a dataclass; `dataclasses.asdict` is the inverse.
 
-    Nothing is filled in and nothing passed over: what would not be written so is refused.
+    No default is filled in, and no unknown field is ignored.
 
     Raises:
-        ValueError: if they are not values of the dataclass.
+        ValueError: if the values do not match the dataclass exactly.
     """
     try:
         found = msgspec.convert(values, kind)
@@ -86,7 +86,7 @@ def read_values(values: object, kind: type[T]) -> T:
 
 
 def base_of(value: DataclassInstance, kind: type[T]) -> T:
-    """The part of a value that its base class, a dataclass, holds."""
+    """The fields of a value that its base class `kind` has, as an instance of `kind`."""
     return kind(**{field.name: getattr(value, field.name) for field in fields(kind)})
 
 
@@ -96,7 +96,11 @@ def _as_json(value: object) -> Any:  # noqa: ANN401 - any JSON value
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """Base of dataclasses of settings: checks each field against its type when made."""
+    """Base class of settings; checks each field against its type on construction.
+
+    Raises:
+        ConfigurationError: if a field has a value of another type, or out of bounds.
+    """
 
     section: ClassVar[str]
     """Prefix of the fields' names in messages."""
@@ -122,5 +126,5 @@ def _expected(kind: object, error: msgspec.ValidationError) -> str:
 
 
 def json_hash(value: object) -> str:
-    """SHA-256 of a JSON value, in whatever order its keys stand."""
+    """SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

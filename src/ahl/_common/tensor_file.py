@@ -1,7 +1,7 @@
-"""Files of models and checkpoints: safetensors with a JSON header and a checksum.
+"""Model and checkpoint files: safetensors with a JSON header and a checksum.
 
 Reading runs no code from the file. The checksum covers the header and every tensor, so that a
-file which was cut, altered or damaged is refused before anything is built from it.
+truncated, altered or damaged file is refused before anything is built from it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ahl._common.version import __version__
 FORMAT_VERSION = 11
 
 KEY = "ahl"
-"""The one metadata entry of our files."""
+"""Name of the only metadata entry in our files."""
 
 Content = Literal["model", "checkpoint"]
 
@@ -41,7 +41,7 @@ class _Envelope(msgspec.Struct):
 
 
 class _Metadata(msgspec.Struct):
-    """The part of a safetensors file's JSON that is read."""
+    """The metadata in a safetensors file's JSON header."""
 
     entries: dict[str, str] | None = msgspec.field(default=None, name="__metadata__")
 
@@ -51,7 +51,7 @@ Groups = dict[str, dict[str, Tensor]]
 
 
 def write_tensor_file(path: Path, content: Content, header: dict[str, Any], groups: Groups) -> None:
-    """Write header and tensors; the same arguments give the same bytes.
+    """Write a header and tensors; the same arguments give the same bytes.
 
     Raises:
         ModelFileError: if the file cannot be written.
@@ -70,11 +70,11 @@ def write_tensor_file(path: Path, content: Content, header: dict[str, Any], grou
 
 
 def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Groups]:
-    """Read and verify a file of `write_tensor_file`; empty groups are not in it.
+    """Read and verify a file of `write_tensor_file`; groups that were empty are missing.
 
     Raises:
-        ModelFileError: if the file is missing, truncated, altered, of another kind or of a
-            newer version.
+        ModelFileError: if the file is missing, truncated, altered, of another kind or of
+            another format version.
     """
     if not path.is_file():
         raise ModelFileError(f"There is no {content} file {path}.")
@@ -110,10 +110,10 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
 def tensor_of(
     tensors: dict[str, Tensor], name: str, dtype: torch.dtype, *shape: int | None
 ) -> Tensor:
-    """A tensor of one group that was read; None in the shape is any size.
+    """Return a tensor of a group, after checking it; None in `shape` stands for any size.
 
     Raises:
-        ValueError: if it is not there, has another form, or holds numbers that are not finite.
+        ValueError: if it is missing, has another shape or dtype, or holds non-finite numbers.
     """
     found = tensors.get(name)
     if found is None:
@@ -131,13 +131,17 @@ def tensor_of(
 
 
 def tensors_like(groups: Groups, name: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a group, named and shaped as the wanted ones; ValueError if they are not."""
+    """Return a group's tensors, checked against the names, shapes and dtypes of `wanted`.
+
+    Raises:
+        ValueError: as `tensor_of`.
+    """
     found = groups.get(name, {})
     return {key: tensor_of(found, key, one.dtype, *one.shape) for key, one in wanted.items()}
 
 
 def content_checksum(header: dict[str, Any], groups: Groups) -> str:
-    """The SHA-256, in hex, that a file of these carries."""
+    """SHA-256 (hex) that a file with this header and these tensors carries."""
     return _checksum(_text(header), _ordered(groups))
 
 
@@ -160,9 +164,9 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
 
 
 def _envelope(data: bytes) -> _Envelope:
-    """The envelope of the header; empty for safetensors files that are not ours.
+    """The envelope in a file's header; empty for safetensors files that are not ours.
 
-    The bytes start with the length of a JSON text, 8 bytes little endian, and that text.
+    `data` starts with the length of a JSON text, 8 bytes little endian, and that text.
     """
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
@@ -187,13 +191,13 @@ def _check_envelope(path: Path, found: _Envelope, content: Content) -> None:
 
 
 def run_fingerprint(values: Mapping[str, Any]) -> str:
-    """Identity of a run: a hash of its JSON values and of the versions that compute it."""
+    """Hash that identifies a run: of its JSON values and of ahl's and torch's versions."""
     versions = {"ahl": __version__, "torch": torch.__version__}
     return json_hash({**versions, **values})
 
 
 def write_checkpoint(path: Path, fingerprint: str, header: dict[str, Any], groups: Groups) -> None:
-    """Replace the checkpoint whole; tensors may be on any device."""
+    """Write or replace a checkpoint atomically; tensors may be on any device."""
     on_cpu = {
         name: {key: tensor.detach().cpu() for key, tensor in group.items()}
         for name, group in groups.items()
@@ -202,7 +206,7 @@ def write_checkpoint(path: Path, fingerprint: str, header: dict[str, Any], group
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Groups] | None:
-    """Read a checkpoint's header and tensors back; None when there is none.
+    """Read a checkpoint's header and tensors; None if the file does not exist.
 
     Raises:
         ResumeError: if the checkpoint is of another run or cannot be read.
@@ -223,10 +227,10 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
 
 @contextmanager
 def resuming(path: Path) -> Iterator[None]:
-    """Take a state out of what a checkpoint holds.
+    """Turn errors of the block, which restores a checkpoint's state, into ResumeError.
 
     Raises:
-        ResumeError: where something lacks or has another form.
+        ResumeError: if a part of the state is missing or does not fit.
     """
     try:
         yield
@@ -235,5 +239,5 @@ def resuming(path: Path) -> Iterator[None]:
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:
-    """The fine-tuning stage's own checkpoint, beside that of the training."""
+    """Path of the fine-tuning stage's checkpoint, beside the training's; None for None."""
     return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.finetune")

@@ -1,4 +1,4 @@
-"""The few values that travel through the whole pipeline, in data order."""
+"""Basic types that the whole pipeline shares, in data order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOOD = "good"
 
 
 class Kind(IntEnum):
-    """Kind of a training sample, by what is known of it."""
+    """Kind of a training sample: normal, labelled anomaly or pseudo anomaly."""
 
     NORMAL = 0
     ANOMALY = 1
@@ -29,17 +29,17 @@ class Kind(IntEnum):
 
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels; right and bottom are the first ones outside."""
+"""Left, top, right and bottom in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Part of an image file that counts as an image of its own.
+    """A part of an image file that counts as an image of its own.
 
     Attributes:
-        path: where the file is.
-        box: left, top, right, bottom in pixels of the image after its EXIF rotation; the right
-            column and the bottom row are the first ones outside, as in Pillow's `crop`.
+        path: the file.
+        box: left, top, right, bottom in pixels of the image after its EXIF rotation; right and
+            bottom are exclusive, as in Pillow's `crop`.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A file, or a region of one, that is read only while it has the content that was hashed.
+    """A file, or a region of one, whose content must still match its hash when it is read.
 
     Attributes:
         source: the file or the region.
@@ -61,11 +61,11 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image file that lies elsewhere than in the file system: in a table, in an object store.
+    """An encoded image that is not in the file system, but in a table or an object store.
 
     Attributes:
-        name: what it is called in messages.
-        fetch: gives its bytes when the image is read; raises ImageError.
+        name: its name in messages.
+        fetch: returns the encoded bytes; raises ImageError.
     """
 
     name: str
@@ -77,14 +77,14 @@ class Sample:
     """One labelled image of a dataset: a whole file, or a region of one.
 
     Attributes:
-        path: where the file is.
-        name: path relative to the dataset's root, with forward slashes; unique within it, so
-            regions add their number in the file: `kos01/Part5.jpg#0`.
+        path: the file.
+        name: path relative to the dataset's root, with forward slashes; unique within the dataset,
+            so regions add their number in the file: `kos01/Part5.jpg#0`.
         class_name: `"good"`, or the anomaly class (the folder's name).
         box: left, top, right, bottom of the region, as in `Region`; None for the whole file.
-        part: what it is a photograph of; those of one part have the same. None: the only one.
-        masks: files that mark its defects, as large as the image; they tell no samples apart.
-        sha256: the content that it must still have when it is read; None: any.
+        part: name shared by all photographs of one physical part; None: no other shows it.
+        masks: files that mark its defects, as large as the image; not part of equality.
+        sha256: hash that the content must still have when it is read; None for any content.
     """
 
     path: Path
@@ -97,7 +97,7 @@ class Sample:
 
     @property
     def source(self) -> Path | Region | Pinned:
-        """The path or region to read the pixels from."""
+        """The file or region to read the pixels from, pinned if `sha256` is given."""
         source = self.path if self.box is None else Region(self.path, self.box)
         return source if self.sha256 is None else Pinned(source, self.sha256)
 
@@ -109,12 +109,12 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageItem:
-    """One image to extract, known before it is decoded.
+    """An image to extract features from, not decoded yet.
 
     Attributes:
-        name: for messages.
+        name: its name in messages.
         key: identity of the content; equal keys are extracted once.
-        load: decodes it at the image size: uint8, (H, W, 3); raises ImageError.
+        load: decodes it at the image size: uint8 (H, W, 3); raises ImageError.
     """
 
     name: str
@@ -124,7 +124,7 @@ class ImageItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """One input that could not be used, and why."""
+    """An input that could not be used, and the reason."""
 
     name: str
     reason: str

@@ -1,4 +1,4 @@
-"""The version, in one place: hatchling reads it here."""
+"""The package's version, which hatchling reads from here."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The protocol, public datasets, rivals and tables."""
+"""The benchmark: protocol, public datasets, rival methods and tables."""

@@ -15,15 +15,15 @@ LEVEL = 0.95
 
 
 def image_counts(names: Sequence[str], replicates: int = REPLICATES) -> NDArray[np.uint8]:
-    """Counts of each image in each resampled test: Poisson(1), drawn for the image's name.
+    """Counts of each image in each bootstrap sample: Poisson(1), seeded by the image's name.
 
-    The same image has the same counts in every trial, so that seeds which share test images are
-    resampled together (else their mean would look too certain), and methods are compared on the
-    same samples.
+    An image has the same counts in every trial: seeds that share test images are resampled
+    together, without which the interval of their mean would be too narrow, and methods are
+    compared on the same samples.
 
     Args:
-        names: N images.
-        replicates: B.
+        names: names of N images.
+        replicates: number B of bootstrap samples.
 
     Returns:
         (B, N) counts.
@@ -39,15 +39,15 @@ def _counts(name: str, replicates: int) -> NDArray[np.uint8]:
 def auroc_replicates(
     labels: NDArray[np.int64], scores: NDArray[np.float64], counts: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """AUROC of resampled tests.
+    """AUROC of each bootstrap sample.
 
     Args:
-        labels: (N,) 0 or 1, both there.
+        labels: (N,) 0 or 1, both present.
         scores: (N,) finite.
         counts: (B, N) from `image_counts`.
 
     Returns:
-        (B,) values in 0..1; not a number where a sample has no normal image or no anomaly.
+        (B,) values in 0..1; NaN where a sample has no normal image or no anomaly.
     """
     normal, anomalous = labels == 0, labels == 1
     # How many normals each anomaly outscores, as a matrix product with the counts.
@@ -63,7 +63,7 @@ def auroc_replicates(
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of bootstrap replicates; those without a value do not count."""
+    """Percentile interval of bootstrap replicates; NaN are ignored."""
     tail = (1 - level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)

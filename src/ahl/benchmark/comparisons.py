@@ -1,4 +1,4 @@
-"""Comparisons of the figures: where AHL wins and where it does not, mean ranks, and sweeps."""
+"""Comparisons of the figures: wins and defeats of AHL, mean ranks, and sweeps."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_COLUMNS = 5
-"""Fewest for a rank test."""
+"""Fewest columns for a rank test."""
 
 FEWEST_VALUES = 3
-"""Of a sweep."""
+"""Fewest values of a sweep."""
 
 _MOST_NAMED = 3
 
 
 def find_defeats(summary: Summary, column: Column) -> dict[str, bool | None]:
-    """The AHL variants that the best rival beats in a column; parts and bounds are neither.
+    """Find the AHL variants that the best rival beats in a column; parts and bounds do not compete.
 
     Returns:
-        by name, whether their bootstrap intervals overlap; None where one is not known.
+        by name: True if the bootstrap intervals overlap, None if one of them is not known.
     """
     ours, rivals = _sides(summary, column)
     table = summary.tables[column]
@@ -46,10 +46,10 @@ def find_defeats(summary: Summary, column: Column) -> dict[str, bool | None]:
 
 
 def verdicts(summary: Summary, columns: Sequence[Column]) -> list[str]:
-    """A sentence a column where AHL is beaten, then one that lists the columns where it is best.
+    """One sentence per column where AHL is beaten, then one on the columns where it is best.
 
-    AHL with settings of its own is counted, and spelt out only where plain AHL was not measured.
-    Without an AHL variant, or without a rival, that is said instead.
+    AHL variants with settings are counted, and named only where plain AHL was not measured. A
+    column without an AHL variant or without a rival gets a sentence that says so.
     """
     sentences, best = [], []
     for column in columns:
@@ -68,14 +68,14 @@ def verdicts(summary: Summary, columns: Sequence[Column]) -> list[str]:
 
 
 def _sides(summary: Summary, column: Column) -> tuple[list[str], list[str]]:
-    """AHL and its rivals in a column."""
+    """Names of the AHL variants and of their rivals in a column."""
     competing = [n for n in summary.tables[column].index if summary.variants[n].competes]
     ours = [name for name in competing if summary.variants[name].is_ahl]
     return ours, [name for name in competing if name not in ours]
 
 
 def _sentence(summary: Summary, column: Column) -> str:
-    """The sentence of one column: the beaten AHL variants, by which rival, and the unbeaten."""
+    """The sentence of one column: the beaten AHL variants, the rival, and the unbeaten ones."""
     ours, rivals = _sides(summary, column)
     beaten = find_defeats(summary, column)
     figures = summary.tables[column]["auroc"]
@@ -122,14 +122,14 @@ def incomplete(summary: Summary, columns: Sequence[Column]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Mean ranks.
+    """Mean ranks of the variants.
 
     Attributes:
-        ranks: of each variant, best first; 1 is best.
-        columns: how many all of these have.
-        left_out: names of variants measured on too few of them.
+        ranks: variants and their mean ranks, best first; 1 is best.
+        columns: number of columns that all of them were measured on.
+        left_out: names of variants measured on too few columns.
         difference: mean ranks further apart than this differ at the 5 % level by Nemenyi's test;
-            None where the columns are too few.
+            None for too few columns.
     """
 
     ranks: tuple[tuple[Variant, float], ...]
@@ -159,14 +159,13 @@ class Ranking:
 
 
 def rank_variants(summary: Summary) -> Ranking | None:
-    """Rank the variants that compete: parts of AHL and those that see every class aside.
+    """Rank the competing variants: neither parts of AHL nor those that see every class.
 
-    All must have all columns, so that a variant measured on few would leave few for everyone:
-    variants are taken from the one with the most columns on, as many as keep variants times
-    columns greatest.
+    A rank needs columns that all variants have. Variants are therefore taken in the order of their
+    number of columns, as many as make variants times common columns largest.
 
     Returns:
-        None if there are not two variants with a common column.
+        the ranking; None if no two variants have a column in common.
     """
     import pandas as pd
 
@@ -197,7 +196,7 @@ def rank_variants(summary: Summary) -> Ranking | None:
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
-    """Mean rank of each row over the columns without gaps; 1 is best, ties share theirs."""
+    """Mean rank of each row over the columns without NaN; 1 is best, ties get their mean rank."""
     return table.dropna(axis=1).rank(ascending=False).mean(axis=1).dropna()
 
 
@@ -205,8 +204,11 @@ def critical_difference(variants: int, columns: int) -> float | None:
     """Nemenyi's critical difference of mean ranks at the 5 % level.
 
     Args:
-        variants: k, at least 2.
-        columns: N; None is returned for fewer than `FEWEST_COLUMNS`.
+        variants: number k of variants, at least 2.
+        columns: number N of columns.
+
+    Returns:
+        the difference; None for fewer than `FEWEST_COLUMNS` columns.
     """
     if columns < FEWEST_COLUMNS:
         return None
@@ -218,14 +220,14 @@ def critical_difference(variants: int, columns: int) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One setting with several values, in one setting of the protocol with one M.
+    """A config field with several values, in one setting of the protocol with one M.
 
     Attributes:
         title: the method with its other settings.
-        setting: dotted name of the setting that varies.
-        values: as written, in order.
+        setting: dotted name of the config field.
+        values: its values as written, in order.
         numeric: True if all values are numbers.
-        lines: for each dataset the figures, a row a value.
+        lines: each dataset's figures, one row per value.
     """
 
     title: str
@@ -236,7 +238,7 @@ class Sweep:
 
 
 def find_sweeps(summary: Summary, columns: Sequence[Column]) -> list[Sweep]:
-    """Every sweep over at least three values, among these columns."""
+    """Find every sweep over at least `FEWEST_VALUES` values in some of these columns."""
     groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for shown, variant in summary.variants.items():
         for name, value in variant.written:

@@ -1,4 +1,4 @@
-"""Constants of a run that reach the methods of the benchmark."""
+"""Constants that rivals and parts of AHL use in the benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Settings = tuple[tuple[str, Any], ...]
 """Dotted names of config fields, such as `memory.patches`, with their values."""
 
 PLAIN: Settings = (("vectors.components", 0), ("memory.patches", 0), ("calibration.folds", 0))
-"""For parts of AHL: without our reduction, memory and calibration, with its other constants."""
+"""Settings of AHL's parts: no reduction, memory or calibration; AHL's constants otherwise."""
 
 _LEARNING = ("learning.batch_size", "learning.averaged_epochs", "learning.inner_rate")
 _HEADS = ("heads.initial_scale", "heads.pseudo_weight")
@@ -27,15 +27,15 @@ SHARED: dict[str, tuple[str, ...]] = {
     "devnet": (*_LEARNING, *_HEADS),
     "saoe": (*_LEARNING, "learning.rounds", "learning.inner_steps", "vectors.l1_norm"),
 }
-"""Constants of the default preset by which a rival does better than by those of the paper
+"""Constants of the default preset that improve a rival over the paper's values
 (docs/deviations.md#constants-that-rivals-share)."""
 
 
 def published(*shared: str) -> Settings:
-    """The paper's values of all that the default preset has otherwise, but for what is shared.
+    """The paper's values of all fields that the default preset changes, except the shared ones.
 
-    Our reduction, memory and calibration are taken back with the rest: no constant that was chosen
-    for AHL reaches a rival unless it is named.
+    This includes our reduction, memory and calibration: a rival gets no constant that was chosen
+    for AHL unless `shared` names it.
     """
     ours, theirs = default().to_dict(), paper().to_dict()
     return tuple(

@@ -1,4 +1,4 @@
-"""One trial: scores, figures, time and memory."""
+"""Measurement of a trial: scores, figures, time and memory."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ahl.features.table import FeatureTable
 from ahl.scoring.metrics import open_set_figures
 
 INTERVAL = 0.05
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 
 
 class Watch:
-    """Measures the wall time, and the most memory this process holds, during a block.
+    """Measures wall time and this process's peak memory during a block.
 
     Attributes:
         seconds: wall time without pauses, after the block.
-        peak_mebibytes: highest resident size seen.
+        peak_mebibytes: highest resident size sampled, in MiB.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Watch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out the time of a block inside this one."""
+        """Exclude the time of an inner block."""
         started = time.perf_counter()
         try:
             yield
@@ -77,16 +77,20 @@ class Watch:
 def measure(
     trial: Trial, draw: OpenedDraw, context: dict[str, Any], source: OpenedDraw | None = None
 ) -> tuple[TrialResult, ScoredTest]:
-    """Train, score and sum up.
+    """Train and score a trial's method, and compute its figures.
 
     Args:
-        trial: what is measured.
+        trial: the trial.
         draw: its features; the constants are taken from the trial.
         context: backbone and device, for the result.
-        source: in a transfer, what is trained on; `draw` is then the target.
+        source: in a transfer, the draw to train on; `draw` is then the target.
+
+    Returns:
+        the trial's result and its scores.
 
     Raises:
-        DataError: if the method gives scores of another shape, or not finite.
+        DataError: if the method returns scores of another shape or non-finite ones, or the test
+            lacks normal images or anomalies.
     """
     method = trial.variant.method
     with Watch() as watch:
@@ -140,9 +144,9 @@ def measure(
 
 
 def _watched(problem: Problem, trial: Trial, watch: Watch) -> Problem:
-    """The problem with the trial's config, and pseudo anomalies whose features cost it no time.
+    """The problem with the trial's config, with extraction of pseudo anomalies left untimed.
 
-    The first method that uses them would pay for all others, which find them in the cache.
+    Their features are cached: only the first method that uses them would be charged for them.
     """
 
     def make_pseudo(plan: Sequence[PseudoAnomaly]) -> FeatureTable | None:

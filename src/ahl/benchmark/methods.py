@@ -1,4 +1,4 @@
-"""Methods of the benchmark, its extension point: features in, scores of the test images out."""
+"""The extension point for benchmark methods: features in, scores of the test images out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ahl.pipeline.learn import learn
 from ahl.pipeline.task import Task, draw_episodes, prepare
 
 Scores = NDArray[np.float64]
-"""(N_test,) image scores, higher = more anomalous."""
+"""Image scores (N_test,); higher is more anomalous."""
 
 Labels = Literal["some classes", "every class", "none"]
 
@@ -41,17 +41,17 @@ MethodKind = Literal["ahl", "part", "rival"]
 
 
 class Method(ABC):
-    """A way to score a test.
+    """Base class of methods, which train on a draw and score its test images.
 
     Attributes:
-        name: what `--method` takes, lower case.
-        title: the name in tables, as in the paper where it is there.
-        kind: what it is in a comparison; a part is not AHL, and cannot beat it either.
-        labels: which anomalies it trains on: M of the setting's draw, M of every class (an upper
-            bound that sees all classes), or none (then M does not matter to it).
-        settings: its own values of config fields; those of a variant go before them.
-        reads_config: whether it learns by `problem.config`; if not, a variant that sets anything
-            is refused.
+        name: its name for `--method`, lower case.
+        title: its name in tables, the paper's if it has one.
+        kind: its role in comparisons; a part neither counts as AHL nor as its rival.
+        labels: the anomalies it trains on: M of the setting's draw, M of every class (an upper
+            bound that sees all classes), or none (M has no effect).
+        settings: its own values of config fields; a variant's settings take precedence.
+        reads_config: True if it uses `problem.config`; if not, variants with settings are
+            refused.
     """
 
     name: str
@@ -63,36 +63,36 @@ class Method(ABC):
 
     @property
     def fixed(self) -> Settings:
-        """The values that make it what it is; a variant that sets them is refused."""
+        """Config values that define the method; a variant that sets one is refused."""
         return ()
 
     @property
     def heads(self) -> type[BaseDetector] | None:
-        """The base detector whose loss fine-tunes a backbone for it; None if it has none."""
+        """Base detector whose loss fine-tunes a backbone for this method, or None."""
         return None
 
     @property
     def transfers(self) -> bool:
-        """True if it can take part in a transfer: it adapts to normals, and is no bound."""
+        """True if it can take part in a transfer: it adapts to normals and is not a bound."""
         return type(self).transfer is not Method.transfer and self.labels != "every class"
 
     @abstractmethod
     def score(self, problem: Problem) -> Scores:
         """Train on the problem and score its test images.
 
-        The same problem gives the same scores; every draw comes from `problem.seed`. Its config
-        is the one that the results keep: `settings`, the variant's and `fixed` are in it.
+        The same problem gives the same scores: every draw is seeded by `problem.seed`. The
+        problem's config contains `settings`, the variant's and `fixed`; the results keep it.
         """
 
     def transfer(self, source: Problem, target: Problem) -> Scores:
-        """Train on one product, adapt to another with its normals alone, score its test.
+        """Train on one product, adapt to another by its normals alone, and score its test.
 
         Args:
-            source: where the labelled anomalies are; its test is not used.
-            target: its normals adapt, its test is scored; it has no labelled anomalies.
+            source: the product to train on; its test is not used.
+            target: the product to adapt to and to score; it has no labelled anomalies.
 
         Raises:
-            ConfigurationError: if the method cannot; runs refuse it before anything is computed.
+            ConfigurationError: if the method cannot adapt; a run checks `transfers` beforehand.
         """
         raise ConfigurationError(f"The method {self.name} cannot be adapted to other normals.")
 
@@ -100,14 +100,14 @@ class Method(ABC):
 @final
 @dataclass(frozen=True, kw_only=True)
 class DetectorMethod(Method):
-    """A base detector within AHL or alone for as many steps, or the mean of several.
+    """A base detector trained by AHL, or alone for as many steps, or an ensemble of such.
 
     Attributes:
-        detector: its class.
-        collaborative: True within AHL.
-        ensemble: of as many detectors as there are episodes: each on one D_i, the union of its
-            support and its query set, drawn by this grouping (such a part cannot be calibrated);
-            or each on all of D, from another seed. None for a single detector.
+        detector: class of the base detector.
+        collaborative: True to train it by AHL.
+        ensemble: averages one detector per episode: each trained on one D_i (its support and query
+            set united), drawn by this grouping, without calibration; or, for "seeds", each on all
+            of D with its own seed. None for a single detector.
     """
 
     name: str
@@ -122,7 +122,7 @@ class DetectorMethod(Method):
 
     @property
     def fixed(self) -> Settings:
-        """Settings of its place within AHL or alone, and of an ensemble's grouping."""
+        """`learning.collaborative`, and the grouping of an ensemble without calibration."""
         fixed: Settings = (("learning.collaborative", self.collaborative),)
         if self.ensemble in (None, "seeds"):
             return fixed
@@ -130,16 +130,16 @@ class DetectorMethod(Method):
 
     @property
     def heads(self) -> type[BaseDetector]:
-        """Its base detector."""
+        """Class of the base detector."""
         return self.detector
 
     @property
     def transfers(self) -> bool:
-        """An ensemble does not."""
+        """True for a single detector that is not a bound."""
         return super().transfers and self.ensemble is None
 
     def score(self, problem: Problem) -> Scores:
-        """Train and score; an ensemble's members one after another, each with its own seed."""
+        """Train and score; the members of an ensemble one by one, each with its own seed."""
         task = self._task(problem)
         if self.ensemble is None:
             model = learn(task, problem.config, seed=problem.seed, device=problem.device)
@@ -153,7 +153,7 @@ class DetectorMethod(Method):
         return total / len(members)
 
     def transfer(self, source: Problem, target: Problem) -> Scores:
-        """Train on the source, adapt as `ahl adapt` does."""
+        """Train on the source, adapt as `ahl adapt` does, and score the target's test."""
         model = learn(self._task(source), source.config, seed=source.seed, device=source.device)
         plan = plan_twins(
             len(target.normals), target.generators, model.config.distributions, seed=model.seed
@@ -190,26 +190,26 @@ class DetectorMethod(Method):
 
 
 class PatchCore(Method):
-    """Nearest neighbours in a coreset of normal patches."""
+    """PatchCore: nearest neighbours in a coreset of normal patches."""
 
     name = "patchcore"
     title = "PatchCore"
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """Score by the normals alone."""
+        """Train on the normals alone and score the test images."""
         return patchcore_scores(problem.normals, problem.test, seed=problem.seed)
 
 
 class Distillation(Method):
-    """A student that copies features of normals."""
+    """KDAD: a student network that reproduces features of normals."""
 
     name = "kdad"
     title = "KDAD"
     labels: Labels = "none"
 
     def score(self, problem: Problem) -> Scores:
-        """Score by the normals alone."""
+        """Train on the normals alone and score the test images."""
         return distil_and_score(problem.normals, problem.test, seed=problem.seed)
 
 
@@ -220,7 +220,7 @@ class Logistic(Method):
     title = "Logistic regression"
 
     def score(self, problem: Problem) -> Scores:
-        """Score by normals and labelled anomalies."""
+        """Train on normals and labelled anomalies and score the test images."""
         return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 
@@ -247,7 +247,7 @@ METHODS: tuple[Method, ...] = (
     _dra(name="fs-dra", title="FS-DRA", labels="every class"),
     Logistic(),
 )
-"""In the order of the tables."""
+"""AHL and its rivals, in the order of the tables."""
 
 ABLATION_METHODS: tuple[Method, ...] = (
     _part(name="+alone", title="AHL(DRA) without episodes", detector=DRA, settings=()),
@@ -265,12 +265,12 @@ ABLATION_METHODS: tuple[Method, ...] = (
         settings=(*PLAIN, ("importance.source", "measured")),
     ),
 )
-"""Parts of AHL: its base detectors with all that it has but the episodes, and the rows of the
-paper's table 5 between DRA and the full AHL(DRA)."""
+"""Parts of AHL: its base detectors with everything but the episodes, and the rows of the paper's
+table 5 between DRA and the full AHL(DRA)."""
 
 
 def find_method(name: str, further: tuple[Method, ...] = ()) -> Method:
-    """Look a method up, among ours and further ones.
+    """Look up a method among ours and `further` ones.
 
     Raises:
         ConfigurationError: if there is no method of that name.
@@ -290,7 +290,7 @@ def _union(support: IndexedSet, query: IndexedSet) -> IndexedSet:
 
 
 def _restricted(data: TrainingSet, part: IndexedSet) -> TrainingSet:
-    """The training set with the samples of one set only."""
+    """The training set reduced to the samples in `part`."""
     kept = np.concatenate(part.by_kind())
     return TrainingSet(
         features=data.features.chosen(kept),

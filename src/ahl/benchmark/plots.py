@@ -36,16 +36,16 @@ _MARKERS: Final = "osD^vP"
 
 _ROW: Final = 0.36
 _LONGEST: Final = 33
-"""Letters of a method's name that fit above its bar, the figure behind it."""
+"""Characters of a method's name that fit above its bar beside the figure."""
 
 
 def draw_bars(summary: Summary, column: Column, name: str) -> str:
-    """A bar for each variant, its bootstrap interval, and a diamond for the paper's figure.
+    """Draw a bar for each variant, its bootstrap interval, and a diamond for the paper's figure.
 
     Args:
         summary: the figures.
-        column: what is shown.
-        name: tells the ids of the drawing from those of others.
+        column: the column to draw.
+        name: prefix of the plot's ids, unique on the page.
 
     Returns:
         an SVG element.
@@ -75,7 +75,7 @@ def draw_bars(summary: Summary, column: Column, name: str) -> str:
 
 
 def draw_ranks(ranking: Ranking, name: str) -> str:
-    """Mean ranks, best on top, and the critical difference as a bar from the best on."""
+    """Draw mean ranks, the best on top, and the critical difference as a bar from the best on."""
     count = len(ranking.ranks)
     height = _ROW * count + 1.05
     with new_figure(height) as figure:
@@ -102,9 +102,9 @@ def draw_ranks(ranking: Ranking, name: str) -> str:
 
 
 def draw_sweep(sweep: Sweep, name: str) -> str:
-    """AUROC over the values of one setting, a line for each dataset, with intervals.
+    """Draw AUROC over the values of one config field: a line per dataset, with intervals.
 
-    Values that are not numbers stand side by side, and are not joined.
+    Values that are not numbers are drawn side by side without lines.
     """
     height = 2.6 + 0.18 * len(sweep.lines)
     with new_figure(height) as figure:

@@ -1,4 +1,4 @@
-"""The features of one draw: all that a method of the benchmark is given."""
+"""The features of one draw, which a benchmark method trains on and scores."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Problem:
         normals: features of the training normals.
         anomalies: features of the labelled anomalies.
         test: features of the test images.
-        make_pseudo: gives the features of planned pseudo anomalies.
-        generators: how many pseudo-anomaly generators `make_pseudo` knows.
+        make_pseudo: returns the features of planned pseudo anomalies.
+        generators: number of pseudo-anomaly generators that `make_pseudo` knows.
         config: all constants, the image size among them; a method may set its own learning
             constants.
-        seed: of every draw.
-        device: where to learn.
-        groups: (N + M,) of normals, then anomalies: equal numbers for photographs of one part; None
-            if each image is of a part of its own.
+        seed: seed of every random draw.
+        device: device to train on.
+        groups: (N + M,) part numbers of normals, then anomalies, equal for photographs of one part;
+            None if each image shows a part of its own.
     """
 
     normals: FeatureTable
@@ -64,15 +64,15 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OpenedDraw:
-    """A problem with what its figures need beside the scores.
+    """A problem, and the test labels and counts that its figures need.
 
     Attributes:
-        problem: what the methods see.
+        problem: the part that methods see.
         test: the tested samples, in the order of the scores.
         seen_classes: anomaly classes with a training example.
-        skipped: images that could not be read.
-        duplicates: images left out of the test because training has the same content, or where
-            parts are kept together, another photograph of the same part.
+        skipped: number of images that could not be read.
+        duplicates: number of images left out of the test because training has the same content
+            or, where parts are kept together, another photograph of the same part.
     """
 
     problem: Problem
@@ -87,8 +87,8 @@ class StageZero:
     """Fine-tuning of a backbone for a draw, before its features are taken (stage 0).
 
     Attributes:
-        heads: the base detector under whose loss.
-        checkpoint: file that keeps the state after every epoch; a finished one is read.
+        heads: base detector whose loss is minimised.
+        checkpoint: file of the state after every epoch; a finished one is loaded.
     """
 
     heads: type[BaseDetector]
@@ -108,24 +108,23 @@ def open_draw(
     labelled: bool = True,
     stage_zero: StageZero | None = None,
 ) -> Iterator[OpenedDraw]:
-    """Extract a split's features, from the cache where it has them.
+    """Extract a split's features, or read them from the cache, for the block.
 
     Args:
-        split: which images train and which are tested.
-        backbone: what makes the features.
-        config: all constants; an image size that is auto is chosen from the training images.
-        seed: of the pseudo anomalies and of the methods.
-        device: where backbone and heads run.
+        split: the training and test images.
+        backbone: the backbone that makes the features.
+        config: all constants; an image size of auto is chosen from the training images.
+        seed: seed of the pseudo anomalies and of the methods.
+        device: device of backbone and heads.
         cache: folder of the feature stores, as for `ahl.AHL`.
-        callback: receives progress and of what is skipped.
-        labelled: True if labelled anomalies are needed to train on.
-        stage_zero: how the backbone is fine-tuned on the split's training images, by the
-            constants of `config`; None leaves it frozen. Features of a fine-tuned one are not
-            cached: no other run can use them.
+        callback: receives progress and skipped images.
+        labelled: True if labelled anomalies are needed for training.
+        stage_zero: fine-tuning of the backbone on the split's training images; None leaves it
+            frozen. Features of a fine-tuned backbone are not cached: no other run can use them.
 
     Raises:
         DataError: if too few images can be read.
-        WeightsError: if the backbone's weights cannot be had.
+        WeightsError: if the backbone's weights cannot be found or downloaded.
     """
     built = backbone.build()
     sources = [sample.source for sample in split.normals]

@@ -1,4 +1,4 @@
-"""The protocol: datasets, and the draws of training anomalies that variants are compared on."""
+"""The protocol: datasets, and the draws of training anomalies to compare variants on."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.with_parts import with_parts
 
 TOGETHER: Final = ", parts together"
-"""End of the name of a dataset whose photographs of one part stay on one side of a split."""
+"""Suffix of a dataset's name if photographs of one part stay on one side of its splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkDataset:
-    """A dataset to be measured on.
+    """A dataset of the benchmark.
 
     Attributes:
-        name: in the tables.
+        name: its name in the tables.
         subsets: datasets that it consists of, such as MVTec AD's categories; mostly one.
-        hard_classes: classes the protocol names for the hard setting; None for all.
-        hard_subsets: those that the protocol names for the hard setting; None for all.
+        hard_classes: classes that the protocol names for the hard setting; None for all.
+        hard_subsets: names of the subsets for the hard setting; None for all.
     """
 
     name: str
@@ -36,12 +36,12 @@ class BenchmarkDataset:
     hard_subsets: tuple[str, ...] | None = None
 
     def fingerprint(self) -> str:
-        """Identity of the files: names, classes and sizes; contents are not read.
+        """Hash of the images' names, classes, file sizes and parts; contents are not read.
 
-        How a reader splits them is part of the code: `BENCHMARK_VERSION` stands for it.
+        A reader's split is part of the code, for which `BENCHMARK_VERSION` stands.
 
         Raises:
-            DataError: if a file has gone.
+            DataError: if a file no longer exists.
         """
         digest = hashlib.sha256()
         for subset in self.subsets:
@@ -56,13 +56,13 @@ class BenchmarkDataset:
         return digest.hexdigest()
 
     def name_of(self, subset: Dataset) -> str:
-        """The name of a subset where there are several; else ""."""
+        """The subset's name if the dataset has several, else ""."""
         return subset.name if len(self.subsets) > 1 else ""
 
     def known_classes(self, subset: Dataset, setting: Setting, count: int) -> list[str]:
-        """Classes to draw `count` anomalies from, with anomalies left to test.
+        """Classes from which `count` anomalies can be drawn so that some are left to test.
 
-        [""] stands for all of them together, in the general setting.
+        In the general setting [""], which stands for all classes together.
         """
         if setting == "general":
             return [""] if len(subset.anomalies) > count else []
@@ -82,15 +82,14 @@ def with_kept_together(
     group_by: str | None = None,
     bit_depth: int = FULL_DEPTH,
 ) -> list[BenchmarkDataset]:
-    """Each dataset, and behind it once more, with photographs of one part on one side of a split.
+    """Add, behind each dataset, a version that keeps photographs of one part on one side of splits.
 
-    A dataset of which no two images show one part is there once; the callback gets notes on
-    what was found.
+    A dataset in which no two images show the same part is not repeated.
 
     Args:
-        datasets: as published.
-        callback: receives progress and notes.
-        group_by: as in `ahl.data.parts.part_of`; None: copies alone tell parts.
+        datasets: the datasets as published.
+        callback: receives progress, and a note on the copies and parts of each dataset.
+        group_by: as in `ahl.data.parts.part_of`; None: only copies show the same part.
         bit_depth: as for `read_pixels`.
 
     Raises:
@@ -119,16 +118,16 @@ def with_kept_together(
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One draw of training anomalies: what several variants are compared on.
+    """One draw of training anomalies, on which several variants are compared.
 
     Attributes:
         dataset: name of the benchmark dataset, or of the folder.
-        subset: name of one where the dataset has several (MVTec's categories), else "".
-        setting: of the protocol.
-        known_class: in the hard setting, the class that is drawn from; else "".
-        anomalies: M.
-        seed: of the draw and of the methods.
-        source: in a transfer, the dataset (and subset) that is trained on; else "".
+        subset: name of the subset if the dataset has several (MVTec's categories), else "".
+        setting: the protocol's setting, general or hard.
+        known_class: in the hard setting, the class that anomalies are drawn from; else "".
+        anomalies: number M of training anomalies.
+        seed: seed of the draw and of the methods.
+        source: in a transfer, the dataset (and subset) to train on; else "".
     """
 
     dataset: str
@@ -141,7 +140,7 @@ class Draw:
 
     @property
     def label(self) -> str:
-        """The draw, for people."""
+        """The draw in words."""
         place = "/".join(part for part in (self.dataset, self.subset, self.known_class) if part)
         origin = f" from {self.source}" if self.source else ""
         return f"{place}{origin} {self.setting} M={self.anomalies} seed {self.seed}"
@@ -153,10 +152,10 @@ def plan_draws(
     anomalies: Sequence[int],
     seeds: Sequence[int],
 ) -> Iterator[tuple[Dataset, Draw]]:
-    """Every draw of the protocol that a dataset has enough images for.
+    """Yield every draw of the protocol that a dataset has enough images for, with its subset.
 
-    General: more than M anomalies. Hard: one draw a class with more than M images, where another
-    class is left to test.
+    General: more than M anomalies. Hard: one draw for each class with more than M images, if the
+    subset has another class to test.
     """
     for setting, count, subset in product(settings, anomalies, dataset.subsets):
         for known, seed in product(dataset.known_classes(subset, setting, count), seeds):
@@ -176,9 +175,9 @@ def plan_draws(
 def plan_transfers(
     datasets: Sequence[BenchmarkDataset], anomalies: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[tuple[Dataset, Dataset, Draw]]:
-    """Every ordered pair of subsets with enough anomalies in the first: source, target, draw.
+    """Yield source, target and draw for every ordered pair whose source has more than M anomalies.
 
-    The paper's table 3: general setting on the source, no label from the target.
+    As in the paper's table 3: the general setting on the source, no label from the target.
     """
     subsets = [(whole, subset) for whole in datasets for subset in whole.subsets]
     for count, (source_whole, source), (whole, target) in product(anomalies, subsets, subsets):

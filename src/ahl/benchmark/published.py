@@ -1,4 +1,4 @@
-"""The figures that the paper reports, to stand beside ours."""
+"""The paper's figures, for comparison with ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import resources
 from typing import NamedTuple
 
 _MVTEC = "MVTec AD"
-"""Its categories are datasets of their own in the paper's hard setting and in its table 7."""
+"""Dataset whose categories have rows of their own in the paper's hard setting and table 7."""
 
 _OVERLAP = "AHL(DRA), distributions.anomaly_overlap="
 _TABLE_10 = {
@@ -21,16 +21,16 @@ _TABLE_10 = {
 
 
 class PublishedFigure(NamedTuple):
-    """One figure of the paper.
+    """A figure of the paper.
 
     Attributes:
-        table: number of the table it stands in.
-        setting: general, hard, or a line of the cross-domain table.
-        anomalies: M.
-        dataset: as the paper names it; a category of MVTec AD is one of its own.
-        method: as the paper names it.
-        mean: image-level AUROC over three runs.
-        deviation: standard deviation over the runs; None where the paper gives none.
+        table: number of its table.
+        setting: general, hard, or a row of the cross-domain table.
+        anomalies: number M of training anomalies.
+        dataset: the paper's name of the dataset, or of a category of MVTec AD.
+        method: the paper's name of the method.
+        mean: mean image-level AUROC over three runs.
+        deviation: standard deviation over the runs; None if the paper gives none.
     """
 
     table: int
@@ -44,7 +44,7 @@ class PublishedFigure(NamedTuple):
 
 @functools.cache
 def published_figures() -> tuple[PublishedFigure, ...]:
-    """All figures, by table number and in the paper's order within a table."""
+    """All figures, sorted by table, in the paper's order within a table."""
     source = resources.files("ahl.benchmark").joinpath("published.csv")
     figures = []
     for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
@@ -63,18 +63,18 @@ def published_datasets() -> tuple[str, ...]:
 def published(
     dataset: str, setting: str, anomalies: int, title: str, subset: str = ""
 ) -> tuple[float, float | None] | None:
-    """The paper's figure of a method on a dataset.
+    """The paper's figure for a method on a dataset.
 
     Args:
         dataset: its name in the tables; case, blanks and underscores do not matter.
         setting: general, hard or `transfer from DATASET/PART`.
-        anomalies: M.
+        anomalies: number M of training anomalies.
         title: the method's name in our tables, with its settings if it has any.
         subset: a category of MVTec AD, or "" for the whole dataset.
 
     Returns:
-        mean and standard deviation (None where the paper gives none) of the image-level AUROC,
-        of the table with the lowest number that has it; None if the paper has no such figure.
+        mean and standard deviation (None if the paper gives none) of the image-level AUROC, from
+        the first table that has it; None if the paper has no such figure.
     """
     if subset and _plain(dataset) != _plain(_MVTEC):
         return None

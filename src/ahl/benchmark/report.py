@@ -1,4 +1,4 @@
-"""A results folder becomes a report: Markdown, CSV, LaTeX and one HTML page."""
+"""Reports of a results folder: Markdown, CSV, LaTeX and one HTML page."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ NOTES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The files written, and what stands in them.
+    """The files of a report, and their content.
 
     Attributes:
         paths: report.md, results.csv, table.tex and report.html, in this order.
-        summary: what stands in them.
-        verdicts: where AHL does not win, in sentences, over all settings.
+        summary: the figures.
+        verdicts: sentences on the columns where AHL is beaten and where it is best.
     """
 
     paths: tuple[Path, ...]
@@ -81,13 +81,13 @@ class Report:
 
 
 def write_benchmark_report(folder: Path, output: Path | None = None) -> Report:
-    """Write report.md, results.csv, table.tex and report.html, each whole or not at all.
+    """Write report.md, results.csv, table.tex and report.html, each atomically.
 
     The same results give the same bytes.
 
     Args:
         folder: the results folder of a benchmark.
-        output: folder to write to, made when missing; the results folder itself if None.
+        output: folder to write to, created if missing; None: the results folder.
 
     Raises:
         DataError: if the folder holds no results.
@@ -133,9 +133,9 @@ def make_page(
     facts: Sequence[tuple[str, str]],
     ranking: Ranking | None,
 ) -> str:
-    """The report as one HTML page that needs no network and no script.
+    """Render the report as one HTML page without scripts or external files.
 
-    Everything that comes from the results is escaped.
+    All text from the results is escaped.
     """
     from markupsafe import Markup
 
@@ -175,11 +175,11 @@ def make_page(
 
 
 def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of everything that says what was run: versions, machine, sizes, times.
+    """Names and values that describe the runs: versions, machine, sizes, times.
 
     Args:
         summary: the results.
-        configs: by hash, as `read_configs`.
+        configs: configs by hash, from `read_configs`.
     """
     trials = summary.trials
     seeds = sorted(set(trials["seed"]))
@@ -210,7 +210,7 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
 
 
 def read_configs(folder: Path) -> dict[str, Any]:
-    """The configs of a results folder by their hash; lines that are none are passed over."""
+    """Read the configs of a results folder, by hash; other lines are ignored."""
     found = {}
     try:
         lines = (folder / "configs.jsonl").read_text(encoding="utf-8").splitlines()
@@ -226,7 +226,7 @@ def read_configs(folder: Path) -> dict[str, Any]:
 
 
 def describe_backbone(backbone: object) -> str:
-    """A backbone as it stands in a result's context, in a few words."""
+    """The backbone of a result's context in a few words."""
     if not isinstance(backbone, dict):
         return str(backbone)
     values = dict(backbone)

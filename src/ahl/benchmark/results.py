@@ -1,8 +1,8 @@
 """The append-only results of a benchmark, in one folder.
 
-`results.jsonl` has a trial's result a line, `configs.jsonl` the configs that they name by their
-hash, `scores/KEY.csv` the score of every tested image. A line that a killed run left half-written
-is dropped when the folder is opened again.
+`results.jsonl` has one trial's result per line, `configs.jsonl` the configs by the hashes that
+results name, `scores/KEY.csv` the score of every tested image. A line that a killed run left
+incomplete is dropped when the folder is opened again.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from ahl.benchmark.methods import Labels, MethodKind
 
 
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The figures of a trial, with all that identifies it.
+    """The figures of a trial, and the facts that identify it.
 
     Attributes:
-        key: the trial's identity.
+        key: hash that identifies the trial.
         dataset, subset, setting, known_class, anomalies, seed, source: its draw.
         method: the method variant as given.
         title: the method's name in tables.
-        kind, labels: what the method is in a comparison, and which anomalies it trains on.
+        kind, labels: the method's role in comparisons, and the anomalies it trains on.
         auroc, average_precision, auroc_seen, auroc_unseen, fpr95: image-level, as
-            `ahl.scoring.metrics.Figures`; None where a test lacks what one needs.
+            `ahl.scoring.metrics.Figures`; None where a test lacks the images for one.
         normals, tested_normals, tested_anomalies: numbers of images.
-        skipped: images that could not be read.
-        duplicates: test images left out because training has the same content, or where parts are
-            kept together, another photograph of the same part.
-        seconds: training and scoring, features cached.
-        peak_mebibytes: most memory the process held meanwhile, features included.
+        skipped: number of images that could not be read.
+        duplicates: number of test images left out because training has the same content or, where
+            parts are kept together, another photograph of the same part.
+        seconds: wall time of training and scoring, without extracting features.
+        peak_mebibytes: peak resident memory of the process in MiB, features included.
         config: hash of the config in `configs.jsonl`.
         context: backbone, device, threads and versions.
-        finished: when, ISO 8601, UTC.
+        finished: time of the end, ISO 8601, UTC.
         image_size: height and width that images were resized to; None in results of earlier
             versions, whose config has it.
     """
@@ -86,7 +86,7 @@ class ScoredTest:
     """The scores behind a result.
 
     Attributes:
-        names: (N,) of the tested images.
+        names: (N,) names of the tested images.
         classes: (N,) class names.
         labels: (N,) 1 for an anomaly.
         scores: (N,) higher = more anomalous.
@@ -102,15 +102,15 @@ class Results:
     """A results folder.
 
     Args:
-        folder: created when missing.
-        writable: whether results will be added; else nothing is created, and a line that another
-            process is writing is passed over.
+        folder: the folder, created if missing and writable.
+        writable: True to add results; False creates nothing, and ignores a line that another
+            process is still writing.
 
     Attributes:
         trials: the results by their keys, in the order of the file.
 
     Raises:
-        DataError: if it holds lines of another form.
+        DataError: if a file holds invalid lines.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -130,7 +130,7 @@ class Results:
         self._known_configs = {str(line.get("hash")) for line in _lines(self._configs, writable)}
 
     def add(self, result: TrialResult, config: dict[str, Any], scored: ScoredTest) -> None:
-        """Keep a result; its line comes last, so that it always has its scores."""
+        """Store a result; its line is written last, after its config and scores."""
         columns = (scored.names, scored.classes, scored.labels, scored.scores)
         with (
             written_whole(self.scores_file(result.key)) as path,
@@ -146,11 +146,11 @@ class Results:
         self.trials[result.key] = result
 
     def scores_file(self, key: str) -> Path:
-        """The file of a trial's scores."""
+        """Path of a trial's scores."""
         return self.folder / "scores" / f"{key}.csv"
 
     def scored(self, key: str) -> ScoredTest | None:
-        """A trial's scores; None if they were not kept beside the results."""
+        """A trial's scores; None if their file is missing or damaged."""
         try:
             with self.scores_file(key).open(
                 newline="", encoding="utf-8", errors="surrogateescape"
@@ -168,12 +168,12 @@ class Results:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """The name of a config in the results."""
+    """Hash by which results name a config."""
     return json_hash(config)[:12]
 
 
 def _lines(path: Path, repair: bool) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file of lines; a half-written last line is left out, or cut off."""
+    """Yield the JSON objects of a file; an incomplete last line is ignored, or cut off."""
     if not path.exists():
         return
     if repair:

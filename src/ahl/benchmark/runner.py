@@ -1,4 +1,4 @@
-"""Runs the trials of a benchmark: draw by draw, resumable, on one process or several."""
+"""Runs the trials of a benchmark draw by draw, resumably, in one process or several."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ahl.data.splits import of_other_parts, split_normals
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finished:
-    """A trial with its result and scores, or the reason why there are none."""
+    """A trial with its result and scores, or the reason for its failure."""
 
     trial: Trial
     found: tuple[TrialResult, ScoredTest] | None = None
@@ -39,11 +39,11 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of a run.
+    """Counts of a run's trials.
 
     Attributes:
-        computed: trials computed now.
-        kept: trials that were there already.
+        computed: number of trials computed now.
+        kept: number of trials whose results existed already.
         failed: label and reason of each trial that failed.
     """
 
@@ -60,17 +60,17 @@ def run_benchmark(
     jobs: int = 1,
     callback: Callback | None = None,
 ) -> Outcome:
-    """Measure what is not measured yet, and add it to the folder.
+    """Measure the trials that a results folder lacks, and add them to it.
 
     Args:
-        benchmark: what to measure.
+        benchmark: the benchmark to run.
         folder: the results folder.
-        resume: go on in a folder that has results; without it such a folder is refused.
-        jobs: processes; each takes a share of the threads.
-        callback: receives every trial.
+        resume: True to continue in a folder that has results; False refuses such a folder.
+        jobs: number of processes, which share the threads.
+        callback: receives progress and failed trials.
 
     Raises:
-        ConfigurationError: if a method or setting is not known, or the folder has results.
+        ConfigurationError: if a method or setting is unknown, or the folder has results.
         DataError: if no dataset has enough images for any draw.
 
     Examples:
@@ -127,9 +127,9 @@ def run_batch(
 
     Args:
         batch: the trials.
-        benchmark: what they belong to.
-        folder: of the results; keeps the states of fine-tuned backbones.
-        context: for the results.
+        benchmark: their benchmark.
+        folder: the results folder, which also keeps the states of fine-tuned backbones.
+        context: backbone and device, for the results.
         callback: receives progress.
     """
     stage_zero = None
@@ -171,7 +171,7 @@ def run_batch(
 
 
 def _split(batch: TrialBatch) -> TrainingSplit:
-    """The split that is trained on; in a transfer, of the source."""
+    """The split to train on; in a transfer, the source's."""
     split = draw_every_class if batch.trials[0].variant.sees_every_class else draw_split
     return split(
         batch.source or batch.dataset,
@@ -183,7 +183,7 @@ def _split(batch: TrialBatch) -> TrainingSplit:
 
 
 def _unlabelled(dataset: Dataset) -> TrainingSplit:
-    """The target of a transfer: its training normals adapt, all of its anomalies are tested."""
+    """The target's split in a transfer: its training normals, and all anomalies in the test."""
     normals, test_normals = split_normals(dataset)
     given = by_name((*test_normals, *dataset.anomalies))
     test = of_other_parts(given, normals)
@@ -236,7 +236,7 @@ def _finished(
 
 
 _reports: Queue[Finished] | None = None
-"""This process's way back for its trials, if it is one of several: queues are inherited."""
+"""Queue by which one of several processes returns its trials; queues must be inherited."""
 
 
 def _start_process(threads: int, queue: Queue[Finished]) -> None:
@@ -247,7 +247,7 @@ def _start_process(threads: int, queue: Queue[Finished]) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent has ended, killed without a word maybe."""
+    """End this process when its parent has ended, even if the parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "one of several"
     parent.join()
@@ -263,12 +263,12 @@ def _run_remotely(
 
 
 class _Quiet(Callback):
-    """Passes on progress of the features, but not notes and skips of every single draw."""
+    """Passes on progress of feature extraction, but not the notes and skips of each draw."""
 
     def __init__(self, callback: Callback) -> None:
         self._callback = callback
 
     def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Pass on, where there is anything to extract."""
+        """Pass the progress on if there is anything to extract."""
         if total:
             self._callback.on_stage(stage, done, total)

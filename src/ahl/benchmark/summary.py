@@ -1,4 +1,4 @@
-"""From the results of trials to a table of figures for each dataset, setting and M."""
+"""Summaries of results: a table of figures for each dataset, setting and M."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 OTHERS = ("auroc_seen", "auroc_unseen", "average_precision", "fpr95")
 
 _CONDITIONS = ["backbone", "features", "device", "config"]
-"""Dependencies of the figures beside the variant and the data."""
+"""What the figures depend on besides variant and data."""
 
 _DRAW = ["subset", "known_class", "seed"]
 
 
 class Column(NamedTuple):
-    """A place where variants are compared.
+    """A column of the tables: the data and setting on which variants are compared.
 
     Attributes:
-        setting: of the protocol, or `transfer from SOURCE`.
-        anomalies: M.
-        dataset: its name.
-        subset: one part of the dataset, or "" for all.
-        known_class: the class drawn from in the hard setting, or "" for all.
+        setting: the protocol's setting, or `transfer from SOURCE`.
+        anomalies: number M of training anomalies.
+        dataset: name of the dataset.
+        subset: name of one subset, or "" for all.
+        known_class: class drawn from in the hard setting, or "" for all.
     """
 
     setting: str
@@ -50,13 +50,13 @@ class Column(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The column, for people."""
+        """The column in words."""
         place = "/".join(filter(None, (self.dataset, self.subset, self.known_class)))
         return f"{place}, {self.setting}, M = {self.anomalies}"
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Sort key: general before hard, M = 10 before 1, datasets as in the paper."""
+        """Sort key: general before hard, M = 10 before 1, datasets in the paper's order."""
         known, dataset = published_datasets(), self.dataset.removesuffix(TOGETHER)
         place = known.index(dataset) if dataset in known else len(known)
         return (self.setting, -self.anomalies, place, *self[2:])
@@ -64,22 +64,22 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Summary:
-    """A results folder, summed up.
+    """Summary of a results folder.
 
     Attributes:
-        trials: a row a trial behind the figures, in a fixed order, texts cleaned.
+        trials: a row per trial behind the figures, in a fixed order, texts cleaned.
         replaced: number of results left out because their trial was measured again.
-        variants: by the names in the tables, in their order.
-        tables: by column, whole datasets first: a row for each variant measured there, with
+        variants: variants by their names in the tables, in the tables' order.
+        tables: tables by column, whole datasets first; a row for each variant measured there, with
 
             - auroc: mean over the seeds, of each seed's mean over classes (hard setting) and parts;
             - deviation: standard deviation over the seeds (0 for one);
             - low, high: 95 % bootstrap interval of the mean over the test images;
-            - seeds, trials, missing_trials (that others have here and this one has not): numbers;
+            - seeds, trials, missing_trials (that other variants have here): numbers;
             - the means of `OTHERS` and of seconds, and the highest peak_mebibytes;
             - paper_auroc, paper_deviation: the paper's.
 
-            Not a number where one is not known.
+            Unknown values are NaN.
     """
 
     trials: pd.DataFrame
@@ -89,20 +89,20 @@ class Summary:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Whole datasets, by setting and M."""
+        """Columns of whole datasets, by setting and M."""
         return tuple(c for c in self.tables if not c.subset and not c.known_class)
 
     @property
     def parts(self) -> tuple[Column, ...]:
-        """Parts of datasets, and single classes of the hard setting."""
+        """Columns of single subsets, and of single classes of the hard setting."""
         return tuple(c for c in self.tables if c.subset or c.known_class)
 
 
 def summarise_results(results: Results) -> Summary:
-    """Sum up a results folder that has results.
+    """Summarise a results folder that has results.
 
-    The order of its lines does not matter, except that of two results of the same trial, as after
-    a dataset has changed, the later one counts.
+    The order of its lines does not matter, except that the later of two results of one trial
+    counts, as after a dataset has changed.
 
     Raises:
         ConfigurationError: if pandas is not installed.
@@ -132,12 +132,12 @@ def summarise_results(results: Results) -> Summary:
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
-    """Rows of a table, the index as `Index`, the columns as attributes."""
+    """Yield a table's rows as named tuples; `Index` is the row's index."""
     yield from table.itertuples()
 
 
 def _row(result: TrialResult) -> dict[str, Any]:
-    """A result with its texts cleaned, and what tells it from its like."""
+    """A result as a row, texts cleaned, with the columns of `_CONDITIONS`."""
     values = msgspec.structs.asdict(result)
     row = {name: printable(v) if isinstance(v, str) else v for name, v in values.items()}
     backbone = result.context.get("backbone")
@@ -154,10 +154,10 @@ def _row(result: TrialResult) -> dict[str, Any]:
 
 
 def _variants(trials: pd.DataFrame) -> list[Variant]:
-    """The variant behind each trial.
+    """The variant of each trial.
 
     Trials of one variant on another backbone or device, or with another config, are variants of
-    their own, and what differs stands behind the title.
+    their own; the difference is added to the title.
     """
     differs = trials.groupby("method")[_CONDITIONS].transform("nunique") > 1
     variants = []

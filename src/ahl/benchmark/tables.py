@@ -1,4 +1,4 @@
-"""The tables of the report, and how they are written: Markdown, CSV and LaTeX."""
+"""The tables of the report, and their form in Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CSV_COLUMNS = (
     *OTHERS,
     *("seconds", "peak_mebibytes", "paper_auroc", "paper_deviation"),
 )
-"""Head of the CSV; empty fields are not known, deviation is 0 for one seed."""
+"""Columns of the CSV; unknown fields are empty, deviation is 0 for one seed."""
 
 _SIZES = ("normals", "tested_normals", "tested_anomalies", "duplicates", "skipped")
 
 
 class TableCell(NamedTuple):
-    """One cell of a table: its figure, interval and the paper's figure ("" for none)."""
+    """A cell of a table: its figure, interval and the paper's figure ("" for none)."""
 
     text: str
     interval: str = ""
@@ -38,7 +38,7 @@ class TableCell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its title, what the rows are, names of the columns, name and cells of each row."""
+    """A table: title, heading of the row names, column names, name and cells of each row."""
 
     title: str
     corner: str
@@ -47,14 +47,15 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One setting with one M.
+    """A section of the report: one setting with one M.
 
     Attributes:
         heading: setting and M.
         columns: its datasets.
-        verdicts: where AHL does not win, in sentences.
+        verdicts: sentences on the columns where AHL is beaten and where it is best, and on variants
+            with missing trials.
         main: the table of AUROC.
-        further: tables of the other figures, and of parts and classes.
+        further: tables of the other figures, and of subsets and classes.
     """
 
     heading: str
@@ -65,7 +66,7 @@ class Section(NamedTuple):
 
 
 def make_sections(summary: Summary) -> tuple[Section, ...]:
-    """All sections, in the order of the summary."""
+    """Make all sections, in the order of the summary."""
     return tuple(
         _section(summary, tuple(columns))
         for _, columns in groupby(summary.columns, lambda column: column[:2])
@@ -73,7 +74,7 @@ def make_sections(summary: Summary) -> tuple[Section, ...]:
 
 
 def sizes_table(summary: Summary) -> Table:
-    """Sizes of every column's tests, each a number or a range over its trials."""
+    """Table of the sizes of every column's tests: numbers, or ranges over its trials."""
     rows = []
     by_column = summary.trials.groupby(["setting", "anomalies", "dataset"])
     for column in summary.columns:
@@ -141,14 +142,14 @@ def _table(
     write: Callable[[Any], str] | None = None,
     by: str = "auroc",
 ) -> Table:
-    """Variants down, columns across.
+    """Make a table with variants as rows and datasets as columns.
 
     Args:
         summary: the figures.
-        columns: at least one.
-        title: of the table.
-        write: gives the text; None writes AUROC with its interval and the paper's figure.
-        by: the figure whose best is bold, among the variants that compete; "" for none.
+        columns: the columns, at least one.
+        title: title of the table.
+        write: formats a cell; None writes AUROC with its interval and the paper's figure.
+        by: figure whose best value among competing variants is bold; "" for none.
     """
     cells = {}
     for column in columns:
@@ -181,7 +182,7 @@ def _auroc_cell(row: Any) -> TableCell:  # noqa: ANN401 - a row of a summary's t
 
 
 def _by_part(table: Table, parts: Sequence[Column]) -> Table:
-    """The same with parts down, variants across: there may be many parts."""
+    """Transpose a table to subsets or classes as rows, as there may be many."""
     names = ["/".join(filter(None, part[3:])) for part in parts]
     columns = zip(*(cells for _, cells in table.rows), strict=True)
     return table._replace(
@@ -198,14 +199,14 @@ def markdown(
     notes: Sequence[str],
     ranks: str = "",
 ) -> str:
-    """The whole report but its plots.
+    """Render the report in Markdown, without plots.
 
     Args:
         sections: the tables.
-        sizes: what was tested on.
-        facts: what was run.
-        notes: how to read it.
-        ranks: the mean ranks in a sentence, or "".
+        sizes: sizes of the tests.
+        facts: names and values that describe the runs.
+        notes: notes on reading the figures.
+        ranks: the mean ranks in sentences, or "".
     """
     return _render(
         "report.md.j2",
@@ -220,7 +221,7 @@ def markdown(
 
 
 def latex(sections: Sequence[Section]) -> str:
-    r"""A booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
+    r"""Render a booktabs table for each setting and M; needs `\usepackage{booktabs}`."""
     return _render("table.tex.j2", _texed, sections=sections)
 
 
@@ -244,7 +245,7 @@ def _render(template: str, escape: Callable[[str], str], **values: object) -> st
 
 
 def figures_table(summary: Summary, columns: Sequence[Column]) -> pd.DataFrame:
-    """A row for each column and variant, with the fields of the CSV."""
+    """Data frame with a row for each column and variant, and the CSV's fields."""
     import pandas as pd
 
     tables = []
@@ -256,13 +257,13 @@ def figures_table(summary: Summary, columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def csv_table(summary: Summary) -> str:
-    """All figures, whole datasets first."""
+    """All figures as CSV, whole datasets first."""
     table = figures_table(summary, [*summary.columns, *summary.parts])
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _marked(text: str) -> str:
-    """Text that Markdown shows as it is, also inside a table."""
+    """The text, escaped so that Markdown shows it unchanged, also in a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~$!])", r"\\\1", text)
 

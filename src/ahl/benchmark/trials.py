@@ -1,4 +1,4 @@
-"""Trials of a benchmark, in the order they are computed."""
+"""Trials of a benchmark, in the order in which they are run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ahl.features.backbones.choice import BackboneChoice
 from ahl.heads import BaseDetector
 
 BENCHMARK_VERSION = 3
-"""Raised when a method or the protocol changes so that equal configs give other figures."""
+"""Version number, raised when equal configs no longer give the same figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class Trial:
     """A method variant on a draw.
 
     Attributes:
-        draw: what it is measured on.
-        variant: what is measured.
-        key: identity of all that its figures depend on.
+        draw: the draw of training anomalies.
+        variant: the method variant.
+        key: hash of everything that its figures depend on.
         config: all constants.
     """
 
@@ -43,16 +43,16 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """The trial, for people."""
+        """The trial in words."""
         return f"{self.draw.label} {self.variant.text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialBatch:
-    """Trials that share their features: one draw; either all or none see every class.
+    """Trials on one draw that share their features; either all or none see every class.
 
-    In a transfer `source` is trained on, and the dataset is the target. Where the backbone is
-    fine-tuned, `heads` are those whose loss does it, and `key` is the identity of its weights.
+    In a transfer, `source` is the dataset to train on and `dataset` the target. If the backbone is
+    fine-tuned, `heads` is the base detector whose loss does it, and `key` identifies its weights.
     """
 
     dataset: Dataset
@@ -69,16 +69,16 @@ class Benchmark:
 
     Attributes:
         datasets: the datasets.
-        methods: method variants.
-        settings: of the protocol.
+        methods: method variants, `NAME` or `NAME,SECTION.FIELD=VALUE,...`.
+        settings: the protocol's settings, general and hard.
         anomalies: values of M.
-        seeds: of the draws.
-        backbone: what makes the features.
-        config: all constants before the variants' own settings.
-        device: where to compute.
+        seeds: seeds of the draws.
+        backbone: the backbone that makes the features.
+        config: all constants, before the variants' own settings.
+        device: device of backbone and methods.
         cache: folder of the feature stores, as for `ahl.AHL`.
-        further: methods of the caller's own, by which variants may begin.
-        transfer: instead of the settings, train on each dataset and adapt to each other one.
+        further: the caller's own methods, which variants may name.
+        transfer: True to train on each dataset and adapt to each other one, instead of `settings`.
         finetune: fine-tune the backbone for each draw and base detector (stage 0 of the paper).
     """
 
@@ -99,11 +99,12 @@ class Benchmark:
 
 
 def plan(benchmark: Benchmark, context: dict[str, Any]) -> Iterator[TrialBatch]:
-    """All trials, draw by draw.
+    """Yield all trials, draw by draw.
 
     Raises:
-        ConfigurationError: if a method or setting is not known, or cannot be in a transfer or on
+        ConfigurationError: if a method or setting is unknown, or unsuitable for a transfer or for
             fine-tuned features.
+        DataError: if an image file no longer exists.
     """
     variants = checked_variants(
         benchmark.methods,
@@ -166,10 +167,10 @@ def checked_variants(
     transfer: bool,
     finetune: bool,
 ) -> list[Variant]:
-    """The method variants of a run.
+    """Parse and check the method variants of a run.
 
     Raises:
-        ConfigurationError: if a method or setting is not known, or cannot be in such a run.
+        ConfigurationError: if a method or setting is unknown, or unsuitable for such a run.
     """
     variants = [Variant.parse(text, further) for text in methods]
     for variant in variants:
@@ -182,13 +183,13 @@ def checked_variants(
 
 
 def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, Any]) -> Trial:
-    """A trial with its key.
+    """Make a trial with its key.
 
     Args:
-        draw: what it is measured on.
-        variant: what is measured.
+        draw: the draw of training anomalies.
+        variant: the method variant.
         config: the run's config, before the variant's own settings.
-        context: what else its figures depend on, as JSON values: dataset, backbone, device.
+        context: other dependencies of the figures as JSON values: dataset, backbone, device.
     """
     own = variant.configure(config)
     values: dict[str, Any] = {
@@ -205,7 +206,7 @@ def make_trial(draw: Draw, variant: Variant, config: Config, context: dict[str, 
 
 
 def run_context(benchmark: Benchmark) -> dict[str, Any]:
-    """Dependencies of all trials beside dataset and config: backbone and device."""
+    """Dependencies of all trials besides dataset and config: backbone and device."""
     choice = benchmark.backbone
     if isinstance(choice.backbone, Backbone):
         backbone: dict[str, Any] = asdict(choice.backbone.describe())

@@ -32,9 +32,9 @@ class Variant:
     """A method with settings of its own.
 
     Attributes:
-        text: as it was written, and stands in the results.
-        method: the method; of one in results, what they say of it.
-        mark: in a report, what tells it from others of the same title and settings.
+        text: the variant as written, also in the results.
+        method: the method; for a stored result, a `Measured` with its description.
+        mark: in a report, the difference from variants of the same title and settings.
     """
 
     text: str
@@ -43,11 +43,11 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str, further: tuple[Method, ...] = ()) -> Variant:
-        """Read a variant to be run.
+        """Parse a variant to run.
 
         Raises:
-            ConfigurationError: if it names no method, has another form, or sets what the method
-                fixes or does not read.
+            ConfigurationError: if the method is unknown, a setting is malformed, or the method
+                fixes or does not read it.
         """
         name, settings = take_apart(text)
         method = find_method(name, further)
@@ -71,19 +71,20 @@ class Variant:
 
     @property
     def written(self) -> Written:
-        """Settings as written."""
+        """Settings with their values as written."""
         return take_apart(self.text)[1]
 
     @property
     def settings(self) -> Settings:
-        """Settings with their values."""
+        """Settings with their parsed values."""
         return tuple((field, literal(value)) for field, value in self.written)
 
     def configure(self, config: Config) -> Config:
-        """The config with the method's own settings, the variant's, and what is fixed.
+        """The config with the method's settings, the variant's and the fixed ones, in this order.
 
         Raises:
-            ConfigurationError: if a setting names no field or has a value that cannot work.
+            ConfigurationError: if a setting is unknown, has an invalid value, or is one that all
+                methods share (`features`, `finetune`).
         """
         settings = (*self.method.settings, *self.settings, *self.method.fixed)
         values = config.to_dict()
@@ -109,17 +110,17 @@ class Variant:
 
     @property
     def shown(self) -> str:
-        """Name in tables."""
+        """The variant's name in tables: title and mark."""
         return " ".join(filter(None, (self.title, self.mark)))
 
     def shown_without(self, setting: str) -> str:
-        """The same without one of its settings."""
+        """The name in tables without one of the settings."""
         rest = tuple(one for one in self.written if one[0] != setting)
         return " ".join(filter(None, (titled(self.method.title, rest), self.mark)))
 
     @property
     def sees_every_class(self) -> bool:
-        """True of a bound, which is no rival."""
+        """True for an upper bound, trained on anomalies of every class."""
         return self.method.labels == "every class"
 
     @property
@@ -129,12 +130,12 @@ class Variant:
 
     @property
     def is_ahl(self) -> bool:
-        """True of AHL that competes."""
+        """True if the method is AHL and competes."""
         return self.method.kind == "ahl" and self.competes
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Sort key: as in the list of methods, settings by their values."""
+        """Sort key: methods in the order of the tables, settings by their values."""
         name = self.method.name
         place = _ORDER.index(name) if name in _ORDER else len(_ORDER)
         values = []
@@ -145,19 +146,19 @@ class Variant:
 
 
 def take_apart(text: str) -> tuple[str, Written]:
-    """Name and settings of any text; neither has to exist."""
+    """Split a variant's text into name and settings, without checking them."""
     name, *parts = (part.strip() for part in text.split(","))
     fields = (part.partition("=") for part in parts)
     return name, tuple((field.strip(), value.strip()) for field, _, value in fields)
 
 
 def titled(title: str, settings: Written) -> str:
-    """A title with settings behind it."""
+    """The title, followed by the settings."""
     return ", ".join([title, *(f"{f}={value}" if value else f for f, value in settings)])
 
 
 def number_of(text: str) -> float | None:
-    """A setting's value as a finite number, None if it is none."""
+    """A setting's value as a finite number; None for other values."""
     value = literal(text)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if number and math.isfinite(value) else None
@@ -166,7 +167,7 @@ def number_of(text: str) -> float | None:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Measured(Method):
-    """A method as results describe it: it may be of somebody's own, and is not run."""
+    """A method as stored results describe it; it cannot be run."""
 
     name: str
     title: str
@@ -174,7 +175,7 @@ class Measured(Method):
     labels: Labels
 
     def score(self, problem: Problem) -> Scores:
-        """Refuse: there is a result to describe and nothing to run.
+        """Refuse to run.
 
         Raises:
             ConfigurationError: always.
@@ -249,4 +250,4 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     ),
     "inner": ("ahl-dra", "ahl-dra,learning.inner_rate=1e-9", "ahl-dra,learning.second_order=True"),
 }
-"""The groups that `--ablation` takes."""
+"""Groups of variants, by the names that `--ablation` takes."""

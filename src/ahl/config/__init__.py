@@ -1,7 +1,7 @@
-"""Every constant of the method, in sections; presets are functions.
+"""All constants of the method, in sections, and the functions that return presets.
 
-`default()` is what measured best here, one setting for all datasets; `paper()` is the published
-method (docs/deviations.md lists the differences).
+`default()` has the values that measured best here, the same for all datasets; `paper()` has the
+published ones (docs/deviations.md lists the differences).
 """
 
 from ahl.config.image_size import DEFAULT_BACKBONE, FeatureConfig

@@ -1,4 +1,4 @@
-"""Image sizes: as people and files write them (`448`, `1120x448`, `auto`), and in the config."""
+"""Image sizes: their notations (`448`, `1120x448`, `auto`), and their section of the config."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DEFAULT_BACKBONE: Final = "efficientnet-lite0"
 """The backbone that is installed with ahl (`ahl.PACKAGED`)."""
 
 SMALLEST_SIDE: Final = 32
-"""Pixels of an image's shorter side at least."""
+"""Smallest side of an image in pixels."""
 
 LARGEST_SIDE: Final = 4096
-"""Pixels of an image's longer side, and of a tile's, at most."""
+"""Largest side of an image or a tile in pixels."""
 
 AUTO = "auto"
-"""The size is chosen from the training images."""
+"""Value for a size that is chosen from the training images."""
 
 Side = Annotated[int, Meta(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=2)]
 
@@ -32,7 +32,7 @@ _WRITTEN = re.compile(r"(\d{1,9})(?:\s*x\s*(\d{1,9}))?")
 
 
 def read_size(value: object) -> ImageSize | None:
-    """An image size, however it was given.
+    """Parse an image size in any notation.
 
     Args:
         value: a side of a square (448 or "448"), height and width ((1120, 448) or "1120x448"),
@@ -42,7 +42,7 @@ def read_size(value: object) -> ImageSize | None:
         height and width in pixels; None for "auto" and None.
 
     Raises:
-        ConfigurationError: if it is anything else.
+        ConfigurationError: if the value is of another form, or a side is out of range.
     """
     if value is None or value == AUTO:
         return None
@@ -64,18 +64,18 @@ def read_size(value: object) -> ImageSize | None:
 
 
 def as_option(size: ImageSize) -> str:
-    """A size as `--image-size` takes it: `448x192`."""
+    """A size in the notation of `--image-size`: `448x192`."""
     return f"{size[0]}x{size[1]}"
 
 
 def in_pixels(size: ImageSize, tiles: int = 0) -> str:
-    """A size for people, height first: `448 x 192 px`, `256 x 4096 px in tiles of 256 px`."""
+    """A size in words, height first: `448 x 192 px`, `256 x 4096 px in tiles of 256 px`."""
     seen = f" in tiles of {tiles} px" if tiles else ""
     return f"{size[0]} x {size[1]} px{seen}"
 
 
 Depth = Annotated[int, Meta(ge=9, le=16)]
-"""Bits of what files hold as 16."""
+"""Number of bits used in 16-bit files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +86,13 @@ class FeatureConfig(Checked):
         image_size: height and width, in pixels, that every image is resized to; the second scale
             is half of it. None chooses it from the training images (`ahl.features.sizing`).
         tiles: side in pixels of the overlapping tiles in which images are seen; 0 sees them whole.
-            A size that is chosen from the training images is then not brought down to what a
-            whole image may have.
-        bit_depth: bits that grey values of 16 bits have in truth, of all images that the model
-            sees: of 12, 4095 is white.
-        minutes: a chosen size is not larger than lets one core extract the features of the
-            training in about this time.
-        batch_size: images decoded together, which on a GPU go through the backbone together; on a
-            processor four at a time do (`ahl.features.tiles.TOGETHER`).
+            With tiles, a size that is chosen from the training images may be larger.
+        bit_depth: bits actually used in 16-bit grey values, for all images of the model: with 12,
+            4095 is white.
+        minutes: upper limit for a chosen size: the minutes in which one core can extract the
+            features of the training images.
+        batch_size: images decoded together; on a GPU they also go through the backbone together,
+            on a CPU four at a time (`ahl.features.tiles.TOGETHER`).
     """
 
     section = "features"
@@ -109,10 +108,10 @@ class FeatureConfig(Checked):
 
     @property
     def size(self) -> ImageSize:
-        """Height and width that images are resized to.
+        """Height and width in pixels that images are resized to.
 
         Raises:
-            ConfigurationError: if they are still to be chosen from training images.
+            ConfigurationError: if the size is auto and has not been chosen yet.
         """
         if self.image_size is None:
             raise ConfigurationError(
@@ -123,7 +122,7 @@ class FeatureConfig(Checked):
 
     @property
     def tile_share(self) -> float:
-        """Share of an image that one tile is; 1 for images that are seen whole.
+        """Share of an image that one tile covers; 1 for images that are seen whole.
 
         Raises:
             ConfigurationError: as for `size`.

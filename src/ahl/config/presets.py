@@ -1,4 +1,4 @@
-"""All constants of one run; presets are functions that return them."""
+"""All constants of a run, and the presets that set them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All constants of one run."""
+    """All constants of a run, in sections."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     vectors: VectorConfig = field(default_factory=VectorConfig)
@@ -39,12 +39,12 @@ class Config:
     def with_image_size(
         self, image_size: int | ImageSize | str | None, tiles: int | None = None
     ) -> Config:
-        """The same with another image size, as `read_size` takes it, and other tiles.
+        """Return a copy with another image size, in a notation of `read_size`, and other tiles.
 
-        None keeps this one's. Tiles without a size make a size of whole images auto.
+        None keeps the present value. Tiles without a size make the size of whole images auto.
 
         Raises:
-            ConfigurationError: if they cannot work.
+            ConfigurationError: if the size or the tiles are invalid.
         """
         features = self.features
         if tiles is not None:
@@ -56,7 +56,7 @@ class Config:
 
     @property
     def position_heads(self) -> HeadConfig:
-        """The heads' constants with `top_fraction` of a tile's positions, taken over all tiles."""
+        """The heads' constants, whose `top_fraction` counts the positions of one tile only."""
         fraction = self.heads.top_fraction * self.features.tile_share
         return replace(self.heads, top_fraction=fraction)
 
@@ -71,10 +71,10 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: object) -> Config:
-        """Rebuild a config, refusing unknown or missing sections and fields.
+        """Rebuild a config from the values of `to_dict`.
 
         Raises:
-            ConfigurationError: if `values` is not what `to_dict` makes.
+            ConfigurationError: if sections or fields are unknown, missing or invalid.
         """
         known = cls().to_dict()
         if isinstance(values, dict) and isinstance(values.get("features"), dict):
@@ -89,11 +89,10 @@ class Config:
 
 
 def paper() -> Config:
-    """The published constants, all spelled out (docs/method.md names the sections).
+    """The published constants (docs/method.md names the sections).
 
-    What the papers leave open is as in docs/deviations.md. Fine-tuning (stage 0) and the last
-    stage of a ResNet-18 are not constants but options of a run: `--finetune --backbone resnet18
-    --stages 4`.
+    For what the papers leave open, see docs/deviations.md. Fine-tuning (stage 0) and the last stage
+    of a ResNet-18 are options of a run: `--finetune --backbone resnet18 --stages 4`.
     """
     return Config(
         features=FeatureConfig(image_size=(448, 448), batch_size=16),
@@ -161,17 +160,17 @@ def paper() -> Config:
 
 
 def default() -> Config:
-    """The constants that measured best here, one setting for all datasets (docs/deviations.md)."""
+    """The constants that measured best here, the same for all datasets (docs/deviations.md)."""
     return Config()
 
 
 def preset(
     name: str, *, image_size: int | ImageSize | str | None = None, tiles: int | None = None
 ) -> Config:
-    """Look a preset up by name, optionally with another image size and tiles (None keeps its own).
+    """Look up a preset by name, optionally with another image size and tiles.
 
     Raises:
-        ConfigurationError: if there is no such preset or the size cannot work.
+        ConfigurationError: if there is no such preset, or the size or the tiles are invalid.
 
     Examples:
         >>> from ahl import preset

@@ -1,4 +1,4 @@
-"""The config's sections, each for a part of the method; `features` is in `image_size`."""
+"""The sections of the config; `features` is in `ahl.config.image_size`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Batch = Annotated[int, Meta(ge=3, le=10**9)]
 
 @dataclass(frozen=True, kw_only=True)
 class VectorConfig(Checked):
-    """Reduction and scale of the feature vectors that all learning sees.
+    """Reduction and scale of the feature vectors before learning.
 
     Not in the papers (docs/deviations.md).
 
     Attributes:
-        components: principal components that the channels are reduced to; 0 keeps them all.
-        l1_norm: one factor brings the mean L1 norm of the training normals' feature vectors to
-            this value, so that learning rates mean the same for every backbone; 0 has none.
+        components: number of principal components that channels are reduced to; 0 keeps all.
+        l1_norm: mean L1 norm that one factor gives to the training normals' feature vectors, so
+            that learning rates suit every backbone; 0 for no factor.
     """
 
     section = "vectors"
@@ -48,16 +48,16 @@ class VectorConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryConfig(Checked):
-    """Normal-only evidence beside the labelled one: distances to remembered normal patches.
+    """Memory of normal patches, whose distances are evidence that needs no labels.
 
     Not in the papers (docs/deviations.md).
 
     Attributes:
-        patches: how many the memory keeps for each scale; 0 has no memory.
-        candidates: patches drawn at random that those are chosen from.
-        weight: size of the evidence where a patch is one spread of the normals farther from the
-            memory than they are on average; features have a mean L1 norm of `vectors.l1_norm`.
-        highest: evidence is cut off at this many spreads above the normals' mean.
+        patches: number of patches kept per scale; 0 for no memory.
+        candidates: number of random patches that these are chosen from.
+        weight: size of the evidence per standard deviation of the normals' distances, beside
+            features with a mean L1 norm of `vectors.l1_norm`.
+        highest: upper bound of the evidence, in standard deviations above the normals' mean.
     """
 
     section = "memory"
@@ -75,22 +75,22 @@ class HeadConfig(Checked):
     Attributes:
         top_fraction: share of positions averaged by a DevNet head.
         margin: m of the deviation loss, in standard deviations of the prior.
-        prior_draws: draws from N(0, 1) that set the prior's mean and deviation.
+        prior_draws: number of draws from N(0, 1) that set the prior's mean and deviation.
         holistic_hidden: width of the hidden layer of DRA's holistic head.
-        pseudo_weight: weight of a pseudo anomaly, where a labelled one has 1, in the loss of
-            the two heads that must tell both: DevNet's and DRA's residual one.
-        holistic_pseudo: whether pseudo anomalies train DRA's holistic head. They are small
-            patches, which a global average hardly shows.
-        initial_scale: factor on the first weights of the maps from features to position scores.
-            A few anomalies leave most directions of the features undecided; what the first
-            weights put there stays, and is noise in every score.
-        residual_bottleneck: channels that a 1x1 map leaves for the residual head's 3x3
-            convolution; 0 has no such map.
+        pseudo_weight: weight of a pseudo anomaly, relative to a labelled one, in the loss of the
+            two heads that learn from both: DevNet's and DRA's residual one.
+        holistic_pseudo: True to train DRA's holistic head on pseudo anomalies, too. They are small
+            patches, which hardly change a global average.
+        initial_scale: factor on the initial weights from features to position scores. A few
+            anomalies leave most feature directions undetermined; there the initial weights remain,
+            as noise in every score.
+        residual_bottleneck: channels to which a 1x1 map reduces the input of the residual head's
+            3x3 convolution; 0 for no such map.
         residual_channels: output channels of the residual head's 3x3 convolution;
-            0 keeps as many as the feature maps have.
-        reference_normals: normals averaged into a training batch's residual reference.
-        stored_references: normals averaged into the reference that the model keeps;
-            0 takes all training normals.
+            0 for as many as the feature maps have.
+        reference_normals: number of normals averaged into a training batch's residual reference.
+        stored_references: number of normals averaged into the reference that the model keeps;
+            0 for all training normals.
         norm_momentum: weight of the newest batch in the running batch-norm statistics.
     """
 
@@ -118,12 +118,12 @@ class DistributionConfig(Checked):
         grouping: how the normals are grouped: by k-means, or at random (the ablation RamHADG).
         clusters: C, the number of groups; C * (C - 1) episodes come from their ordered pairs.
         smallest_cluster: clusters with fewer normals than this are dropped.
-        virtual_seen_fraction: share of the labelled anomalies that a support set sees.
-        anomaly_overlap: which anomalies support and query share (the paper's table 10).
-        pseudo: whether pseudo anomalies are made at all.
-        twin_fraction: share of the normals that get a pseudo twin, for each generator.
-        episodes: T, if fewer than all C * (C - 1) + 1; the one over all normals stays, of the
-            others a random choice; 0 takes all.
+        virtual_seen_fraction: share of the labelled anomalies in a support set.
+        anomaly_overlap: anomalies that support and query share (the paper's table 10).
+        pseudo: True to make pseudo anomalies.
+        twin_fraction: share of the normals from which each generator makes a pseudo anomaly.
+        episodes: number T of episodes, if less than C * (C - 1) + 1: the one over all normals, and
+            a random choice of the others; 0 for all.
     """
 
     section = "distributions"
@@ -143,18 +143,18 @@ class LearningConfig(Checked):
     """Collaborative differentiable learning (AHL, section 3.3, Algorithm 1).
 
     Attributes:
-        epochs: N of Algorithm 1.
-        rounds: outer updates an epoch; the paper makes one.
+        epochs: number N of epochs in Algorithm 1.
+        rounds: outer updates per epoch; 1 in the paper.
         inner_steps: support batches before each outer update.
-        query_batches: query batches whose mean gradient makes one outer update.
-        batch_size: samples a batch, shared out evenly among the kinds present.
+        query_batches: query batches over which the gradient of an outer update is averaged.
+        batch_size: samples per batch, divided evenly among the kinds present.
         inner_rate: learning rate of the base models (Adam).
         outer_rate: learning rate of the unified model (Adam), alpha of Eq. 4.
-        averaged_epochs: the result's weights are the mean of g after each of this many last
-            epochs (Polyak and Juditsky, 1992); 1 takes the last alone.
-        collaborative: Algorithm 1, with its episodes; False trains the base detector by itself for
-            as many steps. Which pays: docs/does-ahl-help.md.
-        second_order: differentiate through the inner steps instead of taking the gradient at
+        averaged_epochs: number of last epochs after which g's weights are averaged into the result
+            (Polyak and Juditsky, 1992); 1 takes the last weights.
+        collaborative: True for Algorithm 1 with its episodes; False trains the base detector alone
+            for as many steps (docs/does-ahl-help.md compares both).
+        second_order: True to differentiate through the inner steps; False takes the gradient at
             the adapted weights.
     """
 
@@ -172,11 +172,11 @@ class LearningConfig(Checked):
     second_order: bool = False
 
     def steps_before_average(self, steps: int) -> int:
-        """Steps before the averaged epochs, of the `steps` of a whole training."""
+        """Number of steps before the averaged epochs, in a training of `steps` steps."""
         return steps * max(0, self.epochs - self.averaged_epochs) // self.epochs
 
     def alone(self, epochs: int) -> Self:
-        """The same for a model that goes on training without episodes, for fewer epochs."""
+        """The constants for further training without episodes, for `epochs` epochs."""
         averaged = min(self.averaged_epochs, max(1, epochs // 2))
         return replace(self, collaborative=False, epochs=epochs, averaged_epochs=averaged)
 
@@ -186,19 +186,19 @@ class ImportanceConfig(Checked):
     """Importance scores of the base models by sequence modelling (AHL, section 3.4).
 
     Attributes:
-        source: what Eq. 6 judges: scores that psi predicts, those measured in the same epoch (the
-            ablation CDL-), or nothing, which weighs all base models equally.
-        history: K, the largest number of past score vectors that psi reads.
-        first_epoch: epochs that weigh all base models equally: with 4, the fifth is the first that
-            does not, as in Algorithm 1; psi then reads the four score vectors that there are.
-        hidden: hidden units of psi's LSTM, each direction.
+        source: scores in Eq. 6: those that psi predicts, those measured in the same epoch (the
+            ablation CDL-), or none, which weights all base models equally.
+        history: largest number K of past score vectors that psi reads.
+        first_epoch: number of epochs that weight all base models equally: with 4, as in
+            Algorithm 1, the fifth is the first that does not; psi then reads four score vectors.
+        hidden: hidden units of psi's LSTM, per direction.
         rate: learning rate of psi (Adam).
-        steps: optimiser steps psi takes an epoch.
-        batch_size: samples a step.
+        steps: psi's optimiser steps per epoch.
+        batch_size: samples per step.
         error: form of Eq. 6; `"calibrated"` maps scores onto 0..1 before comparing them with
-            labels, `"paper"` compares them as they are.
-        unseen_weight: c_j of Eq. 6 where a sample is an anomaly the base model has not seen.
-        seen_weight: c_j of Eq. 6 otherwise.
+            labels, `"paper"` compares the raw scores.
+        unseen_weight: c_j of Eq. 6 for an anomaly that the base model has not seen.
+        seen_weight: c_j of Eq. 6 for other samples.
     """
 
     section = "importance"
@@ -219,20 +219,19 @@ class ImportanceConfig(Checked):
 class CalibrationConfig(Checked):
     """Calibration of the heads' scores and the memory's evidence into one image score.
 
-    Not in the papers, which add the heads' scores up as they are (docs/deviations.md).
+    Not in the papers, which add up the heads' raw scores (docs/deviations.md).
 
     Attributes:
-        folds: models of the heads trained alone, each without its fold of the normals and of the
-            labelled anomalies, whose out-of-fold scores show what a head's score is worth; 0 adds
-            the scores up as the base detector does.
-        share: their training, as a share of the steps of a whole one.
-        prior_count: anomalies that the prior weights count as: 1 for a head, M/(M + 1) for one that
-            M labelled anomalies alone teach.
+        folds: number of fold models, each trained without its fold of the normals and labelled
+            anomalies, to give out-of-fold scores; 0 adds up raw scores as the base detector does.
+        share: steps of a fold model, as a share of those of the whole training.
+        prior_count: number of anomalies that the prior weights count as. A head's prior weight is
+            1, or M/(M + 1) if it learns only from the M labelled anomalies.
         memory_belief: the memory's prior weight.
-        neighbours: out-of-fold normals most like an image, at least, which say what is usual for
-            it; 0 compares every image with all of them.
-        neighbour_share: as many, as a share of the normals, if these are more.
-        neighbour_prior: how many neighbours the belief that all normals are alike weighs.
+        neighbours: smallest number of nearest out-of-fold normals that an image is compared with;
+            0 compares every image with all normals.
+        neighbour_share: number of neighbours as a share of the normals, if that is more.
+        neighbour_prior: number of neighbours that the prior, the spread of all normals, counts as.
     """
 
     section = "calibration"

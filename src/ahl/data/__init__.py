@@ -1,4 +1,4 @@
-"""Folders become labelled samples, and samples become open-set splits."""
+"""Datasets: labelled samples from folders, tables and arrays, and their open-set splits."""
 
 from ahl.data.folders import Dataset, Layout, open_dataset, refuse_labelled
 from ahl.data.given import dataset_of_paths, dataset_of_table

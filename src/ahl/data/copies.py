@@ -1,4 +1,4 @@
-"""Images that are there twice: the same pixels, or the same photograph saved anew."""
+"""Copies in a dataset: images of equal pixels, or one photograph saved again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NONE: Final = np.empty((0, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """Two images that are one.
+    """A pair of copies.
 
     Attributes:
-        one, other: their names.
-        one_class, other_class: their labels.
+        one, other: names of the images.
+        one_class, other_class: their class names.
         exact: True if their pixels are equal.
-        likeness: correlation of their details, 1 for the same pixels.
-        where: in which folders they lie.
+        likeness: correlation of their details, 1 for equal pixels.
+        where: the pair's labels: both good, both defects, or one of each.
     """
 
     one: str
@@ -42,11 +42,11 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """Copies that were found among pictures.
+    """Copies found among pictures.
 
     Attributes:
-        copies: contradictions of the labels first, then exact ones, then by likeness.
-        pairs: of the pictures that they are, by their places; not in that order.
+        copies: contradictory labels first; then exact copies before near ones, by likeness.
+        pairs: indices of the pictures of each pair, in another order than `copies`.
     """
 
     copies: tuple[Copy, ...]
@@ -56,13 +56,13 @@ class Copies:
 def find_copies(pictures: Sequence[Picture[Any]], callback: Callback) -> Copies:
     """Find exact copies by their pixels, and near-copies by thumbnails.
 
-    Near-copies are found among the images that a coarse descriptor finds most alike, and confirmed
-    by the details of their thumbnails, one moved onto the other. Re-encoding, other sizes, another
-    exposure, and shifts or cuts of a few per cent are seen through; mirrored and turned copies
-    are not found. Of n equal images, n - 1 pairs with the first are listed.
+    Candidates for near-copies are the images with the most similar coarse descriptors. They are
+    confirmed by the details of their thumbnails, one aligned to the other. Copies are found in
+    spite of re-encoding, resizing, another exposure, and shifts or cuts of a few per cent; mirrored
+    and rotated copies are not found. Of n equal images, n - 1 pairs with the first are listed.
 
     Args:
-        pictures: of all images.
+        pictures: pictures of all images.
         callback: receives progress.
     """
     first: dict[str, int] = {}
@@ -89,11 +89,11 @@ def find_copies(pictures: Sequence[Picture[Any]], callback: Callback) -> Copies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyGroup:
-    """Images that are one, directly or over others.
+    """Images linked by pairs of copies, directly or through others.
 
     Attributes:
-        names: of all, in alphabetical order.
-        where: in which folders they lie: of good and of defects, of one kind of them otherwise.
+        names: names of the images, in alphabetical order.
+        where: the group's labels: all good, all defects, or both.
     """
 
     names: tuple[str, ...]
@@ -101,7 +101,7 @@ class CopyGroup:
 
 
 def groups_of_copies(copies: Sequence[Copy]) -> list[CopyGroup]:
-    """Group pairs that share an image; contradictions of the labels first, then large groups."""
+    """Group pairs that share an image; contradictory labels first, then large groups."""
     names = sorted({name for copy in copies for name in (copy.one, copy.other)})
     place = {name: index for index, name in enumerate(names)}
     numbers = linked(len(names), [(place[copy.one], place[copy.other]) for copy in copies])
@@ -122,7 +122,7 @@ def groups_of_copies(copies: Sequence[Copy]) -> list[CopyGroup]:
 
 
 def linked(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Groups (count,) of what pairs link, directly or over others."""
+    """Number the connected components of `count` items linked by pairs: (count,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

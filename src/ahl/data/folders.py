@@ -1,11 +1,11 @@
-"""Folders of images -> labelled samples, in either of two layouts.
+"""Labelled samples from folders of images, in either of two layouts.
 
 - Inspection: `good/` beside one folder for each kind of anomaly.
 - Benchmark (MVTec AD): `train/good/`, `test/good/` and `test/<kind>/`.
 
-`good` may be written in any case. Images may lie in subfolders of a class. Masks are told from
-photographs (`ahl.data.images.mask_files`), wherever they lie. The dataset's notes count what else
-is left out.
+`good` may be written in any case. Images may lie in subfolders of a class. Masks are separated from
+photographs (`ahl.data.images.mask_files`), wherever they lie. The dataset's notes count all other
+files that are left out.
 """
 
 from __future__ import annotations
@@ -62,13 +62,14 @@ class Dataset:
     Attributes:
         name: the root folder's name.
         root: the root folder.
-        layout: `"benchmark"` where the dataset brings its own split of the normals.
-        train_normals: normal images to train on; in the inspection layout all there are.
+        layout: `"benchmark"` if the dataset brings its own split of the normals, else
+            `"inspection"`.
+        train_normals: normal images to train on; in the inspection layout all normal images.
         test_normals: normal images to test on; empty in the inspection layout.
         anomalies: all labelled anomalies, possibly none.
-        group_by: the regular expression that told the samples' parts by their names, if any.
-        notes: sentences on what was left out or guessed, for people.
-        found: parts and copies of all images, if they were looked at: training does not look again.
+        group_by: regular expression that read the samples' parts from their names, if any.
+        notes: sentences on files left out and on guesses, for people.
+        found: parts and copies of all images, if already searched for; training then uses them.
     """
 
     name: str
@@ -92,13 +93,13 @@ class Dataset:
 
 
 def open_dataset(root: Path) -> Dataset:
-    """List a dataset's images; its folders show its layout.
+    """List a dataset's images; the layout is recognised from its folders.
 
     Args:
-        root: the dataset's folder. A folder with a `train/good` is in the benchmark layout.
+        root: the dataset's folder. A folder with `train/good` is in the benchmark layout.
 
     Returns:
-        The dataset; at least one normal image to train on, anomalies possibly none.
+        The dataset, with at least one normal image to train on, and possibly without anomalies.
 
     Raises:
         DataError: if the folder is missing, fits no layout or holds no normal training image.
@@ -155,12 +156,12 @@ def open_dataset(root: Path) -> Dataset:
 
 
 def means_good(name: str) -> bool:
-    """True for a name that people give to good images: `good`, `OK`, `Defect-Free`."""
+    """True for a usual name of a folder of good images: `good`, `OK`, `Defect-Free`."""
     return _plain(name) in _NAMES_OF_GOOD
 
 
 def refuse_labelled(paths: Iterable[str | Path]) -> None:
-    """Refuse labelled folders where good images are wanted: their defects would count as good.
+    """Refuse labelled folders where only good images are expected.
 
     Raises:
         DataError: if one of the paths is a dataset's folder.
@@ -178,7 +179,7 @@ def refuse_labelled(paths: Iterable[str | Path]) -> None:
 def _samples(
     root: Path, folders: Sequence[Path], found: Found
 ) -> tuple[list[Sample], list[Sample]]:
-    """Good and other samples of class folders, which all lie equally deep."""
+    """Good and anomalous samples of class folders at one depth."""
     depth = len(folders[0].relative_to(root).parts) if folders else 0
     images: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in found.images:
@@ -221,7 +222,7 @@ def _good(folders: Iterable[Path]) -> list[Path]:
 
 
 def _explain(root: Path, outer: list[Path], found: Found) -> str:
-    """Say what was found instead of a dataset, and the likeliest way out."""
+    """Explain what was found instead of a dataset, and suggest a way out."""
     tables = [path for path in found.others if path.suffix.lower() in (".csv", ".tsv")]
     table = "".join(f" If {one} labels them, give --table {_quoted(one)}." for one in tables[:1])
     if not outer:
@@ -251,7 +252,7 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
 
 
 def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:
-    """The options that say which folders hold good images and which kinds of defects."""
+    """Options that name the folder of good images and those of defects."""
     kinds: dict[str, Path] = {}
     for path in others:
         parts = path.relative_to(root).parts[:-1]
@@ -265,7 +266,7 @@ def _way_out(root: Path, good: Path, others: Iterable[Path]) -> str:
 
 
 def _plain(name: str) -> str:
-    """`Defect-Free` as `defect_free`."""
+    """A name in a plain form: `Defect-Free` becomes `defect_free`."""
     return re.sub(r"[ _.-]+", "_", name.casefold())
 
 

@@ -1,4 +1,4 @@
-"""Labelled samples out of folders and patterns named one by one, or of a table."""
+"""Datasets of paths named one by one, or of a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ahl.data.images.found import Found
 from ahl.data.images.pairing import common_folder, pair
 
 SPLITS: Final = ("train", "val", "test")
-"""Uses that a table may give an image."""
+"""Splits that a table may assign images to."""
 
 _COLUMNS: Final = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "name"),
@@ -25,7 +25,7 @@ _COLUMNS: Final = {
     "group": ("group", "part"),
     "split": ("split", "set", "subset"),
 }
-"""Columns of a table, and the names under which they are looked for, in any case."""
+"""Names by which each column of a table is recognised, in any case."""
 
 _OTHER_SPLITS: Final = {
     "": "",
@@ -40,18 +40,18 @@ _OTHER_SPLITS: Final = {
 def dataset_of_paths(
     good: Sequence[str], defects: Mapping[str, Sequence[str]], masks: Sequence[str] = ()
 ) -> Dataset:
-    """A dataset of good images and defects that lie anywhere.
+    """Make a dataset of good images and defects anywhere in the file system.
 
     Args:
         good: files, folders and patterns of good images.
-        defects: the same for each kind of defect.
-        masks: the same for masks, which are paired with the images by name.
+        defects: files, folders and patterns of each kind of defect, by its name.
+        masks: files, folders and patterns of masks, which are paired with the images by name.
 
     Returns:
-        in the layout `"inspection"`.
+        The dataset, in the layout `"inspection"`.
 
     Raises:
-        DataError: if one of them names nothing, or an image is given twice.
+        DataError: if a path or pattern finds no image, an image is given twice, or none is good.
 
     Examples:
         >>> from ahl import AHL, dataset_of_paths, draw_split
@@ -91,21 +91,21 @@ def dataset_of_paths(
 
 
 def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
-    """A dataset out of a CSV file, one image a row.
+    """Make a dataset of a CSV file with one image per row.
 
     Its first row names the columns: `path` (relative to the file's folder, or to a folder beside
-    it), `label` (`good` or 0, else the kind of defect; 1 is `anomaly`) and, if there are any,
-    `mask`, `group` (equal for photographs of one part) and `split` (`train`, `val` or `test`).
+    it), `label` (`good` or 0, else the kind of defect; 1 is `anomaly`) and optionally `mask`,
+    `group` (equal for photographs of one part) and `split` (`train`, `val` or `test`).
 
     Args:
-        file: comma, semicolon or tabulator between the columns.
-        splits: which images are taken, if the table has splits.
+        file: the table, its columns separated by commas, semicolons or tabs.
+        splits: splits to take images from, if the table has that column.
 
     Returns:
-        in the layout `"inspection"`.
+        The dataset, in the layout `"inspection"`.
 
     Raises:
-        DataError: if the table cannot be read, a row is not understood or no good image is there.
+        DataError: if the table cannot be read, a row is invalid or no image is good.
 
     Examples:
         >>> from pathlib import Path
@@ -159,7 +159,7 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
 
 
 def splits_of_table(file: Path) -> frozenset[str]:
-    """The splits that rows of a table have, as `dataset_of_table` names them; none without any.
+    """Splits that occur in a table, by the names of `SPLITS`; empty without such a column.
 
     Raises:
         DataError: if the table cannot be read.
@@ -187,11 +187,11 @@ def _class_of(label: str) -> str:
 
 
 _Row = tuple[int, dict[str, str]]
-"""Line number, and the values of the columns that count, empty where there are none."""
+"""Line number, and the values of the known columns, "" for missing ones."""
 
 
 def _read(file: Path) -> tuple[list[_Row], list[str]]:
-    """The rows of a table, and its columns that are not read."""
+    """Rows of a table, and the names of its unknown columns."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Images and labels as callers give them, checked."""
+"""Checks of images and labels that callers give."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ahl.data.images.reading import ImageSource
 from ahl.data.images.sources import LabelledImage, label_images
 
 Labels = Sequence[int | str] | NDArray[Any]
-"""One label an image: 0 (good) and 1 (anomalous), or class names, of which `"good"` is good."""
+"""One label per image: 0 (good) or 1 (anomalous), or class names, with `"good"` for good images."""
 
 Groups = Sequence[int | str | None] | NDArray[Any]
-"""The part that each image shows: equal values for photographs of one part; None: not known."""
+"""The part that each image shows: equal values for photographs of one part; None if unknown."""
 
 
 def class_names(labels: Labels | None, count: int) -> list[str]:
-    """Class names of labels: 0 is `"good"`, 1 is `"anomaly"`, names are themselves.
+    """Class names of labels: 0 becomes `"good"`, 1 `"anomaly"`; names are kept.
 
     Raises:
-        DataError: if labels are missing, not one an image, or of both kinds.
+        DataError: if labels are missing, are not one per image, or mix numbers and names.
     """
     if labels is None:
         raise DataError(
@@ -58,15 +58,18 @@ def _is_flag(label: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
 def labelled(
     images: Sequence[ImageSource], labels: Labels | None, groups: Groups | None = None
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Good images and anomalies apart, named and labelled.
+    """Name and label images, and separate good images from anomalies.
 
     Args:
-        images: all.
-        labels: as `class_names` takes them.
-        groups: the part that each image shows; None, or an entry of None: not known.
+        images: all images.
+        labels: as for `class_names`.
+        groups: the part that each image shows; None, or an entry of None, if unknown.
+
+    Returns:
+        good images and anomalies.
 
     Raises:
-        DataError: as `class_names`, or if the groups are not one an image.
+        DataError: as `class_names`, or if the groups are not one per image.
     """
     classes = class_names(labels, len(images))
     parts = _parts(groups, len(images))
@@ -84,10 +87,11 @@ def labelled(
 
 
 def check_classes(normals: Sequence[LabelledImage], anomalies: Sequence[LabelledImage]) -> None:
-    """Refuse training sets that cannot work.
+    """Refuse training sets with too few images or mixed-up labels.
 
     Raises:
-        DataError: if there are no anomalies or fewer than two normals, or labels are mixed up.
+        DataError: if there are no anomalies or fewer than two normals, or an anomaly is labelled
+            good.
     """
     if len(normals) < 2:
         raise DataError(
@@ -107,7 +111,7 @@ def check_contradictions(images: Sequence[LabelledImage], items: Sequence[ImageI
     """Refuse images whose items show the same content, one labelled good and one anomalous.
 
     Raises:
-        DataError: if there are some.
+        DataError: if there are such images.
     """
     first: dict[str, LabelledImage] = {}
     for image, item in zip(images, items, strict=True):

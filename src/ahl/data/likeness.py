@@ -1,4 +1,4 @@
-"""Likeness of photographs by their thumbnails: near-copies among many images."""
+"""Likeness of photographs by their thumbnails, to find near-copies among many images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ahl._common.spacing import evenly_spaced
 from ahl.data.pictures import THUMBNAIL
 
 NEAR_COPY = 0.95
-"""Likeness from which two images count as one photograph; docs/parts.md has what it rests on."""
+"""Likeness from which two images count as one photograph; for its choice see docs/parts.md."""
 
 FEWEST = 10
-"""Different images that near-copies can be found among: what they have in common is left out."""
+"""Fewest different images among which near-copies are found, as their mean is subtracted."""
 
 CANDIDATES = 8
-"""Images most like an image that are compared with it closely."""
+"""Number of most similar images that each image is compared with closely."""
 
 _LIKELY = 0.5  # of the coarse descriptors: below, images are not compared closely
 _DESCRIBED = 8  # side of a coarse descriptor
@@ -37,7 +37,7 @@ _MARGIN = 4  # pixels at the edge that a moved image may lack
 _INNER = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 Thumbnail = NDArray[np.float32]
-"""(S, S) luminance."""
+"""A thumbnail's luminance (S, S)."""
 
 Indices = NDArray[np.int64]
 
@@ -45,12 +45,15 @@ Indices = NDArray[np.int64]
 def near_copies(
     thumbnails: NDArray[np.uint8], callback: Callback, *, known: int = 0
 ) -> list[tuple[int, int, float]]:
-    """Pairs of images that show one photograph: both indices, the lower first, and their likeness.
+    """Find pairs of images that show one photograph.
 
     Args:
-        thumbnails: (N, S, S). Among fewer than `FEWEST` none are found.
+        thumbnails: (N, S, S) luminance. Among fewer than `FEWEST` none are found.
         callback: receives progress.
-        known: the first so many are compared with the others, not with each other.
+        known: number of first images that are compared only with the others.
+
+    Returns:
+        both indices, the lower first, and the likeness of each pair.
     """
     return [pair for pair in alike(thumbnails, callback, known=known) if pair[2] >= NEAR_COPY]
 
@@ -58,7 +61,7 @@ def near_copies(
 def alike(
     thumbnails: NDArray[np.uint8], callback: Callback, *, known: int = 0
 ) -> Iterator[tuple[int, int, float]]:
-    """The most alike images, copies or not; as `near_copies`."""
+    """Yield the most similar pairs of images, copies or not, in the form of `near_copies`."""
     if len(thumbnails) < FEWEST:
         return
     mean = _mean_of(thumbnails)
@@ -75,7 +78,7 @@ def alike(
 
 
 def _standardised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Thumbnails (N, S, S) of one brightness and contrast, whatever their exposure."""
+    """Bring thumbnails (N, S, S) to the same brightness and contrast."""
     values = thumbnails.astype(np.float32)
     values -= values.mean(axis=(1, 2), keepdims=True)
     values *= _CONTRAST / np.maximum(values.std(axis=(1, 2), keepdims=True), _PLAIN)
@@ -92,7 +95,7 @@ def _mean_of(thumbnails: NDArray[np.uint8]) -> Thumbnail:
 def _candidates(
     thumbnails: NDArray[np.uint8], mean: Thumbnail, known: int
 ) -> list[tuple[int, int, Indices]]:
-    """Pairs of images whose coarse looks agree, each with those most like either of the two."""
+    """Pairs with similar coarse descriptors, and the images most similar to either of the two."""
     count, side = len(thumbnails), THUMBNAIL // _DESCRIBED
     described = np.empty((count, _DESCRIBED**2), dtype=np.float32)
     for start in range(0, count, _CHUNK):
@@ -121,7 +124,7 @@ def _candidates(
 
 
 def _band_passed(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, S, S) without the finest and the coarsest detail."""
+    """Remove the finest and the coarsest detail from images (N, S, S)."""
     from scipy.ndimage import gaussian_filter
 
     fine = gaussian_filter(images, (0, _FINE, _FINE), mode="nearest")
@@ -131,13 +134,13 @@ def _band_passed(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _Similarity:
-    """Compares images by what sets them apart from those most like them.
+    """Compares two images by their differences from the images most similar to them.
 
-    Spatial frequencies count one over how strong they are in all images, so that a pattern that all
-    parts have, shifted from one to the next, counts little.
+    Spatial frequencies are weighted by the inverse of their power over all images, so that a
+    pattern that all parts share, shifted from one to the next, counts little.
 
     Args:
-        differences: (N, S, S) of some of the images from the mean of all, band-passed.
+        differences: (N, S, S) band-passed differences of some images from the mean of all.
     """
 
     def __init__(self, differences: NDArray[np.float32]) -> None:
@@ -149,12 +152,12 @@ class _Similarity:
         self._weights[compared] = 1 / power[compared]
 
     def __call__(self, one: Thumbnail, other: Thumbnail, usual: Thumbnail) -> float:
-        """Correlation of two images, once one is moved onto the other.
+        """Correlation of two images after alignment.
 
         Args:
-            one: band-passed, as the others.
-            other: the other image.
-            usual: mean of the images most like them.
+            one: the first image, band-passed as the others.
+            other: the second image.
+            usual: mean of the images most similar to them.
 
         Returns:
             -1 to 1; about 1 for copies.
@@ -178,14 +181,14 @@ class _Similarity:
 
 
 def _spectrum(image: Thumbnail) -> NDArray[np.complex128]:
-    """Spectrum of the inner part, faded out towards its edge."""
+    """Spectrum of the inner part, windowed towards its edge."""
     inner = image[_INNER]
     fade = np.sqrt(np.hanning(len(inner)))
     return np.fft.fft2((inner - inner.mean()) * np.outer(fade, fade))
 
 
 def _aligned(one: Thumbnail, other: Thumbnail, shift: tuple[int, int]) -> Thumbnail:
-    """The other, moved by the affine map that fits best (Lucas and Kanade, 1981)."""
+    """`other`, aligned to `one` by the best affine map (Lucas and Kanade, 1981)."""
     from scipy.ndimage import map_coordinates
 
     size = len(one)
@@ -208,7 +211,7 @@ def _aligned(one: Thumbnail, other: Thumbnail, shift: tuple[int, int]) -> Thumbn
 
 
 def _whole_shift(one: Thumbnail, other: Thumbnail) -> tuple[int, int]:
-    """Rows and columns, in whole pixels, that the other lies off, by cross-correlation."""
+    """Shift of `other` in rows and columns, in whole pixels, by cross-correlation."""
     product = np.fft.rfft2(other) * np.conj(np.fft.rfft2(one))
     found = np.fft.irfft2(product, s=one.shape)
     near = np.r_[: _MARGIN + 1, -_MARGIN:0]

@@ -1,4 +1,4 @@
-"""Defect masks that come beside images."""
+"""Reading and resizing of defect masks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ahl.data.images.reading import image_shape, read_pixels
 
 
 def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.bool_]:
-    """Unite the masks of one image, possibly none, to an array (height, width), True on the defect.
+    """Union of an image's masks, possibly none, as an array (height, width), True on the defect.
 
-    Any pixel that is not black marks the defect.
+    Every pixel that is not black marks the defect.
 
     Raises:
         ImageError: if a mask cannot be read or is of another size than the image.
@@ -38,9 +38,9 @@ def read_masks(paths: Sequence[Path], width: int, height: int) -> NDArray[np.boo
 
 
 def mask_of(sample: Sample) -> NDArray[np.bool_] | None:
-    """The mask (H, W) of an anomaly, of its image's size; None without one that marks a defect.
+    """The united masks (H, W) of an anomaly, in its image's size.
 
-    Unreadable and empty ones are passed over.
+    None for a normal image, and if masks are missing, empty or unreadable.
     """
     if not sample.is_anomaly or not sample.masks:
         return None
@@ -53,24 +53,24 @@ def mask_of(sample: Sample) -> NDArray[np.bool_] | None:
 
 
 def defect_masks(samples: Sequence[Sample]) -> Iterator[NDArray[np.bool_]]:
-    """The masks (H, W) of those samples that have one."""
+    """Yield the mask (H, W) of each sample that has one."""
     return (mask for sample in samples if (mask := mask_of(sample)) is not None)
 
 
 def resized_mask(mask: NDArray[np.bool_], size: ImageSize) -> NDArray[np.bool_]:
-    """A mask (H, W) at another height and width; whatever a pixel touches of the defect marks it.
+    """Resize a mask (H, W); a pixel that touches the defect is marked.
 
-    A thin crack must not fall between the pixels of a smaller mask.
+    A thin crack is thus not lost in a smaller mask.
     """
     resized = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
     return np.asarray(resized) > 0
 
 
 def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:
-    """True for a defect (mask, (H, W)) that covers less of its image than one of so many cells."""
+    """True if a mask (H, W) covers less than one of `cells` equal cells of its image."""
     return float(mask.mean()) * cells < 1
 
 
 def help_for_small_defects(tiles: int) -> str:
-    """Advice for defects smaller than a feature cell; `tiles` is 0 where images are seen whole."""
+    """Advice for defects smaller than a feature cell; `tiles` is 0 if images are seen whole."""
     return "give a larger --image-size" if tiles else "--tiles sees images at their own size"

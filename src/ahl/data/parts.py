@@ -1,6 +1,6 @@
 """Parts: photographs of one part stay on one side of a split, and in one fold.
 
-The part is known from the image's name, or images are of one part because one is a copy of another.
+The part is read from an image's name; copies of one image count as one part, too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ T = TypeVar("T", Sample, LabelledImage)
 U = TypeVar("U", Sample, LabelledImage)
 
 _COPIES: Final = "copies of "
-"""Beginning of the name of a part that copies are joined to."""
+"""Prefix of the name of a part that consists of copies."""
 
 
 def number_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
-    """Number the parts of N images: equal numbers (N,) for one part, a new one for each None.
+    """Number the parts of N images (N,): one number per part, and a new one for each None.
 
     Examples:
         >>> number_parts(["a", None, "b", "a", None]).tolist()
@@ -47,12 +47,12 @@ def number_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
 
 
 def part_of(name: str, group_by: str) -> str | None:
-    """The part that an image's name tells; None if the expression is not found in it.
+    """Read the part from an image's name; None if the expression does not match.
 
     Args:
-        name: of the image, relative to the root, with forward slashes.
-        group_by: a regular expression; its first group is the part, or all that it matches if it
-            has no group.
+        name: the image's name, relative to the root, with forward slashes.
+        group_by: a regular expression, searched for in the name; its first group, or the whole
+            match if it has no group, is the part.
 
     Raises:
         ConfigurationError: if it is not a regular expression.
@@ -73,15 +73,16 @@ def part_of(name: str, group_by: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts(Generic[T]):
-    """Images with their parts, and what these were found by.
+    """Images with their parts, and the copies and pictures that these were found by.
 
     Attributes:
-        images: as given, with their parts; None for the only photograph of a part.
-        copies: all copies among them, contradictions of the labels first.
-        pictures: of the readable images, in order.
-        skipped: images that cannot be read: copies of them are not looked for.
-        unmatched: images whose names do not tell their part; None if names were not asked.
-        bit_depth: that the pixels were read with.
+        images: the given images with their parts; None for the only photograph of a part.
+        copies: all copies among them, contradictory labels first.
+        pictures: pictures of the readable images, in order.
+        skipped: unreadable images, whose copies are not looked for.
+        unmatched: number of images whose part is neither given nor in their name; None without
+            an expression.
+        bit_depth: bit depth that the pixels were read with.
     """
 
     images: tuple[T, ...]
@@ -93,13 +94,13 @@ class Parts(Generic[T]):
 
     @property
     def shared(self) -> int:
-        """Number of images that share their part with others."""
+        """Number of images that share their part with another one."""
         _, counts = np.unique(number_parts(one.part for one in self.images), return_counts=True)
         return int(counts[counts > 1].sum())
 
     @property
     def across(self) -> tuple[Copy, ...]:
-        """Copies that are of different parts, by names or as told."""
+        """Copies whose parts, given or read from names, differ."""
         parts = {one.name: one.part for one in self.images}
         return tuple(
             copy
@@ -110,11 +111,14 @@ class Parts(Generic[T]):
 
     @property
     def contradictions(self) -> tuple[Copy, ...]:
-        """Copies of which one is labelled good and one a defect."""
+        """Copies with contradictory labels: one good, one a defect."""
         return tuple(copy for copy in self.copies if copy.where == "good and defect")
 
     def among(self, images: Sequence[U], bit_depth: int) -> Parts[U] | None:
-        """The same of some of the images, labelled otherwise perhaps; None if one is not known."""
+        """These parts restricted to `images`, whose labels may differ.
+
+        None if an image is not among these, or the bit depth differs.
+        """
         place = {image.name: index for index, image in enumerate(images)}
         known = {one.name for one in self.images}
         if self.bit_depth != bit_depth or not place.keys() <= known:
@@ -130,10 +134,10 @@ class Parts(Generic[T]):
         )
 
     def notes(self, done: str) -> list[str]:
-        """Sentences on what was found, for people.
+        """Notes on copies, parts and unreadable images, for people.
 
         Args:
-            done: about photographs of one part, such as "stay in one fold".
+            done: predicate for "photographs of one part", such as "stay in one fold".
         """
         notes = []
         if self.unmatched:
@@ -178,7 +182,7 @@ def _pair(copy: Copy) -> str:
 
 
 def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
-    """Images with the parts that their names tell; those whose part is given keep it."""
+    """Set the images' parts from their names; given parts are kept."""
     parts = [part_of(image.name, group_by) for image in images]
     return tuple(
         image if part is None or _is_told(image.part) else replace(image, part=part)
@@ -187,7 +191,7 @@ def tell_parts(images: Sequence[T], group_by: str) -> tuple[T, ...]:
 
 
 def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) -> tuple[T, ...]:
-    """Images with one part for all copies of an image; those whose part is given keep it."""
+    """Set one part for all copies of an image; given parts are kept."""
     pairs = [pair for pair in pairs if not any(_is_told(images[i].part) for i in pair)]
     copied: dict[str, int] = {}  # first image of each part that copies were joined to before
     for index, image in enumerate(images):
@@ -204,7 +208,7 @@ def with_copies_together(images: Sequence[T], pairs: Sequence[tuple[int, int]]) 
 
 
 def _is_told(part: str | None) -> bool:
-    """True for a part that is known otherwise than by copies."""
+    """True for a part that is given or read from a name, not found by copies."""
     return part is not None and not part.startswith(_COPIES)
 
 
@@ -216,16 +220,16 @@ def find_parts(
     known: Parts[Any] | None = None,
     bit_depth: int = FULL_DEPTH,
 ) -> Parts[T]:
-    """Tell the parts of images by their names, and copies of one another by their pixels.
+    """Find the parts of images by their names, and copies by their pixels.
 
-    An image that has a part, or whose name tells it, keeps it: copies join only images that have
-    none. Images that cannot be read stand alone.
+    A part that is given or in the name is kept: only images without one are joined as copies. An
+    unreadable image counts as a part of its own.
 
     Args:
-        images: with unique names.
+        images: images with unique names.
         callback: receives progress.
-        group_by: as in `part_of`; None for copies alone.
-        known: parts and copies among these and others: then nothing is looked at again.
+        group_by: as in `part_of`; None to look for copies only.
+        known: parts found before; if they cover all images, nothing is read again.
         bit_depth: as for `read_pixels`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One look at every image: its size, the identity of its pixels, and a thumbnail."""
+"""Size, pixel hash and thumbnail of every image, from decoding it once."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _WORKERS = 2  # so many decoded images are in memory at once
 
 
 class Named(Protocol):
-    """An image by its name, with its label: a `Sample` or a `LabelledImage`."""
+    """A named and labelled image: a `Sample` or a `LabelledImage`."""
 
     @property
     def name(self) -> str:
-        """Unique among the images looked at."""
+        """Name, unique among the images."""
 
     @property
     def class_name(self) -> str:
@@ -38,7 +38,7 @@ class Named(Protocol):
 
     @property
     def source(self) -> ImageSource:
-        """Place of the pixels."""
+        """Source of the pixels."""
 
 
 T = TypeVar("T", bound=Named)
@@ -46,12 +46,12 @@ T = TypeVar("T", bound=Named)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture(Generic[T]):
-    """One image: its size, its identity and its looks.
+    """An image's size, pixel hash and thumbnail.
 
     Attributes:
         sample: the image with its label.
-        width, height: of the original, in pixels.
-        digest: SHA-256 of shape and pixels; equal for equal pixels in whatever file.
+        width, height: size of the original in pixels.
+        digest: SHA-256 of shape and pixels, which does not depend on the file's format.
         thumbnail: (64, 64) uint8, luminance, the whole image.
     """
 
@@ -65,7 +65,7 @@ class Picture(Generic[T]):
 def look_at(
     samples: Sequence[T], callback: Callback, bit_depth: int = FULL_DEPTH
 ) -> tuple[list[Picture[T]], list[Skipped]]:
-    """Decode every image once.
+    """Decode every image once and make its picture.
 
     Args:
         samples: the images.
@@ -73,8 +73,8 @@ def look_at(
         bit_depth: as for `read_pixels`.
 
     Returns:
-        the pictures of the readable ones in order, and those that cannot be read, for the caller
-        to report.
+        pictures of the readable images in order, and the unreadable images, for the caller to
+        report.
     """
     pictures, skipped = [], []
     callback.on_stage("looking at images", 0, len(samples))
@@ -96,7 +96,7 @@ def _look_at_one(bit_depth: int, sample: T) -> Picture[T] | Skipped:
 
 
 def picture_of(sample: T, pixels: Pixels) -> Picture[T]:
-    """The picture of an image whose pixels (H, W, 3) are these."""
+    """Make the picture of an image with these pixels (H, W, 3)."""
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height} {width}\n".encode())
     digest.update(pixels.data)

@@ -1,11 +1,11 @@
-"""A dataset -> what is trained on and what is tested, by the open-set protocol.
+"""Training and test splits of a dataset, by the open-set protocol.
 
 A few labelled anomalies are drawn for training. In the general setting they come from all
 classes and the rest is tested; in the hard setting they come from one known class and only
 the other classes are tested.
 
-Photographs of one part (`Sample.part`) never stand on both sides: the normals are split by parts,
-and what is tested shows no part that is trained on. Without parts each image is one of its own.
+Photographs of one part (`Sample.part`) are never on both sides: the normals are split by parts, and
+no test image shows a part that is trained on. An image without a part counts as one of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ahl.data.parts import Parts, number_parts
 Setting = Literal["general", "hard"]
 
 Drawn = Literal["all", "general", "hard"]
-"""Origin of training anomalies: all there are, or a draw in one of the settings."""
+"""Choice of the training anomalies: all of them, or a draw in one of the settings."""
 
 _BENCHMARK_ANOMALIES = 10
 # The protocol fixes both, so that every method and seed tests the same normals.
@@ -42,11 +42,11 @@ class TrainingSplit:
 
     Attributes:
         normals: normal images to train on, at least one.
-        anomalies: labelled anomalies to train on, at least one.
-        test: normal and anomalous images to test on; empty where all is trained on.
-        drawn: how the anomalies were come by.
+        anomalies: labelled anomalies to train on; empty only for the target of a transfer.
+        test: normal and anomalous images to test on; empty if all images are trained on.
+        drawn: how the anomalies were chosen.
         known_class: in the hard setting, the class they were drawn from.
-        left_out: images that would be tested, but for a photograph of the same part in training.
+        left_out: number of images not tested because training has a photograph of the same part.
         group_by: as in `Dataset`.
         found: as in `Dataset`.
     """
@@ -69,26 +69,25 @@ def draw_split(
     known_class: str | None = None,
     seed: int = 0,
 ) -> TrainingSplit:
-    """Draw the training anomalies and set the test apart.
+    """Draw the training anomalies and split off a test.
 
-    Anomalies are drawn image by image. Other photographs of a drawn part are neither trained on nor
-    tested, nor is a test image of a part whose normal photographs train; they are counted.
+    Anomalies are drawn image by image. Other photographs of a drawn part, and test images of a part
+    with normal photographs in training, are left out and counted.
 
     Args:
-        dataset: what to split.
-        anomalies: how many anomalies to draw, without replacement. None takes every labelled
-            image of an inspection layout for training, leaving no test, and draws 10 from a
-            benchmark layout.
+        dataset: the dataset to split.
+        anomalies: number of anomalies to draw, without replacement. None takes all images of an
+            inspection layout for training, leaving no test, and draws 10 from a benchmark layout.
         setting: `"general"` or `"hard"`.
         known_class: in the hard setting, the class to draw from.
-        seed: of the draw, at least 0. The split of the normals does not depend on it.
+        seed: seed of the draw, at least 0. The split of the normals does not depend on it.
 
     Returns:
-        The split; the same for the same dataset and arguments, in whatever order it was listed.
+        The split; the same dataset and arguments give the same split.
 
     Raises:
-        ConfigurationError: if the arguments contradict each other or name no known class.
-        DataError: if the dataset has too few images for them, or too few parts.
+        ConfigurationError: if an argument is invalid, or they contradict each other.
+        DataError: if the dataset has too few images or too few parts for them.
 
     Examples:
         >>> from pathlib import Path
@@ -127,11 +126,10 @@ def draw_every_class(
     known_class: str | None = None,
     seed: int = 0,
 ) -> TrainingSplit:
-    """Draw training anomalies of every class: what a detector could do that has seen them all.
+    """Draw training anomalies of every class, for an upper bound that has seen all classes.
 
-    `anomalies` are drawn of each class, but half of one with no more than twice as many images is
-    kept for the test. In the hard setting the known class is not tested. The rest is as in
-    `draw_split`.
+    `anomalies` are drawn from each class, but at most half of its images. In the hard setting the
+    known class is not tested. The rest is as in `draw_split`.
 
     Raises:
         ConfigurationError: as `draw_split`.
@@ -159,7 +157,7 @@ def _with_test(
     setting: Setting,
     known_class: str | None,
 ) -> TrainingSplit:
-    """The split with the normals; what shows a part that is trained on is not tested."""
+    """Complete the split with the normals, without test images of parts that are trained on."""
     normals, test_normals = split_normals(dataset)
     given = by_name((*test_normals, *tested))
     test = of_other_parts(given, (*normals, *anomalies))
@@ -183,7 +181,7 @@ def _with_test(
 
 
 def of_other_parts(samples: Iterable[Sample], trained: Iterable[Sample]) -> tuple[Sample, ...]:
-    """The samples that show no part of those that are trained on."""
+    """The samples of parts that are not trained on."""
     parts = {sample.part for sample in trained} - {None}
     return tuple(sample for sample in samples if sample.part not in parts)
 
@@ -191,7 +189,7 @@ def of_other_parts(samples: Iterable[Sample], trained: Iterable[Sample]) -> tupl
 def _draw(
     pool: tuple[Sample, ...], count: int, random: np.random.Generator
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Some of the samples, without replacement, and the others."""
+    """Draw `count` samples without replacement; return them and the others."""
     chosen = {int(index) for index in random.choice(len(pool), size=count, replace=False)}
     drawn = tuple(sample for index, sample in enumerate(pool) if index in chosen)
     return drawn, tuple(sample for index, sample in enumerate(pool) if index not in chosen)
@@ -231,7 +229,7 @@ def _check_arguments(
 def _pools(
     dataset: Dataset, count: int, known_class: str | None
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Anomalies to draw from, and those of other classes; checks that a test will be left."""
+    """Anomalies to draw from, and those of other classes; checks that some are left to test."""
     ordered = dataset.anomalies
     if known_class is None:
         if len(ordered) <= count:
@@ -257,10 +255,10 @@ def _pools(
 
 
 def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Normals to train on and normals to test on; the same ones whoever asks.
+    """Split the normals into training and test normals, the same for every method and seed.
 
-    A quarter of the parts is tested, or of the images where each is of a part of its own. In the
-    benchmark layout, the dataset's own split is kept; `of_other_parts` makes it one of parts.
+    A quarter of the parts is tested. In the benchmark layout the dataset's own split is kept, which
+    may share parts; see `of_other_parts`.
 
     Raises:
         DataError: if the normal images of the inspection layout show fewer than two parts.

@@ -1,4 +1,4 @@
-"""A dataset whose images have been looked at: each has its part, and keeps its content."""
+"""Datasets with the parts of their images, and with their content pinned."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ def with_parts(
     group_by: str | None = None,
     bit_depth: int = FULL_DEPTH,
 ) -> tuple[Dataset, Parts[Sample]]:
-    """A dataset whose samples have their parts, and what these were found by.
+    """Find the parts of a dataset's samples, and pin the samples to their content.
 
-    Every image is decoded once, and not again by a training on a split of the dataset. From then on
-    each has the content that was looked at: one that changes later cannot be read any more.
+    Every image is decoded once; a training on a split of the returned dataset does not search again
+    for parts and copies. An image that changes later can no longer be read.
 
     Args:
-        dataset: as `open_dataset` gives it.
+        dataset: a dataset, as from `open_dataset`.
         callback: receives progress.
-        group_by: as in `part_of`; None: copies alone tell parts.
+        group_by: as in `part_of`; None to look for copies only.
         bit_depth: as for `read_pixels`.
+
+    Returns:
+        the dataset with parts, and the parts, copies and pictures found.
 
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
@@ -59,7 +62,7 @@ def with_parts(
 
 
 def _pinned(sample: Sample) -> Sample:
-    """The sample with its hash; as it is if it cannot be read, as is found out later."""
+    """The sample with its hash; unchanged if it cannot be read, which is reported later."""
     try:
         return replace(sample, sha256=content_hash(sample.source))
     except ImageError:

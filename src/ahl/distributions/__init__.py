@@ -1,1 +1,1 @@
-"""Heterogeneous anomaly distributions: episodes, pseudo anomalies, the training set."""
+"""Heterogeneous anomaly distributions: episodes, pseudo anomalies and the training set."""

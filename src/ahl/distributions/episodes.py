@@ -1,7 +1,7 @@
 """Heterogeneous anomaly distribution generation (HADG): AHL, section 3.2.
 
-Out of one training set come T episodes, each with its own support and query set: different
-clusters of normals, different shares of the labelled anomalies, different pseudo anomalies.
+A training set is divided into T episodes, each with its own support and query set: different
+clusters of normals, different subsets of the labelled anomalies, different pseudo anomalies.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleSet:
-    """One support or query set before its pseudo anomalies are made.
+    """A support or query set before its pseudo anomalies are made.
 
     Attributes:
         normals: sorted indices into the training normals.
         anomalies: sorted indices into the labelled anomalies.
         generator: index of the pseudo-anomaly generator of this set; -1 for none.
-        twins: sorted indices into the training normals, a subset of `normals`: those that get
-            a pseudo twin from `generator`.
+        twins: sorted indices into the training normals, a subset of `normals`, from which
+            `generator` makes pseudo anomalies.
     """
 
     normals: Indices
@@ -38,12 +38,12 @@ class SampleSet:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Episode:
-    """D_i: one heterogeneous anomaly distribution.
+    """D_i: a heterogeneous anomaly distribution.
 
     Attributes:
-        name: for people: which normals the support and the query hold.
-        support: D_i^s, what the base model learns from.
-        query: D_i^q, what it is judged on.
+        name: description of the normals in support and query, for people.
+        support: D_i^s, on which the base model is trained.
+        query: D_i^q, on which it is evaluated.
     """
 
     name: str
@@ -55,9 +55,9 @@ def cluster_normals(features: NDArray[np.float32], *, clusters: int, seed: int) 
     """Group the training normals by k-means.
 
     Args:
-        features: (N, D) pooled features of the training normals, and of nothing else.
-        clusters: C; fewer are made when there are fewer distinct normals.
-        seed: of the k-means starts.
+        features: (N, D) pooled features of the training normals only.
+        clusters: number C of clusters, or the number of distinct normals if that is smaller.
+        seed: seed of the k-means initialisations.
 
     Returns:
         (N,) cluster numbers, 0 .. C - 1.
@@ -74,7 +74,7 @@ def cluster_normals(features: NDArray[np.float32], *, clusters: int, seed: int) 
 
 
 def group_at_random(count: int, *, groups: int, seed: int) -> Indices:
-    """Deal the training normals out to groups of equal size (the paper's ablation RamHADG).
+    """Group the training normals at random, in nearly equal sizes (the paper's ablation RamHADG).
 
     Returns:
         (N,) group numbers, 0 .. `groups` - 1.
@@ -88,10 +88,10 @@ def group_at_random(count: int, *, groups: int, seed: int) -> Indices:
 def split_anomalies(
     count: int, config: DistributionConfig, random: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Draw which labelled anomalies the support and the query of one episode hold.
+    """Draw the labelled anomalies of an episode's support and query.
 
-    A random part is virtual seen, the rest virtual unseen; the configured overlap says which
-    of them both sets share (the paper's appendix B.1 and table 10). A single anomaly is in
+    A random subset is virtual seen, the rest virtual unseen; `config.anomaly_overlap` determines
+    which of them both sets share (the paper's appendix B.1 and table 10). A single anomaly is in
     both.
 
     Returns:
@@ -124,13 +124,14 @@ def make_episodes(
     Args:
         assignment: (N,) cluster number of each training normal.
         anomalies: number of labelled anomalies.
-        generators: number of pseudo-anomaly generators at hand; 0 makes no pseudo anomalies.
-            Support and query use two different ones (the same one when only one is given).
+        generators: number of pseudo-anomaly generators; 0 makes no pseudo anomalies. Support and
+            query use two different ones if there are several.
         config: the constants.
-        seed: of all draws.
+        seed: seed of all draws.
 
     Returns:
-        C * (C - 1) + 1 episodes, fewer where clusters are too small to serve.
+        C * (C - 1) + 1 episodes; fewer if clusters are smaller than `config.smallest_cluster`, or
+        at most `config.episodes` if that is not 0.
     """
     random = numpy_generator(seed, "episodes")
     twin_of = draw_twins(len(assignment), generators, config, seed)
@@ -178,10 +179,10 @@ def _draw_generators(generators: int, random: np.random.Generator) -> tuple[int,
 def draw_twins(
     normals: int, generators: int, config: DistributionConfig, seed: int
 ) -> NDArray[np.bool_]:
-    """Draw the normals that have a twin from each generator: (generators, normals).
+    """Draw the normals from which each generator makes a pseudo anomaly: (generators, normals).
 
-    One draw for all episodes, so that sets which share normals share their twins, and the
-    backbone sees each once.
+    One draw for all episodes: sets that share normals share their pseudo anomalies, too, whose
+    features are then extracted once.
     """
     random = numpy_generator(seed, "twins")
     twins = np.zeros((generators, normals), dtype=np.bool_)

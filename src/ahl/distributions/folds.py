@@ -13,17 +13,17 @@ from ahl.distributions.pseudo import PseudoAnomaly, normals_of
 from ahl.distributions.training_set import IndexedSet
 
 FEWEST_NORMALS = 10
-"""Parts that normals show; of fewer, the spread cannot be estimated."""
+"""Fewest parts of normals from which their spread can be estimated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fold:
-    """One share of the training images, and the rest, on which its model trains.
+    """A fold of the training images, and the rest, on which its model trains.
 
     Attributes:
-        samples: the rest, with the pseudo anomalies made of its normals.
-        normals: in the fold, at least one, each of another part.
-        anomalies: in the fold, each of another part; may be empty.
+        samples: the training samples outside the fold, with the pseudo anomalies of its normals.
+        normals: the fold's normals, at least one, each of a different part.
+        anomalies: the fold's anomalies, each of a different part; may be empty.
     """
 
     samples: IndexedSet
@@ -40,23 +40,23 @@ def draw_folds(
     seed: int,
     groups: Indices | None = None,
 ) -> tuple[Fold, ...]:
-    """Share the parts of normals and labelled anomalies out at random, each in one fold.
+    """Assign the parts of normals and labelled anomalies to folds at random.
 
-    Photographs of one part are in one fold, where one of them stands for all: they are no
-    independent observations of unseen parts. A single part with anomalies is in none, since a model
-    needs one to train on; of fewer such parts than folds, each is in a fold of its own.
+    Of the photographs of one part, all in one fold, a single one is scored, as they are not
+    independent. If only one part has anomalies, it is in no fold, since a model needs one to train
+    on; if fewer parts have anomalies than there are folds, each is in a fold of its own.
 
     Args:
-        normals: how many, at the start of the training set.
-        anomalies: how many, behind them.
-        plan: the pseudo anomalies behind those.
-        folds: how many, at most one for every two parts of normals; 0 for none.
-        seed: of the draw.
-        groups: (normals + anomalies,) equal numbers for photographs of one part; None: each is of
+        normals: number of normals, at the start of the training set.
+        anomalies: number of labelled anomalies, behind them.
+        plan: the pseudo anomalies, behind these.
+        folds: number of folds, at most half the number of parts of normals; 0 for none.
+        seed: seed of the draw.
+        groups: (normals + anomalies,) equal numbers for photographs of one part; None if each shows
             a part of its own.
 
     Returns:
-        the folds; none where normals show fewer than `FEWEST_NORMALS` parts.
+        the folds; none if the normals show fewer than `FEWEST_NORMALS` parts.
     """
     given = np.arange(normals + anomalies) if groups is None else groups
     numbers = _by_first(given)
@@ -100,7 +100,7 @@ def draw_folds(
 
 
 def _by_first(groups: Indices) -> Indices:
-    """Groups (N,) numbered anew, in the order of their first members."""
+    """Renumber groups (N,) in the order of their first members."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     numbers: Indices = np.argsort(np.argsort(first))[inverse]
     return numbers

@@ -1,4 +1,4 @@
-"""The pseudo anomalies that the episodes need, each made when it is needed."""
+"""Pseudo anomalies that the episodes need, made on demand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ahl.distributions.episodes import Episode
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class PseudoAnomaly:
-    """One pseudo anomaly to be made: indices into the generators and the training normals."""
+    """A planned pseudo anomaly: indices of its generator and its training normal."""
 
     generator: int
     normal: int
 
 
 def plan_pseudo_anomalies(episodes: Sequence[Episode]) -> list[PseudoAnomaly]:
-    """Every (generator, normal) pair that some support or query set uses, once, sorted."""
+    """Every pseudo anomaly that some support or query set uses, once, sorted."""
     return sorted(
         {
             PseudoAnomaly(generator=samples.generator, normal=int(normal))
@@ -38,7 +38,7 @@ def plan_pseudo_anomalies(episodes: Sequence[Episode]) -> list[PseudoAnomaly]:
 
 
 def normals_of(plan: Sequence[PseudoAnomaly]) -> NDArray[np.int64]:
-    """(N,) the normal that each planned pseudo anomaly is made of."""
+    """Index of the normal that each planned pseudo anomaly is made from, (N,)."""
     return np.array([entry.normal for entry in plan], dtype=np.int64)
 
 
@@ -50,19 +50,19 @@ def pseudo_items(
     seed: int,
     tiles: int = 0,
 ) -> list[ImageItem]:
-    """Describe the planned pseudo anomalies as images to extract.
+    """Make the image items of planned pseudo anomalies.
 
-    What one looks like depends on the run's seed, the generator and the image's content. The
-    source it takes material from is the normal whose content hash follows a random one, so that
-    another normal in the set changes few of them, and the cache keeps the others.
+    Their pixels depend on the run's seed, the generator and the image's content. The source of a
+    patch is the normal whose content hash follows a random one, so that adding a normal changes few
+    pseudo anomalies, and the others stay cached.
 
     Args:
-        plan: which to make.
+        plan: the pseudo anomalies to make.
         normals: the training normals.
-        generators: that make them.
-        seed: of the run.
-        tiles: side of the tiles in which images are seen, one of which is changed; 0 changes
-            whole images.
+        generators: the generators that make them.
+        seed: seed of the run.
+        tiles: side in pixels of the tiles in which images are seen, one of which is changed; 0
+            changes whole images.
     """
     ring = sorted((_digest(normal.key), index) for index, normal in enumerate(normals))
     items = []

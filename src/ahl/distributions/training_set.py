@@ -19,7 +19,7 @@ from ahl.features.table import FeatureTable
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IndexedSet:
-    """Some of the training set: sorted indices into it, by kind."""
+    """A subset of the training set: sorted indices by kind."""
 
     normals: Indices
     anomalies: Indices
@@ -32,11 +32,11 @@ class IndexedSet:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingSet:
-    """D: everything there is to train on.
+    """D: all training samples.
 
     Attributes:
         features: rows of the normals, then the labelled anomalies, then the pseudo anomalies.
-        kinds: (N,) of `Kind` values.
+        kinds: (N,) values of `Kind`.
     """
 
     features: FeatureTable
@@ -56,7 +56,7 @@ class TrainingSet:
     def of_counts(
         cls, features: FeatureTable, *, normals: int, anomalies: int, pseudo: int
     ) -> TrainingSet:
-        """A training set of so many normals, labelled anomalies and pseudo anomalies, in turn."""
+        """Make a training set by the numbers of normals, anomalies and pseudo anomalies in it."""
         counts = torch.tensor([normals, anomalies, pseudo])
         return cls(features=features, kinds=torch.tensor(list(Kind)).repeat_interleave(counts))
 
@@ -66,10 +66,10 @@ class Distributions:
     """The T heterogeneous anomaly distributions D_i as index sets over D (section 3.2).
 
     Attributes:
-        supports: D_i^s of each.
-        queries: D_i^q of each.
-        unseen: (N, T) whether sample j is an anomaly that support i does not hold: a labelled
-            one outside it, or a pseudo one of a generator that it does not use.
+        supports: support sets D_i^s.
+        queries: query sets D_i^q.
+        unseen: (N, T) true if sample j is an anomaly that support i does not hold: a labelled
+            one outside it, or a pseudo anomaly of a generator that it does not use.
     """
 
     supports: tuple[IndexedSet, ...]
@@ -81,18 +81,18 @@ class Distributions:
 
     @property
     def query_shares(self) -> Tensor:
-        """(T,) share of each query set in the sum of Eq. 4, by its normals; they sum to 1.
+        """Weight of each query set in the sum of Eq. 4, (T,), by its normals; they sum to 1.
 
         Eq. 4 sums over the samples of all query sets. We draw balanced batches of equal size
-        instead, in which labelled anomalies are the same for all; without these shares the normals
-        of a small cluster would count several times as much as those of a large one.
+        instead; without these weights, the normals of a small cluster would count several times as
+        much as those of a large one.
         """
         sizes = torch.tensor([float(len(query.normals)) for query in self.queries])
         return sizes / sizes.sum()
 
     @property
     def judged(self) -> Tensor:
-        """(N, T) whether sample j counts in Eq. 6 for model i: not a normal of its support."""
+        """(N, T) true if sample j counts in Eq. 6 for model i: all but its support's normals."""
         judged = torch.ones_like(self.unseen)
         for i, support in enumerate(self.supports):
             judged[torch.from_numpy(support.normals), i] = False
@@ -100,13 +100,13 @@ class Distributions:
 
 
 class Batch(NamedTuple):
-    """Samples for one step of one base model; with a leading T axis, of all of them.
+    """Samples for a step of one base model or, with a leading T axis, of all T.
 
     Attributes:
-        maps: (N, C, H_s, W_s) a scale.
-        references: (C, H_s, W_s) a scale, the mean of some normals of the same set; both
+        maps: (N, C, H_s, W_s) per scale.
+        references: (C, H_s, W_s) per scale, the mean of some normals of the same set; both
             scales from the same normals.
-        kinds: (N,) of `ahl._common.types.Kind` values.
+        kinds: (N,) values of `ahl._common.types.Kind`.
     """
 
     maps: FeatureMaps
@@ -114,7 +114,7 @@ class Batch(NamedTuple):
     kinds: Tensor
 
     def of(self, model: int) -> Batch:
-        """One model's batch out of those of all T."""
+        """The batch of one of T models."""
         return Batch(
             tuple(scale[model] for scale in self.maps),
             tuple(scale[model] for scale in self.references),
@@ -125,13 +125,13 @@ class Batch(NamedTuple):
 def index_episodes(
     normals: int, anomalies: int, episodes: Sequence[Episode], plan: Sequence[PseudoAnomaly]
 ) -> Distributions:
-    """Lay the episodes out over the training set.
+    """Express the episodes as index sets over the training set.
 
     Args:
-        normals: how many stand at its start.
-        anomalies: how many labelled ones stand behind them.
-        episodes: from `make_episodes`.
-        plan: from `plan_pseudo_anomalies` of the same episodes: the pseudo anomalies behind those.
+        normals: number of normals, at its start.
+        anomalies: number of labelled anomalies, behind them.
+        episodes: episodes from `make_episodes`.
+        plan: their `plan_pseudo_anomalies`: the pseudo anomalies behind these.
     """
     first_pseudo = normals + anomalies
     place = {(p.generator, p.normal): first_pseudo + i for i, p in enumerate(plan)}
@@ -159,7 +159,7 @@ def index_episodes(
 
 
 def balanced_counts(batch_size: int, present: Sequence[bool]) -> tuple[int, int, int]:
-    """Share a batch out evenly among the kinds present; the remainder goes to the normals."""
+    """Divide a batch evenly among the kinds present; the remainder goes to the normals."""
     share = batch_size // sum(present)
     counts = [share if there else 0 for there in present]
     counts[Kind.NORMAL] += batch_size - sum(counts)
@@ -188,7 +188,7 @@ def draw_batch(
     """Draw one balanced batch from each of T sets, stacked along a leading T axis.
 
     Samples are drawn with replacement. The reference of a batch is the mean of normals of the
-    same set, drawn apart; both scales are of the same normals.
+    same set, drawn independently; both scales use the same normals.
     """
     counts = kind_counts(batch_size, sets)
     chosen = torch.stack(

@@ -1,1 +1,1 @@
-"""Ours, beside the paper: components, memory, calibration by out-of-fold scores."""
+"""Evidence beyond the paper: components, memory, calibration by out-of-fold scores."""

@@ -1,9 +1,9 @@
-"""From several kinds of evidence to one image score.
+"""Calibration of several kinds of evidence into one image score.
 
-The heads of a detector and the memory of normal patches score on scales of their own: summed as
-they are, the one that happens to spread widest decides. Here each is measured in standard
-deviations of unseen normals, and weighs as much as it lifts out-of-fold anomalies above them; what
-is usual follows from the normals most like the image.
+The heads of a detector and the memory of normal patches have scales of their own: in a plain sum,
+the one with the largest spread dominates. Here each is measured in standard deviations of unseen
+normals, relative to the nearest neighbours of the image, and weighted by how far it raises
+out-of-fold anomalies above normals.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ahl.heads import BaseDetector, HeadScores
 from ahl.heads.base import MEMORY, top_mean
 
 Evidence = dict[str, Tensor]
-"""(N,) by name of a head, or `MEMORY`; higher = more anomalous."""
+"""Evidence (N,) by name of a head, or `MEMORY`; higher is more anomalous."""
 
 SMALLEST: Final = 1e-6
-"""Spread up to which evidence is constant: it is not divided by, and weighs nothing."""
+"""Largest standard deviation of evidence that counts as constant, and gets weight 0."""
 
 _LARGEST: Final = 1e30  # number that may stand in a file: float32 holds its products with others
 
@@ -42,13 +42,13 @@ Weight = Annotated[float, Meta(ge=0, le=_LARGEST)]
 def gather(
     detector: BaseDetector, heads: HeadScores, maps: FeatureMaps, memory_weight: float
 ) -> Evidence:
-    """All evidence of images: each head's, and the memory's at the positions where it is highest.
+    """Gather all evidence of images: each head's, and the mean of the memory's top positions.
 
     Args:
         detector: the heads.
-        heads: their scores.
-        maps: what they were given; with a memory, its evidence is the last channel.
-        memory_weight: size of that channel a spread; 0 if there is no memory.
+        heads: the heads' scores.
+        maps: the heads' input; with a memory, its evidence is the last channel.
+        memory_weight: size of that channel per standard deviation; 0 without a memory.
     """
     evidence = dict(detector.evidence(heads))
     if memory_weight:
@@ -62,17 +62,17 @@ def gather(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CalibrationConstants:
-    """All of a calibration but its tensors.
+    """The constants of a calibration, without its tensors.
 
     Attributes:
-        names: of the evidence; the next five attributes have a value each.
-        means: of the training normals' evidence.
-        deviations: its standard deviation.
-        shifts: mean of out-of-fold normals, in deviations of those trained on.
-        stretches: their standard deviation, in the same deviations.
-        weights: with sum 1.
-        probability: how likely a score is an anomaly's.
-        knn: the out-of-fold normals; None compares with all of them alike.
+        names: names of the evidence; the next five attributes have one value for each.
+        means: means of the training normals' evidence.
+        deviations: standard deviations of the training normals' evidence.
+        shifts: means of the out-of-fold normals, in these deviations.
+        stretches: standard deviations of the out-of-fold normals, in the same deviations.
+        weights: weights, with sum 1.
+        probability: probability that an image is anomalous, by its score.
+        knn: k-nearest-neighbour normalisation; None compares with all normals.
     """
 
     names: tuple[str, ...]
@@ -92,18 +92,18 @@ class CalibrationConstants:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration(CalibrationConstants):
-    """Standardises evidence and weighs it.
+    """Standardises and weights evidence.
 
-    z = ((e - mean) / deviation - shift) / stretch, made relative to the normals most like the
-    image where they are known, and the image score is the mean of z with the weights.
-    Training normals lie closer together than others do; shift and stretch say by how much.
+    z = ((e - mean) / deviation - shift) / stretch, relative to the image's nearest normals if
+    `knn` is there; the image score is the weighted mean of z. Shift and stretch correct for
+    training normals, whose evidence is lower and less spread than that of unseen ones.
 
     Attributes:
-        normals: (N, K) z of the out-of-fold normals, or of those that `knn` remembers, each
-            against the others; none if the model is not theirs.
+        normals: (N, K) z of the out-of-fold normals; with `knn` of those that it remembers, each
+            against the others. Empty after adapting to another product.
         anomalies: (M, K) z of the out-of-fold anomalies.
-        missed: (R, K) of anomalies that later updates learnt from. They have a say in the weights
-            alone: chosen because they were missed, they do not stand for others.
+        missed: (R, K) z of anomalies from later updates. They count for the weights only: chosen
+            because they were missed, they are not representative.
     """
 
     knn: KNNNormalisation | None
@@ -113,27 +113,27 @@ class Calibration(CalibrationConstants):
 
     @property
     def normal_scores(self) -> NDArray[np.float64]:
-        """(N,) image scores of the out-of-fold normals."""
+        """Image scores of the out-of-fold normals, (N,)."""
         return weighted(self.normals, self.weights)
 
     @property
     def anomaly_scores(self) -> NDArray[np.float64]:
-        """(M,) image scores of the out-of-fold anomalies."""
+        """Image scores of the out-of-fold anomalies, (M,)."""
         return weighted(self.anomalies, self.weights)
 
     def neighbours(self, descriptors: Tensor) -> NeighbourStatistics | None:
-        """The normals most like images, (N, D) `descriptors`; None where all normals are alike."""
+        """Statistics of the nearest normals of images by `descriptors` (N, D); None without knn."""
         return None if self.knn is None else self.knn.statistics(descriptors)
 
     def standardised(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Tensor:
-        """Evidence z of images, (N, K); the arguments are those of `weigh`."""
+        """Standardised evidence z of images, (N, K); the arguments are those of `weigh`."""
         plain = self.plain(evidence)
         if self.knn is not None and neighbours is not None:
             return self.knn.relative(plain, neighbours)
         return plain
 
     def plain(self, evidence: Evidence) -> Tensor:
-        """The same before it is made relative to the normals most like each image."""
+        """Standardised evidence (N, K), not relative to the nearest normals."""
         own = as_matrix(evidence, self.names)
         means, deviations, shifts, stretches = (
             torch.tensor(values, dtype=own.dtype)
@@ -142,23 +142,23 @@ class Calibration(CalibrationConstants):
         return ((own - means) / deviations - shifts) / stretches
 
     def weigh(self, evidence: Evidence, neighbours: NeighbourStatistics | None) -> Evidence:
-        """The share of each kind of evidence in the image score.
+        """Contribution of each kind of evidence to the image score; their sum (N,) is the score.
 
-        In standard deviations of unseen normals; their sum (N,) is the score; 0 is a usual normal.
+        In standard deviations of unseen normals, whose mean is 0.
 
         Args:
             evidence: (N,) by name.
-            neighbours: of each, or of the one image that all of it is of.
+            neighbours: statistics for each image, or for the one image that all evidence is of.
         """
         z = self.standardised(evidence, neighbours)
         weights = torch.tensor(self.weights, dtype=z.dtype)
         return dict(zip(self.names, (z * weights).unbind(dim=-1), strict=True))
 
     def restandardised(self, evidence: Evidence) -> Self:
-        """The same for other training normals, whose evidence is given.
+        """Recalibrate to another product's training normals, by their evidence.
 
-        Shifts, stretches and weights stay: there is no labelled anomaly of theirs. The
-        out-of-fold normals and anomalies go: they are of another product.
+        Shifts, stretches and weights are kept, as there are no labelled anomalies of the product.
+        The out-of-fold normals and anomalies, which are of the old product, are dropped.
         """
         means, deviations = spread_of(evidence)
         return replace(
@@ -172,7 +172,7 @@ class Calibration(CalibrationConstants):
         )
 
     def moved(self, before: Evidence, after: Evidence) -> Self:
-        """The same for heads that went on training, by what that changed of normals' evidence."""
+        """Adjust means and deviations to further training, by evidence `before` and `after`."""
         means, deviations = spread_of(before)
         means_after, deviations_after = spread_of(after)
         changes = zip(self.means, means, means_after, strict=True)
@@ -184,7 +184,7 @@ class Calibration(CalibrationConstants):
         )
 
     def constants(self) -> CalibrationConstants:
-        """All but the tensors."""
+        """The constants, without the tensors."""
         knn = None if self.knn is None else base_of(self.knn, KNNConstants)
         return replace(base_of(self, CalibrationConstants), knn=knn)
 
@@ -201,10 +201,10 @@ class Calibration(CalibrationConstants):
         names: tuple[str, ...],
         width: int,
     ) -> Self:
-        """The inverse of `constants` and `tensors`, where descriptors are (N, `width`).
+        """Rebuild from `constants` and `tensors`; descriptors have `width` components.
 
         Raises:
-            ValueError: if they do not fit together.
+            ValueError: if they are inconsistent.
         """
         if constants.names != names:
             raise ValueError("the calibration is of other evidence")
@@ -220,18 +220,18 @@ class Calibration(CalibrationConstants):
 
 
 def spread_of(evidence: Evidence) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Means and standard deviations; 1 in place of a deviation that is none."""
+    """Means and standard deviations; 1 in place of deviations up to `SMALLEST`."""
     means = tuple(float(values.double().mean()) for values in evidence.values())
     deviations = [float(values.double().std(correction=0)) for values in evidence.values()]
     return means, tuple(value if value > SMALLEST else 1.0 for value in deviations)
 
 
 def weighted(standardised: Tensor, weights: tuple[float, ...]) -> NDArray[np.float64]:
-    """Image scores (N,) of z (N, K)."""
+    """Image scores (N,): weighted sums of standardised evidence (N, K)."""
     scores = standardised.double() @ torch.tensor(weights, dtype=torch.float64)
     return np.asarray(scores.numpy(), dtype=np.float64)
 
 
 def as_matrix(evidence: Evidence, names: Sequence[str]) -> Tensor:
-    """(N, K), a column a name."""
+    """Evidence as a matrix (N, K), one column per name."""
     return torch.stack([evidence[name] for name in names], dim=-1)

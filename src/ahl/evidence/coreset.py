@@ -1,4 +1,4 @@
-"""Few patches that stand for many: farthest-point choice (Roth et al., PatchCore, CVPR 2022)."""
+"""Coresets of patches by farthest-point sampling (Roth et al., PatchCore, CVPR 2022)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn import functional
 from ahl.features.table import FeatureTable
 
 PROJECTED = 128
-"""Dimensions of the random projection in which patches are chosen."""
+"""Number of dimensions of the random projection in which patches are compared."""
 
 
 def patches_of(maps: Tensor) -> Tensor:
-    """Locally averaged features, a row a position: (N, C, H, W) to (N, H * W, C).
+    """Locally averaged features, one row per position: (N, C, H, W) to (N, H * W, C).
 
-    Every position is averaged with its eight neighbours (PatchCore, section 3.1), so that a patch
-    moved a little stays itself.
+    Every position is averaged with its eight neighbours (PatchCore, section 3.1), for robustness to
+    small shifts.
     """
     averaged = functional.avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)
     return averaged.flatten(-2).transpose(-1, -2)
@@ -27,16 +27,16 @@ def patches_of(maps: Tensor) -> Tensor:
 def draw_patches(
     table: FeatureTable, scale: int, count: int, random: np.random.Generator
 ) -> tuple[Tensor, NDArray[np.int64]]:
-    """Patches of one scale at random places of random images.
+    """Draw patches of one scale at random positions of random images.
 
     Args:
-        table: the images.
-        scale: which.
-        count: how many at most.
-        random: draws the places.
+        table: feature rows of the images.
+        scale: index of the scale.
+        count: largest number of patches.
+        random: source of the positions.
 
     Returns:
-        (n, C) patches and the (n,) index of each one's image, in ascending order.
+        (n, C) patches and the (n,) index of each patch's image, in ascending order.
     """
     height, width = table.layout.scales[scale][1:]
     places = np.sort(random.permutation(len(table) * height * width)[:count])
@@ -54,11 +54,11 @@ def greedy_coreset(patches: Tensor, count: int, random: np.random.Generator) -> 
 
     Args:
         patches: (N, C).
-        count: how many to choose.
-        random: draws the projection and the first choice.
+        count: number of patches to choose.
+        random: source of the projection and the first choice.
 
     Returns:
-        (min(count, N),) indices.
+        (min(count, N),) indices of the chosen patches.
     """
     projection = torch.from_numpy(random.standard_normal((patches.shape[1], PROJECTED))).float()
     reduced = patches @ projection

@@ -1,4 +1,4 @@
-"""The calibration of evidence, fitted to images that its heads have not trained on."""
+"""Fits the calibration of evidence to images that the heads have not trained on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Unseen:
     """Evidence of images by models that have not trained on them.
 
     Attributes:
-        evidence: in deviations of the normals that the same model trained on.
-        descriptors: (N, D) of the images.
+        evidence: (N,) by name; for `calibrate` in standard deviations of the normals that the same
+            model trained on, for `recalibrate` as the model gives it.
+        descriptors: (N, D) descriptors of the images.
     """
 
     evidence: Evidence
@@ -45,16 +46,16 @@ def calibrate(
     """Calibrate evidence by images that its heads have not trained on.
 
     A weight is the (lower) median of out-of-fold anomalies in standard deviations of out-of-fold
-    normals, which is what linear discriminant analysis gives independent evidence of equal spreads;
-    few anomalies move it little from what is believed without any. Evidence that is the same for
-    all normals has no scale, and weighs nothing.
+    normals, as in linear discriminant analysis of independent evidence with equal spreads. With few
+    anomalies it stays close to the prior weight. Evidence that is constant over all normals gets
+    weight 0.
 
     Args:
-        trained_on: of the normals that the heads trained on.
-        normals: out-of-fold, at least two.
-        anomalies: out-of-fold; if there are none, evidence weighs what it is believed.
+        trained_on: evidence of the normals that the heads trained on.
+        normals: the out-of-fold normals, at least two.
+        anomalies: the out-of-fold anomalies; without any, the prior weights are used.
         config: the constants.
-        labelled: the evidence of heads that labelled anomalies alone teach.
+        labelled: names of the heads that learn only from labelled anomalies.
     """
     means, deviations = spread_of(trained_on)
     shifts, stretches = spread_of(normals.evidence)
@@ -104,16 +105,16 @@ def recalibrate(
     config: CalibrationConfig,
     labelled: Collection[str],
 ) -> Calibration:
-    """Take further images into account that the heads had not trained on.
+    """Update a calibration by further images that the heads have not trained on.
 
-    The normals join those that others are compared with, the anomalies have their say in what the
-    evidence weighs. Neither stands for images like it: both were chosen for their scores, so that
-    the out-of-fold scores, and thresholds set on them, stay without them.
+    The normals are added to the nearest-neighbour normalisation, the anomalies to the estimate of
+    the weights. The out-of-fold scores, and thresholds set on them, do not include these images:
+    chosen for their scores, they are not representative.
 
     Args:
-        old: the calibration of the heads that the evidence is of.
-        normals: their evidence as the heads and the memory give it; may be none.
-        anomalies: their evidence; may be none.
+        old: the calibration of the same heads; that of an adapted model is returned unchanged.
+        normals: the normals, possibly none.
+        anomalies: the anomalies, possibly none.
         config: the constants.
         labelled: as for `calibrate`.
     """
@@ -147,12 +148,12 @@ def evidence_weights(
     config: CalibrationConfig,
     labelled: Collection[str],
 ) -> tuple[float, ...]:
-    """The weight of each kind of evidence, by how far it lifts unseen anomalies (M, K).
+    """Weight of each kind of evidence, by how far it raises unseen anomalies.
 
     Args:
-        anomalies: their standardised evidence.
-        varying: (K,) 1 for evidence that is not the same for all normals, else 0.
-        names: of the evidence.
+        anomalies: (M, K) their standardised evidence.
+        varying: (K,) 0 for evidence that is constant over all normals, else 1.
+        names: names of the evidence.
         config: the constants.
         labelled: as for `calibrate`.
 
@@ -176,7 +177,7 @@ def evidence_weights(
 
 
 def in_deviations(evidence: Evidence, by: Evidence) -> Evidence:
-    """Evidence in deviations of other images' from their mean."""
+    """Evidence relative to the mean of that of other images, in their standard deviations."""
     means, deviations = spread_of(by)
     return {
         name: (evidence[name].double() - mean) / deviation
@@ -185,6 +186,6 @@ def in_deviations(evidence: Evidence, by: Evidence) -> Evidence:
 
 
 def _varies(evidence: Evidence) -> Tensor:
-    """(K,) 1 for evidence that is not the same for all images, else 0."""
+    """Indicator (K,) of evidence that varies between images: 1, else 0."""
     spreads = torch.stack([values.double().std(correction=0) for values in evidence.values()])
     return (spreads > SMALLEST).double()

@@ -1,9 +1,8 @@
-"""K-nearest-neighbour normalisation: evidence measured against the normals most like an image.
+"""K-nearest-neighbour normalisation: evidence relative to the normals most similar to an image.
 
-Normals are not of one kind: lots, cameras and products of one folder differ, and so does the
-evidence that is usual for each. Labelled anomalies are mostly of one of them, so that heads learn
-to tell that kind of image too. Compared with the normals that look like it, an image is judged for
-what sets it apart from its own kind.
+The normals of one folder may be of several lots, cameras or products, each with its own usual
+evidence. Labelled anomalies are mostly of one of these, which heads learn to recognise, too.
+Comparing an image with its nearest normals removes such differences.
 """
 
 from __future__ import annotations
@@ -19,48 +18,47 @@ from ahl._common.tensor_file import tensor_of
 from ahl.features.maps import FeatureMaps, pool_maps
 
 MOST: Final = 2000
-"""Normals that are remembered; of more, evenly spaced ones."""
+"""Largest number of normals remembered from training; of more, evenly spaced ones are kept."""
 
 _LEAST: Final = 1e-6  # spread that is divided by
 
 
 def descriptors(maps: FeatureMaps, appended: int) -> Tensor:
-    """Descriptors that images are compared by: the plain channels' means, (N, scales * C).
+    """Descriptors to compare images by: means of the feature channels, (N, scales * C).
 
     Args:
-        maps: (N, C + appended, H_s, W_s) a scale.
-        appended: channels at the end that are not features.
+        maps: (N, C + appended, H_s, W_s) per scale.
+        appended: number of last channels that are not features.
     """
     return pool_maps(tuple(scale[:, : scale.shape[1] - appended] for scale in maps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NeighbourStatistics:
-    """The evidence of the normals most like each of N images.
+    """Mean and variance of the evidence of each image's nearest normals.
 
     Attributes:
-        mean: (N, K), drawn towards that of all normals.
-        variance: (N, K), drawn towards that of all normals.
+        mean: (N, K), shrunk towards the mean of all normals.
+        variance: (N, K), shrunk towards the variance of all normals.
     """
 
     mean: Tensor
     variance: Tensor
 
     def by_place(self) -> NeighbourStatistics:
-        """The same for evidence (N, P, K) of P places an image."""
+        """Statistics that broadcast over evidence (N, P, K) of P positions per image."""
         return NeighbourStatistics(mean=self.mean.unsqueeze(1), variance=self.variance.unsqueeze(1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KNNConstants:
-    """All of a normalisation but its tensors.
+    """The constants of a normalisation, without its tensors.
 
     Attributes:
-        scale: root mean square of the descriptors' standard deviations. One for all: descriptors
-            are of principal components, and the last ones, made as wide as the first, would be
-            noise.
-        neighbours: how many are looked at.
-        prior_count: neighbours that the spread of all normals weighs.
+        scale: root mean square of the descriptors' standard deviations. One scale for all
+            components: the last principal components, scaled up to the first, would be noise.
+        neighbours: number of neighbours.
+        prior_count: number of neighbours that the prior, the spread of all normals, counts as.
     """
 
     scale: Positive
@@ -70,14 +68,14 @@ class KNNConstants:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KNNNormalisation(KNNConstants):
-    """Remembered normals, each with out-of-fold evidence.
+    """Normalisation by remembered normals and their out-of-fold evidence.
 
     Attributes:
         centre: (D,) mean of the normals' descriptors.
-        places: (M, D) centred descriptors over the scale, rounded to half precision.
+        places: (M, D) centred descriptors divided by the scale, rounded to half precision.
         evidence: (M, K) standardised evidence.
-        shares: (K,) how much of the neighbours' evidence counts, 0 to 1.
-        spreads: (K,) standard deviation of the normals' own relative evidence, positive.
+        shares: (K,) factor on the neighbours' statistics, 0 to 1.
+        spreads: (K,) standard deviation of the normals' relative evidence, positive.
     """
 
     centre: Tensor
@@ -96,14 +94,14 @@ class KNNNormalisation(KNNConstants):
         share: float,
         prior_count: float,
     ) -> Self:
-        """Remember out-of-fold normals.
+        """Fit the normalisation to out-of-fold normals.
 
         Args:
-            descriptors: (N, D) of at least two normals.
-            evidence: (N, K) of theirs, each column of mean 0 and spread 1.
-            neighbours: how many to look at, at least 1.
-            share: as many, as a share of those remembered, if these are more.
-            prior_count: see the attribute; positive.
+            descriptors: (N, D) descriptors of at least two normals.
+            evidence: (N, K) their evidence, each column with mean 0 and standard deviation 1.
+            neighbours: smallest number of neighbours, at least 1.
+            share: number of neighbours as a share of the remembered normals, if that is more.
+            prior_count: as the attribute, positive.
         """
         kept = torch.linspace(0, len(evidence) - 1, min(len(evidence), MOST)).round().long()
         described, evidence = descriptors[kept].double(), evidence[kept].float()
@@ -127,11 +125,11 @@ class KNNNormalisation(KNNConstants):
         return replace(known, spreads=spreads.clamp_min(_LEAST))
 
     def including(self, descriptors: Tensor, evidence: Tensor) -> Self:
-        """The same with further normals; shares and spreads stay.
+        """Add further normals; shares and spreads are kept.
 
         Args:
-            descriptors: (N, D) of theirs.
-            evidence: (N, K), standardised like the remembered one.
+            descriptors: (N, D) their descriptors.
+            evidence: (N, K) their evidence, standardised like the remembered one.
         """
         places = ((descriptors - self.centre) / self.scale).half().float()
         return replace(
@@ -141,38 +139,38 @@ class KNNNormalisation(KNNConstants):
         )
 
     def own(self) -> Tensor:
-        """(M, K) relative evidence of the remembered normals, each against the others."""
+        """Relative evidence of the remembered normals (M, K), each against the others."""
         return self.relative(self.evidence, self._nearest(self._others()))
 
     def _others(self) -> Tensor:
-        """(M, M) distances; infinite to itself."""
+        """Distances between the remembered normals (M, M), infinite on the diagonal."""
         return torch.cdist(self.places, self.places).fill_diagonal_(float("inf"))
 
     def statistics(self, descriptors: Tensor) -> NeighbourStatistics:
-        """Statistics of the neighbours of images, by their descriptors (N, D)."""
+        """Statistics of the nearest normals of images with these descriptors (N, D)."""
         places = (descriptors - self.centre) / self.scale
         # One way of computing, whatever the number of images: a graph has no other.
         distances = torch.cdist(places, self.places, compute_mode="use_mm_for_euclid_dist")
         return self._nearest(distances)
 
     def relative(self, evidence: Tensor, neighbours: NeighbourStatistics) -> Tensor:
-        """Evidence in standard deviations of the normals most like each image.
+        """Evidence in standard deviations of each image's nearest normals.
 
-        Mean and variance of the neighbours are drawn towards those of all normals, 0 and 1: as if
-        by `prior_count` more neighbours, and by the part of the share that is missing to 1. The
-        share is what, in a least-squares fit, best predicts each remembered normal's evidence by
-        its neighbours' mean: 0 where images that look alike are no more alike in their evidence.
-        The normals' own results have spread 1.
+        The neighbours' mean and variance are shrunk towards those of all normals, 0 and 1, as by
+        `prior_count` more neighbours, and then by the share. The share is the least-squares factor
+        that predicts each remembered normal's evidence from its neighbours' mean; it is 0 if
+        similar images have no similar evidence. The remembered normals' results have standard
+        deviation 1.
 
         Args:
             evidence: (N, K), standardised like the remembered one.
-            neighbours: of the same images, or of the one image that all of it is of.
+            neighbours: statistics for each image, or for the one image that all evidence is of.
         """
         variance = self.shares * neighbours.variance + 1 - self.shares
         return (evidence - self.shares * neighbours.mean) / variance.sqrt() / self.spreads
 
     def _nearest(self, distances: Tensor) -> NeighbourStatistics:
-        """Statistics of the nearest, by distances (N, M)."""
+        """Statistics of the nearest normals by distances (N, M), shrunk by `prior_count`."""
         nearest = distances.topk(self.neighbours, dim=1, largest=False).indices
         evidence = self.evidence[nearest]  # (N, neighbours, K)
         whole = self.neighbours + self.prior_count
@@ -180,7 +178,7 @@ class KNNNormalisation(KNNConstants):
         return NeighbourStatistics(mean=evidence.sum(dim=1) / whole, variance=variance / whole)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name, places in half precision without loss."""
+        """The tensors by name; `places` in half precision, without loss."""
         return {
             "centre": self.centre,
             "places": self.places.half(),
@@ -193,10 +191,10 @@ class KNNNormalisation(KNNConstants):
     def read(
         cls, constants: KNNConstants, tensors: dict[str, Tensor], *, width: int, kinds: int
     ) -> Self:
-        """The inverse of `tensors`, where D is `width` and K is `kinds`.
+        """Rebuild from constants and `tensors`, where D is `width` and K is `kinds`.
 
         Raises:
-            ValueError: if they do not fit together.
+            ValueError: if they are inconsistent.
         """
         places = tensor_of(tensors, "places", torch.float16, None, width)
         known = cls(

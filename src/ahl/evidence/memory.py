@@ -1,8 +1,7 @@
-"""A memory of normal patches, and how far an image's patches lie from it.
+"""A memory of normal patches, and the distances of an image's patches from it.
 
-Normal-only evidence for heads that learn from labels: the distance to the nearest remembered patch
-is one more channel of the feature maps. It is there for every kind of defect, seen or not, and the
-heads learn how much it is worth.
+The distance to the nearest remembered patch is evidence from normals alone. As a further channel of
+the feature maps it covers defects that no label shows, and the heads learn its weight.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from ahl.features.maps import FeatureMaps
 from ahl.features.table import FeatureTable
 
 LOWEST = -3.0
-"""In spreads: a patch nearer to the memory than nearly all normal ones says no more than that."""
+"""Lower bound of the evidence in standard deviations: being even nearer carries no information."""
 
 CHUNK = 32
-"""Images whose distances are taken together; bounds memory."""
+"""Number of images whose distances are computed together; bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MemoryConstants:
-    """All of a memory but its patches.
+    """The constants of a memory, without its patches.
 
     Attributes:
-        means: mean distance of the training normals' patches, a scale.
-        spreads: its standard deviation.
-        weight: size of the evidence a spread.
-        highest: largest evidence, in spreads.
+        means: mean distance of the training normals' patches, per scale.
+        spreads: standard deviation of these distances, per scale.
+        weight: size of the evidence per standard deviation.
+        highest: upper bound of the evidence, in standard deviations.
     """
 
     means: tuple[Finite, ...]
@@ -51,24 +50,24 @@ class MemoryConstants:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memory(MemoryConstants):
-    """Remembered patches and what distances from them are usual.
+    """Remembered patches, and the usual distances from them.
 
     Attributes:
-        patches: (M, C) a scale, rounded to half precision: what a model file keeps.
+        patches: (M, C) per scale, rounded to the half precision of the model file.
     """
 
     patches: tuple[Tensor, ...]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The patches by scale, in half precision without loss."""
+        """The patches by scale, in half precision, without loss."""
         return {str(scale): patches.half() for scale, patches in enumerate(self.patches)}
 
     @classmethod
     def read(cls, constants: MemoryConstants, tensors: dict[str, Tensor], *, width: int) -> Self:
-        """The inverse of `tensors`, where C is `width`.
+        """Rebuild from constants and `tensors`, where C is `width`.
 
         Raises:
-            ValueError: if they do not fit together.
+            ValueError: if they are inconsistent.
         """
         scales = range(len(tensors))
         patches = [tensor_of(tensors, str(i), torch.float16, None, width) for i in scales]
@@ -79,18 +78,18 @@ class Memory(MemoryConstants):
         return cls(**vars(constants), patches=tuple(each.float() for each in patches))
 
     def including(self, patches: Sequence[Tensor]) -> Self:
-        """The same with further patches (M, C) a scale; what distance is usual stays."""
+        """Add further patches, (M, C) per scale; the usual distances are kept."""
         both = zip(self.patches, patches, strict=True)
         return replace(
             self, patches=tuple(torch.cat([own, new.half().float()]) for own, new in both)
         )
 
     def evidence(self, maps: FeatureMaps, forgotten: FeatureMaps | None = None) -> FeatureMaps:
-        """One channel a scale: (N, C, H_s, W_s) maps to (N, 1, H_s, W_s).
+        """Evidence (N, 1, H_s, W_s) per scale, one channel, for maps (N, C, H_s, W_s).
 
         Args:
-            maps: plain feature maps, not multiplied by any factor.
-            forgotten: (N, M) a scale, patches that do not count for an image: its own.
+            maps: feature maps, not yet scaled by `Preparation.factor`.
+            forgotten: (N, M) per scale, true for patches to ignore for an image: its own.
         """
         found = []
         for scale, own in enumerate(maps):
@@ -109,17 +108,20 @@ class Memory(MemoryConstants):
 def nearest(
     patches: Tensor, remembered: Tensor, halves: Tensor, forgotten: Tensor | None
 ) -> Tensor:
-    """Distance of patches (N, P, C) to the nearest of (M, C): (N, P).
+    """Distance (N, P) of each patch to its nearest remembered one.
 
-    `|x - m|^2 = |x|^2 + 2 (|m|^2 / 2 - x m)`, so that the nearest one is known before anything but
-    one product is done for each pair: two thirds of the time of `torch.cdist`. Its distance is then
-    taken from the differences: near zero, the formula would leave little but rounding.
+    By `|x - m|^2 = |x|^2 + 2 (|m|^2 / 2 - x m)`, one product per pair finds the nearest patch, in
+    two thirds of the time of `torch.cdist`. Its distance is then computed from the difference, as
+    the formula is inexact near zero.
 
     Args:
-        patches: x.
-        remembered: m.
+        patches: x, (N, P, C).
+        remembered: m, (M, C).
         halves: (M,) `|m|^2 / 2`.
-        forgotten: (N, M) true where a remembered patch does not count for an image.
+        forgotten: (N, M) true for remembered patches to ignore for an image.
+
+    Returns:
+        the distances; infinite where all patches are ignored.
     """
     product = halves - patches @ remembered.T
     if forgotten is not None:
@@ -133,23 +135,23 @@ def nearest(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingMemory:
-    """A memory together with which training normal each of its patches came from.
+    """A memory, and the training normal that each of its patches comes from.
 
     Attributes:
-        memory: what scoring uses.
-        owners: (M,) a scale, index of the training normal.
+        memory: the memory, as used for scoring.
+        owners: (M,) per scale, index of each patch's training normal.
     """
 
     memory: Memory
     owners: tuple[NDArray[np.int64], ...]
 
     def joined(self, table: FeatureTable, normals: NDArray[np.int64] | None) -> FeatureTable:
-        """The table with the evidence as one more channel.
+        """Append the evidence to a table's maps as a further channel.
 
         Args:
-            table: plain features, not multiplied by any factor.
-            normals: (N,) the training normal that each image is, or was made of, whose own patches
-                do not count; None for images that are none.
+            table: features, not yet scaled by `Preparation.factor`.
+            normals: (N,) the training normal that each image is, or was made from, whose patches
+                are ignored; None for labelled anomalies.
         """
         parts = []
         for indices, rows in table.chunks(CHUNK):
@@ -161,14 +163,14 @@ class TrainingMemory:
 
 
 def build_memory(normals: FeatureTable, config: MemoryConfig, *, seed: int) -> TrainingMemory:
-    """Remember the training normals.
+    """Build a memory of the training normals.
 
-    Distances that are usual are measured on the same normals, each without its own patches.
+    Usual distances are measured on the same normals, each without its own patches.
 
     Args:
-        normals: at least two images' plain features.
+        normals: features of at least two normals.
         config: the constants; `patches` is at least 1.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     random = numpy_generator(seed, "memory")
     remembered, owners, usual = [], [], []
@@ -206,10 +208,10 @@ def _usual(
 
 
 def _halves(patches: Tensor) -> Tensor:
-    """(M,) half the squares of the lengths of patches (M, C)."""
+    """Half the squared norms (M,) of patches (M, C)."""
     return patches.square().sum(dim=1) / 2
 
 
 def _owned(owners: NDArray[np.int64], images: NDArray[np.int64]) -> Tensor:
-    """(N, M) whether an image is the one a remembered patch came from."""
+    """Mask (N, M), true where a remembered patch comes from the image."""
     return torch.from_numpy(images[:, None] == owners[None, :])

@@ -26,7 +26,7 @@ from ahl.learning.averaging import update_average, update_bn
 from ahl.learning.collaboration import descend
 
 CHUNK = 256
-"""Samples described together; bounds memory."""
+"""Number of samples described together; bounds memory."""
 
 
 def calibrate_by_folds(
@@ -44,10 +44,10 @@ def calibrate_by_folds(
 ) -> Calibration:
     """Calibrate a trained model by out-of-fold evidence.
 
-    The folds' models train alone, side by side, on balanced batches. Their evidence of the
-    images in their fold, in standard deviations of those they trained on, stands for the model's
-    own evidence of unseen images. The folds are of `draw_folds`; the reference is the fixed one of
-    scoring.
+    A model is trained for each fold, without episodes and on balanced batches. Its evidence for the
+    images in the fold, in standard deviations of the normals it trained on, stands in for the
+    model's evidence for unseen images. `folds` are from `draw_folds`; `reference` is the fixed one
+    for scoring.
     """
     reference = tuple(scale.to(device) for scale in reference)
     run = _Folds(
@@ -76,7 +76,7 @@ class _Folds:
     callback: Callback
 
     def trained(self) -> list[HeadWeights]:
-        """The folds' models, with the mean weights of as large a part of their steps as g's."""
+        """Train the folds' models; weights are averaged over the same share of steps as g's."""
         learning = self.config.learning
         # As many steps, at the rate, of what they stand for: g, or a model trained alone.
         whole, rate = learning.epochs * learning.rounds, learning.outer_rate
@@ -119,9 +119,10 @@ class _Folds:
     def out_of_fold(
         self, models: Sequence[HeadWeights], known: Sequence[Evidence], samples: Sequence[Indices]
     ) -> Unseen:
-        """Evidence and descriptors of samples of each fold, one fold after another.
+        """Evidence and descriptors of the samples in each fold, one fold after another.
 
-        Models, their evidence of the normals that they trained on, and samples are a fold each.
+        `models`, `known` (their evidence of the normals they trained on) and `samples` have one
+        entry per fold.
         """
         layout, appended = self.training_set.features.layout, self.preparation.appended
         described = [torch.empty(0, len(layout.scales) * (layout.channels - appended))]
@@ -139,7 +140,7 @@ class _Folds:
         )
 
     def evidence(self, model: HeadWeights, samples: Indices) -> Evidence:
-        """All evidence of samples (N,) by one model."""
+        """All evidence of the samples (N,) by one model."""
         return sample_evidence(
             self.detector,
             model,
@@ -158,9 +159,9 @@ def sample_evidence(
     reference: FeatureMaps,
     preparation: Preparation,
 ) -> Evidence:
-    """All evidence of samples (N,), at least one, on the CPU.
+    """All evidence of one or more samples (N,) by a model, on the CPU.
 
-    The features are as the heads see them; the reference is on the model's device.
+    `features` are prepared for the heads; `reference` is on the model's device.
     """
     weight = preparation.memory_weight
 

@@ -1,8 +1,8 @@
-"""From feature rows to what the heads see: fewer channels, one factor, the memory's evidence.
+"""Preparation of feature rows for the heads: fewer channels, one factor, the memory's evidence.
 
-Backbones give hundreds of channels that largely repeat each other. Everything behind them, learning
-as well as the distances to remembered patches, costs in proportion to their number: they are
-reduced to principal components of the feature vectors of all positions (Pearson, 1901).
+Backbones give hundreds of largely redundant channels, to whose number the cost of learning and of
+distances is proportional. They are reduced to principal components of the feature vectors of all
+positions (Pearson, 1901).
 """
 
 from __future__ import annotations
@@ -24,35 +24,34 @@ from ahl.features.maps import FeatureLayout, FeatureMaps, project_maps
 from ahl.features.table import FeatureTable
 
 MOST_IMAGES = 1000
-"""Of one table, drawn at random, that the components are computed from."""
+"""Largest number of images of one table, drawn at random, to compute the components from."""
 
 SMALLEST_VARIANCE = 1e-6
-"""As a share of the first component's; smaller ones are of rounding, and dropped."""
+"""Smallest variance of a component as a share of the first one's; others are rounding errors."""
 
 _CHUNK = 64  # images read together; bounds memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reduction:
-    """Feature vectors x (C,) become x P (K,): principal component analysis without its centring.
+    """Projection of feature vectors x (C,) onto principal components, x P (K,), without centring.
 
     Attributes:
-        components: P, (C, K), orthonormal columns, rounded to half precision: what a model file
-            keeps.
+        components: P, (C, K), orthonormal columns, rounded to the half precision of the model file.
     """
 
     components: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
-        """The components, in half precision without loss."""
+        """The components, in half precision, without loss."""
         return {"components": self.components.half()}
 
     @classmethod
     def read(cls, tensors: dict[str, Tensor], *, width: int) -> Reduction:
-        """The inverse of `tensors`, where K is `width`.
+        """Rebuild from `tensors`, where K is `width`.
 
         Raises:
-            ValueError: if they are not of this kind.
+            ValueError: if the components are missing or have another form.
         """
         components = tensor_of(tensors, "components", torch.float16, None, width)
         if not len(components):
@@ -62,14 +61,14 @@ class Reduction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preparation:
-    """The steps from the features of an image to what the heads see.
+    """The steps that turn an image's features into the heads' input.
 
     Attributes:
         features: shape of the maps in a feature row.
-        reduction: of the channels, before all else; None keeps them.
-        factor: what the reduced features are multiplied by, positive.
-        memory: of the training normals, whose evidence is the last channel, not multiplied; None
-            for none.
+        reduction: reduction of the channels, the first step; None keeps all channels.
+        factor: positive factor on the reduced features.
+        memory: memory of the training normals, whose evidence, without the factor, is the last
+            channel; None for none.
     """
 
     features: FeatureLayout
@@ -79,7 +78,7 @@ class Preparation:
 
     @property
     def heads(self) -> FeatureLayout:
-        """Shape of what the heads see."""
+        """Shape of the heads' input maps."""
         kept = None if self.reduction is None else self.reduction.components.shape[1]
         return self.features.of_channels(kept or self.features.channels).with_channels(
             self.appended
@@ -87,12 +86,12 @@ class Preparation:
 
     @property
     def appended(self) -> int:
-        """Channels at the end that are not features."""
+        """Number of last channels that are not features."""
         return 0 if self.memory is None else 1
 
     @property
     def memory_weight(self) -> float:
-        """Size of the memory's evidence a spread; 0 if there is no memory."""
+        """Size of the memory's evidence per standard deviation; 0 without a memory."""
         return 0.0 if self.memory is None else self.memory.weight
 
     def maps(self, row: Tensor) -> FeatureMaps:
@@ -100,7 +99,7 @@ class Preparation:
         return self.of_maps(self.features.split(row))
 
     def of_maps(self, maps: FeatureMaps) -> FeatureMaps:
-        """Prepare feature maps (N, C, H_s, W_s) a scale for the heads, all at once."""
+        """Prepare feature maps, (N, C, H_s, W_s) per scale, for the heads."""
         if self.reduction is not None:
             maps = project_maps(maps, self.reduction.components)
         scaled = [scale * self.factor for scale in maps]
@@ -121,10 +120,10 @@ class Preparation:
     def read(
         cls, factor: float, memory: MemoryConstants | None, groups: Groups, *, heads: FeatureLayout
     ) -> Self:
-        """The inverse of `groups`; `heads` is the shape of what the heads see.
+        """Rebuild from constants and `groups`; `heads` is the shape of the heads' input maps.
 
         Raises:
-            ValueError: if they do not fit together.
+            ValueError: if they are inconsistent.
         """
         features = heads if memory is None else heads.with_channels(-1)
         remembered = reduction = None
@@ -140,12 +139,12 @@ class Preparation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """Features of training images as the heads see them; an image's own patches do not count.
+    """Prepared features of the training images; the memory ignores an image's own patches.
 
     Attributes:
-        preparation: what was done, and is done to images that are scored.
-        normals: of the training normals.
-        others: of the labelled anomalies, then the pseudo anomalies; None if there are neither.
+        preparation: the preparation, also for images to score.
+        normals: features of the training normals.
+        others: features of the labelled anomalies, then the pseudo anomalies; None without both.
     """
 
     preparation: Preparation
@@ -154,7 +153,7 @@ class Prepared:
 
     @property
     def everything(self) -> FeatureTable:
-        """Normals, then the others."""
+        """Features of the normals, then the others."""
         return self.normals if self.others is None else self.normals + self.others
 
 
@@ -171,11 +170,11 @@ def fit_preparation(
 
     Args:
         normals: feature rows of the training normals, at least two.
-        anomalies: of the labelled anomalies.
-        pseudo: of the pseudo anomalies; None if there are none.
-        made_of: (N,) the normal that each of these was made of.
+        anomalies: feature rows of the labelled anomalies.
+        pseudo: feature rows of N pseudo anomalies; None if there are none.
+        made_of: (N,) index of the normal that each pseudo anomaly was made from.
         config: all constants.
-        seed: of all draws.
+        seed: seed of all draws.
     """
     reduction = None
     if config.vectors.components:
@@ -199,9 +198,9 @@ def renew_preparation(
     *,
     seed: int,
 ) -> Prepared:
-    """The same reduction and factor with a memory of other normals, if there was one.
+    """Keep a preparation's reduction and factor, and rebuild its memory, if any, of other normals.
 
-    The arguments are those of `fit_preparation`; `old` has the reduction and the factor.
+    The other arguments are those of `fit_preparation`.
     """
     memory = config.memory if old.memory is not None else replace(config.memory, patches=0)
     return _apply(replace(old, memory=None), (normals, None, pseudo), made_of, memory, seed)
@@ -214,7 +213,7 @@ def _apply(
     config: MemoryConfig,
     seed: int,
 ) -> Prepared:
-    """Reduce normals, anomalies and pseudo anomalies, remember the normals, and scale all."""
+    """Reduce normals, anomalies and pseudo anomalies, build the memory, and scale all."""
     own_normals = (np.arange(len(given[0])), None, made_of)
     tables = [
         (reduced(preparation.reduction, table), own)
@@ -236,8 +235,8 @@ def _apply(
 def l1_factor(normals: FeatureTable, l1_norm: float) -> float:
     """Factor that brings the mean L1 norm of the normals' feature vectors to `l1_norm`.
 
-    Adam moves every weight by about the learning rate, so that a score moves by the rate times
-    the L1 norm of its feature vector: from one backbone to another this differs by tens.
+    Adam moves every weight by about the learning rate, so a score moves by the rate times the L1
+    norm of its feature vector, which differs between backbones by factors of ten.
 
     Returns:
         the factor; 1 if `l1_norm` is 0 or the features are all zero.
@@ -249,22 +248,22 @@ def l1_factor(normals: FeatureTable, l1_norm: float) -> float:
 
 
 def reduced(reduction: Reduction | None, table: FeatureTable) -> FeatureTable:
-    """The table behind a reduction; the same one if there is none."""
+    """The reduced table; the table itself if `reduction` is None."""
     return table if reduction is None else table.projected(reduction.components)
 
 
 def fit_reduction(
     tables: Sequence[FeatureTable], components: int, *, seed: int
 ) -> Reduction | None:
-    """The directions in which the feature vectors of all positions and scales vary most.
+    """Fit principal components to the feature vectors of all positions and scales.
 
     Args:
-        tables: of images, all of one layout; each gives `MOST_IMAGES` at most.
-        components: how many directions at most, at least 1.
-        seed: of the choice of images.
+        tables: tables of one layout, of each of which at most `MOST_IMAGES` images are used.
+        components: largest number of components, at least 1.
+        seed: seed of the choice of images.
 
     Returns:
-        the reduction; None if there are no more channels than that.
+        the reduction; None if there are no more channels than components.
     """
     channels = tables[0].layout.channels
     if channels <= components:

@@ -1,4 +1,4 @@
-"""The probability that an image is anomalous, were good and defective ones equally common."""
+"""The probability that an image is anomalous, assuming equally many good and defective images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ahl._common.schema import Finite, Positive
 
 PRIOR_SCORES: Final = (3.0, 3.0)
-"""Scores of anomalies that are assumed beside those known, in standard deviations of unseen
-normals: few known ones, or none, then still give a curve."""
+"""Scores of assumed anomalies, in standard deviations of unseen normals, which are added to the
+known ones so that few or no anomalies still give a curve."""
 
 _LEAST_SLOPE: Final = 0.05  # a score never counts against an anomaly
 _FARTHEST: Final = 700.0  # of a logistic function's argument, before exp overflows
@@ -25,23 +25,23 @@ class Probability:
 
     Attributes:
         midpoint: score at which the probability is 0.5.
-        slope: of the logarithm of the odds, a unit of the score.
+        slope: slope of the log odds per unit of the score, positive.
     """
 
     midpoint: Finite
     slope: Positive
 
     def of(self, score: float) -> float:
-        """The probability of an image, 0 to 1."""
+        """Probability that an image with this score is anomalous, 0 to 1."""
         return 1 / (1 + exp(min(self.slope * (self.midpoint - score), _FARTHEST)))
 
 
 def fit_probability(normals: NDArray[np.float64], anomalies: NDArray[np.float64]) -> Probability:
-    """Fit the curve, both kinds weighing the same however many there are of each.
+    """Fit the curve with balanced weights of normals and anomalies.
 
     Args:
         normals: (N,) out-of-fold scores of normals, at least one.
-        anomalies: (M,) out-of-fold scores of anomalies; may be none.
+        anomalies: (M,) out-of-fold scores of anomalies, possibly none.
     """
     from sklearn.linear_model import LogisticRegression  # takes its time to load
 

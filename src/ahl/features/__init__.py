@@ -1,1 +1,1 @@
-"""Features: what the backbone makes of images, as maps, rows, tables and stores."""
+"""Features: the backbone's outputs for images, as maps, rows, tables and stores."""

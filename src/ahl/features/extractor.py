@@ -1,4 +1,4 @@
-"""Images to feature rows, once: extraction at two scales, in batches, with a cache."""
+"""Extraction of feature rows from images, at two scales, in batches and with a cache."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ahl.features.table import FeatureTable
 from ahl.features.tiles import TOGETHER, tiled_map
 
 FEATURE_VERSION = 4
-"""Raised whenever the same image, backbone and size would give other rows."""
+"""Version number, raised if the same image, backbone and size give other rows."""
 
 
 def as_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 (N, H, W, 3) as float (N, 3, H, W) in 0..1."""
+    """Convert uint8 (N, H, W, 3) to float32 (N, 3, H, W) in 0..1."""
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255.0
 
 
@@ -43,7 +43,7 @@ def two_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[Tens
 
 
 def bounded_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[Tensor, Tensor]:
-    """The same with no value beyond `HALF_MAXIMUM`: what is kept, and what is scored."""
+    """Maps of `two_scales`, clipped to `HALF_MAXIMUM`, as they are stored and scored."""
     full, half = two_scales(backbone, images, tiles)
     return full.clamp(-HALF_MAXIMUM, HALF_MAXIMUM), half.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
 
@@ -81,9 +81,9 @@ class FeatureExtractor:
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Feature rows of a batch: uint8 (N, H, W, 3) to float32 (N, row_size).
 
-        Half precision is for what is kept, and learned from. Scoring does not round: where a
-        processor or a runtime differs in a value's last bit, half precision would make a
-        thousandth of it, and scores would differ by more than 1e-4 of a spread.
+        Rows are rounded to half precision for storage and training, but not for scoring: rounding
+        would turn last-bit differences between processors and runtimes into a thousandth of the
+        value, and change scores by more than 1e-4 standard deviations.
         """
         together = TOGETHER if self.device.type == "cpu" else len(pixels)
         parts = []
@@ -106,11 +106,11 @@ class FeatureExtractor:
     def stream(
         self, items: Iterable[ImageItem], *, callback: Callback | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[tuple[int, Skipped]]]]:
-        """Decode in parallel, extract in batches, in order, holding only a few batches.
+        """Decode in parallel and extract in batches, in order, with few batches in memory.
 
         Yields:
             the indices extracted, their rows (n, row_size), and the items skipped since the
-            last yield. Every item is in one of the two.
+            last yield.
         """
         callback = callback or Callback()
         size = self.config.batch_size
@@ -130,10 +130,9 @@ def extract_table(
     stage: str = "features",
     callback: Callback | None = None,
 ) -> tuple[FeatureTable, list[int], list[tuple[int, Skipped]]]:
-    """Feature rows of all items, from the store where it has them undamaged.
+    """Feature rows of all items, from the store or by extraction.
 
-    Extracted rows are stored as they come, so that an interrupted extraction goes on where it
-    stopped.
+    Extracted rows are stored at once, so that an interrupted extraction resumes where it stopped.
 
     Returns:
         the table of the readable items in order, their indices, and the skipped items.

@@ -1,4 +1,4 @@
-"""The shape of feature maps at all scales, and the flat rows they are stored as."""
+"""Shapes of feature maps at all scales, and their flat rows."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 HALF_MAXIMUM = 65504.0
-"""Largest float16: rows are clipped to it, so that no backbone can store an infinity."""
+"""Largest float16, to which rows are clipped, so that no infinity is stored."""
 
 FeatureMaps = tuple[Tensor, ...]
-"""One tensor a scale: (N, C, H_s, W_s) for a batch, (C, H_s, W_s) for one image."""
+"""One tensor per scale: (N, C, H_s, W_s) for a batch, (C, H_s, W_s) for one image."""
 
 
 @dataclass(frozen=True)
 class FeatureLayout:
     """Layout of the maps of all scales in one flat row.
 
-    A row holds the scales one after another, each with the channels of a position side by
-    side (H, W, C): heads then read positions as rows of a matrix without copying.
+    A row holds the scales one after another, each with the channels last (H, W, C), so that heads
+    read positions as rows of a matrix without copying.
     """
 
     scales: tuple[tuple[int, int, int], ...]
@@ -35,7 +35,7 @@ class FeatureLayout:
 
     @property
     def channels(self) -> int:
-        """C, the same at every scale (heads are shared between scales)."""
+        """Number of channels C, the same at every scale, as scales share heads."""
         return self.scales[0][0]
 
     @property
@@ -56,11 +56,11 @@ class FeatureLayout:
         return torch.cat([m.movedim(-3, -1).flatten(-3) for m in maps], dim=-1)
 
     def of_channels(self, channels: int) -> FeatureLayout:
-        """The layout of maps of the same sizes with another number of channels."""
+        """The layout with another number of channels and the same sizes."""
         return FeatureLayout(tuple((channels, h, w) for _, h, w in self.scales))
 
     def with_channels(self, further: int) -> FeatureLayout:
-        """The layout of maps that have `further` more channels at every scale."""
+        """The layout with `further` more channels at every scale."""
         return self.of_channels(self.channels + further)
 
     @classmethod
@@ -70,25 +70,25 @@ class FeatureLayout:
 
 
 def pool_rows(rows: Tensor, layout: FeatureLayout) -> Tensor:
-    """Global average of every scale, side by side: (N, row_size) -> (N, scales * C)."""
+    """Global averages of all scales, concatenated: (N, row_size) -> (N, scales * C)."""
     return pool_maps(layout.split(rows))
 
 
 def pool_maps(maps: FeatureMaps) -> Tensor:
-    """Global average of every scale, side by side: (N, C, H_s, W_s) a scale -> (N, scales * C)."""
+    """Global averages of all scales, concatenated: maps (N, C, H_s, W_s) -> (N, scales * C)."""
     return torch.cat([scale.mean(dim=(-2, -1)) for scale in maps], dim=-1)
 
 
 def project_maps(maps: FeatureMaps, matrix: Tensor) -> FeatureMaps:
-    """Times a (C, K) matrix at every position, all at once: to maps (N, K, H_s, W_s)."""
+    """Multiply every position by a (C, K) matrix, all at once: maps (N, K, H_s, W_s) per scale."""
     return tuple((scale.movedim(-3, -1) @ matrix).movedim(-1, -3) for scale in maps)
 
 
 def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
-    """Times a (C, K) matrix at every position: to rows in `layout.of_channels(K)`.
+    """Multiply every position of rows by a (C, K) matrix; gives rows in `layout.of_channels(K)`.
 
-    Images are multiplied one at a time: a product of another height may round differently, and an
-    image must have the same values whatever is read with it.
+    Images are multiplied one at a time: products of other heights may round differently, and an
+    image's values must not depend on its batch.
     """
     scales = []
     for scale in layout.split(rows):
@@ -101,7 +101,7 @@ def project_rows(rows: Tensor, layout: FeatureLayout, matrix: Tensor) -> Tensor:
 
 
 def append_channels(rows: Tensor, layout: FeatureLayout, further: Sequence[Tensor]) -> Tensor:
-    """Put further channels (N, K, H_s, W_s) a scale behind those of every position.
+    """Append further channels, (N, K, H_s, W_s) per scale, to every position of rows.
 
     Rows of `layout` become rows in `layout.with_channels(K)`.
     """

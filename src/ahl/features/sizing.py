@@ -1,4 +1,4 @@
-"""An image size that suits the training images: their shape, within limits of pixels and time."""
+"""Choice of the image size by the training images' shape, within limits of pixels and time."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from ahl.features.backbones import Backbone
 from ahl.features.tiles import OVERLAP, check_tiles
 
 LEAST: Final = 224 * 224
-"""Pixels that smaller images are enlarged to."""
+"""Number of pixels that smaller images are enlarged to."""
 
 MOST: Final = 448 * 448
-"""Pixels that larger images are brought down to, if they are seen whole."""
+"""Number of pixels that larger images are reduced to, if they are seen whole."""
 
 MOST_IN_TILES: Final = 2048 * 2048
-"""Pixels that images which are seen in tiles are brought down to."""
+"""Number of pixels that larger images are reduced to, if they are seen in tiles."""
 
 MOST_CELLS: Final = 256
-"""Cells of the larger feature map: learning costs time and memory for each. Vision transformers
-have many."""
+"""Largest number of cells of the first scale's map, which cost time and memory in learning; a
+limit for vision transformers."""
 
 MOST_CELLS_IN_TILES: Final = 4096
-"""Cells of images that are seen in tiles."""
+"""Largest number of cells of images that are seen in tiles."""
 
 ABOVE: Final = 1.1
-"""Rounding of the sides may go beyond a limit of pixels by this factor."""
+"""Factor by which rounding of the sides may exceed a limit of pixels."""
 
 LONGEST: Final = 16.0
-"""Largest ratio of the sides: of longer images, the aspect ratio is not kept."""
+"""Largest ratio of the sides; longer images do not keep their aspect ratio."""
 
 LOOKED_AT: Final = 200
-"""Images whose shapes are read, at most."""
+"""Largest number of images whose shapes are read."""
 
 NOMINAL: Final = 25e9
-"""Multiply-adds a second of one core. A fixed number: a size depends on no measurement."""
+"""Assumed multiply-adds per second of one core; fixed, so that sizes depend on no measurement."""
 
 _SCALES: Final = 1.25  # pixels of both scales, in those of the first
 _PROBE: Final = 224
@@ -60,13 +60,13 @@ def with_size(
     *,
     callback: Callback,
 ) -> Config:
-    """The config with its image size; where that is auto, it is chosen from the training normals.
+    """Return the config with an image size chosen from the training normals if it is auto.
 
-    Anomalies have no say, so that methods and draws with the same normals share a size. The normals
-    come in any order that is the same each time; the callback gets a note with the chosen size.
+    Anomalies are not used, so that methods and draws with the same normals share a size. The order
+    of the normals must be reproducible; the callback receives a note with the chosen size.
 
     Raises:
-        ConfigurationError: if the images are seen in tiles, and the size does not suit them.
+        ConfigurationError: if tiles or image size do not suit the backbone.
     """
     features = config.features
     if features.tiles:
@@ -96,18 +96,18 @@ def with_size(
 def choose_size(
     shapes: Sequence[ImageSize], *, multiple: int, affordable: float = math.inf, most: int = MOST
 ) -> ImageSize:
-    """The size that suits images of these shapes.
+    """Choose the image size for images of these shapes.
 
-    It has the aspect ratio of their median height and width, and as many pixels as they have:
-    at least about `LEAST`, at most about `most` and `affordable`, of which `LEAST` comes first.
-    Of all roundings of both sides to the nearest multiple, it is the one whose pixels are nearest
-    to that. No shapes count as a square of `LEAST`.
+    It has the aspect ratio and the number of pixels of their median height and width, but at most
+    about `most` and `affordable` pixels, and in any case at least about `LEAST`. Both sides are
+    rounded to multiples so that the number of pixels comes nearest to that. Without shapes, it is
+    a square of `LEAST` pixels.
 
     Args:
         shapes: heights and widths in pixels.
-        multiple: both sides are multiples of it (of twice, if it is odd).
-        affordable: pixels that there is time for.
-        most: pixels that larger images are brought down to.
+        multiple: number of which both sides are multiples (twice this number if it is odd).
+        affordable: largest number of pixels by time.
+        most: largest number of pixels in any case.
     """
     height, width = _median(shapes)
     limit = max(LEAST, min(most, affordable))
@@ -123,10 +123,9 @@ def choose_size(
 
 
 def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Pixels and sides, the longer one first, of all sizes of a ratio rounded to a unit, growing.
+    """Yield pixels and sides, the longer one first, of all sizes of a ratio rounded to a unit.
 
-    As an ideal size grows, its rounded sides do, one at a time or both: these are all that it
-    passes through.
+    These are all the rounded sizes that an ideal size passes through as it grows.
     """
     fewest = math.ceil(SMALLEST_SIDE / unit)
     for count in range(fewest, max(fewest, max(LEAST, most) // (unit * fewest * unit)) + 2):
@@ -137,13 +136,13 @@ def _roundings(ratio: float, unit: int, most: int) -> Iterator[tuple[int, tuple[
 
 
 def affordable_pixels(backbone: Backbone, images: int, minutes: float) -> float:
-    """Pixels an image for which one core extracts the features of so many in so many minutes."""
+    """Pixels per image at which one core extracts the features of `images` images in time."""
     work = multiply_adds(backbone) * _SCALES * images
     return minutes * 60 * NOMINAL / work if work else math.inf
 
 
 def multiply_adds(backbone: Backbone) -> float:
-    """Multiply-adds of a backbone for each pixel of an image."""
+    """Multiply-adds of a backbone per pixel of an image."""
     device = next((one.device for one in backbone.parameters()), torch.device("cpu"))
     image = torch.zeros(1, 3, _PROBE, _PROBE, device=device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -152,7 +151,7 @@ def multiply_adds(backbone: Backbone) -> float:
 
 
 def _shapes(images: Sequence[ImageSource]) -> Iterator[ImageSize]:
-    """Shapes of images evenly spaced among all, those that can be read."""
+    """Yield the shapes of readable images, evenly spaced among all."""
     for place in evenly_spaced(len(images), LOOKED_AT):
         try:
             yield image_shape(images[place])

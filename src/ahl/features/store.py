@@ -1,9 +1,9 @@
-"""Feature rows on disk, memory-mapped: the cache that spares the backbone.
+"""Cache of feature rows on disk, memory-mapped.
 
 A store is a folder for one backbone, weights and image size. It holds immutable shards, each a file
-of three arrays in NumPy's format: the keys, checksums of the rows with them, and the float16 rows.
-Shards are written under temporary names and renamed, so a killed process leaves nothing
-half-written and two processes can share a store.
+of three arrays in NumPy's format: keys, checksums of keys and rows, and float16 rows. Shards are
+written under temporary names and renamed, so that a killed process leaves no incomplete shard and
+several processes can share a store.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from ahl.features.maps import FeatureLayout
 from ahl.features.table import FeatureTable, Rows, let_go
 
 SHARD_BYTES = 64 * 2**20
-"""A shard is closed when it holds this many bytes: what an interruption can lose."""
+"""Size in bytes at which a shard is written; an interruption loses at most this much."""
 
 
 class FeatureStore:
-    """Feature rows by content key, in a folder below `root`, the folder of all stores.
+    """Store of feature rows by content key, in a subfolder of `root`.
 
-    It is named by all that the rows depend on beside the image (backbone, weights, size; JSON).
+    The subfolder is named by a hash of `identity`: everything that the rows depend on except the
+    image (backbone, weights, size), as JSON values.
     """
 
     def __init__(self, root: Path, identity: dict[str, Any], layout: FeatureLayout) -> None:
@@ -52,7 +53,7 @@ class FeatureStore:
             self._open(path)
 
     def _open(self, path: Path) -> None:
-        """Take a shard in; one that is damaged is removed, and its rows made again."""
+        """Open a shard; a damaged one is removed, so that its rows are extracted again."""
         try:
             shard = _read_shard(path, self.layout.row_size)
         except _DAMAGE:
@@ -67,7 +68,7 @@ class FeatureStore:
         return key in self._where
 
     def verify(self, keys: Iterable[str]) -> None:
-        """Read the rows of these keys, and remove shards in which one is not as it was written."""
+        """Verify the checksums of the rows of these keys; remove shards with a wrong one."""
         wanted: defaultdict[int, list[int]] = defaultdict(list)
         for key in set(keys) & self._where.keys():
             number, row = self._where[key]
@@ -81,17 +82,17 @@ class FeatureStore:
             self._where = {key: at for key, at in self._where.items() if at[0] not in damaged}
 
     def table(self, keys: Sequence[str]) -> FeatureTable:
-        """The rows of the keys, in their order; every key must be in the store."""
+        """Table of the rows of these keys, in their order; every key must be in the store."""
         places = np.array([self._where[key] for key in keys], dtype=np.int64).reshape(-1, 2)
         rows = [shard.rows for shard in self._shards]
         return FeatureTable(self.layout, rows, places[:, 0], places[:, 1])
 
     def writer(self) -> contextlib.closing[ShardWriter]:
-        """Add rows; what was added is kept also when the block ends by an exception."""
+        """Open a writer for a `with` block; added rows are kept if the block raises."""
         return contextlib.closing(ShardWriter(self))
 
     def add_shard(self, keys: list[str], rows: Rows) -> None:
-        """Write one shard and take it in."""
+        """Write a shard and open it."""
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:24]
         path = self.folder / f"{name}.npy"
         if path.exists():
@@ -125,14 +126,14 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Write what has been collected."""
+        """Write the remaining rows."""
         if self._keys:
             self._store.add_shard(self._keys, np.concatenate(self._rows))
         self._keys, self._rows, self._bytes = [], [], 0
 
 
 _DAMAGE = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
-"""Errors of a damaged shard; others (memory, permissions) are not its fault."""
+"""Errors that show a damaged shard; others (memory, permissions) do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,19 +146,19 @@ class _Shard:
     rows: Rows
 
     def holds(self, rows: Iterable[int]) -> bool:
-        """True if these rows are as they were written."""
+        """True if the checksums of these rows are right."""
         same = all(_checksum(self.keys[i], self.rows[i]) == self.sums[i] for i in rows)
         let_go(self.rows)
         return same
 
 
 def _checksum(key: str, row: Rows) -> int:
-    """Checksum of a row that knows which it is: it finds rot, and no forgery."""
+    """Checksum of a row and its key, against damage but not against forgery."""
     return zlib.crc32(row.data, zlib.crc32(key.encode()))
 
 
 def _read_shard(path: Path, row_size: int) -> _Shard:
-    """Open a shard; raises one of `_DAMAGE` if its form is damaged."""
+    """Open a shard; raises one of `_DAMAGE` if it is damaged."""
     with path.open("rb") as file:
         keys, sums = (np.lib.format.read_array(file) for _ in range(2))
         np.lib.format.read_magic(file)
@@ -173,7 +174,7 @@ def _read_shard(path: Path, row_size: int) -> _Shard:
 
 
 def default_store_root() -> Path:
-    """The folder named by AHL_CACHE, else the user's cache folder."""
+    """Folder in the variable AHL_CACHE, else the user's cache folder."""
     from platformdirs import user_cache_path
 
     named = os.environ.get("AHL_CACHE")
@@ -181,11 +182,11 @@ def default_store_root() -> Path:
 
 
 def store_root(cache: str | Path | None, callback: Callback) -> Path | None:
-    """The folder of a cache that outlives the run; None if there is none.
+    """Folder of a permanent cache; None if there is none.
 
     Args:
-        cache: the folder; `"auto"` is the user's, if it can be written to, which is noted if not.
-        callback: receives the note.
+        cache: the folder; `"auto"` for the user's cache folder, if it is writable; None for none.
+        callback: receives a note if the user's cache folder is not writable.
     """
     if cache != "auto":
         return None if cache is None else Path(cache)
@@ -204,6 +205,6 @@ def store_root(cache: str | Path | None, callback: Callback) -> Path | None:
 
 @contextlib.contextmanager
 def temporary_store_root() -> Iterator[Path]:
-    """A store folder for one run, removed at its end."""
+    """Yield a temporary store folder, removed after the block."""
     with tempfile.TemporaryDirectory(prefix="ahl-features-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""Feature rows of many images, gathered when they are needed, or of maps that a caller has."""
+"""Tables of feature rows, gathered on demand from shards or arrays."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from ahl.features.maps import (
 Rows = NDArray[np.float16]
 
 Maps = ArrayLike | Sequence[ArrayLike]
-"""Feature maps (N, C, H, W), or a sequence of such, one a scale, largest first."""
+"""Feature maps (N, C, H, W), or a sequence of such, one per scale, largest first."""
 
 RESIDENT_BYTES = 512 * 2**20
-"""Tables up to this size (as float32) are kept in memory during training."""
+"""Largest size in bytes (as float32) at which a table is kept in memory during training."""
 
 
 @dataclass(eq=False)
 class FeatureTable:
-    """The feature rows of a list of samples, in its order, wherever they lie.
+    """The feature rows of a sequence of samples, in memory or in memory-mapped shards.
 
     Attributes:
         stored: shape of the maps in a stored row.
-        factor: what every stored value read is multiplied by.
+        factor: factor on every stored value.
     """
 
     stored: FeatureLayout
@@ -50,13 +50,13 @@ class FeatureTable:
 
     @classmethod
     def of_rows(cls, layout: FeatureLayout, rows: Rows) -> FeatureTable:
-        """A table over one array of rows (N, row_size)."""
+        """Make a table of one array of rows (N, row_size)."""
         count = len(rows)
         return cls(layout, [rows], np.zeros(count, np.int64), np.arange(count, dtype=np.int64))
 
     @cached_property
     def layout(self) -> FeatureLayout:
-        """Shape of the maps in a row that is read."""
+        """Shape of the maps in a row, with projection and appended channels."""
         layout = self.stored
         if self._projection is not None:
             layout = layout.of_channels(self._projection.shape[1])
@@ -85,7 +85,7 @@ class FeatureTable:
         )
 
     def chosen(self, indices: NDArray[np.int64]) -> FeatureTable:
-        """The rows at the given indices, in their order."""
+        """Table of the rows at these indices, in their order."""
         return replace(
             self,
             _shard_of=self._shard_of[indices],
@@ -94,24 +94,24 @@ class FeatureTable:
         )
 
     def scaled(self, factor: float) -> FeatureTable:
-        """The same rows, each stored value multiplied by `factor`; appended ones are not."""
+        """Table with every stored value multiplied by `factor`; appended channels are not."""
         return replace(self, factor=self.factor * factor)
 
     def projected(self, matrix: Tensor) -> FeatureTable:
-        """The same rows, the stored vectors (C,) of all positions times a (C, K) matrix.
+        """Table with the stored vectors (C,) of all positions multiplied by a (C, K) matrix.
 
         Raises:
-            ValueError: if there are a projection or further channels already.
+            ValueError: if the table already has a projection or appended channels.
         """
         if self._projection is not None or self._further is not None:
             raise ValueError("a table is projected once, before channels are appended")
         return replace(self, _projection=matrix)
 
     def joined(self, further: Sequence[Tensor]) -> FeatureTable:
-        """The same rows with further channels (N, K, H_s, W_s) a scale behind the stored ones.
+        """Table with further channels, (N, K, H_s, W_s) per scale, behind the stored ones.
 
         Raises:
-            ValueError: if there are further channels already.
+            ValueError: if the table already has appended channels.
         """
         if self._further is not None:
             raise ValueError("the table has further channels already")
@@ -138,7 +138,7 @@ class FeatureTable:
         return append_channels(read, layout, self._further_at(indices))
 
     def chunks(self, size: int = 256) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-        """All rows in order, `size` at a time, with their indices."""
+        """Yield all rows in order, `size` at a time, with their indices."""
         for start in range(0, len(self), size):
             indices = np.arange(start, min(start + size, len(self)), dtype=np.int64)
             yield indices, self.rows(indices)
@@ -160,7 +160,7 @@ class FeatureTable:
         )
 
     def keep_resident(self, limit: int = RESIDENT_BYTES) -> None:
-        """Read everything into memory if it takes at most `limit` bytes; same values either way."""
+        """Read the table into memory if it takes at most `limit` bytes; values do not change."""
         if self._resident is not None or 4 * len(self) * self.layout.row_size > limit:
             return
         resident = tuple(
@@ -175,10 +175,10 @@ class FeatureTable:
 
 
 def table_of_maps(maps: Maps) -> FeatureTable:
-    """Feature maps as a table of float16 rows, what the image path makes too.
+    """Make a table of float16 rows, as those of images, from feature maps.
 
     Raises:
-        DataError: if they are not maps, do not fit together or hold values beyond float16.
+        DataError: if they are not maps, have inconsistent shapes, or exceed float16.
     """
     try:
         array = np.asarray(maps, dtype=np.float32)
@@ -200,9 +200,9 @@ def table_of_maps(maps: Maps) -> FeatureTable:
 
 
 def let_go(rows: Rows) -> None:
-    """Unmap what was read of a mapped file: it stays in the system's cache, not in ours.
+    """Release the pages of a memory-mapped file that were read.
 
-    Otherwise a process comes to hold every row it has ever read.
+    Otherwise a process would come to hold every row it has ever read.
     """
     mapped: object = rows.base  # numpy's types do not know what a mapped array rests on
     if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):

@@ -1,7 +1,7 @@
-"""Large images in overlapping tiles: one feature map an image, as if it had been seen whole.
+"""Feature maps of large images from overlapping tiles, joined as if the image were seen whole.
 
-A backbone sees each tile by itself. Every position of the joined map comes from the tile in which
-it lies farther from the edge, so that tiles leave no seams and no position counts twice.
+A backbone sees each tile separately. Every position of the joined map comes from the tile in which
+it is farther from the edge, so that there are no seams and no position counts twice.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from ahl.config.image_size import as_option
 from ahl.features.backbones.base import Backbone
 
 TOGETHER: Final = 4
-"""Images or tiles in one pass of a backbone on a processor: the maps of more do not stay in its
-caches, and sixteen take up to 1.8 times as long an image."""
+"""Number of images or tiles in one pass of a backbone on a CPU. The maps of more do not fit into
+its caches: with sixteen, an image takes up to 1.8 times as long."""
 
 OVERLAP: Final = 0.25
-"""Share of a tile that it has in common with the next one, at least two positions."""
+"""Share of a tile that overlaps the next one, at least two positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One tile along one axis: its pixels, and the positions of the joined map taken from it."""
+    """A tile along one axis: its pixels, and the positions of the joined map taken from it."""
 
     start: int
     stop: int
-    """First pixel outside."""
+    """End of the pixels, exclusive."""
     first: int
     last: int
-    """First position that is not taken."""
+    """End of the positions, exclusive."""
 
 
 def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
-    """Lay tiles along one axis; their positions, `first` to `last`, make it up in order.
+    """Lay tiles along one axis; their positions, `first` to `last`, cover it without overlap.
 
     Args:
-        length: of the axis in pixels, a multiple of `stride`; up to a tile's, there is one window.
-        tile: side of a tile in pixels, a multiple of `stride`, at least four times as large.
-        stride: pixels a position.
+        length: length of the axis in pixels, a multiple of `stride`; up to `tile`, there is a
+            single window.
+        tile: side of a tile in pixels, a multiple of `stride`, and at least four times as large.
+        stride: pixels per position.
     """
     if length <= tile:
         return (Window(0, length, 0, length // stride),)
@@ -61,10 +62,10 @@ def windows(length: int, tile: int, stride: int) -> tuple[Window, ...]:
 
 
 def check_tiles(features: FeatureConfig, backbone: Backbone) -> None:
-    """Refuse tiles, or an image size unless open, that a backbone cannot see in whole positions.
+    """Refuse tiles or an image size that do not give a backbone whole positions.
 
     Raises:
-        ConfigurationError: if either does not suit the backbone.
+        ConfigurationError: if tiles or image size (unless auto) do not suit the backbone.
     """
     multiple = backbone.multiple
     if features.tiles < 2 * multiple or 2 * features.tiles % multiple:
@@ -80,13 +81,13 @@ def check_tiles(features: FeatureConfig, backbone: Backbone) -> None:
 
 
 def tiled_map(backbone: Backbone, images: Tensor, tile: int) -> Tensor:
-    """Feature map of images that are seen in tiles of `tile` x `tile` pixels.
+    """Feature map of images seen in tiles of `tile` x `tile` pixels.
 
     Images (N, 3, H, W) give (N, C, H / stride, W / stride). The stride is half of
-    `Backbone.multiple`, and divides H and W.
+    `Backbone.multiple`, and must divide H and W.
 
     Raises:
-        ConfigurationError: if the backbone's stride is another one.
+        ConfigurationError: if the backbone's maps have another stride.
     """
     stride = backbone.multiple // 2
     rows, columns = (windows(length, tile, stride) for length in images.shape[-2:])

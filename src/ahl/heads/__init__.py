@@ -1,4 +1,4 @@
-"""Base detectors: heads on feature maps, with their loss."""
+"""Base detectors: heads on feature maps, and their loss."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from ahl.heads.devnet import DevNet
 from ahl.heads.dra import DRA
 
 DETECTORS: tuple[type[BaseDetector], ...] = (DRA, DevNet)
-"""Ours; `--heads` offers these."""
+"""Our base detectors, which `--heads` offers."""
 
 __all__ = [
     "DETECTORS",
@@ -24,10 +24,10 @@ __all__ = [
 
 
 def known_detectors(further: Iterable[type[BaseDetector]] = ()) -> dict[str, type[BaseDetector]]:
-    """Base detectors by name: ours, and those of the caller's own.
+    """Base detectors by name: ours, and further ones.
 
     Raises:
-        ConfigurationError: if one is not a base detector, or has a name that is taken.
+        ConfigurationError: if one is not a base detector, or its name is taken.
     """
     known: dict[str, type[BaseDetector]] = {}
     for detector in (*DETECTORS, *further):
@@ -46,10 +46,10 @@ def known_detectors(further: Iterable[type[BaseDetector]] = ()) -> dict[str, typ
 
 
 def find_detector(heads: str | type[BaseDetector]) -> type[BaseDetector]:
-    """The class of a base detector: looked up by name, or as it is given.
+    """Return a base detector's class, given by name or directly.
 
     Raises:
-        ConfigurationError: if no base detector has the name, or another class is given.
+        ConfigurationError: if the name is unknown, or the class is not a base detector.
     """
     if not isinstance(heads, str):
         known_detectors([heads])

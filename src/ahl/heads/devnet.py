@@ -24,10 +24,10 @@ from ahl.heads.losses import deviation_loss, weighted_mean
 
 @final
 class DevNet(BaseDetector):
-    """1x1 convolution to one map, absolute value, mean of the top 10 % of the positions.
+    """DevNet: 1x1 convolution to one map, absolute value, mean of the top positions.
 
-    The mean over the scales is the image's score; trained with the deviation loss on all
-    kinds; a pseudo anomaly counts as an anomaly of less weight.
+    The image's score is the mean over the scales. The deviation loss is over all kinds, with a
+    weight of its own for pseudo anomalies.
     """
 
     name = "devnet"
@@ -35,7 +35,7 @@ class DevNet(BaseDetector):
     meanings: ClassVar[Mapping[str, str]] = {"deviation": "like the defects that were shown"}
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
-        """One weight a channel and a bias."""
+        """Initialise one weight per channel and a bias."""
         channels, scale = self.layout.channels, self.config.initial_scale
         return {
             "deviation.weight": scale * fan_in_uniform((channels,), channels, generator),
@@ -65,7 +65,7 @@ class DevNet(BaseDetector):
         maps: FeatureMaps,
         references: FeatureMaps,
     ) -> tuple[PositionScores, ...]:
-        """The head's map, absolute values."""
+        """Absolute values of the head's map."""
         weight, bias = parameters["deviation.weight"], parameters["deviation.bias"]
         return tuple({"deviation": (scale.movedim(-3, -1) @ weight + bias).abs()} for scale in maps)
 
@@ -81,10 +81,10 @@ class DevNet(BaseDetector):
         return weighted_mean(losses, weights)
 
     def combine(self, scores: HeadScores) -> Tensor:
-        """The one head's score."""
+        """The head's score."""
         return scores["deviation"]
 
     @property
     def expected_scores(self) -> tuple[float, float]:
-        """The prior's mean for a normal, the margin above it for an anomaly."""
+        """The prior's mean for a normal, and a margin above it for an anomaly."""
         return self.prior.mean, self.prior.mean + self.config.margin * self.prior.deviation

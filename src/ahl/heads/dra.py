@@ -27,7 +27,7 @@ NORM_EPSILON = 1e-5
 
 @final
 class DRA(BaseDetector):
-    """Holistic, seen, pseudo and residual heads, each averaged over the scales.
+    """DRA: holistic, seen, pseudo and residual heads, each averaged over the scales.
 
     Image score = seen + pseudo + residual - holistic. The loss is the sum of the four heads'
     deviation losses, each averaged over the kinds that train it.
@@ -48,7 +48,7 @@ class DRA(BaseDetector):
         return self.config.residual_channels or self.layout.channels
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
-        """Weights of two linear layers, two 1x1 maps, a 3x3 convolution with norm and map."""
+        """Initialise two linear layers, the 1x1 maps, and a 3x3 convolution with batch norm."""
         channels, width = self.layout.channels, self.residual_channels
         hidden, bottleneck = self.config.holistic_hidden, self.config.residual_bottleneck
         taken, scale = bottleneck or channels, self.config.initial_scale
@@ -74,7 +74,7 @@ class DRA(BaseDetector):
         }
 
     def initial_statistics(self) -> Statistics:
-        """Batch-norm mean and variance, kept apart for each scale: (scales, width)."""
+        """Batch-norm means and variances, separate for each scale: (scales, width)."""
         shape = (len(self.layout.scales), self.residual_channels)
         return {"residual.norm.mean": torch.zeros(shape), "residual.norm.var": torch.ones(shape)}
 
@@ -122,7 +122,7 @@ class DRA(BaseDetector):
         maps: FeatureMaps,
         references: FeatureMaps,
     ) -> tuple[PositionScores, ...]:
-        """Maps of the seen, pseudo and residual heads, absolute values."""
+        """Absolute values of the seen, pseudo and residual heads' maps."""
         found = []
         for i, (scale, reference) in enumerate(zip(maps, references, strict=True)):
             running = statistics["residual.norm.mean"][i], statistics["residual.norm.var"][i]
@@ -184,7 +184,7 @@ class DRA(BaseDetector):
         return torch.stack(heads), updated
 
     def loss(self, scores: HeadScores, kinds: Tensor) -> Tensor:
-        """Sum of the heads' deviation losses, each a mean weighted by the kinds that train it."""
+        """Sum of the heads' deviation losses, each a weighted mean over the kinds that train it."""
         anomalous = kinds != Kind.NORMAL
         holistic, residual = float(self.config.holistic_pseudo), self.config.pseudo_weight
         # Of the four heads: the weight of a normal, of a labelled and of a pseudo anomaly.
@@ -207,31 +207,35 @@ class DRA(BaseDetector):
         return scores["seen"] + scores["pseudo"] + scores["residual"] - scores["holistic"]
 
     def evidence(self, scores: HeadScores) -> HeadScores:
-        """The heads' scores, the holistic one negated: it is high for a normal image."""
+        """The heads' scores, with the holistic one, which is high for normals, negated."""
         return {**scores, "holistic": -scores["holistic"]}
 
     @property
     def expected_scores(self) -> tuple[float, float]:
-        """A normal: the holistic margin, negated. An anomaly: its own head and the residual."""
+        """Minus the margin for a normal, twice the margin for an anomaly.
+
+        For a normal the holistic head reaches the margin; for an anomaly the residual head, and the
+        seen or pseudo head.
+        """
         return 3 * self.prior.mean - self._margin, 2 * self._margin
 
     @property
     def _margin(self) -> float:
-        """The score from which on the loss asks for no more."""
+        """Score of an anomaly from which on the loss is 0."""
         return self.prior.mean + self.config.margin * self.prior.deviation
 
 
 def map_positions(maps: Tensor, weight: Tensor) -> Tensor:
-    """A linear map of every position: (N, H, W, C), (C, R) -> (N, H, W, R).
+    """Apply a linear map at every position: (N, H, W, C), (C, R) -> (N, H, W, R).
 
-    A 1x1 convolution: on a CPU, torch's are up to twice as fast as its matrix products.
+    It is a 1x1 convolution, which torch computes up to twice as fast as a matrix product on a CPU.
     """
     kernel = weight.T[..., None, None]
     return functional.conv2d(maps.movedim(-1, -3), kernel).movedim(-3, -1)
 
 
 def convolve(maps: Tensor, weight: Tensor) -> Tensor:
-    """3x3 convolution, zero padding 1: (N, H, W, C), (9, C, R) -> (N, H, W, R)."""
+    """Apply a 3x3 convolution with zero padding: (N, H, W, C), (9, C, R) -> (N, H, W, R)."""
     kernel = weight.view(3, 3, *weight.shape[-2:]).permute(3, 2, 0, 1)
     return functional.conv2d(maps.movedim(-1, -3), kernel, padding=1).movedim(-3, -1)
 
@@ -245,11 +249,11 @@ def _batch_norm(
     training: bool,
     momentum: float,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Normalise (N, H, W, R) with the batch's, or the running (R,) statistics.
+    """Normalise (N, H, W, R) by the batch's, or by the running (R,) statistics.
 
-    Written out because torch's own updates its buffers in place, which a pure function under
-    `vmap` and `grad` must not, and because its second derivative under both is another. Sums are
-    divided, and means negated, as vectors (R,): then so are their gradients.
+    torch's own function updates its buffers in place, which a pure function under `vmap` and `grad`
+    must not do, and its second derivative under both differs. Sums are divided, and means negated,
+    as vectors (R,), so that their gradients are, too.
     """
     count = responses[..., 0].numel()
     mean, variance = running

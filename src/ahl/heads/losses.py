@@ -18,7 +18,7 @@ class Prior(NamedTuple):
 def draw_prior(draws: int, generator: torch.Generator) -> Prior:
     """Estimate the prior from `draws` samples of N(0, 1) (Pang et al., 2019, section 3.2).
 
-    Drawn once for a run, not once for a batch: the loss is then one function throughout.
+    It is drawn once per run, not per batch, so that the loss function does not change.
     """
     samples = torch.randn(draws, generator=generator, dtype=torch.float64)
     return Prior(mean=float(samples.mean()), deviation=float(samples.std()))
@@ -34,10 +34,10 @@ def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: floa
         scores: (..., N) image scores.
         labels: (..., N) 0 or 1, any dtype.
         prior: mean and deviation of the reference scores.
-        margin: m, in deviations.
+        margin: margin m, in standard deviations of the prior.
 
     Returns:
-        (..., N) losses, not averaged.
+        (..., N) losses of the samples, not averaged.
 
     Examples:
         >>> from torch import tensor
@@ -51,6 +51,6 @@ def deviation_loss(scores: Tensor, labels: Tensor, *, prior: Prior, margin: floa
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean of (..., N) `values` with `weights` of 0 or more; 0 where all weights are 0."""
+    """Mean of `values` (..., N) with non-negative `weights`; 0 where all weights are 0."""
     total = weights.sum(dim=-1)
     return (values * weights).sum(dim=-1) / torch.where(total > 0, total, 1.0)

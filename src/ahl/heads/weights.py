@@ -1,4 +1,4 @@
-"""The weights of heads, of one model or of several side by side, and their scores of samples."""
+"""Weights of the heads of one model or of several stacked ones, and their scores of samples."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from ahl.features.table import FeatureTable
 from ahl.heads.base import BaseDetector, HeadScores, Parameters, Statistics
 
 SCORING_CHUNK = 32
-"""Samples scored together: few, so that what is computed of them stays in a processor's cache."""
+"""Number of samples scored together; few, so that intermediate results stay in a CPU's cache."""
 
 
 class HeadWeights(NamedTuple):
-    """Weights and running statistics of one model's heads, or of T models' stacked."""
+    """Weights and running statistics of one model's heads, or of T stacked models'."""
 
     parameters: Parameters
     statistics: Statistics
 
 
 def moved(weights: HeadWeights, device: torch.device) -> HeadWeights:
-    """The weights with their tensors on a device."""
+    """Move weights to a device."""
     return HeadWeights(
         *({name: value.to(device) for name, value in part.items()} for part in weights)
     )
 
 
 def one_of(stacked: HeadWeights, number: int) -> HeadWeights:
-    """Weights of one of T models."""
+    """Weights of one of T stacked models."""
     return HeadWeights(*({name: value[number] for name, value in part.items()} for part in stacked))
 
 
 def stack(values: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors by name of T models, stacked along a leading axis."""
+    """Stack the tensors of T models along a leading axis, by name."""
     return {name: torch.stack([each[name] for each in values]) for name in values[0]}
 
 
 def replicate(weights: HeadWeights, copies: int) -> HeadWeights:
-    """T copies of one model's, stacked along a leading axis (Algorithm 1, line 13)."""
+    """Stack T copies of a model's weights along a leading axis (Algorithm 1, line 13)."""
     return HeadWeights(
         *(
             {name: value.expand(copies, *value.shape) for name, value in part.items()}
@@ -63,14 +63,14 @@ def score_samples(
 
     Args:
         detector: the heads.
-        models: T stacked models, on the device where to compute.
-        features: of the samples, as the heads see them.
-        samples: which, at least one.
-        reference: the fixed reference of scoring, on the models' device.
-        read: from the heads' scores (N,) of some maps to what is wanted of them, (N,) by name.
+        models: T stacked models, whose device is used.
+        features: prepared features that contain the samples.
+        samples: indices of the samples, at least one.
+        reference: the fixed reference for scoring, on the models' device.
+        read: computes the wanted values (N,) by name from the heads' scores (N,) and their maps.
 
     Returns:
-        (N, T) on the CPU, by the names that `read` gives.
+        (N, T) values by the names from `read`, on the CPU.
     """
     device, count = reference[0].device, len(next(iter(models.parameters.values())))
     found: dict[str, list[Tensor]] = {}

@@ -1,1 +1,1 @@
-"""Collaborative differentiable learning: Algorithm 1, and what follows it."""
+"""Collaborative differentiable learning: Algorithm 1, weight averaging and fine-tuning."""

@@ -13,7 +13,7 @@ FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
 
 
 class AdamState(NamedTuple):
-    """Steps taken so far, and both moments of every gradient."""
+    """Number of steps, and first and second moments of every gradient."""
 
     step: Tensor
     first: Parameters
@@ -21,7 +21,7 @@ class AdamState(NamedTuple):
 
 
 def adam_start(parameters: Parameters) -> AdamState:
-    """Zero moments for the parameters."""
+    """Initial state for these parameters, with zero moments."""
 
     def zeros() -> Parameters:
         return {name: torch.zeros_like(value) for name, value in parameters.items()}
@@ -32,7 +32,7 @@ def adam_start(parameters: Parameters) -> AdamState:
 def adam_step(
     parameters: Parameters, gradients: Parameters, state: AdamState, *, rate: float
 ) -> tuple[Parameters, AdamState]:
-    """One update of Adam, as a differentiable function without side effects."""
+    """Take one step of Adam, as a differentiable function without side effects."""
     step = state.step + 1
     first = {k: FIRST_DECAY * m + (1 - FIRST_DECAY) * gradients[k] for k, m in state.first.items()}
     second = {
@@ -49,6 +49,6 @@ def adam_step(
 
 
 def _root(value: Tensor) -> Tensor:
-    """Square root with gradient 0 at 0, where the plain one's is infinite (second order)."""
+    """Square root with gradient 0 at 0 instead of infinity, for second-order gradients."""
     positive = value > 0
     return torch.where(positive, torch.where(positive, value, 1.0).sqrt(), 0.0)

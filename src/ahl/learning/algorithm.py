@@ -46,17 +46,17 @@ def algorithm_1(
     device: torch.device,
     state: TrainingState | None = None,
 ) -> Iterator[TrainingState]:
-    """Anomaly heterogeneity learning: T base models teach the unified model g.
+    """Train the unified model g by anomaly heterogeneity learning over T base models.
 
     Args:
         detector: the heads, the same for the base models and for g.
-        data: D.
+        data: the training set D.
         distributions: the T distributions D_i, each a support and a query set over D.
-        reference: the fixed reference that scoring will use: (C, H_s, W_s) a scale.
+        reference: the fixed reference for scoring, (C, H_s, W_s) per scale.
         config: all constants.
-        seed: of every draw.
-        device: where the heads train.
-        state: where to go on from; None starts anew.
+        seed: seed of every draw.
+        device: device to train on.
+        state: state to continue from; None starts from the beginning.
 
     Yields:
         the state after every epoch; the unified model of the last one is the result.
@@ -140,9 +140,9 @@ def train_alone(
     device: torch.device,
     state: TrainingState | None = None,
 ) -> Iterator[TrainingState]:
-    """A base detector by itself, on all of D: as many steps as one base model of Algorithm 1.
+    """Train a base detector alone, on all of D, for as many steps as a base model of Algorithm 1.
 
-    Args and yields: as `algorithm_1`.
+    Arguments and yields are those of `algorithm_1`.
     """
     learning = config.learning
     state = (state or start_state(detector, config, seed=seed)).on_device(device)
@@ -196,7 +196,7 @@ def _draw(
 def _scores(
     detector: BaseDetector, base: HeadWeights, data: TrainingSet, reference: FeatureMaps
 ) -> Tensor:
-    """Scores of every training sample by every base model: (N, T), on the CPU."""
+    """Scores (N, T) of every training sample by every base model, on the CPU."""
     found = score_samples(
         detector,
         base,
@@ -216,7 +216,7 @@ def _averaged(
     config: Config,
     seed: int,
 ) -> TrainingState:
-    """The state with the epoch in the mean weights; after the last epoch g has these."""
+    """Add the epoch to the mean weights, which after the last epoch become g's."""
     learning = config.learning
     unaveraged = learning.steps_before_average(learning.epochs)
     if state.epoch > unaveraged:

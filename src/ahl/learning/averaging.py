@@ -1,4 +1,4 @@
-"""The last touch to the unified model: mean weights, and running statistics that fit them."""
+"""Weight averaging, and recomputed running statistics, as in `torch.optim.swa_utils`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ahl.heads.weights import HeadWeights
 from ahl.learning.collaboration import batch_loss
 
 BN_BATCHES = 40
-"""Batches that the final running statistics are taken from."""
+"""Number of batches that the final running statistics are computed from."""
 
 
 def update_average(average: Parameters, latest: Parameters, count: int) -> Parameters:
-    """The mean of `count` weights (Polyak and Juditsky, 1992), from that of all but the latest."""
+    """Update the mean weights (Polyak and Juditsky, 1992) by the latest, as the `count`-th."""
     if not average:
         return {name: value.clone() for name, value in latest.items()}
     return {name: mean + (latest[name] - mean) / count for name, mean in average.items()}
@@ -32,19 +32,19 @@ def update_bn(
     batch_size: int,
     seed: int,
 ) -> HeadWeights:
-    """Take the running statistics anew for the final weights, which no step has seen yet.
+    """Recompute the running statistics for the final weights.
 
     Args:
         detector: the heads.
-        unified: final weights, and running statistics of other ones.
-        training_set: where the samples are.
-        samples: what balanced batches are drawn from.
-        reference: the fixed reference that scoring uses, on the weights' device.
-        batch_size: samples a batch.
-        seed: of the draws.
+        unified: the final weights, with running statistics of other weights.
+        training_set: the training set.
+        samples: the samples to draw balanced batches from.
+        reference: the fixed reference for scoring, on the weights' device.
+        batch_size: samples per batch.
+        seed: seed of the draws.
 
     Returns:
-        the weights with the plain mean of the batches' own statistics.
+        the weights with the mean of the batches' statistics.
     """
     if not unified.statistics:
         return unified

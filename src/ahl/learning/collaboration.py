@@ -1,8 +1,8 @@
 """Collaborative differentiable learning (CDL): AHL, section 3.3, Eq. 1 to 4.
 
-Inner and outer steps as pure functions over parameter dictionaries. One base model's step is
-written for one model. On a GPU, `torch.func.vmap` runs it for all T at once; on a CPU they run one
-after another, where what one of them reads and writes stays in the processor's cache.
+Inner and outer steps are pure functions over parameter dictionaries, written for one base model.
+On a GPU, `torch.func.vmap` runs all T at once; on a CPU they run one after another, so that a
+model's data stay in the cache.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ahl.learning.adam import AdamState, adam_start, adam_step
 def batch_loss(
     detector: BaseDetector, parameters: Parameters, statistics: Statistics, batch: Batch
 ) -> tuple[Tensor, Statistics]:
-    """The base loss of one model on one batch, and the statistics after it."""
+    """The loss of one model on a batch, and the running statistics after it."""
     scores, updated = detector.forward(
         parameters, statistics, batch.maps, batch.references, training=True
     )
@@ -32,7 +32,7 @@ def batch_loss(
 def inner_step(
     detector: BaseDetector, model: HeadWeights, state: AdamState, batch: Batch, *, rate: float
 ) -> tuple[HeadWeights, AdamState, Tensor]:
-    """Eq. 1: one step of one base model on a batch of its support set.
+    """Take one step of a base model on a batch of its support set (Eq. 1).
 
     Returns:
         the model and optimiser state after the step, and the loss before it.
@@ -50,7 +50,7 @@ def inner_step(
 def descend(
     detector: BaseDetector, models: HeadWeights, batches: Iterable[Batch], *, rate: float
 ) -> Iterator[tuple[HeadWeights, Tensor]]:
-    """Train T models on batches of their own, side by side.
+    """Train T models in parallel, each on batches of its own.
 
     Args:
         detector: the heads.
@@ -76,8 +76,6 @@ def inner_loop(
 ) -> tuple[HeadWeights, Tensor]:
     """Train all T base models on their support batches (Eq. 1).
 
-    Every batch's step builds on the one before; none is thrown away.
-
     Args:
         detector: the heads.
         models: T stacked models.
@@ -95,17 +93,17 @@ def inner_loop(
 
 
 Gradients = tuple[Parameters, Statistics, Tensor]
-"""Gradients of the batch losses of T stacked models, their statistics after it, and (T,) losses."""
+"""Gradients of T stacked models' batch losses, the statistics after the batch, and (T,) losses."""
 
 
 def gradients_of(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradients:
-    """The gradients of T stacked models on batches of their own, by the faster way."""
+    """Gradients of T stacked models, by the faster of the two functions below."""
     way = in_turn if batch.kinds.device.type == "cpu" else side_by_side
     return way(detector, models, batch)
 
 
 def in_turn(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradients:
-    """The gradients of one model after another."""
+    """Gradients of T stacked models, computed one after another."""
     gradients, statistics, losses = [], [], []
     for i in range(len(batch.kinds)):
         model = one_of(models, i)
@@ -121,7 +119,7 @@ def in_turn(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradie
 
 
 def side_by_side(detector: BaseDetector, models: HeadWeights, batch: Batch) -> Gradients:
-    """The gradients of all models at once."""
+    """Gradients of T stacked models, computed at once."""
 
     def objective(
         parameters: Parameters, statistics: Statistics, batch: Batch
@@ -136,13 +134,13 @@ def side_by_side(detector: BaseDetector, models: HeadWeights, batch: Batch) -> G
 def first_order_gradient(
     detector: BaseDetector, adapted: HeadWeights, queries: Sequence[Batch], importance: Tensor
 ) -> tuple[Parameters, HeadWeights, Tensor]:
-    """Gradient of Eq. 4 with respect to the adapted weights, to be applied to the unified ones.
+    """Gradient of Eq. 4 with respect to the adapted weights, for a step of the unified ones.
 
     Args:
         detector: the heads.
         adapted: the T base models after their inner steps.
         queries: query batches with a leading T axis; their gradients are averaged.
-        importance: (T,) w_i.
+        importance: (T,) importance scores w_i.
 
     Returns:
         the gradient, the base models with their statistics after the queries, and the (T,)
@@ -199,9 +197,9 @@ def second_order_gradient(
 def outer_step(
     unified: HeadWeights, gradient: Parameters, base: HeadWeights, state: AdamState, *, rate: float
 ) -> tuple[HeadWeights, AdamState]:
-    """Eq. 4's update of the unified model, after its gradient has been taken.
+    """Update the unified model by the gradient of Eq. 4.
 
-    The running statistics of the unified model become the mean of the base models'.
+    Its running statistics become the mean of the base models'.
     """
     parameters, state = adam_step(unified.parameters, gradient, state, rate=rate)
     statistics = {name: value.mean(dim=0) for name, value in base.statistics.items()}

@@ -1,4 +1,4 @@
-"""Stage 0: the backbone trained end to end under the base detector's loss (AHL, section 4.1)."""
+"""Stage 0: fine-tuning of the backbone under the base detector's loss (AHL, section 4.1)."""
 
 from __future__ import annotations
 
@@ -47,28 +47,30 @@ def finetune_backbone(
     checkpoint: Path | None,
     resume: bool,
 ) -> Backbone:
-    """Train a copy of the backbone together with heads, which are then thrown away.
+    """Train a copy of the backbone together with heads, which are then discarded.
 
-    Of several processes each takes its part of every batch: loss and batch norm are of the parts,
-    gradients are averaged. The first one keeps the checkpoint, on a disk that all see.
+    Each of several processes takes its part of every batch: loss and batch norm are per part,
+    gradients are averaged. The first process writes the checkpoint, to a disk that all can read.
 
     Args:
-        backbone: where the weights start; not modified.
-        detector_type: whose heads and loss guide the training.
-        images: what to train on.
-        config: all constants; `config.finetune` is this stage's.
-        seed: of every draw.
-        device: where to train.
+        backbone: the backbone to start from; not modified.
+        detector_type: the base detector whose heads and loss are used.
+        images: the training images.
+        config: all constants; `config.finetune` is this stage's section.
+        seed: seed of every draw.
+        device: device to train on.
         callback: receives every step.
-        checkpoint: file that keeps the state after every epoch; None keeps none.
-        resume: go on from the checkpoint if there is one.
+        checkpoint: file of the state after every epoch; None for none.
+        resume: True to continue from the checkpoint if there is one.
 
     Returns:
         the fine-tuned backbone, in evaluation mode.
 
     Raises:
-        ConfigurationError: if the backbone has nothing to train, or a batch is too small to share.
+        ConfigurationError: if the backbone has nothing to train, or batches are too small for the
+            number of processes.
         ImageError: if no training image can be decoded any more.
+        ProcessError: if another process has ended.
         ResumeError: if the checkpoint is of another run.
     """
     settings, references = config.finetune, config.heads.reference_normals
@@ -102,7 +104,7 @@ def finetune_backbone(
 
 
 class _BatchLoss(nn.Module):
-    """From the images of a batch to its loss: one module for DistributedDataParallel."""
+    """Loss of a batch of images, as a module for DistributedDataParallel."""
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class _BatchLoss(nn.Module):
     def forward(
         self, images: Tensor, kinds: Tensor, statistics: Statistics
     ) -> tuple[Tensor, Statistics]:
-        """Loss and new statistics of a batch: references and N images, kinds (N,)."""
+        """Loss and new statistics of a batch of references and N images with kinds (N,)."""
         count = self.references
         maps = two_scales(self.backbone, images, self.tiles)
         scores, statistics = self.detector.forward(
@@ -182,12 +184,12 @@ class _Finetuning:
         )
 
     def step(self, pixels: NDArray[np.uint8], kinds: Tensor, rate: float) -> None:
-        """One step of Adam on a batch.
+        """Take one step of Adam on a batch.
 
         Args:
-            pixels: the references and then this process's part of the batch, (n, H, W, 3).
-            kinds: of that part, (N,).
-            rate: of Adam.
+            pixels: the references, then this process's part of the batch, (n, H, W, 3).
+            kinds: kinds (N,) of that part.
+            rate: learning rate.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -210,7 +212,7 @@ class _Finetuning:
         write_checkpoint(path, fingerprint, {"epoch": epoch}, groups)
 
     def restore(self, path: Path, fingerprint: str) -> int:
-        """Read the state back; returns the epochs done, 0 without a checkpoint."""
+        """Restore the state; return the number of epochs done, 0 without a checkpoint."""
         found = read_checkpoint(path, fingerprint)
         if found is None:
             return 0

@@ -1,4 +1,4 @@
-"""Balanced batches of images to fine-tune a backbone on."""
+"""Balanced batches of images for fine-tuning a backbone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ahl.distributions.training_set import balanced_counts
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningImages:
-    """The images that the stage trains on.
+    """The images that a backbone is fine-tuned on.
 
     Attributes:
         normals: training normals.
@@ -35,10 +35,10 @@ class FinetuningImages:
 def draw_images(
     images: FinetuningImages, config: Config, seed: int
 ) -> tuple[list[Callable[[], Pixels]], Tensor]:
-    """Draw a balanced batch, not decoded yet.
+    """Draw a balanced batch without decoding it.
 
     Returns:
-        what loads the reference normals, then the batch, and the batch's kinds (batch_size,).
+        functions that load the reference normals, then the batch, and the kinds (batch_size,).
     """
     random = numpy_generator(seed, "draw")
     size = config.finetune.batch_size

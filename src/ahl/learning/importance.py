@@ -18,8 +18,8 @@ from ahl.learning.adam import AdamState, adam_start, adam_step
 class ScorePredictor(nn.Module):
     """psi: predicts the T base models' scores of a sample from its last K score vectors.
 
-    Two-layer bidirectional LSTM, whose last output (2 * hidden) goes through one fully
-    connected layer of that width and a ReLU to T outputs. The LSTM starts from zero states.
+    A two-layer bidirectional LSTM, starting from zero states, whose last output (2 * hidden) goes
+    through a fully connected layer of that width and a ReLU to T outputs.
     """
 
     def __init__(self, models: int, hidden: int) -> None:
@@ -33,14 +33,14 @@ class ScorePredictor(nn.Module):
             self.output = nn.Linear(2 * hidden, models)
 
     def forward(self, history: Tensor) -> Tensor:
-        """(N, K, T) past scores, oldest first, to (N, T) predicted scores."""
+        """Predict scores: past ones (N, K, T), oldest first, to (N, T)."""
         states, _ = self.recurrent(history)
         predicted: Tensor = self.output(torch.relu(self.connected(states[:, -1])))
         return predicted
 
 
 class PredictorState(NamedTuple):
-    """Weights of psi and its optimiser's moments."""
+    """Weights of psi and the state of its optimiser."""
 
     parameters: Parameters
     optimiser: AdamState
@@ -49,7 +49,7 @@ class PredictorState(NamedTuple):
 def start_predictor(
     models: int, config: ImportanceConfig, generator: torch.Generator
 ) -> tuple[ScorePredictor, PredictorState]:
-    """Build psi with weights from U(-1/sqrt(width), 1/sqrt(width)), torch's own default."""
+    """Build psi with weights from U(-1/sqrt(width), 1/sqrt(width)), as torch's default."""
     predictor = ScorePredictor(models, config.hidden)
     parameters = {}
     for name, value in predictor.named_parameters():
@@ -62,7 +62,7 @@ def start_predictor(
 
 
 def predict(predictor: ScorePredictor, parameters: Parameters, history: Tensor) -> Tensor:
-    """Predicted scores (N, T) from past scores (N, K, T), without gradients."""
+    """Predict scores (N, T) from past scores (N, K, T), without gradients."""
     with torch.no_grad():
         predicted: Tensor = functional_call(predictor, parameters, (history,))
     return predicted
@@ -71,7 +71,7 @@ def predict(predictor: ScorePredictor, parameters: Parameters, history: Tensor) 
 def prediction_loss(
     predictor: ScorePredictor, parameters: Parameters, history: Tensor, scores: Tensor
 ) -> Tensor:
-    """Eq. 5: mean squared error of the predicted scores; no label enters it."""
+    """Mean squared error of the predicted scores, which uses no labels (Eq. 5)."""
     predicted: Tensor = functional_call(predictor, parameters, (history,))
     return (predicted - scores).square().mean()
 
@@ -85,15 +85,15 @@ def train_predictor(
     config: ImportanceConfig,
     generator: torch.Generator,
 ) -> PredictorState:
-    """Take this epoch's steps of psi on random batches of samples.
+    """Train psi for one epoch on random batches of samples.
 
     Args:
         predictor: the architecture.
-        state: weights and moments before the epoch.
+        state: weights and optimiser state before the epoch.
         history: (N, K, T) scores of the K epochs before this one.
         scores: (N, T) scores of this epoch.
         config: the constants.
-        generator: draws the batches.
+        generator: source of the batches.
     """
     gradient = grad(lambda parameters, h, s: prediction_loss(predictor, parameters, h, s))
     for _ in range(config.steps):
@@ -108,9 +108,9 @@ def train_predictor(
 
 
 def onto_labels(scores: Tensor, expected: tuple[float, float]) -> Tensor:
-    """Map image scores onto 0 (the score asked of a normal) .. 1 (of an anomaly), clipped.
+    """Map image scores linearly from the targets of normal and anomaly onto 0..1, clipped.
 
-    The deviation loss does not punish an anomaly above its margin, so neither must Eq. 6.
+    The deviation loss does not penalise an anomaly above its margin, so Eq. 6 must not, either.
     """
     low, high = expected
     return ((scores - low) / (high - low)).clamp(0.0, 1.0)
@@ -119,13 +119,13 @@ def onto_labels(scores: Tensor, expected: tuple[float, float]) -> Tensor:
 def generalisation_errors(
     predicted: Tensor, labels: Tensor, judged: Tensor, unseen: Tensor, config: ImportanceConfig
 ) -> Tensor:
-    """Eq. 6: how badly each base model scores what it was not trained on.
+    """Generalisation error of each base model (Eq. 6).
 
     Args:
         predicted: (N, T) scores predicted by psi.
         labels: (N,) 0 for normal, 1 for labelled and pseudo anomalies.
-        judged: (N, T) true where sample j is in D' of model i (not a normal of its support).
-        unseen: (N, T) true where sample j is an anomaly that model i has not seen.
+        judged: (N, T) true if sample j is in D' of model i (not a normal of its support).
+        unseen: (N, T) true if sample j is an anomaly that model i has not seen.
         config: the weights c_j.
 
     Returns:
@@ -138,7 +138,7 @@ def generalisation_errors(
 
 
 def importance_scores(errors: Tensor) -> Tensor:
-    """Eq. 7: (T,) softmax of the negated errors."""
+    """Importance scores (T,), the softmax of the negated errors (Eq. 7)."""
     return torch.softmax(-errors, dim=0)
 
 
@@ -161,16 +161,16 @@ def weigh(
         history: (N, T) scores of the epochs before this one, oldest first.
         scores: (N, T) scores of this epoch.
         labels: (N,) 0 for normal, 1 for labelled and pseudo anomalies.
-        distributions: D_i: what each base model has seen.
-        expected: the image scores that training asks for, of a normal and of an anomaly.
+        distributions: the D_i, which base models have seen.
+        expected: target image scores of a normal and of an anomaly.
         config: the constants.
-        epoch: counted from 0.
-        generator: draws psi's batches.
+        epoch: number of the epoch, from 0.
+        generator: source of psi's batches.
 
     Returns:
-        psi after the epoch (as it was, if nothing is predicted), and (T,) importance scores: equal
-        before the first epoch that weighs. Psi learns from K past scores on, or as many as that
-        epoch has.
+        psi after the epoch, unchanged if it was not trained, and (T,) importance scores, equal in
+        the first `config.first_epoch` epochs. Psi is trained once there are K past score vectors,
+        or `config.first_epoch` if that is less.
     """
     models = scores.shape[1]
     equal = torch.full((models,), 1 / models)

@@ -1,4 +1,4 @@
-"""The state that training carries from epoch to epoch, in memory and in a checkpoint."""
+"""The state of a training between epochs, in memory and in a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from ahl.learning.importance import PredictorState, start_predictor
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that training carries from one epoch to the next.
+    """The state of a training after an epoch.
 
-    Random numbers are not in it: each epoch draws from generators seeded by its number.
+    It holds no random state: each epoch draws from generators seeded by its number.
 
     Attributes:
-        epoch: epochs done.
-        unified: g, which the next epoch starts from; after the last epoch, the result.
-        optimiser: of g.
+        epoch: number of epochs done.
+        unified: the unified model g; after the last epoch, the result.
+        optimiser: state of g's optimiser.
         predictor: psi.
-        past_scores: the last K (N, T) scores of the training samples, oldest first.
-        history: one record an epoch.
-        average: mean weights of g over the last epochs so far; empty before and after.
+        past_scores: the last K scores (N, T) of the training samples, oldest first.
+        history: one record per epoch.
+        average: mean weights of g during the averaged epochs; empty before and after them.
     """
 
     epoch: int
@@ -50,7 +50,7 @@ class TrainingState:
     average: Parameters = field(default_factory=dict)
 
     def on_device(self, device: torch.device) -> TrainingState:
-        """The same with its heads on a device; psi and the past scores stay on the CPU."""
+        """Move g and its optimiser to a device; psi and the past scores stay on the CPU."""
         optimiser = self.optimiser
         return replace(
             self,
@@ -79,11 +79,11 @@ def start_state(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after the latest epoch in one file, so that a killed run goes on from there.
+    """A file of the state after the latest epoch, from which a killed run can resume.
 
     Attributes:
-        path: the file; replaced whole at every epoch.
-        fingerprint: identity of the run (data, settings, versions): only an equal one resumes.
+        path: the file, replaced atomically at every epoch.
+        fingerprint: hash of the run's data, settings and versions; only an equal one resumes.
     """
 
     path: Path
@@ -99,11 +99,11 @@ class Checkpoint:
         write_checkpoint(self.path, self.fingerprint, header, groups)
 
     def read(self, start: TrainingState, samples: int) -> TrainingState | None:
-        """Read the state back; None when there is no checkpoint.
+        """Read the state; None if there is no checkpoint.
 
         Args:
-            start: the state that the run began with: tensors have its names and shapes.
-            samples: number of training samples, N.
+            start: the initial state, by whose names and shapes tensors are checked.
+            samples: number N of training samples.
 
         Raises:
             ResumeError: if the checkpoint is of another run or cannot be read.
@@ -135,7 +135,7 @@ class Checkpoint:
 
 
 def _groups(state: TrainingState) -> Groups:
-    """The tensors that every state of a run has, in the same shapes."""
+    """Tensors that every state of a run has, with the same names and shapes."""
     outer, psi = state.optimiser, state.predictor.optimiser
     return {
         "parameters": state.unified.parameters,

@@ -1,1 +1,1 @@
-"""The trained artefact, and what is in it."""
+"""The trained model and its parts: card, decision, exemplars, manifest."""

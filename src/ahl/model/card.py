@@ -1,4 +1,4 @@
-"""A model for those who only use it: no weights, no torch."""
+"""The card of a model: facts for its users, without weights and without torch."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Texts = Annotated[tuple[str, ...], Meta(max_length=10_000)]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
-    """A training image that others are compared with.
+    """A training image to which others are compared.
 
     Attributes:
-        name: of it.
+        name: its name.
         class_name: its class.
-        picture: small, (S, S, 3); None if there is none.
+        picture: small picture (S, S, 3); None if there is none.
     """
 
     name: str
@@ -40,25 +40,25 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """Facts that people and programs ask for.
+    """Facts about a model, for people and programs.
 
     Attributes:
-        version: of ahl that wrote the model.
-        sha256: hash of its content; equal hashes score alike.
+        version: version of ahl that wrote the model.
+        sha256: hash of its content; models of equal hashes give equal scores.
         base: name of the base detector.
-        backbone: what the features are of, for people.
+        backbone: description of the backbone, for people.
         image_size: height and width in pixels that images are resized to.
-        bit_depth: bits of grey values of 16 bits.
+        bit_depth: bits actually used in 16-bit grey values.
         heads: names of the heads.
-        evidence: names of what adds to the score; empty for a model that is not calibrated.
-        meanings: what it means that a head, or the memory, finds an image anomalous.
-        decision: where anomalous begins; None if it was not set.
-        probability: how likely a score is an anomaly's; None for a model that is not calibrated.
-        colour_bounds: heat from which on a place is worth colouring, and from which on fully;
-            None for a model that is not calibrated.
-        classes: kinds of anomaly that it was shown.
-        normals: good images that it was trained on.
-        anomalies: labelled anomalies that it was trained on.
+        evidence: names of the evidence that adds up to the score; empty without calibration.
+        meanings: meaning of a high score of each head and of the memory, by name.
+        decision: the threshold; None if it was not set.
+        probability: probability that an image is anomalous, by its score; None without calibration.
+        colour_bounds: heat at which colouring of a heat map begins, and at which it is full;
+            None without calibration.
+        classes: classes of the labelled anomalies it was trained on.
+        normals: number of good images it was trained on.
+        anomalies: number of labelled anomalies it was trained on.
     """
 
     version: str
@@ -84,11 +84,11 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard(ModelFacts):
-    """All of a model but what computes the scores.
+    """Everything about a model except the computation of its scores.
 
     Attributes:
-        shown_normals: good images that others are compared with.
-        shown_anomalies: labelled anomalies that others are compared with.
+        shown_normals: good images to which others are compared.
+        shown_anomalies: labelled anomalies to which others are compared.
     """
 
     shown_normals: tuple[Shown, ...] = field(default=(), repr=False, compare=False)
@@ -99,7 +99,7 @@ class ModelCard(ModelFacts):
         return asdict(base_of(self, ModelFacts))
 
     def values(self) -> dict[str, Any]:
-        """All of it as JSON values; `rebuild` is the inverse."""
+        """The card as JSON values; `rebuild` is the inverse."""
         return {
             **self.facts(),
             "shown_normals": asdict(_Sheet.of(self.shown_normals)),
@@ -108,10 +108,10 @@ class ModelCard(ModelFacts):
 
     @classmethod
     def rebuild(cls, values: Mapping[str, Any]) -> Self:
-        """Read JSON values back.
+        """Rebuild a card from the JSON values of `values`.
 
         Raises:
-            ValueError, TypeError: if they are not a card.
+            ValueError, TypeError: if they are not those of a card.
         """
         facts = dict(values)
         normals, anomalies = (
@@ -127,9 +127,9 @@ class _Sheet:
     """Shown images as JSON values.
 
     Attributes:
-        names: of each.
-        classes: of each.
-        pictures: one below another as one PNG, in base 64; None if one lacks.
+        names: names of the images.
+        classes: their classes.
+        pictures: pictures below one another in one PNG, in base 64; None if one is missing.
     """
 
     names: Texts

@@ -1,8 +1,8 @@
-"""From a score to a decision: a threshold set on normal images, without assumptions on the scores.
+"""Thresholds set on normal images, without assumptions on the distribution of the scores.
 
-Everything rests on order statistics: of n normals, the chance that the next one scores above the
-j-th lowest follows a beta distribution whatever the scores' own (Wilks, 1941), and a rate is known
-from a count of n within its exact binomial interval (Clopper and Pearson, 1934).
+They rest on order statistics: given n normals, the probability that the next one scores above the
+j-th lowest has a beta distribution, whatever that of the scores (Wilks, 1941). A rate is estimated
+from a count of n by its exact binomial interval (Clopper and Pearson, 1934).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ahl._common.schema import Count, Finite, Natural, OpenShare, Share
 from ahl._common.text import counted
 
 CONFIDENCE: Final = 0.95
-"""Of all intervals here."""
+"""Confidence level of all intervals in this module."""
 
 _TAIL: Final = (1 - CONFIDENCE) / 2
 
@@ -29,23 +29,25 @@ Verdict = Literal["normal", "uncertain", "anomalous"]
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """A threshold with what is known of it.
+    """A threshold, with its false-alarm rate and miss rate.
 
     Attributes:
-        threshold: an image that scores above it is anomalous.
-        surely_normal: of a score below this, more normals than allowed lie above it, with 95 %
-            confidence; None if so few normals say that of no score.
-        surely_anomalous: of a score above this, fewer normals than allowed lie above it, with 95 %
-            confidence; None if no score has so few.
+        threshold: score above which an image is anomalous.
+        surely_normal: score below which an image is normal without question mark: the share of
+            normals above such a score is larger than allowed (95 % interval); None if there are
+            too few normals to tell.
+        surely_anomalous: score above which an image is anomalous without question mark: the share
+            of normals above such a score is smaller than allowed (95 % interval); None if there
+            are too few normals to tell.
         max_false_alarm_rate: share of normals that may be called anomalous.
-        expected_false_alarm_rate: chance that the next normal is called anomalous.
-        false_alarm_rate_low: lower end of the 95 % interval of the share of all normals that lie
-            above the threshold.
-        false_alarm_rate_high: upper end.
-        normals: how many the threshold was set on.
-        held_out: the scores are out-of-fold ones of training normals, not of new ones.
-        anomalies: labelled anomalies with an out-of-fold score.
-        missed: how many of them do not score above the threshold.
+        expected_false_alarm_rate: probability that the next normal is called anomalous.
+        false_alarm_rate_low: lower end of the 95 % interval of the share of all normals above the
+            threshold.
+        false_alarm_rate_high: upper end of this interval.
+        normals: number of normals that the threshold was set on.
+        held_out: True if their scores are out-of-fold scores of training normals.
+        anomalies: number of labelled anomalies with an out-of-fold score.
+        missed: number of these that do not score above the threshold.
     """
 
     threshold: Finite
@@ -66,9 +68,9 @@ class Decision:
 
     @property
     def miss_rate(self) -> tuple[float, float, float] | None:
-        """Expected share of anomalies that are missed, and the ends of its exact 95 % interval.
+        """Share of out-of-fold anomalies that are missed, and its exact 95 % interval.
 
-        None without out-of-fold anomalies. It is of kinds that were shown.
+        It holds for the classes trained on. None without out-of-fold anomalies.
         """
         if not self.anomalies:
             return None
@@ -76,22 +78,22 @@ class Decision:
         return self.missed / self.anomalies, float(low), float(high)
 
     def against(self, anomalies: NDArray[np.float64]) -> Self:
-        """The same with what is known of misses.
+        """Return a copy with the numbers of anomalies and of misses among them.
 
         Args:
-            anomalies: (M,) out-of-fold scores.
+            anomalies: (M,) out-of-fold scores of anomalies.
         """
         missed = sum(not self.is_anomalous(float(score)) for score in anomalies)
         return replace(self, anomalies=len(anomalies), missed=missed)
 
     def false_alarms_among(self, count: int) -> tuple[int, int]:
-        """The ends of a 95 % interval of how many further normals will be called anomalous.
+        """95 % prediction interval of the number of false alarms among further normals.
 
-        Above an order statistic of n lie beta-binomially many of further ones, whatever the
+        The number of further normals above an order statistic is beta-binomial, whatever the
         distribution of the scores.
 
         Args:
-            count: of further normals, at least one.
+            count: number of further normals, at least one.
         """
         from scipy.stats import betabinom  # takes its time to load
 
@@ -100,10 +102,10 @@ class Decision:
         return int(hits.ppf(_TAIL)), int(hits.ppf(1 - _TAIL))
 
     def verdict(self, score: float) -> Verdict:
-        """The verdict on an image.
+        """Verdict on an image with this score.
 
-        `"uncertain"` means that so many normals do not tell whether more or fewer than allowed
-        score above it.
+        `"uncertain"`: the normals do not show whether the share that scores above it is larger or
+        smaller than allowed.
         """
         if self.surely_normal is not None and score < self.surely_normal:
             return "normal"
@@ -117,15 +119,15 @@ class Decision:
 
 
 def fewest_normals(max_false_alarm_rate: float) -> int:
-    """Normals from which on a threshold can keep the expected false-alarm rate."""
+    """Fewest normals for a threshold with this expected false-alarm rate."""
     return ceil(1 / max_false_alarm_rate - 1e-9) - 1
 
 
 def least_rate(normals: int) -> float:
-    """The lowest false-alarm rate that a threshold on so many can keep, rounded up to 3 digits.
+    """Lowest expected false-alarm rate of a threshold, rounded up to 3 digits.
 
     Args:
-        normals: at least one.
+        normals: number of normals that the threshold is set on, at least one.
     """
     rate = 1 / (normals + 1)
     step = 10.0 ** (floor(log10(rate)) - 2)
@@ -133,18 +135,18 @@ def least_rate(normals: int) -> float:
 
 
 def fewest_for_certainty(max_false_alarm_rate: float) -> int:
-    """Normals from which on a score above all of theirs is anomalous beyond doubt."""
+    """Fewest normals for an anomalous verdict without question mark at this rate."""
     return ceil(log(_TAIL) / log1p(-max_false_alarm_rate) + 1e-9)
 
 
 def least_certain_rate(normals: int) -> float:
-    """The lowest false-alarm rate that so many are enough for, rounded up to a whole per cent.
+    """Lowest false-alarm rate for anomalous verdicts without question mark.
 
     Args:
-        normals: at least one.
+        normals: number of normals that the threshold is set on, at least one.
 
     Returns:
-        the rate, from 0.01 to 1.
+        the rate, from 0.01 to 1, rounded up to a whole per cent.
     """
     return ceil(100 * -expm1(log(_TAIL) / normals) + 1e-9) / 100
 
@@ -152,18 +154,18 @@ def least_certain_rate(normals: int) -> float:
 def decide(
     scores: NDArray[np.float64], max_false_alarm_rate: float, *, held_out: bool = False
 ) -> Decision:
-    """Set a threshold that at most a share of normals is expected to exceed.
+    """Set a threshold for a false-alarm rate.
 
-    The threshold is the lowest of the normals' scores for which the next normal lies above it
-    with a chance of at most the rate: split conformal prediction (Vovk et al., 2005).
+    It is the lowest of the normals' scores above which the next normal lies with at most this
+    probability: split conformal prediction (Vovk et al., 2005).
 
     Args:
-        scores: (N,) of normals that were not trained on.
-        max_false_alarm_rate: above 0 and below 1.
+        scores: (N,) scores of normals that were not trained on.
+        max_false_alarm_rate: the rate, above 0 and below 1.
         held_out: as in `Decision`.
 
     Raises:
-        ConfigurationError: if the rate cannot be.
+        ConfigurationError: if the rate is out of range.
         DataError: if there are too few normals for it, or a score is not finite.
     """
     from scipy.special import betaincinv  # takes its time to load

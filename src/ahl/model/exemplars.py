@@ -1,7 +1,7 @@
-"""Training images that a model keeps: their features as the heads see them, and small pictures.
+"""Training images that a model keeps, as prepared features and small pictures.
 
-They are what an image is compared with when somebody asks why, and what a model is trained on
-again, and held to, when it is corrected where the images themselves no longer are.
+Reasons for a score compare an image with them, and updates train on them and check their scores,
+without needing the images themselves.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from ahl.features.maps import FeatureLayout, FeatureMaps
 from ahl.features.table import FeatureTable
 
 SIDE: Final = 64
-"""Of a picture, in pixels."""
+"""Side of a picture in pixels."""
 
 Role = Literal["normal", "anomaly", "pseudo", "threshold"]
 """Role of an image in training; `"threshold"`: a normal that the model was not trained on."""
 
 MOST: Final[dict[Role, int]] = {"normal": 256, "anomaly": 256, "pseudo": 128, "threshold": 512}
-"""Images kept of each role; of more, evenly spaced ones."""
+"""Largest number of images kept per role; of more, evenly spaced ones are kept."""
 
 _LARGEST: Final = 65504.0  # number of half precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemplar:
-    """One image kept.
+    """A kept image.
 
     Attributes:
-        role: what it was to the model.
-        name: as in the manifest; empty where the model was given features.
-        sha256: of its content; empty where the model was given features.
-        class_name: its class; of a pseudo anomaly, the generator.
+        role: its role in training.
+        name: its name in the manifest; empty for a model trained on features.
+        sha256: hash of its content; empty for a model trained on features.
+        class_name: its class; for a pseudo anomaly the generator's name.
     """
 
     role: Role
@@ -55,14 +55,14 @@ class Exemplar:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Exemplars:
-    """The images kept, in their order: normals, anomalies, pseudo anomalies, then later ones.
+    """The kept images, in order: normals, anomalies, pseudo anomalies, then later ones.
 
     Attributes:
-        images: what is known of each.
-        rows: (N, row_size) float16, of the maps that the heads see; of normals and pseudo anomalies
-            with the memory's evidence of training, for which their own patches did not count.
-        pictures: (N, SIDE, SIDE, 3) uint8; black where an image could not be read again. Shape
-            (0, SIDE, SIDE, 3) where the model was given features.
+        images: role, name and class of each image.
+        rows: (N, row_size) float16, prepared maps; the memory's evidence for normals and pseudo
+            anomalies is that of training, which ignores their own patches.
+        pictures: (N, SIDE, SIDE, 3) uint8; black for an image that could not be read again. Shape
+            (0, SIDE, SIDE, 3) for a model trained on features.
     """
 
     images: tuple[Exemplar, ...]
@@ -93,7 +93,7 @@ class Exemplars:
         return Exemplars(images=images, rows=torch.cat([self.rows, other.rows]), pictures=pictures)
 
     def picture(self, index: int) -> Pixels | None:
-        """The picture of an image, (SIDE, SIDE, 3); None if there is none."""
+        """The picture (SIDE, SIDE, 3) of an image; None for a model trained on features."""
         return self.pictures[index].numpy() if len(self.pictures) else None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -102,10 +102,10 @@ class Exemplars:
 
     @classmethod
     def read(cls, images: tuple[Exemplar, ...], tensors: dict[str, Tensor], *, width: int) -> Self:
-        """The inverse of `tensors`, where row_size is `width`.
+        """Rebuild from images and `tensors`, where row_size is `width`.
 
         Raises:
-            ValueError: if they do not fit together.
+            ValueError: if they are inconsistent.
         """
         pictures = tensor_of(tensors, "pictures", torch.uint8, None, SIDE, SIDE, 3)
         if len(pictures) not in (0, len(images)):
@@ -115,18 +115,18 @@ class Exemplars:
 
 
 def no_exemplars(width: int) -> Exemplars:
-    """No exemplars, of rows of `width` values."""
+    """Empty exemplars with rows of `width` values."""
     return _exemplars("normal", [], torch.empty(0, width))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidates:
-    """Images of one role, of which some are kept.
+    """Images of one role, some of which are kept.
 
     Attributes:
-        role: what they are to the model.
-        classes: of each.
-        items: the images themselves, to take pictures of; None where there are only features.
+        role: their role in training.
+        classes: class of each image.
+        items: the images, for their pictures; None if there are only features.
     """
 
     role: Role
@@ -137,12 +137,12 @@ class Candidates:
 def new_exemplars(
     role: Role, images: Sequence[tuple[ImageItem, str, FeatureMaps]], width: int
 ) -> Exemplars:
-    """Keep images that were read later.
+    """Make exemplars of images that were read after training.
 
     Args:
-        role: what they are to the model.
-        images: each with its class, and its maps (1, C, H_s, W_s) a scale as the heads see them.
-        width: row_size of these.
+        role: their role.
+        images: each with its class and its prepared maps, (1, C, H_s, W_s) per scale.
+        width: row_size of the maps.
     """
     rows = [FeatureLayout.of(maps).join(maps) for _, _, maps in images]
     named = [(item, class_name) for item, class_name, _ in images]
@@ -150,11 +150,11 @@ def new_exemplars(
 
 
 def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exemplars:
-    """Keep some images of each role; evenly spaced ones where there are more than `MOST`.
+    """Keep images of each role, evenly spaced ones if there are more than `MOST`.
 
     Args:
-        features: of all images as the heads see them, one group after another.
-        groups: what they are.
+        features: prepared features of all images, one group after another.
+        groups: the groups, one per role.
     """
     kept, first = no_exemplars(features.layout.row_size), 0
     for group in groups:
@@ -169,7 +169,7 @@ def keep_exemplars(features: FeatureTable, groups: Sequence[Candidates]) -> Exem
 def _exemplars(
     role: Role, images: Sequence[tuple[ImageItem | None, str]], rows: Tensor
 ) -> Exemplars:
-    """Exemplars of one role: images, None where there are only features, with their classes."""
+    """Make exemplars of one role; an image is None if there are only features."""
     pictures = [small_picture(item) for item, _ in images if item is not None]
     blank = torch.empty(0, SIDE, SIDE, 3, dtype=torch.uint8)
     return Exemplars(
@@ -188,12 +188,12 @@ def _exemplars(
 
 
 def half_rows(rows: Tensor) -> Tensor:
-    """Rows in half precision; what is too large for it becomes its largest number."""
+    """Rows in half precision, clipped to its range."""
     return rows.clamp(-_LARGEST, _LARGEST).half()
 
 
 def small_picture(item: ImageItem) -> Pixels:
-    """A picture (SIDE, SIDE, 3) of an image; black if it cannot be read."""
+    """Make the picture (SIDE, SIDE, 3) of an image; black if it cannot be read."""
     try:
         image = Image.fromarray(item.load())
     except ImageError:
@@ -202,15 +202,15 @@ def small_picture(item: ImageItem) -> Pixels:
 
 
 def thumbnails_of(pictures: Sequence[Picture[Any]]) -> Tensor:
-    """Thumbnails (N, 64, 64) of training images, as a model keeps them."""
+    """Thumbnails (N, 64, 64) of training images as a tensor, as a model keeps them."""
     none = np.empty((0, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
     return torch.from_numpy(np.concatenate([none, *(one.thumbnail[None] for one in pictures)]))
 
 
 def read_thumbnails(tensors: dict[str, Tensor]) -> Tensor:
-    """Thumbnails (N, 64, 64) of a model file.
+    """Read the thumbnails (N, 64, 64) of a model file.
 
     Raises:
-        ValueError: if they are none.
+        ValueError: if they are missing or have another form.
     """
     return tensor_of(tensors, "thumbnails", torch.uint8, None, THUMBNAIL, THUMBNAIL)

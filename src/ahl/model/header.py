@@ -1,4 +1,4 @@
-"""A model file's header, and the heads that it holds; what no training makes is refused."""
+"""The header of a model file, and the reading of its heads; implausible values are refused."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ Deviation = Annotated[float, Meta(ge=1 / _LARGEST, le=_LARGEST)]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelHeader:
-    """All of a model that is not a tensor.
+    """Everything in a model except its tensors.
 
     Attributes:
-        ahl_version: of ahl that wrote the file.
-        base: name of the detector.
+        ahl_version: version of ahl that wrote the file.
+        base: name of the base detector.
         prior: mean and standard deviation of the deviation loss's reference scores.
-        feature_factor: what the reduced features are multiplied by.
+        feature_factor: factor on the reduced features.
 
-    The others are as in `TrainedModel`, or the constants of what is there.
+    The others are those of `TrainedModel`, or their constants.
     """
 
     ahl_version: str
@@ -74,11 +74,10 @@ class ModelHeader:
 def read_heads(
     header: ModelHeader, groups: Groups, by_name: Mapping[str, type[BaseDetector]]
 ) -> tuple[BaseDetector, HeadWeights, FeatureMaps]:
-    """Read the heads, g, and the reference that residuals are taken from.
+    """Read the heads, their weights, and the reference for residuals.
 
     Raises:
-        ValueError: if they do not fit together, or hold numbers that are finite and whose products
-            would not be.
+        ValueError: if they are inconsistent, or hold numbers so large that products overflow.
     """
     stored = groups.get("reference", {})
     reference = tuple(
@@ -112,7 +111,11 @@ def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtyp
 
 
 def check_sizes(features: FeatureConfig, backbone: Backbone, layout: FeatureLayout) -> None:
-    """Refuse sizes that the backbone cannot have been trained at: they may cost any memory."""
+    """Refuse impossible image sizes and tiles, which might take any amount of memory.
+
+    Raises:
+        ValueError, ConfigurationError: if they do not suit the backbone or the feature maps.
+    """
     if features.image_size is None:
         raise ValueError("the model has a backbone and no image size")
     if features.tiles:

@@ -1,4 +1,4 @@
-"""The training images of a model, and which of them each base model had."""
+"""The training images of a model, and those of each base model."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ahl.data import Drawn
 from ahl.data.images.sources import LabelledImage
 
 SHOWN: Final = 8
-"""Normals of a support set, at most, that stand for all of them."""
+"""Largest number of a support set's normals that are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFile:
-    """One image the model was trained on."""
+    """An image that the model was trained on."""
 
     name: str
     sha256: str
     class_name: str
     part: str | None = None
-    """As in `Sample`."""
+    """Name shared by all photographs of one physical part, as in `Sample`."""
 
 
 def training_file(image: LabelledImage, item: ImageItem) -> TrainingFile:
-    """The entry of an image."""
+    """Make the manifest's entry of an image."""
     return TrainingFile(
         name=image.name, sha256=item.key, class_name=image.class_name, part=image.part
     )
@@ -40,13 +40,13 @@ class Manifest:
     """The training images of a model.
 
     Attributes:
-        files: every training image: normals, then anomalies; after an adaptation those of the
-            products before come first.
-        earlier: how many of the files are of products before the last adaptation.
-        drawn: `"all"` labelled anomalies were used, or a draw by the protocol's setting.
+        files: all training images: normals, then anomalies; after an adaptation preceded by those
+            of earlier products.
+        earlier: number of files of products before the last adaptation.
+        drawn: `"all"` if all labelled anomalies were used, else the protocol's setting.
         known_class: in the hard setting, the class the anomalies were drawn from.
         skipped: number of images that could not be read.
-        group_by: the expression that told the files' parts by their names, as in `Dataset`.
+        group_by: expression that read the files' parts from their names, as in `Dataset`.
         copies: pairs of files that are copies of one another.
     """
 
@@ -64,9 +64,9 @@ class Manifest:
 
     @property
     def seen_classes(self) -> frozenset[str]:
-        """Anomaly classes of the product with at least one training image.
+        """Anomaly classes of the present product with at least one training image.
 
-        A class of an earlier product is another one, whatever its name.
+        Classes of earlier products do not count, even under the same name.
         """
         own = self.files[self.earlier :]
         return frozenset(f.class_name for f in own if f.class_name != GOOD)
@@ -78,26 +78,25 @@ class Manifest:
 
     @property
     def parts(self) -> frozenset[str]:
-        """Parts that more than one image may show, of all training images."""
+        """Names of all parts in the training images; images without one are not among them."""
         return frozenset(f.part for f in self.files if f.part is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRecord:
-    """One heterogeneous anomaly distribution D_i, for people and reports.
+    """A heterogeneous anomaly distribution D_i, for people and reports.
 
     Attributes:
-        name: which normals support and query hold.
-        support_normals: how many normals the support set has.
-        shown_normals: some of them, at most `SHOWN`, spread over all, as indices into the
-            manifest's files.
-        support_anomalies: all labelled anomalies of the support set, as such indices.
-        support_pseudo: how many pseudo anomalies it has.
-        support_generator: what made them; None where there are none.
-        query_normals: how many normals the query set has.
-        query_anomalies: how many labelled anomalies.
-        query_pseudo: how many pseudo anomalies.
-        query_generator: what made them; None where there are none.
+        name: description of the normals in support and query.
+        support_normals: number of normals in the support set.
+        shown_normals: at most `SHOWN` of them, evenly spaced, as indices into the manifest's files.
+        support_anomalies: all labelled anomalies of the support set, as indices into the files.
+        support_pseudo: number of pseudo anomalies in the support set.
+        support_generator: name of their generator; None without any.
+        query_normals: number of normals in the query set.
+        query_anomalies: number of labelled anomalies in the query set.
+        query_pseudo: number of pseudo anomalies in the query set.
+        query_generator: name of their generator; None without any.
     """
 
     name: str
@@ -117,10 +116,10 @@ class EpisodeRecord:
                 raise ValueError("an episode names an image twice")
 
     def renumbered(self, places: Sequence[int | None]) -> Self:
-        """The same where the manifest's files stand in other places.
+        """Return a copy for a reordered manifest.
 
         Args:
-            places: new index of each file; None where it is labelled otherwise now, and not shown.
+            places: new index of each file; None for a relabelled file, which is left out.
         """
 
         def moved(indices: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The trained artefact: feature rows in, head scores out; one file holds all of it."""
+"""The trained model, which scores feature rows, and its file."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class RowScores:
     """Scores of N images.
 
     Attributes:
-        score: (N,) float32 image scores, higher = more anomalous.
-        heads: (N,) by head name, each turned so that higher = more anomalous.
-        evidence: (N,) by `TrainedModel.evidence_names`: what each kind of evidence adds to the
-            score, which is their sum; None where the heads are not calibrated.
+        score: (N,) float32 image scores; higher is more anomalous.
+        heads: (N,) scores by head name, each of them higher for more anomalous images.
+        evidence: (N,) contributions to the score by `TrainedModel.evidence_names`, which sum to
+            the score; None without calibration.
     """
 
     score: Tensor
@@ -52,7 +52,7 @@ class RowScores:
 
     @classmethod
     def joined(cls, parts: Sequence[Self], heads: Sequence[str], evidence: Sequence[str]) -> Self:
-        """Scores of several parts as one; with the names there may be no parts at all."""
+        """Concatenate scores; the names are needed in case there are no parts."""
         nothing = torch.empty(0)
         whole = [part.evidence for part in parts if part.evidence is not None]
         return cls(
@@ -66,25 +66,23 @@ class RowScores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedModel:
-    """Everything scoring needs.
+    """A trained model, with everything that scoring needs.
 
     Attributes:
         detector: the heads, with their constants.
         unified: weights and running statistics of g.
-        reference: the fixed normal that residuals are taken from, (C, H_s, W_s) a scale.
-        preparation: what is done to a feature row before the heads see it.
-        calibration: how its evidence and the heads' become a score; None for the base detector's
-            own sum.
-        backbone: None for a model trained on the caller's own feature maps.
+        reference: the fixed mean normal for residuals, (C, H_s, W_s) per scale.
+        preparation: preparation of feature rows for the heads.
+        calibration: calibration of the evidence into a score; None for the base detector's sum.
+        backbone: the backbone; None for a model trained on feature maps.
         config: all constants of the run.
-        seed: of the run.
-        manifest: what it was trained on.
+        seed: seed of the run.
+        manifest: its training images.
         history: losses and importance scores of every epoch.
-        exemplars: images that it was trained on, or held to since.
-        decision: where anomalous begins; None if it was not set.
-        episodes: what the T base models had; empty for one that has none, and for a model trained
-            on feature maps.
-        thumbnails: (N, 64, 64) uint8 of the training images, by which copies of them are found;
+        exemplars: images kept of training and of later updates and thresholds.
+        decision: the threshold; None if it was not set.
+        episodes: the T episodes; empty without any, and for a model trained on feature maps.
+        thumbnails: (N, 64, 64) uint8 thumbnails of the training images, by which copies are found;
             empty for a model trained on feature maps.
     """
 
@@ -108,18 +106,18 @@ class TrainedModel:
         return self.score_maps(self.preparation.maps(row.unsqueeze(0).float()) for row in rows)
 
     def score_prepared(self, rows: Tensor) -> RowScores:
-        """Score rows (N, row_size) of the maps that the heads see, as exemplars have them."""
+        """Score prepared rows (N, row_size), as exemplars have them."""
         return self.score_maps(self.prepared_maps(row) for row in rows)
 
     def prepared_maps(self, row: Tensor) -> FeatureMaps:
-        """Maps that the heads see, (1, C, H_s, W_s) a scale, of a row (row_size,) of them."""
+        """Prepared maps, (1, C, H_s, W_s) per scale, in a prepared row (row_size,)."""
         return self.detector.layout.split(row.unsqueeze(0).float())
 
     def score_maps(self, images: Iterable[FeatureMaps]) -> RowScores:
-        """Score maps that the heads see, of one image each.
+        """Score prepared maps of one image each.
 
-        Images are scored one at a time: a matrix product of another height may round
-        differently, and an image must have one score whatever its batch.
+        Images are scored one at a time: matrix products of other heights may round differently,
+        and an image's score must not depend on its batch.
         """
         with torch.inference_mode():
             parts = [self.score_batch(maps) for maps in images]
@@ -127,9 +125,9 @@ class TrainedModel:
         return RowScores.joined(parts, self.detector.head_names, calibrated)
 
     def score_batch(self, maps: FeatureMaps) -> RowScores:
-        """Score maps that the heads see, (N, C, H_s, W_s) a scale, in one go.
+        """Score prepared maps, (N, C, H_s, W_s) per scale, in one batch.
 
-        What this is made of is all that an exported model computes behind the preparation.
+        An exported model computes the same after its preparation.
         """
         weights, statistics = self.unified
         own, _ = self.detector.forward(weights, statistics, maps, self.reference, training=False)
@@ -150,7 +148,7 @@ class TrainedModel:
 
     @property
     def evidence_names(self) -> tuple[str, ...]:
-        """Names of the heads, and of the memory's evidence where there is one."""
+        """Names of the heads, and of the memory's evidence if there is a memory."""
         return evidence_names(self.detector, self.preparation)
 
     @property
@@ -159,7 +157,7 @@ class TrainedModel:
         return self.preparation.features
 
     def header(self) -> dict[str, Any]:
-        """All that is not a tensor, as JSON values: those of `ModelHeader`."""
+        """The fields of `ModelHeader`, everything except tensors, as JSON values."""
         memory, calibration = self.preparation.memory, self.calibration
         header = ModelHeader(
             ahl_version=__version__,
@@ -180,7 +178,7 @@ class TrainedModel:
         return asdict(header)
 
     def save(self, path: Path) -> None:
-        """Write the model as one file; equal models give equal bytes.
+        """Save the model to one file; equal models give equal bytes.
 
         Raises:
             ModelFileError: if the file cannot be written.
@@ -189,7 +187,7 @@ class TrainedModel:
 
     @property
     def sha256(self) -> str:
-        """Hash of its content, in hex: what its file carries as its checksum."""
+        """SHA-256 (hex) of its content, the checksum in its file."""
         return content_checksum(self.header(), self._groups())
 
     def _groups(self) -> Groups:
@@ -212,7 +210,7 @@ class TrainedModel:
         backbones: Sequence[type[Backbone]] = (),
         detectors: Sequence[type[BaseDetector]] = (),
     ) -> Self:
-        """Read a model file; no code from it is run and nothing is fetched.
+        """Load a model file; no code from it is run and nothing is downloaded.
 
         Args:
             path: the file.
@@ -220,8 +218,8 @@ class TrainedModel:
             detectors: further detector classes that the file may name.
 
         Raises:
-            ModelFileError: if the file is not a whole, unaltered model that this version reads.
-            ConfigurationError: if two of the detectors have one name.
+            ModelFileError: if the file is missing, damaged, altered, of another kind or version.
+            ConfigurationError: if two of the detectors have the same name.
         """
         by_name = known_detectors(detectors)
         header, groups = read_tensor_file(path, "model")
@@ -287,5 +285,5 @@ class TrainedModel:
 
 
 def evidence_names(detector: BaseDetector, preparation: Preparation) -> tuple[str, ...]:
-    """Names of the heads, and of the memory's evidence where there is one."""
+    """Names of the heads, and of the memory's evidence if there is a memory."""
     return detector.head_names + (() if preparation.memory is None else (MEMORY,))

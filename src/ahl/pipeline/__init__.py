@@ -1,1 +1,1 @@
-"""Straight lines through the rooms: train, adapt, update."""
+"""Training, adaptation and update, built from the rooms above."""

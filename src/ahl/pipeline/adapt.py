@@ -1,4 +1,4 @@
-"""Adaptation to another product with its normal images alone (the paper's table 3)."""
+"""Adaptation to another product by its normal images alone (the paper's table 3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ahl.pipeline.settings import RunSettings
 from ahl.pipeline.task import reference_of
 
 EPOCHS: Final = 10
-"""Of the adaptation, as in the paper."""
+"""Number of epochs of an adaptation, as in the paper."""
 
 
 def adapt(
@@ -47,18 +47,18 @@ def adapt(
     """Adapt a model to images of another product.
 
     Args:
-        model: trained on images.
+        model: a model trained on images.
         normals: good images of the other product, at least two.
-        run: where to compute.
-        generators: of the pseudo anomalies.
-        epochs: how many.
+        run: device, cache and callback.
+        generators: generators of the pseudo anomalies.
+        epochs: number of epochs.
 
     Returns:
-        the adapted model; its manifest has the new images too.
+        the adapted model, with the new images in its manifest, too.
 
     Raises:
         DataError: if the model was trained on feature maps, or fewer than two images are readable.
-        ImageError: if strict and one cannot be read.
+        ImageError: if an image cannot be read and `run.strict` is set.
     """
     if model.backbone is None:
         raise DataError("This detector was trained on feature maps; it cannot read images.")
@@ -114,7 +114,7 @@ def adapt(
 def plan_twins(
     normals: int, generators: int, config: DistributionConfig, *, seed: int
 ) -> list[PseudoAnomaly]:
-    """The pseudo anomalies of a training without episodes."""
+    """Plan the pseudo anomalies of a training without episodes."""
     twins = draw_twins(normals, generators if config.pseudo else 0, config, seed)
     return [
         PseudoAnomaly(generator=generator, normal=int(normal))
@@ -134,24 +134,24 @@ def adapt_on_features(
     callback: Callback | None = None,
     candidates: Sequence[Candidates] = (),
 ) -> TrainedModel:
-    """Go on training the unified model on another product's normals.
+    """Continue training the unified model on another product's normals.
 
-    The heads see the new normals and pseudo anomalies made of them; no labelled anomaly. The
-    reference, and the memory where there is one, are those of the new normals; the reduction stays.
+    The heads train on the new normals and on pseudo anomalies made from them, without labelled
+    anomalies. Reference and memory, if any, are rebuilt from the new normals; the reduction stays.
 
     Args:
-        model: trained elsewhere, with the same backbone.
+        model: a model of another product, with the same backbone.
         normals: features of the new normals, at least two.
-        pseudo: of pseudo anomalies made of them; None for none.
-        plan: what these are, from `plan_twins`.
-        device: where to learn.
-        epochs: how many.
+        pseudo: features of pseudo anomalies made from them; None for none.
+        plan: the plan of the pseudo anomalies, from `plan_twins`.
+        device: device to train on.
+        epochs: number of epochs.
         callback: receives every epoch.
-        candidates: the new normals, then the pseudo anomalies, of which the model keeps some;
-            empty keeps none.
+        candidates: the new normals, then the pseudo anomalies, as candidates for the model's
+            exemplars; empty for none.
 
     Returns:
-        the adapted model; its manifest is still that of the old one.
+        the adapted model, still with the old manifest.
 
     Raises:
         ConfigurationError: if the features have another shape than the model's.

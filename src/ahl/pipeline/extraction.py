@@ -1,4 +1,4 @@
-"""Images to feature tables, through one backbone and one store."""
+"""Extraction of feature tables from images, through one backbone and one store."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Value = TypeVar("Value")
 
 
 class Extraction:
-    """Extracts, or finds in the store, the features that a run needs.
+    """Extracts the features that a run needs, or reads them from the store.
 
     Args:
         extractor: the backbone at its image size.
-        store: where rows are kept.
-        strict: raise on an unreadable image instead of skipping it.
+        store: the store of feature rows.
+        strict: True to raise on an unreadable image instead of skipping it.
         callback: receives progress and skipped images.
     """
 
@@ -48,18 +48,18 @@ class Extraction:
     def labelled(
         self, stage: str, images: Sequence[LabelledImage], items: Sequence[ImageItem]
     ) -> tuple[FeatureTable, list[LabelledImage], list[ImageItem]]:
-        """Features of the images that can be read.
+        """Features of the readable images.
 
         Args:
-            stage: name of the progress.
-            images: with their labels.
-            items: the same, to be decoded.
+            stage: name of the stage for progress.
+            images: the images with their labels.
+            items: the items of the same images.
 
         Returns:
-            their table, and the images and items that could be read.
+            the table of the readable images, these images, and their items.
 
         Raises:
-            ImageError: if strict and one cannot be read.
+            ImageError: if an image cannot be read and `strict` is set.
         """
         with self._callback.part("images"):
             table, kept, skipped = self._table(stage, items)
@@ -70,11 +70,12 @@ class Extraction:
     def pseudo(self, items: Sequence[ImageItem]) -> FeatureTable | None:
         """Features of pseudo anomalies; None if there are none.
 
-        Another one stands where an image that one is made of can no longer be read; that is noted.
+        If an image has become unreadable, another pseudo anomaly takes the place of those made
+        from it, with a note.
 
         Raises:
             DataError: if none can be made.
-            ImageError: if strict and one cannot be made.
+            ImageError: if one cannot be made and `strict` is set.
         """
         if not items:
             return None
@@ -113,14 +114,14 @@ def open_extraction(
     strict: bool,
     callback: Callback,
 ) -> Iterator[Extraction]:
-    """An extraction over a store.
+    """Open an extraction with its store for the block.
 
     Args:
-        backbone: what makes the features.
+        backbone: the backbone.
         config: image size and batch size.
-        device: where the backbone runs.
-        cache: the stores' folder; `"auto"` is the user's, if it can be written to; None one that
-            goes with the block.
+        device: device of the backbone.
+        cache: folder of the stores; `"auto"` for the user's cache folder, if it is writable; None
+            for a temporary one.
         strict: as for `Extraction`.
         callback: as for `Extraction`.
     """
@@ -134,5 +135,5 @@ def open_extraction(
 
 
 def chosen(values: Sequence[Value], indices: Sequence[int]) -> list[Value]:
-    """The values at the given indices."""
+    """Select the values at these indices."""
     return [values[i] for i in indices]

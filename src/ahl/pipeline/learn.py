@@ -1,4 +1,4 @@
-"""From a task to a trained model: the base detector alone or Algorithm 1, then the calibration."""
+"""Learning of a task: the base detector alone or Algorithm 1, then the calibration."""
 
 from __future__ import annotations
 
@@ -33,16 +33,19 @@ def learn(
     """Train the heads and calibrate their scores.
 
     Args:
-        task: from `prepare`.
+        task: the task, from `prepare`.
         config: all constants.
-        seed: of every draw.
-        device: where the heads train.
+        seed: seed of every draw.
+        device: device to train on.
         callback: receives every epoch and the calibration's progress.
-        checkpoint: keeps the state after every epoch; None keeps none.
-        resume: go on from the checkpoint if there is one.
+        checkpoint: file of the state after every epoch; None for none.
+        resume: True to continue from the checkpoint if there is one.
 
     Returns:
-        a model without a backbone, a manifest and exemplars.
+        a model without backbone and exemplars, and with an empty manifest.
+
+    Raises:
+        ResumeError: if the checkpoint to resume is of another run or cannot be read.
     """
     callback = callback or Callback()
     learning, data, reference = config.learning, task.data, task.reference
@@ -108,14 +111,14 @@ def learn(
 def checkpoint_of(
     learner: Learner, config: Config, run: RunSettings, manifest: Manifest, identity: dict[str, Any]
 ) -> Checkpoint | None:
-    """The file that a run keeps its state in; None for none.
+    """The checkpoint of a run; None if `run` names none.
 
     Args:
-        learner: what learns.
-        config: with the image size that was chosen.
-        run: names the file.
-        manifest: of the training images.
-        identity: of their features.
+        learner: settings of the learning.
+        config: the config with its chosen image size.
+        run: settings of the run, with the checkpoint's path.
+        manifest: the training images.
+        identity: identity of their features, as JSON values.
     """
     if run.checkpoint_file is None:
         return None

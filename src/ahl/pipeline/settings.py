@@ -1,4 +1,4 @@
-"""The settings of a run: all that decides what is learnt, and where it is computed."""
+"""The settings of a run: those that determine what is learnt, and all others."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ahl.heads import BaseDetector, find_detector
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """All that decides what is learnt from given data.
+    """Settings that determine what is learnt from given data.
 
     Attributes:
         heads: the base detector's class.
-        backbone: what makes the features.
-        generators: of the pseudo anomalies.
+        backbone: the backbone.
+        generators: generators of the pseudo anomalies.
         config: all constants.
-        seed: of every draw.
-        finetune: train the backbone end to end first (stage 0 of the paper).
+        seed: seed of every draw.
+        finetune: True to train the backbone end to end first (stage 0 of the paper).
     """
 
     heads: type[BaseDetector]
@@ -62,10 +62,10 @@ class Learner:
         episodes: bool | None,
         finetune: bool,
     ) -> Self:
-        """Resolve the parameters of `ahl.AHL`.
+        """Resolve and check the parameters of `ahl.AHL`.
 
         Raises:
-            ConfigurationError: if one has a value that cannot work.
+            ConfigurationError: if a parameter has an invalid value.
         """
         try:
             number = -1 if isinstance(seed, bool) else operator.index(seed)
@@ -110,7 +110,7 @@ class Learner:
         )
 
     def facts(self, run: RunSettings) -> dict[str, Any]:
-        """The facts that identify a run, the data aside, as JSON values."""
+        """Facts that identify a run, except its data, as JSON values."""
         return {
             "ahl": __version__,
             "heads": self.heads.name,
@@ -125,16 +125,19 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Device, files and callback of a run; none of it decides what is learnt.
+    """Device, files and callback of a run, which do not change what is learnt.
 
     Attributes:
         device: `"auto"`, `"cpu"` or `"cuda"`.
-        cache: folder of cached features; `"auto"` is the user's cache folder, None keeps them for
-            the run only.
-        checkpoint: file that keeps the state after every epoch; None keeps none.
-        resume: go on from the checkpoint if there is one.
-        strict: raise on an unreadable image instead of skipping it.
+        cache: folder of cached features; `"auto"` for the user's cache folder, None to keep them
+            for the run only.
+        checkpoint: file of the state after every epoch; None for none.
+        resume: True to continue from the checkpoint if there is one.
+        strict: True to raise on an unreadable image instead of skipping it.
         callback: receives progress, skipped images and notes.
+
+    Raises:
+        ConfigurationError: if `callback` is not an `ahl.Callback`.
 
     Examples:
         >>> from ahl import AHL, RunSettings
@@ -159,21 +162,21 @@ class RunSettings:
 
     @property
     def torch_device(self) -> torch.device:
-        """The device; raises ConfigurationError if it is not here."""
+        """The torch device; raises ConfigurationError if it is not available."""
         return resolve_device(self.device)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RunSettings:
-        """The same: it is never changed, and a callback may hold an open file."""
+        """Return the object itself: it is immutable, and a callback may hold an open file."""
         return self
 
 
 def checked_run(run: RunSettings | None, verbose: int | None) -> RunSettings:
-    """The settings of a run, the default ones for None, with a callback as `verbose` has it.
+    """The settings of a run (None for the defaults), with a callback that prints by `verbose`.
 
-    None prints how far a long run is, unless the settings have a callback of the user's own.
+    For `verbose=None`, a long run prints its progress, unless `run` has a callback of the user's.
 
     Raises:
-        ConfigurationError: if `run` is something else.
+        ConfigurationError: if `run` is not a `RunSettings`.
     """
     run = RunSettings() if run is None else run
     if not isinstance(run, RunSettings):

@@ -1,4 +1,4 @@
-"""From feature tables to what Algorithm 1 and the calibration work on."""
+"""The learning task: data, distributions and folds, prepared from feature tables."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from ahl.model.manifest import SHOWN, EpisodeRecord
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """The learning task, as the heads see it.
+    """A learning task, with features prepared for the heads.
 
     Attributes:
         detector: the heads.
-        data: D.
+        data: the training set D.
         distributions: the T distributions D_i over it.
-        folds: whose out-of-fold scores calibrate the model; empty for none.
-        reference: the fixed normal of scoring, (C, H_s, W_s) a scale.
-        preparation: from feature rows to what the heads see.
+        folds: folds whose out-of-fold scores calibrate the model; empty for none.
+        reference: the fixed mean normal for scoring, (C, H_s, W_s) per scale.
+        preparation: preparation of feature rows for the heads.
     """
 
     detector: BaseDetector
@@ -62,7 +62,7 @@ def draw_episodes(
         anomalies: number of labelled anomalies.
         generators: number of pseudo-anomaly generators.
         config: the constants.
-        seed: of all draws.
+        seed: seed of all draws.
     """
     groups = _group(normals, config, seed)
     return make_episodes(groups, anomalies, generators if config.pseudo else 0, config, seed=seed)
@@ -79,19 +79,19 @@ def prepare(
     seed: int,
     groups: Indices | None = None,
 ) -> Task:
-    """Reduce the features, remember the normals' patches, lay out D and its distributions.
+    """Prepare the features, and index D, its distributions and its folds.
 
     Args:
         detector_type: the heads' class.
         normals: features of the training normals.
-        anomalies: of the labelled anomalies.
-        pseudo: of the pseudo anomalies that `plan_pseudo_anomalies` plans for the episodes, in its
-            order; None if it plans none.
-        episodes: from `draw_episodes`.
+        anomalies: features of the labelled anomalies.
+        pseudo: features of the episodes' pseudo anomalies, in the order of
+            `plan_pseudo_anomalies`; None for none.
+        episodes: episodes from `draw_episodes`.
         config: all constants.
-        seed: of all draws.
-        groups: (N + M,) of normals, then anomalies: equal numbers for photographs of one part,
-            which the folds keep together. None: each image is of a part of its own.
+        seed: seed of all draws.
+        groups: (N + M,) part numbers of normals, then anomalies, equal for photographs of one part,
+            which folds keep together. None: each image shows a part of its own.
     """
     plan = plan_pseudo_anomalies(episodes)
     prepared = fit_preparation(normals, anomalies, pseudo, normals_of(plan), config, seed=seed)
@@ -113,20 +113,20 @@ def prepare(
 
 
 def reference_of(normals: FeatureTable, config: Config, seed: int) -> FeatureMaps:
-    """The fixed normal of scoring, (C, H_s, W_s) a scale, of normals as the heads see them."""
+    """The fixed mean normal for scoring, (C, H_s, W_s) per scale, of prepared normals."""
     return normals.layout.split(mean_row(normals, config.heads.stored_references, seed))
 
 
 def describe_episodes(
     episodes: Sequence[Episode], generators: Sequence[str], pictured: NDArray[np.bool_]
 ) -> tuple[EpisodeRecord, ...]:
-    """The records of its episodes that a model keeps.
+    """Make the records of its episodes that a model keeps.
 
     Args:
-        episodes: of a task.
+        episodes: the episodes of a task.
         generators: names of the pseudo-anomaly generators.
-        pictured: (N,) of which normals there are pictures: they are shown rather than others. In
-            the manifest the labelled anomalies stand behind the N normals.
+        pictured: (N,) true for normals with a picture; others are listed only if a support set has
+            none of these. In the manifest the labelled anomalies follow the N normals.
     """
 
     def maker(samples: SampleSet) -> str | None:
@@ -164,7 +164,7 @@ def _group(normals: FeatureTable, config: DistributionConfig, seed: int) -> Indi
 
 
 def mean_row(normals: FeatureTable, count: int, seed: int) -> Tensor:
-    """Mean feature row (row_size,) of `count` random normals; 0 takes them all."""
+    """Mean feature row (row_size,) of `count` random normals; 0 for all normals."""
     if 0 < count < len(normals):
         chosen = numpy_generator(seed, "stored reference").choice(
             len(normals), size=count, replace=False

@@ -1,4 +1,4 @@
-"""Training, from images or feature maps to the trained model."""
+"""Training of a model on images or on feature maps."""
 
 from __future__ import annotations
 
@@ -48,30 +48,30 @@ def train(
     group_by: str | None = None,
     found: Parts[Any] | None = None,
 ) -> TrainedModel | None:
-    """Train on images.
+    """Train a model on images.
 
-    Photographs of one part are kept in one fold of the calibration: those that have the same
-    `part`, or whose names tell the same, and copies among the others.
+    Photographs of one part are kept in one fold of the calibration: images with the same `part`,
+    given or read from their names, and copies among the others.
 
     Args:
         normals: good images, at least two.
         anomalies: labelled anomalies, at least one.
-        learner: what learns.
-        run: where, and what is kept.
+        learner: settings that determine what is learnt.
+        run: device, cache, checkpoint and callback.
         drawn: how the anomalies were drawn, for the manifest.
-        known_class: of the hard setting, for the manifest.
+        known_class: known class of the hard setting, for the manifest.
         group_by: as in `ahl.data.parts.part_of`; kept in the manifest.
-        found: parts and copies among these images and others, if they are known.
+        found: parts and copies found before, among images that may include others.
 
     Returns:
-        the model; None where several processes fine-tune together and this is not the first.
+        the model; None in all but the first of several processes that fine-tune together.
 
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
         DataError: if there are too few readable images, or labels contradict each other.
-        ImageError: if strict and an image cannot be read.
-        WeightsError: if the backbone's weights cannot be had.
-        ResumeError: if resuming and the checkpoint is of another run.
+        ImageError: if an image cannot be read and `run.strict` is set.
+        WeightsError: if the backbone's weights cannot be found or downloaded.
+        ResumeError: if the checkpoint to resume is of another run.
     """
     seed, generators, callback = learner.seed, learner.generators, run.callback
     with callback.run(learner.facts(run)):
@@ -225,17 +225,17 @@ def train_on_features(
     learner: Learner,
     run: RunSettings,
 ) -> TrainedModel:
-    """Train on feature maps instead of images.
+    """Train a model on feature maps instead of images.
 
     Args:
-        normals: of the normals, at least two.
-        anomalies: of the labelled anomalies, at least one.
-        twins: for each pseudo-anomaly generator, a tampered twin of every normal.
-        learner: what learns; its backbone and generators are not used.
-        run: where, and what is kept.
+        normals: features of at least two normals.
+        anomalies: features of at least one labelled anomaly.
+        twins: for each pseudo-anomaly generator, features of a pseudo anomaly from every normal.
+        learner: settings that determine what is learnt; backbone and generators are not used.
+        run: device, checkpoint and callback.
 
     Raises:
-        DataError: if the tables do not fit together or are too few.
+        DataError: if the tables have different layouts or too few rows.
     """
     with run.callback.run(learner.facts(run)):
         if any(table.layout != normals.layout for table in (anomalies, *twins)):

@@ -1,4 +1,4 @@
-"""Images that a model got wrong, read and given to its update."""
+"""Update of a model by images that it got wrong."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ahl.pipeline.update_training import update_on_exemplars
 from ahl.scoring.torch_scorer import TorchScorer
 
 MOST = 100
-"""Images that one update takes."""
+"""Largest number of images of one update."""
 
 MISSED_CLASS = "missed"
-"""Class of a missed defect whose own is not given."""
+"""Class of missed defects without a given class."""
 
 
 def update_with_images(
@@ -43,19 +43,19 @@ def update_with_images(
     """Update a model by images that it got wrong.
 
     Args:
-        model: trained on images; not changed.
-        missed: defects that it did not find.
-        false_alarms: good images that it took for defects.
-        run: where to compute.
+        model: a model trained on images; not changed.
+        missed: defects that it scored as good.
+        false_alarms: good images that it scored as defects.
+        run: device and callback.
 
     Returns:
-        the update, whose model's manifest has the images too.
+        the update, with the images in its model's manifest.
 
     Raises:
         ConfigurationError: if a missed defect's class is good or empty.
-        DataError: if there is no readable image, one is given as both, there are too many, or the
-            model keeps too few good ones or was trained on feature maps.
-        ImageError: if strict and one cannot be read.
+        DataError: if no image is readable, one is given as both, there are too many, or the model
+            keeps too few good images or was trained on feature maps.
+        ImageError: if an image cannot be read and `run.strict` is set.
     """
     if odd := [image.class_name for image in missed if image.class_name in ("", GOOD)]:
         raise ConfigurationError(
@@ -114,13 +114,13 @@ def update_with_images(
 
 
 def _with_files(manifest: Manifest, new: dict[str, TrainingFile]) -> Manifest:
-    """The manifest with further files, whose labels replace those of the same images."""
+    """Add files to a manifest; they replace entries of the same images."""
     parts = manifest.files[: manifest.earlier], manifest.files[manifest.earlier :]
     earlier, own = ([file for file in part if file.sha256 not in new] for part in parts)
     return replace(manifest, files=(*earlier, *own, *new.values()), earlier=len(earlier))
 
 
 def _relabelled(file: TrainingFile, new: dict[str, TrainingFile]) -> bool:
-    """True if a file that was trained on as good is a defect now, or the reverse."""
+    """True if a file changes from good to defect, or from defect to good."""
     now = new.get(file.sha256)
     return now is not None and (now.class_name == GOOD) != (file.class_name == GOOD)

@@ -1,4 +1,4 @@
-"""The result of an update, held to all that is known."""
+"""The result of an update, checked against all stored examples."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Update:
     """The result of an update.
 
     Attributes:
-        model: the updated one.
-        known: all it was held to: kept normals, anomalies and normals of the threshold, then the
+        model: the updated model.
+        known: the stored examples: kept normals, anomalies and the threshold's normals, then the
             corrected images.
-        corrected: how many of the last ones were got wrong before.
-        before: (N,) scores of the known by the model before.
-        after: (N,) by the updated one.
-        limit_before: score above which the model before calls an image anomalous: its threshold, or
-            else the score of probability 0.5; None if it has neither.
-        limit_after: the updated one's threshold; the same where it has none.
-        allowed: share of normals that may lie above the limit, where that is more than did before:
-            a threshold keeps its rate, not its place.
-        had_threshold: whether the model before had one.
+        corrected: number of corrected images, at the end of `known`.
+        before: (N,) scores of the examples by the old model.
+        after: (N,) scores of the examples by the updated model.
+        limit_before: score above which the old model calls an image anomalous: its threshold, else
+            the score of probability 0.5; None if it has neither.
+        limit_after: the updated model's threshold; `limit_before` if it has none.
+        allowed: share of normals that may lie above the limit, even if fewer did before: a
+            threshold keeps its rate, not its value.
+        had_threshold: True if the old model had a threshold.
     """
 
     model: TrainedModel
@@ -42,36 +42,36 @@ class Update:
 
     @property
     def threshold_lost(self) -> bool:
-        """True if too few of the normals that the threshold was set on are left for its rate."""
+        """True if the threshold was dropped, as too few of its normals are left for its rate."""
         return self.had_threshold and self.model.decision is None
 
     @property
     def anomalous(self) -> Tensor:
-        """(N,) True for each known image that is an anomaly."""
+        """Mask (N,) of the examples that are anomalies."""
         return torch.tensor([one.role == "anomaly" for one in self.known.images])
 
     @property
     def right_before(self) -> Tensor | None:
-        """(N,) True where an image was on its side of the limit; None without one."""
+        """Mask (N,) of the examples that the old model had right; None without a limit."""
         return self._right(self.before, self.limit_before)
 
     @property
     def right_after(self) -> Tensor | None:
-        """(N,) True where it is now."""
+        """Mask (N,) of the examples that the updated model has right; None without a limit."""
         return self._right(self.after, self.limit_after)
 
     @property
     def worked(self) -> slice:
-        """The known images but for the corrected ones."""
+        """Slice of the examples other than the corrected images."""
         return slice(0, len(self.known) - self.corrected)
 
     @property
     def refusals(self) -> list[str]:
-        """The rules that it breaks, with the counts before and after; the corrected do not count.
+        """The rules that the update breaks, with counts before and after.
 
-        No more anomalies may be wrong than before, and no more normals than before unless they
-        are allowed. Without a limit no more pairs of an anomaly and a normal may be in the wrong
-        order.
+        Of the examples other than the corrected images, no more anomalies may be wrong than before,
+        and no more normals than before or than `allowed`. Without a limit, no more pairs of an
+        anomaly and a normal may be in the wrong order.
         """
         anomalous, own = self.anomalous[self.worked], self.worked
         if self.right_before is None or self.right_after is None:
@@ -97,12 +97,12 @@ class Update:
 
     @property
     def worsens(self) -> bool:
-        """True if a rule is broken."""
+        """True if the update breaks a rule."""
         return bool(self.refusals)
 
     @property
     def mended(self) -> int:
-        """Number of the corrected images on their side now; all of them without a limit."""
+        """Number of corrected images that are right now; all of them without a limit."""
         right = self.right_after
         return self.corrected if right is None else int(right[self.worked.stop :].sum())
 
@@ -115,6 +115,6 @@ def _grown(before: int, after: int) -> str:
 
 
 def _disorder(scores: Tensor, anomalous: Tensor) -> int:
-    """Pairs of a normal and an anomaly that does not score above it."""
+    """Number of pairs in which the anomaly does not score above the normal."""
     pairs = scores[~anomalous][:, None] >= scores[anomalous][None, :]
     return int(pairs.sum())

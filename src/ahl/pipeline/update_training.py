@@ -1,7 +1,7 @@
-"""A trained model updated by what it got wrong, without the images that it was trained on.
+"""Training for an update: on images that a model got wrong, and on its exemplars.
 
-A missed defect is one more labelled anomaly, a false alarm one more normal. The model goes on
-training for a few epochs on them and on what it keeps of its training, as gently as is enough.
+A missed defect is a further labelled anomaly, a false alarm a further normal. The model trains on
+them and its exemplars for a few epochs; wrong images get a larger weight only if necessary.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from ahl.pipeline.update_result import Update
 from ahl.scoring.thresholds import renewed_decision
 
 EPOCHS: Final = 10
-"""Of an update; the weights of the last half are averaged."""
+"""Number of epochs of an update; weights are averaged over the last half."""
 
 ALLOWED: Final = 0.05
 """Share of normals that may lie above the limit of a model without a threshold."""
 
 FEWEST_NORMALS: Final = 2
-"""Kept normals, other than the corrected images, that an update needs."""
+"""Fewest kept normals, other than the corrected images, for an update."""
 
 MOST_REMEMBERED: Final = 4
-"""Patches that a memory may come to hold, as a multiple of those it was made with."""
+"""Largest number of patches in a memory, as a multiple of those from training."""
 
 STRENGTHS: Final = (1, 3)
-"""Weights of each wrong image among those of its kind; the next one if need be."""
+"""Weights of a wrong image relative to others of its kind, tried in this order."""
 
 
 def update_on_exemplars(
@@ -57,18 +57,17 @@ def update_on_exemplars(
     device: torch.device,
     callback: Callback | None = None,
 ) -> Update:
-    """Update a model; of several strengths the first that mends all and worsens nothing.
+    """Update a model with the first strength that corrects all and worsens nothing, or the best.
 
     Args:
-        model: that got images wrong; not changed.
-        wrong: those images, at least one: with role `"anomaly"` if missed and `"normal"` if false
-            alarms, and rows as the model's heads see them. What the model keeps of the same images
-            is replaced.
-        device: where to learn.
+        model: the model that got images wrong; not changed.
+        wrong: these images, at least one: role `"anomaly"` for missed defects and `"normal"` for
+            false alarms, with prepared rows. They replace the model's exemplars of the same images.
+        device: device to train on.
         callback: receives progress.
 
     Raises:
-        DataError: if the model keeps too few normals to go on training with, or would remember too
+        DataError: if the model keeps too few normals for training, or would have to remember too
             many false alarms.
     """
     callback = callback or Callback()
@@ -100,15 +99,15 @@ def _merit(found: Update) -> tuple[bool, int]:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model and what it got wrong.
+    """A model and the images that it got wrong.
 
     Attributes:
-        model: before.
-        kept: what it keeps of other images, their memory evidence with the false alarms remembered.
-        kept_before: the same with that of the memory before.
-        wrong: the images that it got wrong, with that of the new memory.
-        wrong_before: the same with that of the memory before.
-        extended: the model with the false alarms remembered and the calibration knowing all.
+        model: the old model.
+        kept: its exemplars of other images, with evidence of the memory that has the false alarms.
+        kept_before: the same exemplars with evidence of the old memory.
+        wrong: the images it got wrong, with evidence of the new memory.
+        wrong_before: the same images with evidence of the old memory.
+        extended: the old model with the new memory and the updated calibration.
     """
 
     model: TrainedModel
@@ -149,7 +148,7 @@ class _Run:
         )
 
     def corrected(self, strength: int) -> Update:
-        """The model after a few epochs in which each image got wrong counts `strength` times."""
+        """Train for a few epochs in which each wrong image counts `strength` times."""
         model = self.extended
         learning = model.config.learning.alone(EPOCHS)
         state = start_state(model.detector, model.config, seed=model.seed)
@@ -208,9 +207,9 @@ class _Run:
 
     @cached_property
     def limit_before(self) -> float | None:
-        """The threshold as it comes from what is kept, like the one after; or what stands for it.
+        """The old threshold, recomputed from kept rows; else the score of probability 0.5.
 
-        Kept rows are rounded, and the image that the threshold is would lie just above itself.
+        Kept rows are rounded: by the stored threshold, the image that set it might lie above it.
         """
         if self.model.decision is not None:
             return (renewed_decision(self.model) or self.model.decision).threshold
@@ -218,7 +217,7 @@ class _Run:
         return None if calibration is None else calibration.probability.midpoint
 
     def _remembered(self) -> Exemplars:
-        """The images got wrong as they are seen from now on: alarms with their own patches."""
+        """The wrong images as the new model scores them, with their own patches in the memory."""
         memory = self.extended.preparation.memory
         if memory is None or not len(self.wrong.of_role("normal")):
             return self.wrong
@@ -236,7 +235,7 @@ def _table(model: TrainedModel, kept: Exemplars) -> FeatureTable:
 
 
 def _evidence(model: TrainedModel, kept: Exemplars, samples: NDArray[np.int64]) -> Evidence:
-    """All evidence of some of the images, (n,) indices into them."""
+    """All evidence of the images at the indices `samples` (n,)."""
     return sample_evidence(
         model.detector,
         model.unified,
@@ -250,7 +249,7 @@ def _evidence(model: TrainedModel, kept: Exemplars, samples: NDArray[np.int64]) 
 def _taken_into_account(
     model: TrainedModel, calibration: Calibration, wrong: Exemplars
 ) -> Calibration:
-    """The calibration with what the model says of images that it was not trained on."""
+    """Update the calibration by those wrong images that the model was not trained on."""
     known = model.manifest.hashes
     new = [i for i, one in enumerate(wrong.images) if one.sha256 not in known]
 
@@ -275,7 +274,7 @@ def _taken_into_account(
 def _nearer_rows(
     model: TrainedModel, memory: Memory, rows: Tensor, alarms: NDArray[np.int64]
 ) -> Tensor:
-    """Rows whose memory evidence counts the false alarms as remembered, but for their own."""
+    """Rows with evidence of a memory that has the false alarms; each alarm ignores its own."""
     maps, plain = model.detector.layout.split(rows), _plain_maps(model, rows)
     for alarm in alarms:
         alone = replace(memory, patches=_own_patches(model, rows[alarm : alarm + 1]))
@@ -286,14 +285,14 @@ def _nearer_rows(
 
 
 def _plain_maps(model: TrainedModel, rows: Tensor) -> FeatureMaps:
-    """Maps (N, C, H_s, W_s) a scale, as the memory knows them, of rows that the heads see."""
+    """Maps (N, C, H_s, W_s) per scale of prepared rows, in the memory's scaling."""
     appended, factor = model.preparation.appended, model.preparation.factor
     maps = model.detector.layout.split(rows.float())
     return tuple(scale[:, : scale.shape[1] - appended] / factor for scale in maps)
 
 
 def _own_patches(model: TrainedModel, rows: Tensor) -> FeatureMaps:
-    """All patches (P, C) a scale of rows, as a memory keeps them."""
+    """All patches (P, C) per scale of prepared rows, as a memory keeps them."""
     return tuple(
         patches_of(scale).flatten(0, 1).half().float() for scale in _plain_maps(model, rows)
     )

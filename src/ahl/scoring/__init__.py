@@ -1,1 +1,1 @@
-"""Scores, where they come from, and what they mean."""
+"""Scoring: predictions, reasons, heat maps, thresholds and figures."""

@@ -1,7 +1,7 @@
-"""An exported model as one file: an ONNX graph, the model's card, and how well the two agree.
+"""The file of an exported model: an ONNX graph with the model's card and its parity.
 
-Any tool reads it as ONNX. What is ours stands in its metadata, and the last bytes are one more
-metadata entry, with the SHA-256 of all bytes before it.
+Any tool can read it as ONNX. Our parts are in its metadata; the last bytes are a metadata entry
+with the SHA-256 of all bytes before it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ahl.model.card import ModelCard
 Precision = Literal["fp32", "int8"]
 
 ARTEFACT_VERSION: Final = 3
-"""Raised whenever older readers could not read what is written."""
+"""Format version, raised if older readers cannot read new files."""
 
 METADATA_KEY: Final = "ahl"
-"""Of what is ours in the file's metadata."""
+"""Key of our entry in the file's metadata."""
 
 _CHECKSUM_KEY: Final = b"ahl.sha256"
 _METADATA_FIELD: Final = 14  # of ModelProto, in onnx.proto
@@ -33,12 +33,12 @@ _ZIP: Final = b"PK\x03\x04"  # of OpenVINO's and torch's artefacts, up to versio
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Description:
-    """All of an artefact but its graph.
+    """Everything in an artefact except its graph.
 
     Attributes:
-        card: of the model.
-        precision: of the backbone's arithmetic.
-        parity: what was compared at export, and how far the results lay apart.
+        card: the model's card.
+        precision: precision of the backbone's arithmetic.
+        parity: results of the comparison at export, with the largest differences.
     """
 
     card: ModelCard
@@ -46,7 +46,7 @@ class Description:
     parity: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
-        """As JSON; equal descriptions give equal texts."""
+        """The description as JSON; equal descriptions give equal texts."""
         values = {
             "version": ARTEFACT_VERSION,
             "precision": self.precision,
@@ -57,10 +57,10 @@ class Description:
 
     @classmethod
     def read(cls, text: str, path: Path) -> Self:
-        """The inverse of `text`.
+        """Read a description from the JSON of `text`.
 
         Raises:
-            ModelFileError: if it is not a description of this version.
+            ModelFileError: if it is not a description, or of another version.
         """
         try:
             values = json.loads(text)
@@ -82,7 +82,7 @@ class Description:
 
 
 def write_artefact(path: Path, model: bytes) -> None:
-    """Write an ONNX model, whose metadata describe it, with its checksum.
+    """Write an ONNX model, whose metadata hold its description, with the checksum appended.
 
     Raises:
         ModelFileError: if the file cannot be written.
@@ -95,7 +95,7 @@ def write_artefact(path: Path, model: bytes) -> None:
 
 
 def read_artefact(path: Path) -> bytes:
-    """Read and verify an artefact, which is an ONNX model as a whole.
+    """Read and verify an artefact; the bytes are an ONNX model.
 
     Raises:
         ModelFileError: if the file is truncated, altered, or not an artefact of ours.
@@ -122,7 +122,7 @@ def read_artefact(path: Path) -> bytes:
 
 
 def is_exported(path: Path) -> bool:
-    """True if a file seems to be one that `ahl export` wrote, by its first bytes.
+    """True if a file looks like one from `ahl export`, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -133,7 +133,7 @@ def is_exported(path: Path) -> bool:
 
 
 def is_like_model_file(path: Path) -> bool:
-    """True if a file seems to be one that `ahl train` wrote, by its first bytes.
+    """True if a file looks like one from `ahl train`, by its first bytes.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -160,7 +160,7 @@ def _precision(name: object) -> Precision:
 
 
 def _trailer(digest: str) -> bytes:
-    """A metadata entry as it stands in an ONNX file: key and value, each with tag and length."""
+    """The checksum as an encoded metadata entry: key and value, each with tag and length."""
     value = digest.encode("ascii")
     entry = (
         bytes([1 << 3 | 2, len(_CHECKSUM_KEY)]) + _CHECKSUM_KEY + bytes([2 << 3 | 2, len(value)])

@@ -1,4 +1,4 @@
-"""Evaluation: a trained model against a labelled dataset, by the open-set protocol."""
+"""Evaluation of a trained model on a labelled dataset, by the open-set protocol."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from ahl.scoring.torch_scorer import TorchScorer
 
 @dataclass(frozen=True, kw_only=True)
 class ClassResult:
-    """One class of the test.
+    """Results of one class of the test.
 
     Attributes:
-        count: images scored.
+        count: number of images scored.
         seen: True if the class had a training example (False for `good`).
-        auroc: against the test's normal images; None for `good` or without normals.
-        called_anomalous: images that score above the model's threshold; None without one.
+        auroc: AUROC against the test's normal images; None for `good` or without normals.
+        called_anomalous: number of images above the model's threshold; None without one.
     """
 
     count: int
@@ -50,10 +50,10 @@ class ClassResult:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelConflict:
-    """A tested image that is almost the same picture as a training image of the other label.
+    """A tested image that is a copy of a training image with the other label.
 
     Attributes:
-        name: of the tested image.
+        name: name of the tested image.
         class_name: its class.
         trained: name of the training image.
         trained_class: its class.
@@ -66,7 +66,7 @@ class LabelConflict:
 
     @classmethod
     def between(cls, sample: Sample, file: TrainingFile) -> Self | None:
-        """The conflict of two copies; None if both are good or both defects."""
+        """The conflict between two copies; None if both are good or both are defects."""
         if sample.is_anomaly == (file.class_name != GOOD):
             return None
         return cls(
@@ -77,7 +77,7 @@ class LabelConflict:
         )
 
     def in_words(self) -> str:
-        """A sentence without its end."""
+        """The conflict as a sentence without its full stop."""
         return (
             f"{self.name} ({self.class_name}) is almost the same picture as {self.trained}, which "
             f"was trained on as {self.trained_class}: one of the labels may be wrong"
@@ -86,23 +86,23 @@ class LabelConflict:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Figures):
-    """Figures of one evaluation, and what they are of.
+    """Figures of an evaluation, and the numbers of images behind them.
 
     Attributes:
-        threshold: of the model; None without one.
+        threshold: the model's threshold; None without one.
         classes: results by class name, `good` first, then by name.
-        left_out: images not tested because the model was trained on them.
-        left_out_known_class: images of the known class, which the hard setting does not test.
-        threshold_images: good images among the tested ones that the threshold was set on: the share
-            of these above it was chosen, not measured. Of more than 512 the model may know a part
-            only.
+        left_out: number of images not tested because the model was trained on them.
+        left_out_known_class: number of images of the known class, which the hard setting does not
+            test.
+        threshold_images: number of tested good images that the threshold was set on: their share
+            above it was chosen, not measured. The model may not know all if there were over 512.
         skipped: images that could not be read.
-        scored: every tested image with its scores.
-        trained_parts: tested images of parts that the model was trained on, by copies, names or
-            groups; the training images themselves are not tested.
-        of_new_parts: the figures without them; None if there are none, or nothing else.
-        pixels: of the heat maps, at the size that the model sees images at; None if no tested
-            anomaly has a mask.
+        scored: every tested image with its score.
+        trained_parts: number of tested images of parts that the model was trained on, by copies,
+            names or groups; the training images themselves are not tested.
+        of_new_parts: the figures without these; None if there are none, or no others.
+        pixels: figures of the heat maps, at the model's image size; None if no tested anomaly has
+            a mask.
         conflicts: good images that are copies of training defects, and the reverse.
     """
 
@@ -128,25 +128,25 @@ def evaluate(
     cache: str | Path | None = None,
     callback: Callback | None = None,
 ) -> Evaluation:
-    """Score a dataset's test images and sum up.
+    """Score a dataset's test images and compute the figures.
 
-    The test of a benchmark layout is its `test` folder, of an inspection layout all its
-    images. Images whose content the model was trained on are left out, whatever their name; other
-    photographs of the same parts are tested, and the figures without them stand beside.
+    The test of a benchmark layout is its `test` folder, that of an inspection layout all its
+    images. Images whose content the model was trained on are left out, whatever their name. Other
+    photographs of the same parts are tested; the result also has figures without them.
 
     Args:
-        scorer: the trained model behind its backbone.
-        dataset: labelled images.
+        scorer: the trained model with its backbone, `AHL.scorer`.
+        dataset: the labelled images.
         progress: called with (done, total).
-        group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
-            the model was trained with, if with any.
-        cache: folder of the cache, as for `RunSettings`: the same images, masks and labels are not
-            scored twice by one model, whatever its threshold. None neither uses nor fills it.
+        group_by: expression that reads parts from names, as in `ahl.data.parts.part_of`; None: the
+            one of the training, if any.
+        cache: folder of the cache, as for `RunSettings`: a model does not score the same images,
+            masks and labels twice, whatever its threshold. None does not use the cache.
         callback: receives notes, and the progress of comparing with the training images.
 
     Raises:
         ConfigurationError: if `group_by` is not a regular expression.
-        DataError: if nothing is left to test.
+        DataError: if no image is left to test.
 
     Examples:
         >>> from pathlib import Path
@@ -202,7 +202,7 @@ def evaluate(
 
 @dataclass(kw_only=True)
 class _Chosen:
-    """The images to test, and what is known of the others as in `Evaluation`."""
+    """The images to test, and the counts of others, as in `Evaluation`."""
 
     tested: list[Sample] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -213,7 +213,7 @@ class _Chosen:
 
 
 def _choose(samples: Sequence[Sample], model: TrainedModel) -> _Chosen:
-    """Leave out what was trained on, and the known class in the hard setting."""
+    """Leave out training images, and in the hard setting images of the known class."""
     chosen, manifest = _Chosen(), model.manifest
     files = {file.sha256: file for file in manifest.files}
     images = () if model.decision is None else model.exemplars.images

@@ -1,4 +1,4 @@
-"""Heat maps: the position scores of heads and memory, and from what heat on they are coloured."""
+"""Heat maps: position scores of heads and memory, and the bounds of their colouring."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ahl.heads.base import MEMORY
 from ahl.model.trained import TrainedModel
 
 FIRST_RED: Final = 1.0
-"""Heat from which on a place is coloured, in standard deviations of unseen normals."""
+"""Heat at which colouring begins, in standard deviations of unseen normals."""
 
 
 def position_evidence(
     model: TrainedModel, maps: FeatureMaps, enlarged: Tensor | None = None
 ) -> list[Tensor]:
-    """Compute what each place adds to an image's score: (N, H_s, W_s) a scale.
+    """Evidence of each position, (N, H_s, W_s) per scale.
 
-    Each head's position scores, and the memory's distances, are calibrated and weighed as the
-    head's score is, which is their mean over the highest positions, and summed. Heads that see no
-    places (DRA's holistic one) are not in it; all zero where no head sees places and there is no
-    memory.
+    Position scores of the heads, and the memory's distances, are calibrated and weighted as the
+    evidence of the image, which is the mean over their top positions, and summed. Heads without
+    position scores (DRA's holistic one) are not included; without any and without a memory, all
+    values are zero.
 
     Args:
         model: the trained model.
-        maps: of N images, (N, C, H_s, W_s) a scale, as the heads see them.
-        enlarged: (N, C, H, W) of the same images enlarged; their places are scored as those of the
-            first scale are, and come last. They have no part in the image's score.
+        maps: prepared maps of N images, (N, C, H_s, W_s) per scale.
+        enlarged: prepared maps (N, C, H, W) of the same images enlarged. Their positions are scored
+            as those of the first scale, and come last; they do not count in the image's score.
     """
     weights, statistics = model.unified
     seen, reference = maps, model.reference
@@ -69,18 +69,17 @@ def position_evidence(
 
 
 def mean_map(scales: Sequence[Tensor], size: ImageSize, enlarged: Tensor | None = None) -> Tensor:
-    """Heat maps of images: their evidence by place, over the scales.
+    """Heat maps of images: mean of the resized position evidence over the scales.
 
     Args:
-        scales: (N, H_s, W_s) a scale, from `position_evidence`.
-        size: height and width of the maps: the image's, as the model sees it.
-        enlarged: (N, H, W) evidence of the enlarged images. It says where within its cells the
-            first scale's evidence lies, and changes no cell's mean: single places of enlarged
-            images are not on the scale of the score.
+        scales: (N, H_s, W_s) per scale, from `position_evidence`.
+        size: height and width of the heat maps, the model's image size.
+        enlarged: (N, H, W) evidence of the enlarged images. It only moves the first scale's
+            evidence within its cells, since its own level is not that of the score.
 
     Returns:
-        (N, *size), higher = more anomalous: in standard deviations of unseen normals as the score
-        where the model is calibrated, else the sum of the heads' position scores.
+        (N, *size), higher is more anomalous; for a calibrated model in standard deviations of
+        unseen normals, else the sum of the heads' position scores.
     """
     resized = [_resized(scale, size) for scale in scales]
     if enlarged is not None:
@@ -96,13 +95,13 @@ def _resized(scale: Tensor, size: ImageSize) -> Tensor:
 
 
 def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:
-    """Heat from which on a place is worth colouring, and from which on fully; one for all images.
+    """Heat at which colouring begins, and at which it is full, the same for all images.
 
-    From a standard deviation above the highest places of a usual good image, which have 0; fully
-    where the median out-of-fold anomaly scores, or three standard deviations later.
+    It begins one standard deviation above 0, the top positions of an average good image. It is full
+    at the median score of out-of-fold anomalies, and at least three standard deviations higher.
 
     Returns:
-        the bounds, the first the lower; None for a model that is not calibrated.
+        the lower and the upper bound; None for a model that is not calibrated.
     """
     if model.calibration is None:
         return None

@@ -1,4 +1,4 @@
-"""Pixel-level figures of merit: heat maps against masks, counted image by image."""
+"""Pixel-level figures of heat maps against masks, accumulated image by image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEAR: Final = 16
-"""Pixels from the mask within which the peak of a heat map counts as on the defect."""
+"""Largest distance in pixels from the mask at which a heat map's peak counts as on the defect."""
 
 HIGHEST_RATE: Final = 0.3
-"""False-positive rate of pixels up to which regions are counted (Bergmann et al., 2021)."""
+"""Upper limit of the pixels' false-positive rate for AUPRO (Bergmann et al., 2021)."""
 
 _BINS: Final = 1 << 16
 
@@ -21,16 +21,16 @@ Counts = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFigures:
-    """Figures of heat maps, each in [0, 1]; None where all pixels, or none, are of defects.
+    """Pixel-level figures of heat maps, in [0, 1]; None if all pixels, or none, are of defects.
 
     Attributes:
-        auroc: pixels of defects against all others, those of good images among them.
+        auroc: AUROC of defect pixels against all others, including those of good images.
         aupro: mean share of a defect (an 8-connected region) that is found, averaged over the
             false-positive rates of pixels from 0 to `HIGHEST_RATE`.
         peak_near: share of the masked images whose highest pixel lies within `NEAR` pixels of the
             mask.
-        masked: images with a mask.
-        unmasked: anomalies without a mask that can be read; they do not count.
+        masked: number of images with a mask.
+        unmasked: number of anomalies without a readable mask, which are not counted otherwise.
     """
 
     auroc: float | None
@@ -41,9 +41,9 @@ class PixelFigures:
 
 
 class PixelCounts:
-    """Counts pixels by heat, in memory that does not grow with the images.
+    """Counts pixels by heat, in memory that does not grow with the number of images.
 
-    Heat is rounded to half precision, so that each of its values can have a bin of its own.
+    Heat is rounded to half precision, of which every value has a bin of its own.
     """
 
     def __init__(self) -> None:
@@ -51,11 +51,11 @@ class PixelCounts:
         self._near = self._masked = self._unmasked = 0
 
     def add(self, heat: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
-        """Count an image.
+        """Count the pixels of an image.
 
         Args:
-            heat: (H, W).
-            mask: of the same size, True on the defect; None for a good image.
+            heat: heat map (H, W).
+            mask: mask (H, W), True on the defect; None for a good image.
         """
         bins = _bins(heat)
         if mask is None:
@@ -75,11 +75,11 @@ class PixelCounts:
         self._masked += 1
 
     def add_unmasked(self) -> None:
-        """Count an anomaly of which it is not known where it lies."""
+        """Count an anomaly without a mask."""
         self._unmasked += 1
 
     def figures(self) -> PixelFigures | None:
-        """The figures; None if no image had a mask."""
+        """Compute the figures; None if no image had a mask."""
         if not self._masked:
             return None
         good, defect, regions = (
@@ -96,14 +96,14 @@ class PixelCounts:
 
 
 def _bins(heat: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The rank of each value (H, W) among all of half precision."""
+    """Rank of each value (H, W) among all half-precision numbers."""
     limit = np.finfo(np.float16).max
     bits = (heat.clip(-limit, limit).astype(np.float16) + np.float16(0)).view(np.uint16)
     return np.where(bits >> 15, 0xFFFF - bits, bits | 0x8000).astype(np.int64)
 
 
 def _area(rates: Counts, found: Counts, highest: float) -> float:
-    """Area under the curve of what is found, from the highest heat down, up to a rate; its mean."""
+    """Mean height of the curve of `found` over `rates`, from rate 0 to `highest`."""
     rate = np.concatenate([[0.0], rates / rates[-1]])
     share = np.concatenate([[0.0], found / found[-1]])
     kept = rate <= highest

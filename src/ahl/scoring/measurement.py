@@ -1,8 +1,8 @@
-"""A model's scores of labelled images, and what else takes their pixels; kept for the next verb.
+"""Cached measurements: a model's scores of labelled images, their copies and pixel figures.
 
-`ahl evaluate` and `ahl report` of one model on one folder score it once. A measurement is a file of
-the cache, named by all that it depends on: the model but for its threshold, the images, masks and
-labels by content and name, and the versions of what computes.
+`ahl evaluate` and `ahl report` of one model on one folder score it once. A measurement is a file in
+the cache, named by a hash of everything that it depends on: the model without its threshold,
+images, masks and labels by content and name, and the versions of the software.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ahl.scoring.torch_scorer import TorchScorer
 from ahl.scoring.trained_parts import compare_with_training
 
 MEASUREMENT_VERSION: Final = 1
-"""Raised whenever the same model and images would give other scores, copies or pixel figures."""
+"""Version, raised if the same model and images give other scores, copies or pixel figures."""
 
 FOLDER: Final = "scores"
 """Name of the measurements' folder within the cache."""
@@ -41,13 +41,13 @@ FOLDER: Final = "scores"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """N tested images by one model.
+    """A model's measurement of N tested images.
 
     Attributes:
-        scores: of each image, in order; of one that has none, why.
-        trained: of each image with a score, True if it shows a part that was trained on.
-        copied: (image with a score, training file) of each image that is a copy of a training
-            image.
+        scores: score of each image, in order, or the reason why it has none.
+        trained: for each image with a score, True if it shows a part that was trained on.
+        copied: for each copy of a training image, its index among the images with a score, and
+            that of the training file.
         pixels: figures of the heat maps; None if no anomaly has a mask.
     """
 
@@ -65,18 +65,18 @@ def measure(
     progress: Callable[[int, int], None] | None,
     callback: Callback,
 ) -> Measurement:
-    """Score images, compare them with the training images, and their heat maps with masks.
+    """Score images, compare them with the training images, and heat maps with masks.
 
     Args:
-        scorer: the trained model behind its backbone.
+        scorer: the trained model with its backbone.
         tested: the images, with their hashes.
         group_by: as for `ahl.evaluate`.
         progress: called with (done, total).
         callback: receives notes, and the progress of comparing.
 
     Raises:
-        ConfigurationError: if `group_by` is no regular expression.
-        DataError: if none of them can be read.
+        ConfigurationError: if `group_by` is not a regular expression.
+        DataError: if no image can be read.
     """
     for note in notes_on_numbers([sample.source for sample in tested], scorer.card.bit_depth):
         callback.on_note(note)
@@ -129,7 +129,7 @@ def _count_pixels(pixels: PixelCounts, heat: NDArray[np.float32], sample: Sample
 def measurement_file(
     root: Path, scorer: TorchScorer, tested: Sequence[Sample], group_by: str | None
 ) -> Path:
-    """The file of a measurement, whether or not it is there.
+    """Path of a measurement's file, which need not exist.
 
     Args:
         root: folder of the cache.
@@ -154,7 +154,7 @@ def measurement_file(
 
 
 def _hash_of(mask: Path) -> str:
-    """The mask's hash, or why it has none."""
+    """Hash of a mask, or the reason why it has none."""
     try:
         return content_hash(mask)
     except ImageError as error:
@@ -165,7 +165,7 @@ def read_measurement(path: Path, tested: Sequence[Sample], bit_depth: int) -> Me
     """Read a measurement of these images.
 
     Returns:
-        None if there is none, or it is damaged, or an image that could not be read can be by now.
+        the measurement; None if it is missing or damaged, or an image has become readable since.
     """
     try:
         stored = read_json(path.read_bytes(), dict[str, Any])
@@ -183,7 +183,7 @@ def read_measurement(path: Path, tested: Sequence[Sample], bit_depth: int) -> Me
 
 
 def keep_measurement(path: Path, measurement: Measurement, callback: Callback) -> None:
-    """Write a measurement; where that fails it is noted, and the measurement holds all the same."""
+    """Write a measurement to the cache; a failure gives a note."""
     stored = {"values": asdict(measurement), "sha256": _checksum(path, measurement)}
     try:
         with written_whole(path) as unfinished:
@@ -197,7 +197,7 @@ def _checksum(path: Path, measurement: Measurement) -> str:
 
 
 def _why_unread(sample: Sample, bit_depth: int) -> str | None:
-    """Why an image cannot be read; None if it can."""
+    """The reason why an image cannot be read; None if it can."""
     try:
         read_pixels(sample.source, bit_depth=bit_depth)
     except ImageError as error:

@@ -1,8 +1,8 @@
-"""Image-level figures of merit; higher scores mean more anomalous.
+"""Image-level metrics; higher scores mean more anomalous.
 
-Each takes labels (n,), 1 for an anomaly and 0 for a normal image, and finite scores (n,), of which
-other values or shapes raise a ValueError. It lies in 0..1, and is None where one of the two classes
-is missing.
+Each takes labels (n,), 1 for an anomaly and 0 for a normal image, and finite scores (n,); other
+values or shapes raise ValueError. It lies in 0..1, and is None if one of the two classes is
+missing.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FOUND = 0.95
-"""Share of the anomalies that must be found where false positives are counted."""
+"""Share of the anomalies that must be found when false positives are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The figures of an open-set test; None where one of its classes is missing.
+    """The figures of an open-set test, in [0, 1]; None if images for one are missing.
 
     Attributes:
-        auroc: all anomalies against the normals.
-        average_precision: [0, 1]; None without both.
-        auroc_seen: anomalies of classes with a training example, against the normals.
-        auroc_unseen: anomalies of the other classes, against the normals.
-        fpr95: false-positive rate where 95 % of the anomalies are found.
+        auroc: AUROC of all anomalies against the normals.
+        average_precision: average precision over all images.
+        auroc_seen: AUROC of anomalies of classes with a training example, against the normals.
+        auroc_unseen: AUROC of anomalies of the other classes, against the normals.
+        fpr95: false-positive rate at which 95 % of the anomalies are found.
     """
 
     auroc: float | None
@@ -38,12 +38,12 @@ class Figures:
 def open_set_figures(
     labels: NDArray[np.int64], scores: NDArray[np.float64], seen: NDArray[np.bool_]
 ) -> Figures:
-    """Sum up a test of normals, anomalies of seen and of unseen classes.
+    """Compute the figures of a test of normals and of anomalies of seen and unseen classes.
 
     Args:
         labels: (n,), 0 or 1.
         scores: (n,), finite.
-        seen: (n,) whether the image's class had a training example.
+        seen: (n,) true if the image's class had a training example.
     """
     return Figures(
         auroc=auroc(labels, scores),
@@ -63,7 +63,7 @@ def auroc_against_normals(
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Area under the ROC curve: how often an anomaly outscores a normal image (a tie is half)."""
+    """Area under the ROC curve: chance that an anomaly outscores a normal (a tie counts half)."""
     ranked = _ranked(labels, scores)
     if ranked is None:
         return None
@@ -73,7 +73,7 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Precision summed over the steps of recall, without interpolation."""
+    """Average precision: precision summed over the steps of recall, without interpolation."""
     ranked = _ranked(labels, scores)
     if ranked is None:
         return None
@@ -83,9 +83,9 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
 
 
 def false_positive_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Share of normal images flagged at the highest threshold that finds 95 % of the anomalies.
+    """Share of normals flagged at the highest threshold that finds 95 % of the anomalies.
 
-    An image is flagged where its score is at least the threshold.
+    An image is flagged if its score is at least the threshold.
     """
     ranked = _ranked(labels, scores)
     if ranked is None:
@@ -100,7 +100,7 @@ def false_positive_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:
 def _ranked(
     labels: ArrayLike, scores: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Labels, and ranks that order and tie as the scores do; None where one class is missing."""
+    """Labels, and ranks with the order and ties of the scores; None if a class is missing."""
     truth, values = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != values.shape:
         raise ValueError(

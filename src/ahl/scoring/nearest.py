@@ -1,4 +1,4 @@
-"""The training images that an image is most like: evidence that people can look at."""
+"""The training images most similar to an image, as reasons to look at."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ahl.scoring.scorer import (
 )
 
 PLACES: Final = 5
-"""Most anomalous places of an image by which anomalies are compared."""
+"""Number of most anomalous places of an image by which anomalies are compared."""
 
 
 class Album:
@@ -37,13 +37,13 @@ class Album:
         self.anomalies = kept.chosen(kept.of_role("anomaly"))
 
     def nearest_normal(self, maps: FeatureMaps) -> dict[str, Tensor]:
-        """The normal whose features are, on the average over all places, most like an image's.
+        """Find the normal whose mean features are nearest to an image's.
 
         Args:
-            maps: of N images, as the heads see them.
+            maps: prepared maps of N images.
 
         Returns:
-            outputs by the names of `ahl.scoring.scorer`; none where no normals are kept.
+            outputs by the names of `ahl.scoring.scorer`; empty if no normals are kept.
         """
         if not len(self.normals):
             return {}
@@ -52,18 +52,18 @@ class Album:
         return {NORMAL: nearest.indices, NORMAL_DISTANCE: nearest.values}
 
     def nearest_anomaly(self, maps: FeatureMaps, heat: Tensor) -> dict[str, Tensor]:
-        """The labelled anomaly that differs from normals the same way at an image's worst places.
+        """Find the labelled anomaly that differs from normals most similarly.
 
-        Each of the most anomalous places is compared with all places of an anomaly, and the nearest
-        counts.
+        Each of the image's most anomalous places is compared with the most anomalous places of an
+        anomaly, and the nearest of these counts.
 
         Args:
-            maps: of N images, as the heads see them.
+            maps: prepared maps of N images.
             heat: (N, H, W) their `position_evidence` at the first scale.
 
         Returns:
-            outputs by the names of `ahl.scoring.scorer`, the distance as 1 - the cosine; none where
-            no anomalies are kept.
+            outputs by the names of `ahl.scoring.scorer`, with distances of 1 - cosine; empty if no
+            anomalies are kept.
         """
         if not len(self.anomalies):
             return {}
@@ -83,12 +83,12 @@ class Album:
 
     @cached_property
     def _looks(self) -> Tensor:
-        """(M, D) descriptors of the normals."""
+        """Descriptors (M, D) of the normals."""
         return torch.cat([self._look(self._model.prepared_maps(r)) for r in self.normals.rows])
 
     @cached_property
     def _marks(self) -> tuple[Tensor, Tensor]:
-        """Vectors (M, PLACES, C) that set the anomalies apart, and their places (M, PLACES, 2)."""
+        """Differences (M, PLACES, C) of the anomalies from normals, and places (M, PLACES, 2)."""
         kept = [self._model.prepared_maps(row) for row in self.anomalies.rows]
         with torch.no_grad():
             found = [self._marks_of(maps, position_evidence(self._model, maps)[0]) for maps in kept]
@@ -98,12 +98,12 @@ class Album:
         return descriptors(maps, self._model.preparation.appended)
 
     def _marks_of(self, maps: FeatureMaps, heat: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors that set images apart from normals at the worst places of the first scale.
+        """Differences of images from normals at the most anomalous places of the first scale.
 
         Returns:
-            unit vectors (N, PLACES, C), from the nearest remembered normal patch (from the
-            reference where there is no memory), most anomalous first, and the places (N, PLACES,
-            2).
+            unit vectors (N, PLACES, C) of the differences from the nearest remembered normal patch
+            (without a memory, from the reference), most anomalous first, and the places
+            (N, PLACES, 2) as shares of height and width.
         """
         height, width = heat.shape[-2:]
         at = heat.flatten(1).topk(min(PLACES, height * width), dim=1).indices

@@ -1,9 +1,8 @@
 """Checks the contents of an ONNX file before a runtime opens it.
 
-A runtime follows what a graph says: it reads tensors from other files, loops for ever, calls
-functions, and reserves the sizes that are declared. An export needs none of this. So the fields of
-`onnx.proto` that exports use are listed here, and a file with any other is refused, wherever in it
-that field stands.
+A graph can make a runtime read tensors from other files, loop for ever, call functions, and reserve
+memory of any declared size. An export needs none of this. The fields of `onnx.proto` that exports
+use are therefore listed here, and a file with any other field is refused.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ _MESSAGES: Final[dict[str, dict[int, str]]] = {
     "shape": {1: "*dimension"},
     "dimension": {1: "int", 2: "bytes", 3: "bytes"},
 }
-"""Fields by message and number; `*` marks those that may occur more than once."""
+"""Allowed fields by message and number; `*` marks those that may be repeated."""
 
 _Fields = dict[int, list[Any]]
 
 _LENGTH_FIRST: Final = 2
 _WIRE_TYPES: Final = {"int": 0, "float": 5}
-"""Wire types of protobuf fields; all but these are a length and so many bytes."""
+"""Wire types of protobuf fields; all others are length-delimited."""
 
 _FOREIGN: Final = {
     ("model", 20): "training steps",
@@ -65,38 +64,38 @@ ReduceSum ReduceSumSquare Relu Reshape Resize Round ScatterElements ScatterND Se
 Sign Sin Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh Tile
 TopK Transpose Trilu Unsqueeze Where
 """
-"""Of the standard domain, for heads, convolutional networks and transformers. None reads files,
-holds a graph of its own, repeats anything, or draws random numbers."""
+"""Allowed operators of the standard domain, for heads, convolutional networks and transformers.
+None reads files, has a subgraph, loops, or draws random numbers."""
 
 _ITEM_SIZES: Final = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
-"""Bytes a number by `TensorProto.DataType`; no strings, no complex numbers."""
+"""Bytes per number by `TensorProto.DataType`, without strings and complex numbers."""
 
 _MOST_DIMENSIONS: Final = 16
-"""Of a tensor."""
+"""Largest number of dimensions of a tensor."""
 
 _MOST_FIELDS: Final = 10**6
-"""In one file. A graph of some thousand operators has a tenth of that."""
+"""Largest number of fields in a file; a graph of some thousand operators has a tenth of it."""
 
 
 class ForeignContentError(ValueError):
-    """The file is not an ONNX model, or holds what no export of ours has."""
+    """The file is not an ONNX model, or has contents that our exports never have."""
 
 
 def check_contents(data: bytes) -> dict[str, str]:
-    """Refuse an ONNX file that refers to others, or holds more than exports do.
+    """Refuse an ONNX file that refers to other files, or has contents that exports never have.
 
-    What it computes, and how much memory that takes, is not looked at.
+    Its computation and the memory that it takes are not checked.
 
     Args:
-        data: a `ModelProto`, serialised.
+        data: a serialised `ModelProto`.
 
     Returns:
         the file's metadata.
 
     Raises:
-        ForeignContentError: if it is none, names another file, has operators or fields that
-            exports do not have, declares tensors of another size than it holds, or its metadata
-            are not text.
+        ForeignContentError: if it is not an ONNX model, names another file, has operators or fields
+            that exports do not have, declares tensors of another size than it holds, or its
+            metadata are not text.
 
     Example:
         >>> check_contents(b"\\x08\\x09")
@@ -111,7 +110,7 @@ def check_contents(data: bytes) -> dict[str, str]:
 
 
 def _walk(message: str, data: memoryview, budget: Iterator[int]) -> _Fields:
-    """Check a message and all within; its fields by number."""
+    """Check a message and all nested ones; return its fields by number."""
     found: _Fields = {}
     for number, wire, value in _split(data):
         if next(budget, None) is None:
@@ -145,7 +144,7 @@ def _check_operator(found: Mapping[int, list[Any]]) -> None:
 
 
 def _check_tensor(found: Mapping[int, list[Any]]) -> None:
-    """Hold a tensor's declared size against the numbers that are there."""
+    """Compare a tensor's declared size with its data."""
     dimensions = found.get(1, [])
     size = _ITEM_SIZES.get(found.get(2, [0])[0])
     if found.get(14, [0])[0]:
@@ -164,7 +163,7 @@ def _check_tensor(found: Mapping[int, list[Any]]) -> None:
 
 
 def _split(data: memoryview) -> Iterator[tuple[int, int, Any]]:
-    """Yield number, wire type and value of each field, as protobuf encodes them."""
+    """Yield number, wire type and value of each protobuf field."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -184,7 +183,7 @@ def _split(data: memoryview) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    """Read a number, seven bits of it a byte; also the place behind it."""
+    """Read a varint, which has seven bits per byte; return it and the position behind it."""
     value = 0
     for count, byte in enumerate(data[place : place + 10]):
         value |= (byte & 0x7F) << 7 * count

@@ -1,4 +1,4 @@
-"""Scores images with an exported model, in ONNX Runtime or OpenVINO; torch need not be there."""
+"""Scores images with an exported model in ONNX Runtime or OpenVINO, without torch."""
 
 from __future__ import annotations
 
@@ -37,25 +37,24 @@ _EACH_PIXEL: Final = 2**10  # of one of the model's images, which is scored to t
 _EACH_CORE: Final = 2**24  # for its thread
 
 AT_ONCE: Final = 448 * 448
-"""Pixels of such an image: of larger ones, fewer go through the graph together. A graph in tiles
-holds all tiles of its images at once."""
+"""Number of pixels of an image above which fewer images go through the graph together. A graph in
+tiles holds all tiles of its images at once."""
 
 _SPIN: Final = "50"
-"""Microseconds for which a thread of ONNX Runtime asks in a loop for its next piece of work, before
-it sleeps. By itself it spins for far longer: 1 to 3 percent faster alone, and in the place of a
-service's own threads where it is not."""
+"""Microseconds for which a thread of ONNX Runtime spins before it sleeps. Its default is far
+longer, which is 1 to 3 per cent faster if it runs alone, but blocks a service's other threads."""
 
 
 class OnnxRuntimeSession:
     """A graph in ONNX Runtime.
 
     Args:
-        data: the ONNX file.
-        threads: of the CPU; None takes all cores.
+        data: bytes of the ONNX file.
+        threads: number of CPU threads; None for all cores.
 
     Attributes:
-        inputs: how many the graph has.
-        outputs: their names.
+        inputs: number of the graph's inputs.
+        outputs: names of the graph's outputs.
     """
 
     def __init__(self, data: bytes, threads: int | None) -> None:
@@ -83,7 +82,7 @@ class OnnxRuntimeSession:
 
 
 class OpenVinoSession:
-    """A graph in OpenVINO; arguments and attributes as of `OnnxRuntimeSession`."""
+    """A graph in OpenVINO, with the arguments and attributes of `OnnxRuntimeSession`."""
 
     def __init__(self, data: bytes, threads: int | None) -> None:
         import openvino
@@ -122,16 +121,16 @@ class OnnxScorer(Scorer):
 
     Args:
         path: the artefact.
-        device: `auto` or `cpu` compute in ONNX Runtime, `openvino` in OpenVINO on the CPU.
-        threads: of the CPU; None takes all cores.
+        device: `auto` or `cpu` for ONNX Runtime, `openvino` for OpenVINO on the CPU.
+        threads: number of CPU threads; None for all cores.
 
     Attributes:
         description: the artefact's card, precision and parity.
 
     Raises:
-        ConfigurationError: if the runtime is not installed, or another device is asked for.
-        ModelFileError: if it is not a complete artefact, holds what exports do not
-            (`ahl.scoring.onnx_contents`), or its graph does not fit its card.
+        ConfigurationError: if the runtime is not installed, or the device is another one.
+        ModelFileError: if it is not a complete artefact, has contents that exports never have
+            (`ahl.scoring.onnx_contents`), or its graph does not match its card.
     """
 
     batch_size = 16
@@ -154,7 +153,7 @@ class OnnxScorer(Scorer):
 
     @property
     def card(self) -> ModelCard:
-        """All of the model but what computes the scores."""
+        """The model's card."""
         return self.description.card
 
     def compute(
@@ -163,7 +162,7 @@ class OnnxScorer(Scorer):
         """Compute the outputs of images (N, *image_size, 3).
 
         Raises:
-            ModelFileError: if the graph fails, or gives what its card does not say.
+            ModelFileError: if the graph fails, or its outputs do not match its card.
         """
         wanted = self._wanted(heat_maps=heat_maps, nearest=nearest)
         parts = []
@@ -191,7 +190,7 @@ class OnnxScorer(Scorer):
         return wanted
 
     def _try(self) -> None:
-        """Refuse a graph that does not give what its card says, by one black image."""
+        """Refuse a graph whose outputs for a black image do not match its card."""
         wanted = self._wanted(heat_maps=True, nearest=True)
         if missing := set(wanted) - set(self._session.outputs):
             raise ModelFileError(f"{self._path} lacks outputs: {', '.join(sorted(missing))}.")
@@ -219,10 +218,10 @@ class OnnxScorer(Scorer):
 
 
 def read_description(path: Path) -> Description:
-    """Read what an artefact says of itself; no runtime is needed, and its graph is not opened.
+    """Read an artefact's description, without a runtime and without opening its graph.
 
     Raises:
-        ModelFileError: if it is not a complete artefact, or holds what exports do not.
+        ModelFileError: if it is not a complete artefact, or has contents that exports never have.
     """
     return _description(path, read_artefact(path))
 
@@ -242,7 +241,7 @@ def _description(path: Path, data: bytes) -> Description:
 def _open_session(
     path: Path, data: bytes, in_openvino: bool, threads: int | None
 ) -> OnnxRuntimeSession | OpenVinoSession:
-    """Read the file into a runtime; the runtime's many kinds of errors become ours."""
+    """Open the file's graph in a runtime, and turn the runtime's errors into ours."""
     name, package = ("OpenVINO", "openvino") if in_openvino else ("ONNX Runtime", "onnxruntime")
     try:
         return (OpenVinoSession if in_openvino else OnnxRuntimeSession)(data, threads)

@@ -1,4 +1,4 @@
-"""Opens whatever holds a model: a model file for torch, or an exported one for a light runtime."""
+"""Opens models as scorers: model files in torch, exported ones in a light runtime."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ahl.scoring.scorer import Scorer
 
 
 def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None) -> Scorer:
-    """Open a model.
+    """Open a model file or an exported model as a scorer.
 
     Args:
         path: the file.
-        device: of a model file `auto`, `cpu` or `cuda`, for torch; of an exported model `auto` or
-            `cpu` for ONNX Runtime, or `openvino`.
-        threads: of the CPU; None takes all cores.
+        device: for a model file `auto`, `cpu` or `cuda` (torch); for an exported model `auto` or
+            `cpu` (ONNX Runtime) or `openvino`.
+        threads: number of CPU threads; None for all cores.
 
     Raises:
         ModelFileError: if it is not a complete model.
-        ConfigurationError: if there is no such device, or what the file needs is not installed.
+        ConfigurationError: if there is no such device, or a package that the file needs is not
+            installed.
         DataError: if the model was trained on feature maps and has no backbone.
 
     Examples:
@@ -60,17 +61,17 @@ def threads_of_passes(
     threads: int | None = None,
     passes: int | None = None,
 ) -> list[int | None]:
-    """Threads for each of several passes through a model at a time, as `open_scorer` takes them.
+    """Numbers of threads for parallel passes through a model, for `open_scorer`.
 
-    Two passes with half of the threads each get through more images than one with all of them.
-    One image alone may take longer.
+    Two passes with half of the threads each score more images per second than one with all of them,
+    but a single image may take longer.
 
     Args:
         path: the file.
         device: as in `open_scorer`.
-        threads: of the CPU, shared among the passes, the first of which take the rest; None takes
-            all cores.
-        passes: how many; None takes two, but one on a GPU or with one thread.
+        threads: number of CPU threads to divide among the passes, the first of which get the
+            remainder; None for all cores.
+        passes: number of passes; None for two, or one on a GPU or with a single thread.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -104,11 +105,11 @@ def _is_gpu(device: str) -> bool:
 
 
 def check_torch(path: Path) -> None:
-    """Refuse a file that is not exported where torch is not installed.
+    """Refuse a file that is not an exported model if torch is not installed.
 
     Raises:
-        ConfigurationError: if it seems to be a model file.
-        ModelFileError: if it does not.
+        ConfigurationError: if it looks like a model file, which needs torch.
+        ModelFileError: if it is neither.
     """
     if find_spec("torch") is not None:
         return

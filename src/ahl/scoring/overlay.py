@@ -1,4 +1,4 @@
-"""An image with its heat map over it, and lines around what stands out."""
+"""Images with their heat map overlaid, and outlines of the strongest places."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ahl.data.masks import resized_mask
 from ahl.scoring.places import Bounds, Colouring, resized_heat
 
 LONGEST: Final = 1600
-"""Side in pixels that a picture is brought down to."""
+"""Largest side of a picture in pixels."""
 
 RED: Final = (213, 94, 0)
 BLUE: Final = (0, 114, 178)
 GREEN: Final = (0, 158, 115)
-"""Okabe and Ito's vermilion, blue and bluish green: heat, heat on a map's own scale, masks."""
+"""Colours of Okabe and Ito for heat (vermilion), a map's own scale (blue) and masks (green)."""
 
 _STRONGEST: Final = 0.6  # of the colour over the image: what lies below has to be seen
 _GREY: Final = 0.5  # share of the image's own colours that gives way to grey
@@ -26,7 +26,7 @@ _LINE: Final = 220  # of the longer side, a line's width
 
 
 def brought_down(pixels: Pixels) -> Pixels:
-    """An image (H, W, 3) as large as it is drawn: at most `LONGEST` pixels a side."""
+    """Reduce an image (H, W, 3) to at most `LONGEST` pixels a side."""
     image = Image.fromarray(pixels)
     image.thumbnail((LONGEST, LONGEST))
     return np.asarray(image)
@@ -38,19 +38,19 @@ def overlay(
     bounds: Bounds | None,
     mask: NDArray[np.bool_] | None = None,
 ) -> Pixels:
-    """An image in half of its colours, coloured where the heat map stands out, and outlined there.
+    """Overlay a muted image with its heat map, and outline the strongest places.
 
-    Red is the model's scale, the same for all images. Where next to nothing reaches that, the
-    map's own highest places are blue. The strongest place is outlined in either case.
+    Red is the model's scale, the same for all images. If hardly any heat reaches it, the map's own
+    highest places are blue. The strongest place is outlined in either case.
 
     Args:
-        pixels: (H, W, 3).
-        heat: (h, w) of it.
+        pixels: the image, (H, W, 3).
+        heat: its heat map, (h, w).
         bounds: as for `Colouring`.
-        mask: of its defect, (H', W') in the image's proportions; outlined in green.
+        mask: mask of its defect, (H', W') with the image's aspect ratio; outlined in green.
 
     Returns:
-        (H, W, 3).
+        the picture, (H, W, 3).
     """
     colouring, size = Colouring.of(heat, bounds), pixels.shape[:2]
     colour = RED if colouring.by_model else BLUE
@@ -68,7 +68,7 @@ def overlay(
 
 
 def outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The inner rim (H, W) of a region (H, W)."""
+    """The inner rim (H, W) of a region (H, W), as boolean masks."""
     reach = max(1, round(max(inside.shape) / _LINE))
     height, width = inside.shape
     padded = np.pad(inside, reach)

@@ -1,4 +1,4 @@
-"""Places: where a heat map stands out, on which scale it is coloured, and the boxes around it."""
+"""Strongest places of a heat map: the scale of its colouring, and boxes."""
 
 from __future__ import annotations
 
@@ -12,48 +12,49 @@ from PIL import Image, ImageDraw
 from ahl._common.types import ImageSize
 
 Bounds = tuple[float, float]
-"""Heat from which on a place is coloured, and from which on fully."""
+"""Heat at which colouring begins, and at which it is full."""
 
 MOST: Final = 10
-"""Places that are named of one image, the strongest first."""
+"""Largest number of places of an image."""
 
 _FAINT: Final = 0.25
-"""Share of full red that cannot be made out on most images."""
+"""Share of full red that is hardly visible on most images."""
 
 _ROWS: Final = ("top", "middle", "bottom")
 _COLUMNS: Final = ("left", "centre", "right")
 
 _GRID: Final = 96
-"""Cells a side in which boxes are counted."""
+"""Largest number of cells per side in which boxes are computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A connected part of an image that its heat map sets apart.
+    """A connected area of an image with high heat.
 
     Attributes:
         box: top, left, bottom and right as shares of the image's height and width, 0 to 1.
-        heat: the highest within.
+        heat: highest heat in the area.
     """
 
     box: tuple[float, float, float, float]
     heat: float
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The place as JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colouring:
-    """The scale on which one heat map is coloured; its strongest place always stands out.
+    """The scale on which a heat map is coloured; its strongest place is always visible.
 
     Attributes:
-        low: heat from which on a place is coloured.
-        high: from which on fully.
-        level: from which on it is outlined: half-way from `low` to the highest that is coloured.
+        low: heat at which colouring begins.
+        high: heat at which it is full.
+        level: heat above which places are outlined: half-way from `low` to the lower of `high` and
+            the map's peak.
         by_model: True if the bounds are the model's, the same for all images (red); False if
-            next to nothing reaches them, and the scale is the map's own (blue).
+            hardly any heat reaches them, and the scale is the map's own (blue).
     """
 
     low: float
@@ -63,11 +64,11 @@ class Colouring:
 
     @classmethod
     def of(cls, heat: NDArray[np.float32], bounds: Bounds | None) -> Colouring:
-        """The scale for a heat map (h, w).
+        """Choose the scale for a heat map.
 
         Args:
-            heat: the map.
-            bounds: of the model; None for one that is not calibrated.
+            heat: the heat map (h, w).
+            bounds: the model's bounds; None for a model that is not calibrated.
         """
         peak, by_model = float(heat.max()), True
         own = (float(np.median(heat)), peak)
@@ -77,7 +78,7 @@ class Colouring:
         return cls(low=low, high=high, level=(low + min(high, peak)) / 2, by_model=by_model)
 
     def shares(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Strength of the colour at each place of a map, (H, W), 0 to 1."""
+        """Strength of the colour at each position of a map (H, W), 0 to 1."""
         shares: NDArray[np.float32] = (heat - self.low) / max(self.high - self.low, 1e-6)
         return shares.clip(0.0, 1.0)
 
@@ -89,7 +90,7 @@ def in_thirds(row: float, column: float) -> str:
 
 
 def where_in_words(heat: NDArray[np.float32], bounds: Bounds | None) -> str:
-    """A sentence on where a heat map (h, w) is strongest, and in which colour."""
+    """Sentence that names the strongest place of a heat map (h, w), and its colour."""
     colouring = Colouring.of(heat, bounds)
     if heat.max() <= colouring.level:
         return "No place stands out."
@@ -101,20 +102,20 @@ def where_in_words(heat: NDArray[np.float32], bounds: Bounds | None) -> str:
 
 
 def resized_heat(heat: NDArray[np.float32], size: ImageSize) -> NDArray[np.float32]:
-    """A heat map (h, w) at another height and width, such as its image's own."""
+    """Resize a heat map (h, w) to another height and width."""
     image = Image.fromarray(heat).resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
 def strongest_places(heat: NDArray[np.float32], bounds: Bounds | None) -> list[Place]:
-    """The places that are outlined on an image, the strongest first; none of a flat map.
+    """Find the places that are outlined on an image, the strongest first.
 
     Args:
-        heat: (h, w).
+        heat: the heat map (h, w).
         bounds: as for `Colouring`.
 
     Returns:
-        at most `MOST`; one at least unless the map is the same everywhere.
+        at most `MOST` places, and at least one unless the map is constant.
     """
     step = -(-max(heat.shape) // _GRID)
     padding = [(0, -side % step) for side in heat.shape]

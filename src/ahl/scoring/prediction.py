@@ -1,4 +1,4 @@
-"""A prediction: the scores of one image and what they are made of, whatever computed them."""
+"""Predictions: the score of an image with its evidence, independent of the runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ahl.model.decision import Verdict
 from ahl.scoring.places import Bounds, Place, strongest_places
 
 Point = tuple[float, float]
-"""Vertical and horizontal share of an image, from 0 at the top and left to 1."""
+"""A point of an image: shares of its height and width, from 0 (top, left) to 1."""
 
 _LEAST_SHARE: Final = 0.25  # of the largest part, below which one is not worth a word
 
@@ -24,17 +24,16 @@ _LEAST: Final = 0.05  # below, one decimal shows +0.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Nearest:
-    """The training image most like another.
+    """The training image most similar to an image.
 
     Attributes:
-        name: of the training image.
+        name: name of the training image.
         class_name: its class.
-        distance: of whole images the Euclidean one of their features, of places 1 - the cosine of
-            what sets them apart from normal ones, 0 to 2. Compare it within one model only.
-        picture: small, (S, S, 3); None if there is none.
-        place: the most anomalous place of the image asked about; None where the whole images were
-            compared.
-        like: the place of the training image that it is like; None for whole images.
+        distance: Euclidean distance of the features for whole images; for places 1 - cosine of
+            their differences from normals, 0 to 2. Comparable within one model only.
+        picture: small picture (S, S, 3); None if there is none.
+        place: the scored image's most anomalous place; None if whole images were compared.
+        like: the similar place in the training image; None if whole images were compared.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Nearest:
     like: Point | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All but the picture as JSON values."""
+        """The fields except the picture as JSON values."""
         return {
             "name": self.name,
             "class": self.class_name,
@@ -57,26 +56,26 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """Scores of one image, or why it has none.
+    """The score of an image with its evidence, or the reason why it has none.
 
     Attributes:
-        index: position among the images given.
-        score: anomaly score, higher = more anomalous, no fixed range; None without a score.
-        heads: each head's score by name, turned so that higher = more anomalous.
-        evidence: what each head, and the memory of normals, adds to the score, which is their sum;
-            in standard deviations of unseen normals; empty for a model that is not calibrated.
+        index: position among the given images.
+        score: anomaly score; higher is more anomalous, no fixed range; None for an error.
+        heads: each head's score by name; higher is more anomalous.
+        evidence: contributions of each head and of the memory to the score, which is their sum, in
+            standard deviations of unseen normals; empty for a model that is not calibrated.
         anomalous: True if the score lies above the model's threshold; None without one.
-        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`; None without one.
-        probability: of a defect, 0 to 1, were good and defective images equally common; None for a
-            model that is not calibrated.
-        heat_map: (H, W) where the evidence lies, see `ahl.scoring.heat_maps`; None if not asked
-            for.
-        colour_bounds: of the model, see `ahl.scoring.places`.
-        nearest_normal: the training normal that looks most like it; None if not asked for, or if
-            the model keeps none.
-        nearest_anomaly: the labelled anomaly most like it at its most anomalous places; None
-            as above.
-        error: why there is no score; None when there is one.
+        verdict: `"normal"`, `"uncertain"` (too close to call) or `"anomalous"`; None without a
+            threshold.
+        probability: probability of a defect, 0 to 1, if good and defective images were equally
+            common; None for a model that is not calibrated.
+        heat_map: heat map (H, W), see `ahl.scoring.heat_maps`; None if not requested.
+        colour_bounds: the model's bounds for colouring, see `ahl.scoring.places`.
+        nearest_normal: the most similar training normal; None if not requested, or if the model
+            keeps none.
+        nearest_anomaly: the labelled anomaly most similar to its most anomalous places; None if not
+            requested, or if the model keeps none.
+        error: the reason why there is no score; None if there is one.
     """
 
     index: int
@@ -94,15 +93,14 @@ class Prediction:
 
     @property
     def places(self) -> list[Place]:
-        """Places of the strongest evidence, strongest first; empty without a heat map."""
+        """Places of high heat, the strongest first; empty without a heat map."""
         return [] if self.heat_map is None else strongest_places(self.heat_map, self.colour_bounds)
 
     def to_json(self, *, why: ModelCard | None = None) -> dict[str, Any]:
-        """The numbers as JSON values, most important first; `error` alone without a score.
+        """The numbers as JSON values, most important first; only `error` without a score.
 
         Args:
-            why: the model's card: also give the reasons, and the nearest training images as far as
-                they were asked for.
+            why: the model's card, to add the reasons and the requested nearest training images.
         """
         if self.score is None:
             return {"error": self.error}
@@ -126,15 +124,15 @@ class Prediction:
 
 
 def reasons(prediction: Prediction, card: ModelCard) -> list[tuple[str, float]]:
-    """The evidence that makes an image more anomalous than a usual one, most important first.
+    """The evidence that raises an image's score, most important first.
 
     Args:
-        prediction: of an image that could be read.
-        card: of the model that made it.
+        prediction: the prediction for an image that could be read.
+        card: the card of the model that made it.
 
     Returns:
-        the meaning of each kind of evidence, `it is ...`, and what it adds to the score; empty for
-        a model that is not calibrated, and where nothing speaks against the image.
+        the meaning of each such kind of evidence, to complete `it is ...`, and its contribution to
+        the score; empty without calibration, and if no evidence raises the score.
     """
     raised = {name: value for name, value in prediction.evidence.items() if value > 0}
     least = max(_LEAST, _LEAST_SHARE * max(raised.values(), default=0.0))

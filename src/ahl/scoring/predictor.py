@@ -1,4 +1,4 @@
-"""The half of the estimator that scores, once it has a trained model."""
+"""The scoring half of the estimator."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from ahl.scoring.torch_scorer import TorchScorer, require_score
 
 
 class Predictor(ABC):
-    """Scores images with a trained model, once it has one."""
+    """Base class of the estimator: scores images with its trained model."""
 
     _model: TrainedModel | None = None
     _scorer: TorchScorer | None = None
 
     def decision_function(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
-        """Anomaly scores (N,), higher = more anomalous.
+        """Anomaly scores (N,); higher is more anomalous.
 
-        In standard deviations of unseen good images where the model is calibrated, as it is but
-        for fewer than ten good images.
+        A calibrated model (the default preset, with ten good images or more) scores in standard
+        deviations of unseen good images.
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            ImageError: if an image cannot be read; `explain` goes on instead.
+            ImageError: if an image cannot be read; `explain` continues instead.
         """
         listed = listed_images(images)
         scores = [require_score(one, listed[one.index]) for one in self.explain(listed)]
         return np.array(scores, dtype=np.float64)
 
     def decision_function_features(self, maps: Maps) -> NDArray[np.float64]:
-        """Anomaly scores (N,) of feature maps shaped like those of `fit_features`.
+        """Anomaly scores (N,) of feature maps in the form of `fit_features`.
 
         Raises:
             NotFittedError: before `fit_features` or `load`.
@@ -60,9 +60,10 @@ class Predictor(ABC):
         return self.model_.score_table(table)
 
     def predict(self, images: Sequence[ImageSource]) -> NDArray[np.int64]:
-        """0 (good) or 1 (anomalous) for each image (N,).
+        """Predict 0 (good) or 1 (anomalous) for each image, (N,).
 
-        An image is anomalous above the threshold; without one, where its probability exceeds 0.5.
+        An image is anomalous if its score lies above the threshold or, without a threshold, if its
+        probability exceeds 0.5.
 
         Raises:
             NotFittedError: before `fit` or `load`.
@@ -75,7 +76,7 @@ class Predictor(ABC):
         return (self.decision_function(images) > decision.threshold).astype(np.int64)
 
     def predict_proba(self, images: Sequence[ImageSource]) -> NDArray[np.float64]:
-        """Probabilities (N, 2) of good and of anomalous, were both equally common.
+        """Probabilities (N, 2) of good and of anomalous, assuming both to be equally common.
 
         Raises:
             NotFittedError: before `fit` or `load`.
@@ -98,12 +99,12 @@ class Predictor(ABC):
         """Score images one after another, with the evidence, in bounded memory.
 
         Args:
-            images: to score.
-            heat_maps: also say where in each image the evidence lies (`Prediction.heat_map`).
-            nearest: also name the training images that are most like each.
+            images: the images to score.
+            heat_maps: True to compute heat maps, too (`Prediction.heat_map`).
+            nearest: True to find the most similar training images, too.
 
         Returns:
-            an iterator with one `Prediction` an image, in order; an unreadable one has an error
+            an iterator with one `Prediction` per image, in order; an unreadable image has an error
             instead of a score.
 
         Raises:
@@ -115,12 +116,17 @@ class Predictor(ABC):
     def score(
         self, X: Sequence[ImageSource], y: Labels, sample_weight: ArrayLike | None = None
     ) -> float:
-        """AUROC of the scores: what cross-validation and grid search maximise by default.
+        """AUROC of the scores, which cross-validation and grid search maximise by default.
 
         Args:
             X: images, good and anomalous.
             y: their labels, as in `fit`.
-            sample_weight: not supported; None.
+            sample_weight: not supported; must be None.
+
+        Raises:
+            ConfigurationError: if `sample_weight` is given.
+            DataError: if labels do not match the images, or are of one kind only.
+            NotFittedError, ImageError: as `decision_function`.
         """
         if sample_weight is not None:
             raise ConfigurationError("sample_weight is not supported; expected None.")
@@ -134,18 +140,19 @@ class Predictor(ABC):
     def threshold(
         self, normal: Sequence[ImageSource] | None = None, *, max_false_alarm_rate: float = 0.01
     ) -> Decision:
-        """Set the score above which an image is anomalous; the model keeps it.
+        """Set the model's threshold, the score above which an image is anomalous.
 
         Args:
             normal: good images that were not trained on. None uses the out-of-fold scores of the
                 training normals: they come from the fold models, so the threshold is conservative.
-            max_false_alarm_rate: share of good images that may be called anomalous.
+            max_false_alarm_rate: share of good images that may be called anomalous, in (0, 1).
 
         Returns:
-            the threshold, with what is known of it.
+            the threshold, with its false-alarm rate and miss rate.
 
         Raises:
             NotFittedError: before `fit` or `load`.
+            ConfigurationError: if the rate is out of range.
             DataError: if there are too few good images for the rate.
         """
         images = None if normal is None else label_images(normal, GOOD)
@@ -167,17 +174,17 @@ class Predictor(ABC):
 
     @property
     def classes_(self) -> NDArray[np.int64]:
-        """The answers of `predict`, 0 (good) and 1 (anomalous); NotFittedError before `fit`."""
+        """The values that `predict` returns, 0 and 1; raises NotFittedError before `fit`."""
         _ = self.model_
         return np.arange(2)
 
     @property
     def scorer(self) -> TorchScorer:
-        """The trained model behind its backbone.
+        """The trained model as a scorer.
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            DataError: if trained on feature maps.
+            DataError: if it was trained on feature maps.
         """
         model, device = self.model_, self._device()
         if self._scorer is None or self._scorer.device != device:
@@ -185,7 +192,7 @@ class Predictor(ABC):
         return self._scorer
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Answer scikit-learn's `check_is_fitted`."""
+        """True with a trained model, for scikit-learn's `check_is_fitted`."""
         return self._model is not None
 
     @abstractmethod
@@ -193,6 +200,6 @@ class Predictor(ABC):
         """Device to compute on."""
 
     def _fitted(self, model: TrainedModel | None) -> Self:
-        """The detector with a model; without one in a process that only helped to train."""
+        """Set the model and return the detector; None in a process that only helped to train."""
         self._model, self._scorer = model, None
         return self

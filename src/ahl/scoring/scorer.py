@@ -1,4 +1,4 @@
-"""A scorer: images to predictions, whatever computes the numbers."""
+"""Scorers, which turn images into predictions, independent of the runtime."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from ahl.model.card import ModelCard, Shown
 from ahl.scoring.prediction import Nearest, Prediction
 
 Outputs = Mapping[str, NDArray[Any]]
-"""Arrays of N images by name: those below."""
+"""Arrays for N images, by the names below."""
 
 SCORE: Final = "score"
-"""(N,) float32."""
+"""(N,) float32: image scores; higher is more anomalous."""
 HEADS: Final = "heads"
-"""(N, K) float32: each head's score, in the order of `ModelCard.heads`, higher = more anomalous."""
+"""(N, K) float32: the heads' scores by `ModelCard.heads`; higher is more anomalous."""
 EVIDENCE: Final = "evidence"
-"""(N, E) float32: what each kind adds to the score; missing if the model is not calibrated."""
+"""(N, E) float32: contributions of the evidence to the score; missing without calibration."""
 HEAT_MAP: Final = "heat_map"
-"""(N, H, W) float32, of the model's own size."""
+"""(N, H, W) float32: heat maps at the model's image size."""
 NORMAL: Final = "nearest_normal"
 """(N,) int64: index in `ModelCard.shown_normals`; missing if there are none."""
 NORMAL_DISTANCE: Final = "nearest_normal_distance"
-"""(N,) float32."""
+"""(N,) float32: Euclidean distance of mean features."""
 ANOMALY: Final = "nearest_anomaly"
 """(N,) int64: index in `ModelCard.shown_anomalies`; missing if there are none."""
 ANOMALY_DISTANCE: Final = "nearest_anomaly_distance"
-"""(N,) float32."""
+"""(N,) float32: 1 - cosine, 0 to 2."""
 ANOMALY_PLACE: Final = "nearest_anomaly_place"
-"""(N, 2) float32: the image's own most anomalous place, as shares of height and width."""
+"""(N, 2) float32: the image's most anomalous place, as shares of height and width."""
 ANOMALY_LIKE: Final = "nearest_anomaly_like"
-"""(N, 2) float32: the place of the anomaly that it is like."""
+"""(N, 2) float32: the similar place in the anomaly, as shares of height and width."""
 
 
 class Scorer(ABC):
-    """Scores images; safe to use from one thread at a time.
+    """Base class of scorers; to be used from one thread at a time.
 
     Attributes:
-        batch_size: images scored together.
+        batch_size: number of images scored together.
     """
 
     batch_size: int
@@ -52,18 +52,18 @@ class Scorer(ABC):
     @property
     @abstractmethod
     def card(self) -> ModelCard:
-        """All of the model but what computes the scores."""
+        """The model's card: everything except the computation of its scores."""
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """Hashes of the training images' content; empty where they are not kept, as in exports."""
+        """Content hashes of the training images; empty for exports, which do not keep them."""
         return frozenset()
 
     @abstractmethod
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:
-        """Compute the outputs of images (N, height, width, 3) of the model's own size."""
+        """Compute the outputs for images (N, H, W, 3) of the model's image size, uint8."""
 
     def predict(
         self,
@@ -77,12 +77,12 @@ class Scorer(ABC):
 
         Args:
             images: paths, Pillow images or uint8 arrays.
-            heat_maps: also say where in each image the evidence lies.
-            nearest: also say which images of the training are most like it.
-            look: receives the pixels of each image that can be read, as they are.
+            heat_maps: True to compute heat maps, too.
+            nearest: True to find the most similar training images, too.
+            look: receives the pixels of each readable image before resizing.
 
         Yields:
-            one prediction an image; an unreadable one has an error instead of scores.
+            one prediction per image; an unreadable image has an error instead of scores.
         """
         items = unhashed_items(images, self.card.image_size, self.card.bit_depth, look)
         for batch in decoded_batches(items, self.batch_size):
@@ -98,12 +98,12 @@ class Scorer(ABC):
     def score_pixels(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> list[Prediction]:
-        """Score images (N, height, width, 3) that are decoded and resized already."""
+        """Score images (N, H, W, 3) that are already decoded and resized."""
         return read_outputs(self.compute(pixels, heat_maps=heat_maps, nearest=nearest), self.card)
 
 
 def read_outputs(outputs: Outputs, card: ModelCard) -> list[Prediction]:
-    """The predictions of a batch, from what a model computed: `SCORE` and `HEADS` at least."""
+    """Make the predictions of a batch from a model's outputs, at least `SCORE` and `HEADS`."""
     return [_prediction(index, outputs, card) for index in range(len(outputs[SCORE]))]
 
 

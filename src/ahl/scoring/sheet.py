@@ -1,4 +1,4 @@
-"""A sheet for people: an image beside its heat map, with verdict, legend and what it is like."""
+"""Explanation sheets: an image beside its heat map, with verdict, legend and similar images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ahl.scoring.words import in_words
 
 SHORT: Final = 480
 LONG: Final = 1200
-"""Pixels that the longer side of an image is enlarged, and brought down, to."""
+"""Limits in pixels of the longer side of a drawn image."""
 
 _LONGEST_NAME: Final = 200
 _SQUARE: Final = 160  # side of a training image
@@ -40,13 +40,13 @@ def draw_sheet(
     *,
     bit_depth: int = FULL_DEPTH,
 ) -> ImageSize:
-    """Write an image, its heat map and what is known of it as one PNG.
+    """Write an image with its heat map and prediction as one PNG.
 
     Args:
         source: the image.
-        name: of it, for people.
-        prediction: of it, with a heat map.
-        output: the PNG, replaced at once when it is complete; its folder is made.
+        name: its name on the sheet.
+        prediction: its prediction, with a heat map.
+        output: the PNG, replaced atomically; its folder is created if missing.
         bit_depth: as for `read_pixels`.
 
     Returns:
@@ -82,12 +82,12 @@ def draw_sheet(
 
 
 def picture_name(*parts: str) -> str:
-    """Name of a picture after the parts of a path, at most 200 bytes and the end of them."""
+    """File name of a picture from the parts of a path; only the last 200 bytes are used."""
     return os.fsdecode(os.fsencode("__".join(parts))[-_LONGEST_NAME:])
 
 
 def fitted(pixels: Pixels) -> Pixels:
-    """An image (H, W, 3) in its proportions, its longer side from `SHORT` to `LONG` pixels."""
+    """Resize an image (H, W, 3) so that its longer side has from `SHORT` to `LONG` pixels."""
     longer = max(pixels.shape[:2])
     factor = min(max(longer, SHORT), LONG) / longer
     size = [max(1, round(side * factor)) for side in pixels.shape[1::-1]]
@@ -105,7 +105,7 @@ def _titled(pixels: Pixels, *titles: str) -> Image.Image:
 
 
 def _text(words: str, size: int, width: int | None = None) -> Image.Image:
-    """A line of text; one that is wider than so many pixels loses its beginning."""
+    """Draw a line of text; one wider than `width` pixels loses its beginning."""
     font, whole = ImageFont.load_default(size=size), printable(words)
     words = whole
     while width is not None and font.getlength(words) > width and len(words) > 4:
@@ -117,7 +117,7 @@ def _text(words: str, size: int, width: int | None = None) -> Image.Image:
 
 
 def _legend(colouring: Colouring, *, calibrated: bool) -> Image.Image:
-    """The key to the colours."""
+    """Draw the legend of the colours."""
     if not colouring.by_model:
         words = "no place stands out clearly; blue: the most there is"
     elif calibrated:
@@ -136,7 +136,7 @@ def _legend(colouring: Colouring, *, calibrated: bool) -> Image.Image:
 
 
 def _joined(images: Sequence[Image.Image], *, down: bool, gap: int = _GAP) -> Image.Image:
-    """Images one below another, or side by side, on white."""
+    """Join images one below another, or side by side, on white."""
     sides = [image.size if down else image.size[::-1] for image in images]
     across, along = max(side for side, _ in sides), sum(side + gap for _, side in sides) - gap
     whole = Image.new("RGB", (across, along) if down else (along, across), "white")

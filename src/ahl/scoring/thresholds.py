@@ -1,4 +1,4 @@
-"""Thresholds: set on normal images that the model, or its fold models, have not seen."""
+"""Setting of thresholds on normal images that the model, or its fold models, have not seen."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from ahl.scoring.trained_parts import compare_with_training
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NormalScores:
-    """Scores of normal images, and the images that have none.
+    """Scores of normal images, and the numbers of images without a score.
 
     Attributes:
-        scores: (N,) of normals, by a model that was not trained on them.
+        scores: (N,) scores of normals by a model that was not trained on them.
         skipped: images that could not be read, each with the reason.
-        trained_on: images not scored because the model was trained on them.
-        trained_parts: images not scored because it was trained on other photographs of their parts.
-        same_part: images not scored because another photograph of their part is: they are no
-            further evidence.
-        kept: some of the images, to set the threshold anew after a correction; None if unknown.
+        trained_on: number of images not scored because the model was trained on them.
+        trained_parts: number of images not scored because it was trained on other photographs of
+            their parts.
+        same_part: number of images not scored because another photograph of their part is scored;
+            they are not independent.
+        kept: some of the images, to set the threshold again after an update; None for out-of-fold
+            scores.
     """
 
     scores: NDArray[np.float64]
@@ -48,12 +50,12 @@ class NormalScores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Threshold:
-    """A model with a threshold, and what it was set on.
+    """A model with a threshold, and the scores it was set on.
 
     Attributes:
-        model: holds the decision.
-        decision: the threshold with what is known of it.
-        normals: the scores it was set on, and the images without one.
+        model: the model, with the decision.
+        decision: the threshold, with its false-alarm rate and miss rate.
+        normals: the scores it was set on, and the numbers of images without one.
     """
 
     model: TrainedModel
@@ -73,20 +75,19 @@ def set_threshold(
     """Set the threshold of a model.
 
     Args:
-        model: trained on images; not changed.
-        normals: good images; those of the training, and of parts that it has seen, do not count;
-            of several photographs of one part one counts. None: use out-of-fold scores
-            of the training normals. They come from the fold models, so the threshold is
-            conservative.
+        model: the model; not changed.
+        normals: good images; training images and other photographs of their parts are left out, and
+            all but one of the photographs of one part. None uses out-of-fold scores of the training
+            normals: they come from the fold models, so the threshold is conservative.
         max_false_alarm_rate: share of normals that may be called anomalous, above 0 and below 1.
-        device: where the backbone runs.
-        group_by: the expression that tells parts by names, as in `ahl.data.parts.part_of`; None: as
-            the model was trained with, if with any.
-        callback: receives progress.
+        device: device of the backbone.
+        group_by: expression that reads parts from names, as in `ahl.data.parts.part_of`; None: the
+            one of the training, if any.
+        callback: receives progress and notes.
 
     Raises:
-        DataError: if there are too few normals for the rate.
-        DataError: if normals are given and the model was trained on feature maps.
+        DataError: if there are too few normals for the rate, or normals are given and the model was
+            trained on feature maps.
         ConfigurationError: if the rate is not between 0 and 1.
     """
     if normals is None:
@@ -131,16 +132,16 @@ def score_new_normals(
     group_by: str | None = None,
     callback: Callback | None = None,
 ) -> NormalScores:
-    """Score normals of parts that the training has not seen, one photograph of each part.
+    """Score one photograph of each part that was not trained on.
 
-    Of several photographs the one with the lowest hash is scored: a choice that depends neither on
-    their names nor on how they were taken.
+    Of several photographs, the one with the lowest hash is scored, which depends neither on their
+    names nor on how they were taken.
 
     Args:
-        model: trained on images.
-        images: good ones, with their parts where these are known.
-        device: where the backbone runs.
-        most: of them are kept.
+        model: a model trained on images.
+        images: good images, with their parts if known.
+        device: device of the backbone.
+        most: largest number of images to keep.
         group_by: as in `set_threshold`.
         callback: as in `set_threshold`.
 
@@ -196,7 +197,7 @@ def score_new_normals(
 
 
 def _kept_for(max_false_alarm_rate: float) -> int:
-    """Normals to keep: twice as many as the rate needs, within reason."""
+    """Number of normals to keep: twice as many as the rate needs, within limits."""
     if not 0 < max_false_alarm_rate < 1:
         return 0  # `decide` says so
     needed = 2 * fewest_normals(max_false_alarm_rate)
@@ -207,7 +208,7 @@ def out_of_fold_normals(model: TrainedModel) -> NormalScores:
     """Out-of-fold scores of the training normals.
 
     Raises:
-        DataError: if the model holds none.
+        DataError: if the model has none.
     """
     if model.calibration is None or not len(kept := model.calibration.normal_scores):
         raise DataError(
@@ -219,15 +220,15 @@ def out_of_fold_normals(model: TrainedModel) -> NormalScores:
 
 
 def out_of_fold_anomalies(model: TrainedModel) -> NDArray[np.float64]:
-    """(M,) out-of-fold scores of the labelled anomalies; may be none."""
+    """Out-of-fold scores (M,) of the labelled anomalies, possibly none."""
     return np.empty(0) if model.calibration is None else model.calibration.anomaly_scores
 
 
 def renewed_decision(model: TrainedModel) -> Decision | None:
-    """Set the model's threshold anew, for its rate, by its scores now of the same normals.
+    """Set the model's threshold again, for the same rate, by its present scores of the normals.
 
     Returns:
-        the decision; None if the model has none, or keeps too few normals for the rate.
+        the decision; None if the model had none, or keeps too few normals for the rate.
     """
     old = model.decision
     if old is None:

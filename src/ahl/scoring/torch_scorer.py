@@ -1,4 +1,4 @@
-"""Scores images in torch: the trained model behind its backbone, in bounded memory."""
+"""Scores images in torch, with the trained model and its backbone, in bounded memory."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ MEMORY_MEANING: Final = "unlike any good part remembered"
 
 
 class Forward:
-    """Computes the outputs of images from their feature maps, as tensors by name.
+    """Computes the outputs for images from their prepared maps, as tensors by name.
 
-    All of it works on whole batches in plain tensor operations: an exported graph is traced
-    through it.
+    It uses only tensor operations on whole batches, so that a graph can be traced for export.
 
     Args:
         model: the trained model.
@@ -45,7 +44,7 @@ class Forward:
 
     @cached_property
     def album(self) -> Album:
-        """The training images that others are compared with."""
+        """The training images to which others are compared."""
         return Album(self.model)
 
     def __call__(
@@ -59,10 +58,10 @@ class Forward:
         """Score images.
 
         Args:
-            maps: (N, C, H_s, W_s) a scale, as the heads see them.
-            enlarged: (N, C, H, W) of the enlarged images, likewise, for finer heat maps.
-            heat_maps: also say where in each image the evidence lies.
-            nearest: also say which images of the training are most like it.
+            maps: prepared maps, (N, C, H_s, W_s) per scale.
+            enlarged: prepared maps (N, C, H, W) of the enlarged images, for finer heat maps.
+            heat_maps: True to compute heat maps, too.
+            nearest: True to find the most similar training images, too.
 
         Returns:
             tensors by the names of `ahl.scoring.scorer`.
@@ -86,15 +85,15 @@ class Forward:
 
 
 class TorchScorer(Scorer):
-    """Scores images with a trained model.
+    """Scores images with a trained model in torch.
 
     Args:
-        model: trained on images.
-        device: where the backbone runs.
+        model: a model trained on images.
+        device: device of the backbone.
 
     Raises:
-        DataError: if the model was trained on feature maps and has no backbone.
-        DataError: if backbone and heads of a model file do not fit together.
+        DataError: if the model was trained on feature maps and has no backbone, or if backbone and
+            heads of a model file do not match.
     """
 
     def __init__(self, model: TrainedModel, device: torch.device) -> None:
@@ -126,10 +125,10 @@ class TorchScorer(Scorer):
     def compute(
         self, pixels: NDArray[np.uint8], *, heat_maps: bool = False, nearest: bool = False
     ) -> Outputs:
-        """Compute the outputs of images (N, *image_size, 3).
+        """Compute the outputs for images (N, *image_size, 3).
 
-        They share a pass through the backbone; all behind it is done one at a time, so that an
-        image has one score whatever its batch.
+        They share a pass through the backbone; everything behind it is computed one image at a
+        time, so that an image's score does not depend on its batch.
         """
         rows = torch.from_numpy(self.extractor.extract(pixels))
         prepared = self.model.preparation
@@ -147,7 +146,7 @@ class TorchScorer(Scorer):
             return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
     def prepared(self, images: Sequence[ImageSource]) -> Iterator[tuple[int, FeatureMaps | str]]:
-        """Maps (1, C, H_s, W_s) a scale as the heads see them, in order; or why there are none."""
+        """Yield each image's index and prepared maps (1, C, H_s, W_s), or why there are none."""
         items = unhashed_items(images, self.card.image_size, self.card.bit_depth)
         for indices, rows, skipped in self.extractor.stream(items):
             found: list[tuple[int, FeatureMaps | str]] = [
@@ -161,7 +160,7 @@ class TorchScorer(Scorer):
 
 
 def require_score(prediction: Prediction, source: ImageSource) -> float:
-    """The prediction's score.
+    """Return the prediction's score.
 
     Raises:
         ImageError: if the image could not be read.
@@ -174,7 +173,7 @@ def require_score(prediction: Prediction, source: ImageSource) -> float:
 
 
 def card_of(model: TrainedModel) -> ModelCard:
-    """The card of a model that was trained on images."""
+    """Make the card of a model that was trained on images."""
     own = model.manifest.files[model.manifest.earlier :]
     classes = [file.class_name for file in own]
     meanings = {**model.detector.meanings, MEMORY: MEMORY_MEANING}

@@ -1,4 +1,4 @@
-"""Images that show parts a model was trained on, or one part together."""
+"""Comparison of images with a model's training images, by part."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ T = TypeVar("T", Sample, LabelledImage)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedParts:
-    """N images against the training images of a model.
+    """Comparison of N images with a model's training images.
 
     Attributes:
         trained: (N,) True for an image of a part that the model was trained on.
         groups: (N,) int64, equal numbers for photographs of one part.
-        readable: (N,) False for an image that could not be compared.
-        copied: (image, training file) for each image that shows the same photograph as a training
-            image; empty where the model no longer knows which file a thumbnail is of.
+        readable: (N,) False for an image that could not be read.
+        copied: (image, training file) indices of each image that is a copy of a training image;
+            empty if the model no longer knows the files of its thumbnails.
     """
 
     trained: NDArray[np.bool_]
@@ -47,16 +47,16 @@ def compare_with_training(
     pictures: Sequence[Picture[T]] | None = None,
     callback: Callback | None = None,
 ) -> TrainedParts:
-    """Tell the parts of images, and which of them the model was trained on.
+    """Find the parts of images, and the images of parts that the model was trained on.
 
-    As in training: by the part that an image has or its name tells; an image that has none is of
-    the part that it is a copy of.
+    As in training, a part is given or read from the name; an image without one belongs to the part
+    of its copies.
 
     Args:
-        model: what was trained; one that was trained on feature maps has no parts.
-        images: that are not in its training themselves.
-        group_by: as in `ahl.data.parts.part_of`; None: as the model was trained with, if with any.
-        pictures: of the readable ones, in order; None decodes each image once.
+        model: the model; one that was trained on feature maps has no parts.
+        images: images that are not training images themselves.
+        group_by: as in `ahl.data.parts.part_of`; None: the one of the training, if any.
+        pictures: pictures of the readable images, in order; None decodes each image once.
         callback: receives progress.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Predictions in words."""
+"""Predictions in words, for people."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ORDER: Final = (
 
 
 def called(anomalous: bool | None, verdict: Verdict | None) -> str:
-    """An image's verdict for people, with a question mark where it is too close to call."""
+    """An image's verdict in words, with a question mark if it is too close to call."""
     side = "anomalous" if anomalous else "normal"
     return side if verdict == side else f"{side}?"
 
 
 def in_words(prediction: Prediction) -> str:
-    """Verdict, score and probability of an image that has a score, as far as they are known."""
+    """Verdict, score and probability of an image with a score, as far as available."""
     words = [f"score {prediction.score:.2f}"]
     if prediction.verdict is not None:
         words.insert(0, called(prediction.anomalous, prediction.verdict))
@@ -36,11 +36,11 @@ def in_words(prediction: Prediction) -> str:
 
 
 def why_in_words(prediction: Prediction, card: ModelCard) -> Iterator[str]:
-    """Sentences on what makes an image anomalous, where, and what it is like.
+    """Yield sentences on the reasons for a score, the strongest place, and similar images.
 
     Args:
-        prediction: of an image that has a score.
-        card: of the model that made it.
+        prediction: the prediction for an image, with a score.
+        card: the card of the model that made it.
     """
     meanings = [meaning for meaning, _ in reasons(prediction, card)]
     if not prediction.evidence:
@@ -62,7 +62,7 @@ class Tally:
     """Counts images by verdict.
 
     Attributes:
-        undrawn: images with a score whose heat map could not be drawn.
+        undrawn: number of images with a score whose heat map could not be drawn.
     """
 
     def __init__(self) -> None:
@@ -75,8 +75,8 @@ class Tally:
         """Count an image, with or without a score.
 
         Args:
-            prediction: of the image.
-            trained_on: the model was trained on it.
+            prediction: the image's prediction.
+            trained_on: True if the model was trained on the image.
         """
         name = "without a verdict"
         if prediction.score is None:
@@ -90,11 +90,11 @@ class Tally:
 
     @property
     def unreadable(self) -> int:
-        """Images without a score."""
+        """Number of images without a score."""
         return self._counts[_UNREADABLE]
 
     def sentences(self) -> Iterator[str]:
-        """The counts in words."""
+        """Yield the counts in words."""
         named = [f"{self._counts[name]:,} {name}" for name in _ORDER if self._counts[name]]
         yield f"{counted(self._counts.total(), 'image')}: {', '.join(named)}."
         if self._likely is not None:

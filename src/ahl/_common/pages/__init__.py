@@ -1,4 +1,4 @@
-"""The style, the drawings and the templating that our HTML pages share."""
+"""Style, plots and templating shared by our HTML pages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def render_page(package: str, template: str, **values: object) -> str:
     """Fill a template; every value that is not `markupsafe.Markup` is escaped.
 
     Args:
-        package: where the template lies.
-        template: its file name. It finds the shared style sheet as `style`.
-        values: what else it names; a name that is not given is an error.
+        package: package that holds the template.
+        template: its file name. The shared style sheet is its variable `style`.
+        values: its other variables; an undefined variable is an error.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -33,7 +33,7 @@ def render_page(package: str, template: str, **values: object) -> str:
 
 
 def data_uri(pixels: Pixels, kind: Literal["JPEG", "PNG"], **settings: int) -> str:
-    """An image (H, W, 3) as an address that holds its data; the settings are Pillow's."""
+    """Encode an image (H, W, 3) as a data URI; `settings` are those of Pillow's `save`."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format=kind, **settings)
     data = base64.b64encode(file.getvalue()).decode("ascii")

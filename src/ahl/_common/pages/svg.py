@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that can stand inside an HTML page, the same bytes each time."""
+"""Matplotlib figures as SVG to embed in HTML pages; the same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUND: Final = "#fefefe"
 NORMAL: Final = "#6b7785"
 UNSEEN: Final = "#d45d00"
 SHADE: Final = "#e9edf1"
-"""The house's colours: every eye sees them differ; dark and light also in grey."""
+"""Our colours: distinguishable with colour blindness, and dark from light in grey."""
 
 LINES: Final = (
     "#0071b2",
@@ -40,7 +40,7 @@ LINES: Final = (
     "#5f6b77",
     "#8a2f2f",
 )
-"""Colours of lines in one plot, in this order; further ones differ by dashes."""
+"""Colours of a plot's lines, in this order; further lines differ by dashes."""
 
 THEMED: Final = {
     INK: "plot-ink",
@@ -54,15 +54,17 @@ THEMED: Final = {
     SHADE: "plot-shade",
     **{colour: f"plot-line-{number}" for number, colour in enumerate(LINES, start=1)},
 }
-"""Colours that a page may set by CSS variables of these names, as for dark mode."""
+"""CSS variables by which a page may replace each colour, for dark mode, say."""
 
 WIDTH: Final = 3.9
-"""Inches of every plot: wide enough to read, narrow enough for a phone."""
+"""Width of every plot in inches, narrow enough for a phone."""
 
 
 @contextlib.contextmanager
 def new_figure(height: float) -> Iterator[Figure]:
-    """A figure with matplotlib's own defaults, whatever the user's style; saved by `to_svg` inside.
+    """Yield a figure with matplotlib's defaults instead of the user's style.
+
+    Call `to_svg` within the block.
 
     Args:
         height: in inches.
@@ -92,13 +94,13 @@ def new_figure(height: float) -> Iterator[Figure]:
 
 
 def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
-    """The figure as an `<svg>` element without prolog, links to elsewhere or date.
+    """Return the figure as an `<svg>` element without prolog, external links or date.
 
     Args:
         figure: made by `new_figure`.
-        name: prefix of its ids, other than that of other plots on the same page.
-        title: what it shows, for screen readers.
-        description: the figures in words, for the same.
+        name: prefix of its ids, unique on the page.
+        title: its title, for screen readers.
+        description: its content in words, for screen readers.
     """
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
@@ -134,7 +136,7 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
 
 
 def _theme(element: ElementTree.Element) -> None:
-    """Let the page set the colours, and the reader's fonts stand in for ours."""
+    """Make colours CSS variables of the page, and add the reader's fonts as a fallback."""
     style = element.get("style", "")
     for attribute in ("fill", "stroke"):  # a variable is only sure to work in a style
         if element.get(attribute) in THEMED:
@@ -147,14 +149,14 @@ def _theme(element: ElementTree.Element) -> None:
 
 
 def add_axes(figure: Figure, height: float, *, top: float, bottom: float, left: float = 0.1) -> Any:  # noqa: ANN401 - matplotlib is untyped
-    """Axes with margins in inches.
+    """Add axes with margins in inches.
 
     Args:
         figure: from `new_figure`.
-        height: of the figure, in inches.
-        top: margin.
-        bottom: margin.
-        left: margin.
+        height: the figure's height in inches.
+        top: margin in inches.
+        bottom: margin in inches.
+        left: margin in inches.
     """
     width = WIDTH - left - 0.2
     axes: Any = figure.add_axes(
@@ -168,7 +170,7 @@ def add_axes(figure: Figure, height: float, *, top: float, bottom: float, left: 
 
 
 def add_rows(figure: Figure, height: float, rows: int, *, top: float, bottom: float) -> Any:  # noqa: ANN401
-    """Axes of so many rows, one below another, from 0 on top; the arguments are as above."""
+    """Add axes for `rows` rows, row 0 on top; the other arguments are those of `add_axes`."""
     axes = add_axes(figure, height, top=top, bottom=bottom)
     axes.set(ylim=(rows, 0), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -184,7 +186,7 @@ def label_row(axes: Any, place: float, name: str, figure: str, weight: str = "no
 
 
 def add_legend(axes: Any, columns: int = 1) -> None:  # noqa: ANN401 - matplotlib is untyped
-    """A legend below the axes, its names taken as they are."""
+    """Add a legend below the axes; its names are not parsed as formulas."""
     legend = axes.legend(
         loc="upper left",
         bbox_to_anchor=(0, -0.24),
@@ -199,7 +201,7 @@ def add_legend(axes: Any, columns: int = 1) -> None:  # noqa: ANN401 - matplotli
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, its middle left out where it has more than `longest` letters."""
+    """The text, with its middle elided if it is longer than `longest` characters."""
     if len(text) <= longest:
         return text
     tail = longest // 2

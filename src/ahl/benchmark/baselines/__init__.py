@@ -1,8 +1,8 @@
 """Published methods that AHL is compared with, on the same features.
 
-Three are base detectors of the field's deep comparisons, trained by the same loop; three need no
-labelled anomaly or no gradient. Each is written from its paper's description and adapted to frozen
-feature maps; what was adapted stands in the module.
+Three are base detectors trained by the same loop as ours (FLOS, SAOE, MLEP); PatchCore and KDAD
+train on normals alone; the sixth is logistic regression. The published ones are written from their
+papers' descriptions and adapted to frozen feature maps; docstrings with "Adapted" say how.
 """
 
 from ahl.benchmark.baselines.distillation import distil_and_score

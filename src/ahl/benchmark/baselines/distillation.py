@@ -1,4 +1,4 @@
-"""KDAD: knowledge distillation (Salehi et al., CVPR 2021), between feature maps."""
+"""KDAD: knowledge distillation (Salehi et al., CVPR 2021), adapted to feature maps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Student(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C) to (N, C)."""
+        """Reproduce features: (N, C) to (N, C)."""
         copied: Tensor = self.layers(features)
         return copied
 
@@ -49,11 +49,11 @@ def discrepancy(student: Student, features: Tensor) -> Tensor:
 def distil_and_score(
     normals: FeatureTable, test: FeatureTable, *, seed: int
 ) -> NDArray[np.float64]:
-    """Normal-only scores (N_test,): how badly the student copies an image's worst patches.
+    """Image scores (N_test,), from normals alone: the student's error on an image's worst patches.
 
     Adapted: the published student is a small network on images that copies a VGG's layers. Here
-    images are gone and only the teacher's maps are left, so that the student copies standardised
-    patches through a bottleneck; the image score is the mean of the worst tenth of its patches.
+    only the teacher's maps are available, so the student reproduces standardised patches through a
+    bottleneck; the image score is the mean over the worst tenth of its patches.
     """
     generator = torch_generator(seed, "kdad")
     mean, deviation = _moments(normals)

@@ -1,4 +1,4 @@
-"""Logistic regression on pooled features: a stronger baseline than papers admit."""
+"""Logistic regression on pooled features."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ahl.features.maps import pool_rows
 from ahl.features.table import FeatureTable
 
 STRENGTH = 0.01
-"""C of scikit-learn, on standardised features: strong shrinkage, fixed for all datasets."""
+"""scikit-learn's C, on standardised features: strong regularisation, the same for all datasets."""
 
 
 def pooled_features(table: FeatureTable) -> NDArray[np.float32]:
-    """Global averages of both scales, side by side: (N, scales * C)."""
+    """Global averages of the scales' maps, concatenated: (N, scales * C)."""
     chunks = [pool_rows(rows, table.layout).numpy() for _, rows in table.chunks()]
     return np.concatenate(chunks)
 
@@ -21,7 +21,7 @@ def pooled_features(table: FeatureTable) -> NDArray[np.float32]:
 def logistic_scores(
     normals: FeatureTable, anomalies: FeatureTable, test: FeatureTable
 ) -> NDArray[np.float64]:
-    """Train on normals against labelled anomalies, both classes weighing alike.
+    """Train on normals against labelled anomalies, with balanced classes, and score the test.
 
     Returns:
         (N_test,) log odds of being anomalous.

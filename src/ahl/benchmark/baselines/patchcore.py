@@ -12,13 +12,13 @@ from ahl.evidence.coreset import draw_patches, greedy_coreset, patches_of
 from ahl.features.table import FeatureTable
 
 CANDIDATES = 20_000
-"""Patches drawn at random, from which the coreset is chosen: bounds time and memory."""
+"""Number of random patches that the coreset is chosen from; bounds time and memory."""
 
 CORESET = 2_000
-"""Patches in the memory."""
+"""Number of patches in the memory."""
 
 NEIGHBOURS = 9
-"""b of the paper's equation 7: neighbours that the image score is weighed by."""
+"""Number of neighbours b that weight the image score (the paper's Eq. 7)."""
 
 
 def build_coreset(normals: FeatureTable, *, seed: int) -> Tensor:
@@ -29,7 +29,7 @@ def build_coreset(normals: FeatureTable, *, seed: int) -> Tensor:
 
 
 def image_scores(patches: Tensor, memory: Tensor) -> Tensor:
-    """Image scores (N,) of patches (N, P, C): the farthest patch, weighed by equation 7."""
+    """Image scores (N,) of patches (N, P, C): the largest patch distance, weighted by Eq. 7."""
     distances = torch.cdist(patches.flatten(0, 1), memory).view(*patches.shape[:2], -1)
     nearest, where = distances.min(dim=-1)
     score, patch = nearest.max(dim=1)
@@ -45,9 +45,9 @@ def image_scores(patches: Tensor, memory: Tensor) -> Tensor:
 def patchcore_scores(
     normals: FeatureTable, test: FeatureTable, *, seed: int
 ) -> NDArray[np.float64]:
-    """Normal-only scores (N_test,) from the normals' memory.
+    """Image scores (N_test,) against a memory of normal patches.
 
-    Adapted: features are those of the benchmark (frozen, stages joined), at the full scale.
+    Adapted: features are the benchmark's (frozen, stages joined), at the full scale.
     """
     with torch.inference_mode():
         memory = build_coreset(normals, seed=seed)

@@ -5,7 +5,7 @@
 - MLEP: Liu et al., "Margin Learning Embedded Prediction for Video Anomaly Detection with a Few
   Anomalies", IJCAI 2019.
 
-All are adapted to one hidden layer on frozen features; what else was adapted stands at each.
+All are adapted to one hidden layer on frozen features; each class names its other adaptations.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FOCUS = 2.0
 """gamma of the focal loss, as published."""
 
 MARGIN = 1.0
-"""By which an anomaly must lie farther from the normal reference than a normal, as published."""
+"""Margin between the distances of anomalies and normals from the reference, as published."""
 
 
 class LogitDetector(BaseDetector):
-    """A classifier of whole images: one hidden layer, one logit. Subclasses give the loss."""
+    """A classifier of images with one hidden layer and one logit; subclasses define the loss."""
 
     head_names: ClassVar[tuple[str, ...]] = ("logit",)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
-        """One hidden layer and one output."""
+        """Initialise one hidden layer and one output."""
         width = self.config.holistic_hidden
         return _hidden_parameters(self.layout.channels, width, generator) | {
             "output.weight": fan_in_uniform((width,), width, generator),
@@ -61,13 +61,13 @@ class LogitDetector(BaseDetector):
 
     @property
     def expected_scores(self) -> tuple[float, float]:
-        """Logits of probabilities 0.02 and 0.98: where the losses are all but flat."""
+        """Logits of about 0.02 and 0.98, where the losses are nearly flat."""
         return -4.0, 4.0
 
 
 @final
 class FocalClassifier(LogitDetector):
-    """Labelled anomalies against normals; pseudo anomalies are not used.
+    """FLOS: labelled anomalies against normals under the focal loss, without pseudo anomalies.
 
     Adapted: the class weight alpha is left out, because batches are balanced.
     """
@@ -83,7 +83,7 @@ class FocalClassifier(LogitDetector):
 
 @final
 class OutlierExposure(LogitDetector):
-    """A classifier of normals against labelled and pseudo anomalies alike.
+    """SAOE: a classifier of normals against labelled and pseudo anomalies.
 
     Adapted: the pseudo anomalies are the synthetic ones; the exposed outliers are the labelled
     anomalies alone, because no further dataset is downloaded.
@@ -99,9 +99,9 @@ class OutlierExposure(LogitDetector):
 
 @final
 class MarginEmbedding(BaseDetector):
-    """Distance from the reference normal in a learned embedding; a ranking loss with a margin.
+    """MLEP: distance from the reference normal in an embedding learnt by a margin ranking loss.
 
-    Adapted, from video: the anchor is the mean normal, and there is no next frame to predict.
+    Adapted from video: the anchor is the mean normal, and there is no next frame to predict.
     Pseudo anomalies are not used.
     """
 
@@ -109,7 +109,7 @@ class MarginEmbedding(BaseDetector):
     head_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
-        """One hidden layer."""
+        """Initialise one hidden layer."""
         return _hidden_parameters(self.layout.channels, self.config.holistic_hidden, generator)
 
     def forward(
@@ -121,7 +121,7 @@ class MarginEmbedding(BaseDetector):
         *,
         training: bool,
     ) -> tuple[HeadScores, Statistics]:
-        """Squared distance from the reference, the mean over width and scales."""
+        """Mean squared distance from the reference, over the embedding's width and the scales."""
         embedded = _hidden_features(parameters, maps)
         anchor = _hidden_features(parameters, references).unsqueeze(-2)
         return {"distance": (embedded - anchor).square().mean(dim=(0, -1))}, statistics
@@ -139,7 +139,7 @@ class MarginEmbedding(BaseDetector):
 
     @property
     def expected_scores(self) -> tuple[float, float]:
-        """A normal at the anchor, an anomaly beyond the margin."""
+        """Distances 0 of a normal at the anchor, and `MARGIN` of an anomaly."""
         return 0.0, MARGIN
 
 
@@ -151,7 +151,7 @@ def _hidden_parameters(channels: int, width: int, generator: torch.Generator) ->
 
 
 def _hidden_features(parameters: Parameters, maps: FeatureMaps) -> Tensor:
-    """Maps (N, C, H_s, W_s) a scale, or (C, H_s, W_s), to activations (scales, N, width)."""
+    """Activations (scales, N, width) of each scale's maps (N, C, H_s, W_s), or without N."""
     pooled = torch.stack([scale.mean(dim=(-2, -1)) for scale in maps])
     return torch.relu(pooled @ parameters["hidden.weight"] + parameters["hidden.bias"])
 

@@ -26,14 +26,14 @@ READERS: Final[tuple[DatasetReader, ...]] = (
     HeadCTReader(),
     HyperKvasirReader(),
 )
-"""In the protocol's order."""
+"""All readers, in the protocol's order."""
 
 
 def find_reader(name: str) -> DatasetReader:
     """The reader of this name, in any letter case.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if no reader has this name.
 
     Examples:
         >>> from ahl import find_reader

@@ -15,9 +15,10 @@ from ahl.data.images.formats import ARRAY_SUFFIX
 
 @final
 class MVTecReader(DatasetReader):
-    """Every category found becomes a dataset of its own; so does a single category's folder.
+    """Reader of MVTec AD, in which every category is a dataset of its own.
 
-    Masks (`ground_truth`) are not needed. Names of categories and classes are put in lower case.
+    A single category's folder can be read, too. Masks (`ground_truth`) are not read. Names of
+    categories and classes are put in lower case.
     """
 
     name = "mvtec"
@@ -27,11 +28,11 @@ class MVTecReader(DatasetReader):
     hard_subsets = ("carpet", "metal_nut")
 
     def recognises(self, folder: Path) -> bool:
-        """True for a category, or a folder of some."""
+        """True for a category's folder, or a folder of categories."""
         return bool(_categories(folder))
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """One dataset a category."""
+        """Read one dataset per category."""
         return tuple(
             self.benchmark_dataset(folder, name=folder.resolve().name.lower())
             for folder in _categories(root)
@@ -49,9 +50,10 @@ def _is_category(folder: Path) -> bool:
 
 @final
 class MastcamReader(DatasetReader):
-    """Typical images of Mars are normal, in the dataset's own split; folders of novel ones classes.
+    """Reader of Mastcam: typical images of Mars are normal, each folder of novel ones is a class.
 
-    Images are arrays of several channels; `ahl.data.images.reading` reads the first three.
+    The dataset's own split of the normals is kept. Images are arrays of several channels, of which
+    `ahl.data.images.reading` reads the first three.
     """
 
     name = "mastcam"
@@ -60,11 +62,11 @@ class MastcamReader(DatasetReader):
     own_split = True
 
     def recognises(self, folder: Path) -> bool:
-        """True for a folder of typical images to train on and novel ones."""
+        """True for a folder with typical training images and novel ones."""
         return bool(subfolder(folder, "train_typical") and subfolder(folder, "test_novel"))
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All arrays of the three folders."""
+        """Read all arrays of the three folders."""
         train, test = subfolder(root, "train_typical"), subfolder(root, "test_typical")
         arrays = frozenset({ARRAY_SUFFIX})
         normals = image_samples(root, train, GOOD, arrays)
@@ -75,9 +77,9 @@ class MastcamReader(DatasetReader):
 
 @final
 class BrainMRIReader(DatasetReader):
-    """Slices in `no` are normal, those in `yes` anomalies of the one class `defect`.
+    """Reader of BrainMRI: slices in `no` are normal, those in `yes` are of class `defect`.
 
-    The zip holds both folders a second time, one level deeper; that copy is not read.
+    The zip holds both folders twice; the copy one level deeper is not read.
     """
 
     name = "brainmri"
@@ -85,11 +87,11 @@ class BrainMRIReader(DatasetReader):
     expects = "the folders no/ and yes/ with images"
 
     def recognises(self, folder: Path) -> bool:
-        """True where both folders are."""
+        """True for a folder that holds both."""
         return bool(subfolder(folder, "no") and subfolder(folder, "yes"))
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All images of both folders."""
+        """Read all images of both folders."""
         normals = image_samples(root, subfolder(root, "no"), GOOD)
         tumours = image_samples(root, subfolder(root, "yes"), "defect")
         return (self.dataset(root, [*normals, *tumours]),)
@@ -97,7 +99,7 @@ class BrainMRIReader(DatasetReader):
 
 @final
 class HyperKvasirReader(DatasetReader):
-    """Anatomical landmarks are normal, all pooled; each pathological finding is a class."""
+    """Reader of HyperKvasir: anatomical landmarks are normal, each pathological finding a class."""
 
     name = "hyper-kvasir"
     title = "Hyper-Kvasir"
@@ -107,11 +109,11 @@ class HyperKvasirReader(DatasetReader):
     )
 
     def recognises(self, folder: Path) -> bool:
-        """True for the upper tract, or the folder that holds it."""
+        """True for the upper tract's folder, or the one that holds it."""
         return all(_of_upper_tract(folder))
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All images of the upper tract."""
+        """Read all images of the upper tract."""
         landmarks, findings = _of_upper_tract(root)
         normals = image_samples(root, landmarks, GOOD)
         return (self.dataset(root, [*normals, *class_samples(root, findings)]),)

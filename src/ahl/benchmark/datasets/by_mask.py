@@ -49,13 +49,14 @@ _CLASSES: Final = {
 
 @final
 class AITEXReader(DatasetReader):
-    """Strips of fabric, cut into tiles 256 pixels wide over their whole height, from the left.
+    """Reader of AITEX: strips of fabric, cut from the left into tiles of 256 pixels.
 
-    An incomplete last tile is dropped. Of a defect image, the tiles that its mask (or the union
-    of its masks) touches are anomalies, the others unused; without a mask it is left out.
+    A tile has the strip's whole height; an incomplete last tile is dropped. In a defect image,
+    tiles that a mask touches are anomalies, the others are not used; a defect image without a mask
+    is left out.
 
-    Also reads tiles that are cut already, in MVTec AD's layout, as `ahl datasets prepare` writes
-    them. Their split of the normals is kept.
+    Also reads tiles in MVTec AD's layout, as `ahl datasets prepare` writes them, and keeps their
+    split of the normals.
     """
 
     name = "aitex"
@@ -68,11 +69,11 @@ class AITEXReader(DatasetReader):
     hard_classes = ("broken_end", "broken_pick", "cut_selvage", "fuzzyball", "nep", "weft_crack")
 
     def recognises(self, folder: Path) -> bool:
-        """True where normal and defect images are."""
+        """True for a folder with normal and defect images, or with tiles in MVTec AD's layout."""
         return _is_strips(folder) or _is_cut(folder, _CLASSES.values())
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All normal tiles, and the tiles that a mask touches."""
+        """Read all tiles of normal images, and the tiles that a mask touches."""
         if not _is_strips(root):
             return (self.benchmark_dataset(root),)
         defects = [path for path in _images(root, _DEFECTS) if not _MASK_ENDING.search(path.stem)]
@@ -142,13 +143,13 @@ _LABEL = re.compile(r"(part\d+)_label", re.IGNORECASE)
 
 @final
 class SDDReader(DatasetReader):
-    """Tall photographs of commutators (KolektorSDD), each cut into three bands.
+    """Reader of KolektorSDD: tall photographs of commutators, each cut into three bands.
 
-    A band is an anomaly where the image's label marks a pixel of it, else normal. Images without
+    A band is an anomaly if the image's label mask marks a pixel in it, else normal. Images without
     a label are left out. The bands split the height at its thirds, rounded down.
 
-    Also reads the copy that goes around already cut, in MVTec AD's layout (train/good, test/good,
-    test/defect). That copy brings its own split of the normals, which is kept.
+    Also reads bands in MVTec AD's layout (train/good, test/good, test/defect), a common copy of
+    this dataset, and keeps its split of the normals.
     """
 
     name = "sdd"
@@ -163,7 +164,7 @@ class SDDReader(DatasetReader):
         return bool(_items(folder)) or _is_cut(folder, [_DEFECT])
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """The bands of all images."""
+        """Read the bands of all images."""
         if not _items(root):
             return (self.benchmark_dataset(root),)
         samples: list[Sample] = []

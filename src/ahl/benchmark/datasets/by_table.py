@@ -1,4 +1,4 @@
-"""Datasets whose labels stand in a table beside the images."""
+"""Datasets whose labels are in a table beside the images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TYPES: Final = ("mono", "poly")
 
 @final
 class ELPVReader(DatasetReader):
-    """Solar cells by electroluminescence, in a raw folder or in the package `elpv-dataset`.
+    """Reader of ELPV: electroluminescence images of solar cells.
 
-    Cells of defect probability 0 are normal, of 1 anomalies of class `mono` or `poly`. Those
-    between (1/3 and 2/3) are unused.
+    Reads a raw folder or the package `elpv-dataset`. Cells of defect probability 0 are normal,
+    those of 1 anomalies of class `mono` or `poly`; those of 1/3 and 2/3 are not used.
     """
 
     name = "elpv"
@@ -36,7 +36,7 @@ class ELPVReader(DatasetReader):
     )
 
     def packaged(self) -> Path:
-        """The folder inside the installed package, found without importing it."""
+        """Find the folder inside the installed package, without importing it."""
         found = importlib.util.find_spec("elpv_dataset")
         for location in (found.submodule_search_locations or []) if found else []:
             return Path(location) / "data"
@@ -46,14 +46,14 @@ class ELPVReader(DatasetReader):
         )
 
     def recognises(self, folder: Path) -> bool:
-        """True where a table of labels has the dataset's form."""
+        """True for a folder whose table of labels has the dataset's form."""
         for _, line in _lines(file_named(folder, _TABLE)):
             fields = line.split()
             return len(fields) == 3 and fields[2].lower() in _TYPES
         return False
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All cells of probability 0 or 1."""
+        """Read all cells of probability 0 or 1."""
         paths = {
             path.relative_to(root).as_posix().casefold(): path
             for path in find_images(root, recursive=True)
@@ -69,7 +69,7 @@ class ELPVReader(DatasetReader):
 
 
 def _cells(root: Path) -> dict[str, str]:
-    """The class of each path as written in the table, of the cells that count."""
+    """Class by path, as written in the table, of the cells of probability 0 or 1."""
     table = file_named(root, _TABLE) or root / _TABLE
     classes: dict[str, str] = {}
     for number, line in _lines(table):
@@ -91,9 +91,9 @@ def _cells(root: Path) -> dict[str, str]:
 
 @final
 class HeadCTReader(DatasetReader):
-    """A slice labelled 0 is normal, 1 (a haemorrhage) an anomaly of the one class `defect`.
+    """Reader of HeadCT: slices labelled 0 are normal, those labelled 1 (haemorrhage) `defect`.
 
-    An image belongs to the row whose id is the number its name consists of.
+    An image belongs to the row whose id is the number in its name.
     """
 
     name = "headct"
@@ -101,13 +101,13 @@ class HeadCTReader(DatasetReader):
     expects = "head_ct/head_ct/NNN.png with labels.csv (id, hemorrhage)"
 
     def recognises(self, folder: Path) -> bool:
-        """True where a table of labels has the dataset's columns."""
+        """True for a folder whose table of labels has the dataset's columns."""
         for _, line in _lines(file_named(folder, _TABLE)):
             return _fields(line.lower()) == ["id", "hemorrhage"]
         return False
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All labelled images below the folder."""
+        """Read all labelled images below the folder."""
         labels = _slices(root)
         samples: dict[int, Sample] = {}
         for path in find_images(root, recursive=True):
@@ -125,7 +125,7 @@ class HeadCTReader(DatasetReader):
 
 
 def _slices(root: Path) -> dict[int, str]:
-    """The class of each id."""
+    """Class by id."""
     table = file_named(root, _TABLE) or root / _TABLE
     classes: dict[int, str] = {}
     for number, line in list(_lines(table))[1:]:
@@ -156,9 +156,9 @@ _LABELS = "Labels.txt"
 
 @final
 class OpticalReader(DatasetReader):
-    """Textures drawn for DAGM 2007: all normal images pooled; an anomaly's class is its texture.
+    """Reader of Optical (DAGM 2007): an anomaly's class is its texture; normals are pooled.
 
-    The dataset's own parts (Train, Test) are pooled too. Its ellipse masks are not needed.
+    The dataset's own parts (Train, Test) are pooled, too. Its ellipse masks are not read.
     """
 
     name = "optical"
@@ -170,7 +170,7 @@ class OpticalReader(DatasetReader):
         return bool(_textures(folder))
 
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """All labelled images of all textures."""
+        """Read all labelled images of all textures."""
         textures = _textures(root)
         if len(textures) != _TEXTURES:
             callback.on_note(f"{root} holds {len(textures)} of the {_TEXTURES} textures.")
@@ -196,10 +196,10 @@ def _read_part(root: Path, part: Path, class_name: str, callback: Callback) -> l
 
 
 def _defective(part: Path) -> dict[str, bool]:
-    """True for each defective image, by its name in lower case.
+    """Map each image's name in lower case to True if it is defective.
 
-    A line holds a number, the label, the image's name and two more fields for the mask; a first
-    line without a name says what is labelled.
+    A line holds a number, the label, the image's name and two fields for the mask; a first line
+    without a name is a heading.
     """
     folder = subfolder(part, "Label")
     table = file_named(folder, _LABELS) if folder else None
@@ -219,7 +219,7 @@ def _defective(part: Path) -> dict[str, bool]:
 
 
 def _textures(folder: Path) -> dict[str, list[Path]]:
-    """Parts by class name, in the classes' order; a zip may have put each into another folder."""
+    """Parts by class name, in the classes' order; a zip may nest each in another folder."""
     found: dict[int, list[Path]] = {}
     for outer in subfolders(folder):
         match = _TEXTURE.fullmatch(outer.name)
@@ -235,7 +235,7 @@ def _parts(texture: Path | None) -> list[Path]:
 
 
 def _lines(table: Path | None) -> Iterator[tuple[int, str]]:
-    """Numbers, from 1, and stripped text of the lines that are not empty."""
+    """Yield number (from 1) and stripped text of each line that is not empty."""
     if table is None:
         return
     try:

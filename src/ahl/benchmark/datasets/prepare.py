@@ -1,4 +1,4 @@
-"""A dataset -> folders in one of the layouts, which other tools read, too."""
+"""Writes datasets as folders in layouts that other tools read, too."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from ahl.data.splits import split_normals
 _TRAIN, _TEST = "train", "test"
 
 _Planned = tuple[str, str, Sample]
-"""Class folder and file name of a sample."""
+"""A sample behind its class folder and file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """One dataset, or a subset such as a category of MVTec AD, that was written to a folder."""
+    """A dataset, or a subset such as a category of MVTec AD, that was written to a folder."""
 
     name: str
     folder: Path
     images: Mapping[str, int]
-    """Number by folder: `train/good`, `test/good` and `test/<class>`, in that order."""
+    """Number of images by folder: `train/good`, `test/good` and `test/<class>`, in that order."""
 
 
 def prepare(
@@ -49,9 +49,9 @@ def prepare(
     Images that cannot be read are left out and reported. The folder appears when it is complete.
 
     Args:
-        reader: of the dataset.
+        reader: the dataset's reader.
         raw: its raw folder, as for the reader.
-        output: the folder to write, new or empty; of several subsets each gets one inside.
+        output: the folder to write, new or empty; each of several subsets gets a subfolder.
         callback: receives progress and images left out.
 
     Raises:
@@ -72,12 +72,12 @@ def prepare(
 
 
 def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None) -> Prepared:
-    """Write a dataset in its own layout, masks as `ground_truth/<kind>/NAME_mask.png`.
+    """Write a dataset in its own layout, with its masks in `ground_truth/<class>/`.
 
-    Files are copied as they are, `.npy` arrays too: a PNG could lose bits or channels of theirs.
+    Files are copied as they are, `.npy` arrays too, of which a PNG could lose bits or channels.
 
     Args:
-        dataset: of paths, of a table or of a folder.
+        dataset: a dataset of paths, of a table or of a folder.
         output: the folder to write, new or empty.
         callback: receives progress and images left out.
 
@@ -112,9 +112,9 @@ def _check_new(output: Path) -> None:
 
 @contextmanager
 def _new_folder(output: Path, data: Path | None) -> Iterator[Path]:
-    """A folder to fill, which takes the place of the output when it is complete.
+    """Yield a folder to fill, which becomes the output when it is complete.
 
-    Inside of the data that it is made of, it is no part of these.
+    An output inside the data's folder is marked, so that it is not read as a part of the data.
     """
     with written_whole(output.absolute()) as temporary:
         temporary.mkdir()
@@ -163,7 +163,7 @@ def _write_masks(folder: Path, stem: str, sample: Sample) -> Iterator[Skipped]:
 
 
 def _plan(dataset: Dataset) -> list[_Planned]:
-    """Samples in the layout of MVTec AD, by the protocol's split where there is none."""
+    """Place samples in MVTec AD's layout, by the protocol's split if the dataset has none."""
     train, test = split_normals(dataset)
     anomalies = sorted(dataset.anomalies, key=lambda sample: (sample.class_name, sample.name))
     parts = [(f"{_TRAIN}/", sample) for sample in train]
@@ -172,10 +172,10 @@ def _plan(dataset: Dataset) -> list[_Planned]:
 
 
 def _named(parts: Sequence[tuple[str, Sample]], *, redrawn: Collection[str]) -> list[_Planned]:
-    """Class folder and file name of every sample, whose split's folder is given.
+    """Choose class folder and file name of every sample; `parts` gives each split's folder.
 
-    Regions, and files of the suffixes that are redrawn, become PNG. No two of a folder have one
-    name in any letter case; nor one stem where there are masks, which are named by it.
+    Regions, and files with a suffix in `redrawn`, become PNG. Names in a folder differ even if
+    letter case is ignored; so do stems where there are masks, which are named by them.
     """
     masked = any(sample.masks for _, sample in parts)
     taken: set[tuple[str, str]] = set()
@@ -195,7 +195,7 @@ def _named(parts: Sequence[tuple[str, Sample]], *, redrawn: Collection[str]) -> 
 
 
 def _content(sample: Sample, name: str) -> bytes:
-    """The file's bytes, or those of a PNG for a region, or for an array whose name is one's.
+    """The file's bytes; those of a PNG for a region, or for an array to be named `.png`.
 
     Raises:
         ImageError: if it cannot be read as an image.

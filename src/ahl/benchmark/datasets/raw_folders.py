@@ -1,4 +1,4 @@
-"""Finding one's way in raw dataset folders, whatever the letter case and the listing's order.
+"""Lookups in raw dataset folders, independent of letter case and listing order.
 
 All raise DataError for a folder that cannot be listed.
 """
@@ -29,7 +29,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def subfolder(folder: Path, *names: str) -> Path | None:
-    """The folder reached by these names in any letter case, or None."""
+    """The folder at this path of names, in any letter case, or None."""
     for name in names:
         inner = _named(subfolders(folder), name)
         if inner is None:
@@ -51,7 +51,7 @@ def file_sample(root: Path, path: Path, class_name: str) -> Sample:
 def image_samples(
     root: Path, folder: Path | None, class_name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> list[Sample]:
-    """One sample for each image in a folder, subfolders included; none for no folder."""
+    """One sample for each image in a folder, subfolders included; none if `folder` is None."""
     found = find_images(folder, recursive=True, suffixes=suffixes) if folder else []
     return [file_sample(root, path, class_name) for path in found]
 
@@ -59,7 +59,7 @@ def image_samples(
 def class_samples(
     root: Path, parent: Path | None, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> list[Sample]:
-    """The images of all folders in a folder, whose names in lower case are their classes."""
+    """Samples of all subfolders of `parent`; a subfolder's name in lower case is their class."""
     return [
         sample
         for folder in (subfolders(parent) if parent else [])
@@ -70,7 +70,7 @@ def class_samples(
 def region_samples(
     root: Path, path: Path, regions: Iterable[tuple[Box, str | None]]
 ) -> list[Sample]:
-    """A sample for each region of an image that has a class, numbered among all of them."""
+    """A sample for each region of an image whose class is not None, numbered among all regions."""
     name = path.relative_to(root).as_posix()
     return [
         Sample(path=path, name=f"{name}#{number}", class_name=class_name, box=box)
@@ -81,7 +81,7 @@ def region_samples(
 
 @contextmanager
 def left_out_if_unusable(root: Path, path: Path, callback: Callback) -> Iterator[None]:
-    """Report an image instead of raising the block's ImageError."""
+    """Report an image as skipped if the block raises ImageError."""
     try:
         yield
     except ImageError as error:

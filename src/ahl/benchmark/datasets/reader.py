@@ -1,8 +1,8 @@
-"""The extension point for benchmark datasets: a raw folder, as downloaded -> labelled samples.
+"""The extension point for benchmark datasets: readers of raw folders as downloaded.
 
 To add a dataset: write a subclass with the class attributes, `recognises` and `read_root`, and name
-it in `ahl.benchmark.datasets`. The contract test runs over it once `tests/raw_trees.py` says how a
-tiny raw folder is made.
+it in `ahl.benchmark.datasets`. The contract test covers it once `tests/raw_trees.py` can make a
+tiny raw folder.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from ahl.data.folders import Dataset
 T = TypeVar("T")
 
 PACKAGE = Path("package")
-"""Stands for the raw folder inside an installed Python package."""
+"""Path that stands for the raw folder inside an installed Python package."""
 
 # How deep below the folder that was named the dataset may lie: zips bring folders of their own.
 _DEPTH = 2
 
 
 class DatasetReader(ABC):
-    """Reads one benchmark dataset. Readers keep nothing between calls.
+    """Reader of one benchmark dataset, without state between calls.
 
     Attributes:
-        name: what the command line calls it, lower case.
+        name: its name on the command line, lower case.
         title: its name in the papers.
         expects: the raw layout in one phrase, for messages.
         own_split: True if it brings its own split of the normals.
         hard_classes: known classes of the protocol's hard setting; None for every class.
-        hard_subsets: names of the datasets the hard setting is run on; None for all of them.
+        hard_subsets: names of the subsets the hard setting is run on; None for all of them.
     """
 
     name: ClassVar[str]
@@ -56,19 +56,20 @@ class DatasetReader(ABC):
     def read(
         self, raw: Path | None = None, *, callback: Callback | None = None
     ) -> tuple[Dataset, ...]:
-        """List the samples of a raw folder; images are decoded only where masks have to be.
+        """List the samples of a raw folder; of the images, at most masks are decoded.
 
         Args:
             raw: the folder, up to two levels above the dataset. None or `package` takes the
-                one inside an installed Python package, where the dataset comes in one.
-            callback: receives images that are left out, and why.
+                one inside an installed Python package, if the dataset comes in one.
+            callback: receives the images left out, with the reason.
 
         Returns:
             The dataset, or one for each subset found (MVTec AD: its categories), sorted by
             name. Each has at least one normal image to train on and one anomaly.
 
         Raises:
-            DataError: if the folder is not of this dataset, or nothing usable is in it.
+            DataError: if the folder does not hold this dataset once, or lacks usable normals or
+                anomalies.
         """
         if raw is None or (raw == PACKAGE and not raw.exists()):
             raw = self.packaged()
@@ -83,10 +84,10 @@ class DatasetReader(ABC):
         return tuple(sorted(datasets, key=lambda dataset: dataset.name))
 
     def packaged(self) -> Path:
-        """The raw folder inside an installed Python package.
+        """Find the raw folder inside an installed Python package.
 
         Raises:
-            DataError: if there is none.
+            DataError: if the dataset comes in no package, or it is not installed.
         """
         raise DataError(
             f"{self.title} comes in no Python package; name its raw folder: {self.expects}."
@@ -94,14 +95,14 @@ class DatasetReader(ABC):
 
     @abstractmethod
     def recognises(self, folder: Path) -> bool:
-        """True if a folder is the dataset's own, told by names alone so that it is quick."""
+        """True if `folder` is the dataset's root; judges by names alone, to be quick."""
 
     @abstractmethod
     def read_root(self, root: Path, callback: Callback) -> tuple[Dataset, ...]:
-        """List the samples of a folder that was recognised; report the images left out.
+        """List the samples of a recognised folder; report the images left out.
 
         Raises:
-            DataError: if its labels make no sense.
+            DataError: if its labels are invalid.
         """
 
     def dataset(
@@ -112,13 +113,13 @@ class DatasetReader(ABC):
         test_normals: Iterable[Sample] | None = None,
         name: str | None = None,
     ) -> Dataset:
-        """Build the dataset, under the reader's name unless it is a subset with its own.
+        """Build the dataset, under the reader's name or that of a subset.
 
         Args:
             root: the dataset's own folder.
-            samples: all anomalies, and the normals to train on or all there are.
-            test_normals: where the dataset brings its own split.
-            name: of a subset.
+            samples: all anomalies, and the training normals (all normals without a split).
+            test_normals: normals to test, if the dataset brings its own split.
+            name: name of a subset; None for the whole dataset.
         """
         samples = tuple(samples)
         return Dataset(
@@ -166,7 +167,7 @@ class DatasetReader(ABC):
 
 
 def _if_reachable(ask: Callable[[Path], T], folder: Path) -> T | None:
-    """Ask something of a folder; None for one beside the dataset that cannot be listed."""
+    """Result of `ask` on a folder; None if the folder cannot be listed."""
     with suppress(DataError):
         return ask(folder)
     return None

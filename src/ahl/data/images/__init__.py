@@ -1,1 +1,1 @@
-"""Images: any file or array becomes pixels; labelled images on their way to features."""
+"""Images: finding, reading, resizing and labelling files and arrays."""

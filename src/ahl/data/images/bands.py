@@ -1,4 +1,4 @@
-"""Pixels converted some rows at a time: a whole image would be in memory several times."""
+"""Conversion of pixels in bands of rows, which saves whole copies of an image in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ahl._common.types import ImageSize, Pixels
 from ahl.data.images.numbers import FULL_DEPTH, white_of
 
 Rows = Callable[[slice], NDArray[Any]]
-"""Gives some rows of an image, (h, W) or (h, W, 1 | 3)."""
+"""Returns the rows of a slice of an image, (h, W) or (h, W, 1 | 3)."""
 
 _ROWS: Final = 64
 
@@ -20,12 +20,12 @@ _ROWS: Final = 64
 def pixels_of(
     rows: Rows, size: ImageSize, *, orientation: int = 1, bit_depth: int = FULL_DEPTH
 ) -> Pixels:
-    """Pixels (H, W, 3), turned upright.
+    """Convert an image to upright uint8 pixels (H, W, 3).
 
     Args:
-        rows: of uint8, integers of `bit_depth`, or floats from 0 to 1 or to 255.
-        size: height and width, as the image lies in its file.
-        orientation: of EXIF, 1 to 8.
+        rows: returns uint8, integers of `bit_depth`, or floats from 0 to 1 or to 255.
+        size: height and width as stored, before rotation.
+        orientation: EXIF orientation, 1 to 8.
         bit_depth: as in `white_of`.
 
     Raises:
@@ -52,7 +52,7 @@ def pixels_of(
 
 
 def _as_stored(upright: Pixels, orientation: int) -> Pixels:
-    """A view of upright pixels as the image lies in its file."""
+    """View of upright pixels in the orientation of the file."""
     turned = upright.swapaxes(0, 1) if orientation >= 5 else upright
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1

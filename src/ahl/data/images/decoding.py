@@ -1,8 +1,8 @@
-"""Arrays, Pillow images and `.npy` files -> uint8 RGB pixels; every failure is an `ImageError`.
+"""Decodes arrays, Pillow images, `.npy`, TIFF and DICOM files to uint8 RGB pixels.
 
-The rules stand at the top of `ahl.data.images.reading`, the public face of this module. Each kind
-has a function for its shape, which decodes as little as it can, and one for its pixels, (H, W, 3)
-in memory of their own; both refuse images of more than `max_pixels` pixels.
+The rules are at the top of `ahl.data.images.reading`, the public face of this module. Each kind
+of source has a function for its shape, which decodes as little as possible, and one for its pixels,
+(H, W, 3) in memory of their own; both raise `ImageError` above `max_pixels` pixels.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
     """Height and width of a uint8 array (H, W) or (H, W, 1 | 3 | 4).
 
     Raises:
-        ImageError: if it is not such an array, is empty or too large.
+        ImageError: if the array has another dtype or shape, is empty or too large.
     """
     if array.dtype != np.uint8 or not (
         array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
@@ -50,16 +50,16 @@ def shape_of_array(array: NDArray[Any], *, max_pixels: int) -> ImageSize:
 
 
 def from_array(array: NDArray[Any], *, max_pixels: int) -> Pixels:
-    """Pixels of such an array, without alpha; raises as `shape_of_array`."""
+    """Pixels of an array as in `shape_of_array`, without alpha; raises the same errors."""
     height, width = shape_of_array(array, max_pixels=max_pixels)
     channels = array.reshape(height, width, -1)[:, :, :_COLOURS]
     return np.array(np.broadcast_to(channels, (height, width, 3)), dtype=np.uint8, order="C")
 
 
 def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
-    """Height and width of a Pillow image, upright; to be called within `image_errors`.
+    """Height and width of a Pillow image, upright; call it within `image_errors`.
 
-    EXIF that a PNG has behind its pixels is not looked for.
+    EXIF data behind a PNG's pixels are not looked for.
 
     Raises:
         ImageError: if it has no or too many pixels.
@@ -75,12 +75,12 @@ def shape_of_pillow(image: Image.Image, *, max_pixels: int) -> ImageSize:
 
 
 def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DEPTH) -> Pixels:
-    """Pixels of a Pillow image, upright; to be called within `image_errors`.
+    """Pixels of a Pillow image, upright; call it within `image_errors`.
 
     Args:
-        image: to be decoded.
-        max_pixels: that it may have.
-        bit_depth: of grey values of 16 bits.
+        image: the image.
+        max_pixels: largest number of pixels allowed.
+        bit_depth: bits actually used in 16-bit grey values.
 
     Raises:
         ImageError: if it has no or too many pixels, or values without a defined meaning.
@@ -108,11 +108,11 @@ def from_pillow(image: Image.Image, *, max_pixels: int, bit_depth: int = FULL_DE
 
 
 def no_numbers() -> None:
-    """Numbers of an 8-bit image: None."""
+    """Return None, as 8-bit images have no numbers of more bits."""
 
 
 def numbers_of_pillow(image: Image.Image) -> NDArray[Any] | None:
-    """A Pillow image's grey values of 16 bits, or floats; None if it has no such values."""
+    """16-bit grey values or floats of a Pillow image; None if it has other values."""
     if image.mode != "F" and not image.mode.startswith("I;16"):
         return None
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
@@ -129,19 +129,19 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def shape_of_array_file(stream: BinaryIO, *, max_pixels: int) -> ImageSize:
-    """Height and width of the image that an open `.npy` file holds, by its header.
+    """Height and width of the image in an open `.npy` file, read from its header.
 
     Raises:
-        ImageError: if it is damaged, holds objects or an array that is not an image.
+        ImageError: if the file is damaged, or its array is not an image.
     """
     with image_errors(_NO_ARRAY):
         return _check_header(stream, max_pixels)[0]
 
 
 def from_array_file(stream: BinaryIO, *, max_pixels: int, bit_depth: int = FULL_DEPTH) -> Pixels:
-    """Pixels that an open `.npy` file holds; raises as `shape_of_array_file`.
+    """Pixels of an open `.npy` file; raises as `shape_of_array_file`.
 
-    By the type: uint8 stays as it is, other types go by the rules.
+    Values of uint8 are kept; other types are scaled by the rules of `ahl.data.images.reading`.
     """
     with image_errors(_NO_ARRAY):
         _, last = _check_header(stream, max_pixels)
@@ -154,7 +154,7 @@ def from_array_file(stream: BinaryIO, *, max_pixels: int, bit_depth: int = FULL_
 
 
 def numbers_of_array_file(stream: BinaryIO) -> NDArray[Any] | None:
-    """The numbers that an open `.npy` file holds; None if these are of 8 bits."""
+    """Numbers in an open `.npy` file; None if they have 8 bits."""
     stream.seek(0)
     array: NDArray[Any] = np.load(stream, allow_pickle=False)
     return None if array.dtype == np.uint8 else array
@@ -172,7 +172,7 @@ def shape_of_floats(tiff: FloatTiff, *, max_pixels: int) -> ImageSize:
 
 
 def from_floats(tiff: FloatTiff, *, max_pixels: int) -> Pixels:
-    """Pixels of it; raises as `shape_of_floats`, and if it is damaged."""
+    """Pixels of a TIFF of floats; raises as `shape_of_floats`, and if it is damaged."""
     shape_of_floats(tiff, max_pixels=max_pixels)
     with image_errors():
         return pixels_of(tiff.values().__getitem__, tiff.size)
@@ -201,9 +201,9 @@ _NO_ARRAY = "it is not a .npy file, or it is damaged"
 
 
 def _check_header(stream: BinaryIO, max_pixels: int) -> tuple[ImageSize, bool]:
-    """Refuse what must not be loaded; the image's size, and True for channels on the last axis.
+    """Check a `.npy` header; return the image's size, and True if channels are on the last axis.
 
-    They lie there where no other axis is shorter, else on the first.
+    They are if no other axis is shorter, else on the first.
     """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
@@ -243,7 +243,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 @contextmanager
 def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
-    """Run a decoder, its warnings muted; whatever it raises becomes a short `ImageError`."""
+    """Run a decoder with its warnings muted, and turn any error into a short `ImageError`."""
     try:
         with _HUSH:
             yield
@@ -262,10 +262,10 @@ def image_errors(damaged: str = "it is damaged or truncated") -> Iterator[None]:
 
 
 class _Hush:
-    """Mutes the decoders' warnings while any thread decodes, and then restores the filters.
+    """Mutes the decoders' warnings while any thread decodes, then restores the filters.
 
-    `warnings.catch_warnings` alone would not do: of two threads that overlap, the last to
-    leave puts the other one's filters back for good.
+    `warnings.catch_warnings` alone is not thread-safe: of two overlapping threads, the last to
+    leave would restore the muted filters of the other for good.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""DICOM images -> 8-bit pixels, as the file says that they are to be shown; needs pydicom.
+"""DICOM images as 8-bit pixels, displayed as the file prescribes; needs pydicom.
 
 - Grey values go through the modality's slope and intercept, and through the first window (centre
-  and width) or lookup table of the file. Without one, all bits that are stored are scaled to 8:
-  of 12 bits, 4095 is white.
-- MONOCHROME1 is inverted: there, zero is white.
-- Of several frames, the first counts.
+  and width) or lookup table of the file. Without either, the stored bits are scaled to 8: of 12
+  bits, 4095 is white.
+- MONOCHROME1, in which zero is white, is inverted.
+- Of several frames, the first is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ahl._common.types import ImageSize, Pixels
 
 
 def shape_of_dicom(stream: BinaryIO) -> ImageSize:
-    """Height and width, from the header.
+    """Height and width of the image, from the header.
 
     Raises:
         ImageError: if the file holds no image.
@@ -31,7 +31,7 @@ def shape_of_dicom(stream: BinaryIO) -> ImageSize:
 
 
 def from_dicom(stream: BinaryIO) -> Pixels:
-    """Grey (H, W) or colours (H, W, 3) of 8 bits.
+    """8-bit grey values (H, W) or colours (H, W, 3) of the image.
 
     Raises:
         ImageError: if the file holds no image.
@@ -60,7 +60,7 @@ def _shape(file: Any) -> ImageSize:  # noqa: ANN401 - a dataset, of a library th
 
 
 def _shown(values: NDArray[Any], file: Any) -> Pixels:  # noqa: ANN401
-    """Grey values through the file's window or table, where black is the least."""
+    """Apply the file's window or table to grey values, and scale them to 0 (black) to 255."""
     from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
     bits, signed = int(file.BitsStored), bool(file.PixelRepresentation)

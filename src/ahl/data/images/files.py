@@ -1,4 +1,4 @@
-"""Files that should be images, opened; every failure is an `ImageError`."""
+"""Opening of image files; every failure is an `ImageError`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ahl._common.text import first_line
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BufferedReader]:
-    """Open a regular file.
+    """Open a regular file for the block.
 
     Raises:
-        ImageError: if there is none, or it may not be read.
+        ImageError: if it is missing, not a regular file, or not readable.
     """
     try:
         mode = path.stat().st_mode
@@ -37,7 +37,7 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
 
 
 def content_of(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read the bytes of a file.
 
     Raises:
         ImageError: if it cannot be read.

@@ -1,4 +1,4 @@
-"""Folders and patterns become image paths, in an order that no file system decides."""
+"""Image paths of folders and patterns, in an order that does not depend on the file system."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _SYSTEM: Final = frozenset(
 
 
 def is_system(name: str) -> bool:
-    """True for what operating systems and storage put beside people's files, and hidden names."""
+    """True for names of hidden files, and of those that operating systems and storage create."""
     return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 def find_photographs(folder: Path) -> Found:
-    """Find the photographs of a folder, by suffix, and their masks.
+    """Find the photographs in a folder, by suffix, and their masks.
 
     Hidden files and folders, and those of operating systems and storage (`@eaDir`, `#recycle`,
-    `Thumbs.db`), are left out. Linked folders are followed, each real folder once, so loops end.
-    Broken links are listed: reading them reports them. Folders within that `ahl` wrote (heat maps,
-    cached features) are left out, too.
+    `Thumbs.db`), are left out, and so are folders inside that `ahl` wrote (heat maps, cached
+    features). Linked folders are followed, each real folder once, so that loops end. Broken links
+    are listed, and reported when they are read.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative name with forward slashes.
@@ -51,10 +51,10 @@ def find_photographs(folder: Path) -> Found:
 def find_images(
     folder: Path, *, recursive: bool, suffixes: Collection[str] = IMAGE_SUFFIXES
 ) -> list[Path]:
-    """List all image files of a folder, masks included, by their suffixes (in lower case).
+    """List all image files in a folder, masks included, by their suffixes (in lower case).
 
     Returns:
-        as the images of `find_photographs`.
+        Paths, sorted as those of `find_photographs`.
 
     Raises:
         DataError: if a folder cannot be listed.
@@ -66,14 +66,14 @@ def find_images(
 
 
 def claim_folder(folder: Path, option: str) -> None:
-    """Make a folder an output, which searches for images pass by.
+    """Make a folder an output, which searches for images skip.
 
     Args:
-        folder: may be there, if it holds no images or is an output already.
-        option: that named it.
+        folder: a new folder, or one that holds no images or is an output already.
+        option: name of the option that gave it, for the message.
 
     Raises:
-        ConfigurationError: if it holds images: they would be passed by, too.
+        ConfigurationError: if it holds images, which searches would then skip.
     """
     if folder.exists() and not is_output(folder) and find_images(folder, recursive=True):
         raise ConfigurationError(
@@ -84,19 +84,19 @@ def claim_folder(folder: Path, option: str) -> None:
 
 
 def expand_paths(patterns: Sequence[str]) -> Found:
-    """Turn what a user typed into image paths; patterns are expanded on every platform.
+    """Expand files, folders and patterns to image paths, on every platform.
 
     Args:
-        patterns: each a file (kept whatever it is, so that reading reports it, but for masks
-            of others that are named, too), a folder (its photographs, subfolders included) or a
-            pattern with `*`, `?`, `[...]` or `**` (the photographs it matches, and those in the
-            folders it matches).
+        patterns: each a file (kept whatever its type, unless it is the mask of another file in
+            `patterns`), a folder (its photographs, subfolders included) or a pattern with `*`, `?`,
+            `[...]` or `**` (the photographs it matches, and those in the folders it matches).
 
     Returns:
         Paths in the order of `patterns`, sorted within each, every path once.
 
     Raises:
-        DataError: if a folder holds no image, a pattern matches none, or there is no such path.
+        DataError: if a path is empty or does not exist, a folder holds no image, or a pattern
+            matches none.
     """
     parts = []
     for pattern in patterns:
@@ -118,18 +118,18 @@ def expand_paths(patterns: Sequence[str]) -> Found:
 
 
 def _is_itself(pattern: str, found: Found) -> bool:
-    """True if a pattern is the file that it found."""
+    """True if a pattern names a single file and found it."""
     return found.images == (Path(pattern),)
 
 
 def _masks_among(named: Sequence[Path]) -> Mapping[Path, tuple[Path, ...]]:
-    """Masks of files that are named together with them, by these, as absolute paths."""
+    """Masks by photograph among files that were named together, as absolute paths."""
     paths = [path.absolute() for path in named if path.suffix.lower() in IMAGE_SUFFIXES]
     return separate_masks(paths, common_folder(paths)).masks_of if len(paths) > 1 else {}
 
 
 def _files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], list[Path], list[Path]]:
-    """Files below a folder, folders that could not be listed, and those that `ahl` wrote."""
+    """Files in a folder, subfolders that could not be listed, and subfolders that `ahl` wrote."""
     files: list[Path] = []
     unreadable: list[Path] = []
     outputs: list[Path] = []

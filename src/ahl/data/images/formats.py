@@ -1,4 +1,4 @@
-"""The image formats that are read: one table, by which files are found, opened and stored."""
+"""The table of readable image formats, by which files are found, opened and stored."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import features
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One format of image files.
+    """A format of image files.
 
     Attributes:
-        name: for people.
-        suffixes: in lower case; the first is what files of it are stored under.
-        starts: offset and bytes of how its files begin, any of which tells it.
-        pillow: its name in Pillow; "" where something else reads it.
-        extra: of `pip install 'ahl[extra]'`, that it needs; "" for none.
-        readable: True where this installation reads it.
+        name: its name in messages.
+        suffixes: suffixes in lower case; files are stored under the first.
+        starts: pairs of an offset and bytes; a file that matches one is of this format.
+        pillow: its name in Pillow; "" if Pillow does not read it.
+        extra: the `extra` of `pip install 'ahl[extra]'` that it needs; "" for none.
+        readable: True if this installation can read it.
     """
 
     name: str
@@ -81,7 +81,7 @@ FORMATS: Final = (
     ),
     Format(name=".npy", suffixes=(".npy",), starts=((0, b"\x93NUMPY"),)),
 )
-"""Those that a folder may hold, most usual first."""
+"""Formats that a folder may hold, the most usual first."""
 
 IMAGE_SUFFIXES: Final = frozenset(
     suffix for one in FORMATS if one.readable for suffix in one.suffixes
@@ -94,21 +94,21 @@ MISSING: Final[Mapping[str, str]] = {
     if not one.readable
     for suffix in one.suffixes
 }
-"""Extras that read a format, by the suffixes of those that this installation does not read."""
+"""What to install for a format, by the suffixes that this installation cannot read."""
 
 ARRAY_SUFFIX: Final = ".npy"
-"""Suffix of the files that are read as arrays."""
+"""Suffix of files that are read as arrays."""
 
 LONGEST_START: Final = 132
-"""Bytes by which every format is known."""
+"""Number of first bytes that suffice to recognise every format."""
 
 
 NAMED: Final = tuple(one for one in FORMATS if one.name == "DICOM")
-"""Formats whose files need not begin as most of them do: their suffix tells, too."""
+"""Formats that are recognised by suffix, too, as their files may begin otherwise."""
 
 
 def format_of(start: bytes) -> Format | None:
-    """The format of a file by its first bytes; None if it is another."""
+    """The format of a file, by its first bytes; None if unknown."""
     for one in FORMATS:
         if any(start[offset:].startswith(begin) for offset, begin in one.starts):
             return one
@@ -116,14 +116,14 @@ def format_of(start: bytes) -> Format | None:
 
 
 def formats_in_words() -> str:
-    """Formats that are read without an extra: `PNG, JPEG, ... or .npy`."""
+    """List of the formats that are read without an extra: `PNG, JPEG, ... or .npy`."""
     *names, last = (one.name for one in FORMATS if one.readable and not one.extra)
     return f"{', '.join(names)} or {last}"
 
 
 @functools.cache
 def pillow_formats() -> tuple[str, ...]:
-    """Pillow's names of those that it reads here; what it needs for them is loaded."""
+    """Pillow's names of the formats that it reads here; loads the plugins they need."""
     if find_spec("pillow_heif") is not None:
         import pillow_heif
 

@@ -1,4 +1,4 @@
-"""Result of a search for images, with all that was passed over."""
+"""Result of a search for images, with all files and folders that were left out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ahl.data.images.formats import MISSING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Images of folders and patterns, and all that was passed over there; all sorted.
+    """Images found in folders and by patterns, and everything that was left out, sorted.
 
     Attributes:
-        images: photographs, by suffix; masks are not among them.
+        images: photographs, by suffix, without masks.
         masks: masks of photographs.
-        masks_of: masks by the photograph they belong to, where that is known.
-        two_toned: images that look like masks by name and grey tones, without a photograph.
-        unlike_masks: images that are named like masks of others, and look like photographs.
-        others: files that are not images by their suffix.
-        unreadable: folders that could not be looked into.
+        masks_of: masks by their photograph, where it is known.
+        two_toned: images with a mask's name and grey tones, but without a photograph.
+        unlike_masks: images with a mask's name that look like photographs.
+        others: files without an image's suffix.
+        unreadable: folders that could not be listed.
         outputs: folders that `ahl` wrote.
     """
 
@@ -36,10 +36,10 @@ class Found:
     outputs: tuple[Path, ...] = ()
 
     def notes(self, root: Path | None = None) -> list[str]:
-        """Sentences on what was passed over or guessed, for people; none if nothing was.
+        """Sentences on files left out and on guesses, for people; empty if there are none.
 
         Args:
-            root: what paths are relative to.
+            root: folder to which the paths are shown relative.
         """
         notes = []
         if self.masks:
@@ -70,7 +70,7 @@ class Found:
 
 
 def joined(parts: Iterable[Found]) -> Found:
-    """Several as one, every path once, under its first spelling."""
+    """Join several results; every path is kept once, in its first spelling."""
     parts = list(parts)
 
     def all_of(name: str) -> tuple[Path, ...]:

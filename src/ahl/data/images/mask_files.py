@@ -1,7 +1,7 @@
-"""Masks told from photographs: by their names, what they pair up with, and their grey tones.
+"""Separation of masks from photographs, by names, partners and grey tones.
 
-A mask is a picture of where the defect is in a photograph. Counted as photographs, masks would
-train as good parts or be found as very obvious defects. Told by, in this order:
+A mask is an image that marks the defect in a photograph. Taken for photographs, masks would be
+trained on as good parts or be detected as obvious defects. They are recognised by, in this order:
 
 1. A folder `ground_truth`, in any case, with `_`, `-`, a space or nothing between.
 2. A folder such as `masks` or `labels`, if most of its files have a photograph of their name.
@@ -10,8 +10,8 @@ train as good parts or be found as very obvious defects. Told by, in this order:
 5. A folder of any name whose pictures have two grey tones, and each a photograph of its name and
    size elsewhere.
 
-By 2 and 3 names are not enough where the pictures look like photographs: a few of a folder are
-looked at, and the others only if these differ.
+For rules 2 and 3 the pictures must also look like masks: a few of a folder are read, and the others
+only if these differ.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _RIM: Final = 12  # grey levels that compression moves a tone by
 
 
 def separate_masks(pictures: Sequence[Path], root: Path) -> Found:
-    """Tell masks from photographs.
+    """Separate masks from photographs.
 
     Args:
-        pictures: image files within one folder.
-        root: that folder; names of folders above it say nothing.
+        pictures: image files below one folder.
+        root: that folder; names of folders above it are ignored.
 
     Returns:
-        each picture as one of `images` or of `masks`, in the order given.
+        The result: each picture is in `images` or in `masks`, in the order given.
     """
     pictures = list(dict.fromkeys(pictures))
     places = {path: path.relative_to(root).parts[:-1] for path in pictures}
@@ -81,7 +81,7 @@ def separate_masks(pictures: Sequence[Path], root: Path) -> Found:
 
 
 def _named_masks(pictures: Sequence[Path], places: Places) -> tuple[set[Path], set[Path]]:
-    """Rules 1 to 3: masks; and what is named like them, but looks like photographs."""
+    """Apply rules 1 to 3; return masks, and pictures that only their names make masks."""
     masks = {path for path in pictures if any(map(is_ground_truth, places[path]))}
     in_folder = {path for path in pictures if any(map(MASK_FOLDER.fullmatch, places[path]))} - masks
     plain = [path for path in pictures if path not in masks | in_folder]
@@ -101,7 +101,7 @@ def _named_masks(pictures: Sequence[Path], places: Places) -> tuple[set[Path], s
 
 
 def _twins(index: NameIndex) -> set[Path]:
-    """Rule 4: masks that have a photograph's name, beside it."""
+    """Apply rule 4: masks beside a photograph of the same name."""
     masks: set[Path] = set()
     twins = index.twins()
     for group in _grouped(twins, key=lambda path: (path.parent, path.suffix.lower())):
@@ -110,9 +110,9 @@ def _twins(index: NameIndex) -> set[Path]:
 
 
 def _two_toned_folders(index: NameIndex) -> set[Path]:
-    """Rule 5: folders of pictures with two tones and photographs of the same name and size.
+    """Apply rule 5: folders of two-toned pictures with photographs of the same name and size.
 
-    Black ones alone, as of good parts, are masks only beside a folder of others.
+    A folder of only black pictures, as for good parts, counts only beside a folder of other masks.
     """
     masks: set[Path] = set()
     black: list[set[Path]] = []
@@ -139,12 +139,12 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], object]) -> list[list[
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:
-    """A few of them: the first, the last, and between."""
+    """A few of the paths: the first, the last, and some between."""
     return [paths[index] for index in evenly_spaced(len(paths), _LOOKED_AT)]
 
 
 def _agreeing(paths: Sequence[Path], asked: Callable[[Path], bool]) -> set[Path]:
-    """Paths of which it is true; asked of a few, and of the others only if these differ."""
+    """Paths for which `asked` is true; it is called on a few, on all only if these differ."""
     answers = {path: asked(path) for path in _some(paths)}
     if len(set(answers.values())) < 2:
         return set(paths) if any(answers.values()) else set()
@@ -152,7 +152,7 @@ def _agreeing(paths: Sequence[Path], asked: Callable[[Path], bool]) -> set[Path]
 
 
 def _looks_like_mask(path: Path) -> bool:
-    """True if it has few grey tones, or cannot be read: then its name decides."""
+    """True if the picture has few grey tones, or cannot be read, so that its name decides."""
     tones = _tones(path)
     return tones is None or tones <= _MOST_TONES
 
@@ -168,9 +168,9 @@ def _is_two_toned(partners: Mapping[Path, Path], path: Path) -> bool:
 
 
 def _tones(path: Path) -> int | None:
-    """Number of grey levels; 2 where nearly all are close to black and white, as in a JPEG.
+    """Number of a picture's grey levels, or None if it cannot be read.
 
-    None if the picture cannot be read.
+    It is 2 if nearly all pixels are close to black or white, as in a mask saved as JPEG.
     """
     try:
         grey = read_pixels(path).max(axis=2)

@@ -1,4 +1,4 @@
-"""Numbers of more than 8 bits: which of them is white, by their type and range."""
+"""White level of images with more than 8 bits, by type and range of their numbers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 from ahl._common.errors import ImageError
 
 FULL_DEPTH: Final = 16
-"""Bits that integers use, unless fewer are given."""
+"""Bits of integers, unless fewer are given."""
 
 
 def white_of(least: float, most: float, *, floats: bool, bit_depth: int = FULL_DEPTH) -> int:
-    """The number that is white in an image whose numbers run from `least` to `most`.
+    """White level of an image whose numbers run from `least` to `most`.
 
-    Of floats 1, or 255 if there are numbers of 2 and more: those between are not whole grey
-    values, but may lie a little above 1. Of integers it is the largest of their bits.
+    For floats it is 1, or 255 if `most` is 2 or more; for integers the largest of `bit_depth` bits.
 
     Raises:
-        ImageError: if numbers lie outside.
+        ImageError: if `least` or `most` lies outside 0 to the white level, or is NaN. A largest
+            float between 1 and 2 is refused, too: it fits neither range.
     """
     white = (255 if most >= 2 else 1) if floats else 2**bit_depth - 1
     if not (least >= 0 and most <= white):  # put this way round, NaN is refused too

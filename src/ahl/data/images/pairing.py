@@ -1,4 +1,4 @@
-"""Masks paired with the photographs that they belong to, by the names of files and folders."""
+"""Pairing of masks with their photographs, by the names of files and folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pair(
         photographs: absolute paths.
 
     Returns:
-        the masks of each photograph that has some; and those without one.
+        the masks of each photograph that has some, and the masks without a photograph.
     """
     root = common_folder([*masks, *photographs])
     places = {path: path.relative_to(root).parts[:-1] for path in (*masks, *photographs)}
@@ -46,21 +46,21 @@ def pair(
 
 
 def common_folder(paths: Sequence[Path]) -> Path:
-    """The deepest folder that all of these absolute paths are in."""
+    """The deepest folder that contains all of these absolute paths."""
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def is_ground_truth(folder: str) -> bool:
-    """True for the name of a folder that holds nothing but masks."""
+    """True for names of folders that hold only masks, such as `ground_truth`."""
     return _GROUND_TRUTH.fullmatch(folder) is not None
 
 
 class NameIndex:
-    """Photographs by their names and folders.
+    """Index of photographs by names and folders.
 
     Args:
-        paths: of the photographs.
-        places: the folders of these and of all masks that will be asked about.
+        paths: the photographs.
+        places: folder names of the photographs, and of all masks to look up.
     """
 
     def __init__(self, paths: Iterable[Path], places: Places) -> None:
@@ -77,25 +77,25 @@ class NameIndex:
                 self._by_class[parts[-1].casefold(), stem].append(path)
 
     def beside(self, path: Path, stem: str | None) -> list[Path]:
-        """Photographs of this name in the same folder."""
+        """Other photographs with this stem in the same folder as `path`."""
         found = self._by_folder.get((path.parent, stem.casefold()), []) if stem else []
         return [other for other in found if other != path]
 
     def twins(self) -> dict[Path, list[Path]]:
-        """Photographs that share their name with others in the same folder, and these others."""
+        """Each photograph that shares its stem with others in its folder, with these others."""
         alike = [paths for paths in self._by_folder.values() if len(paths) > 1]
         return {path: [p for p in paths if p != path] for paths in alike for path in paths}
 
     def knows(self, mask: Path) -> bool:
-        """True if a photograph anywhere has its name, with the ending of a mask or without."""
+        """True if any photograph has the mask's stem, with or without a mask's ending."""
         return any(stem.casefold() in self._by_name for stem in self._stems(mask))
 
     def photograph_of(self, mask: Path, *, anywhere: bool = False) -> Path | None:
-        """The photograph that a mask is of; None if there is none, or several would do.
+        """The photograph that a mask belongs to; None if there is none, or more than one.
 
-        The folders of both are compared without those that hold masks: the photograph lies in a
-        folder of the mask's class, else below the folder in which the folder of masks is; or
-        anywhere.
+        Folders that hold masks are left out of the comparison. The photograph is looked for beside
+        the mask, in a folder of the mask's class, below the folder that contains the mask's folder,
+        and, if `anywhere`, in all folders.
         """
         if beside := self.beside(mask, mask.stem) + self.beside(mask, base_name(mask.stem)):
             return beside[0] if len(beside) == 1 else None
@@ -111,7 +111,7 @@ class NameIndex:
         return None
 
     def _candidates(self, mask: Path, folders: tuple[str, ...]) -> list[Path]:
-        """Photographs of its name in folders of its class, else in any, unless they are many."""
+        """Photographs of the mask's name in folders of its class, else in all, unless too many."""
         stems = [stem.casefold() for stem in dict.fromkeys(self._stems(mask))]
         same = []
         if folders:
@@ -127,7 +127,7 @@ class NameIndex:
         return [stem for stem in (mask.stem, base_name(mask.stem)) if stem]
 
     def _rank(self, wanted: tuple[str, ...], path: Path) -> tuple[int, int] | None:
-        """Folders that the two share at the end, and at the start; None if they contradict."""
+        """Numbers of equal folders at the end and at the start; None if the folders contradict."""
         there = [part.casefold() for part in self.places[path]]
         here = [part.casefold() for part in wanted]
         head = len([*takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False))])
@@ -137,6 +137,6 @@ class NameIndex:
 
 
 def base_name(stem: str) -> str | None:
-    """The name of the photograph that a mask is named after; None if it has no mask's ending."""
+    """The photograph's stem in a mask's stem; None without a mask's ending."""
     match = _ENDING.fullmatch(stem)
     return match[1] if match else None

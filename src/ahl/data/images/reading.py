@@ -1,19 +1,19 @@
-"""Any image source becomes uint8 RGB pixels.
+"""Reads any image source as uint8 RGB pixels.
 
-Reading follows fixed rules that hardly look at the image's content, so that parts
-photographed alike stay comparable:
+The rules are fixed and hardly depend on the image's content, so that parts photographed alike stay
+comparable:
 
-- 16 bits to 8 keep the high byte (`value // 256`), in grey as in colour; of grey, fewer bits may be
-  named (`bit_depth`). Pillow's 32-bit integers are taken for 16-bit values too.
-- Floating point is 0..1 (times 255, rounded to the nearest), or 0..255 where there are values of 2
-  and more; others, NaN included, are refused rather than guessed at.
+- 16 bits are reduced to 8 by keeping the high byte (`value // 256`), in grey and in colour; for
+  grey, fewer bits may be given (`bit_depth`). Pillow's 32-bit integers are read as 16-bit values.
+- Floating point is 0..1 (times 255, rounded to the nearest), or 0..255 if there are values of 2
+  and more; other ranges and NaN are refused rather than guessed at.
 - Alpha is dropped, not composited: the stored colours stay, as in the papers' `convert("RGB")`.
-- EXIF orientation is applied. Of several frames, the first counts.
-- A TIFF file's white may be zero, and its bits 12: both are obeyed. Signed integers are refused.
-- A `.npy` file is a grey image, or one of at least three channels, of which the first three count;
-  its integers and floats follow the same rules. Channels lie on the last axis where no other is
-  shorter, else on the first.
-- A DICOM file is shown by its own window (`ahl.data.images.dicom`).
+- EXIF orientation is applied. Of several frames, the first is read.
+- In TIFF files, zero as white and 12 bits are respected. Signed integers are refused.
+- A `.npy` file is a grey image, or one of at least three channels, of which the first three are
+  read; its integers and floats follow the same rules. Channels are on the last axis if no other
+  axis is shorter, else on the first.
+- A DICOM file is displayed by its own window (`ahl.data.images.dicom`).
 """
 
 from __future__ import annotations
@@ -64,36 +64,36 @@ from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.tiff import FloatTiff, check_tags, explain_unread
 
 ImageSource = str | Path | Region | Pinned | EncodedImage | Image.Image | NDArray[np.uint8]
-"""A file or a region of one, perhaps with its hash, the bytes of a file, a Pillow image, or a uint8
+"""A file or a region of one, with its hash or without, an encoded image, a Pillow image, or a uint8
 array (H, W) or (H, W, 1 | 3 | 4)."""
 
 MAX_PIXELS = 100_000_000
-"""Largest image read: beyond nearly all cameras, and no more than 300 MB of RGB."""
+"""Largest number of pixels of an image, 300 MB of RGB."""
 
 _Opened = tuple[Callable[..., ImageSize], Callable[..., Pixels], Callable[[], NDArray[Any] | None]]
-"""Of an open image: functions that give its shape and its pixels, of at most `max_pixels`, and its
-numbers if these are of more than 8 bits."""
+"""Functions of an open image that return its shape and its pixels, of at most `max_pixels`, and its
+numbers if they have more than 8 bits."""
 
 
 def read_pixels(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, bit_depth: int = FULL_DEPTH
 ) -> Pixels:
-    """Read one image as RGB, by the rules at the top of this module.
+    """Read an image as RGB, by the rules at the top of this module.
 
     Args:
-        source: a path to a file of one of `ahl.data.images.formats`, a region of such a file,
-            the bytes of one (no .npy), a Pillow image, or a uint8 array (H, W), (H, W, 1),
-            (H, W, 3) as RGB or (H, W, 4) as RGBA.
+        source: a path to a file of one of `ahl.data.images.formats`, a region of such a file, an
+            encoded image in memory, a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 3)
+            as RGB or (H, W, 4) as RGBA.
         max_pixels: larger images are refused before they are decoded. Files above twice
-            `PIL.Image.MAX_IMAGE_PIXELS` are refused whatever this says.
-        bit_depth: bits of the grey values that a file holds as 16.
+            `PIL.Image.MAX_IMAGE_PIXELS` are always refused.
+        bit_depth: bits actually used in a file's 16-bit grey values.
 
     Returns:
         Array (H, W, 3), uint8, in memory of its own.
 
     Raises:
         ImageError: if the image cannot be read, or a region does not lie inside it. The message
-            is a reason without the image's name, to be put after "skipped: ".
+            is the reason without the image's name, to be put after "skipped: ".
     """
     if isinstance(source, Region):
         whole = read_pixels(source.path, max_pixels=max_pixels, bit_depth=bit_depth)
@@ -105,7 +105,7 @@ def read_pixels(
 
 
 def _read_pinned(pinned: Pinned, max_pixels: int, bit_depth: int) -> Pixels:
-    """Read bytes, and decode these very ones if they are those that were hashed."""
+    """Read a file's bytes once, compare their hash, and decode them."""
     source = pinned.source
     path = source.path if isinstance(source, Region) else source
     data = content_of(path)
@@ -119,7 +119,7 @@ def _read_pinned(pinned: Pinned, max_pixels: int, bit_depth: int) -> Pixels:
 
 
 def pinned(source: ImageSource, sha256: str) -> ImageSource:
-    """The source, which if it is a file is read only while it has this `content_hash`."""
+    """The source, pinned to this `content_hash` if it is a file or a region of one."""
     if isinstance(source, (str, Path, Region)):
         return Pinned(source if isinstance(source, Region) else Path(source), sha256)
     return source
@@ -131,7 +131,7 @@ def _cut(whole: Pixels, box: Box) -> Pixels:
 
 
 def image_shape(source: ImageSource) -> ImageSize:
-    """Height and width of what `read_pixels` gives, mostly without decoding any pixels.
+    """Height and width of the pixels that `read_pixels` returns, mostly without decoding any.
 
     Raises:
         ImageError: if the image cannot be opened, or a region does not lie inside it.
@@ -152,9 +152,9 @@ def read_stream(
     max_pixels: int = MAX_PIXELS,
     bit_depth: int = FULL_DEPTH,
 ) -> Pixels:
-    """Read the image that an open file, or bytes in memory, hold; else as `read_pixels`.
+    """Read the image in an open file or in bytes in memory, as `read_pixels`.
 
-    The stream can be sought, and is at its start. If the name ends in `.npy`, it holds an array.
+    The stream must be seekable and at its start. A name that ends in `.npy` stands for an array.
     """
     with _opened_stream(stream, name, bit_depth) as (_, pixels, _):
         return pixels(max_pixels=max_pixels)
@@ -228,7 +228,7 @@ def _inside(box: Box, size: tuple[int, ...]) -> Box:
 
 
 def numbers_in(source: ImageSource) -> NDArray[Any] | None:
-    """Grey values of 16 bits, or floats, of a file; None for other and unreadable images."""
+    """16-bit grey values or floats of a file; None for other and for unreadable images."""
     source = source.source if isinstance(source, Pinned) else source
     if not isinstance(source, (str, Path, EncodedImage)):
         return None
@@ -241,10 +241,10 @@ def numbers_in(source: ImageSource) -> NDArray[Any] | None:
 
 
 def content_hash(source: ImageSource) -> str:
-    """Name an image by its content, in hex: sources of equal hash read as equal pixels.
+    """Hash of an image's content, in hex: sources of equal hash read as equal pixels.
 
-    It is the SHA-256 of a file's bytes, without decoding them; of a region's file and its box; of
-    mode, shape and pixels of a Pillow image or an array.
+    The SHA-256 of a file's undecoded bytes, of a region's file and box, or of mode, shape and
+    pixels of a Pillow image or an array.
 
     Raises:
         ImageError: if the file or image cannot be read.

@@ -1,4 +1,4 @@
-"""Images brought to the size that a model sees."""
+"""Resizing of images to the size that a model sees."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ROWS = 64  # that are resized together
 def resize_pixels(pixels: Pixels, size: ImageSize) -> Pixels:
     """Resize (H, W, 3) to (*size, 3), bilinear with antialiasing, whatever the aspect ratio.
 
-    First the width, then the height, each rounded to uint8. In one call Pillow chooses the order by
-    the sizes, and not the same in each release.
+    First the width, then the height, each rounded to uint8. In a single call Pillow would choose
+    the order by the sizes, and differently between releases.
 
     Raises:
         ConfigurationError: if a side is below 1.

@@ -1,4 +1,4 @@
-"""Images on their way to features: named, labelled, hashed, and decoded ahead of their use."""
+"""Images prepared for feature extraction: named, labelled, hashed and decoded ahead."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from ahl.data.images.reading import (
 from ahl.data.images.resizing import resize_pixels
 
 DECODERS: Final = 2
-"""Images decoded at a time, ahead of the backbone."""
+"""Number of threads that decode images ahead of the backbone."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledImage:
-    """One training image."""
+    """A training image with its name and label."""
 
     source: ImageSource
     name: str
@@ -42,11 +42,11 @@ class LabelledImage:
     class_name: str
     """`"good"`, or the anomaly class."""
     part: str | None = None
-    """As in `Sample`."""
+    """Name shared by all photographs of one physical part, as in `Sample`."""
 
 
 def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
-    """Training images out of a dataset's samples."""
+    """Training images of a dataset's samples."""
     return [
         LabelledImage(source=s.source, name=s.name, class_name=s.class_name, part=s.part)
         for s in samples
@@ -54,11 +54,11 @@ def from_samples(samples: Iterable[Sample]) -> list[LabelledImage]:
 
 
 def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSource]:
-    """The images as a list, whatever holds them.
+    """Return the images of any iterable as a list.
 
     Raises:
-        DataError: if it is one image, whose rows or letters would be taken for images, or holds
-            tensors or arrays of a type that is not read.
+        DataError: if it is a single image, whose rows or letters would be taken for images, or
+            holds tensors or arrays of an unsupported dtype.
     """
     if isinstance(images, (str, Path)):
         raise DataError(f"{images} is one path; expected a list of images, such as ['{images}'].")
@@ -90,10 +90,10 @@ def listed_images(images: Iterable[ImageSource] | str | Path) -> list[ImageSourc
 def label_images(
     images: Sequence[ImageSource], classes: Sequence[str] | str
 ) -> list[LabelledImage]:
-    """Name and label images given directly: a path by itself, another image by its position.
+    """Name and label images: paths are named by themselves, other images by their position.
 
     Raises:
-        DataError: if there are not as many classes as images, or one image is given for a list.
+        DataError: if there are not as many classes as images, or a single image is given.
     """
     images = listed_images(images)
     names = [classes] * len(images) if isinstance(classes, str) else list(classes)
@@ -114,10 +114,10 @@ def label_images(
 def image_item(
     source: ImageSource, name: str, image_size: ImageSize, bit_depth: int = FULL_DEPTH
 ) -> ImageItem:
-    """The item to extract for one image; a file that changes from now on is not decoded.
+    """Make the item of an image by hashing it; a file that changes later is refused when decoded.
 
     Raises:
-        ImageError: if the image cannot be read at all.
+        ImageError: if the image cannot be opened or hashed.
     """
     key = content_hash(source)
     load = _loader(pinned(source, key), image_size, bit_depth)
@@ -125,7 +125,7 @@ def image_item(
 
 
 Look = Callable[[int, Pixels], None]
-"""Receives an image's position and its pixels as they are read, (H, W, 3), in any thread."""
+"""Receives an image's position and its pixels (H, W, 3) before resizing, in any thread."""
 
 
 def unhashed_items(
@@ -134,7 +134,7 @@ def unhashed_items(
     bit_depth: int = FULL_DEPTH,
     look: Look | None = None,
 ) -> Iterator[ImageItem]:
-    """Items named by their positions, without a key: scoring needs none."""
+    """Yield items named by their positions, without the keys that only training needs."""
     for index, source in enumerate(images):
         seen = None if look is None else partial(look, index)
         yield ImageItem(name=str(index), key="", load=_loader(source, image_size, bit_depth, seen))
@@ -157,12 +157,12 @@ def _loader(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecodedBatch:
-    """Images decoded together, and those since the last batch that could not be.
+    """Images decoded together, and those since the last batch that could not be decoded.
 
     Attributes:
-        indices: of the decoded ones among all.
-        pixels: (n, H, W, 3) uint8 of these; None if there are none.
-        skipped: the others, with their indices.
+        indices: positions of the decoded images among all.
+        pixels: (n, H, W, 3) uint8, the decoded images; None if there are none.
+        skipped: the other images, with their positions.
     """
 
     indices: list[int]
@@ -173,12 +173,12 @@ class DecodedBatch:
 def decoded_batches(
     items: Iterable[ImageItem], size: int, *, callback: Callback | None = None
 ) -> Iterator[DecodedBatch]:
-    """Decode items of one shape in parallel, in order, holding only a few batches.
+    """Decode items of one shape in parallel and in order, with only a few batches in memory.
 
-    The callback receives how long decoding was waited for.
+    The callback receives the time spent waiting for decoding.
 
     Yields:
-        batches of `size` images; every item is in one of them.
+        batches of `size` images, the last one smaller; every item is in one of them.
     """
     callback = callback or Callback()
     upcoming = iter(items)
@@ -221,18 +221,21 @@ def readable_items(
     strict: bool,
     callback: Callback,
 ) -> tuple[list[LabelledImage], list[ImageItem]]:
-    """Hash the images; those that cannot be opened are skipped, or raised when strict.
+    """Hash images and make their items; unreadable ones are skipped, or raised if strict.
 
     Args:
         images: the training images.
         features: size that they will be resized to, and their bit depth.
-        decode: also decode each once, for runs that draw images before their features are
-            taken, and must not meet a damaged one then.
-        strict: raise instead of skipping.
-        callback: receives what is skipped.
+        decode: True to decode each image once, too, for runs that must not meet a damaged one
+            later.
+        strict: True to raise instead of skipping.
+        callback: receives the skipped images.
 
     Returns:
-        the images kept, each with its hash, and their items.
+        the readable images, each with its hash, and their items.
+
+    Raises:
+        ImageError: if an image cannot be read and `strict` is set.
     """
     kept, items = [], []
     for image in images:
@@ -249,10 +252,10 @@ def readable_items(
 
 
 def first_readable(items: Sequence[ImageItem]) -> Pixels:
-    """Decode the first item that can be decoded (any more).
+    """Decode the first item that can still be decoded.
 
     Raises:
-        ImageError: if none can.
+        ImageError: if no item can be decoded.
     """
     for item in items[:-1]:
         with suppress(ImageError):
@@ -261,10 +264,10 @@ def first_readable(items: Sequence[ImageItem]) -> Pixels:
 
 
 def report_skipped(skipped: Skipped, strict: bool, callback: Callback) -> None:
-    """Report a skipped image, or stop when strict.
+    """Report a skipped image to the callback, or raise.
 
     Raises:
-        ImageError: if strict.
+        ImageError: if `strict` is set.
     """
     if strict:
         raise ImageError(f"{skipped.name}: {skipped.reason}")

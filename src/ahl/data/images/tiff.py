@@ -1,4 +1,4 @@
-"""TIFF tags that change what the numbers of an image mean: obeyed, or refused with the reason."""
+"""TIFF tags that change the meaning of an image's numbers: applied, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _WAY_OUT: Final = "save it with 8 or 16 bits a channel, unsigned"
 
 
 def check_tags(stream: BinaryIO) -> None:
-    """Refuse a file with more strips than any image needs: Pillow makes an object of each.
+    """Refuse a file with too many strips, for each of which Pillow makes an object.
 
     Args:
-        stream: of the file, whose place stays.
+        stream: the open file; its position is kept.
 
     Raises:
         ImageError: if a tag of the first image has too many numbers.
@@ -63,7 +63,7 @@ def check_tags(stream: BinaryIO) -> None:
 
 
 def check_numbers(tags: Mapping[int, Any]) -> None:
-    """Refuse numbers that Pillow reads as others.
+    """Refuse numbers that Pillow misreads.
 
     Raises:
         ImageError: for signed integers of fewer than 32 bits.
@@ -76,12 +76,12 @@ def check_numbers(tags: Mapping[int, Any]) -> None:
 def in_full_range(
     values: NDArray[Any], tags: Mapping[int, Any], bit_depth: int = FULL_DEPTH
 ) -> NDArray[Any]:
-    """Integers or floats as others mean them: zero is black.
+    """Scale and invert Pillow's numbers so that zero is black and integers use `bit_depth` bits.
 
     Args:
-        values: as Pillow gives them: 12 bits are not scaled, and white may be zero.
-        tags: of the image.
-        bit_depth: of integers.
+        values: numbers from Pillow, which does not scale 12 bits or invert zero as white.
+        tags: tags of the image.
+        bit_depth: bits of integers.
     """
     if _first(tags, _BITS, 1) == 12:
         values = values << 4 >> FULL_DEPTH - bit_depth
@@ -92,7 +92,7 @@ def in_full_range(
 
 
 def _tags_of(stream: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """The tags of the first image; raises whatever a damaged file makes it raise."""
+    """Tags of the first image; a damaged file may raise any exception."""
     stream.seek(0)
     start = stream.read(8)
     if start[2:3] == b"+" or start[3:4] == b"+":  # BigTIFF: offsets of 8 bytes
@@ -105,13 +105,15 @@ def _tags_of(stream: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatTiff:
-    """Floats of 16 or 64 bits, or in several channels, which Pillow does not read.
+    """A TIFF image of 16-bit or 64-bit floats, or of floats in several channels.
+
+    Pillow does not read these.
 
     Attributes:
         stream: the open file.
-        tags: of the image.
+        tags: tags of the image.
         size: height and width.
-        channels: 1 or 3 and more.
+        channels: number of channels, 1 or at least 3.
     """
 
     stream: BinaryIO
@@ -121,10 +123,10 @@ class FloatTiff:
 
     @classmethod
     def of(cls, stream: BinaryIO) -> Self | None:
-        """The image in a file; None if it is another, or damaged.
+        """The image in a file; None if the file is of another kind, or damaged.
 
         Raises:
-            ImageError: if it is one that is not read, with the reason.
+            ImageError: if it is an unsupported image of floats, with the reason.
         """
         try:
             tags = _tags_of(stream)
@@ -151,7 +153,7 @@ class FloatTiff:
         return cls(stream=stream, tags=tags, size=size, channels=channels)
 
     def values(self) -> NDArray[Any]:
-        """The floats, (H, W) or (H, W, 3); raises whatever a damaged file makes it raise."""
+        """Read the floats, (H, W) or (H, W, 3); a damaged file may raise any exception."""
         height, width = self.size
         order = "<" if self.tags.prefix == b"II" else ">"  # type: ignore[attr-defined]
         kind = np.dtype(f"{order}f{_first(self.tags, _BITS, 1) // 8}")
@@ -172,7 +174,7 @@ class FloatTiff:
 
 
 def explain_unread(stream: BinaryIO) -> None:
-    """Say why Pillow does not know a TIFF file, if its tags can be read.
+    """Raise the reason why Pillow cannot read a TIFF file; return if the tags are unreadable.
 
     Raises:
         ImageError: with the reason.

@@ -1,4 +1,4 @@
-"""Good images that cannot show how good parts differ: refused, or said."""
+"""Checks of the good images: number, variety and range of values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ahl.data.images.numbers import FULL_DEPTH
 from ahl.data.images.reading import ImageSource, numbers_in
 
 FEW: Final = 10
-"""Good images below which scores say little."""
+"""Number of good images below which scores are rough."""
 
 LOOKED_AT: Final = 16
-"""Images of many, evenly spaced, that stand for all."""
+"""Number of evenly spaced images that are examined."""
 
 _SAME: Final = 2  # grey levels
 _SPECKS: Final = 0.001  # share of the pixels that may differ more: a dead pixel is not variety
@@ -26,10 +26,10 @@ _TWELVE_BITS: Final = 12
 
 
 def check_variety(items: Sequence[ImageItem]) -> None:
-    """Refuse good images that are all alike; a few of them are looked at.
+    """Refuse good images that are all alike; at most `LOOKED_AT` of them are examined.
 
     Raises:
-        DataError: if they show the same picture, or each has one grey tone alone.
+        DataError: if all show the same picture, or each has a single tone.
     """
     pictures: list[Pixels] = []
     names: list[str] = []
@@ -55,7 +55,7 @@ def check_variety(items: Sequence[ImageItem]) -> None:
 
 
 def notes_on(normals: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Iterator[str]:
-    """Sentences on good images that are few, too dark by their numbers, or of floats."""
+    """Yield notes on good images that are few, too dark by their numbers, or of floats."""
     if len(normals) < FEW:
         yield (
             f"{counted(len(normals), 'good image', 'are')} few: scores and probabilities will be "
@@ -65,11 +65,11 @@ def notes_on(normals: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Ite
 
 
 def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Iterator[str]:
-    """Sentences on images of more than 8 bits, a few of which are looked at.
+    """Yield notes on images of more than 8 bits; at most `LOOKED_AT` of them are examined.
 
     Args:
-        images: all.
-        bit_depth: that files of 16 bits are read as; of fewer bits, nobody is asked.
+        images: all images.
+        bit_depth: bits that 16-bit files are read with; below 16 there is no note on dark images.
     """
     peaks: dict[bool, list[float]] = {True: [], False: []}
     for index in evenly_spaced(len(images), LOOKED_AT):

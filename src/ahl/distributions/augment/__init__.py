@@ -15,7 +15,7 @@ __all__ = [
 
 
 def default_generators() -> tuple[PseudoAnomalyGenerator, ...]:
-    """The generators of the method, in a fixed order, each with its default settings.
+    """The method's generators with default settings, in a fixed order.
 
     Examples:
         >>> from ahl import default_generators

@@ -11,16 +11,16 @@ import numpy as np
 from ahl._common.types import Pixels
 
 VISIBLE = 8.0
-"""Mean change, in grey levels of 255, below which a change is too faint: the image would be a
-normal one labelled anomalous, and the generator draws again."""
+"""Smallest mean change in grey levels (of 255). A fainter one would leave a normal image labelled
+anomalous; the generator then draws again."""
 
 ATTEMPTS = 8
-"""Draws at most."""
+"""Largest number of draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoAnomalyGenerator(ABC):
-    """Makes an anomalous-looking image out of a normal one (AHL, appendix B.1).
+    """Base class of generators that make a normal image look anomalous (AHL, appendix B.1).
 
     A concrete generator is a frozen, keyword-only dataclass whose fields are its settings.
     It holds no state: all randomness comes from the generator passed to the call, so the
@@ -30,14 +30,14 @@ class PseudoAnomalyGenerator(ABC):
     name: ClassVar[str]
     """Unique name, lower case."""
     version: ClassVar[int] = 1
-    """Raised whenever the same arguments would give other pixels (feature caches depend on it)."""
+    """Version number, raised if equal arguments give other pixels; feature caches depend on it."""
 
     @abstractmethod
     def __call__(self, image: Pixels, source: Pixels, random: np.random.Generator) -> Pixels:
-        """Return a tampered copy of `image`.
+        """Return a copy of `image` with a synthetic defect.
 
         Args:
-            image: the normal image to tamper with, uint8, (H, W, 3), not modified.
+            image: the normal image, uint8, (H, W, 3), not modified.
             source: another normal image to take material from, uint8, any (H', W', 3);
                 may be the same image when a set has only one.
             random: source of all randomness.
@@ -61,15 +61,14 @@ def tampered(
     *,
     tiles: int,
 ) -> Pixels:
-    """A changed copy of `image`; of images seen in tiles, one tile is changed.
+    """Apply a generator to a copy of `image`, or to one random tile of it.
 
     Args:
-        generator: what tampers.
+        generator: the generator to apply.
         image: the normal image, uint8, (H, W, 3), not modified.
         source: another normal image of the same size.
-        random: source of all randomness, of the tile's place too.
-        tiles: side of the tiles in pixels; a longer one is cut off at the image's edge. 0 tampers
-            with the whole image.
+        random: source of all randomness, also for the tile's position.
+        tiles: side of the tile in pixels, at most the image's; 0 for the whole image.
 
     Returns:
         uint8, (H, W, 3).

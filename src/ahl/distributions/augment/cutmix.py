@@ -1,4 +1,4 @@
-"""CutMix: a rectangle of the image is replaced by that of another normal image."""
+"""CutMix: replaces a rectangle of the image by that of another normal image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ class CutMix(PseudoAnomalyGenerator):
     anomaly: 1 - lambda is mapped linearly onto `minimum_area`..`maximum_area`, and the patch
     lies within the image instead of being cut off at its border.
 
-    Where image and source do not differ in the last patch tried, that patch is inverted.
+    If image and source do not differ in the last patch tried, that patch is inverted.
 
     Attributes:
         alpha: both parameters of the Beta distribution, > 0; 1 draws areas uniformly.
         minimum_area: smallest patch, as a share of the image, in (0, 1).
         maximum_area: largest patch, as a share of the image, in (0, 1).
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "cutmix"

@@ -1,4 +1,4 @@
-"""CutPaste: a patch of the image is pasted at another place of the same image."""
+"""CutPaste: pastes a patch of the image at another place of the same image."""
 
 from __future__ import annotations
 
@@ -44,15 +44,18 @@ class CutPaste(PseudoAnomalyGenerator):
     relative to the image's own shape, and the scar's size to its shorter side. A rotated patch
     that does not fit into the image, far from square, is pasted unrotated.
 
-    Where the paste changes nothing at the last place tried, that place is inverted.
+    If the paste changes nothing at the last place tried, that place is inverted.
 
     Attributes:
-        scar_probability: how often the scar is made instead of the normal patch, in [0, 1].
-        rotation_probability: how often a normal patch is rotated, in [0, 1].
-        jitter_probability: how often a patch's colours are jittered, in [0, 1].
-        maximum_angle: a rotation is by at most this many degrees either way, in [0, 90].
+        scar_probability: probability of a scar instead of a normal patch, in [0, 1].
+        rotation_probability: probability that a normal patch is rotated, in [0, 1].
+        jitter_probability: probability that a patch's colours are jittered, in [0, 1].
+        maximum_angle: largest rotation in degrees, either way, in [0, 90].
         maximum_jitter: largest relative change of brightness, contrast, saturation, and of hue
             as a share of the colour circle, in [0, 0.5].
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "cutpaste"
@@ -73,7 +76,7 @@ class CutPaste(PseudoAnomalyGenerator):
     def __call__(self, image: Pixels, source: Pixels, random: np.random.Generator) -> Pixels:
         """Return a copy of `image`, uint8, (H, W, 3), with a patch of it at a second place.
 
-        `source` is not used: the material is the image's own.
+        `source` is not used.
         """
         height, width = image.shape[:2]
         for _ in range(ATTEMPTS):
@@ -92,7 +95,7 @@ class CutPaste(PseudoAnomalyGenerator):
         return tampered
 
     def _cut(self, image: Pixels, random: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
-        """Draw a patch: its N pixels, (N, 3), and which of a box it fills, (h, w) with N true."""
+        """Draw a patch: its N pixels (N, 3), and their mask in a box, (h, w) with N true."""
         is_scar = random.random() < self.scar_probability
         draw_size = _draw_scar_size if is_scar else _draw_patch_size
         height, width = draw_size(image.shape[0], image.shape[1], random)
@@ -138,10 +141,10 @@ def _rotated_box(height: int, width: int, angle: float) -> tuple[int, int]:
 
 
 def _rotate(patch: Pixels, angle: float, box: tuple[int, int]) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Turn a patch (h, w, 3) by `angle` (radians) about its centre, within a box.
+    """Rotate a patch (h, w, 3) by `angle` (radians) about its centre, within a box.
 
-    Returns the pixels of the turned patch, (N, 3), row by row, and which pixels of the box they
-    are, (h', w').
+    Returns:
+        the N pixels of the rotated patch, (N, 3), row by row, and their mask in the box, (h', w').
     """
     height, width = patch.shape[:2]
     cosine, sine = math.cos(angle), math.sin(angle)

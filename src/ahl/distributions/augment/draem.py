@@ -1,4 +1,4 @@
-"""DRAEM's simulated anomalies: blotches of Perlin noise, filled from a foreign texture."""
+"""DRAEM's simulated anomalies: regions of Perlin noise, filled with another texture."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ class DraemMask(PseudoAnomalyGenerator):
 
     Zavrtanik et al., "DRAEM - A discriminatively trained reconstruction embedding for surface
     anomaly detection", ICCV 2021, section 3.3. The paper fills from a set of unrelated textures;
-    here the filling is another normal image, so it is augmented harder (`augment_texture`) to
-    look foreign. The noise has 2^0 to 2^`maximum_octave` cells along each axis, drawn apart, so
-    that blotches, streaks and speckles occur.
+    here the filling is another normal image, so it is augmented more strongly (`augment_texture`).
+    The noise has 2^0 to 2^`maximum_octave` cells along each axis, drawn independently, so that
+    blotches, streaks and speckles occur.
 
-    Where the filling changes nothing under the last mask tried, the image is inverted there.
+    If the filling changes nothing under the last mask tried, the image is inverted there.
 
     Attributes:
-        threshold: the mask is where the noise exceeds this, in (0, 1).
+        threshold: noise level above which the mask is true, in (0, 1).
         maximum_octave: binary logarithm of the largest number of cells along an axis, >= 0;
             a cell is never smaller than two pixels.
         minimum_area: masks that cover a smaller share of the image are drawn again, in [0, 1).
-        minimum_opacity: least opacity of the filling, in (0, 1].
-        maximum_opacity: greatest opacity of the filling, in (0, 1].
+        minimum_opacity: smallest opacity of the filling, in (0, 1].
+        maximum_opacity: largest opacity of the filling, in (0, 1].
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "draem"
@@ -89,7 +92,7 @@ class DraemMask(PseudoAnomalyGenerator):
         return tampered
 
     def draw_mask(self, height: int, width: int, random: np.random.Generator) -> NDArray[np.bool_]:
-        """Draw a mask, bool, (H, W), neither empty nor all of the image."""
+        """Draw a mask, bool, (H, W), neither empty nor covering the whole image."""
         for _ in range(ATTEMPTS):
             rows, columns = (
                 min(2 ** int(random.integers(self.maximum_octave + 1)), max(side // 2, 1))
@@ -105,7 +108,7 @@ class DraemMask(PseudoAnomalyGenerator):
 
 
 def blend(image: Pixels, filling: Pixels, opacity: float) -> Pixels:
-    """DRAEM's blending (section 3.3): (1 - opacity) image + opacity filling, rounded.
+    """Blend as DRAEM does (section 3.3): (1 - opacity) image + opacity filling, rounded.
 
     Args:
         image: uint8, any shape.
@@ -119,8 +122,8 @@ def blend(image: Pixels, filling: Pixels, opacity: float) -> Pixels:
 def augment_texture(texture: Image.Image, random: np.random.Generator) -> Image.Image:
     """Apply three different augmentations, drawn at random, to an RGB image.
 
-    The paper's list (section 3.3: posterise, sharpness, solarise, equalise, brightness, colour,
-    auto-contrast), and flips and rotation, since normal images are often alike in layout.
+    They are the paper's (section 3.3: posterise, sharpness, solarise, equalise, brightness, colour,
+    auto-contrast), and flips and rotation, as normal images often share a layout.
     """
     for index in random.choice(len(_AUGMENTATIONS), size=3, replace=False):
         texture = _AUGMENTATIONS[index](texture, random)

@@ -1,4 +1,4 @@
-"""Perlin noise: smooth random fields whose grain has a chosen size."""
+"""Perlin noise: smooth random fields with a chosen grain size."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def perlin_noise(
     """Draw a field of two-dimensional gradient noise.
 
     Perlin, "An Image Synthesizer", SIGGRAPH 1985, with the fade 6 t^5 - 15 t^4 + 10 t^3 of his
-    "Improving Noise", SIGGRAPH 2002. A random unit vector stands at every corner of a lattice of
-    `rows` x `columns` cells; each pixel's centre takes the dot products of its cell's four
-    vectors with its offsets from those corners, interpolated by the fade.
+    "Improving Noise", SIGGRAPH 2002. Every corner of a lattice of `rows` x `columns` cells has a
+    random unit vector. The value at a pixel's centre is interpolated by the fade from the dot
+    products of its cell's four vectors with its offsets from their corners.
 
     Args:
-        height: H, in pixels, any.
-        width: W, in pixels, any.
-        rows: cells over the height, at least 1; does not need to divide it.
-        columns: cells over the width, at least 1; does not need to divide it.
+        height: H, in pixels.
+        width: W, in pixels.
+        rows: cells over the height, at least 1; need not divide it.
+        columns: cells over the width, at least 1; need not divide it.
         random: source of the unit vectors.
 
     Returns:
-        float64, (H, W), in [-1, 1] (scaled by sqrt(2), which is where the bound is), mean 0.
+        float64, (H, W), mean 0, scaled by sqrt(2) to [-1, 1].
     """
     angles = random.uniform(0.0, 2.0 * np.pi, size=(rows + 1, columns + 1))
     x_gradients, y_gradients = np.cos(angles), np.sin(angles)
@@ -47,7 +47,7 @@ def perlin_noise(
 
 
 def _locate(length: int, cells: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """For each pixel's centre: its cell, and its place within that cell, in [0, 1)."""
+    """Cell of each pixel's centre, and its position within that cell, in [0, 1)."""
     position = (np.arange(length, dtype=np.float64) + 0.5) * (cells / length)
     # Rounding must not carry the last pixel past the last cell.
     cell: NDArray[np.intp] = np.minimum(position.astype(np.intp), cells - 1)

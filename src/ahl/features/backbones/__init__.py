@@ -1,4 +1,4 @@
-"""Backbones: images in, feature maps out."""
+"""Backbones, which turn images into feature maps."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 BACKBONES: tuple[type[Backbone], ...] = (TimmBackbone,)
-"""The kinds that model files may name."""
+"""Backbone classes that model files may name."""
 
 
 def rebuild_backbone(
@@ -27,14 +27,13 @@ def rebuild_backbone(
     *,
     extra: Sequence[type[Backbone]] = (),
 ) -> Backbone:
-    """Build the backbone that a model file describes; no code from the file, no network.
+    """Build the backbone that a model file describes; nothing is downloaded and no code runs.
 
-    Of `extra`, your own classes beside `BACKBONES`, the first of a kind counts.
+    `extra` holds your own classes beside `BACKBONES`; the first of a kind is used.
 
     Raises:
-        ModelFileError: if it is the embedded backbone of ahl 0.1.0, which is gone.
-        WeightsError: if the kind is unknown, the tensors are not the described ones, or the
-            settings do not fit.
+        ModelFileError: if it is the embedded backbone of ahl 0.1.0, which no longer exists.
+        WeightsError: if the kind is unknown, or tensors or settings do not match the description.
     """
     kinds = {each.kind: each for each in reversed((*BACKBONES, *extra))}
     if description.kind == "embedded" and "embedded" not in kinds:

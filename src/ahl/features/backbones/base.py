@@ -1,4 +1,4 @@
-"""The extension point for backbones: images in, one joined feature map out."""
+"""The extension point for backbones, which turn images into one joined feature map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BackboneTensors = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneDescription:
-    """Everything but the weights that is needed to build a backbone again; JSON values only."""
+    """Everything except the weights that is needed to rebuild a backbone, as JSON values."""
 
     kind: str
     settings: dict[str, Any]
@@ -26,15 +26,15 @@ class BackboneDescription:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the whole description: equal fingerprints make equal features."""
+        """Hash of the description: backbones of equal fingerprints make equal features."""
         return json_hash([self.kind, self.settings, self.weights_sha256])
 
 
 class Backbone(nn.Module, ABC):
-    """Turns images into one feature map, several stages joined.
+    """Base class of backbones, which turn images into one feature map of several joined stages.
 
-    A concrete backbone normalises its input itself, is built from `settings()` and `tensors()`
-    by `rebuild`, and gives an image the same features whatever else is in the batch.
+    A concrete backbone normalises its input, can be rebuilt from `settings()` and `tensors()`, and
+    gives an image the same features in every batch.
     """
 
     kind: ClassVar[str]
@@ -44,24 +44,23 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W), float32 in 0..1, to features (N, C, h, w), float32.
 
-        Any H and W of at least 16 pixels must work, for full and for half size alike, with the
-        same C.
+        Any H and W of at least 16 pixels must work, with the same C.
         """
 
     def for_inference(self) -> Backbone:
-        """The backbone as a processor runs it fastest: the same features, but for rounding."""
+        """A faster version for inference on a CPU; features differ by rounding only."""
         return self
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Settings that `rebuild` needs beside the tensors, as JSON values."""
+        """Settings that `rebuild` needs besides the tensors, as JSON values."""
 
     @property
     def multiple(self) -> int:
-        """Pixels of which a side should be a multiple, so that whole cells cover both scales.
+        """Number of pixels of which sides should be a multiple for whole cells at both scales.
 
-        Twice the stride of the coarsest features: the second scale has half the side. Any side
-        works; others leave cells that lie partly outside.
+        Twice the stride of the coarsest features, as the second scale has half the side. Other
+        sides work, too, but leave cells partly outside the image.
         """
         return 64
 
@@ -72,28 +71,28 @@ class Backbone(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> Backbone:
-        """Build the backbone that `settings()` and `tensors()` describe, without a network.
+        """Build the backbone that `settings()` and `tensors()` describe, without downloads.
 
         Raises:
-            WeightsError: if the settings are not of this kind or the tensors do not fit.
+            WeightsError: if the settings are invalid or the tensors do not match them.
         """
 
     def describe(self) -> BackboneDescription:
-        """Kind, settings and the hash of the weights as they are now."""
+        """Describe the backbone by its kind, settings and the hash of its present weights."""
         return BackboneDescription(
             kind=self.kind, settings=self.settings(), weights_sha256=hash_tensors(self.tensors())
         )
 
 
 def hash_tensors(tensors: BackboneTensors) -> str:
-    """SHA-256, in hex, of the tensors' names, types, shapes and values."""
+    """SHA-256 (hex) of the tensors' names, types, shapes and values."""
     return hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest()
 
 
 def join_stages(stages: list[Tensor]) -> Tensor:
-    """Average finer stages down to the coarsest grid and stack all channels.
+    """Average finer stages down to the coarsest grid and concatenate all channels.
 
-    (N, C_k, h_k, w_k) maps, finest first, to (N, sum of C_k, h, w) of the last one.
+    Maps (N, C_k, h_k, w_k), finest first, become (N, sum of C_k, h, w) on the last one's grid.
     """
     size = (stages[-1].shape[-2], stages[-1].shape[-1])
     pooled = [torch.nn.functional.adaptive_avg_pool2d(stage, size) for stage in stages[:-1]]

@@ -1,4 +1,4 @@
-"""The choice of a backbone: a name and what goes with it, or a backbone handed in."""
+"""The choice of a backbone: a name with options, or a backbone object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ahl.features.backbones import Backbone, TimmBackbone
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneChoice:
-    """The backbone options of a run: a backbone, or what `TimmBackbone.load` takes."""
+    """The backbone options of a run: a backbone, or the arguments of `TimmBackbone.load`."""
 
     backbone: str | Backbone
     weights: Path | None = None
@@ -32,11 +32,11 @@ class BackboneChoice:
         }
 
     def build(self) -> Backbone:
-        """Get the backbone.
+        """Build the backbone, or return the given one.
 
         Raises:
             ConfigurationError: if the options contradict each other or name no backbone.
-            WeightsError: if the weights cannot be had.
+            WeightsError: if the weights cannot be found or downloaded.
         """
         if isinstance(self.backbone, Backbone):
             if self.weights is not None or self.arguments or self.stages is not None:

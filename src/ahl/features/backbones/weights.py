@@ -1,4 +1,4 @@
-"""Weights of timm's networks: of an installed package, a download or a local file."""
+"""Weights of timm's networks, from an installed package, a download or a local file."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ WAYS_OUT = (
 )
 
 _PATIENCE = 5.0
-"""Seconds to wait for the hub's first answer: a factory floor often has no internet."""
+"""Seconds to wait for the hub's first answer, as there may be no internet access."""
 
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and std that most of timm's weights were trained with."""
+"""Mean and standard deviation that most of timm's weights were trained with."""
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
-"""Of torch checkpoints, as most authors publish weights."""
+"""Suffixes of torch checkpoints."""
 
 SMALL_TABLES: Final = 2**24
-"""Bytes that any network may compute when it is built, however few weights it has."""
+"""Bytes of tables that any network may compute when it is built, even with few weights."""
 
 
 def read_packaged(name: str, *, weights: Path | None = None) -> tuple[str, BackboneTensors]:
-    """Read a packaged network: timm's name of it, and its whole state dict by timm's names.
+    """Read a packaged network's name in timm, and its state dict under timm's names.
 
     No code of the package runs.
 
@@ -75,7 +75,7 @@ def read_packaged(name: str, *, weights: Path | None = None) -> tuple[str, Backb
 
 
 def _read_checked(name: str) -> bytes:
-    """The file's content, if it is the published one."""
+    """The content of a packaged network's weights file, if its hash is the published one."""
     network = PACKAGED[name]
     spec = find_spec(network.package.replace("-", "_"))
     try:
@@ -98,13 +98,13 @@ def _read_checked(name: str) -> bytes:
 
 
 def fetch_weights(name: str) -> Path:
-    """Return timm's pretrained weights of a model, from the local cache or by one download.
+    """Path of timm's pretrained weights of a model, in the local cache or after one download.
 
     Only safetensors files are fetched, never pickles. The hub's own settings are respected:
     `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_HOME`, and proxies.
 
     Raises:
-        WeightsError: if there are no such weights, or they cannot be reached.
+        WeightsError: if there are no such weights, or they cannot be downloaded.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -134,7 +134,7 @@ def fetch_weights(name: str) -> Path:
 
 
 def downloaded(name: str, arguments: Mapping[str, Any]) -> BackboneTensors:
-    """State dict of the whole pretrained network, read by timm, which knows its formats."""
+    """State dict of the whole pretrained network as timm reads it; raises WeightsError."""
     import timm
 
     path = fetch_weights(name)
@@ -156,10 +156,10 @@ def downloaded(name: str, arguments: Mapping[str, Any]) -> BackboneTensors:
 
 
 def read_weights(path: Path) -> BackboneTensors:
-    """Tensors by name of a local file.
+    """Read tensors by name from a local file.
 
     Raises:
-        WeightsError: if there is no such file, or it holds anything else.
+        WeightsError: if there is no such file, or it holds anything but tensors by name.
     """
     try:
         if path.suffix not in CHECKPOINT_SUFFIXES:
@@ -180,7 +180,7 @@ def read_weights(path: Path) -> BackboneTensors:
 def normalisation_of(
     name: str, arguments: Mapping[str, Any], *, local: bool
 ) -> tuple[Three, Three]:
-    """Mean and std that go with a model's weights: timm's record, else ImageNet's.
+    """Mean and standard deviation for a model's weights: timm's record, else ImageNet's.
 
     A local file with `pad_type=same` for a model whose own weights are not TensorFlow's (`tf_...`)
     was converted from TensorFlow, which scales inputs to -1..1.
@@ -196,7 +196,7 @@ def normalisation_of(
 
 
 def fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
-    """Load what the stages need; a classifier left over in the state dict is ignored."""
+    """Load the tensors that the network needs and ignore others; raises WeightsError."""
     wanted = network.state_dict()
     # timm's feature networks rename what they cut through (stem.0 to stem_0) or wrap.
     flat = {
@@ -225,10 +225,13 @@ def fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
 
 
 def as_timm_names(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A vision transformer's weights as timm names them, its positions in the network's grid.
+    """Convert a vision transformer's weights to timm's names and the network's position grid.
 
-    Weights as their authors publish them, or of another image size, become those of the network;
-    the weights of other networks are returned as they are.
+    They may be as their authors publish them, or for another image size. The weights of other
+    networks are returned unchanged.
+
+    Raises:
+        WeightsError: if the weights do not fit.
     """
     model: Any = getattr(network, "model", None)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
@@ -248,9 +251,11 @@ def as_timm_names(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Ten
 def check_tensors(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, exact: bool = True
 ) -> None:
-    """Raise ValueError unless shapes and types fit those wanted and all numbers are finite.
+    """Check shapes, dtypes and finiteness of tensors whose names are among those of `wanted`.
 
-    All names are wanted; `exact` refuses missing ones and other float types, too.
+    Raises:
+        ValueError: if a tensor does not fit; if `exact`, also for missing tensors and for other
+            floating-point dtypes.
     """
     odd = sorted(tensors.keys() ^ wanted.keys()) if exact else []
     if odd:
@@ -267,10 +272,13 @@ def check_tensors(
 
 
 def check_computed(network: nn.Module) -> None:
-    """Raise ValueError if a network computes larger tables than it stores weights.
+    """Refuse a network that computes larger tables than it stores weights.
 
-    The size of a file does not bound these, such as a transformer's relative positions. The network
-    may be one without memory (device meta).
+    The size of a file does not bound such tables, a transformer's relative positions, for example.
+    The network may be on the meta device.
+
+    Raises:
+        ValueError: if the tables are larger than the weights and than `SMALL_TABLES`.
     """
     stored = network.state_dict()
     computed = sum(table.nbytes for name, table in network.named_buffers() if name not in stored)
@@ -280,7 +288,7 @@ def check_computed(network: nn.Module) -> None:
 
 @contextmanager
 def _quiet(library: str) -> Iterator[None]:
-    """Keep a library's warnings in its log off stderr; what matters is raised as an error."""
+    """Silence a library's logged warnings during the block."""
     logger = logging.getLogger(library)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,1 +1,1 @@
-"""Feedback: images that people labelled after a service scored them, to update a model by."""
+"""Feedback: images that people labelled after a service scored them, for updating a model."""

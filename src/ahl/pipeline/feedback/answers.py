@@ -1,4 +1,4 @@
-"""Answers: a person's label of an image beside the model's verdict; a log of JSON lines."""
+"""Answers: people's labels of images beside the model's verdicts, in a log of JSON lines."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LOG: Final = "marks.jsonl"
 """Name of the log within a feedback folder."""
 
 LONGEST_KIND: Final = 64
-"""Characters of a kind's name."""
+"""Largest number of characters in the name of a kind of defect."""
 
 Suffix = Annotated[str, Meta(pattern=r"^\.[a-z0-9]{1,8}$")]
-"""Of the files that are kept: the first of its format in `ahl.data.images.formats`."""
+"""Suffix of a stored file: the first of its format in `ahl.data.images.formats`."""
 
 Outcome = Literal["missed", "false_alarm", "right"]
-"""Of a model on an image: it missed a defect, took a good image for one, or neither."""
+"""Outcome of a verdict: a missed defect, a false alarm, or right."""
 
 _MOST_BYTES: Final = 255  # of a folder's name, in most file systems
 _KIND: Final = re.compile(r"\w[\w .+-]*")
@@ -43,13 +43,13 @@ _RESERVED: Final = frozenset(
 
 
 def check_kind(text: str) -> str:
-    """The name of a kind of defect as a folder's name that means the same everywhere.
+    """Check and normalise the name of a kind of defect, to be a folder's name on every system.
 
     Args:
-        text: as a person wrote it.
+        text: the name as a person wrote it.
 
     Raises:
-        ConfigurationError: if it is empty, or could be the name of anything but one folder.
+        ConfigurationError: if it is empty, too long, reserved, or not usable as a folder's name.
     """
     kind = unicodedata.normalize("NFC", text).strip()
     too_long = len(kind) > LONGEST_KIND or len(kind.encode(errors="replace")) > _MOST_BYTES
@@ -66,18 +66,18 @@ def check_kind(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One image, what it is, and the model's verdict on it.
+    """A person's label of an image, and the model's verdict on it.
 
     Attributes:
-        time: of the answer, ISO 8601, UTC.
-        sha256: of the image's file.
-        suffix: of the file as it is kept.
-        name: that the image came with.
+        time: time of the answer, ISO 8601, UTC.
+        sha256: hash of the image's file.
+        suffix: suffix of the stored file.
+        name: name under which the image was sent.
         class_name: `"good"`, or the kind of defect.
-        score: that the model gave it.
-        probability: that the model gave it; None if it is not calibrated.
-        verdict: of the model; None if it has no threshold.
-        anomalous: True if the score lay above the threshold; None without one.
+        score: the model's score.
+        probability: the model's probability of a defect; None without calibration.
+        verdict: the model's verdict; None without a threshold.
+        anomalous: True if the score was above the threshold; None without one.
         model: hash of the model's content.
     """
 
@@ -103,7 +103,7 @@ class Answer:
 
     @property
     def outcome(self) -> Outcome:
-        """The model's success; without a threshold, probability 0.5 takes its place."""
+        """Outcome of the verdict, or of probability 0.5 without one; wrong without both."""
         anomalous = self.anomalous
         if anomalous is None:
             anomalous = None if self.probability is None else self.probability > 0.5
@@ -113,7 +113,7 @@ class Answer:
 
     @property
     def teaches(self) -> bool:
-        """True if a model can learn from it: it had the image wrong, or was uncertain."""
+        """True if a model can learn from it: the verdict was wrong or uncertain."""
         return self.outcome != "right" or self.verdict == "uncertain"
 
     def line(self) -> str:
@@ -133,14 +133,14 @@ class Answer:
 def read_answers(folder: Path) -> list[Answer]:
     """Read the last answer on each image of a feedback folder.
 
-    Lines that are not answers are skipped: the last may be cut off. So are answers whose image is
-    gone.
+    Invalid lines are skipped, as the last one may be incomplete, and so are answers whose image is
+    missing.
 
     Args:
-        folder: as `FeedbackStore` fills it.
+        folder: a folder of a `FeedbackStore`.
 
     Returns:
-        one answer an image, in the order of the log.
+        one answer per image, in the order of the log.
 
     Raises:
         DataError: if the log is missing or cannot be read.
@@ -164,7 +164,7 @@ def read_answers(folder: Path) -> list[Answer]:
 
 
 def place_of(folder: Path, answer: Answer) -> Path | None:
-    """The image of an answer, in its folder or still in that of an earlier one; None if gone."""
+    """Path of an answer's image, in its folder or in that of an earlier answer; None if missing."""
     path = folder / answer.file
     others = (one for one in folder.glob(f"*/{path.name}") if one.is_file())
     return path if path.is_file() else next(others, None)
@@ -175,10 +175,10 @@ class Feedback:
     """Images of a feedback folder, for one model.
 
     Attributes:
-        missed: defects that were not found, or not for sure, with their kinds.
-        false_alarms: good images that were taken for defects, or not for good ones for sure.
-        right: answered images that the model had right and was sure of.
-        learnt: answered images that the model was trained on as what they are.
+        missed: defects that were missed or uncertain, with their kinds.
+        false_alarms: good images that were called anomalous or were uncertain.
+        right: number of images with a right and certain verdict.
+        learnt: number of images that the model was already trained on under the same label.
     """
 
     missed: list[LabelledImage]
@@ -188,11 +188,12 @@ class Feedback:
 
 
 def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
-    """Read the images that people say a model got wrong.
+    """Read the images of a feedback folder from which a model can learn.
 
     Args:
-        folder: that `ahl serve --feedback-dir` filled.
-        manifest: of the model: what it learnt is skipped, so a folder may be used again.
+        folder: a folder filled by `ahl serve --feedback-dir`.
+        manifest: the model's manifest; images it was trained on are skipped, so that a folder can
+            be used again.
 
     Raises:
         DataError: if it is not a feedback folder, or holds nothing to update the model by.

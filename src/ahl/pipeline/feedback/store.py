@@ -1,4 +1,4 @@
-"""A folder of answered images: `good/` beside one folder for each kind, as `ahl train` takes it."""
+"""A folder of answered images: `good/` beside one folder per kind, as `ahl train` reads it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _LINE: Final = 1024  # bytes reckoned for a line of the log
 
 
 class FeedbackFullError(AHLError):
-    """The folder holds as much as it may."""
+    """The feedback folder has reached its size limit."""
 
 
 class FeedbackStore:
-    """Keeps answered images; many threads and processes may write into one folder.
+    """Stores answered images; several threads and processes may write into one folder.
 
-    An answer is there once its line is in the log. A process that dies before leaves at most a new
-    image that nothing refers to; one that dies behind it leaves an image in the folder of the
-    answer before, where it is found, and from where the next store moves it.
+    An answer counts once its line is in the log. A process that is killed before leaves at most an
+    image without an answer; one that is killed after it may leave the image in the folder of an
+    earlier answer, where it is found, and from where the next store moves it.
 
     Args:
-        folder: made when it is missing.
-        max_bytes: of all files in it.
+        folder: the folder, created if missing.
+        max_bytes: largest size of all files in it.
 
     Raises:
         ConfigurationError: if the folder cannot be written to.
@@ -63,23 +63,23 @@ class FeedbackStore:
     def add(
         self, data: bytes, name: str, class_name: str, prediction: Prediction, model: str
     ) -> Answer:
-        """Keep an image and a person's answer; an earlier answer on it is replaced.
+        """Store an image and a person's answer; it replaces an earlier answer on the image.
 
         Args:
-            data: bytes of a file that could be read as an image.
-            name: that it came with.
+            data: bytes of an image file.
+            name: name under which the image was sent.
             class_name: `"good"`, or the kind of defect.
-            prediction: of it, with a score.
-            model: hash of the content of the model that made the prediction.
+            prediction: the model's prediction for the image, with a score.
+            model: hash of the model's content.
 
         Returns:
-            what was written.
+            the answer that was written.
 
         Raises:
-            ConfigurationError: if the kind has no name that can be a folder's.
+            ConfigurationError: if the name of the kind cannot be a folder's name.
             ImageError: if the bytes are not an image file.
-            FeedbackFullError: if it does not fit in.
-            OSError: if it cannot be written, or others keep writing.
+            FeedbackFullError: if the folder would exceed its size limit.
+            OSError: if it cannot be written, or other processes keep it locked.
         """
         assert prediction.score is not None
         answer = Answer(
@@ -120,7 +120,7 @@ class FeedbackStore:
         return answer
 
     def _move(self, answer: Answer) -> None:
-        """Move an image to where its last answer says."""
+        """Move an image to the folder of its last answer."""
         path, found = self.folder / answer.file, place_of(self.folder, answer)
         if found is not None and found != path:
             path.parent.mkdir(exist_ok=True)
@@ -129,11 +129,11 @@ class FeedbackStore:
                 found.parent.rmdir()
 
     def answers(self) -> list[Answer]:
-        """The last answer on each image that is kept."""
+        """The last answer on each stored image."""
         return read_answers(self.folder) if (self.folder / LOG).exists() else []
 
     def size(self) -> int:
-        """Bytes of all files in the folder; counted anew once others have written to its log."""
+        """Size in bytes of all files in the folder; recounted if others have written to its log."""
         return self._known[1] if self._known[0] == self._log_length() else self._counted()
 
     def _log_length(self) -> int:
@@ -152,7 +152,7 @@ class FeedbackStore:
         return size
 
     def _log(self, answer: Answer) -> int:
-        """Write the line of an answer, which is then there; the bytes that it takes."""
+        """Append an answer to the log, by which it counts; return the number of bytes written."""
         path = self.folder / LOG
         with naming(path), path.open("ab+") as file:
             start = b""
@@ -171,10 +171,10 @@ class FeedbackStore:
 
 
 def suffix_of(data: bytes) -> Suffix:
-    """The suffix of an image file, by how it begins.
+    """The suffix for an image file, by its first bytes.
 
     Raises:
-        ImageError: if it is of no kind that is read.
+        ImageError: if its format is unknown.
     """
     found = format_of(data[:LONGEST_START])
     if found is None:
