@@ -184,7 +184,7 @@ def _change_tensor(group: dict[str, torch.Tensor], draw: random.Random) -> None:
         tensor.double,
         lambda: tensor.to(torch.int64),
         lambda: torch.full_like(tensor, 3) if tensor.dtype == torch.uint8 else tensor * 0,
-        lambda: tensor if tensor.dtype == torch.uint8 else torch.full_like(tensor, float("nan")),
+        lambda: torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor * 0,
         lambda: tensor if tensor.dtype == torch.uint8 else torch.full_like(tensor, -6e4),
         lambda: torch.zeros(2, 3, 4, 5, 6),
     )
