@@ -48,10 +48,10 @@ def bounded_scales(backbone: Backbone, images: Tensor, tiles: int = 0) -> tuple[
     return full.clamp(-HALF_MAXIMUM, HALF_MAXIMUM), half.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
 
 
-def enlarged_scale(backbone: Backbone, images: Tensor, tiles: int = 0) -> Tensor:
+def enlarged_scale(backbone: Backbone, images: Tensor) -> Tensor:
     """Feature map of images (N, 3, H, W) in 0..1 at twice their height and width, bounded alike."""
     twice = functional.interpolate(images, scale_factor=2.0, mode="bilinear")
-    found = tiled_map(backbone, twice, tiles) if tiles else backbone(twice)
+    found: Tensor = backbone(twice)
     return found.clamp(-HALF_MAXIMUM, HALF_MAXIMUM)
 
 
@@ -97,10 +97,8 @@ class FeatureExtractor:
     def enlarged(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Feature maps of a batch at twice its size: uint8 (N, H, W, 3) to (N, C, h, w)."""
         with torch.inference_mode():
-            maps = [
-                enlarged_scale(self.backbone, as_tensor(one[None], self.device), self.config.tiles)
-                for one in pixels
-            ]
+            images = torch.split(as_tensor(pixels, self.device), 1)
+            maps = [enlarged_scale(self.backbone, image) for image in images]
             return torch.cat(maps).nan_to_num(0.0).cpu()
 
     def stream(

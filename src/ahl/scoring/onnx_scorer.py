@@ -33,7 +33,7 @@ from ahl.scoring.scorer import (
 )
 
 _ROOM: Final = 2**30  # bytes of memory that opening may take, besides:
-_EACH_PIXEL: Final = 2**10  # of one of the model's images, which is scored to try it
+_EACH_PIXEL: Final = 2**11  # of one of the model's images, which is scored to try it
 _EACH_CORE: Final = 2**24  # for its thread
 
 AT_ONCE: Final = 448 * 448

@@ -59,7 +59,8 @@ class Forward:
 
         Args:
             maps: prepared maps, (N, C, H_s, W_s) per scale.
-            enlarged: prepared maps (N, C, H, W) of the enlarged images, for finer heat maps.
+            enlarged: prepared maps (N, C, H, W) of the enlarged images, for finer heat maps;
+                None where images are seen in tiles, beside which a cell is small.
             heat_maps: True to compute heat maps, too.
             nearest: True to find the most similar training images, too.
 
@@ -133,7 +134,8 @@ class TorchScorer(Scorer):
         rows = torch.from_numpy(self.extractor.extract(pixels))
         prepared = self.model.preparation
         with torch.inference_mode():
-            enlarged = self.extractor.enlarged(pixels).unbind() if heat_maps else [None] * len(rows)
+            finer = heat_maps and not self.model.config.features.tiles
+            enlarged = self.extractor.enlarged(pixels).unbind() if finer else [None] * len(rows)
             parts = [
                 self._forward(
                     prepared.maps(row.unsqueeze(0)),

@@ -66,10 +66,12 @@ class ScoringGraph(nn.Module):
         """Score images (N, *image_size, 3), uint8; the outputs by name."""
         pixels = images.permute(0, 3, 1, 2).float() / 255.0
         scales = bounded_scales(self.backbone, pixels, self._tiles)
-        enlarged = enlarged_scale(self.backbone, pixels, self._tiles)
+        enlarged = None
+        if not self._tiles:
+            enlarged = self._preparation.of_maps((enlarged_scale(self.backbone, pixels),))[0]
         return self._forward(
             self._preparation.of_maps(scales),
-            enlarged=self._preparation.of_maps((enlarged,))[0],
+            enlarged=enlarged,
             heat_maps=True,
             nearest=True,
         )
