@@ -121,7 +121,7 @@ def _case(card: ModelCard, ranked: RankedSample, prediction: Prediction) -> Case
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
     found = (
-        ("Shown defect most like its most anomalous place", prediction.nearest_anomaly),
+        ("Training defect most like its most anomalous place", prediction.nearest_anomaly),
         ("Good training image most like it", prediction.nearest_normal),
     )
     return tuple(
