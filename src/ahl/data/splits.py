@@ -286,4 +286,4 @@ def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, .
 
 def _usable_classes(dataset: Dataset, count: int) -> str:
     sizes = Counter(sample.class_name for sample in dataset.anomalies)
-    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "there is none"
+    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "none"

@@ -91,7 +91,7 @@ def test_names_tell_parts(tmp_path):
     assert "48 of 49 images share their part with others" in said
     values = json.loads(run("evaluate", output, tmp_path / "data", "--json").stdout)
     assert values["classes"]["good"]["count"] == 10, "three parts and the image alone"
-    assert f"{values['trained_parts']} images are not for testing: training has" in said
+    assert f"{values['trained_parts']} images are left out of the test: training has" in said
     result = run("train", tmp_path / "data", "-o", output, *options[2:])
     said = " ".join(result.stderr.split())
     assert "48 of 49 images share their part with others: photographs of one part stay in" in said

@@ -138,5 +138,6 @@ def test_a_lost_threshold_is_said(model, tmp_path):
     told = json.loads(run("update", decided, "--false-alarm", new[0], *options, "--json").stdout)
     assert told["threshold_lost"]
     assert (
-        "The threshold is gone" in run("update", decided, "--false-alarm", new[0], *options).stdout
+        "The threshold was removed"
+        in run("update", decided, "--false-alarm", new[0], *options).stdout
     )

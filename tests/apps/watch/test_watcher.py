@@ -244,6 +244,6 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_nothing_waits(site):
     watcher.run_once()
     assert watcher.counts == {"reject": 1, "ok": 1}
     assert [one.split(":")[0] for one in site.warned] == [
-        f"No picture of {site.destinations.reject / 'a.png'}",
-        f"No picture of {site.destinations.ok / 'b.png'}",
+        f"No heat map of {site.destinations.reject / 'a.png'}",
+        f"No heat map of {site.destinations.ok / 'b.png'}",
     ]

@@ -25,7 +25,7 @@ def test_pictures_of_one_tone_are_refused():
     black = np.zeros((40, 40, 3), np.uint8)
     for tones in ([0] * 4, [0, 100, 200, 255]):
         pictures = [speckled(black + np.uint8(tone), n) for n, tone in enumerate(tones)]
-        with pytest.raises(DataError, match=r"The 4 good images .*0\.png.* show nothing"):
+        with pytest.raises(DataError, match=r"The 4 good images .*0\.png.* are blank"):
             check_variety(items(pictures))
 
 
@@ -69,7 +69,7 @@ def test_twelve_bits_in_sixteen_are_noticed(tmp_path, suffix):
         return path
 
     (note,) = notes_on([kept(n, one) for n, one in enumerate(values)])
-    assert "12 bits? Then they are seen 16 times too dark" in note
+    assert "12 bits? Then they are read 16 times too dark" in note
     paths = [kept(n, one) for n, one in enumerate(values)]
     kept(0, values[0] * 16)  # one bright image is enough to know
     assert list(notes_on(paths)) == []

@@ -116,8 +116,8 @@ def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> Non
     With --output, these values except trained_on are written as Parquet files: for collections too
     large for one machine or one sitting (docs/bulk.md).
 
-    \b
-    Exit status: 0 done, 1 failed, 2 wrong usage, 3 some skipped or without heat map.
+    Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but images were
+    skipped or have no heat map.
     """
     as_json = options.as_json
     if options.bulk.output is not None:

@@ -49,7 +49,7 @@ class Case:
         called: what the model calls it by its threshold, in words; None without a threshold.
         wrong: True if that contradicts its label.
         calibrated: False where the model gives no reasons.
-        reasons: what speaks against it and what that adds to the score, largest first.
+        reasons: reasons for the score and what each adds to it, largest first.
         likenesses: the training images most like it.
         place: where its evidence lies, in words; empty if that is not known.
         image: the image, scaled down; None if it cannot be read any more.
