@@ -46,7 +46,7 @@ def test_variants_are_read_and_refused():
         ("+cdl-,learning.collaborative=False", "by definition"),
         (
             "+hadg,distributions.grouping=random",
-            r"\+hadg has distributions.grouping=\w+ by definition",
+            r"\+hadg has distributions.grouping=k-means by definition",
         ),
         ("+ramhadg,distributions.grouping=random", "by definition"),
         ("+hadg,calibration.folds=2", "by definition"),

@@ -124,12 +124,12 @@ GOOD = "Free/Imgs/f0.png,good"
     [
         ([GOOD], "path,colour", "has no column label; its columns are path, colour"),
         (["f,good"], "where,label", "has no column path"),
-        ([GOOD, "Free/Imgs/f1.png,"], "path,label", "Line 3 .*there is no label"),
-        ([GOOD, ",good"], "path,label", "Line 3 .*there is no path"),
+        ([GOOD, "Free/Imgs/f1.png,"], "path,label", "Line 3 .*label is missing"),
+        ([GOOD, ",good"], "path,label", "Line 3 .*path is missing"),
         ([GOOD, GOOD], "path,label", r"Line 3 .*f0\.png is listed twice"),
         ([f"{GOOD},later"], "path,label,split", "the split is 'later'; expected one of train, val"),
         ([f"{GOOD},train", f"{GOOD},"], "path,label,split", "Line 3 .*the split is ''"),
-        (["gone.png,good"], "path,label", r"names no good image.*not there: gone\.png"),
+        (["gone.png,good"], "path,label", r"names no good image.*do not exist: gone\.png"),
         (["Crack/Imgs/c0.png,1"], "path,label", "names no good image that exists"),
     ],
 )

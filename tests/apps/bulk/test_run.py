@@ -239,7 +239,7 @@ def test_progress_counts_images_of_before(model, inspection_folder, tmp_path):
         (("--shard-size", 5), "--shard-size needs --output DIR"),
         (("--output", "o", "--why"), "cannot be combined with --output"),
         (("--output", "o", "--workers", 2), "--workers needs --engine ray"),
-        (("--output", "o", "--ray-address", "auto"), "--ray-address goes with --engine ray"),
+        (("--output", "o", "--ray-address", "auto"), "--ray-address needs --engine ray"),
     ],
 )
 def test_options_that_do_nothing_are_refused(options, said, model, tmp_path, monkeypatch):

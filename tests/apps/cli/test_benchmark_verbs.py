@@ -95,7 +95,7 @@ def test_fine_tuned_rows_are_by_default_those_with_a_base_detector():
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
         (("--dataset", "nowhere", "--method", "kdad", "--finetune"), "kdad cannot take part"),
         (("--dataset", "x={folder}", "--group-by", "a", "--as-published"), "--as-published does"),
-        (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not look"),
+        (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not use"),
     ],
 )
 def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, arguments, reason):

@@ -69,7 +69,7 @@ def test_a_threshold_rests_on_parts(model, tmp_path):
     result = run("threshold", *given, *options)
     assert "from 8 good images" in result.stdout
     assert "12 good images were left out: training had other photographs" in result.stderr
-    assert "8 good images were not scored: another photograph of the same part is" in result.stderr
+    assert "8 good images were not scored: another photograph of the same part was" in result.stderr
 
 
 def test_names_tell_parts(tmp_path):

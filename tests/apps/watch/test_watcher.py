@@ -189,7 +189,7 @@ def test_folders_that_cannot_work_are_refused(tmp_path):
     for change, message in (
         ({"ok": "x/../in"}, "watched folder itself"),
         ({"uncertain": "file"}, "is a file"),
-        ({"ok": "reject"}, "one folder"),
+        ({"ok": "reject"}, "the same folder"),
     ):
         folders = {key: tmp_path / name for key, name in (names | change).items()}
         with pytest.raises(ConfigurationError, match=message):

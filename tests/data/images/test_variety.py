@@ -52,7 +52,7 @@ def test_photographs_of_one_rig_are_not():
 def test_few_images_are_said():
     pictures = list(RANDOM.integers(0, 256, (10, 8, 8), dtype=np.uint8))
     (note,) = notes_on(pictures[:3])
-    assert note.startswith("3 good images are few")
+    assert note.startswith("With only 3 good images,")
     assert list(notes_on(pictures)) == []
 
 
