@@ -119,7 +119,7 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     shutil.copy(model, other)
     run("threshold", other, "--max-false-alarm-rate", "0.3", "--json")
     for arguments, said in (
-        ((other, new), "it had another model"),
+        ((other, new), "it used another model"),
         ((model, inspection_folder), "its inputs were different (3 images)"),
         ((model, new, "--shard-size", 2), "its --shard-size was 1024"),
         ((model, new, "--device", "cpu"), "its --device was auto"),

@@ -32,7 +32,7 @@ def test_pictures_of_one_tone_are_refused():
 def test_one_picture_several_times_is_refused():
     photo = RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8)
     pictures = [speckled(photo, number) for number in range(30)]
-    with pytest.raises(DataError, match=r"30 good images \(16 looked at.*show the same picture"):
+    with pytest.raises(DataError, match=r"30 good images \(16 examined.*show the same picture"):
         check_variety(items(pictures))
 
 

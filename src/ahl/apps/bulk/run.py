@@ -224,7 +224,7 @@ def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
     if found is None:
         return f"its {MANIFEST} cannot be read"
     words = {
-        "model": "it had another model",
+        "model": "it used another model",
         "inputs": f"its inputs were different ({found.get('images')} images)",
         "shard_size": f"its --shard-size was {found.get('shard_size')}",
         "device": f"its --device was {found.get('device')}",
@@ -232,7 +232,7 @@ def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
     differing = [said for key, said in words.items() if found.get(key) != manifest[key]]
     return (
         ", ".join(differing)
-        or "it was made by another version of ahl, or of what computes the scores"
+        or "it was made by another version of ahl, or of a library that computes the scores"
     )
 
 

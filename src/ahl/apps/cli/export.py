@@ -165,6 +165,7 @@ def parity_lines(parity: Mapping[str, Any]) -> list[str]:
         )
     if parity["other_side"] is not None:
         lines.append(
-            f"Of these, {parity['other_side']} lie on the other side of the threshold than before."
+            "Images on the other side of the threshold than with the model itself: "
+            f"{parity['other_side']}."
         )
     return lines

@@ -158,9 +158,9 @@ class Journal:
             return None
         except ValueError as error:
             raise DataError(
-                f"{self._path} should say which file was being moved, but is damaged or of "
-                f"another version of ahl ({first_line(error)}). Find out where that file is, then "
-                f"remove {self._path}."
+                f"{self._path} records which file was being moved, but is damaged or of another "
+                f"version of ahl ({first_line(error)}). Find out where that file is, then remove "
+                f"{self._path}."
             ) from error
         if not here:
             raise DataError(

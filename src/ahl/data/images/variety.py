@@ -41,7 +41,7 @@ def check_variety(items: Sequence[ImageItem]) -> None:
         names.append(items[index].name)
     if not pictures:
         return
-    looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
+    looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} examined: {names[0]}, ...)"
     if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
         raise DataError(
             f"The {looked_at} are blank: each has one tone all over. Give photographs of good "
@@ -79,7 +79,7 @@ def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH)
     integers, floats = peaks[False], peaks[True]
     if integers and max(integers) < 2**_TWELVE_BITS and bit_depth == FULL_DEPTH:
         yield (
-            f"The 16-bit images have no value above {max(integers)} ({len(integers)} looked at). "
+            f"The 16-bit images have no value above {max(integers)} ({len(integers)} examined). "
             "Are these 12 bits? Then they are read 16 times too dark: train with --bit-depth 12, "
             "which the model keeps for all images."
         )
@@ -88,7 +88,7 @@ def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH)
         yield f"Images of floats are read as values from 0 to {255 if above else 1}."
     elif floats:
         yield (
-            f"Warning: of {len(floats)} images of floats that were looked at, {above} are read as "
+            f"Warning: of {len(floats)} images of floats that were examined, {above} are read as "
             "values from 0 to 255, and the others, without any above 1, as values from 0 to 1. "
             "Save all in one range."
         )
