@@ -1,4 +1,4 @@
-// What was marked, and the command that teaches the model.
+// What was marked, and the command that updates the model.
 
 import { marks as askMarks } from "./api.js";
 import { made, slot } from "./facts.js";
