@@ -79,7 +79,8 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path, monkeypatch):
         "(pip install 'ahl[xyz]' reads it), "
         "1 without a suffix."
     )
-    with pytest.raises(DataError, match=r"holds no image \(PNG, .*1 file was left out, .*: 1 \.md"):
+    left_out = r"holds no image \(PNG, .*1 file was left out, without an image's suffix: 1 \.md"
+    with pytest.raises(DataError, match=left_out):
         expand_paths([str(plant_in(tmp_path / "texts", ["a.md"]))])
 
 
