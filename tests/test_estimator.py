@@ -221,8 +221,8 @@ def test_a_folder_says_what_it_leaves_out(tmp_path):
     callback = Callback()
     callback.on_note = notes.append
     make(config=tiny_config(epochs=1), run=RunSettings(callback=callback)).fit(tmp_path)
-    assert notes[0] == "1 file passed over: 1 .txt."
-    assert any(note.startswith("8 good images are few") for note in notes)
+    assert notes[0] == "1 file was left out, without an image's suffix: 1 .txt."
+    assert any(note.startswith("With only 8 good images,") for note in notes)
 
 
 def test_too_few_images_are_refused():

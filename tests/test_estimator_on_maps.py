@@ -60,7 +60,7 @@ def test_wrong_feature_maps_are_refused():
     ):
         with pytest.raises(DataError, match=reason):
             detector.fit_features(normal, anomalous)
-    with pytest.raises(DataError, match="one twin"):
+    with pytest.raises(DataError, match="exactly one feature map"):
         detector.fit_features(good, bad, pseudo=[maps(9, 2)])
 
 

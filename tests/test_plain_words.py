@@ -13,6 +13,7 @@ from ahl.apps.cli import main
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(ahl.__file__).parent
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "runtime").glob("*.py")])
+SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
 PAGES = [path for kind in ("*.html", "*.j2", "*.js") for path in PACKAGE.rglob(kind)]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "runtime" / "README.md"]
 CHANGELOG = ROOT / "CHANGELOG.md"  # names what was renamed
@@ -33,6 +34,7 @@ WORST = [
     ),
     *(r"tampered with", r"in spreads of", r"\bfor want of\b", r"\bof before\b", r"\bat work on\b"),
     *(r"by turns", r"cross[-_ ]?fit", r"neighbourhood", r"\bentrants?\b", r"\bobservers?\b"),
+    *(r"passed over", r"\bspeaks? (most )?against\b"),
     *(r"\bplugs?\b", r"\bwants (a|an|the|some|more|\d)", r"without the mark\b", r"--base\b"),
     *(
         r"\breview[-_]dir\b",
@@ -61,7 +63,7 @@ def verbs(command=main, words=()):
 def test_docstrings_begin_with_what_a_thing_is_or_does():
     found = [
         (path.name, name, text.splitlines()[0])
-        for path in MODULES
+        for path in [*MODULES, *SCRIPTS]
         for name, text in docstrings(path)
         if re.match(r"\w*", text).group() in SAYS_NOTHING
     ]

@@ -224,8 +224,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         )
         if found.worsens and not force:
             raise DataError(
-                "More stored examples would be wrong than before; the detector is as it was. "
-                "Check the labels, or give force=True."
+                "More stored examples would be wrong than before; the detector is unchanged. "
+                "Check the labels, or pass force=True."
             )
         self._fitted(found.model)
         return found

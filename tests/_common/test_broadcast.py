@@ -57,7 +57,7 @@ def test_a_log_that_fails_is_left_out_with_one_note(hook):
     both = Broadcast(watcher, {"--log x": broken, "other": whole})
     for _ in range(2):
         getattr(both, hook)(*CALLS[hook])
-    said = f"--log x failed; the run goes on without it: {hook}: no space"
+    said = f"--log x failed; the run continues without it: {hook}: no space"
     note = ("on_note", (said,))
     assert broken.heard == [(hook, CALLS[hook])]
     for other in (watcher, whole):

@@ -56,7 +56,7 @@ def test_processes_that_do_not_reach_each_other_say_so(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with (
-        pytest.raises(ProcessError, match="do not reach each other"),
+        pytest.raises(ProcessError, match="cannot reach each other"),
         process_group(torch.device("cpu")),
     ):
         pass

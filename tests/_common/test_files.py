@@ -67,7 +67,7 @@ def test_a_log_is_made_or_gone_on_with_but_no_other_file_is(tmp_path):
     log.write_bytes(b'{"event": 1}\n')
     claim_log(log, b'{"event"', "a log")
     other.write_bytes(b"name,label\n")
-    with pytest.raises(ConfigurationError, match="is there and is not a log"):
+    with pytest.raises(ConfigurationError, match="exists and is not a log"):
         claim_log(other, b'{"event"', "a log")
     with pytest.raises(ConfigurationError, match="is a folder"):
         claim_log(tmp_path, b'{"event"', "a log")

@@ -49,7 +49,7 @@ def test_values_that_cannot_be_are_refused(wrong):
 def test_the_number_of_models_changes_only_where_another_training_begins():
     alone = {"epoch": 1, "support_losses": [1.0], "query_losses": [], "importance": [1.0]}
     assert len(read_history([VALUES, {**VALUES, "epoch": 4}, alone])) == 3
-    with pytest.raises(ValueError, match="another number of models"):
+    with pytest.raises(ValueError, match="different number of base models"):
         read_history([VALUES, {**alone, "epoch": 4}])
 
 

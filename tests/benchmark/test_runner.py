@@ -145,7 +145,7 @@ def test_results_of_earlier_versions_have_no_size_and_are_read(dataset, tmp_path
     assert result.image_size is None
     del values["seconds"]
     file.write_text(json.dumps(values) + "\n")
-    with pytest.raises(DataError, match="results of another form"):
+    with pytest.raises(DataError, match="results in another format"):
         Results(tmp_path)
 
 

@@ -139,7 +139,7 @@ def test_what_fits_no_layout_is_explained(tmp_path, files, message):
 
 def test_what_is_left_out_of_a_layout_is_said(tmp_path):
     dataset = open_dataset(plant(tmp_path, [*INSPECTION, "loose.png", "a.txt"]))
-    assert dataset.notes[0] == "1 file passed over: 1 .txt."
+    assert dataset.notes[0] == "1 file was left out, without an image's suffix: 1 .txt."
     assert dataset.notes[1].startswith("1 image is left out, outside the folders of classes: 1 in ")
 
 

@@ -83,7 +83,7 @@ def test_a_table_is_a_dataset(loose, separator):
     assert dataset.train_normals[2].path == loose / "all" / "f2.png"
     assert dataset.classes == ("anomaly", "crack")
     assert dataset.anomalies[0].masks == (loose / "marks" / "c0.png",)
-    assert dataset.notes == ("Columns of labels.csv that are not read: unknown.",)
+    assert dataset.notes == ("Columns of labels.csv that are ignored: unknown.",)
 
 
 def table_of(loose, *rows, columns="path,label,split"):
@@ -124,13 +124,13 @@ GOOD = "Free/Imgs/f0.png,good"
     [
         ([GOOD], "path,colour", "has no column label; its columns are path, colour"),
         (["f,good"], "where,label", "has no column path"),
-        ([GOOD, "Free/Imgs/f1.png,"], "path,label", "Line 3 .*there is no label"),
-        ([GOOD, ",good"], "path,label", "Line 3 .*there is no path"),
-        ([GOOD, GOOD], "path,label", r"Line 3 .*f0\.png is there twice"),
+        ([GOOD, "Free/Imgs/f1.png,"], "path,label", "Line 3 .*label is missing"),
+        ([GOOD, ",good"], "path,label", "Line 3 .*path is missing"),
+        ([GOOD, GOOD], "path,label", r"Line 3 .*f0\.png is listed twice"),
         ([f"{GOOD},later"], "path,label,split", "the split is 'later'; expected one of train, val"),
         ([f"{GOOD},train", f"{GOOD},"], "path,label,split", "Line 3 .*the split is ''"),
-        (["gone.png,good"], "path,label", r"names no good image.*not there: gone\.png"),
-        (["Crack/Imgs/c0.png,1"], "path,label", "names no good image that is there"),
+        (["gone.png,good"], "path,label", r"names no good image.*do not exist: gone\.png"),
+        (["Crack/Imgs/c0.png,1"], "path,label", "names no good image that exists"),
     ],
 )
 def test_rows_that_are_not_understood_are_named(loose, rows, columns, message):
@@ -140,7 +140,7 @@ def test_rows_that_are_not_understood_are_named(loose, rows, columns, message):
 
 def test_missing_files_are_said(loose):
     dataset = dataset_of_table(table_of(loose, GOOD, "gone.png,crack", columns="path,label"))
-    assert dataset.notes == ("Files that t.csv names are not there: gone.png.",)
+    assert dataset.notes == ("Files named in t.csv do not exist: gone.png.",)
 
 
 def test_tables_that_cannot_be_read(loose):

@@ -173,7 +173,7 @@ def test_little_time_makes_a_smaller_size_and_says_so(images):
     config = replace(config, features=replace(config.features, minutes=1e-9))
     found = with_size(config, TinyBackbone(), images, callback=callback)
     assert found.features.size == (320, 160)
-    assert "and from what one core extracts in 1e-09 minutes" in callback.notes[0]
+    assert "and by what one core extracts in 1e-09 minutes" in callback.notes[0]
 
 
 def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):

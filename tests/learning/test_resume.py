@@ -143,7 +143,7 @@ def test_a_checkpoint_of_another_form_is_refused_in_a_sentence(tmp_path, group, 
     elif damage == "header":
         header["epoch"] = None
     write_tensor_file(tmp_path / "c", "checkpoint", header, groups)
-    with pytest.raises(ResumeError, match="Start anew without --resume"):
+    with pytest.raises(ResumeError, match="Start again without --resume"):
         train(tmp_path, resume=True)
 
 

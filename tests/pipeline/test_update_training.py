@@ -189,7 +189,7 @@ def test_a_model_with_no_other_good_images_is_refused(model, role):
 
 def test_more_false_alarms_than_can_be_remembered_are_refused(model):
     many = wrong(model, maps(4, 60, ODD), "normal")
-    with pytest.raises(DataError, match="cannot remember so many"):
+    with pytest.raises(DataError, match="cannot store so many"):
         update_on_exemplars(model, many, device=CPU)
 
 

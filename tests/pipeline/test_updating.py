@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_said(detector, tmp_path):
     for name in ("good", ""):
         with pytest.raises(ConfigurationError, match="missed defect"):
             detector.update([small_image("dot", 9)], classes=[name])
-    with pytest.raises(DataError, match="more than an update is for"):
+    with pytest.raises(DataError, match="too many for an update"):
         detector.update([], [small_image("good", i) for i in range(101)])
     with pytest.raises(DataError, match="the same image"):
         detector.update([small_image("dot", 9)], [small_image("dot", 9)])

@@ -78,7 +78,9 @@ def test_one_that_changes_poisons_neither_model_nor_cache(images, tmp_path, monk
 def test_one_that_vanishes_behind_its_features_has_no_twin(images, tmp_path, monkeypatch):
     before(monkeypatch, train, "plan_pseudo_anomalies", images[0][4].unlink)
     detector, said = trained(images, tmp_path / "cache")
-    assert any("not made, of images that can no longer be read" in note for note in said.notes)
+    assert any(
+        "not made, because their images can no longer be read" in note for note in said.notes
+    )
     assert len(detector.model_.manifest.files) == 15
     assert not said.skipped
 
@@ -88,7 +90,7 @@ def test_copies_of_one_that_vanished_are_not_looked_for_and_that_is_said(
 ):
     before(monkeypatch, train, "find_parts", images[0][4].unlink)
     _, said = trained(images, tmp_path / "cache")
-    assert any(note.startswith("Copies of 1 image cannot be looked for") for note in said.notes)
+    assert any(note.startswith("1 image could not be searched for copies") for note in said.notes)
 
 
 def test_without_any_twin_and_with_strict_it_ends(images, tmp_path, monkeypatch):

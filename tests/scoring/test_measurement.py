@@ -176,4 +176,4 @@ def test_a_cache_that_cannot_be_written_to_is_said(trained, root, tmp_path):
     notes = Notes()
     result, _ = measured(trained, root, tmp_path / "cache", callback=notes)
     assert result.auroc is not None
-    assert "The scores were not kept" in notes.notes[-1]
+    assert "The scores were not cached" in notes.notes[-1]

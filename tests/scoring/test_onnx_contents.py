@@ -98,7 +98,7 @@ def test_what_no_export_holds_is_refused(alien, device, tmp_path, monkeypatch):
     ALIEN[alien](changed)
     helper.set_model_props(changed, {"ahl": description().text()})
     write_artefact(tmp_path / "a.onnx", changed.SerializeToString())
-    with pytest.raises(ModelFileError, match=r"a\.onnx is not opened: it.*Export the model anew"):
+    with pytest.raises(ModelFileError, match=r"a\.onnx is not opened: it.*Export the model again"):
         OnnxScorer(tmp_path / "a.onnx", device=device)
 
 

@@ -88,7 +88,7 @@ WRONG = {
     "far beyond": ({"indices": INDICES | {NORMAL: 2**60}}, "does not show"),
     "index as a number": ({"indices": {}}, "as another type"),
     "vector for a number": ({"widths": WIDTHS | {NORMAL: 2}}, "of another shape"),
-} | {f"no {name}": ({"without": [name]}, f"lacks outputs: {name}") for name in OUTPUTS}
+} | {f"no {name}": ({"without": [name]}, f"has no output {name}") for name in OUTPUTS}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -204,7 +204,7 @@ def test_an_artefact_runs_on_the_processor(make):
 
 
 def test_info_refuses_a_parity_that_is_none(make):
-    assert "how it was compared" in run("info", make(), code=1).output
+    assert "no readable result of its comparison" in run("info", make(), code=1).output
 
 
 def test_info_shows_values_on_lines_that_end(make):

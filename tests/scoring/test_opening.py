@@ -34,7 +34,7 @@ def test_passes_share_the_threads(threads, passes, each, path):
 
 
 def test_more_passes_than_threads_are_refused(path):
-    with pytest.raises(ConfigurationError, match=r"3 passes .* 2 threads; ask for --passes 2"):
+    with pytest.raises(ConfigurationError, match=r"3 passes .* 2 threads; give --passes 2"):
         opening.threads_of_passes(path, threads=2, passes=3)
 
 
@@ -48,5 +48,5 @@ def test_on_a_gpu_a_model_file_has_one_pass_unless_more_are_asked_for(monkeypatc
 def test_a_model_file_does_not_run_in_openvino(tmp_path):
     path = tmp_path / "parts.ahl"
     path.write_bytes((123).to_bytes(8, "little") + b'{"a":')
-    with pytest.raises(ConfigurationError, match="OpenVINO takes what `ahl export` makes"):
+    with pytest.raises(ConfigurationError, match="for OpenVINO, export it first"):
         opening.open_scorer(path, device="openvino")

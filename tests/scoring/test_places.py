@@ -53,7 +53,7 @@ def test_where_in_words():
     strong = heat_with((slice(14, 18), slice(50, 56), 9.0))
     assert where_in_words(strong, BOUNDS) == "Red: evidence, strongest at the middle right."
     assert where_in_words(strong / 9, BOUNDS) == (
-        "No place stands out clearly. Blue: the most there is, at the middle right."
+        "No place stands out clearly. Blue: the highest values, at the middle right."
     )
     assert where_in_words(heat_with() + 0.5, BOUNDS) == "No place stands out."
 

@@ -6,7 +6,10 @@ from ahl.scoring.words import Tally, called, in_words, why_in_words
 
 
 class Card:
-    meanings = {"seen": "like a defect that was shown", "memory": "unlike any good part remembered"}
+    meanings = {
+        "seen": "like a defect seen in training",
+        "memory": "unlike any good part seen in training",
+    }
 
 
 def test_verdicts_are_called_as_they_are_sure():
@@ -31,14 +34,15 @@ def test_why_names_the_main_reason_the_others_the_place_and_what_it_is_like():
         nearest_normal=good,
     )
     assert list(why_in_words(one, Card)) == [
-        "Above all it is unlike any good part remembered; it is also like a defect that was shown.",
+        "Above all it is unlike any good part seen in training; it is also like a defect seen in "
+        "training.",
         "Its most anomalous place, bottom centre, looks most like hole/1.png.",
         "The good image most like it is good/2.png.",
     ]
     alone = Prediction(index=0, score=3.0, evidence={"seen": 1.0, "memory": -2.0})
-    assert list(why_in_words(alone, Card)) == ["Above all it is like a defect that was shown."]
+    assert list(why_in_words(alone, Card)) == ["Above all it is like a defect seen in training."]
     none = Prediction(index=0, score=-3.0, evidence={"seen": -1.0})
-    assert list(why_in_words(none, Card)) == ["Nothing speaks against it."]
+    assert list(why_in_words(none, Card)) == ["Nothing about it looks anomalous."]
 
 
 def test_points_in_words():

@@ -119,7 +119,7 @@ class Broadcast(Callback):
                 getattr(log, hook)(*given)
             except Exception as error:  # whatever a server's library raises
                 self._logs.pop(name, None)
-                self.on_note(f"{name} failed; the run goes on without it: {first_line(error)}")
+                self.on_note(f"{name} failed; the run continues without it: {first_line(error)}")
         getattr(self._watcher, hook)(*given)
 
 

@@ -48,8 +48,8 @@ def process_group(device: torch.device) -> Iterator[None]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:  # of the store, of gloo, of the environment
         raise ProcessError(
-            f"The {process_count()} processes of this run do not reach each other "
-            f"({first_line(error)}). Start them anew with torchrun; on several machines, "
+            f"The {process_count()} processes of this run cannot reach each other "
+            f"({first_line(error)}). Start them again with torchrun; on several machines, "
             "GLOO_SOCKET_IFNAME names the network interface to use."
         ) from error
     try:

@@ -108,7 +108,7 @@ def claim_log(path: Path, beginning: bytes, kind: str) -> None:
         file.seek(0)
         if not beginning.startswith(file.read(len(beginning))):
             raise ConfigurationError(
-                f"{path} is there and is not {kind}; name another file for the log."
+                f"{path} exists and is not {kind}; name another file for the log."
             )
 
 

@@ -29,7 +29,9 @@ class EpochRecord:
     def __post_init__(self) -> None:
         count = len(self.support_losses)
         if not count or len(self.importance) != count or len(self.query_losses) not in (0, count):
-            raise ValueError(f"epoch {self.epoch} lacks a loss or an importance of a model")
+            raise ValueError(
+                f"epoch {self.epoch}: a loss or an importance of a base model is missing"
+            )
 
     @property
     def mean_losses(self) -> dict[str, float]:
@@ -61,4 +63,6 @@ def check_history(history: Sequence[EpochRecord]) -> None:
     for before, after in pairwise(history):
         same = len(before.support_losses) == len(after.support_losses)
         if after.epoch > before.epoch and not same:  # else another training begins
-            raise ValueError(f"epoch {after.epoch} has another number of models than the last")
+            raise ValueError(
+                f"epoch {after.epoch} has a different number of base models than the epoch before"
+            )

@@ -77,7 +77,7 @@ def read_tensor_file(path: Path, content: Content) -> tuple[dict[str, Any], Grou
             another format version.
     """
     if not path.is_file():
-        raise ModelFileError(f"There is no {content} file {path}.")
+        raise ModelFileError(f"There is no {content} file {path}; check the path.")
     try:
         # Read once: opened twice, it could be replaced in between by a run that saves.
         data = path.read_bytes()
@@ -122,8 +122,8 @@ def tensor_of(
     fits = found.ndim == len(shape) and all(wanted in (None, size) for wanted, size in sizes)
     if not fits or found.dtype != dtype:
         raise ValueError(
-            f"the tensor {name!r} has another form: {tuple(found.shape)}, {found.dtype}; expected "
-            f"{shape}, {dtype}"
+            f"the tensor {name!r} has the wrong shape or type: {tuple(found.shape)}, "
+            f"{found.dtype}; expected {shape}, {dtype}"
         )
     if not found.isfinite().all():
         raise ValueError(f"the tensor {name!r} holds numbers that are not finite")
@@ -178,8 +178,8 @@ def _envelope(data: bytes) -> _Envelope:
 def _check_envelope(path: Path, found: _Envelope, content: Content) -> None:
     if found.content is None:
         raise ModelFileError(
-            f"{path} is a safetensors file, but not an ahl {content}. Weights of a backbone go "
-            "with --weights when training."
+            f"{path} is a safetensors file, but not an ahl {content}. Give backbone weights by "
+            "--weights when training."
         )
     if found.content != content:
         raise ModelFileError(f"{path} is an ahl {found.content}, not an ahl {content}.")
@@ -216,11 +216,11 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Any], Group
     try:
         header, groups = read_tensor_file(path, "checkpoint")
     except ModelFileError as error:
-        raise ResumeError(f"{error} Start anew without --resume.") from error
+        raise ResumeError(f"{error} Start again without --resume.") from error
     if header.get("fingerprint") != fingerprint:
         raise ResumeError(
-            f"{path} belongs to a run with other images, settings or versions. Run again with "
-            "the same ones, or start anew without --resume."
+            f"{path} belongs to a run with other images, settings or versions. Run again with the "
+            "same ones, or start again without --resume."
         )
     return header, groups
 
@@ -235,7 +235,10 @@ def resuming(path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:  # or training had diverged
-        raise ResumeError(f"{path}: {first_line(error)}. Start anew without --resume.") from error
+        raise ResumeError(
+            f"{path} does not hold a state to resume ({first_line(error)}). Start again without "
+            "--resume."
+        ) from error
 
 
 def finetuning_checkpoint(checkpoint: Path | None) -> Path | None:

@@ -113,7 +113,7 @@ def incomplete(summary: Summary, columns: Sequence[Column]) -> list[str]:
     """A sentence for each variant that was measured in fewer trials than others in its column."""
     return [
         f"{row.Index} has {row.trials} of {row.trials + row.missing_trials} trials on "
-        f"{column.label}: its figure is not of the same draws as the others'."
+        f"{column.label}: its figure is not from the same draws as the others'."
         for column in columns
         for row in rows_of(summary.tables[column])
         if row.missing_trials

@@ -36,18 +36,19 @@ NOTES = (
     "setting) and over the parts of a dataset; then the mean over the seeds, ± their standard "
     "deviation where there are at least two.",
     "In brackets stands the 95 % bootstrap interval over the test images, resampled 1,000 times, "
-    "for all seeds and methods alike. It leaves out the chance of the draw and of training.",
-    "That two intervals overlap is no proof of a tie, nor the other way round.",
+    "for all seeds and methods alike. It does not include the variation between draws and "
+    "trainings.",
+    "Overlapping intervals do not prove a tie, nor do separate ones prove a difference.",
     "The paper's figures come from its own backbone, fine-tuned at 448 pixels, and from its own "
     "draws; they stand beside ours for orientation, matched by the names of dataset and method.",
-    "Test images whose content equals a training image are left out. Other photographs of parts "
-    "that train (copies, further exposures) are left out of datasets named 'parts together' alone, "
-    "which have no figure of the paper beside them and no rank.",
+    "Test images that are identical to a training image are left out. Other photographs of "
+    "training parts (copies, further exposures) are left out only in datasets named 'parts "
+    "together', which have no figure of the paper beside them and no rank.",
     "FS-DRA trains on every anomaly class: a bound, not a rival. The rows of the paper's ablation "
     "(+ HADG and its like) are AHL with some of its parts: neither AHL nor rivals. They are never "
     "set in bold, never counted as beating AHL, and take no part in the ranks.",
     "Seen and unseen: AUROC against the anomalies of classes with, and without, a training "
-    "example. Seconds are training and scoring of one trial with the features at hand, without the "
+    "example. Seconds are training and scoring of one trial with cached features, without the "
     "fine-tuning of a backbone; memory is the most that the process held, features included.",
 )
 """Notes on reading the figures."""

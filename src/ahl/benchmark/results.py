@@ -123,7 +123,7 @@ class Results:
             found = [msgspec.convert(values, TrialResult) for values in lines]
         except msgspec.ValidationError as error:
             raise DataError(
-                f"The results folder holds results of another form ({error}), made by another "
+                f"The results folder holds results in another format ({error}), made by another "
                 "version of ahl; give another --output."
             ) from error
         self.trials = {result.key: result for result in found}

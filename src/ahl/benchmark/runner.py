@@ -88,7 +88,7 @@ def run_benchmark(
     results = Results(folder)
     if results.trials and not resume:
         raise ConfigurationError(
-            f"{folder} holds results already. Go on with --resume, or give another folder."
+            f"{folder} holds results already. Continue with --resume, or give another folder."
         )
     context = run_context(benchmark)
     batches = list(plan(benchmark, context))

@@ -238,7 +238,7 @@ def _check_transfer(methods: Sequence[Method]) -> None:
 def _check_finetuning(variants: Sequence[Variant], *, transfer: bool) -> None:
     if transfer:
         raise ConfigurationError(
-            "A transfer is measured on frozen features; leave --finetune or --transfer out."
+            "A transfer is measured on frozen features; leave out --finetune or --transfer."
         )
     without = dict.fromkeys(one.method.name for one in variants if one.method.heads is None)
     if without:

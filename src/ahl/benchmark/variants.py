@@ -64,8 +64,8 @@ class Variant:
                 )
             if field in fixed:
                 raise ConfigurationError(
-                    f"The method {method.name} is what it is by {field}={fixed[field]}; leave it "
-                    f"out of {text!r}, or choose another method."
+                    f"The method {method.name} has {field}={fixed[field]} by definition; leave "
+                    f"that setting out of {text!r}, or choose another method."
                 )
         return cls(text=text, method=method)
 
@@ -181,7 +181,7 @@ class Measured(Method):
             ConfigurationError: always.
         """
         raise ConfigurationError(
-            f"The method {self.name} is one of a stored result: it is not run."
+            f"The method {self.name} is known only from a stored result and cannot be run."
         )
 
 

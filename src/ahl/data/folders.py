@@ -235,7 +235,7 @@ def _explain(root: Path, outer: list[Path], found: Found) -> str:
         if folder.name in ("train", "test"):
             continue
         if _good(_class_folders(folder / "train")) or _good(_class_folders(folder)):
-            return f"{root} is not a dataset, but {folder} seems to be one; give that."
+            return f"{root} is not a dataset, but {folder} seems to be one; give that folder."
     masked = {parent for path in found.masks for parent in path.parents}
     masked -= {parent for path in found.images for parent in path.parents}
     outer = [folder for folder in outer if folder not in masked]

@@ -127,10 +127,10 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
             raise DataError(f"{place}: the split is {row['split']!r}; expected one of {expected}.")
         if not row["path"] or not row["label"]:
             lacking = "label" if row["path"] else "path"
-            raise DataError(f"{place}: there is no {lacking}; expected one in every row.")
+            raise DataError(f"{place}: {lacking} is missing; expected one in every row.")
         name = row["path"].replace("\\", "/").removeprefix("./")
         if name in samples:
-            raise DataError(f"{place}: {name} is there twice; keep one of the rows.")
+            raise DataError(f"{place}: {name} is listed twice; keep one of the rows.")
         if has_splits and split not in splits:
             continue
         taken += 1
@@ -145,15 +145,15 @@ def dataset_of_table(file: Path, splits: Collection[str] = SPLITS) -> Dataset:
                 part=row["group"] or None,
                 masks=tuple(mask for mask in masks if mask is not None),
             )
-    notes = [f"Columns of {file.name} that are not read: {listed(unread)}."] if unread else []
+    notes = [f"Columns of {file.name} that are ignored: {listed(unread)}."] if unread else []
     if has_splits:
         of_rows = f"{taken} of {counted(len(rows), 'row')} of {file.name}"
         notes.append(f"{of_rows} taken (split: {', '.join(splits)}).")
     if missing:
-        notes.append(f"Files that {file.name} names are not there: {listed(missing)}.")
+        notes.append(f"Files named in {file.name} do not exist: {listed(missing)}.")
     if all(sample.is_anomaly for sample in samples.values()):
         of_split = f" with the split {' or '.join(splits)}" if has_splits else ""
-        lacking = f"{file} names no good image{of_split} that is there; label them good or 0."
+        lacking = f"{file} names no good image{of_split} that exists; label good images good or 0."
         raise DataError(" ".join([lacking, *notes]))
     return _inspection(root, list(samples.values()), notes)
 

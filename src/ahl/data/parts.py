@@ -143,13 +143,14 @@ class Parts(Generic[T]):
         if self.unmatched:
             notes.append(
                 f"The names of {self.unmatched} of {counted(len(self.images), 'image')} do not "
-                "match --group-by: these stand alone, but for their copies."
+                "match --group-by: each of these counts as a part of its own, together with its "
+                "copies."
             )
         if self.skipped:
             first = f"{self.skipped[0].name}: {self.skipped[0].reason}"
             notes.append(
-                f"Copies of {counted(len(self.skipped), 'image')} cannot be looked for, the first "
-                f"{first}."
+                f"{counted(len(self.skipped), 'image')} could not be searched for copies, the "
+                f"first {first}."
             )
         if self.copies:
             exact = sum(copy.exact for copy in self.copies)
@@ -170,8 +171,8 @@ class Parts(Generic[T]):
             )
         if self.across:
             notes.append(
-                f"Warning: {counted(len(self.across), 'pair')} of copies are of different parts by "
-                f"--group-by or groups, such as {_pair(self.across[0])}; they may stand apart."
+                f"Warning: {counted(len(self.across), 'pair')} of copies are of different parts "
+                f"by --group-by or groups, such as {_pair(self.across[0])}; they may be separated."
             )
         return notes
 

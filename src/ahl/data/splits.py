@@ -216,7 +216,7 @@ def _check_arguments(
         return
     if anomalies is None and dataset.layout == "inspection":
         raise ConfigurationError(
-            "The hard setting draws a number of anomalies; say how many (anomalies, --anomalies M)."
+            "The hard setting draws a number of anomalies; give it by anomalies (--anomalies M)."
         )
     if dataset.anomalies and known_class not in dataset.classes:
         count = _BENCHMARK_ANOMALIES if anomalies is None else anomalies
@@ -286,4 +286,4 @@ def split_normals(dataset: Dataset) -> tuple[tuple[Sample, ...], tuple[Sample, .
 
 def _usable_classes(dataset: Dataset, count: int) -> str:
     sizes = Counter(sample.class_name for sample in dataset.anomalies)
-    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "there is none"
+    return ", ".join(name for name in dataset.classes if sizes[name] > count) or "none"

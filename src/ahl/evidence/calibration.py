@@ -207,7 +207,7 @@ class Calibration(CalibrationConstants):
             ValueError: if they are inconsistent.
         """
         if constants.names != names:
-            raise ValueError("the calibration is of other evidence")
+            raise ValueError("the calibration belongs to other evidence")
         knn, kinds = None, len(names)
         if constants.knn is not None:
             knn = KNNNormalisation.read(constants.knn, tensors, width=width, kinds=kinds)

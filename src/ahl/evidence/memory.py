@@ -74,7 +74,7 @@ class Memory(MemoryConstants):
         if not all(len(each) for each in patches):
             raise ValueError("the memory holds no patches of a scale")
         if not len(constants.means) == len(constants.spreads) == len(patches):
-            raise ValueError("the memory has another number of scales")
+            raise ValueError("the memory has a wrong number of scales")
         return cls(**vars(constants), patches=tuple(each.float() for each in patches))
 
     def including(self, patches: Sequence[Tensor]) -> Self:

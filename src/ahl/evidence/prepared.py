@@ -55,7 +55,7 @@ class Reduction:
         """
         components = tensor_of(tensors, "components", torch.float16, None, width)
         if not len(components):
-            raise ValueError("the reduction is of no channels")
+            raise ValueError("the reduction keeps no channels")
         return cls(components=components.float())
 
 

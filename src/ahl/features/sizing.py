@@ -85,7 +85,7 @@ def with_size(
     size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
     if affordable < min(most, math.prod(_median(shapes))):
-        why += f", and from what one core extracts in {features.minutes:g} minutes"
+        why += f", and by what one core extracts in {features.minutes:g} minutes"
     callback.on_note(
         f"Images are resized to {in_pixels(size)} (chosen from {why}; --image-size HxW sets "
         "another)."

@@ -197,8 +197,8 @@ def store_root(cache: str | Path | None, callback: Callback) -> Path | None:
             return root
     except OSError as error:
         callback.on_note(
-            f"Nothing is cached beyond this run: {root} cannot be written to "
-            f"({first_line(error)}); --cache FOLDER keeps it elsewhere."
+            f"Nothing is cached beyond this run, because {root} cannot be written to "
+            f"({first_line(error)}); choose another folder by --cache FOLDER."
         )
         return None
 

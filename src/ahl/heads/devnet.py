@@ -32,7 +32,7 @@ class DevNet(BaseDetector):
 
     name = "devnet"
     head_names: ClassVar[tuple[str, ...]] = ("deviation",)
-    meanings: ClassVar[Mapping[str, str]] = {"deviation": "like the defects that were shown"}
+    meanings: ClassVar[Mapping[str, str]] = {"deviation": "like the defects seen in training"}
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """Initialise one weight per channel and a bias."""

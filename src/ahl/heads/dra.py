@@ -37,7 +37,7 @@ class DRA(BaseDetector):
     head_names: ClassVar[tuple[str, ...]] = ("holistic", "seen", "pseudo", "residual")
     meanings: ClassVar[Mapping[str, str]] = {
         "holistic": "as a whole unlike a good part",
-        "seen": "like a defect that was shown",
+        "seen": "like a defect seen in training",
         "pseudo": "like a synthetic defect",
         "residual": "unlike the usual good part",
     }

@@ -162,7 +162,7 @@ class _Sheet:
                 with Image.open(file, formats=["PNG"]) as image:
                     form = ("RGB", image.width * len(self.names))
                     if not self.names or (image.mode, image.height) != form:
-                        raise ValueError("the card's pictures have another form")
+                        raise ValueError("the card's pictures have the wrong shape")
                     pictures = np.split(np.array(image), len(self.names))
             except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
                 raise ValueError(f"the card's pictures cannot be read: {error}") from error

@@ -89,8 +89,8 @@ class Extraction:
         if not made:
             raise DataError(f"No pseudo anomaly can be made any more ({why}); run again.")
         self._callback.on_note(
-            f"{counted(len(skipped), 'pseudo anomaly', 'were')} not made, of images that can no "
-            f"longer be read ({why}): others stand in for them."
+            f"{counted(len(skipped), 'pseudo anomaly', 'were')} not made, because their images "
+            f"can no longer be read ({why}): others replace them."
         )
         nearest = np.abs(np.subtract.outer(np.arange(len(items)), made)).argmin(axis=1)
         return table.chosen(nearest)

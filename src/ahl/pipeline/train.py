@@ -135,7 +135,7 @@ def train(
                 found = find_parts(
                     images, callback, group_by=group_by, known=found, bit_depth=depth
                 )
-                for note in found.notes("stay in one fold, where one stands for all"):
+                for note in found.notes("stay in one fold, where one of them represents all"):
                     callback.on_note(note)
             with callback.part("episodes and memory"):
                 episodes = draw_episodes(  # section 3.2
@@ -243,7 +243,10 @@ def train_on_features(
         if len(normals) < 2 or len(anomalies) < 1:
             raise DataError("At least 2 normal feature maps and 1 anomalous one are needed.")
         if any(len(table) != len(normals) for table in twins):
-            raise DataError("Every pseudo-anomaly generator needs one twin for each normal.")
+            raise DataError(
+                "Every pseudo-anomaly generator needs exactly one feature map (twin) for each "
+                "normal one."
+            )
         config, seed = learner.config, learner.seed
         with run.callback.part("episodes and memory"):
             episodes = draw_episodes(

@@ -63,8 +63,8 @@ def update_with_images(
         )
     if len(missed) + len(false_alarms) > MOST:
         raise DataError(
-            f"{len(missed) + len(false_alarms)} images are more than an update is for ({MOST}): "
-            "train again with them among the others."
+            f"{len(missed) + len(false_alarms)} images are too many for an update, which takes at "
+            f"most {MOST}: train again with them among the training images."
         )
     callback, strict, device = run.callback, run.strict, run.torch_device
     scorer = TorchScorer(model, device)
@@ -96,9 +96,11 @@ def update_with_images(
     for file in model.manifest.files:
         if _relabelled(file, files):
             words = ("good", "a defect") if file.class_name == GOOD else ("a defect", "good")
-            callback.on_note(f"{file.name} was trained on as {words[0]}; it is {words[1]} now.")
+            callback.on_note(
+                f"{file.name} was trained on as {words[0]}; it is now given as {words[1]}."
+            )
     if not len(wrong):
-        raise DataError("There is no readable image to update the model by.")
+        raise DataError("There is no readable image to update the model with.")
     found = update_on_exemplars(model, wrong, device=device, callback=callback)
     manifest = _with_files(model.manifest, files)
     now_at = {file.sha256: index for index, file in enumerate(manifest.files)}

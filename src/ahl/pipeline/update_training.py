@@ -81,7 +81,7 @@ def update_on_exemplars(
     most = MOST_REMEMBERED * model.config.memory.patches
     if memory is not None and max(len(patches) for patches in memory.patches) > most:
         raise DataError(
-            "The model cannot remember so many false alarms: train it again with them among the "
+            "The model cannot store so many false alarms: train it again with them among the "
             "good images."
         )
     for number, strength in enumerate(STRENGTHS):

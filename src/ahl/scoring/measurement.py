@@ -189,7 +189,7 @@ def keep_measurement(path: Path, measurement: Measurement, callback: Callback) -
         with written_whole(path) as unfinished:
             unfinished.write_text(json.dumps(stored), encoding="utf-8")
     except OSError as error:
-        callback.on_note(f"The scores were not kept: {path}: {first_line(error)}.")
+        callback.on_note(f"The scores were not cached: {path}: {first_line(error)}.")
 
 
 def _checksum(path: Path, measurement: Measurement) -> str:

@@ -193,7 +193,9 @@ class OnnxScorer(Scorer):
         """Refuse a graph whose outputs for a black image do not match its card."""
         wanted = self._wanted(heat_maps=True, nearest=True)
         if missing := set(wanted) - set(self._session.outputs):
-            raise ModelFileError(f"{self._path} lacks outputs: {', '.join(sorted(missing))}.")
+            raise ModelFileError(
+                f"{self._path} has no output {', '.join(sorted(missing))}; export the model again."
+            )
         black = np.zeros((1, *self.card.image_size, 3), np.uint8)
         self.compute(black, heat_maps=True, nearest=True)
 
@@ -231,7 +233,7 @@ def _description(path: Path, data: bytes) -> Description:
         described = check_contents(data).get(METADATA_KEY)
     except ForeignContentError as error:
         raise ModelFileError(
-            f"{path} is not opened: {error}. Export the model anew with this version of ahl."
+            f"{path} is not opened: {error}. Export the model again with this version of ahl."
         ) from error
     if described is None:
         raise ModelFileError(f"{path} is an ONNX file, but not one that `ahl export` wrote.")

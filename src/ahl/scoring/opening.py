@@ -39,8 +39,8 @@ def open_scorer(path: Path, *, device: str = "auto", threads: int | None = None)
     check_torch(path)
     if device == "openvino":
         raise ConfigurationError(
-            f"{path} is a model file, which torch computes; OpenVINO takes what `ahl export` "
-            "makes of it."
+            f"{path} is a model file, which runs in torch only; for OpenVINO, export it first "
+            "(`ahl export`)."
         )
     import torch
 
@@ -85,8 +85,8 @@ def threads_of_passes(
         return [threads]
     if passes > shared:
         raise ConfigurationError(
-            f"{passes} passes at a time cannot share {shared} threads; ask for --passes {shared} "
-            "at most, or for more --threads."
+            f"{passes} passes at a time cannot share {shared} threads; give --passes {shared} at "
+            "most, or more --threads."
         )
     each, left = divmod(shared, passes)
     return [each + (place < left) for place in range(passes)]

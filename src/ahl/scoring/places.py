@@ -98,7 +98,7 @@ def where_in_words(heat: NDArray[np.float32], bounds: Bounds | None) -> str:
     where = in_thirds(float(row), float(column))
     if colouring.by_model:
         return f"Red: evidence, strongest at the {where}."
-    return f"No place stands out clearly. Blue: the most there is, at the {where}."
+    return f"No place stands out clearly. Blue: the highest values, at the {where}."
 
 
 def resized_heat(heat: NDArray[np.float32], size: ImageSize) -> NDArray[np.float32]:

@@ -119,13 +119,13 @@ def _text(words: str, size: int, width: int | None = None) -> Image.Image:
 def _legend(colouring: Colouring, *, calibrated: bool) -> Image.Image:
     """Draw the legend of the colours."""
     if not colouring.by_model:
-        words = "no place stands out clearly; blue: the most there is"
+        words = "no place stands out clearly; blue: the highest values of this image"
     elif calibrated:
         words = (
             f"red: {colouring.low:.1f} to {colouring.high:.1f} standard deviations of good parts"
         )
     else:
-        words = "red: from the usual to the highest place of this image"
+        words = "red: from the usual to the highest value of this image"
     ramp = np.linspace(1.0, 0.0, _RAMP)[:, None] * 255
     ramp = ramp + (1 - ramp / 255) * np.array(RED if colouring.by_model else BLUE)
     keys = [

@@ -27,7 +27,7 @@ from ahl.scoring.nearest import Album
 from ahl.scoring.prediction import Prediction
 from ahl.scoring.scorer import EVIDENCE, HEADS, HEAT_MAP, SCORE, Outputs, Scorer
 
-MEMORY_MEANING: Final = "unlike any good part remembered"
+MEMORY_MEANING: Final = "unlike any good part seen in training"
 
 
 class Forward:

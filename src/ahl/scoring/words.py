@@ -44,9 +44,9 @@ def why_in_words(prediction: Prediction, card: ModelCard) -> Iterator[str]:
     """
     meanings = [meaning for meaning, _ in reasons(prediction, card)]
     if not prediction.evidence:
-        yield "The model is not calibrated, and gives no reasons."
+        yield "The model is not calibrated, so it gives no reasons."
     elif not meanings:
-        yield "Nothing speaks against it."
+        yield "Nothing about it looks anomalous."
     else:
         others = f"; it is also {joined(meanings[1:])}" if len(meanings) > 1 else ""
         yield f"Above all it is {meanings[0]}{others}."
@@ -109,5 +109,5 @@ class Tally:
         if self._trained_on:
             yield (
                 f"{counted(self._trained_on, 'image', 'were')} trained on: such scores say little "
-                "of new images."
+                "about new images."
             )

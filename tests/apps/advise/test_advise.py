@@ -82,7 +82,7 @@ def test_figures_are_of_left_out_images(whole):
 
 def test_every_question_has_a_sentence_and_figures_are_json(whole):
     said = text(whole)
-    for part in ("both good and a defect", "torn.png", "left-out", "bar (8)", "48 px"):
+    for part in ("with both labels", "torn.png", "held-out", "bar (8)", "48 px"):
         assert part in said
     again = json.loads(json.dumps(whole.to_dict(), allow_nan=False))
     assert again["labels"]["gain"]["value"] == whole.labels.gain.value
@@ -95,7 +95,7 @@ def test_one_class_is_left_out_by_images_and_quick_is_less(folder, tmp_path):
     assert advice.curve.left_out == "images"
     assert (advice.curve.kinds, advice.curve.new) == ((), None)
     assert [point.anomalies for point in advice.curve.points] == [0, 2, 5]
-    assert "there is one class of defects" in text(advice)
+    assert "there is only one class of defects" in text(advice)
     assert look_over(tmp_path / "one", quick=True).to_dict() == advice.to_dict()
 
 
@@ -126,7 +126,7 @@ def test_too_few_images_get_the_advice_that_there_is(tmp_path, goods, defects, s
     advice = look_over(tmp_path)
     assert (advice.labels, advice.curve, advice.suspects) == (None, None, ())
     assert said in text(advice)
-    assert "A size above 48 x 48 px would show little" in text(advice)
+    assert "A size above 48 x 48 px would add little detail" in text(advice)
 
 
 def test_each_part_counts_once(tmp_path):
@@ -146,7 +146,7 @@ def test_what_trains_from_the_test_of_a_benchmark_layout_is_said(tmp_path, whole
     write_class(tmp_path / "test" / "dot", "dot", 1)
     advice = look_over(tmp_path)
     assert advice.of_test == 3
-    assert "3 of them are in test/, and train here" in text(advice)
+    assert "3 of them are in test/ and were trained on here" in text(advice)
     assert whole.of_test == 0
     assert "test/" not in text(whole)
 
@@ -185,8 +185,8 @@ def test_answers_are_for_the_number_that_will_train(folder, whole):
     assert whole.curve.five_more.value == pytest.approx(
         whole.curve.doubling.value * np.log2(20 / 15)
     )
-    assert "They are for a training with 4 defects." in text(advice)
-    assert "for a training with" not in text(whole)
+    assert "They are for a model trained on 4 defects." in text(advice)
+    assert "for a model trained on" not in text(whole)
     assert advice.labels.labelled != whole.labels.labelled, "these detectors had four, too"
     assert advice.labels.memory_only == whole.labels.memory_only
     with pytest.raises(ConfigurationError, match="anomalies is 0"):

@@ -119,7 +119,7 @@ def test_masks_behind_urls_are_not_told_and_that_is_said(clean_memory):
         clean_memory.pipe_file(f"/{name}", b"")
     told = Told()
     assert len(_paths(find_inputs(["memory://b"], "path", told))) == 2
-    assert told.notes == ["Behind URLs, masks are not told from photographs: all images count."]
+    assert told.notes == ["Masks behind URLs are not recognised: all images are scored."]
 
 
 class Told(Callback):

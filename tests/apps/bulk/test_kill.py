@@ -28,6 +28,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(model, inspection_folder, tmp_pa
     assert left.items() <= files_of(whole).items(), "whole, or not there"
     assert not (killed / "_SUCCESS").exists()
     result = run("predict", model, inspection_folder, "--output", killed, *options)
-    assert f"({len(left)} of them were there)" in result.stdout
+    assert f"({len(left)} of them already there)" in result.stdout
     shown = {name: data for name, data in files_of(killed).items() if not name.startswith(".")}
     assert shown == files_of(whole)

@@ -48,7 +48,9 @@ def test_two_runs_do_not_mix_in_one_folder(model, tmp_path, monkeypatch, clean_m
             clean_memory.rm("/out", recursive=True)
         code = int(place == "out")
         result = run("predict", other, new, "--output", place, code=code)
-        assert ("Another run writes into out: wait for its end" in result.stderr) is bool(code)
+        assert ("Another run is writing into out: wait until it ends" in result.stderr) is bool(
+            code
+        )
         yield from score_here(job, tasks)
 
     if place == "out":
@@ -74,4 +76,4 @@ def test_a_model_that_is_replaced_meanwhile_scores_nothing(model, tmp_path, monk
     monkeypatch.setattr(bulk_shards, "open_scorer", replaced)
     options = ("--output", tmp_path / "out")
     refused = run("predict", changing, tmp_path / "new", *options, code=1)
-    assert "was replaced while it was used" in refused.output
+    assert "was replaced during the run" in refused.output

@@ -69,4 +69,4 @@ def test_a_workers_error_is_a_message(model, inspection_folder, tmp_path):
     done = on_ray("predict", cut, inspection_folder, "--output", tmp_path / "out", code=1)
     assert f"{cut} is not a readable ahl model: it is truncated" in done.stderr
     done = on_ray("predict", model, inspection_folder, "--output", "memory://out", code=2)
-    assert "Ray's workers lack it" in done.stderr
+    assert "where Ray's workers cannot write" in done.stderr

@@ -119,8 +119,8 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     shutil.copy(model, other)
     run("threshold", other, "--max-false-alarm-rate", "0.3", "--json")
     for arguments, said in (
-        ((other, new), "it had another model"),
-        ((model, inspection_folder), "its inputs were others (3 images)"),
+        ((other, new), "it used another model"),
+        ((model, inspection_folder), "its inputs were different (3 images)"),
         ((model, new, "--shard-size", 2), "its --shard-size was 1024"),
         ((model, new, "--device", "cpu"), "its --device was auto"),
     ):
@@ -130,7 +130,9 @@ def test_the_folder_of_another_run_is_refused(model, inspection_folder, tmp_path
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     shutil.copy(out / "part-00000.parquet", foreign / "mine.parquet")
-    assert "not of `ahl`" in run("predict", model, new, "--output", foreign, code=1).output
+    assert (
+        "that `ahl` did not write" in run("predict", model, new, "--output", foreign, code=1).output
+    )
     assert files_of(out) == before
     for text in (b"[" * 100_000, b'{"run": NaN}', b"\xff", b"[]"):
         (out / "_ahl_run.json").write_bytes(text)
@@ -203,7 +205,7 @@ def test_what_a_store_does_not_give_is_tried_again(
         shutil.rmtree(out)
         refused = run(*command, code=1)
         assert "None of the 2 images of shard 1 could be fetched" in refused.output
-    assert "(1 of them were there)" not in run(*command).stdout, "shard 0 had one unfetched"
+    assert "(1 of them already there)" not in run(*command).stdout, "shard 0 had one unfetched"
     assert [row["score"] for row in rows_of(out)] == pytest.approx(
         [one["score"] for one in told_by_predict(model, *files)], abs=1e-3
     )
@@ -233,11 +235,11 @@ def test_progress_counts_images_of_before(model, inspection_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--engine", "ray"), "--engine goes with --output DIR"),
-        (("--shard-size", 5), "--shard-size goes with --output DIR"),
-        (("--output", "o", "--why"), "do not go with --output"),
-        (("--output", "o", "--workers", 2), "--workers goes with --engine ray"),
-        (("--output", "o", "--ray-address", "auto"), "--ray-address goes with --engine ray"),
+        (("--engine", "ray"), "--engine needs --output DIR"),
+        (("--shard-size", 5), "--shard-size needs --output DIR"),
+        (("--output", "o", "--why"), "cannot be combined with --output"),
+        (("--output", "o", "--workers", 2), "--workers needs --engine ray"),
+        (("--output", "o", "--ray-address", "auto"), "--ray-address needs --engine ray"),
     ],
 )
 def test_options_that_do_nothing_are_refused(options, said, model, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def test_run_then_report(benchmark_folder, tmp_path):
     options = small(tmp_path, *methods, "--seeds", 2, "--first-seed", 7, "--anomalies", 3)
     first = ahl(*run, *options)
     assert first.exit_code == 0, first.output
-    assert "4 trials computed, 0 there already, 0 failed" in first.output
+    assert "4 trials computed, 0 already there, 0 failed" in first.output
     assert {result.seed for result in Results(output).trials.values()} == {7, 8}
     refused = ahl(*run, *options)
     assert refused.exit_code == 2
@@ -95,7 +95,7 @@ def test_fine_tuned_rows_are_by_default_those_with_a_base_detector():
         (("--dataset", "x={folder}", "--method", "fs-dra", "--transfer"), "every class: fs-dra"),
         (("--dataset", "nowhere", "--method", "kdad", "--finetune"), "kdad cannot take part"),
         (("--dataset", "x={folder}", "--group-by", "a", "--as-published"), "--as-published does"),
-        (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not look"),
+        (("--dataset", "x={folder}", "--group-by", "a", "--transfer"), "--transfer does not use"),
     ],
 )
 def test_mistakes_get_a_line_and_no_traceback(benchmark_folder, tmp_path, arguments, reason):

@@ -89,7 +89,7 @@ def test_episodes_are_an_option(inspection_folder, tmp_path):
     assert models("--episodes") == models("--episodes", "--second-order") > 1
     for flags in ((), ("--preset", "paper", "--no-episodes")):
         result = run("train", inspection_folder, *options, *flags, "--second-order", code=2)
-        assert "--second-order goes with --episodes" in result.stderr
+        assert "--second-order needs --episodes" in result.stderr
 
 
 def test_a_picture_that_is_good_and_defective_is_refused(inspection_folder, tmp_path):
@@ -163,8 +163,10 @@ def test_train_tells_of_defects_smaller_than_a_cell_and_tiles_see_them(tmp_path)
     options = (*small_backbone(tmp_path), "--epochs", 1, "--cache", tmp_path / "cache")
     train = ("train", tmp_path / "data", "-o", tmp_path / "m.ahl", *options)
     whole = run(*train, "--image-size", "64x128").stderr
-    assert "Of 2 training defects with masks, 2 may be missed, being smaller" in spaced(whole)
-    assert "--tiles sees images at their own size" in spaced(whole)
+    assert (
+        "Of 2 training defects with masks, 2 may be missed, because they are smaller"
+    ) in spaced(whole)
+    assert "--tiles keeps images at their own size" in spaced(whole)
     assert "smaller than one cell" not in spaced(run(*train, "--image-size", "512x1024").stderr)
     run(*train, "--tiles", "128")
     assert (

@@ -90,7 +90,7 @@ def test_evaluate_measures_heat_maps_where_there_are_masks(model, tmp_path):
     assert 0 < told["auroc"] < 1
     shown = run("evaluate", model, tmp_path).stdout
     assert "by the masks of 2 images" in shown
-    assert "1 anomaly has no mask" in shown
+    assert "1 anomaly has no readable mask" in shown
     for path in dots[:2]:
         path.with_name(f"{path.stem}_mask.png").unlink()
     assert json.loads(run("evaluate", model, tmp_path, "--json").stdout)["pixels"] is None

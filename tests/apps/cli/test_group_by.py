@@ -69,7 +69,7 @@ def test_a_threshold_rests_on_parts(model, tmp_path):
     result = run("threshold", *given, *options)
     assert "from 8 good images" in result.stdout
     assert "12 good images were left out: training had other photographs" in result.stderr
-    assert "8 good images were not scored: another photograph of the same part is" in result.stderr
+    assert "8 good images were not scored: another photograph of the same part was" in result.stderr
 
 
 def test_names_tell_parts(tmp_path):
@@ -91,7 +91,7 @@ def test_names_tell_parts(tmp_path):
     assert "48 of 49 images share their part with others" in said
     values = json.loads(run("evaluate", output, tmp_path / "data", "--json").stdout)
     assert values["classes"]["good"]["count"] == 10, "three parts and the image alone"
-    assert f"{values['trained_parts']} images are not for testing: training has" in said
+    assert f"{values['trained_parts']} images are left out of the test: training has" in said
     result = run("train", tmp_path / "data", "-o", output, *options[2:])
     said = " ".join(result.stderr.split())
     assert "48 of 49 images share their part with others: photographs of one part stay in" in said

@@ -162,7 +162,7 @@ def test_arrange_says_that_groups_are_lost(loose, tmp_path):
         ((), "in one way: DATA, --good with --defect, or --table"),
         (("DATA", "--good", "x"), "in one way"),
         (("DATA", "--table", "t.csv"), "in one way"),
-        (("DATA", "--masks", "m"), "(--masks belongs to --good); given: DATA --masks m."),
+        (("DATA", "--masks", "m"), "(--masks needs --good); given: DATA --masks m."),
         (("--defect", "a=b"), "--good is missing"),
         (("--good", "x", "--defect", "b"), "expected KIND=PATH"),
         (("--good", "x", "--defect", "=b"), "expected KIND=PATH"),

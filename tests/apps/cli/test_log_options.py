@@ -59,7 +59,7 @@ def test_a_log_that_fails_does_not_stop_the_training(inspection_folder, tmp_path
     options = ("--log", log, *train_options(tmp_path))
     result = run("train", inspection_folder, "-o", model, *options)
     assert model.exists()
-    assert result.stderr.count("the run goes on without it: No space") == 1
+    assert result.stderr.count("the run continues without it: No space") == 1
     assert events(log)[-1]["event"] == "part"
 
 

@@ -41,7 +41,7 @@ def test_folders_and_what_may_not_be_written_to_are_refused(tmp_path, monkeypatc
         check_writable(tmp_path)
     # Asked of the system, which root is never refused by.
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(DataError, match="may not write"):
+    with pytest.raises(DataError, match="no permission to write"):
         check_writable(tmp_path / "new" / "m.ahl")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="not a folder"):

@@ -34,7 +34,7 @@ def test_outputs_inside_inputs_are_no_inputs_of_the_next_run(model, parts, tmp_p
     for given in ([parts], [parts / "**" / "*.png"], [parts / "*"], folders):
         result = run("predict", model, *given, "--json")
         assert len(result.stdout.splitlines()) == 30, given
-        assert "passed over, which ahl wrote" in result.stderr
+        assert "left out, which ahl wrote itself" in result.stderr
     again = run("train", parts, "-o", tmp_path / "m.ahl", "--json", *options)
     assert json.loads(again.stdout)["images"] == {"bar": 3, "dot": 3, "good": 24}
     assert len(run("predict", model, parts / "arranged", "--json").stdout.splitlines()) == 30
@@ -61,7 +61,7 @@ def test_a_home_that_cannot_be_written_to_keeps_no_features(parts, tmp_path, mon
     )
     options = ("--epochs", 1, "-o", tmp_path / "a.ahl")
     result = run("adapt", tmp_path / "m.ahl", parts / "good", *options)
-    assert "--cache FOLDER keeps it elsewhere" in result.stderr
+    assert "choose another folder by --cache FOLDER" in result.stderr
 
 
 FULL = """

@@ -60,7 +60,7 @@ def test_predict_says_why_and_where(model, inspection_folder, tmp_path):
         assert values == sorted(values, reverse=True)
         assert set(values) <= set(one["evidence"].values())
     shown = " ".join(run("predict", model, images[0], "--why").stdout.split())
-    assert (told[0]["why"][0][0] if told[0]["why"] else "Nothing speaks") in shown
+    assert (told[0]["why"][0][0] if told[0]["why"] else "Nothing about it") in shown
     assert f"looks most like {told[0]['nearest_anomaly']['name']}." in shown
     assert told[0]["nearest_anomaly"]["class"] == "dot"
     assert told[0]["nearest_normal"]["class"] == "good"

@@ -69,7 +69,7 @@ def test_a_threshold_can_be_set_on_what_training_left_out(model, tmp_path):
     assert told["miss_rate_low"] <= told["expected_miss_rate"] <= told["miss_rate_high"]
     shown = run("threshold", model, *options).stdout
     assert "of the training, scored out-of-fold" in shown
-    assert "Give new ones for its own rate" in shown
+    assert "give new good images for its own rate" in shown
     assert f"Of {told['anomalies']} labelled anomalies" in shown
 
 

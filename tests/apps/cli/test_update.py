@@ -52,7 +52,10 @@ def test_a_correction_that_worsens_writes_nothing(model, wrong, tmp_path, monkey
     assert json.loads(result.stdout)["worsens"]
     assert json.loads(result.stdout)["model"] is None
     assert json.loads(result.stdout)["refusals"] == Update.refusals
-    assert "worse: known defects called normal: 0 before, 2 after of 9. Check" in result.stderr
+    assert (
+        "worse on these: known defects called normal: 0 before, 2 after of 9. Check"
+        in result.stderr
+    )
     assert "--force" in result.stderr
     assert not target.exists()
     run("update", model, *options, "--force")
@@ -127,7 +130,7 @@ def test_an_answer_on_an_uncertain_image_moves_its_score(model, tmp_path, name):
 def test_a_changed_label_is_said(model, inspection_folder, tmp_path):
     good = next(iter(sorted((inspection_folder / "good").iterdir())))
     result = run("update", model, "--missed", good, "-o", tmp_path / "u.ahl", "--force")
-    assert "was trained on as good; it is a defect now" in " ".join(result.stderr.split())
+    assert "was trained on as good; it is now given as a defect" in " ".join(result.stderr.split())
 
 
 def test_a_lost_threshold_is_said(model, tmp_path):
@@ -138,5 +141,6 @@ def test_a_lost_threshold_is_said(model, tmp_path):
     told = json.loads(run("update", decided, "--false-alarm", new[0], *options, "--json").stdout)
     assert told["threshold_lost"]
     assert (
-        "The threshold is gone" in run("update", decided, "--false-alarm", new[0], *options).stdout
+        "The threshold was removed"
+        in run("update", decided, "--false-alarm", new[0], *options).stdout
     )

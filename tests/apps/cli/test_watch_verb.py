@@ -93,7 +93,11 @@ def test_watch_says_why_and_draws_where(decided, tmp_path):
     lines = logged(tmp_path)
     assert len(lines) == len(images)
     for line in lines:
-        first = f"Above all it is {line['why'][0][0]}" if line["why"] else "Nothing speaks against"
+        first = (
+            f"Above all it is {line['why'][0][0]}"
+            if line["why"]
+            else "Nothing about it looks anomalous"
+        )
         assert line["why_in_words"].startswith(first)
         assert "The good image most like it is good/" in line["why_in_words"]
         goal = Path(line["moved_to"])

@@ -114,7 +114,7 @@ def test_whatever_a_kill_leaves_the_next_run_begins_on_a_new_line(tmp_path_facto
 def test_other_files_are_left_alone(tmp_path, content):
     path = tmp_path / "labels.csv"
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"labels\.csv is there and is not a log"):
+    with pytest.raises(ConfigurationError, match=r"labels\.csv exists and is not a log"):
         JsonLinesLog(path)
     assert path.read_bytes() == content
 

@@ -26,7 +26,7 @@ def test_cases_are_those_asked_for_in_their_order(detector, dataset):
         assert case.image != case.overlay
         assert case.place
         assert case.facts[1].startswith("probability ")
-        assert [like.words.split()[0] for like in case.likenesses] == ["Shown", "Good"]
+        assert [like.words.split()[0] for like in case.likenesses] == ["Training", "Good"]
         assert all(like.name and like.picture for like in case.likenesses)
 
 

@@ -101,7 +101,7 @@ def test_pictures_of_cases_are_named_for_those_who_do_not_see_them(html):
         image, overlay, *likes = re.findall(r'alt="([^"]*)"', case)
         assert re.search(r"<h3>(.*?)</h3>", case)[1] in image
         assert re.search(r'<p class="note">(.*?)</p>', case)[1] in overlay
-        assert likes == re.findall(r"<span>((?:Shown|Good).*?)</span>", case)
+        assert likes == re.findall(r"<span>((?:Training|Good).*?)</span>", case)
         assert len(likes) == 2
     assert len(cases) == 12 + 3
 

@@ -137,7 +137,7 @@ def test_a_fault_of_the_engine_is_told_without_a_traceback(serve, caplog):
     assert answer.json() == {
         "error": {
             "code": "internal",
-            "message": "The service failed; its log tells more of mine-1.",
+            "message": "The service failed; see its log for request mine-1.",
         },
         "request_id": "mine-1",
     }

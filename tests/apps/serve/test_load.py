@@ -204,7 +204,7 @@ def test_what_would_not_be_answered_in_time_is_not_accepted():
     with contextlib.ExitStack() as house:
         for _ in range(4):
             house.enter_context(admission.request())
-        with pytest.raises(RefusedError, match="come back"):
+        with pytest.raises(RefusedError, match="try again in"):
             house.enter_context(admission.request())
     assert admission.images == 0
     with admission.request() as place:  # with nobody waiting it learns how long it takes now

@@ -47,7 +47,7 @@ def test_a_worker_that_dies_while_the_model_is_gone_ends_no_other(tmp_path):
         killed.kill()
         until(lambda: log.read_text().count("is broken") >= 2)
         assert service.score(png()).status_code == 200
-        assert "The others go on; it is tried again in 1 s." in log.read_text()
+        assert "The others keep running; it is started again in 1 s." in log.read_text()
         model.write_bytes(b"")
         mended = time.time()
         until(lambda: any(one.create_time() > mended for one in workers(service)))
@@ -92,5 +92,5 @@ def test_a_worker_that_hangs_holds_up_no_stop(tmp_path):
         began = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - began < 30
-    assert "did not stop in 11 s, and was ended" in log.read_text()
+    assert "did not stop in 11 s, and was killed" in log.read_text()
     assert "Traceback" not in log.read_text()

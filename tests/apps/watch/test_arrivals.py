@@ -89,7 +89,9 @@ def test_a_closed_subfolder_does_not_stop_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     watched = arrivals(tmp_path, recursive=True, settle=0)
     assert names(watched.look(0.0)) == ["open/a.png"]
-    assert watched.refusals() == [f"{tmp_path / 'closed'} may not be looked into and is left out."]
+    assert watched.refusals() == [
+        (f"{tmp_path / 'closed'} cannot be listed (no permission) and is left out.")
+    ]
     assert watched.refusals() == []
 
 
@@ -161,7 +163,7 @@ def test_masks_of_images_beside_them_stay_also_once_these_are_moved(tmp_path):
     assert names(watched.look(0.0)) == ["a.png", "b_mask.png"]
     (refusal,) = watched.refusals()
     assert refusal == (
-        f"{tmp_path / 'a_mask.png'} is the mask of an image by its name and is left out."
+        f"{tmp_path / 'a_mask.png'} is named like the mask of an image and is left out."
     )
     (tmp_path / "a.png").unlink()
     assert names(watched.look(1.0)) == ["b_mask.png"]

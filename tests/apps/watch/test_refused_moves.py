@@ -47,7 +47,7 @@ def test_a_file_that_the_goal_never_takes_stays_and_holds_up_no_other(refusing):
     assert list(site.waiting().values()) == ["normal 1."]
     assert [Path(line["path"]).name for line in site.lines()] == ["b.png"]
     (warning,) = site.warned
-    assert "x.png stays where it is: it cannot become" in warning
+    assert "x.png stays where it is: it cannot be moved to" in warning
     site.watcher().run_once()
     assert len(site.warned) == 2, "told again after a new start, and left again"
     (site.folder / "a.png" / "x.png").write_text("anomalous 333.")

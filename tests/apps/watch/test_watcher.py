@@ -189,7 +189,7 @@ def test_folders_that_cannot_work_are_refused(tmp_path):
     for change, message in (
         ({"ok": "x/../in"}, "watched folder itself"),
         ({"uncertain": "file"}, "is a file"),
-        ({"ok": "reject"}, "one folder"),
+        ({"ok": "reject"}, "the same folder"),
     ):
         folders = {key: tmp_path / name for key, name in (names | change).items()}
         with pytest.raises(ConfigurationError, match=message):
@@ -244,6 +244,6 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_nothing_waits(site):
     watcher.run_once()
     assert watcher.counts == {"reject": 1, "ok": 1}
     assert [one.split(":")[0] for one in site.warned] == [
-        f"No picture of {site.destinations.reject / 'a.png'}",
-        f"No picture of {site.destinations.ok / 'b.png'}",
+        f"No heat map of {site.destinations.reject / 'a.png'}",
+        f"No heat map of {site.destinations.ok / 'b.png'}",
     ]

@@ -75,10 +75,12 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path, monkeypatch):
     )
     (note,) = find_photographs(tmp_path).notes()
     assert note == (
-        "5 files passed over: 2 .txt, 1 .csv, 1 .xyz (pip install 'ahl[xyz]' reads it), "
+        "5 files were left out, without an image's suffix: 2 .txt, 1 .csv, 1 .xyz "
+        "(pip install 'ahl[xyz]' reads it), "
         "1 without a suffix."
     )
-    with pytest.raises(DataError, match=r"holds no image \(PNG, .*1 file passed over: 1 \.md"):
+    left_out = r"holds no image \(PNG, .*1 file was left out, without an image's suffix: 1 \.md"
+    with pytest.raises(DataError, match=left_out):
         expand_paths([str(plant_in(tmp_path / "texts", ["a.md"]))])
 
 
@@ -101,7 +103,7 @@ def test_a_subfolder_that_cannot_be_listed_is_named_and_passed_over(tmp_path, mo
     assert relative(found.images, tmp_path) == ["a.png"]
     assert found.unreadable == (tmp_path / "closed",)
     (note,) = found.notes(tmp_path)
-    assert note == "1 folder passed over, which cannot be looked into: closed."
+    assert note == "1 folder was left out, which cannot be listed (no permission): closed."
     with pytest.raises(DataError, match=r"Cannot list the folder .*closed"):
         find_images(tmp_path, recursive=True)
 

@@ -25,14 +25,14 @@ def test_pictures_of_one_tone_are_refused():
     black = np.zeros((40, 40, 3), np.uint8)
     for tones in ([0] * 4, [0, 100, 200, 255]):
         pictures = [speckled(black + np.uint8(tone), n) for n, tone in enumerate(tones)]
-        with pytest.raises(DataError, match=r"The 4 good images .*0\.png.* show nothing"):
+        with pytest.raises(DataError, match=r"The 4 good images .*0\.png.* are blank"):
             check_variety(items(pictures))
 
 
 def test_one_picture_several_times_is_refused():
     photo = RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8)
     pictures = [speckled(photo, number) for number in range(30)]
-    with pytest.raises(DataError, match=r"30 good images \(16 looked at.*show the same picture"):
+    with pytest.raises(DataError, match=r"30 good images \(16 examined.*show the same picture"):
         check_variety(items(pictures))
 
 
@@ -52,7 +52,7 @@ def test_photographs_of_one_rig_are_not():
 def test_few_images_are_said():
     pictures = list(RANDOM.integers(0, 256, (10, 8, 8), dtype=np.uint8))
     (note,) = notes_on(pictures[:3])
-    assert note.startswith("3 good images are few")
+    assert note.startswith("With only 3 good images,")
     assert list(notes_on(pictures)) == []
 
 
@@ -69,7 +69,7 @@ def test_twelve_bits_in_sixteen_are_noticed(tmp_path, suffix):
         return path
 
     (note,) = notes_on([kept(n, one) for n, one in enumerate(values)])
-    assert "12 bits? Then they are seen 16 times too dark" in note
+    assert "12 bits? Then they are read 16 times too dark" in note
     paths = [kept(n, one) for n, one in enumerate(values)]
     kept(0, values[0] * 16)  # one bright image is enough to know
     assert list(notes_on(paths)) == []

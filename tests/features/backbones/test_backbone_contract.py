@@ -240,7 +240,9 @@ def test_unknown_kind_is_refused_with_the_known_ones():
 def test_a_model_of_the_embedded_backbone_is_refused_with_the_way_out():
     settings = {"version": 2, "filters": [40, 80]}
     description = BackboneDescription(kind="embedded", settings=settings, weights_sha256="0")
-    with pytest.raises(ModelFileError, match=r"^This model .* embedded .* gone: train it again"):
+    with pytest.raises(
+        ModelFileError, match=r"^This model .* embedded .* no longer exists: train it again"
+    ):
         rebuild_backbone(description, {})
 
 

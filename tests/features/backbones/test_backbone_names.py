@@ -23,7 +23,7 @@ def test_addresses_and_paths_are_no_names(name):
 def test_unknown_names_are_refused_with_close_ones():
     with pytest.raises(ConfigurationError, match=r"Did you mean .*mobilenetv2_"):
         TimmBackbone(name="mobilenetv2")
-    with pytest.raises(ConfigurationError, match=r"of this model it has: .*resnet18\.a1_in1k"):
+    with pytest.raises(ConfigurationError, match=r"for this model it has: .*resnet18\.a1_in1k"):
         TimmBackbone(name="resnet18.mine")
 
 

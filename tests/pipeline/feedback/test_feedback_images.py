@@ -39,7 +39,7 @@ def test_only_what_was_wrong_and_is_not_learnt(tmp_path):
 
 def test_nothing_to_learn_is_said(tmp_path):
     answer(tmp_path, 0, "good", anomalous=False)
-    with pytest.raises(DataError, match="nothing to update the model by"):
+    with pytest.raises(DataError, match="nothing to update the model with"):
         feedback_images(tmp_path, SimpleNamespace(files=[]))
 
 

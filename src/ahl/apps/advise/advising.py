@@ -227,7 +227,7 @@ def _advise_size(setup: Setup, pictures: Sequence[Picture[Sample]]) -> SizeAdvic
 
 def _rankings(trials: Trials, repeats: int) -> tuple[Ranking, Ranking, Ranking, Ranking]:
     """Rankings by labelled detectors (first draw; all draws), memory, and linear classifiers."""
-    stage = "left-out images, trainings"
+    stage = "held-out images, trainings"
     progress = Progress(stage, FOLDS * repeats, trials.setup.callback)
     labelled = [out_of_fold(trials, trials.labelled, r, progress) for r in range(repeats)]
     memory, linear = (
@@ -244,17 +244,17 @@ def _too_few(pictures: Sequence[Picture[Sample]], groups: Indices) -> Iterator[s
     if normals < FEWEST_NORMALS:
         yield (
             f"{counted(normals, 'good image', 'are')} too few (each part counts once): "
-            f"{FEWEST_NORMALS} are needed before some can be left out and asked about, some dozens "
-            "before the answers mean much. Only copies and sizes were looked at."
+            f"{FEWEST_NORMALS} are needed to hold some out, and some dozens for reliable answers. "
+            "Only copies and sizes were checked."
         )
     if anomalies == 0:
         yield (
             "There is no labelled defect: put images of one kind into a folder named after it, "
-            f"beside {GOOD}/. Only copies and sizes were looked at."
+            f"beside {GOOD}/. Only copies and sizes were checked."
         )
     elif anomalies == 1:
         yield (
-            "There is one labelled defect. It cannot be left out and trained on at once, so what "
-            "it is worth, and whether labels are right, cannot be measured; a second one is "
-            "enough. Only copies and sizes were looked at."
+            "There is one labelled defect. It cannot be held out and trained on at once, so "
+            "neither the gain from labels nor wrong labels can be measured; two defects are "
+            "enough. Only copies and sizes were checked."
         )

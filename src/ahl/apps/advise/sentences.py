@@ -39,8 +39,8 @@ def sections(advice: Advice) -> list[Section]:
     """The advice as questions with their answers; those that were not asked are left out."""
     labels, curve = advice.labels, advice.curve
     found = [
-        Section("What was looked at", tuple(_overview(advice))),
-        Section("Is any image there twice?", tuple(_copies(advice.copies))),
+        Section("What was checked", tuple(_overview(advice))),
+        Section("Are there duplicate images?", tuple(_copies(advice.copies))),
     ]
     if labels is not None:
         found.append(Section("Do the labels help?", tuple(_labels(labels))))
@@ -65,8 +65,8 @@ def _overview(advice: Advice) -> Iterator[str]:
     yield f"{sum(advice.images.values())} images: {', '.join(counts)}."
     if advice.of_test:
         yield (
-            f"{advice.of_test} of them are in test/, and train here: figures on that test are no "
-            "longer blind to what is chosen by this advice."
+            f"{advice.of_test} of them are in test/ and were trained on here: after choices made "
+            "by this advice, figures on that test set are no longer independent."
         )
     if advice.skipped:
         first = advice.skipped[0]
@@ -74,12 +74,12 @@ def _overview(advice: Advice) -> Iterator[str]:
         yield f"Skipped: {first.name} ({first.reason}){more}."
     if advice.labels is not None:
         yield (
-            f"Figures are AUROCs of left-out images by models with the heads of {advice.heads}, "
+            f"Figures are AUROCs on held-out images, of models with the heads of {advice.heads}, "
             f"trained without episodes on at most {MOST_NORMALS} good images at once; brackets "
             "hold 95 % intervals."
         )
     if advice.trained_anomalies is not None:
-        yield f"They are for a training with {counted(advice.trained_anomalies, 'defect')}."
+        yield f"They are for a model trained on {counted(advice.trained_anomalies, 'defect')}."
     yield from advice.notes
 
 
@@ -90,7 +90,7 @@ def _copies(copies: Sequence[Copy]) -> Iterator[str]:
     groups = groups_of_copies(copies)
     parts = []
     for where, what in (
-        ("good and defect", "both good and a defect"),
+        ("good and defect", "with both labels"),
         ("within defects", "of defects"),
         ("within good", "of good images"),
     ):
@@ -99,9 +99,12 @@ def _copies(copies: Sequence[Copy]) -> Iterator[str]:
     images = sum(len(group.names) for group in groups)
     yield f"Yes, {counted(images, 'image')} in {counted(len(groups), 'group')}: {joined(parts)}."
     if groups[0].where == "good and defect":
-        yield "In a group that is both, a label is wrong: correct or remove it."
+        yield "In a group with both labels, one is wrong: correct it, or remove the image."
     else:
-        yield "Copies add nothing and flatter a test; here they were left out together."
+        yield (
+            "Copies add nothing to training and make a test look better than it is; here, copies "
+            "were held out together."
+        )
     for group in groups[:_SHOWN]:
         more = len(group.names) - _SHOWN
         yield f"  {' = '.join(group.names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
@@ -118,14 +121,14 @@ def _labels(labels: LabelAdvice) -> Iterator[str]:
     yield {
         "yes": f"Yes: {figures}.",
         "no": f"No, good images alone do as well: {figures}.",
-        "cannot tell": f"Cannot tell by so few: {figures}.",
+        "cannot tell": f"Cannot tell from so few images: {figures}.",
     }[labels.verdict]
 
 
 def _curve(curve: LearningCurve) -> Iterator[str]:
     five = curve.five_more
     if five is None:
-        yield "Cannot tell: two labelled defects beside the left-out ones are the least."
+        yield "Cannot tell: at least two labelled defects are needed besides the held-out ones."
     else:
         rate = f"{shown(five, signed=True)}, at the rate of the last doubling"
         yield {
@@ -134,20 +137,20 @@ def _curve(curve: LearningCurve) -> Iterator[str]:
             "cannot tell": f"Cannot tell: {rate}.",
         }[curve.verdict]
     points = ", ".join(f"{point.anomalies}: {point.auroc.value:.3f}" for point in curve.points)
-    left_out = "on kinds never shown" if curve.left_out == "classes" else "on kinds that were shown"
-    yield f"By the number of labelled defects, {left_out}: {points}."
+    left_out = ("on kinds not trained on") if curve.left_out == "classes" else "on kinds trained on"
+    yield f"AUROC by number of labelled defects, {left_out}: {points}."
 
 
 def _kinds(curve: LearningCurve) -> Iterator[str]:
     if curve.left_out == "images" or curve.new is None:
-        yield "Cannot tell: there is one class of defects. Give each kind a folder of its own."
+        yield "Cannot tell: there is only one class of defects. Give each kind a folder of its own."
         return
-    known = "" if curve.known is None else f", as known kinds {shown(curve.known)}"
+    known = "" if curve.known is None else f", on known kinds {shown(curve.known)}"
     price = ""
     if curve.price is not None:
         sure = "" if curve.price.low > 0 else ", which may be chance"
         price = f"; the difference is {shown(curve.price, signed=True)}{sure}"
-    yield f"As kinds never shown {shown(curve.new)}{known}{price}."
+    yield f"AUROC on kinds not trained on {shown(curve.new)}{known}{price}."
     for kind in curve.kinds:
         beside = "" if kind.known is None else f", known {kind.known.value:.3f}"
         yield f"  {kind.class_name} ({kind.count}): new {kind.new.value:.3f}{beside}"
@@ -155,16 +158,19 @@ def _kinds(curve: LearningCurve) -> Iterator[str]:
 
 def _suspects(advice: Advice, labels: LabelAdvice) -> Iterator[str]:
     if not advice.suspects:
-        yield "None: every image is more like its own label, by detectors that left it out."
+        yield "None: every image is more like its own label, by detectors not trained on it."
         return
     total = sum(advice.suspected.values())
     wrong = sum(suspect.looks_wrong for suspect in advice.suspects)
     yield (
         f"{counted(total, 'image')} to look at again, {wrong} of them more like the other label. "
-        "A hard image looks the same as a wrong label."
+        "A hard image can look like a wrong label."
     )
     if labels.labelled.low < 0.7:
-        yield f"At {shown(labels.labelled)} the detectors are often wrong: the list means little."
+        yield (
+            f"With an AUROC of {shown(labels.labelled)} the detectors are often wrong: do not "
+            "rely on this list."
+        )
     for name, count in advice.suspected.items():
         if name != GOOD and count >= 3 and count >= _HARD_SHARE * advice.images[name]:
             yield (
@@ -185,21 +191,21 @@ def _suspects(advice: Advice, labels: LabelAdvice) -> Iterator[str]:
 
 def _size(size: SizeAdvice) -> Iterator[str]:
     originals = (
-        f"the originals have {in_pixels((size.height, size.width))} (height x width, median), a "
-        f"feature cell stands for {size.cell[1]:.0f} x {size.cell[0]:.0f} of them"
+        f"the originals have {in_pixels((size.height, size.width))} (height x width, median), and "
+        f"one feature cell covers {size.cell[1]:.0f} x {size.cell[0]:.0f} of their pixels"
     )
     own, larger = in_pixels(size.size), in_pixels(size.larger)
     if not size.originals_larger:
-        yield f"Yes: {originals}. A size above {own} would show little that they hold."
+        yield f"Yes: {originals}. A size above {own} would add little detail."
     elif size.gain is None or size.at_size is None or size.at_larger is None:
-        yield f"Not measured at a larger size than {own}: {originals}."
+        yield f"Sizes above {own} were not measured: {originals}."
     else:
         figures = (
             f"{shown(size.at_size)} at {own}, {shown(size.at_larger)} at {larger}, difference "
             f"{shown(size.gain, signed=True)}, on {counted(size.compared, 'image')}"
         )
         yield {
-            "yes": f"Yes, a larger one brings surely less than {SMALL:g}: {figures}.",
+            "yes": f"Yes, a larger size surely gains less than {SMALL:g}: {figures}.",
             "no": f"No, try --image-size {as_option(size.larger)}: {figures}.",
             "cannot tell": f"Cannot tell: {figures}.",
         }[size.verdict]
@@ -210,9 +216,9 @@ def _size(size: SizeAdvice) -> Iterator[str]:
 
 def _masked(masked: MaskedDefects, own: str, larger: str, tiles: int) -> Iterator[str]:
     yield (
-        f"By {counted(masked.count, 'mask')}, a defect's widest place is {masked.thickness:.1f} "
-        f"pixels at {own} (median). {masked.too_thin} are thinner than {THIN:g} pixels there, "
-        f"{masked.too_thin_larger} at {larger}."
+        f"At {own}, the thickest part of a defect is {masked.thickness:.1f} pixels wide (median "
+        f"of {counted(masked.count, 'mask')}). {masked.too_thin} are thinner than {THIN:g} pixels "
+        f"at that size, {masked.too_thin_larger} at {larger}."
     )
     if masked.below_cell:
         yield (

@@ -94,7 +94,7 @@ def find_inputs(
             if not (output and located(path, base).startswith(inside)):
                 found.setdefault(located(path, base), path)
     if any(is_url(path) and not _is_table(path) for path in found.values()):
-        callback.on_note("Behind URLs, masks are not told from photographs: all images count.")
+        callback.on_note("Masks behind URLs are not recognised: all images are scored.")
     parts: list[Part] = []
     for tabular, group in itertools.groupby(found.values(), key=_is_table):
         paths = tuple(group)

@@ -139,8 +139,8 @@ class OutputFolder:
                 lock.acquire(blocking=False)
             except Timeout:
                 raise DataError(
-                    f"Another run writes into {self.place}: wait for its end, or name another "
-                    "folder."
+                    f"Another run is writing into {self.place}: wait until it ends, or name "
+                    "another folder."
                 ) from None
             except NotImplementedError:  # of a file system that knows no locks
                 pass

@@ -76,7 +76,8 @@ class RayEngine:
 
         if job.output.startswith("memory://"):
             raise ConfigurationError(
-                f"{job.output} is this process's own memory: Ray's workers lack it."
+                f"{job.output} is in the memory of this process, where Ray's workers cannot "
+                "write; give a folder or bucket that all machines share."
             )
         with self._connected():
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised here

@@ -196,7 +196,7 @@ def _fingerprint(facts: dict[str, Any], *, exported: bool) -> str:
 def _refuse_foreign(folder: OutputFolder, names: set[str]) -> None:
     if MANIFEST not in names and any(name.endswith(".parquet") for name in names):
         raise ResumeError(
-            f"{folder.place} holds Parquet files that are not of `ahl`; name another folder."
+            f"{folder.place} holds Parquet files that `ahl` did not write; name another folder."
         )
 
 
@@ -224,15 +224,15 @@ def _difference(found: dict[str, Any] | None, manifest: dict[str, Any]) -> str:
     if found is None:
         return f"its {MANIFEST} cannot be read"
     words = {
-        "model": "it had another model",
-        "inputs": f"its inputs were others ({found.get('images')} images)",
+        "model": "it used another model",
+        "inputs": f"its inputs were different ({found.get('images')} images)",
         "shard_size": f"its --shard-size was {found.get('shard_size')}",
         "device": f"its --device was {found.get('device')}",
     }
     differing = [said for key, said in words.items() if found.get(key) != manifest[key]]
     return (
         ", ".join(differing)
-        or "it was made by another version of ahl, or of what computes the scores"
+        or "it was made by another version of ahl, or of a library that computes the scores"
     )
 
 
@@ -275,9 +275,9 @@ def _check_unchanged(tasks: Sequence[ShardTask], base: str) -> None:
     changed = [task.name for task in tasks if state_of(task.part, base) != task.state]
     if changed:
         raise DataError(
-            f"Files of {counted(len(changed), 'shard')}, first of {changed[0]}, changed while they "
-            "were scored: some scores may be of their old content. The same command scores these "
-            "shards again."
+            f"Files of {counted(len(changed), 'shard')}, first of {changed[0]}, changed while "
+            "they were scored: some scores may be those of the old content. Run the same command "
+            "again to score these shards again."
         )
 
 

@@ -108,7 +108,7 @@ class ShardScorer:
     def __init__(self, job: Job, threads: int | None) -> None:
         self._scorer = open_scorer(job.model, device=job.device, threads=threads)
         if file_sha256(job.model) != job.sha256:
-            raise ModelFileError(f"{job.model} was replaced while it was used; try again.")
+            raise ModelFileError(f"{job.model} was replaced during the run; try again.")
         self._folder = OutputFolder(job.output)
         self._job = job
 
@@ -132,8 +132,8 @@ class ShardScorer:
         if fetcher.failed == len(rows):
             raise DataError(
                 f"None of the {len(rows)} images of shard {task.number} could be fetched: "
-                f"{rows[0]['path']}: {rows[0]['error']}. When that is mended, the same command "
-                "goes on."
+                f"{rows[0]['path']}: {rows[0]['error']}. Fix that and run the same command again: "
+                "it continues."
             )
         facts = ShardFacts(
             run=self._job.run,

@@ -25,7 +25,7 @@ from ahl.apps.cli.options import POSITIVE, option, options, takes
 class AdaptOptions:
     """The options of `ahl adapt`."""
 
-    output: Path = output_model("The adapted model file to write.")
+    output: Path = output_model("Adapted model file to write.")
     epochs: int = option("Epochs.", default=10, type=POSITIVE)
     strict: bool = option("Stop at the first unreadable image.", default=False)
     computing: Computing
@@ -39,7 +39,7 @@ class AdaptOptions:
 @click.argument("normals", nargs=-1, required=True, metavar="NORMALS...")
 @takes(AdaptOptions)
 def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
-    """Move MODEL to another product, by good images of it alone.
+    """Adapt MODEL to another product, from good images of it alone.
 
     NORMALS are files, folders or globs of good images of the new product. The model is trained a
     little longer, on these images and on pseudo anomalies made of them; it starts from what it
@@ -82,8 +82,8 @@ def adapt(model: Path, normals: tuple[str, ...], options: AdaptOptions) -> None:
     tell(f"Adapted to {counted(used, 'good image')}. Model: {output}")
     if decision is not None:
         tell(
-            "The threshold of the old model is gone: it was set for the old product. Set it anew, "
-            f"on good images that are not among these: {own_name()} threshold {output} "
-            f"GOOD_IMAGES... --max-false-alarm-rate {decision.max_false_alarm_rate:g}"
+            "The threshold was removed, because it was set for the old product. Set a new one on "
+            f"good images other than these: {own_name()} threshold {output} GOOD_IMAGES... "
+            f"--max-false-alarm-rate {decision.max_false_alarm_rate:g}"
         )
     suggest("predict", output, "FILE_OR_FOLDER...")

@@ -33,13 +33,14 @@ class AdviseOptions:
     group_by: str | None = group_by_names()
     features: Features
     anomalies: int | None = option(
-        "Labelled defects that the training will have [default: all]: answer for so many.",
+        "Number of labelled defects that the model will be trained on [default: all].",
         default=None,
         type=POSITIVE,
         metavar="M",
     )
     quick: bool = option(
-        "Judge each image once, measure the end of the learning curve only, no larger size.",
+        "Score each image once, measure only the end of the learning curve, and try no larger "
+        "image size.",
         default=False,
     )
     seed: int = seed_number()
@@ -52,7 +53,7 @@ class AdviseOptions:
 @labelled_data
 @takes(AdviseOptions)
 def advise(data: Path | None, options: AdviseOptions) -> None:
-    """Look over labelled images before, or after, training on them.
+    """Check labelled images before or after training on them.
 
     DATA is laid out as for `ahl train`. Do the labels beat good images alone, would more of them
     help, is a new kind of defect found, which images look mislabelled, which are there twice

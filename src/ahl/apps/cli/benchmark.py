@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _RUN_EPILOG = """\b
 Methods: ahl-dra ahl-devnet dra devnet flos saoe mlep patchcore kdad fs-dra
 logistic.
-What `ahl train` does by default: +alone; with --heads devnet: +alone+devnet.
++alone is `ahl train` with its defaults, +alone+devnet with --heads devnet.
 A method may bring settings of its own:
   --method ahl-dra,distributions.clusters=4,importance.history=3
 Ablations: clusters default episodes evidence history importance inner overlap
@@ -46,9 +46,9 @@ class RunOptions:
     """The options of `ahl benchmark run`."""
 
     datasets: tuple[str, ...] = option(
-        "A dataset of `ahl datasets list` and its raw folder (none for one that comes in a Python "
-        "package), or a name of your own and a folder laid out as for `ahl train`. May be "
-        "repeated, as all of the following.",
+        "A dataset of `ahl datasets list` and its raw folder (none for one that comes in a "
+        "Python package), or a name of your own and a folder laid out as for `ahl train`. May be "
+        "repeated, like --method, --ablation, --setting and --anomalies.",
         "--dataset",
         metavar="NAME[=PATH]",
     )
@@ -60,41 +60,45 @@ class RunOptions:
     )
     ablations: tuple[str, ...] = option("A group of methods; see below.", "--ablation", default=())
     settings: tuple[Literal["general", "hard"], ...] = option(
-        "Anomalies that train are of all classes, or of one (hard).",
+        "Draw the training anomalies from all classes (general) or from one (hard).",
         "--setting",
         default=("general",),
     )
     anomalies: tuple[int, ...] = option(
-        "Labelled anomalies that train.", default=(10,), type=POSITIVE, metavar="M"
+        "Number of training anomalies.", default=(10,), type=POSITIVE, metavar="M"
     )
-    seeds: int = option("How many draws, one a seed.", default=3, type=POSITIVE, metavar="N")
+    seeds: int = option(
+        "Number of draws, each with a seed of its own.", default=3, type=POSITIVE, metavar="N"
+    )
     first_seed: int = option(
-        "The first of them. Tables use 0; constants are chosen on draws from 100 on.",
+        "Seed of the first draw. The documented tables start at 0; constants are chosen on draws "
+        "from 100 on.",
         default=0,
         type=click.IntRange(min=0),
         metavar="N",
     )
     as_published: bool = option(
-        "Look for no photographs of one part. Without it, each dataset that has some is measured "
-        "once more, with these on one side of the split; every image is decoded for that.",
+        "Do not look for photographs of one part. Without this option, each dataset that has "
+        "some is measured a second time, with these on one side of the split; every image is "
+        "decoded for that.",
         default=False,
     )
     group_by: str | None = group_by_names()
     output: Path = option("Results folder.", "-o", type=FOLDER)
-    resume: bool = option("Go on in a folder that has results.", default=False)
+    resume: bool = option("Continue in a folder that holds results.", default=False)
     transfer: bool = option(
         "Train on each dataset, adapt to each other one with its normals alone, test there.",
         default=False,
     )
     finetune: bool = option(
         "First train the backbone end to end under the base detector's loss, once for each draw "
-        "and base, as the papers do. Its states are kept beside the results, so that a killed run "
-        "goes on: some 50 MB each of the default backbone.",
+        "and base detector, as the papers do. Its checkpoints are kept beside the results for "
+        "--resume: about 50 MB each with the default backbone.",
         default=False,
     )
-    jobs: int = option("Processes; each takes its share of the threads.", default=1, type=POSITIVE)
+    jobs: int = option("Parallel processes, which share the threads.", default=1, type=POSITIVE)
     preset: Literal["default", "paper"] = option(
-        "Constants before the methods' own settings.", default="default"
+        "Hyperparameters, before the methods' own settings are applied.", default="default"
     )
     features: Features
     caching: Caching
@@ -120,8 +124,8 @@ class RunOptions:
         if self.group_by is not None and as_published:
             other = "--transfer" if self.transfer else "--as-published"
             raise ConfigurationError(
-                f"--group-by tells photographs of one part, which {other} does not look for; leave "
-                "one of them out."
+                f"--group-by finds photographs of one part, which {other} does not use; leave one "
+                "of the two out."
             )
         methods = _methods(
             self.methods, self.ablations, transfer=self.transfer, finetune=self.finetune
@@ -159,7 +163,7 @@ class RunOptions:
 def run(options: RunOptions) -> None:
     """Measure methods on datasets into a results folder.
 
-    A killed run goes on with --resume; a finished trial is computed again only if something that
+    --resume continues an interrupted run; a finished trial is computed again only if something that
     its figures depend on has changed.
     """
     from ahl.apps.cli.progress import ConsoleCallback
@@ -180,7 +184,7 @@ def run(options: RunOptions) -> None:
         )
     else:
         tell(
-            f"{counted(outcome.computed, 'trial')} computed, {outcome.kept} there already, "
+            f"{counted(outcome.computed, 'trial')} computed, {outcome.kept} already there, "
             f"{len(outcome.failed)} failed."
         )
         for label, reason in outcome.failed:

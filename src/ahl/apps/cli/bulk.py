@@ -27,8 +27,8 @@ class BulkOptions:
 
     output: str | None = option(
         "Write scores as Parquet files into this folder (or URL, such as s3://bucket/scores) "
-        "instead of printing them; the same command goes on where it was interrupted. PATHs may "
-        "then be URLs, and Parquet files. Needs the extra ahl[bulk].",
+        "instead of printing them; the same command continues an interrupted run. PATHs may then "
+        "be URLs, and Parquet files. Needs the extra ahl[bulk].",
         default=None,
         metavar="DIR",
     )
@@ -41,15 +41,15 @@ class BulkOptions:
         "Column of Parquet files with paths, URLs or encoded images [default: path].", default=None
     )
     shard_size: int | None = option(
-        "Images a Parquet file of the output [default: 1024].", default=None, type=POSITIVE
+        "Images per Parquet file of the output [default: 1024].", default=None, type=POSITIVE
     )
     workers: int | None = option(
-        "Ray: actors, of --threads (default 1) each [default: as many as there is room for].",
+        "Ray: number of actors, of --threads (default 1) each [default: as many as fit].",
         default=None,
         type=POSITIVE,
     )
     ray_address: str | None = option(
-        "Ray: a running cluster, or 'auto' [default: start Ray on this machine alone].",
+        "Ray: address of a running cluster, or 'auto' [default: start Ray on this machine].",
         default=None,
         metavar="ADDRESS",
     )
@@ -65,7 +65,7 @@ class BulkOptions:
 
     def _refuse(self, name: str, needed: str) -> None:
         if getattr(self, name) is not None:
-            raise ConfigurationError(f"--{name.replace('_', '-')} goes with {needed}.")
+            raise ConfigurationError(f"--{name.replace('_', '-')} needs {needed}.")
 
 
 def score_to_folder(
@@ -120,7 +120,7 @@ def _in_words(collected: Collected, output: str) -> str:
     shards = counted(collected.shards, "Parquet file")
     words = f"{counted(collected.images, 'image')} scored in {shards}: {output}"
     if collected.found:
-        words += f" ({collected.found} of them were there)"
+        words += f" ({collected.found} of them already there)"
     if collected.unreadable:
         images = counted(collected.unreadable, "image")
         words += f"\n{images} could not be read; the column `error` says why."

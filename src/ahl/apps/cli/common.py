@@ -54,8 +54,8 @@ def errors_as_messages(verb: Callable[P, R]) -> Callable[P, R]:
                 raise
             status = USAGE
             tell(
-                f"ahl: This needs {error.name}, which is not installed. All that `ahl` needs comes "
-                "with pip install ahl, into an environment without ahl-runtime.",
+                f"ahl: This needs {error.name}, which is not installed. Run pip install ahl, in "
+                "an environment without ahl-runtime: it installs all that `ahl` needs.",
                 err=True,
             )
         except BrokenPipeError:  # the reader of our output has gone, as in `ahl ... | head`
@@ -175,7 +175,9 @@ def check_writable(path: Path | None) -> None:
     if not above.is_dir():
         raise DataError(f"{path} cannot be written: {above} is not a folder.")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise DataError(f"{path} cannot be written: you may not write into the folder {above}.")
+        raise DataError(
+            f"{path} cannot be written: there is no permission to write into the folder {above}."
+        )
 
 
 def tell(text: str, *, err: bool = False) -> None:

@@ -95,7 +95,7 @@ def prepare(name: str, raw: Path, options: PrepareOptions) -> None:
 def arrange(data: Path | None, options: ArrangeOptions) -> None:
     """Copy labelled images into good/ and a folder for each defect.
 
-    Images in no layout are given by --good and --defect, or by --table. Masks go into a folder of
+    Give images in no known layout by --good and --defect, or by --table. Masks go into a folder of
     their own; images that cannot be read are left out and reported.
     """
     from ahl.apps.cli.progress import ConsoleCallback

@@ -29,8 +29,7 @@ class DemoOptions:
 def demo(options: DemoOptions) -> None:
     """Draw inspection images, train on them and write a report.
 
-    Everything is made here: nothing is downloaded. Two kinds of defect are shown in training;
-    four more appear only in the test.
+    Nothing is downloaded. Two kinds of defect are trained on; four more appear only in the test.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.demo.drawing import draw_dataset

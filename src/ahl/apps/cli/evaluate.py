@@ -57,14 +57,14 @@ class EvaluateOptions:
 def evaluate(model: Path, data: Path | None, options: EvaluateOptions) -> None:
     """Measure a trained MODEL on the labelled images in DATA.
 
-    DATA is laid out as for `ahl train`; --good and --defect, or --table, do as well. Images that
-    the model was trained on are left out, by their content. Other photographs of the same parts are
-    counted, and the figures without them are given, too.
+    DATA is laid out as for `ahl train`; or give --good and --defect, or --table. Images that the
+    model was trained on are recognised by their content and left out. Other photographs of the same
+    parts are counted, and the figures without them are shown as well.
 
     Figures are image-level: AUROC over all anomalies, over those of classes with a training example
-    (seen) and of the others (unseen) apart, average precision, and the false-positive rate where
-    95 % of the anomalies are found. Where `ahl threshold` has set a threshold, the images above it
-    are counted, class by class.
+    (seen) and over the others (unseen), average precision, and the false-positive rate where 95 %
+    of the anomalies are found. Where `ahl threshold` has set a threshold, the images above it are
+    counted, class by class.
 
     Where there are masks, the heat maps are measured, too: the AUROC over all pixels, AUPRO (mean
     share of a defect that is found, up to 30 % false-positive pixels), and how often the peak lies
@@ -137,11 +137,11 @@ def show(result: Evaluation) -> None:
     console.print(make_table(columns, rows, "By class"))
     if result.auroc is None:
         lacking = "good images" if GOOD not in result.classes else "anomalies"
-        tell(f"No {lacking} are left to test: figures need both.")
+        tell(f"No {lacking} are left to test: figures need good images and anomalies.")
     if result.trained_parts:
         tell(
             f"{counted(result.trained_parts, 'tested image', 'are')} of parts that the model was "
-            "trained on, by copies, names or groups: go by the figures without them."
+            "trained on, by copies, names or groups: rely on the figures without them."
         )
     if result.threshold_images:
         tell(
@@ -169,6 +169,6 @@ def _show_pixels(pixels: PixelFigures, console: Console) -> None:
     console.print(make_table(titles, [figures], f"Heat maps, by the masks of {images}"))
     if pixels.unmasked:
         tell(
-            f"{counted(pixels.unmasked, 'anomaly', 'have')} no mask that can be read: heat maps "
-            "are not measured on them."
+            f"{counted(pixels.unmasked, 'anomaly', 'have')} no readable mask: heat maps are not "
+            "measured on them."
         )

@@ -34,7 +34,7 @@ class ExportOptions:
         "File to write, such as parts.onnx.", "-o", type=click.Path(path_type=Path)
     )
     int8: bool = option(
-        "Compute the backbone in 8 bits: half the file; needs --data.", default=False
+        "Compute the backbone in 8 bits: half the file size; needs --data.", default=False
     )
     data: Path | None = option(
         "Labelled folder to compare on, laid out as for training.",
@@ -49,10 +49,10 @@ class ExportOptions:
 @trained_model
 @takes(ExportOptions)
 def export(model: Path, options: ExportOptions) -> None:
-    """Write MODEL as one ONNX file, which is scored without torch.
+    """Write MODEL as one ONNX file, which scores images without torch.
 
     ONNX Runtime and OpenVINO read it. It takes images (N, height, width, 3), uint8, of the model's
-    own size, and gives score, heads, evidence, heat maps and the nearest training images. Before
+    own size, and returns score, heads, evidence, heat maps and the nearest training images. Before
     the file is written, some images are scored by both models; where they differ by more than 1e-4,
     nothing is written. With --int8, AUROC on the data may drop by 0.005. The file holds the result
     of the comparison; `ahl info FILE` shows it.
@@ -62,8 +62,8 @@ def export(model: Path, options: ExportOptions) -> None:
       ahl predict parts.onnx new/
       ahl predict parts.onnx new/ --device openvino
 
-    A threshold belongs to the model: set it (`ahl threshold`) before you export. Needs pip install
-    'ahl[onnx]'.
+    Set the threshold (`ahl threshold`) before you export: an exported model cannot get one later.
+    Needs pip install 'ahl[onnx]'.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.export import export_model
@@ -74,7 +74,7 @@ def export(model: Path, options: ExportOptions) -> None:
     check_writable(output)
     if output.exists() and is_like_model_file(output):
         raise ConfigurationError(
-            f"{output} is a model file, which no export replaces: name another --output."
+            f"{output} is a model file, which `ahl export` never overwrites; give another --output."
         )
     use_threads(options.threads)
     with ConsoleCallback(stderr_console(quiet=options.as_json)) as callback:
@@ -114,7 +114,10 @@ def show_exported(path: Path, *, as_json: bool) -> None:
     try:
         compared = parity_lines(description.parity)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} does not say how it was compared: {error!r}") from error
+        raise ModelFileError(
+            f"{path} holds no readable result of its comparison with the model: {error!r}. Export "
+            "the model again."
+        ) from error
     if as_json:
         print_json(
             {
@@ -162,6 +165,7 @@ def parity_lines(parity: Mapping[str, Any]) -> list[str]:
         )
     if parity["other_side"] is not None:
         lines.append(
-            f"Of these, {parity['other_side']} lie on the other side of the threshold than before."
+            "Images on the other side of the threshold than with the model itself: "
+            f"{parity['other_side']}."
         )
     return lines

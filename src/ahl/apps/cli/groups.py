@@ -43,19 +43,19 @@ trained_model = click.argument(
 
 def json_flag() -> Any:  # noqa: ANN401 - a field
     """The field `as_json`."""
-    return option("Print JSON for machines instead of tables.", "--json", default=False)
+    return option("Print JSON instead of tables.", "--json", default=False)
 
 
 def seed_number() -> Any:  # noqa: ANN401 - a field
     """The field `seed`."""
-    return option("Seed of every draw.", default=0, type=click.IntRange(0, 2**32 - 1))
+    return option("Random seed.", default=0, type=click.IntRange(0, 2**32 - 1))
 
 
 def group_by_names(default: str = "copies alone") -> Any:  # noqa: ANN401 - a field
     """The field `group_by`."""
     return option(
-        "Regular expression on images' names below the folder: photographs in which its first "
-        "group (or all that it matches) is the same are of one part, and kept together. Others are "
+        "Regular expression for images' names below the folder: images with the same first group "
+        "(or the same match, without groups) show one part and are kept together. Others are "
         f"kept with their copies [default: {default}].",
         default=None,
         metavar="REGEX",
@@ -67,7 +67,7 @@ def thread_count() -> Any:  # noqa: ANN401 - a field
     return option("CPU threads [default: all cores].", default=None, type=POSITIVE)
 
 
-def output_model(help: str = "The model file to write.", **settings: Any) -> Any:  # noqa: A002, ANN401
+def output_model(help: str = "Model file to write.", **settings: Any) -> Any:  # noqa: A002, ANN401
     """The field `output` of verbs that write a model."""
     return option(help, "-o", type=FILE, **settings)
 
@@ -107,11 +107,11 @@ class Caching:
     """Cache of extracted features and of scores of labelled images."""
 
     cache: Path | None = option(
-        "Folder of the cache [default: $AHL_CACHE, else your user cache].",
+        "Cache folder [default: $AHL_CACHE, else your user cache].",
         default=None,
         type=FOLDER,
     )
-    no_cache: bool = option("Compute all anew, and keep none of it.", default=False)
+    no_cache: bool = option("Neither read nor write the cache.", default=False)
 
     @property
     def place(self) -> Path | str | None:
@@ -153,16 +153,16 @@ class Features:
     )
     image_size: str | None = option(
         "Pixels that images are resized to [default: the preset's]. N is a square. HxW is height "
-        "and width, such as 448x192. auto keeps the aspect ratio of the training images and is as "
-        "large as they are: from 224 x 224 to 448 x 448 pixels, and no larger than one core "
-        "extracts in ten minutes.",
+        "and width, such as 448x192. auto keeps the aspect ratio of the training images and is "
+        "as large as they are: from 224 x 224 to 448 x 448 pixels, and small enough that one "
+        "core extracts the features in ten minutes.",
         default=None,
         metavar="SIZE",
     )
     tiles: int | None = option(
-        "See images in overlapping tiles of N pixels (448 without N): for defects that are small "
-        "in large images. auto then keeps the images' own size, up to 2048 x 2048 pixels and where "
-        "time allows. Without N, put it last.",
+        "Split images into overlapping tiles of N pixels (448 without N): for defects that are "
+        "small in large images. auto then keeps the images' own size, up to 2048 x 2048 pixels "
+        "if time allows. Without N, put this option last.",
         default=None,
         is_flag=False,
         flag_value=448,
@@ -170,7 +170,7 @@ class Features:
     )
 
     bit_depth: int = option(
-        "Bits of grey values that files hold as 16: of 12, 4095 is white. The model keeps it.",
+        "Bits per grey value in 16-bit files; with 12, white is 4095. Stored in the model.",
         default=16,
         type=click.IntRange(9, 16),
     )
@@ -205,12 +205,12 @@ class Logging:
     """Logs of a training run."""
 
     log: Path | None = option(
-        "Append JSON lines about the run to a file, as it goes (docs/logs.md).",
+        "Append the progress of the run to this file as JSON lines (docs/logs.md).",
         default=None,
         type=FILE,
     )
     tensorboard: Path | None = option(
-        "Folder for TensorBoard's curves of this run.", default=None, type=FOLDER
+        "Folder for this run's TensorBoard curves.", default=None, type=FOLDER
     )
     mlflow: str | None = option(
         "MLflow store, such as sqlite:///runs.db or http://host:5000.", default=None, metavar="URI"

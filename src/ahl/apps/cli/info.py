@@ -30,10 +30,10 @@ class InfoOptions:
 @existing_model
 @takes(InfoOptions)
 def info(model: Path, options: InfoOptions) -> None:
-    """Show what a model file holds: how it was made, and on what.
+    """Show how a model was made: settings, training images, threshold.
 
-    The losses of the training are drawn, too. For an exported model: its card, and how far its
-    scores are from the model's own.
+    The training losses are drawn, too. For an exported model: its card, and the largest differences
+    between its scores and those of the model itself.
     """
     from ahl.scoring.artefact import is_exported
     from ahl.scoring.opening import check_torch

@@ -36,13 +36,14 @@ class Labels:
         metavar="KIND=PATH",
     )
     masks: tuple[str, ...] = option(
-        "Folder or glob of masks, named as the images that they belong to.",
+        "Folder or glob of masks that have the names of their images.",
         default=(),
         metavar="PATH",
     )
     table: Path | None = option(
-        "CSV file with a row for each image: path and label (good, or the kind of defect), and "
-        "perhaps mask, group (equal for photographs of one part) and split (train, val, test).",
+        "CSV file with a row for each image: path and label (good, or the kind of defect); "
+        "optional are mask, group (equal for photographs of one part) and split (train, val, "
+        "test).",
         default=None,
         type=FILE,
     )
@@ -94,8 +95,8 @@ class Labels:
         named = bool(self.good or self.defects or self.masks)
         if [data is not None, named, self.table is not None].count(True) != 1:
             raise ConfigurationError(
-                "Expected labelled images in one way: DATA, --good with --defect, or --table "
-                f"(--masks belongs to --good); given: {self.again(data) or 'none'}."
+                "Give labelled images in one way: DATA, --good with --defect, or --table "
+                f"(--masks needs --good); given: {self.again(data) or 'none'}."
             )
         if data is not None:
             return _open(data)

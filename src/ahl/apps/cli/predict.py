@@ -53,22 +53,24 @@ class PredictOptions:
     """
 
     heat_maps: Path | None = option(
-        "Folder for pictures of where in each image the evidence lies.", default=None, type=FOLDER
+        "Folder for heat maps: pictures of where in each image the evidence lies.",
+        default=None,
+        type=FOLDER,
     )
     npy: bool = option(
-        "With --heat-maps: each map as numbers, too, float32 of the image's own size.",
+        "With --heat-maps: also write each map as a float32 array of the image's size.",
         default=False,
     )
     why: bool = option(
-        "Add below each image what makes it anomalous, and which training images are like it.",
+        "Show below each image why it is anomalous, and the most similar training images.",
         default=False,
     )
     sort: Literal["given", "score", "path"] = option(
-        "Order of the images: as found, by score with the highest first, or by path.",
+        "Order of the images: as given, by score with the highest first, or by path.",
         default="given",
     )
     csv: Path | None = option(
-        "Write a table of all images to this file, too.", default=None, type=FILE
+        "Also write a table of all images to this file.", default=None, type=FILE
     )
     bulk: BulkOptions
     computing: ScorerComputing
@@ -76,11 +78,11 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if self.npy and self.heat_maps is None:
-            raise ConfigurationError("--npy goes with --heat-maps DIR.")
+            raise ConfigurationError("--npy needs --heat-maps DIR.")
         own = self.why or self.heat_maps or self.csv or self.sort != "given"
         if self.bulk.output is not None and own:
             raise ConfigurationError(
-                "--why, --heat-maps, --sort and --csv do not go with --output."
+                "--why, --heat-maps, --sort and --csv cannot be combined with --output."
             )
 
 
@@ -91,31 +93,31 @@ class PredictOptions:
 def predict(model: Path, paths: tuple[str, ...], options: PredictOptions) -> None:
     """Score images with a trained MODEL.
 
-    Each PATH is a file, a folder (searched through) or a glob such as 'parts/**/*.png'. The
+    Each PATH is a file, a folder (with its subfolders) or a glob such as 'parts/**/*.png'. The
     score is higher for more anomalous images and has no fixed range: compare scores of one
-    model with each other. The probability, 0 to 1, says how likely an image is defective by its
-    score, were good and defective ones equally common. Where `ahl threshold` has set a threshold,
-    each image is called normal or anomalous, with a question mark where too few good images are
-    known to be sure of it.
+    model only. The probability (0 to 1) is how likely an image with this score is defective, if
+    good and defective images were equally common. With a threshold (`ahl threshold`), each image is
+    called normal or anomalous; a question mark means that the threshold was set on too few good
+    images to be sure.
 
-    --why and --heat-maps show what speaks against an image, and where: what looks like a defect
-    that was shown, like a synthetic defect, or unlike all good parts. Red begins above what the
-    highest places of usual good images have, and means the same in all pictures of one model; where
-    nothing reaches that, the highest places are blue. A line goes around the strongest places, and
-    `places` in --json has their boxes. With both, each picture has beside it the defect that was
-    shown and the good image that are most like this one.
+    --why and --heat-maps show why an image is anomalous, and where: it looks like a defect seen in
+    training, like a synthetic defect, or unlike all good parts. Red begins above the highest values
+    of usual good images, and means the same in all pictures of one model; in an image without red,
+    the highest values are blue. The strongest places are outlined, and `places` in --json has their
+    boxes. With both options, each picture also shows the training defect and the good image that
+    are most similar.
 
-    With --json, one object a line: path, score, probability, heads (each head's own score, higher =
-    more anomalous) and evidence (what each head, and the memory of normals, adds to the score), or
-    path and error; with a threshold also anomalous (the score lies above it) and verdict (uncertain
-    where a question mark stands otherwise), and trained_on (the model was trained on this very
-    image). A bad file never stops the rest. The last lines count the images by verdict.
+    With --json, one object per line: path, score, probability, heads (each head's own score, higher
+    = more anomalous) and evidence (what each head, and the memory of normals, adds to the score),
+    or path and error. With a threshold also anomalous (the score lies above it) and verdict
+    (uncertain instead of a question mark). trained_on: the model was trained on this very image. An
+    unreadable file never stops the rest. The last lines count the images by verdict.
 
-    With --output, these values, but trained_on, become Parquet files: for collections too large
-    for one machine, or for one evening (docs/bulk.md).
+    With --output, these values except trained_on are written as Parquet files: for collections too
+    large for one machine or one sitting (docs/bulk.md).
 
-    \b
-    Exit status: 0 all read, 1 failed, 2 wrong usage, 3 some skipped or not drawn.
+    Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but images were
+    skipped or have no heat map.
     """
     as_json = options.as_json
     if options.bulk.output is not None:

@@ -22,7 +22,7 @@ from ahl.apps.cli.options import FILE, option, options, takes
 class ReportOptions:
     """The options of `ahl report`."""
 
-    output: Path = option("The page to write.", "-o", default=Path("report.html"), type=FILE)
+    output: Path = option("HTML page to write.", "-o", default=Path("report.html"), type=FILE)
     labels: Labels
     group_by: str | None = group_by_names("as the model was trained")
     computing: Computing
@@ -37,10 +37,10 @@ class ReportOptions:
 def report(model: Path, data: Path | None, options: ReportOptions) -> None:
     """Write a page on how good MODEL is, and where it fails.
 
-    One HTML file that needs nothing else: a summary in words, curves with intervals, scores class
+    One self-contained HTML file: a summary in words, curves with intervals, scores class
     by class with the threshold of `ahl threshold`, the worst misses and false alarms with heat maps
     and reasons, how the model was trained and on what. DATA is laid out and tested as for `ahl
-    evaluate`. The page shows images of DATA: whoever gets it sees them.
+    evaluate`. The page contains images of DATA, visible to everyone who gets it.
     """
     from ahl.apps.cli.progress import ConsoleCallback
     from ahl.apps.report.html import write_report

@@ -16,68 +16,74 @@ class ServeOptions:
     """The options of `ahl serve`; sizes in MiB."""
 
     host: str = option(
-        "Address to listen on; others than this machine's own need --token-file.",
+        "Address to listen on; one that other machines can reach needs --token-file.",
         default="127.0.0.1",
     )
     port: int = option(
-        "Port to listen on; 0 takes a free one.", default=8000, type=click.IntRange(0, 65535)
+        "Port to listen on; 0 picks a free one.", default=8000, type=click.IntRange(0, 65535)
     )
     workers: int = option(
-        "Processes that share the port, each with the model in its memory, once a pass.",
+        "Processes that share the port; each holds the model in memory once per pass.",
         default=1,
         type=click.IntRange(1, 64),
     )
     token_file: Path | None = option(
-        "File with the secret that clients show; readable by its owner alone.",
+        "File with the secret that clients must send; only its owner may read it.",
         default=None,
         type=click.Path(path_type=Path),
     )
     names: tuple[str, ...] = option(
-        "Host name that a proxy on this machine passes on; may be repeated.",
+        "Host name in requests that a proxy on this machine forwards. May be repeated.",
         "--allow-host",
         default=(),
         metavar="NAME",
     )
     root_path: str = option(
-        "Path under which a proxy shows the service, such as /inspection.",
+        "Path under which a proxy publishes the service, such as /inspection.",
         default="",
         metavar="PATH",
     )
     feedback_dir: Path | None = option(
-        "Folder for what people answer on the page, for `ahl update --feedback`.",
+        "Folder for images labelled on the page, for `ahl update --feedback`.",
         default=None,
         type=FOLDER,
     )
-    max_feedback_mib: int = option("Size of that folder.", default=1024, type=POSITIVE)
-    access_log: bool = option("Write a JSON line a request to standard error.", default=False)
-    max_image_mib: int = option("Size of one image's file.", default=32, type=POSITIVE)
-    max_request_mib: int = option("Size of a request.", default=64, type=POSITIVE)
-    max_images: int = option("Images in a request.", default=64, type=POSITIVE)
-    max_pixels: int = option("Pixels of an image.", default=50_000_000, type=POSITIVE)
+    max_feedback_mib: int = option(
+        "Largest size of the feedback folder.", default=1024, type=POSITIVE
+    )
+    access_log: bool = option("Write one JSON line per request to standard error.", default=False)
+    max_image_mib: int = option("Largest size of one image file.", default=32, type=POSITIVE)
+    max_request_mib: int = option("Largest size of a request.", default=64, type=POSITIVE)
+    max_images: int = option("Most images in a request.", default=64, type=POSITIVE)
+    max_pixels: int = option("Most pixels of an image.", default=50_000_000, type=POSITIVE)
     max_waiting: int = option(
-        "Images accepted and not answered, in each process; beyond, clients have to wait.",
+        "Most images waiting for their answer, in each process; further requests are refused "
+        "(429).",
         default=256,
         type=POSITIVE,
     )
     max_waiting_mib: int = option(
-        "Size of the requests that hold them.", default=256, type=POSITIVE
+        "Largest total size of the requests with these images.", default=256, type=POSITIVE
     )
     max_connections: int = option(
-        "Open at once, in each process; idle ones give way.", default=512, type=POSITIVE
+        "Most connections open at once, in each process; idle ones are closed first.",
+        default=512,
+        type=POSITIVE,
     )
     timeout: float = option(
-        "Seconds from the start of a request to its answer.",
+        "Most seconds from the start of a request to its answer.",
         default=30.0,
         type=click.FloatRange(min=0.1),
     )
     batch: int = option(
-        "Images that share a pass through the model, if so many wait.",
+        "Most waiting images that share a pass through the model.",
         default=4,
         type=click.IntRange(1, 256),
     )
     passes: int | None = option(
-        "Passes at a time, each with the model in memory and a share of the threads; 1: an idle "
-        "service is quicker [default: 2; 1 on a GPU, or with one thread].",
+        "Passes at a time, each with a copy of the model in memory and a share of the threads; "
+        "with 1, a single request is answered faster [default: 2; 1 on a GPU, or with one "
+        "thread].",
         default=None,
         type=click.IntRange(1, 64),
     )
@@ -88,12 +94,12 @@ class ServeOptions:
 @existing_model
 @takes(ServeOptions)
 def serve(model: Path, options: ServeOptions) -> None:
-    """Score images over HTTP, and on a page for people.
+    """Score images over HTTP and on a web page.
 
     POST an image, or several as files of a form, to /v1/score; the answer has for each image what
-    `ahl predict --json` prints. / is a page for people: drop images, look, and say what the model
-    got wrong, if there is a --feedback-dir. /docs lists all addresses. What was accepted is
-    answered before SIGTERM or Ctrl-C end the service.
+    `ahl predict --json` prints. / is a web page: drop images, look at the results and, with
+    --feedback-dir, label what the model got wrong. /docs lists all endpoints. On SIGTERM or Ctrl-C,
+    accepted requests are answered before the service stops.
 
     \b
       ahl serve parts.ahl

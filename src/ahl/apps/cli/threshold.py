@@ -57,18 +57,18 @@ class ThresholdOptions:
 @click.argument("normals", nargs=-1, metavar="[NORMALS]...")
 @takes(ThresholdOptions)
 def threshold(model: Path, normals: tuple[str, ...], options: ThresholdOptions) -> None:
-    """Set the threshold of MODEL, by good images not trained on.
+    """Set the threshold of MODEL from good images not trained on.
 
     NORMALS are files, folders or globs of good images; those of parts that MODEL was trained on are
-    left out, and several photographs of one part count as one. Of a --table with splits, the good
-    images of val are taken: those of test are for `ahl evaluate`. Without any, out-of-fold scores
-    of the training normals are used. They come from the fold models, which mostly score higher than
-    the model itself, so the threshold is conservative.
+    left out, and several photographs of one part count as one. From a --table with splits, the good
+    images of val are used: those of test are for `ahl evaluate`. Without NORMALS, out-of-fold
+    scores of the training normals are used. They come from the fold models, which mostly score
+    higher than the model itself, so the threshold is conservative.
 
     The threshold is kept in the model file and changes no score: `ahl predict` then says which
-    images are anomalous, and which are too close to call. Nothing is assumed about the scores: 99
-    good images at least are needed for a rate of 0.01, and 368 before any image is called anomalous
-    beyond doubt; until then those above the threshold are uncertain.
+    images are anomalous, and which are too close to call. No distribution of the scores is assumed:
+    a rate of 0.01 needs at least 99 good images, and 368 before any image is called anomalous; with
+    fewer, images above the threshold are called uncertain.
     """
     from ahl._common.devices import resolve_device
     from ahl.apps.cli.progress import ConsoleCallback
@@ -134,23 +134,24 @@ def _show(found: Threshold) -> None:
     source = "of the training, scored out-of-fold" if decision.held_out else "not trained on"
     low, high = decision.false_alarms_among(_NEXT)
     tell(
-        f"Threshold {decision.threshold:.4f}, from {good} {source}.\n"
-        f"A good image lies above it with a chance of {decision.expected_false_alarm_rate:.2%} "
-        f"(95 % interval of the rate: {decision.false_alarm_rate_low:.2%} to "
-        f"{decision.false_alarm_rate_high:.2%}). Of the next {_NEXT:,} good images, {low:,} to "
-        f"{high:,} will lie above it, with a chance of 95 %."
+        f"Threshold {decision.threshold:.4f}, from {good} {source}.\nA good image lies above it "
+        f"with a probability of {decision.expected_false_alarm_rate:.2%} (95 % interval of the "
+        f"rate: {decision.false_alarm_rate_low:.2%} to {decision.false_alarm_rate_high:.2%}). Of "
+        f"the next {_NEXT:,} good images, {low:,} to {high:,} will lie above it, with a "
+        "probability of 95 %."
     )
     if decision.held_out:
         tell(
-            "That holds for the fold models; the model itself has learned from all of these "
-            "images, and mostly calls fewer anomalous. Give new ones for its own rate."
+            "These rates are those of the fold models. The model itself was trained on all of "
+            "these images and mostly calls fewer anomalous; give new good images for its own "
+            "rate."
         )
     if decision.miss_rate is not None:
         rate, rate_low, rate_high = decision.miss_rate
         tell(
-            f"Of {counted(decision.anomalies, 'labelled anomaly')}, each judged by a detector that "
-            f"was not trained on it, {decision.missed} would be missed: {rate:.0%} (95 % interval "
-            f"{rate_low:.0%} to {rate_high:.0%}). Of kinds that were never shown, more may be."
+            f"Of {counted(decision.anomalies, 'labelled anomaly')}, scored out-of-fold, "
+            f"{decision.missed} would be missed: {rate:.0%} (95 % interval {rate_low:.0%} to "
+            f"{rate_high:.0%}). Of kinds that were not trained on, more may be missed."
         )
     if decision.missed == decision.anomalies >= FEWEST_TO_DOUBT:
         tell(
@@ -187,5 +188,5 @@ def _show_left_out(found: Threshold) -> None:
     if further := found.normals.same_part:
         callback.on_note(
             f"{counted(further, 'good image', 'were')} not scored: another photograph of the same "
-            "part is, and each part is one observation."
+            "part was, and each part counts once."
         )

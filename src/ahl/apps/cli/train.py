@@ -53,18 +53,20 @@ class TrainOptions:
         "Base detector: four heads (dra) or one (devnet).", default="dra"
     )
     preset: Literal["default", "paper"] = option(
-        "Constants: what measured best here, or the published ones.", default="default"
+        "Hyperparameters: those that measured best here (default), or the published ones (paper).",
+        default="default",
     )
     features: Features
     anomalies: int | None = option(
         "Draw M training anomalies and leave the others for `ahl evaluate`, with 25 % of the "
-        "good images in an inspection layout [default: all there, 10 in a benchmark layout].",
+        "good images of an inspection layout [default: train on all; 10 in a benchmark layout].",
         default=None,
         type=POSITIVE,
         metavar="M",
     )
     setting: Literal["general", "hard"] = option(
-        "Draw them from all classes, or from one known class only.", default="general"
+        "Draw them from all classes (general), or from one known class only (hard).",
+        default="general",
     )
     known_class: str | None = option(
         "The class to draw from in the hard setting.", default=None, metavar="C"
@@ -73,9 +75,9 @@ class TrainOptions:
     seed: int = seed_number()
     epochs: int | None = option("Epochs [default: the preset's].", default=None, type=POSITIVE)
     episodes: bool | None = option(
-        "Learn by AHL's episodes (Algorithm 1), or train the base detector by itself; episodes "
-        "take several times as long and seldom pay (docs/does-ahl-help.md) [default: the preset's; "
-        "paper has them].",
+        "Train with AHL's episodes (Algorithm 1), or the base detector alone; episodes take "
+        "several times as long and seldom help (docs/does-ahl-help.md) [default: the preset's; "
+        "paper uses them].",
         "--episodes/--no-episodes",
         default=None,
         is_flag=True,
@@ -87,9 +89,9 @@ class TrainOptions:
     strict: bool = option("Stop at the first unreadable image.", default=False)
     computing: Computing
     caching: Caching
-    resume: bool = option("Go on after the last epoch of a killed run.", default=False)
+    resume: bool = option("Continue an interrupted run after its last epoch.", default=False)
     logging: Logging
-    profile: bool = option("Show the seconds that each part took.", default=False)
+    profile: bool = option("Show the seconds that each stage took.", default=False)
     as_json: bool = json_flag()
 
     def config(self) -> Config:
@@ -101,7 +103,7 @@ class TrainOptions:
         config = self.features.config(self.preset)
         episodes = config.learning.collaborative if self.episodes is None else self.episodes
         if self.second_order and not episodes:
-            raise ConfigurationError("--second-order goes with --episodes; add that.")
+            raise ConfigurationError("--second-order needs --episodes; add it.")
         learning = replace(
             config.learning,
             second_order=self.second_order,
@@ -121,13 +123,13 @@ def train(data: Path | None, options: TrainOptions) -> None:
       inspection: DATA/good/*  DATA/<defect class>/*  (all defects train)
       benchmark:  DATA/train/good/*  DATA/test/good/*  DATA/test/<defect class>/*
 
-    Images in no such layout are given by --good and --defect, or by --table; a public dataset as
-    downloaded by NAME=FOLDER (`ahl datasets list`). Masks are found by their names and used as
-    masks; other files that are left out are reported.
+    Give images in any other layout by --good and --defect, or by --table, and a public dataset as
+    downloaded by NAME=FOLDER (`ahl datasets list`). Masks are recognised by their names; files that
+    are left out are reported.
 
     One labelled defect is enough to start; ten are better. Unreadable images are skipped and
     counted. Photographs of one part (by --group-by, or copies) stay on one side of a split.
-    A killed run goes on with --resume.
+    --resume continues an interrupted run.
     """
     from ahl._common.distributed import process_rank
     from ahl.apps.cli.progress import ConsoleCallback, profile_table, profile_values
@@ -171,13 +173,13 @@ def train(data: Path | None, options: TrainOptions) -> None:
             split = _drawn(dataset, options, callback)
             if split.left_out:
                 callback.on_note(
-                    f"{counted(split.left_out, 'image', 'are')} not for testing: training has "
-                    "photographs of the same parts."
+                    f"{counted(split.left_out, 'image', 'are')} left out of the test: training "
+                    "has photographs of the same parts."
                 )
             if checkpoint.exists() and not options.resume:
                 callback.on_note(
-                    "There is an unfinished run, which this one's first epoch will overwrite; "
-                    "--resume goes on with it."
+                    "There is an unfinished run, which this one will overwrite after its first "
+                    "epoch; --resume continues it."
                 )
             detector.fit_split(split)
             if first:
@@ -234,7 +236,7 @@ def _warn_of_small_defects(detector: AHL, split: TrainingSplit, callback: Callba
     if any(small):
         callback.on_note(
             f"Of {counted(len(small), 'training defect')} with masks, {sum(small)} may be missed, "
-            f"being smaller than one cell of the {rows} x {columns} feature map: "
+            f"because they are smaller than one cell of the {rows} x {columns} feature map: "
             f"{help_for_small_defects(model.config.features.tiles)}."
         )
 

@@ -51,9 +51,14 @@ class _ManyValues(click.Command):
 class UpdateOptions:
     """The options of `ahl update`."""
 
-    missed: tuple[str, ...] = option("Defects that it did not find.", default=(), metavar="FILE...")
+    missed: tuple[str, ...] = option(
+        "Defects that the model missed.", default=(), metavar="FILE..."
+    )
     false_alarms: tuple[str, ...] = option(
-        "Good images that it took for defects.", "--false-alarm", default=(), metavar="FILE..."
+        "Good images that the model called anomalous.",
+        "--false-alarm",
+        default=(),
+        metavar="FILE...",
     )
     feedback: Path | None = option(
         "Folder of `ahl serve --feedback-dir`.",
@@ -71,7 +76,9 @@ class UpdateOptions:
     output: Path | None = output_model(
         "The model file to write [default: MODEL itself].", default=None
     )
-    force: bool = option("Save the corrected model whatever it makes worse.", default=False)
+    force: bool = option(
+        "Save the corrected model even if it makes other images worse.", default=False
+    )
     computing: Computing
     as_json: bool = json_flag()
 
@@ -80,27 +87,28 @@ class UpdateOptions:
 @trained_model
 @takes(UpdateOptions)
 def update(model: Path, options: UpdateOptions) -> None:
-    """Correct MODEL by images that it got wrong, in seconds.
+    """Correct MODEL with images that it got wrong, in seconds.
 
     \b
       ahl update parts.ahl --missed line3/0815.png --false-alarm line3/0911.png
       ahl update parts.ahl --feedback feedback/
 
-    FILEs may be folders and globs too. The model goes on training a little, on these images and on
-    those that it keeps; no others are needed. It saves only if no more stored examples are wrong
-    than before: where more defects than before would lie below the threshold, or more good images
+    FILEs may be folders and globs too. The model is trained a little longer, on these images and on
+    those stored in it; no others are needed. It is saved only if no more stored examples are wrong
+    than before: if more defects than before would lie below the threshold, or more good images
     above it than before and than its rate allows, nothing is written, and the exit status is 1. A
-    threshold is set anew for its rate; without one, the score that had probability 0.5 takes its
-    place, and 5 % of the good images may lie above it. The images count as trained on from then on.
+    threshold is set again for its rate; without one, the score that had probability 0.5 is used
+    instead, and 5 % of the good images may lie above it. From then on, the images count as trained
+    on.
 
-    Of a --table, or of --good and --defect, good images count as false alarms, and each defect as
-    missed, with its kind.
+    From a --table, or from --good and --defect, good images count as false alarms, and defects as
+    missed, each with its kind.
 
-    From a feedback folder it takes the images that the model got wrong, or was uncertain of, and
-    has not been trained on since; each defect with the kind that people gave it.
+    From a feedback folder, the images that the model got wrong or was uncertain of are used, except
+    those trained on since; each defect with the kind given on the page.
 
-    The good images that it keeps are scored as if each were new, without its own patches in the
-    memory: `ahl predict` gives the images themselves lower scores.
+    The stored good images are scored as if each were new, without its own patches in the memory:
+    `ahl predict` gives lower scores to these very images.
     """
     from ahl._common.types import GOOD
     from ahl.apps.cli.progress import ConsoleCallback
@@ -126,8 +134,9 @@ def update(model: Path, options: UpdateOptions) -> None:
         _show(values)
     if refused:
         raise DataError(
-            f"Nothing was written, for it makes these worse: {'; '.join(found.refusals)}. Check "
-            "the labels, or train again with the new images, or --force it."
+            "Nothing was written, because the corrected model is worse on these: "
+            f"{'; '.join(found.refusals)}. Check the labels, train again with the new images, or "
+            "save it anyway with --force."
         )
     found.model.save(target)
     if not options.as_json:
@@ -226,14 +235,14 @@ def _show(values: dict[str, Any]) -> None:
         for name, one in values["known"].items()
     ]
     columns = ["images", ">known", ">wrong before", ">wrong after"]
-    console.print(make_table(columns, rows, "All other known images (good ones as if new)"))
+    console.print(make_table(columns, rows, "All other stored images (good ones as if new)"))
     if values["auroc_before"] is not None:
         figures = f"{values['auroc_before']:.4f} before, {values['auroc_after']:.4f} after"
         tell(f"AUROC of these: {figures}.")
     for one in values["wrong_since"][:SHOWN]:
         tell(
-            f"wrong since: {printable(one['name'])} ({one['label']}), "
-            f"{one['score_before']:.2f} before, {one['score_after']:.2f} after"
+            f"wrong now: {printable(one['name'])} ({one['label']}), {one['score_before']:.2f} "
+            f"before, {one['score_after']:.2f} after"
         )
     hidden = len(values["wrong_since"]) - SHOWN
     if hidden > 0:
@@ -246,6 +255,6 @@ def _show(values: dict[str, Any]) -> None:
         )
     if values["threshold_lost"]:
         tell(
-            "The threshold is gone: too few of the good images that it was set on are left for its "
-            "rate. Set it again with `ahl threshold`."
+            "The threshold was removed: too few of the good images that it was set on are left "
+            "for its rate. Set it again with `ahl threshold`."
         )

@@ -25,36 +25,42 @@ class WatchOptions:
     ok: Path = option("Folder for normal images.", type=FOLDER)
     reject: Path = option("Folder for anomalous images.", type=FOLDER)
     uncertain: Path | None = option(
-        "Folder for images too close to call [default: by the side of the threshold they are on].",
+        "Folder for images too close to call [default: --ok or --reject, by their side of the "
+        "threshold].",
         default=None,
         type=FOLDER,
     )
     unreadable: Path | None = option(
-        "Folder for files that do not decode [default: REJECT/unreadable].",
+        "Folder for files that cannot be decoded [default: REJECT/unreadable].",
         default=None,
         type=FOLDER,
     )
-    recursive: bool = option("Subfolders too; they are made again at the goal.", default=False)
+    recursive: bool = option(
+        "Also watch subfolders; they are recreated in the target folders.", default=False
+    )
     settle: float = option(
         "Seconds that a file must stay unchanged to count as complete.", default=2, type=_SECONDS
     )
     patience: float = option(
-        "The same for one that does not decode, before it is unreadable.",
+        "Seconds that a file that cannot be decoded must stay unchanged to count as unreadable.",
         default=30,
         type=_SECONDS,
     )
-    poll: float = option("Seconds between two looks at IN.", default=1, type=_SECONDS)
-    once: bool = option("Deal with what is there now, then exit (for cron).", default=False)
+    poll: float = option("Seconds between two scans of IN.", default=1, type=_SECONDS)
+    once: bool = option(
+        "Process the files that are there now, then exit (for cron).", default=False
+    )
     log: Path | None = option(
-        "Append one JSON line for every file that was moved, to this file.",
+        "Append one JSON line to this file for every file moved.",
         default=None,
         type=FILE,
     )
     why: bool = option(
-        "Add to each line what makes the image anomalous, and what it is like.", default=False
+        "Add to each line why the image is anomalous, and the most similar training images.",
+        default=False,
     )
     heat_maps: Path | None = option(
-        "Folder for a picture of each image with where its evidence lies.",
+        "Folder for heat maps: a picture of each image with its evidence.",
         default=None,
         type=FOLDER,
     )
@@ -70,16 +76,15 @@ def watch(model: Path, folder: Path, options: WatchOptions) -> None:
     """Score images that arrive in a folder; move each by its verdict.
 
     MODEL needs a threshold (`ahl threshold`). Every file is moved exactly once, and has one line in
-    the log, also if the process or the machine is killed: start it again and it goes on. Nothing is
-    ever overwritten; where a name is taken the new file gets a number.
+    the log, even if the process is killed or the machine fails: the same command continues. Nothing
+    is ever overwritten; if a name is taken, the new file gets a number.
 
-    Files that are still being written are waited for: they are complete when their size and time
-    have not changed for --settle seconds and no program of this machine (Linux) has them open for
-    writing. Only files with an image's suffix count, and no names that begin with '.' or '~': write
-    under such a name, or with '.part' after it, then rename. Only one watch works on a folder at a
-    time; it keeps its state in IN/.ahl-watch.
+    A file is complete when its size and time have not changed for --settle seconds and no program
+    on this machine (Linux) has it open for writing. Only files with an image's suffix count, and no
+    names that begin with '.' or '~': write under such a name, or with '.part' after it, then
+    rename. Only one watch can run on a folder at a time; it keeps its state in IN/.ahl-watch.
 
-    Stop it with SIGTERM or Ctrl-C: it ends the current file first.
+    SIGTERM or Ctrl-C stop it after the current file.
 
     Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 (--once) done, but some files were
     unreadable or could not be moved.

@@ -73,8 +73,9 @@ def export_model(
     """
     if int8 and data is None:
         raise DataError(
-            "8 bits are chosen and judged by labelled images: give --data FOLDER, laid out as for "
-            "training (good/ and a folder for each kind of defect)."
+            "--int8 needs labelled images to choose the 8-bit values and to compare the scores: "
+            "give --data FOLDER, laid out as for training (good/ and a folder for each kind of "
+            "defect)."
         )
     callback = callback or Callback()
     scorer = TorchScorer(model, torch.device("cpu"))
@@ -85,8 +86,9 @@ def export_model(
     callback.on_stage("tracing", 1, 1)
     if model.decision is None:
         callback.on_note(
-            "The model has no threshold, and the exported one gets none later: nothing is called "
-            "anomalous, and `ahl watch` does not take it. Set one first with `ahl threshold`."
+            "The model has no threshold, and an exported model cannot get one later: it will "
+            "call nothing anomalous, and `ahl watch` will refuse it. Set one first with `ahl "
+            "threshold`."
         )
     description = Description(card=scorer.card, precision="int8" if int8 else "fp32")
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +140,10 @@ def _on_labelled(
     samples = [one.sample for one in result.scored]
     labels = [sample.is_anomaly for sample in samples]
     if len(set(labels)) < 2:
-        raise DataError(f"{data.root} has untested images of one kind only; both are needed.")
+        raise DataError(
+            f"{data.root} has only good images or only defects that were not trained on; both are "
+            "needed."
+        )
     scores = []
     for one in exported.predict([sample.source for sample in samples]):
         scores.append(require_score(one, samples[one.index].source))

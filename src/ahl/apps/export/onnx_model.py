@@ -109,11 +109,12 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
             )
         except Exception as error:  # of many kinds, and long
             raise ConfigurationError(
-                f"This model cannot be written as ONNX: {first_line(error)}. Its backbone does "
-                "something that torch.onnx does not know; convolutional networks can be exported."
+                f"This model cannot be written as ONNX: {first_line(error)}. Its backbone uses an "
+                "operation that torch.onnx does not support; convolutional networks can be "
+                "exported."
             ) from error
     if traced is None:
-        raise ConfigurationError("torch.onnx gave no graph; install a newer torch.")
+        raise ConfigurationError("torch.onnx returned no graph; install a newer torch.")
     model = traced.model_proto
     # Where a graph came from is of no use to who runs it, and names files of this machine.
     for node in model.graph.node:
@@ -131,8 +132,8 @@ def onnx_model(graph: ScoringGraph) -> Any:  # noqa: ANN401 - onnx.ModelProto
         check_contents(model.SerializeToString())
     except ForeignContentError as error:
         raise ConfigurationError(
-            f"This model cannot be exported: {error}, and the file would not be opened (see "
-            "docs/export.md). If it is the backbone's, choose another one."
+            f"This model cannot be exported: {error}, so the exported file could not be opened "
+            "(docs/export.md). If the backbone causes this, choose another one."
         ) from error
     return model
 
@@ -176,7 +177,9 @@ def eight_bits(model: Any, images: Sequence[NDArray[np.uint8]]) -> Any:  # noqa:
     behind = [node for node in inside if node.input[1] != first]
     chosen = [node.name for node in behind or inside]
     if not chosen:
-        raise ConfigurationError("The backbone has no convolution that could have 8 bits.")
+        raise ConfigurationError(
+            "The backbone has no convolution to compute in 8 bits; leave out --int8."
+        )
     with tempfile.TemporaryDirectory() as folder, _quiet():
         given, result = Path(folder) / "given.onnx", Path(folder) / "result.onnx"
         onnx.save(model, str(given))

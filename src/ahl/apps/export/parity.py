@@ -81,12 +81,14 @@ class Parity:
                     )
         drop = self.drop
         if precision == "int8" and drop is None:
-            raise ParityError("8 bits are judged by labelled images of both kinds: give --data.")
+            raise ParityError(
+                "--int8 needs good images and defects to compare the scores on: give --data."
+            )
         if drop is not None and drop > (LARGEST_DROP if precision == "int8" else TOLERANCE):
             raise ParityError(
-                f"The exported model ranks worse: AUROC {self.auroc_exported:.4f}, the model's own "
-                f"{self.auroc:.4f} on {self.labelled} images; {LARGEST_DROP} may be lost to 8 "
-                "bits. Nothing was written. Leave out --int8."
+                f"The exported model ranks worse: AUROC {self.auroc_exported:.4f}, the model's "
+                f"own {self.auroc:.4f} on {self.labelled} images; {LARGEST_DROP} is the most that "
+                "8 bits may cost. Nothing was written. Leave out --int8."
             )
 
 

@@ -49,7 +49,7 @@ class Case:
         called: what the model calls it by its threshold, in words; None without a threshold.
         wrong: True if that contradicts its label.
         calibrated: False where the model gives no reasons.
-        reasons: what speaks against it and what that adds to the score, largest first.
+        reasons: reasons for the score and what each adds to it, largest first.
         likenesses: the training images most like it.
         place: where its evidence lies, in words; empty if that is not known.
         image: the image, scaled down; None if it cannot be read any more.
@@ -121,7 +121,7 @@ def _case(card: ModelCard, ranked: RankedSample, prediction: Prediction) -> Case
 
 def _likenesses(prediction: Prediction) -> tuple[Likeness, ...]:
     found = (
-        ("Shown defect most like its most anomalous place", prediction.nearest_anomaly),
+        ("Training defect most like its most anomalous place", prediction.nearest_anomaly),
         ("Good training image most like it", prediction.nearest_normal),
     )
     return tuple(

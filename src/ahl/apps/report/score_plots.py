@@ -151,7 +151,7 @@ def draw_histograms(rows: Sequence[ClassRow], decision: Decision | None) -> str:
             _draw_threshold(axes, decision)
         for number, row in enumerate(rows):
             _draw_histogram(axes, number, row, edges)
-        compressed = ", far ends compressed" if axes.get_xscale() != "linear" else ""
+        compressed = ", tails compressed" if axes.get_xscale() != "linear" else ""
         axes.set_xlabel(f"anomaly score{compressed}", color=MUTED)
         words = "; ".join(
             f"{row.name} ({row.kind}): {len(row.scores):,} images, "

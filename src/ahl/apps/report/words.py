@@ -81,14 +81,14 @@ def summarise(
         headline=_headline(counts, model.decision),
         how_good=tuple(_how_good(result, counts, model.decision)),
         where_it_fails=tuple(_where_it_fails(result, counts, alarms)),
-        what_to_do=tuple(_what_to_do(counts, model)) or ("Nothing stands out that needs doing.",),
+        what_to_do=tuple(_what_to_do(counts, model)) or ("These figures suggest no change.",),
     )
 
 
 def _headline(counts: Counts, decision: Decision | None) -> str:
     """The shares of hits and false alarms at the threshold, or else at 5 % false alarms."""
     if not counts.both:
-        return "Too little to say what it finds: the test needs good images and defects."
+        return "Not measured: the test needs good images and defects."
     found, alarms = counts.found, counts.alarms
     if decision is None or found is None or alarms is None:
         point = next(one for one in operating_points(counts) if one.rate == _USUAL)
@@ -121,7 +121,7 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
     on = f"On {tested} that it was not trained on"
     if min(normals, anomalies) < _FEWEST:
         yield f"{on}, {figures}"
-        yield f"That is too few to tell how good the model is: test on {_FEWEST} of each at least."
+        yield f"That is too few to tell how good the model is: test on at least {_FEWEST} of each."
     else:
         grade = next(words for least, words in _GRADES if whole.auroc >= least)
         yield f"{on}, the model tells the two apart {grade}: {figures}"
@@ -161,7 +161,7 @@ def _how_good(result: Evaluation, counts: Counts, decision: Decision | None) -> 
 def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) -> Iterator[str]:
     weak = weakest(counts)
     if weak is not None and not _perfect(weak):
-        yield f"Found least: {_class_words(weak)}."
+        yield f"Found least often: {_class_words(weak)}."
     if counts.found is not None and counts.found.hits < counts.found.total:
         missed = counts.found.total - counts.found.hits
         yield f"{missed:,} of {counted(counts.found.total, 'anomaly')} missed."
@@ -170,13 +170,12 @@ def _where_it_fails(result: Evaluation, counts: Counts, alarms: Sequence[Case]) 
     reasons = Counter(case.reasons[0][0] for case in wrong if case.reasons)
     for meaning, times in reasons.most_common(1):
         yield (
-            f"What speaks most against the worst false alarms: they are {meaning} "
-            f"({times} of {len(wrong)})."
+            f"Main reason for the worst false alarms: they are {meaning} ({times} of {len(wrong)})."
         )
     for one in result.conflicts[:_CONFLICTS]:
         yield f"{one.in_words()}."
     if (more := len(result.conflicts) - _CONFLICTS) > 0:
-        yield f"So are {more} more."
+        yield f"And {more} more such pairs."
     if result.skipped:
         yield f"{counted(len(result.skipped), 'image')} could not be read."
 
@@ -186,7 +185,7 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
     if decision is None:
         yield (
             "Set a threshold with `ahl threshold MODEL GOOD_IMAGES...`: it says how many false "
-            "alarms to expect. Until then scores only rank."
+            "alarms to expect. Without one, scores only rank images."
         )
     else:
         yield from _on_threshold(counts, decision)
@@ -195,8 +194,8 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
         yield (
             "Look at the worst misses below: can the defect be seen at all at the model's image "
             f"size of {in_pixels(model.config.features.size)}? If so, add some of them{most} to "
-            "the training images and train again, or hand them to `ahl update MODEL --missed FILES "
-            "--kind CLASS`."
+            "the training images and train again, or pass them to `ahl update MODEL --missed "
+            "FILES --kind CLASS`."
         )
     separation = None if decision is not None or weak is None else weak.separation
     if separation is not None and separation.auroc < _WEAK:
@@ -204,7 +203,7 @@ def _what_to_do(counts: Counts, model: TrainedModel) -> Iterator[str]:
     if alarms is not None and alarms.hits:
         yield (
             "Look at the worst false alarms below: a real defect among them is a wrong label; if "
-            "all are good, train with more good images like them, or hand them to `ahl update "
+            "all are good, train with more good images like them, or pass them to `ahl update "
             "MODEL --false-alarm FILES`."
         )
     if decision is not None and decision.surely_anomalous is None:
@@ -231,9 +230,9 @@ def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
     found, alarms = counts.found, counts.alarms
     if alarms is not None and alarms.low > decision.max_false_alarm_rate:
         yield (
-            f"More good images lie above the threshold than the share of "
-            f"{decision.max_false_alarm_rate:.3g} that it was set to allow: set it anew on good "
-            "images like these, not trained on."
+            "More good images lie above the threshold than the share of "
+            f"{decision.max_false_alarm_rate:.3g} that it was set to allow: set it again on good "
+            "images like these that the model was not trained on."
         )
     if found is None or not len(counts.normals):
         return
@@ -241,10 +240,9 @@ def _on_threshold(counts: Counts, decision: Decision) -> Iterator[str]:
     if above > found.hits:
         source = "of the training, scored out-of-fold," if decision.held_out else "not trained on"
         yield (
-            f"{counted(above - found.hits, 'missed anomaly', 'are')} above every good image: "
-            f"the threshold, set on {counted(decision.normals, 'good image')} {source}, may be "
-            "higher than it need be. Set it anew on more good images that the model was not "
-            "trained on."
+            f"{counted(above - found.hits, 'missed anomaly', 'are')} above every good image: the "
+            f"threshold, set on {counted(decision.normals, 'good image')} {source}, may be higher "
+            "than necessary. Set it again on more good images that the model was not trained on."
         )
 
 

@@ -97,7 +97,7 @@ class Admission:
         return RefusedError(
             429,
             "queue_full",
-            f"More images are waiting than the service accepts; come back in {seconds} s.",
+            f"More images are waiting than the service accepts; try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )
 

@@ -60,21 +60,23 @@ class Near(_Exact):
 
     name: str
     class_name: str = Field(alias="class")
-    distance: float = Field(description="Compare it within one model only.")
+    distance: float = Field(description="Distance of the features; compare within one model only.")
     place: tuple[float, float] | None = Field(
-        description="Most anomalous place of the image: vertical and horizontal share of it."
+        description="Most anomalous place of the image: vertical and horizontal position, 0 to 1."
     )
-    like: tuple[float, float] | None = Field(description="Place of the training image.")
-    picture: str | None = Field(None, description="PNG data URI, with pictures=1.")
+    like: tuple[float, float] | None = Field(
+        description="Most similar place of the training image, in the same form."
+    )
+    picture: str | None = Field(None, description="PNG data URI; with pictures=1.")
 
 
 class Strongest(_Exact):
     """A place that stands out in the heat map."""
 
     box: tuple[float, float, float, float] = Field(
-        description="Top, left, bottom and right as shares of height and width."
+        description="Top, left, bottom and right edge as shares of height and width."
     )
-    heat: float = Field(description="The highest within.")
+    heat: float = Field(description="Highest value of the heat map within the box.")
 
 
 class RawHeatMap(_Exact):
@@ -89,26 +91,31 @@ class ImageScore(_Exact):
     """The score of one image, or why there is none."""
 
     name: str
-    error: str | None = Field(None, description="Why there is no score.")
+    error: str | None = Field(None, description="Reason for which there is no score.")
     score: float | None = Field(
         None, description="Higher = more anomalous; no fixed range, compare within one model."
     )
     probability: float | None = Field(
         None,
-        description="0 to 1: how likely it is defective, were good and defective equally common.",
+        description="0 to 1: how likely the image is defective, if good and defective ones were "
+        "equally common.",
     )
     anomalous: bool | None = Field(None, description="The score lies above the threshold.")
     verdict: Literal["normal", "uncertain", "anomalous"] | None = None
     heads: dict[str, float] | None = Field(None, description="Each head's own score.")
-    evidence: dict[str, float] | None = Field(None, description="Its parts; they add up to it.")
-    why: list[tuple[str, float]] | None = Field(None, description="Reasons, with why=1.")
+    evidence: dict[str, float] | None = Field(
+        None, description="Parts of the score, which add up to it."
+    )
+    why: list[tuple[str, float]] | None = Field(
+        None, description="Reasons and what each adds to the score; with why=1."
+    )
     nearest_anomaly: Near | None = None
     nearest_normal: Near | None = None
     places: list[Strongest] | None = Field(
-        None, description="With a heat map: where it stands out, the strongest place first."
+        None, description="With a heat map: places that stand out, the strongest first."
     )
     where: str | None = Field(
-        None, description="With a heat map: where it is strongest, in a sentence."
+        None, description="With a heat map: its strongest place, in a sentence."
     )
     heat_map: str | RawHeatMap | None = Field(
         None, description="With heat_map=1 a PNG data URI, with heat_map=raw numbers."
@@ -125,9 +132,11 @@ class Scores(_Exact):
 class Kept(_Exact):
     """One image that was kept with its label."""
 
-    file: str = Field(description="Within the feedback folder.")
-    class_name: str = Field(alias="class", description="good, or the kind of defect.")
-    outcome: Literal["missed", "false_alarm", "right"] = Field(description="How the model did.")
+    file: str = Field(description="Path within the feedback folder.")
+    class_name: str = Field(alias="class", description="Label: good, or the kind of defect.")
+    outcome: Literal["missed", "false_alarm", "right"] = Field(
+        description="The model missed the defect, raised a false alarm, or was right."
+    )
     score: float
     verdict: Literal["normal", "uncertain", "anomalous"] | None
     request_id: str
@@ -136,23 +145,27 @@ class Kept(_Exact):
 class Answers(_Exact):
     """Counts of the images that are kept with their labels, and the command to use them."""
 
-    kept: bool = Field(description="The service keeps feedback.")
-    missed: int | None = Field(None, description="Defects that the model did not find.")
-    false_alarms: int | None = Field(None, description="Good images that it took for defects.")
-    right: int | None = Field(None, description="Marked images that it had right.")
+    kept: bool = Field(description="True if the service keeps feedback.")
+    missed: int | None = Field(None, description="Defects that the model missed.")
+    false_alarms: int | None = Field(
+        None, description="Good images that the model called anomalous."
+    )
+    right: int | None = Field(None, description="Labelled images that the model got right.")
     teaching: int | None = Field(
-        None, description="Those to update the model by: it was wrong, or uncertain."
+        None, description="Images to update the model with: it was wrong or uncertain."
     )
     classes: dict[str, int] | None = Field(None, description="Images of each class.")
     bytes: int | None = None
     max_bytes: int | None = None
-    command: str | None = Field(None, description="Updates the model by the feedback.")
+    command: str | None = Field(
+        None, description="Command that updates the model with the feedback."
+    )
 
 
 class Problem(_Exact):
     """The reason for which a request is refused."""
 
-    code: str = Field(description="For programs; it does not change.")
+    code: str = Field(description="Identifier for programs; it stays the same across versions.")
     message: str
 
 
@@ -161,21 +174,23 @@ class Refused(_Exact):
 
     error: Problem
     request_id: str
-    images: list[ImageScore] | None = Field(None, description="Where no image could be read.")
+    images: list[ImageScore] | None = Field(
+        None, description="Errors of the images, if none could be read."
+    )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": description}
     for status, description in (
-        (400, "No image, a damaged form, or a connection that ended early."),
-        (401, "The token is missing or another one."),
-        (403, "A page of another site asks, or no feedback is kept."),
-        (408, "The body did not arrive in time."),
-        (413, "More bytes or images than one request may have."),
-        (415, "The body is of another type."),
-        (422, "No image could be read, or a parameter has no such value."),
-        (429, "More is waiting than may wait; see Retry-After."),
-        (503, "Not scored in time; see Retry-After."),
+        (400, "The request has no image, its form is damaged, or the connection ended early."),
+        (401, "The token is missing or wrong."),
+        (403, "The request comes from a page of another site, or the service keeps no feedback."),
+        (408, "The request's body did not arrive in time."),
+        (413, "The request has too many bytes or images."),
+        (415, "The body's content type is not supported."),
+        (422, "No image could be read, or a parameter has an invalid value."),
+        (429, "Too many images are waiting; try again after Retry-After seconds."),
+        (503, "The images were not scored in time; try again after Retry-After seconds."),
         (507, "The feedback folder is full, or cannot be written to."),
     )
 }
@@ -183,7 +198,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "One image as it is, or several as files of a form.",
+        "description": "One image as the body itself, or several as files of a form.",
         "content": {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {

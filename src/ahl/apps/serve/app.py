@@ -95,7 +95,7 @@ async def _on_bad_parameter(_: Request, error: Exception) -> Response:
 async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "refused")
-    message = f"{error.detail}; /docs lists all addresses."
+    message = f"{error.detail}; /docs lists all endpoints."
     raise RefusedError(error.status_code, code, message, headers=error.headers)
 
 
@@ -106,7 +106,10 @@ _GONE = 499
 def guarded_routes(service: Service) -> APIRouter:
     """Routes that need the token, if there is one."""
     # For the description only: `ahl.apps.serve.gate` asks for the token, before anything is read.
-    bearer = HTTPBearer(auto_error=False, description="The token of --token-file, if there is one.")
+    bearer = HTTPBearer(
+        auto_error=False,
+        description="Token from --token-file; needed if the service was started with one.",
+    )
     router = APIRouter(dependencies=[Security(bearer)])
 
     @router.post(
@@ -119,31 +122,37 @@ def guarded_routes(service: Service) -> APIRouter:
     )
     async def score(
         request: Request,
-        why: Annotated[bool, Query(description="Add reasons and the nearest images.")] = False,
+        why: Annotated[
+            bool, Query(description="Add the reasons and the most similar training images.")
+        ] = False,
         heat_map: Annotated[
             Literal["0", "1", "overlay", "raw"],
-            Query(description="Add a heat map, drawn over the image (1, overlay) or as numbers."),
+            Query(
+                description="Add a heat map, drawn over the image (1, overlay) or as numbers (raw)."
+            ),
         ] = "0",
         pictures: Annotated[
-            bool, Query(description="With why: small pictures of the nearest images.")
+            bool,
+            Query(description="With why: add small pictures of the most similar training images."),
         ] = False,
         name: Annotated[
-            str, Query(description="Of an image that is sent raw.", max_length=255)
+            str,
+            Query(description="Name of an image that is sent as the body itself.", max_length=255),
         ] = "image",
     ) -> Response:
-        """Score one image, sent as it is, or several, sent as files of a form.
+        """Score one image, sent as the body itself, or several, sent as files of a form.
 
-        One that cannot be read among others has an `error` in place of its score.
+        Among several, an unreadable image has an `error` instead of a score.
         """
         wishes = Wishes(why=why, pictures=pictures, heat_map=heat_map)
         return await _score(service, request, wishes)
 
-    @router.get("/v1/model", summary="What is known of the model")
+    @router.get("/v1/model", summary="Describe the model")
     async def model() -> dict[str, Any]:
         """The model's hash, backbone, training classes, threshold, and its evidence's meaning."""
         return service.card.facts()
 
-    @router.get("/metrics", response_class=Response, summary="Counters for Prometheus")
+    @router.get("/metrics", response_class=Response, summary="Metrics in Prometheus' format")
     async def metrics() -> Response:
         """Counters of all processes of the service."""
         text = await asyncio.to_thread(service.metrics.text)
@@ -157,12 +166,12 @@ def open_routes(service: Service) -> APIRouter:
     """Health routes, without a token: they reveal nothing about model or images."""
     router = APIRouter()
 
-    @router.get("/healthz", summary="Does the service live?")
+    @router.get("/healthz", summary="Check that the process answers")
     async def healthz() -> dict[str, str]:
         """200 while the process answers."""
         return {"status": "alive"}
 
-    @router.get("/readyz", summary="Is the service ready?")
+    @router.get("/readyz", summary="Check that images can be scored")
     async def readyz(response: Response) -> dict[str, str]:
         """200 while images can be scored, otherwise 503.
 

@@ -75,7 +75,11 @@ async def _read(request: Request, place: Place) -> list[Upload]:
     limits = place.limits
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
-        raise RefusedError(400, "bad_length", "The Content-Length is not a number.")
+        raise RefusedError(
+            400,
+            "bad_length",
+            "Content-Length is not a number; expected the body's length in bytes.",
+        )
     if len(length) > 18 or int(length) > limits.request_bytes:
         raise _long_body(limits)
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -124,7 +128,7 @@ async def _read_form(request: Request, body: Body, limits: Limits) -> list[Uploa
             ) from None
         raise _damaged(str(error.__cause__ or error.message)) from None
     except UnicodeError:  # of a codec, by a charset that nobody means
-        raise _damaged("its names are not of its charset") from None
+        raise _damaged("its names do not fit its charset") from None
     uploads = []
     for _, part in form.multi_items():
         if isinstance(part, UploadFile):
@@ -147,7 +151,7 @@ class _Form(MultiPartParser):
         async for chunk in body:
             yield chunk
         if not self._ended:
-            raise _damaged("it has no end")
+            raise _damaged("its end is missing")
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()

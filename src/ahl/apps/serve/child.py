@@ -116,7 +116,7 @@ class Child:
             error, value = connection.recv() if connection.poll(seconds) else late
             ended = isinstance(error, LateError)
         except (EOFError, OSError):
-            error, value, ended = ProcessError("the process that worked on it ended"), None, True
+            error, value, ended = ProcessError("the process that decoded it ended"), None, True
         if ended:
             self.end()
         if error is not None:
@@ -212,7 +212,7 @@ def _tried(
     except AHLError as error:
         return error, None
     except Exception as error:
-        _LOGGER.exception("A fault in a process of the service.")
+        _LOGGER.exception("A process of the service failed.")
         return ProcessError(first_line(error)), None
 
 

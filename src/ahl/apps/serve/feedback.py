@@ -32,13 +32,13 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         response_model=Kept,
         responses=RESPONSES,
         openapi_extra=BODY,
-        summary="Say what an image is",
+        summary="Label an image",
     )
     async def feedback(
         request: Request,
-        label: Annotated[Literal["good", "defect"], Query(description="What the image is.")],
-        kind: Annotated[str, Query(description="Of the defect.", max_length=255)] = "missed",
-        name: Annotated[str, Query(description="Of the image.", max_length=255)] = "image",
+        label: Annotated[Literal["good", "defect"], Query(description="Label of the image.")],
+        kind: Annotated[str, Query(description="Kind of the defect.", max_length=255)] = "missed",
+        name: Annotated[str, Query(description="Name of the image.", max_length=255)] = "image",
     ) -> Response:
         """Keep one image with its label, and with the score that the model gives it.
 
@@ -49,7 +49,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
             raise RefusedError(
                 403,
                 "no_feedback",
-                "This service keeps no answers; start it with --feedback-dir FOLDER.",
+                "This service keeps no feedback; start it with --feedback-dir FOLDER.",
             )
         try:
             class_name = GOOD if label == "good" else check_kind(kind)
@@ -62,7 +62,7 @@ def add_feedback_routes(router: APIRouter, service: Service) -> None:
         "/v1/feedback",
         response_model=Answers,
         responses={status: RESPONSES[status] for status in (401, 403)},
-        summary="Feedback that is kept",
+        summary="Count the labelled images",
     )
     async def answers() -> Response:
         """Counts of the images kept, and the command that updates the model by them."""
@@ -82,7 +82,7 @@ async def _keep(
             raise RefusedError(
                 400,
                 "one_image",
-                f"There are {len(uploads)} images in the request; send one with its answer.",
+                f"There are {len(uploads)} images in the request; send one image per label.",
             )
         (upload,) = uploads
         try:
@@ -110,7 +110,7 @@ def _add(
         raise _unreadable(upload, str(error)) from None
     except OSError as error:
         what = error.strerror or error
-        raise RefusedError(507, "feedback_failed", f"The answer was not kept: {what}.") from None
+        raise RefusedError(507, "feedback_failed", f"The image was not stored: {what}.") from None
     return {
         "file": answer.file,
         "class": answer.class_name,

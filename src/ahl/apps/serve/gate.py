@@ -111,7 +111,7 @@ class Gate:
             _LOGGER.exception("Request %s failed.", request_id)
             if passing.status is None:
                 failed = RefusedError(
-                    500, "internal", f"The service failed; its log tells more of {request_id}."
+                    500, "internal", f"The service failed; see its log for request {request_id}."
                 )
                 await failed.response(request_id)(scope, passing.receive, passing.send)
         finally:
@@ -123,8 +123,8 @@ class Gate:
             raise RefusedError(
                 403,
                 "foreign_origin",
-                "The request comes from a page of another site, or names the service by another "
-                "host; behind a proxy, start it with --allow-host NAME.",
+                "The request comes from a page of another site, or uses a host name that the "
+                "service does not know; behind a proxy, start the service with --allow-host NAME.",
             )
         if path in OPEN or path.startswith(f"{STATIC}/"):
             return

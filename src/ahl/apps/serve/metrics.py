@@ -45,7 +45,7 @@ class Metrics:
         self.requests = counter("ahl_requests", "Requests answered.", ["route", "status"])
         self.request_seconds = histogram(
             "ahl_request_seconds",
-            "From the start of a request to its answer.",
+            "Seconds from the start of a request to its answer.",
             ["route"],
             buckets=_SECONDS,
         )
@@ -66,11 +66,11 @@ class Metrics:
         live = partial(gauge, multiprocess_mode="livesum")
         self._gauges = (
             (live("ahl_waiting_images", "Images accepted and not answered yet."), waiting),
-            (live("ahl_line_images", "Images decoded that wait to be scored."), line),
+            (live("ahl_line_images", "Decoded images that wait to be scored."), line),
         )
         model = gauge(
             "ahl_model_info",
-            "1; the labels say which model it is.",
+            "Always 1; the labels name the model.",
             ["sha256", "version", "backbone", "image_size"],
             multiprocess_mode="livemax",
         )

@@ -108,7 +108,7 @@ class ModelPass:
         card, passes = self._child.start(_OPENING)
         if self._sha256 not in ("", card.sha256):
             self._child.end()
-            raise ModelFileError("The model file was replaced; start the service anew.")
+            raise ModelFileError("The model file was replaced; restart the service.")
         self._open = True
         return card, passes
 

@@ -62,7 +62,10 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             server.run(sockets=[listener])
             return
         _listen(listener, settings)
-        say(f"Starting {settings.workers} processes on {address}; /readyz tells when they answer")
+        say(
+            f"Starting {settings.workers} processes on {address}; /readyz answers 200 when they "
+            "are ready"
+        )
         with tempfile.TemporaryDirectory(prefix="ahl-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
             processes = _Processes(_config(partial(_open_or_exit, settings), settings), [listener])
@@ -128,7 +131,9 @@ class _Processes(Multiprocess):
         later = ""
         if process.exitcode == STARTUP_FAILURE or len(recent) >= _MOST_ENDED:
             self._again = now + AGAIN
-            later = "" if alone else f" The others go on; it is tried again in {AGAIN:g} s."
+            later = (
+                "" if alone else (f" The others keep running; it is started again in {AGAIN:g} s.")
+            )
         _LOGGER.error("Process %s ended.%s", process.pid, later)
 
     def handle_hup(self) -> None:
@@ -147,7 +152,7 @@ class _Processes(Multiprocess):
         for one in self.processes:
             one.process.join(max(0.0, until - time.monotonic()))
             if one.exitcode is None:
-                _LOGGER.error("Process %s did not stop in %g s, and was ended.", one.pid, seconds)
+                _LOGGER.error("Process %s did not stop in %g s, and was killed.", one.pid, seconds)
                 one.kill()
                 one.join()
 

@@ -69,12 +69,14 @@ class Limits:
                 )
         if self.pixels > MAX_PIXELS:
             raise ConfigurationError(
-                f"Images of {self.pixels:,} pixels are allowed; only up to {MAX_PIXELS:,} are read."
+                f"pixels is {self.pixels}; expected at most {MAX_PIXELS}, the largest image that "
+                "is read."
             )
         if self.images > self.waiting_images or self.request_bytes > self.waiting_bytes:
             raise ConfigurationError(
-                "A single request may hold more than may wait altogether; allow more to wait, or "
-                "less a request."
+                "A single request may be larger than all waiting requests together: raise "
+                "--max-waiting and --max-waiting-mib, or lower --max-images and "
+                "--max-request-mib."
             )
 
 
@@ -122,13 +124,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
             raise ConfigurationError(
-                f"--host {self.host} lets other machines ask: give --token-file with a secret that "
-                "they have to send, or listen on 127.0.0.1."
+                f"--host {self.host} can be reached by other machines: give --token-file with a "
+                "secret that clients must send, or listen on 127.0.0.1."
             )
         if self.root_path and not _ROOT_PATH.fullmatch(self.root_path):
             raise ConfigurationError(
-                f"--root-path is {self.root_path!r}; expected a path as /inspection, without a "
-                "slash behind it."
+                f"--root-path is {self.root_path!r}; expected a path such as /inspection, without "
+                "a slash at the end."
             )
 
     @property

@@ -146,8 +146,8 @@ class Arrivals:
         self._closed |= dict.fromkeys(closed, True)
         self._masks |= dict.fromkeys(masks, True)
         return [
-            *(f"{path} may not be looked into and is left out." for path in closed),
-            *(f"{path} is the mask of an image by its name and is left out." for path in masks),
+            *(f"{path} cannot be listed (no permission) and is left out." for path in closed),
+            *(f"{path} is named like the mask of an image and is left out." for path in masks),
         ]
 
     def _is_due(self, arrival: Arrival, now: float) -> bool:

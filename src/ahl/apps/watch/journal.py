@@ -158,15 +158,15 @@ class Journal:
             return None
         except ValueError as error:
             raise DataError(
-                f"{self._path} should say which file was being moved, but is damaged or of another "
-                f"version of ahl ({first_line(error)}). See where that file is, then remove "
+                f"{self._path} records which file was being moved, but is damaged or of another "
+                f"version of ahl ({first_line(error)}). Find out where that file is, then remove "
                 f"{self._path}."
             ) from error
         if not here:
             raise DataError(
                 f"{self._path} says that {intent.taken} is being moved to {intent.target}, which "
-                "is not one of the folders given. Start once with the earlier folders, or see "
-                f"where that file is, then remove {self._path}."
+                "is not one of the folders given. Start once with the earlier folders, or find "
+                f"out where that file is, then remove {self._path}."
             )
         return intent
 
@@ -250,7 +250,8 @@ def _locked(path: Path, what: str) -> BaseFileLock:
         lock.acquire(blocking=False)
     except Timeout:
         raise DataError(
-            f"Another `ahl watch` is running on {what}; stop it first, or give this one another."
+            f"Another `ahl watch` is running on {what}; stop it first, or choose another for this "
+            "one."
         ) from None
     return lock
 

@@ -216,7 +216,7 @@ class Mover:
         if error.errno not in _NOT_BY_THIS_NAME:
             raise error
         self._give_back(intent)
-        raise ImageError(f"it cannot become {intent.wished} ({error.strerror})") from error
+        raise ImageError(f"it cannot be moved to {intent.wished} ({error.strerror})") from error
 
     def _copied(self, intent: Intent) -> Intent:
         """Copy the file beside its target, under a hidden name."""

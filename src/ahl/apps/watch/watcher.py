@@ -73,7 +73,7 @@ class Destinations:
             if path.exists() and not path.is_dir():
                 raise ConfigurationError(f"{path} is a file; name a folder to move files to.")
         if self.ok.resolve() == self.reject.resolve():
-            raise ConfigurationError("--ok and --reject are one folder; give two.")
+            raise ConfigurationError("--ok and --reject are the same folder; give two.")
 
 
 class Watcher:
@@ -118,9 +118,9 @@ class Watcher:
     ) -> None:
         if scorer.card.decision is None:
             raise DataError(
-                "The model has no threshold, which tells ok from reject: set one with "
-                "`ahl threshold MODEL GOOD_IMAGES...` (for an exported model: in the model file, "
-                "then export it again)."
+                "The model has no threshold to tell --ok from --reject: set one with `ahl "
+                "threshold MODEL GOOD_IMAGES...` (for an exported model: in the model file, then "
+                "export it again)."
             )
         self._scorer, self._arrivals, self._mover = scorer, arrivals, mover
         self._destinations = destinations
@@ -225,7 +225,7 @@ class Watcher:
             file = free_name(self._heat_maps / f"{name}.png")
             draw_sheet(moved_to, moved_to.name, prediction, file, bit_depth=depth)
         except (ImageError, OSError) as error:
-            self._on_warning(f"No picture of {moved_to}: {first_line(error)}.")
+            self._on_warning(f"No heat map of {moved_to}: {first_line(error)}.")
 
     def _facts(self, prediction: Prediction) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -97,8 +97,8 @@ def arrange(dataset: Dataset, output: Path, *, callback: Callback | None = None)
         images = _write(dataset, planned, temporary, callback)
     if grouped := sum(sample.part is not None for _, _, sample in planned):
         callback.on_note(
-            f"The groups of {counted(grouped, 'image')} are not kept, as folders have none. Where "
-            "names tell them, give --group-by."
+            f"The groups of {counted(grouped, 'image')} are not kept, as a folder layout has no "
+            "groups. If the names tell the groups, use --group-by later."
         )
     return Prepared(name=dataset.name, folder=output, images=images)
 

@@ -61,7 +61,9 @@ def find_images(
     """
     files, unreadable, _ = _files(folder, recursive=recursive)
     if unreadable:
-        raise DataError(f"Cannot list the folder {unreadable[0]}; allow it, or move it elsewhere.")
+        raise DataError(
+            f"Cannot list the folder {unreadable[0]}; give read permission, or move it elsewhere."
+        )
     return [path for path in files if path.suffix.lower() in suffixes]
 
 

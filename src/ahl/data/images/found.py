@@ -58,14 +58,17 @@ class Found:
                 f"{number} {kind}" + (f" ({MISSING[kind]} reads it)" if kind in MISSING else "")
                 for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
             ]
-            notes.append(f"{counted(len(self.others), 'file')} passed over: {', '.join(words)}.")
+            notes.append(
+                f"{counted(len(self.others), 'file', 'were')} left out, without an image's suffix: "
+                f"{', '.join(words)}."
+            )
         for paths, why in (
-            (self.unreadable, "which cannot be looked into"),
-            (self.outputs, "which ahl wrote"),
+            (self.unreadable, "which cannot be listed (no permission)"),
+            (self.outputs, "which ahl wrote itself"),
         ):
             if paths:
-                folders = counted(len(paths), "folder")
-                notes.append(f"{folders} passed over, {why}: {_names(paths, root)}.")
+                folders = counted(len(paths), "folder", "were")
+                notes.append(f"{folders} left out, {why}: {_names(paths, root)}.")
         return notes
 
 

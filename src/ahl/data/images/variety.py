@@ -41,16 +41,16 @@ def check_variety(items: Sequence[ImageItem]) -> None:
         names.append(items[index].name)
     if not pictures:
         return
-    looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} looked at: {names[0]}, ...)"
+    looked_at = f"{counted(len(items), 'good image')} ({len(pictures)} examined: {names[0]}, ...)"
     if all(_same(picture, np.median(picture, axis=(0, 1))) for picture in pictures):
         raise DataError(
-            f"The {looked_at} show nothing: each has one tone all over. Give "
-            "photographs of good parts; are these masks, or values of another range?"
+            f"The {looked_at} are blank: each has one tone all over. Give photographs of good "
+            "parts; are these masks, or values of another range?"
         )
     if all(_same(picture, pictures[0]) for picture in pictures[1:]):
         raise DataError(
-            f"The {looked_at} show the same picture. How good parts differ is learned from images "
-            "of several: give one image of each part, not one image several times."
+            f"The {looked_at} show the same picture. A model learns from several parts how good "
+            "parts differ: give one image of each part, not one image several times."
         )
 
 
@@ -58,8 +58,8 @@ def notes_on(normals: Sequence[ImageSource], bit_depth: int = FULL_DEPTH) -> Ite
     """Yield notes on good images that are few, too dark by their numbers, or of floats."""
     if len(normals) < FEW:
         yield (
-            f"{counted(len(normals), 'good image', 'are')} few: scores and probabilities will be "
-            f"rough. {FEW} are a beginning, some dozens make a useful detector."
+            f"With only {counted(len(normals), 'good image')}, scores and probabilities will be "
+            f"rough: {FEW} are enough to begin with, and a useful detector needs some dozens."
         )
     yield from notes_on_numbers(normals, bit_depth)
 
@@ -79,8 +79,8 @@ def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH)
     integers, floats = peaks[False], peaks[True]
     if integers and max(integers) < 2**_TWELVE_BITS and bit_depth == FULL_DEPTH:
         yield (
-            f"The 16-bit images have no value above {max(integers)} ({len(integers)} looked at). "
-            "Are these 12 bits? Then they are seen 16 times too dark: train with --bit-depth 12, "
+            f"The 16-bit images have no value above {max(integers)} ({len(integers)} examined). "
+            "Are these 12 bits? Then they are read 16 times too dark: train with --bit-depth 12, "
             "which the model keeps for all images."
         )
     above = sum(peak >= 2 for peak in floats)
@@ -88,7 +88,7 @@ def notes_on_numbers(images: Sequence[ImageSource], bit_depth: int = FULL_DEPTH)
         yield f"Images of floats are read as values from 0 to {255 if above else 1}."
     elif floats:
         yield (
-            f"Warning: of {len(floats)} images of floats that were looked at, {above} are read as "
+            f"Warning: of {len(floats)} images of floats that were examined, {above} are read as "
             "values from 0 to 255, and the others, without any above 1, as values from 0 to 1. "
             "Save all in one range."
         )

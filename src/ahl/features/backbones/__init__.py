@@ -38,8 +38,8 @@ def rebuild_backbone(
     kinds = {each.kind: each for each in reversed((*BACKBONES, *extra))}
     if description.kind == "embedded" and "embedded" not in kinds:
         raise ModelFileError(
-            "This model was made with the embedded backbone of ahl 0.1.0, which is gone: train it "
-            "again with the default backbone."
+            "This model was made with the embedded backbone of ahl 0.1.0, which no longer "
+            "exists: train it again with the default backbone."
         )
     if description.kind not in kinds:
         raise WeightsError(

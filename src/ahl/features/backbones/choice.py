@@ -41,7 +41,8 @@ class BackboneChoice:
         if isinstance(self.backbone, Backbone):
             if self.weights is not None or self.arguments or self.stages is not None:
                 raise ConfigurationError(
-                    "weights, backbone arguments and stages go with the name of a backbone."
+                    "weights, backbone arguments and stages need the name of a backbone, but "
+                    "backbone is a Backbone: leave them out."
                 )
             return self.backbone
         return TimmBackbone.load(

@@ -92,8 +92,8 @@ def check_name(name: object) -> None:
 
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{name!r} is not the name of a timm model, such as resnet18 (addresses and paths are "
-            "not taken; local weights go with --weights FILE; the packaged networks are "
+            f"{name!r} is not the name of a timm model, such as resnet18 (URLs and paths are not "
+            "accepted; local weights go with --weights FILE; the packaged networks are "
             f"{', '.join(PACKAGED)})."
         )
     architecture, _, tag = name.partition(".")
@@ -107,7 +107,7 @@ def check_name(name: object) -> None:
         )
     if tag and not timm.models.is_model_pretrained(name):
         known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
-        raise ConfigurationError(f"timm knows no weights {name!r}; of this model it has: {known}.")
+        raise ConfigurationError(f"timm has no weights {name!r}; for this model it has: {known}.")
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,9 @@ def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     plain = {}
     for key, value in arguments.items():
         if not isinstance(key, str) or not key.isidentifier() or _RESERVED.fullmatch(key):
-            raise ConfigurationError(f"{key!r} is not a backbone argument you can set.")
+            raise ConfigurationError(
+                f"{key!r} is not a backbone argument that can be set; leave it out."
+            )
         if not isinstance(value, (list, tuple)):
             plain[key] = _plain_value(key, value)
             continue

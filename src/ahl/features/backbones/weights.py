@@ -23,9 +23,9 @@ from ahl.features.backbones.base import BackboneTensors
 from ahl.features.backbones.names import PACKAGED, Three, for_timm, three_numbers
 
 WAYS_OUT = (
-    "Ways out: run once where the internet can be reached (the weights are kept), give a "
-    "local file with --weights FILE (safetensors or .pth, of the same timm model), or use "
-    f"--backbone {DEFAULT_BACKBONE}, whose weights are installed with ahl."
+    "Run once where the internet can be reached (the weights are kept), give a local file with "
+    "--weights FILE (safetensors or .pth, of the same timm model), or use --backbone "
+    f"{DEFAULT_BACKBONE}, whose weights are installed with ahl."
 )
 
 _PATIENCE = 5.0
@@ -55,7 +55,7 @@ def read_packaged(name: str, *, weights: Path | None = None) -> tuple[str, Backb
     network = PACKAGED[name]
     if weights is not None:
         raise ConfigurationError(
-            f"{name} brings its own weights; {weights} goes with the timm name of the network it "
+            f"{name} has its own weights; use {weights} with the timm name of the network that it "
             f"was saved from, such as --backbone {network.architecture}."
         )
     tensors = torch.load(io.BytesIO(_read_checked(name)), map_location="cpu", weights_only=True)
@@ -210,9 +210,9 @@ def fit(network: nn.Module, state: BackboneTensors, *, source: str) -> None:
     missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
     if missing:
         raise WeightsError(
-            f"{source} lacks {len(missing)} of the {len(wanted)} tensors this backbone needs, "
-            f"such as {missing[0]}: it belongs to another architecture. Give the timm name (and "
-            "every --backbone-arg) of the network it was saved from."
+            f"{len(missing)} of the {len(wanted)} tensors that this backbone needs are missing "
+            f"from {source}, such as {missing[0]}: it belongs to another architecture. Give the "
+            "timm name (and every --backbone-arg) of the network it was saved from."
         )
     try:
         check_tensors(found, wanted, exact=False)

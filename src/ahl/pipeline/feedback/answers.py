@@ -149,7 +149,7 @@ def read_answers(folder: Path) -> list[Answer]:
         text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be read as a feedback folder: {error.strerror} ({LOG}). Name the "
+            f"{folder} is not a readable feedback folder: {error.strerror} ({LOG}). Name the "
             "folder given to `ahl serve --feedback-dir`."
         ) from None
     answers: dict[str, Answer] = {}
@@ -210,8 +210,8 @@ def feedback_images(folder: Path, manifest: Manifest) -> Feedback:
             (false_alarms if answer.class_name == GOOD else missed).append(answer)
     if not missed and not false_alarms:
         raise DataError(
-            f"{folder} holds nothing to update the model by: of its images the model had {right} "
-            f"right, and was trained on {learnt}."
+            f"{folder} holds nothing to update the model with: the model got {right} of its "
+            f"images right, and was already trained on {learnt}."
         )
 
     def labelled(some: Sequence[Answer]) -> list[LabelledImage]:

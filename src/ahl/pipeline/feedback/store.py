@@ -101,8 +101,8 @@ class FeedbackStore:
             # Counted anew before it is refused: somebody may have taken images out.
             if self.size() + new > self.max_bytes and self._counted() + new > self.max_bytes:
                 raise FeedbackFullError(
-                    f"The feedback folder holds {self.size():,} of {self.max_bytes:,} bytes; teach "
-                    "the model and empty it, or allow more with --max-feedback-mib."
+                    f"The feedback folder holds {self.size():,} of {self.max_bytes:,} bytes; "
+                    "update the model with it and empty it, or allow more by --max-feedback-mib."
                 )
             path.parent.mkdir(exist_ok=True)
             if not there:

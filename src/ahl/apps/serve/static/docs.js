@@ -54,7 +54,7 @@ function operation(path, method, described) {
   heading.append(element("code", method.toUpperCase(), "method"), element("code", path));
   section.append(heading, element("p", described.summary || ""));
   if (described.description) section.append(element("p", described.description, "quiet"));
-  if (described.security) section.append(element("p", "Needs the token, if there is one.", "quiet"));
+  if (described.security) section.append(element("p", "Needs the token, if the service was started with one.", "quiet"));
   if (described.parameters) {
     section.append(table("Parameters", ["name", "type", "meaning"], described.parameters.map(
       (one) => [one.name, typeOf(one.schema), one.description || one.schema.description || ""])));
@@ -99,5 +99,5 @@ async function draw() {
 }
 
 draw().catch((error) => {
-  document.getElementById("description").textContent = "The addresses cannot be shown: " + error.message;
+  document.getElementById("description").textContent = "The endpoints cannot be shown: " + error.message;
 });

@@ -45,7 +45,7 @@ async function enter() {
   const kinds = model.classes.length ? ": " + listed(model.classes) : "";
   $("model").textContent = `The model knows ${counted(model.normals, "good image")} and `
     + `${counted(model.anomalies, "defect")}${kinds}.`
-    + (model.decision ? "" : " It has no threshold, so it says no verdicts: ahl threshold sets one.");
+    + (model.decision ? "" : " It has no threshold, so there are no verdicts; set one with ahl threshold.");
   model.classes.forEach(offerKind);
   $("views").hidden = false;
   $("sign-out").hidden = !hasToken();
@@ -55,7 +55,7 @@ async function enter() {
 }
 
 function signedOut() {
-  $("sign-in-error").textContent = hasToken() ? "The service does not know this token." : "";
+  $("sign-in-error").textContent = hasToken() ? "The service does not accept this token." : "";
   keepToken("");
   entered = false;
   $("views").hidden = true;

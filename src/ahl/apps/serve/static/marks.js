@@ -1,4 +1,4 @@
-// What was marked, and the command that teaches the model.
+// What was marked, and the command that updates the model.
 
 import { marks as askMarks } from "./api.js";
 import { made, slot } from "./facts.js";
@@ -32,12 +32,12 @@ function tell(feedback) {
   const parts = [
     counted(feedback.missed, "missed defect"),
     counted(feedback.false_alarms, "false alarm"),
-    feedback.right.toLocaleString("en") + " that the model had right",
+    feedback.right.toLocaleString("en") + " that the model got right",
   ];
   const any = feedback.missed + feedback.false_alarms + feedback.right;
   $("marks-summary").textContent = any
     ? "The service keeps " + listed(parts) + "."
-    : "Nothing is marked yet: say in the review what an image is.";
+    : "Nothing is marked yet: mark images in the review.";
   $("command").textContent = feedback.command;
 }
 

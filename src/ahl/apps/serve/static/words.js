@@ -13,7 +13,7 @@ const PROBABILITIES = [
 const OUTCOMES = {
   missed: "the model missed it",
   false_alarm: "a false alarm of the model",
-  right: "the model had it right",
+  right: "the model got it right",
 };
 
 export function probabilityWords(probability) {
