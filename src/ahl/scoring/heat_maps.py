@@ -17,7 +17,7 @@ from ahl.features.maps import FeatureMaps
 from ahl.heads.base import MEMORY
 from ahl.model.trained import TrainedModel
 
-FIRST_RED: Final = 1.0
+FIRST_RED: Final = 2.0
 """Heat at which colouring begins, in standard deviations of unseen normals."""
 
 
@@ -74,19 +74,19 @@ def mean_map(scales: Sequence[Tensor], size: ImageSize, enlarged: Tensor | None 
     Args:
         scales: (N, H_s, W_s) per scale, from `position_evidence`.
         size: height and width of the heat maps, the model's image size.
-        enlarged: (N, H, W) evidence of the enlarged images. It only moves the first scale's
-            evidence within its cells, since its own level is not that of the score.
+        enlarged: (N, H, W) evidence of the enlarged images. It only moves evidence within the first
+            scale's cells, since its own level is not that of the score.
 
     Returns:
         (N, *size), higher is more anomalous; for a calibrated model in standard deviations of
         unseen normals, else the sum of the heads' position scores.
     """
-    resized = [_resized(scale, size) for scale in scales]
-    if enlarged is not None:
-        height, width = scales[0].shape[-2:]
-        cells = functional.adaptive_avg_pool2d(enlarged, (height, width))
-        resized[0] = resized[0] + _resized(enlarged, size) - _resized(cells, size)
-    return torch.stack(resized).mean(dim=0)
+    heat = torch.stack([_resized(scale, size) for scale in scales]).mean(dim=0)
+    if enlarged is None:
+        return heat
+    height, width = scales[0].shape[-2:]
+    cells = functional.adaptive_avg_pool2d(enlarged, (height, width))
+    return heat + _resized(enlarged, size) - _resized(cells, size)
 
 
 def _resized(scale: Tensor, size: ImageSize) -> Tensor:
@@ -97,8 +97,9 @@ def _resized(scale: Tensor, size: ImageSize) -> Tensor:
 def colour_bounds(model: TrainedModel) -> tuple[float, float] | None:
     """Heat at which colouring begins, and at which it is full, the same for all images.
 
-    It begins one standard deviation above 0, the top positions of an average good image. It is full
-    at the median score of out-of-fold anomalies, and at least three standard deviations higher.
+    It begins two standard deviations above 0, the score of an average good image, whose hottest
+    pixel lies a little higher. It is full at the median score of out-of-fold anomalies, and at
+    least three standard deviations higher.
 
     Returns:
         the lower and the upper bound; None for a model that is not calibrated.
