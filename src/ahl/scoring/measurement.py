@@ -32,7 +32,7 @@ from ahl.scoring.localisation import PixelCounts, PixelFigures
 from ahl.scoring.torch_scorer import TorchScorer
 from ahl.scoring.trained_parts import compare_with_training
 
-MEASUREMENT_VERSION: Final = 1
+MEASUREMENT_VERSION: Final = 2
 """Version, raised if the same model and images give other scores, copies or pixel figures."""
 
 FOLDER: Final = "scores"
