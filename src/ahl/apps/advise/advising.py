@@ -135,7 +135,7 @@ def advise(
         >>> from ahl import advise, preset, sections
         >>> advice = advise("parts", quick=True, config=preset("default", image_size=64))
         >>> [section.title for section in sections(advice)][:2]
-        ['What was looked at', 'Is any image there twice?']
+        ['What was checked', 'Are there duplicate images?']
     """
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed is {seed!r}; it must be from 0 to 2**32 - 1.")
