@@ -48,7 +48,7 @@ def leave_out_of_the_menu(app: Sphinx, page: str, source: list[str]) -> None:
 def leave_out_of_sklearn(
     app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object
 ) -> bool | None:
-    """What AHL inherits of scikit-learn is documented there."""
+    """Skip members that AHL inherits from scikit-learn, which documents them."""
     return True if (getattr(thing, "__module__", None) or "").startswith("sklearn.") else None
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OTHERS = ("auroc_seen", "auroc_unseen", "average_precision", "fpr95")
 
 _CONDITIONS = ["backbone", "features", "device", "config"]
-"""What the figures depend on besides variant and data."""
+"""Names of all that the figures depend on besides variant and data."""
 
 _DRAW = ["subset", "known_class", "seed"]
 

@@ -116,7 +116,7 @@ class Child:
             error, value = connection.recv() if connection.poll(seconds) else late
             ended = isinstance(error, LateError)
         except (EOFError, OSError):
-            error, value, ended = ProcessError("the process that decoded it ended"), None, True
+            error, value, ended = ProcessError("the process that worked on it ended"), None, True
         if ended:
             self.end()
         if error is not None:
@@ -173,7 +173,7 @@ def _end_server() -> None:
     module = sys.modules.get("multiprocessing.forkserver")  # not to be had on Windows
     pid = getattr(getattr(module, "_forkserver", None), "_forkserver_pid", None)
     _kill(pid)
-    if pid is not None:
+    if pid is not None and hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # the module itself collects it
 

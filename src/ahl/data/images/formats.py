@@ -94,7 +94,7 @@ MISSING: Final[Mapping[str, str]] = {
     if not one.readable
     for suffix in one.suffixes
 }
-"""What to install for a format, by the suffixes that this installation cannot read."""
+"""Package to install for a format, by the suffixes that this installation cannot read."""
 
 ARRAY_SUFFIX: Final = ".npy"
 """Suffix of files that are read as arrays."""
