@@ -12,7 +12,13 @@ from tiny import fit
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "runtime/README.md")
+OTHERS = (
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
+    "runtime/README.md",
+    "benchmarks/results/README.md",
+)
 PROSE = [*DOCUMENTS, *(ROOT / name for name in OTHERS)]
 CHANGELOG = ROOT / "CHANGELOG.md"  # names options that are gone
 
