@@ -184,12 +184,13 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
     """
     trials = summary.trials
     seeds = sorted(set(trials["seed"]))
-    sizes = [
+    sizes = {
         trial.image_size or _image_size(configs.get(trial.config)) for trial in rows_of(trials)
-    ]
+    }
+    known = [in_pixels(size) for size in sorted(filter(None, sizes))]
 
     def context(name: str, describe: Callable[[object], str] = str) -> str:
-        return _listed(describe(values.get(name)) for values in trials["context"])
+        return _listed(sorted(describe(values.get(name)) for values in trials["context"]))
 
     days = sorted({finished[:10] for finished in trials["finished"]})
     facts = [
@@ -199,7 +200,7 @@ def run_facts(summary: Summary, configs: dict[str, Any]) -> list[tuple[str, str]
         ("Trials", f"{len(trials):,}"),
         ("Backbone", context("backbone", describe_backbone)),
         ("Features", _listed(sorted(set(trials["features"])))),
-        ("Image size", _listed(in_pixels(size) if size else "not known" for size in sizes)),
+        ("Image size", _listed([*known, *["not known"] * (None in sizes)])),
         *((name.capitalize(), context(name)) for name in ("device", "threads", "machine")),
         *((f"Version of {name}", context(name)) for name in ("ahl", "torch", "numpy", "python")),
         ("Measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
