@@ -230,7 +230,7 @@ def scaling(config: Config, plot: Path, channels: int = 64, epochs: int = 2) -> 
                 learning=replace(config.learning, epochs=epochs),
                 # Three clusters make seven episodes at most.
                 distributions=replace(
-                    config.distributions, episodes=episodes, clusters=3 if episodes <= 7 else 5
+                    config.distributions, max_episodes=episodes, clusters=3 if episodes <= 7 else 5
                 ),
                 memory=replace(config.memory, patches=0),
                 calibration=replace(config.calibration, folds=0),

@@ -37,7 +37,7 @@ class TinyBackbone(Backbone):
 
 
 SHORT = {
-    "collaborative": True,
+    "episodes": True,
     "epochs": 7,
     "rounds": 1,
     "inner_steps": 3,

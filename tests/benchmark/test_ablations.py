@@ -32,7 +32,7 @@ def ensemble(kind):
         title="X",
         kind="part",
         detector=DevNet,
-        collaborative=False,
+        episodes=False,
         settings=PLAIN,
         ensemble=kind,
     )
@@ -106,7 +106,7 @@ def test_a_distribution_ensemble_trains_alone_on_every_distribution(learnt, monk
     method.score(given(method, make_problem()))
     ((config, distributions),) = asked
     assert config.distributions.grouping == grouping
-    assert not config.learning.collaborative
+    assert not config.learning.episodes
     assert len(distributions) > 1
     for number, (task, learning, _, _) in enumerate(learnt):
         union = methods._union(distributions.supports[number], distributions.queries[number])
@@ -150,7 +150,7 @@ def test_a_seed_ensemble_differs_by_its_seeds_alone(learnt):
     assert all(task is tasks[0] for task in tasks), "on all of D"
     assert not tasks[0].folds
     assert all(config == configs[0] for config in configs)
-    assert not configs[0].learning.collaborative
+    assert not configs[0].learning.episodes
     assert len(set(seeds)) == len(seeds)
     members = [model.score_table(make_problem().test) for model in models]
     for i, one in enumerate(members):
@@ -185,7 +185,7 @@ def test_the_config_of_a_trial_is_the_one_that_is_learnt_by(method, monkeypatch)
     draw = Draw(dataset="x", subset="", setting="general", known_class="", anomalies=3, seed=0)
     for changed in (
         problem.config,
-        replace(problem.config, learning=replace(problem.config.learning, collaborative=False)),
+        replace(problem.config, learning=replace(problem.config.learning, episodes=False)),
         replace(
             problem.config,
             distributions=replace(problem.config.distributions, grouping="random"),
@@ -198,7 +198,7 @@ def test_the_config_of_a_trial_is_the_one_that_is_learnt_by(method, monkeypatch)
         detector, config = run.pop()
         assert type(detector) is method.detector
         assert config == trial.config
-        assert config.learning.collaborative is method.name.startswith(("ahl-", "+cdl-"))
+        assert config.learning.episodes is method.name.startswith(("ahl-", "+cdl-"))
         if method.ensemble not in (None, "seeds"):
             assert config.distributions.grouping == method.ensemble
             assert config.calibration.folds == 0

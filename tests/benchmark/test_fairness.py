@@ -64,13 +64,13 @@ def test_each_shared_constant_is_listed_in_the_documents_with_who_shares_it():
 def test_the_base_alone_with_our_evidence_differs_from_ahl_by_its_episodes_only():
     for alone, ahl in (("+alone", "ahl-dra"), ("+alone+devnet", "ahl-devnet")):
         changed = dict(set(run_by(alone, default()).items()) ^ set(run_by(ahl, default()).items()))
-        assert set(changed) == {"learning.collaborative"}
+        assert set(changed) == {"learning.episodes"}
         assert find_method(alone) in ABLATION_METHODS
         assert find_method(alone).detector is find_method(ahl).detector
 
 
 def test_table_5_compares_parts_that_share_their_constants():
     rows = [run_by(name, default()) for name in ABLATIONS["table5"]]
-    apart = {"learning.collaborative", "distributions.grouping", "importance.source"}
+    apart = {"learning.episodes", "distributions.grouping", "importance.source"}
     for field in rows[0].keys() - apart:
         assert len({row[field] for row in rows}) == 1, field

@@ -113,7 +113,7 @@ def test_every_constant_is_in_the_key_whoever_sets_it(section, name):
     changed = another(values[section][name])
     values[section][name] = changed
     by_config = key(text="ahl-dra", config=Config.from_dict(values))
-    if (section, name) == ("learning", "collaborative"):
+    if (section, name) == ("learning", "episodes"):
         assert by_config == key(text="ahl-dra"), "what a method fixes is so in every run"
         return
     assert by_config != key(text="ahl-dra")
@@ -149,7 +149,7 @@ def test_the_order_of_the_context_is_not_in_the_key_but_every_value_is():
 
 
 def with_episodes(config):
-    return replace(config, learning=replace(config.learning, collaborative=True))
+    return replace(config, learning=replace(config.learning, episodes=True))
 
 
 def test_a_trial_carries_the_methods_own_constants():
@@ -178,7 +178,7 @@ def test_methods_without_constants_record_no_part_of_ours(name):
 
 @pytest.mark.parametrize("config", [default(), with_episodes(default())])
 def test_the_base_detector_may_have_all_that_ahl_has_but_its_episodes(config):
-    learning = replace(config.learning, collaborative=False)
+    learning = replace(config.learning, episodes=False)
     assert Variant.parse("+alone").configure(config) == replace(config, learning=learning)
 
 

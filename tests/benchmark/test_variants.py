@@ -38,12 +38,12 @@ def test_variants_are_read_and_refused():
         ("dra,clusters=4", "SECTION.FIELD=VALUE"),
         ("dra,distributions.clusters", "SECTION.FIELD=VALUE"),
         ("dra,distributions.clusters=", "SECTION.FIELD=VALUE"),
-        ("dra,learning.collaborative=True", "dra has learning.collaborative=False by definition"),
+        ("dra,learning.episodes=True", "dra has learning.episodes=False by definition"),
         (
-            "ahl-dra,learning.collaborative=False",
-            "ahl-dra has learning.collaborative=True by definition",
+            "ahl-dra,learning.episodes=False",
+            "ahl-dra has learning.episodes=True by definition",
         ),
-        ("+cdl-,learning.collaborative=False", "by definition"),
+        ("+cdl-,learning.episodes=False", "by definition"),
         (
             "+hadg,distributions.grouping=random",
             r"\+hadg has distributions.grouping=k-means by definition",

@@ -21,7 +21,7 @@ PUBLISHED = {
         "anomaly_overlap": "support_in_query",
         "pseudo": True,
         "twin_fraction": 0.5,
-        "episodes": 0,
+        "max_episodes": 0,
     },
     # DRA and DevNet: a tenth of the positions, margin 5, 5,000 draws, five reference normals.
     "heads": {
@@ -48,7 +48,7 @@ PUBLISHED = {
         "inner_rate": 0.0002,
         "outer_rate": 0.005,
         "averaged_epochs": 1,
-        "collaborative": True,
+        "episodes": True,
         "second_order": False,
     },
     # Section 3.4: five past scores, seven hidden units; from the fifth epoch on.

@@ -25,7 +25,7 @@ from ahl.config import (
         (LearningConfig, {"epochs": 2.5}, r"learning.epochs is 2\.5; expected int"),
         (LearningConfig, {"epochs": True}, r"learning.epochs is True; expected int"),
         (LearningConfig, {"epochs": 10**400}, r"learning.epochs is 1000"),
-        (LearningConfig, {"collaborative": 1}, r"learning.collaborative is 1; expected bool"),
+        (LearningConfig, {"episodes": 1}, r"learning.episodes is 1; expected bool"),
         (LearningConfig, {"inner_rate": float("nan")}, r"learning.inner_rate is nan"),
         (LearningConfig, {"outer_rate": 1.0}, r"learning.outer_rate is 1\.0; expected float < 1"),
         (HeadConfig, {"margin": float("inf")}, r"heads.margin is inf"),
@@ -87,5 +87,5 @@ def test_going_on_alone_averages_the_last_half_at_most(averaged, epochs, expecte
     config = LearningConfig(averaged_epochs=averaged, batch_size=12)
     found = config.alone(epochs)
     assert found == dataclasses.replace(
-        config, collaborative=False, epochs=epochs, averaged_epochs=expected
+        config, episodes=False, epochs=epochs, averaged_epochs=expected
     )

@@ -58,7 +58,7 @@ def names(episodes):
 @given(assignment=ASSIGNMENTS, limit=st.integers(0, 15), seed=st.integers(0, 99))
 def test_a_limit_keeps_some_of_the_pairs_in_order_and_the_whole(assignment, limit, seed):
     everything = make(assignment, seed)
-    limited = make(assignment, seed, episodes=limit)
+    limited = make(assignment, seed, max_episodes=limit)
     assert len(limited) == (min(limit, len(everything)) if limit else len(everything))
     kept = set(names(limited))
     assert len(kept) == len(limited)
@@ -71,7 +71,7 @@ def test_a_limit_keeps_some_of_the_pairs_in_order_and_the_whole(assignment, limi
 
 
 def test_a_limit_of_one_is_the_whole_alone():
-    assert names(make(np.arange(30) % 3, episodes=1)) == [WHOLE]
+    assert names(make(np.arange(30) % 3, max_episodes=1)) == [WHOLE]
 
 
 @pytest.mark.parametrize("limit", [7, 8, 100])
@@ -83,11 +83,11 @@ def test_a_limit_that_all_keep_to_changes_nothing(limit):
         ]
 
     assignment = np.arange(30) % 3
-    assert flat(make(assignment, episodes=limit)) == flat(make(assignment))
+    assert flat(make(assignment, max_episodes=limit)) == flat(make(assignment))
 
 
 def test_seeds_choose_other_pairs_and_reach_them_all():
-    chosen = [set(names(make(np.arange(30) % 3, seed, episodes=3))) for seed in range(60)]
+    chosen = [set(names(make(np.arange(30) % 3, seed, max_episodes=3))) for seed in range(60)]
     assert len({frozenset(one) for one in chosen}) > 5
     assert set.union(*chosen) == set(names(make(np.arange(30) % 3)))
 

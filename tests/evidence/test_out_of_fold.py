@@ -122,11 +122,9 @@ def test_each_image_is_measured_by_the_one_model_that_has_not_trained_on_it(monk
 
 
 @pytest.mark.parametrize(
-    ("collaborative", "rate", "steps"), [(True, 0.02, 3), (False, 0.003, 6)], ids=["g", "alone"]
+    ("episodes", "rate", "steps"), [(True, 0.02, 3), (False, 0.003, 6)], ids=["g", "alone"]
 )
-def test_a_folds_model_trains_as_what_it_stands_for_on_the_rest(
-    monkeypatch, collaborative, rate, steps
-):
+def test_a_folds_model_trains_as_what_it_stands_for_on_the_rest(monkeypatch, episodes, rate, steps):
     """Batches and final statistics are of the images that it may see; rate and steps are g's.
 
     Where a detector trains alone they are its own. Half of the steps, as the config says.
@@ -138,7 +136,7 @@ def test_a_folds_model_trains_as_what_it_stands_for_on_the_rest(
         inner_rate=0.003,
         outer_rate=0.02,
         averaged_epochs=1,
-        collaborative=collaborative,
+        episodes=episodes,
     )
     config = replace(config, calibration=CalibrationConfig(share=0.5))
     task = make_task(config)

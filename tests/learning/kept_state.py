@@ -22,7 +22,7 @@ HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5
 CONFIG = Config(
     heads=HEADS,
     learning=LearningConfig(
-        collaborative=True,
+        episodes=True,
         epochs=3,
         rounds=1,
         inner_steps=3,

@@ -15,7 +15,7 @@ from synthetic_features import (
 CPU = torch.device("cpu")
 HEADS = HeadConfig(holistic_hidden=8, residual_bottleneck=3, residual_channels=5)
 LEARNING = LearningConfig(
-    collaborative=True,
+    episodes=True,
     epochs=5,
     rounds=1,
     inner_steps=2,
@@ -45,7 +45,7 @@ class Recorder:
 
 def epochs(detector, config, data, distributions, **arguments):
     """The states of a training of the kind that the config asks for."""
-    if config.learning.collaborative:
+    if config.learning.episodes:
         return algorithm_1(detector, data, distributions, mean_reference(data), config, **arguments)
     return train_alone(detector, data, mean_reference(data), config, **arguments)
 

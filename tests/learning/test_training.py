@@ -24,7 +24,7 @@ VARIANTS = {
     "usual": {},
     "rounds": {"rounds": 2, "query_batches": 2},
     "second order": {"second_order": True, "rounds": 2},
-    "alone": {"collaborative": False},
+    "alone": {"episodes": False},
 }
 
 
@@ -84,9 +84,9 @@ def test_every_epoch_leaves_a_record(config, whole_run):
     assert [state.history[-1].epoch for state in recorder.states] == [1, 2, 3, 4, 5]
     assert final.history == [state.history[-1] for state in recorder.states]
     for record in final.history:
-        models = 7 if config.learning.collaborative else 1
+        models = 7 if config.learning.episodes else 1
         assert len(record.support_losses) == len(record.importance) == models
-        assert len(record.query_losses) == (models if config.learning.collaborative else 0)
+        assert len(record.query_losses) == (models if config.learning.episodes else 0)
         losses = np.array(record.support_losses + record.query_losses)
         assert np.isfinite(losses).all()
         assert (losses >= 0).all()

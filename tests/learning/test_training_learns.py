@@ -44,10 +44,10 @@ def auroc_by_kind(detector, model, training_set):
     return found
 
 
-@pytest.mark.parametrize("collaborative", [True, False], ids=["collaborative", "alone"])
-def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
-    learning = replace(ENOUGH[detector.name], collaborative=collaborative)
-    if not collaborative:
+@pytest.mark.parametrize("episodes", [True, False], ids=["episodes", "alone"])
+def test_seen_and_unseen_defects_are_told_from_normals(detector, episodes):
+    learning = replace(ENOUGH[detector.name], episodes=episodes)
+    if not episodes:
         learning = replace(learning, inner_rate=0.02)
     config = Config(heads=HEADS, learning=learning)
     training_set, distributions, _ = make_training_set(seed=1)
@@ -57,7 +57,7 @@ def test_seen_and_unseen_defects_are_told_from_normals(detector, collaborative):
     final, _ = run(detector, config, seed=1, made=(training_set, distributions, None))
     found = auroc_by_kind(detector, final.unified, training_set)
     assert min(found[SCRATCH], found[STAIN]) > 0.9
-    if collaborative:
+    if episodes:
         assert found[CRACK] > 0.75
     first, last = final.history[0], final.history[-1]
     assert np.mean(last.support_losses) < 0.8 * np.mean(first.support_losses)

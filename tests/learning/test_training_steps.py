@@ -25,7 +25,7 @@ def test_alone_takes_as_many_steps_as_a_base_model_does(detector, monkeypatch, r
 
     inner_step = algorithm.inner_step
     monkeypatch.setattr(algorithm, "inner_step", counted)
-    config = with_learning(collaborative=False, epochs=3, rounds=rounds, inner_steps=inner_steps)
+    config = with_learning(episodes=False, epochs=3, rounds=rounds, inner_steps=inner_steps)
     final, _ = run(detector, config)
     assert len(batches) == 3 * rounds * inner_steps
     assert float(final.optimiser.step) == len(batches)
@@ -172,6 +172,6 @@ def test_alone_learns_from_everything(monkeypatch):
         return inner_step(detector, model, state, batch, rate=rate)
 
     monkeypatch.setattr(algorithm, "inner_step", kept)
-    config = with_learning(collaborative=False, inner_steps=8)
+    config = with_learning(episodes=False, inner_steps=8)
     run(DevNet(HEADS, LAYOUT, PRIOR), config, made=(training_set, distributions, None))
     assert len(drawn) > 0.95 * len(training_set)

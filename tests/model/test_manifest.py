@@ -75,7 +75,7 @@ def test_a_correction_that_moves_files_keeps_the_episodes_true(tmp_path):
 
 
 def test_a_base_detector_alone_has_none():
-    assert fitted(collaborative=False).model_.episodes == ()
+    assert fitted(episodes=False).model_.episodes == ()
 
 
 def test_feature_maps_have_no_images_to_name():

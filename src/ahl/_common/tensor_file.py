@@ -25,7 +25,7 @@ from ahl._common.schema import json_hash, read_json
 from ahl._common.text import first_line
 from ahl._common.version import __version__
 
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 
 KEY = "ahl"
 """Name of the only metadata entry in our files."""

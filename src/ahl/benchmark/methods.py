@@ -104,7 +104,7 @@ class DetectorMethod(Method):
 
     Attributes:
         detector: class of the base detector.
-        collaborative: True to train it by AHL.
+        episodes: True to train it by AHL's episodes (Algorithm 1).
         ensemble: averages one detector per episode: each trained on one D_i (its support and query
             set united), drawn by this grouping, without calibration; or, for "seeds", each on all
             of D with its own seed. None for a single detector.
@@ -114,7 +114,7 @@ class DetectorMethod(Method):
     title: str
     kind: MethodKind
     detector: type[BaseDetector]
-    collaborative: bool
+    episodes: bool
     labels: Labels = "some classes"
     settings: Settings = ()
     ensemble: Grouping | Literal["seeds"] | None = None
@@ -122,8 +122,8 @@ class DetectorMethod(Method):
 
     @property
     def fixed(self) -> Settings:
-        """`learning.collaborative`, and the grouping of an ensemble without calibration."""
-        fixed: Settings = (("learning.collaborative", self.collaborative),)
+        """`learning.episodes`, and the grouping of an ensemble without calibration."""
+        fixed: Settings = (("learning.episodes", self.episodes),)
         if self.ensemble in (None, "seeds"):
             return fixed
         return (*fixed, ("distributions.grouping", self.ensemble), ("calibration.folds", 0))
@@ -224,10 +224,10 @@ class Logistic(Method):
         return logistic_scores(problem.normals, problem.anomalies, problem.test)
 
 
-_ahl = partial(DetectorMethod, kind="ahl", collaborative=True)
-_rival = partial(DetectorMethod, kind="rival", collaborative=False, settings=published())
+_ahl = partial(DetectorMethod, kind="ahl", episodes=True)
+_rival = partial(DetectorMethod, kind="rival", episodes=False, settings=published())
 _dra = partial(_rival, detector=DRA, settings=published(*SHARED["dra"]))
-_part = partial(DetectorMethod, kind="part", collaborative=False, settings=PLAIN)
+_part = partial(DetectorMethod, kind="part", episodes=False, settings=PLAIN)
 
 METHODS: tuple[Method, ...] = (
     _ahl(name="ahl-dra", title="AHL(DRA)", detector=DRA),
@@ -261,7 +261,7 @@ ABLATION_METHODS: tuple[Method, ...] = (
         title="+ CDL -",
         kind="part",
         detector=DRA,
-        collaborative=True,
+        episodes=True,
         settings=(*PLAIN, ("importance.source", "measured")),
     ),
 )

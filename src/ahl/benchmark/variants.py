@@ -217,7 +217,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     ),
     "clusters": tuple(f"ahl-dra,distributions.clusters={c}" for c in (2, 3, 4, 5)),
     "history": tuple(f"ahl-dra,importance.history={k}" for k in (2, 3, 5, 7, 9)),
-    "episodes": tuple(f"ahl-dra,distributions.episodes={t}" for t in (3, 5, 7)),
+    "episodes": tuple(f"ahl-dra,distributions.max_episodes={t}" for t in (3, 5, 7)),
     "pseudo": ("ahl-dra", "ahl-dra,distributions.pseudo=False"),
     "importance": tuple(f"ahl-dra,importance.source={s}" for s in ("psi", "measured", "equal")),
     "evidence": tuple(

@@ -105,7 +105,7 @@ def paper() -> Config:
             anomaly_overlap="support_in_query",
             pseudo=True,
             twin_fraction=0.5,
-            episodes=0,
+            max_episodes=0,
         ),
         memory=MemoryConfig(patches=0),
         heads=HeadConfig(
@@ -131,7 +131,7 @@ def paper() -> Config:
             inner_rate=2e-4,
             outer_rate=0.005,
             averaged_epochs=1,
-            collaborative=True,
+            episodes=True,
             second_order=False,
         ),
         importance=ImportanceConfig(

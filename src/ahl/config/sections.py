@@ -122,8 +122,8 @@ class DistributionConfig(Checked):
         anomaly_overlap: anomalies that support and query share (the paper's table 10).
         pseudo: True to make pseudo anomalies.
         twin_fraction: share of the normals from which each generator makes a pseudo anomaly.
-        episodes: number T of episodes, if less than C * (C - 1) + 1: the one over all normals, and
-            a random choice of the others; 0 for all.
+        max_episodes: upper bound of T, the number of episodes, if less than C * (C - 1) + 1: the
+            one over all normals, and a random choice of the others; 0 for all.
     """
 
     section = "distributions"
@@ -135,7 +135,7 @@ class DistributionConfig(Checked):
     anomaly_overlap: AnomalyOverlap = "support_in_query"
     pseudo: bool = True
     twin_fraction: PositiveShare = 0.5
-    episodes: Count = 0
+    max_episodes: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +152,8 @@ class LearningConfig(Checked):
         outer_rate: learning rate of the unified model (Adam), alpha of Eq. 4.
         averaged_epochs: number of last epochs after which g's weights are averaged into the result
             (Polyak and Juditsky, 1992); 1 takes the last weights.
-        collaborative: True for Algorithm 1 with its episodes; False trains the base detector alone
-            for as many steps (docs/does-ahl-help.md compares both).
+        episodes: True for Algorithm 1 with its episodes; False trains the base detector alone for
+            as many steps (docs/does-ahl-help.md compares both).
         second_order: True to differentiate through the inner steps; False takes the gradient at
             the adapted weights.
     """
@@ -168,7 +168,7 @@ class LearningConfig(Checked):
     inner_rate: OpenShare = 5e-4
     outer_rate: OpenShare = 5e-4
     averaged_epochs: Natural = 15
-    collaborative: bool = False
+    episodes: bool = False
     second_order: bool = False
 
     def steps_before_average(self, steps: int) -> int:
@@ -178,7 +178,7 @@ class LearningConfig(Checked):
     def alone(self, epochs: int) -> Self:
         """The constants for further training without episodes, for `epochs` epochs."""
         averaged = min(self.averaged_epochs, max(1, epochs // 2))
-        return replace(self, collaborative=False, epochs=epochs, averaged_epochs=averaged)
+        return replace(self, episodes=False, epochs=epochs, averaged_epochs=averaged)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,7 @@ def make_episodes(
 
     Returns:
         C * (C - 1) + 1 episodes; fewer if clusters are smaller than `config.smallest_cluster`, or
-        at most `config.episodes` if that is not 0.
+        at most `config.max_episodes` if that is not 0.
     """
     random = numpy_generator(seed, "episodes")
     twin_of = draw_twins(len(assignment), generators, config, seed)
@@ -146,8 +146,8 @@ def make_episodes(
     ]
     halves = random.permutation(len(assignment))
     middle = (len(assignment) + 1) // 2
-    if 0 < config.episodes <= len(splits):
-        kept = np.sort(random.choice(len(splits), size=config.episodes - 1, replace=False))
+    if 0 < config.max_episodes <= len(splits):
+        kept = np.sort(random.choice(len(splits), size=config.max_episodes - 1, replace=False))
         splits = [splits[int(index)] for index in kept]
     # One normal alone cannot be split: it then serves on both sides.
     holistic_query = halves[middle:] if len(assignment) > 1 else halves

@@ -80,7 +80,7 @@ class _Folds:
         learning = self.config.learning
         # As many steps, at the rate, of what they stand for: g, or a model trained alone.
         whole, rate = learning.epochs * learning.rounds, learning.outer_rate
-        if not learning.collaborative:
+        if not learning.episodes:
             whole, rate = whole * learning.inner_steps, learning.inner_rate
         steps = max(1, round(whole * self.config.calibration.share))
         batches = draw_batches(

@@ -49,7 +49,7 @@ def learn(
     """
     callback = callback or Callback()
     learning, data, reference = config.learning, task.data, task.reference
-    models = len(task.distributions) if learning.collaborative else 1
+    models = len(task.distributions) if learning.episodes else 1
     state = start_state(task.detector, config, models, seed=seed)
     found = None
     if checkpoint is not None and resume:
@@ -58,8 +58,8 @@ def learn(
         state = found
         callback.on_note(f"Resuming after epoch {state.epoch}.")
         callback.on_resumed(state.history, learning.epochs)
-    with callback.part("AHL epochs" if learning.collaborative else "epochs"):
-        if learning.collaborative:
+    with callback.part("AHL epochs" if learning.episodes else "epochs"):
+        if learning.episodes:
             epochs = algorithm_1(
                 task.detector,
                 data,

@@ -92,9 +92,7 @@ class Learner:
             raise ConfigurationError(f"episodes is {episodes!r}; expected True, False or None.")
         config = preset(preset_name) if config is None else config
         if episodes is not None:
-            config = replace(
-                config, learning=replace(config.learning, collaborative=bool(episodes))
-            )
+            config = replace(config, learning=replace(config.learning, episodes=bool(episodes)))
         return cls(
             heads=find_detector(heads),
             backbone=BackboneChoice(

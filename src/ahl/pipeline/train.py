@@ -204,7 +204,7 @@ def train(
                     ],
                 )
         records: tuple[EpisodeRecord, ...] = ()
-        if config.learning.collaborative:  # else there are no base models
+        if config.learning.episodes:  # else there are no base models
             kept = {one.sha256 for one in exemplars.images}
             pictured = np.array([item.key in kept for item in normal_items])
             records = describe_episodes(episodes, [one.name for one in generators], pictured)

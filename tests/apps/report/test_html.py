@@ -134,7 +134,7 @@ def test_hostile_names_are_text(tmp_path):
 
 
 def test_a_model_without_threshold_episodes_or_calibration_has_a_report(tmp_path, dataset):
-    config = tiny_config(epochs=1, collaborative=False)
+    config = tiny_config(epochs=1, episodes=False)
     config = replace(config, calibration=replace(config.calibration, folds=0))
     trained = fit(
         AHL(backbone=TinyBackbone(), config=config, run=RunSettings(cache=None)),

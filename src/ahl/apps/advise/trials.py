@@ -49,7 +49,7 @@ class Setup:
 
     Attributes:
         backbone: extracts the features.
-        config: all constants; the part on collaborative learning is not used.
+        config: all constants; those of AHL's episodes are not used.
         detector: the base detector.
         seed: of every draw.
         anomalies: labelled defects that one training has at most; None: all that there are.
@@ -106,7 +106,7 @@ class Trials:
         config = replace(
             config,
             distributions=replace(config.distributions, twin_fraction=twins),
-            learning=replace(config.learning, collaborative=False),
+            learning=replace(config.learning, episodes=False),
         )
         generators = default_generators()
         rows = self.table.chosen(normals)

@@ -101,7 +101,7 @@ class TrainOptions:
             ConfigurationError: if options contradict each other, or a value cannot work.
         """
         config = self.features.config(self.preset)
-        episodes = config.learning.collaborative if self.episodes is None else self.episodes
+        episodes = config.learning.episodes if self.episodes is None else self.episodes
         if self.second_order and not episodes:
             raise ConfigurationError("--second-order needs --episodes; add it.")
         learning = replace(
