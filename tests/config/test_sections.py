@@ -84,7 +84,7 @@ def test_an_average_is_of_the_steps_of_the_last_epochs(epochs, averaged, steps, 
 )
 def test_going_on_alone_averages_the_last_half_at_most(averaged, epochs, expected):
     """Without episodes: a model that is adapted or updated has none."""
-    config = LearningConfig(averaged_epochs=averaged, batch_size=12)
+    config = LearningConfig(episodes=True, averaged_epochs=averaged, batch_size=12)
     found = config.alone(epochs)
     assert found == dataclasses.replace(
         config, episodes=False, epochs=epochs, averaged_epochs=expected
