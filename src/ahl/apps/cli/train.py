@@ -85,7 +85,10 @@ class TrainOptions:
     second_order: bool = option(
         "With episodes, differentiate through the inner steps.", default=False
     )
-    finetune: bool = option("Train the backbone end to end first (slow on CPU).", default=False)
+    finetune: bool = option(
+        "Train the backbone end to end first: slow, and less accurate where it was measured.",
+        default=False,
+    )
     strict: bool = option("Stop at the first unreadable image.", default=False)
     computing: Computing
     caching: Caching
