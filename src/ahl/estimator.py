@@ -56,7 +56,7 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         episodes: True to learn by AHL's episodes (Algorithm 1), False to train the base detector
             alone; None: the config's, which is True for `"paper"` and False for `"default"`.
         finetune: train the backbone end to end first (stage 0 of the paper): slow, and less
-            accurate where it was measured (docs/does-ahl-help.md).
+            accurate on HeadCT, where it was measured (docs/does-ahl-help.md).
         verbose: 1 prints progress on standard error, 0 nothing; None a line now and then in a
             long run.
         run: device, cache, checkpoint and other settings that do not change what is learnt.

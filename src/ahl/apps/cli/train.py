@@ -86,7 +86,7 @@ class TrainOptions:
         "With episodes, differentiate through the inner steps.", default=False
     )
     finetune: bool = option(
-        "Train the backbone end to end first: slow, and less accurate where it was measured.",
+        "Train the backbone end to end first: slow, and less accurate on HeadCT, where measured.",
         default=False,
     )
     strict: bool = option("Stop at the first unreadable image.", default=False)
