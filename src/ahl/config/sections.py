@@ -122,8 +122,8 @@ class DistributionConfig(Checked):
         anomaly_overlap: anomalies that support and query share (the paper's table 10).
         pseudo: True to make pseudo anomalies.
         twin_fraction: share of the normals from which each generator makes a pseudo anomaly.
-        max_episodes: upper bound of T, the number of episodes, if less than C * (C - 1) + 1: the
-            one over all normals, and a random choice of the others; 0 for all.
+        max_episodes: largest number T of episodes; 0 for all C * (C - 1) + 1. A smaller one keeps
+            the episode over all normals and draws the others at random.
     """
 
     section = "distributions"
