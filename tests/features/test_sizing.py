@@ -188,6 +188,17 @@ def test_a_fine_backbone_gets_no_more_cells_than_learning_can_bear(images):
         assert 0.9 * most < height * width / 14**2 < 1.1 * most
 
 
+def test_in_tiles_small_images_are_enlarged_to_two_tiles_a_side_and_told(images):
+    callback, config = Notes(), default().with_image_size("auto", tiles=448)
+    height, width = with_size(config, TinyBackbone(), images, callback=callback).features.size
+    assert height * width == pytest.approx((2 * 448) ** 2, rel=0.1)
+    assert height / width == pytest.approx(600 / 302, rel=0.1)
+    assert "from their median size 600 x 302 px, enlarged for small defects;" in callback.notes[0]
+    large = [np.zeros((1000, 1000, 3), np.uint8)]
+    assert with_size(config, TinyBackbone(), large, callback=callback).features.size == (1024, 1024)
+    assert "enlarged" not in callback.notes[1]
+
+
 def test_a_given_size_stays_and_nothing_is_told(images):
     callback, config = Notes(), default().with_image_size(96)
     assert with_size(config, TinyBackbone(), images, callback=callback) is config

@@ -73,4 +73,4 @@ def is_smaller_than_a_cell(mask: NDArray[np.bool_], cells: int) -> bool:
 
 def help_for_small_defects(tiles: int) -> str:
     """Advice for defects smaller than a feature cell; `tiles` is 0 if images are seen whole."""
-    return "give a larger --image-size" if tiles else "--tiles keeps images at their own size"
+    return "give a larger --image-size" if tiles else "--tiles sees images larger, part by part"

@@ -30,6 +30,10 @@ MOST: Final = 448 * 448
 MOST_IN_TILES: Final = 2048 * 2048
 """Number of pixels that larger images are reduced to, if they are seen in tiles."""
 
+TILES_A_SIDE: Final = 2
+"""Number of tiles along the sides of the square whose pixels smaller images are enlarged to, if
+they are seen in tiles: a defect is found where it is as large as a cell."""
+
 MOST_CELLS: Final = 256
 """Largest number of cells of the first scale's map, which cost time and memory in learning; a
 limit for vision transformers."""
@@ -80,11 +84,15 @@ def with_size(
     if features.tiles:  # they overlap, both ways
         affordable *= (1 - OVERLAP) ** 2
         most, unit = min(MOST_IN_TILES, MOST_CELLS_IN_TILES * stride**2), backbone.multiple
+        least = (TILES_A_SIDE * features.tiles) ** 2
     else:  # the second scale may end in half a cell
-        most, unit = min(MOST, MOST_CELLS * stride**2), stride
-    size = choose_size(shapes, multiple=unit, affordable=affordable, most=most)
+        most, unit, least = min(MOST, MOST_CELLS * stride**2), stride, LEAST
+    size = choose_size(shapes, multiple=unit, affordable=affordable, most=most, least=least)
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
-    if affordable < min(most, math.prod(_median(shapes))):
+    own = math.prod(_median(shapes))
+    if features.tiles and own < least:
+        why += ", enlarged for small defects"
+    if affordable < min(most, max(own, least)):
         why += f", and by what one core extracts in {features.minutes:g} minutes"
     callback.on_note(
         f"Images are resized to {in_pixels(size)} (chosen from {why}; --image-size HxW sets "
@@ -94,24 +102,30 @@ def with_size(
 
 
 def choose_size(
-    shapes: Sequence[ImageSize], *, multiple: int, affordable: float = math.inf, most: int = MOST
+    shapes: Sequence[ImageSize],
+    *,
+    multiple: int,
+    affordable: float = math.inf,
+    most: int = MOST,
+    least: int = LEAST,
 ) -> ImageSize:
     """Choose the image size for images of these shapes.
 
-    It has the aspect ratio and the number of pixels of their median height and width, but at most
-    about `most` and `affordable` pixels, and in any case at least about `LEAST`. Both sides are
-    rounded to multiples so that the number of pixels comes nearest to that. Without shapes, it is
-    a square of `LEAST` pixels.
+    It has the aspect ratio and the number of pixels of their median height and width, but at least
+    about `least`, of that at most about `most` and `affordable` pixels, and in any case at least
+    about `LEAST`. Both sides are rounded to multiples so that the number of pixels comes nearest to
+    that. Without shapes, it is a square.
 
     Args:
         shapes: heights and widths in pixels.
         multiple: number of which both sides are multiples (twice this number if it is odd).
         affordable: largest number of pixels by time.
         most: largest number of pixels in any case.
+        least: number of pixels that smaller images are enlarged to, within these limits.
     """
     height, width = _median(shapes)
     limit = max(LEAST, min(most, affordable))
-    wanted = min(max(height * width, LEAST), limit)
+    wanted = min(max(height * width, least), limit)
     unit = multiple if multiple % 2 == 0 else 2 * multiple
     ratio = min(max(height, width) / min(height, width), LONGEST)
     sizes = [one for one in _roundings(ratio, unit, most) if max(one[1]) <= LARGEST_SIDE]

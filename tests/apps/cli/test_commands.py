@@ -166,7 +166,7 @@ def test_train_tells_of_defects_smaller_than_a_cell_and_tiles_see_them(tmp_path)
     assert (
         "Of 2 training defects with masks, 2 may be missed, because they are smaller"
     ) in spaced(whole)
-    assert "--tiles keeps images at their own size" in spaced(whole)
+    assert "--tiles sees images larger, part by part" in spaced(whole)
     assert "smaller than one cell" not in spaced(run(*train, "--image-size", "512x1024").stderr)
     run(*train, "--tiles", "128")
     assert (

@@ -161,8 +161,9 @@ class Features:
     )
     tiles: int | None = option(
         "Split images into overlapping tiles of N pixels (448 without N): for defects that are "
-        "small in large images. auto then keeps the images' own size, up to 2048 x 2048 pixels "
-        "if time allows. Without N, put this option last.",
+        "small in their images. auto then keeps the images' own size, but enlarges those of "
+        "fewer pixels than 2 x 2 tiles, if time allows, up to 2048 x 2048 pixels. Without N, put "
+        "this option last.",
         default=None,
         is_flag=False,
         flag_value=448,
