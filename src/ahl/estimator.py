@@ -46,8 +46,8 @@ class AHL(Predictor, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # n
         preset: `"default"` or `"paper"`; ignored if `config` is given.
         config: all constants, instead of a preset.
         image_size: side of a square, (height, width) or `"auto"`, in pixels; None: the config's.
-        tiles: side in pixels of the overlapping tiles in which images are seen, for small defects
-            in large images; 0 sees images whole, None: the config's.
+        tiles: side in pixels of the overlapping tiles in which images are seen, for small
+            defects; 0 sees images whole, None: the config's.
         weights: local weights of a timm backbone, instead of a download.
         backbone_arguments: further arguments of `timm.create_model`; `mean` and `std` override
             the normalisation of the weights.

@@ -199,6 +199,15 @@ def test_in_tiles_small_images_are_enlarged_to_two_tiles_a_side_and_told(images)
     assert "enlarged" not in callback.notes[1]
 
 
+def test_in_tiles_what_time_does_not_allow_is_not_called_enlarged(images):
+    callback, config = Notes(), default().with_image_size("auto", tiles=448)
+    config = replace(config, features=replace(config.features, minutes=1e-9))
+    height, width = with_size(config, TinyBackbone(), images, callback=callback).features.size
+    assert height * width < 600 * 302
+    assert "enlarged" not in callback.notes[0]
+    assert "and by what one core extracts in 1e-09 minutes" in callback.notes[0]
+
+
 def test_a_given_size_stays_and_nothing_is_told(images):
     callback, config = Notes(), default().with_image_size(96)
     assert with_size(config, TinyBackbone(), images, callback=callback) is config

@@ -90,7 +90,7 @@ def with_size(
     size = choose_size(shapes, multiple=unit, affordable=affordable, most=most, least=least)
     why = f"their median size {in_pixels(_median(shapes))}" if shapes else "no readable image"
     own = math.prod(_median(shapes))
-    if features.tiles and own < least:
+    if features.tiles and own < min(least, math.prod(size)):
         why += ", enlarged for small defects"
     if affordable < min(most, max(own, least)):
         why += f", and by what one core extracts in {features.minutes:g} minutes"
@@ -111,10 +111,10 @@ def choose_size(
 ) -> ImageSize:
     """Choose the image size for images of these shapes.
 
-    It has the aspect ratio and the number of pixels of their median height and width, but at least
-    about `least`, of that at most about `most` and `affordable` pixels, and in any case at least
-    about `LEAST`. Both sides are rounded to multiples so that the number of pixels comes nearest to
-    that. Without shapes, it is a square.
+    It has the aspect ratio of their median height and width, and as many pixels: about `least` if
+    they have fewer, but no more than about `most` and `affordable`, and never fewer than about
+    `LEAST`. Both sides are rounded to multiples so that the number of pixels comes nearest to that.
+    Without shapes, it is a square.
 
     Args:
         shapes: heights and widths in pixels.
